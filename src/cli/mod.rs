@@ -1,0 +1,249 @@
+//! Command line: argv in, a checked [`Config`] out.
+//!
+//! Pure: no file is read, no address bound, no name looked up; whether a page exists or a kernel
+//! has a feature is found out by who uses it. Nothing here knows the ring or the server, so
+//! `--spawn` has no upper bound yet: that limit is the ring's.
+
+#![forbid(unsafe_code)]
+
+mod address;
+mod header;
+mod media;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, ValueEnum};
+
+pub use address::Address;
+pub use media::media_type;
+
+/// What the command line asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Serve until a signal says to stop.
+    Serve(Box<Config>),
+    /// Write these bytes (a manual page, a completion script) to stdout and exit.
+    Print(Vec<u8>),
+}
+
+/// Reads a command line, of which the first argument is the program's own name.
+///
+/// # Errors
+/// What is wrong and what mends it, or the text of `--help` and `--version`: clap's error knows
+/// which stream it belongs on ([`clap::Error::print`]) and its exit code.
+pub fn parse<I, T>(argv: I) -> Result<Command, clap::Error>
+where
+    I: IntoIterator<Item = T>,
+    T: Into<OsString> + Clone,
+{
+    let flags = Flags::try_parse_from(argv)?;
+    if let Some(kind) = flags.generate {
+        return Ok(Command::Print(kind.render(Flags::command())));
+    }
+    let mut config = flags.config;
+    address::check_all(&config.listen).map_err(refuse)?;
+    header::check_all(&config.headers).map_err(refuse)?;
+    config.without = Feature::closure(&config.without);
+    Ok(Command::Serve(Box::new(config)))
+}
+
+/// An error about options that are fine one by one and wrong together.
+fn refuse(message: String) -> clap::Error {
+    Flags::command().error(ErrorKind::ValueValidation, message)
+}
+
+/// The whole declaration; the comments on options are their help texts.
+#[derive(Parser)]
+#[command(name = "uringstatic", version, about = ABOUT, long_about = None)]
+#[command(max_term_width = 100, after_help = EXAMPLES)]
+struct Flags {
+    #[command(flatten)]
+    config: Config,
+
+    /// Print a manual page or a shell's completion script, and exit
+    #[arg(long, value_name = "KIND", exclusive = true)]
+    generate: Option<Generate>,
+}
+
+/// Everything the server can be told, each value within its bounds.
+#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
+pub struct Config {
+    /// Most connections open at once
+    ///
+    /// Everything they need is reserved at start. The next connection waits in the backlog until
+    /// one ends; none is accepted and then thrown away.
+    #[arg(long, value_name = "N", default_value = "5000")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    pub spawn: u32,
+
+    /// Address to listen on; may be repeated
+    ///
+    /// An IPv4 address (`127.0.0.1:80`), an IPv6 address in brackets (`[::1]:80`) or a socket file
+    /// (`unix:/run/web.sock`). Names are not looked up. Port 0 lets the kernel choose one.
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:10001")]
+    #[arg(value_parser = OsStringValueParser::new().try_map(address::parse))]
+    pub listen: Vec<Address>,
+
+    /// Serve this file instead of the built-in page; up to 1 GiB
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub page: Option<PathBuf>,
+
+    /// Media type of the page, such as 'text/html; charset=utf-8' [default: by the file's name]
+    #[arg(long, value_name = "TYPE", value_parser = media::parse)]
+    pub content_type: Option<String>,
+
+    /// Status code of the page, 200 to 599
+    ///
+    /// Codes whose replies have no content (204, 205, 304) or that answer a request for a range
+    /// (206, 416) are refused.
+    #[arg(long, value_name = "CODE", default_value = "200", value_parser = value::status)]
+    pub status: u16,
+
+    /// Header to send with the page, as 'Name: value'; may be repeated, up to 8 KiB in all
+    ///
+    /// Headers that the server sets itself, such as Content-Length and Date, are refused.
+    #[arg(long = "header", value_name = "HEADER", value_parser = header::parse)]
+    pub headers: Vec<(String, String)>,
+
+    /// Most connections that wait to be accepted, for each address; the kernel's
+    /// net.core.somaxconn may lower it
+    #[arg(long, value_name = "N", default_value = "4096")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=BACKLOG_MAX))]
+    pub backlog: u32,
+
+    /// Longest time for the head of a request to arrive whole
+    ///
+    /// Durations have a unit, as in 500ms, 10s or 1m30s, and end at one day.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = value::duration)]
+    pub head_timeout: Duration,
+
+    /// Longest time a connection is kept open between two requests
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = value::duration)]
+    pub idle_timeout: Duration,
+
+    /// Longest time for a reply or a request body without progress
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = value::duration)]
+    pub send_timeout: Duration,
+
+    /// Longest time that replies under way may take to finish once a signal says to stop
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = value::duration)]
+    pub drain_timeout: Duration,
+
+    /// Longest head of a request, from 1k to 64k; a longer one is refused
+    ///
+    /// A plain number counts bytes; k and m (or KiB and MiB) count 1024 and 1024 * 1024 of them.
+    #[arg(long = "max-head", value_name = "SIZE", default_value = "16k")]
+    #[arg(value_parser = value::head_bytes)]
+    pub head_bytes_max: u32,
+
+    /// Run on this CPU only, counted from 0 [default: where the kernel likes]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=CPU_MAX))]
+    pub cpu: Option<u32>,
+
+    /// Print nothing but errors
+    #[arg(long)]
+    pub quiet: bool,
+
+    /// Do without a feature of the kernel, as on one that lacks it; may be repeated
+    #[arg(long, value_name = "FEATURE", value_enum, hide = true)]
+    pub without: Vec<Feature>,
+}
+
+/// A feature of the kernel that the server can do without, so that each fallback can be tested on
+/// a kernel that has them all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum)]
+pub enum Feature {
+    /// `IORING_SETUP_DEFER_TASKRUN`; the fallback is `COOP_TASKRUN`
+    DeferTaskrun,
+    /// `IORING_SETUP_COOP_TASKRUN`, and `defer-taskrun` with it; the fallback is no task-run flag
+    CoopTaskrun,
+    /// Sockets in the ring's own table; the fallback is ordinary descriptors
+    DirectDescriptors,
+    /// One receive entry for many completions; the fallback is one receive per entry
+    MultishotRecv,
+    /// Sends that post no completion when they succeed; the fallback is that every send posts one
+    SilentSend,
+    /// A close linked to the last send; the fallback is a close after the send's completion
+    LinkedClose,
+    /// `TCP_DEFER_ACCEPT`; the fallback is a listener without it
+    DeferAccept,
+}
+
+impl Feature {
+    /// Each feature once, in order, with those that can't be had without a named one.
+    fn closure(named: &[Self]) -> Vec<Self> {
+        let mut without = named.to_vec();
+        if without.contains(&Self::CoopTaskrun) {
+            without.push(Self::DeferTaskrun);
+        }
+        without.sort_unstable();
+        without.dedup();
+        without
+    }
+}
+
+/// What `--generate` can print.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Generate {
+    /// The manual page, in roff
+    Man,
+    /// Completions for bash
+    Bash,
+    /// Completions for zsh
+    Zsh,
+    /// Completions for fish
+    Fish,
+    /// Completions for elvish
+    Elvish,
+    /// Completions for `PowerShell`
+    #[value(name = "powershell", help = "Completions for PowerShell")]
+    PowerShell,
+}
+
+impl Generate {
+    fn render(self, mut command: clap::Command) -> Vec<u8> {
+        let shell = match self {
+            Self::Man => return man_page(command),
+            Self::Bash => clap_complete::Shell::Bash,
+            Self::Zsh => clap_complete::Shell::Zsh,
+            Self::Fish => clap_complete::Shell::Fish,
+            Self::Elvish => clap_complete::Shell::Elvish,
+            Self::PowerShell => clap_complete::Shell::PowerShell,
+        };
+        let mut out = Vec::new();
+        clap_complete::generate(shell, &mut command, "uringstatic", &mut out);
+        out
+    }
+}
+
+fn man_page(command: clap::Command) -> Vec<u8> {
+    let mut out = Vec::new();
+    clap_mangen::Man::new(command).render(&mut out).expect("a Vec takes every byte");
+    out
+}
+
+/// listen(2) takes an int.
+const BACKLOG_MAX: i64 = i32::MAX as i64;
+
+/// The highest CPU that a `cpu_set_t` can name.
+const CPU_MAX: i64 = 1023;
+
+const ABOUT: &str = "Serve one page to anyone who asks, from one core, on io_uring";
+
+const EXAMPLES: &str = "\
+Examples:
+  Serve the built-in page to up to 5000 connections at once:
+    uringstatic --spawn 5000
+
+  Put a maintenance page in front of everyone:
+    uringstatic --page down.html --status 503 --header 'Retry-After: 600'
+
+  Serve a reverse proxy on the same machine through a socket file:
+    uringstatic --listen unix:/run/uringstatic.sock";

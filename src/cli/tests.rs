@@ -1,0 +1,224 @@
+//! Whole command lines, as a user writes them.
+
+use super::*;
+
+#[test]
+fn the_declaration_is_sound() {
+    Flags::command().debug_assert();
+}
+
+#[test]
+fn no_option_is_needed() {
+    let expected = Config {
+        spawn: 5000,
+        listen: vec![tcp("127.0.0.1:10001")],
+        page: None,
+        content_type: None,
+        status: 200,
+        headers: Vec::new(),
+        backlog: 4096,
+        head_timeout: Duration::from_secs(10),
+        idle_timeout: Duration::from_secs(60),
+        send_timeout: Duration::from_secs(30),
+        drain_timeout: Duration::from_secs(10),
+        head_bytes_max: 16 * 1024,
+        cpu: None,
+        quiet: false,
+        without: Vec::new(),
+    };
+    assert_eq!(config(&[]), expected);
+}
+
+#[test]
+fn each_option_sets_its_own_field() {
+    type Change = fn(&mut Config);
+    let cases: &[(&[&str], Change)] = &[
+        (&["--spawn", "1"], |c| c.spawn = 1),
+        (&["--spawn=4294967295"], |c| c.spawn = u32::MAX),
+        (&["--listen", "[::1]:80"], |c| c.listen = vec![tcp("[::1]:80")]),
+        (&["--page", "down.html"], |c| c.page = Some("down.html".into())),
+        (&["--content-type", "text/plain"], |c| c.content_type = Some("text/plain".into())),
+        (&["--status", "503"], |c| c.status = 503),
+        (&["--header", "A: b"], |c| c.headers = vec![("A".into(), "b".into())]),
+        (&["--backlog", "1"], |c| c.backlog = 1),
+        (&["--backlog", "2147483647"], |c| c.backlog = 2_147_483_647),
+        (&["--head-timeout", "1s"], |c| c.head_timeout = Duration::from_secs(1)),
+        (&["--idle-timeout", "2s"], |c| c.idle_timeout = Duration::from_secs(2)),
+        (&["--send-timeout", "3s"], |c| c.send_timeout = Duration::from_secs(3)),
+        (&["--drain-timeout", "4s"], |c| c.drain_timeout = Duration::from_secs(4)),
+        (&["--max-head", "8k"], |c| c.head_bytes_max = 8192),
+        (&["--cpu", "0"], |c| c.cpu = Some(0)),
+        (&["--cpu", "1023"], |c| c.cpu = Some(1023)),
+        (&["--quiet"], |c| c.quiet = true),
+        (&["--without", "silent-send"], |c| c.without = vec![Feature::SilentSend]),
+    ];
+    for (argv, change) in cases {
+        let mut expected = config(&[]);
+        change(&mut expected);
+        assert_eq!(config(argv), expected, "{argv:?}");
+    }
+}
+
+#[test]
+fn an_error_names_the_option_and_what_mends_it() {
+    let cases: &[(&[&str], &[&str])] = &[
+        (&["--spawn", "0"], &["--spawn <N>", "0 is not in 1.."]),
+        (&["--spawn", "many"], &["--spawn <N>", "many"]),
+        (&["--spawn", "4294967296"], &["--spawn <N>", "4294967296 is not in 1.."]),
+        (&["--spawn", "1", "--spawn", "2"], &["--spawn <N>", "cannot be used multiple times"]),
+        (&["--listen", "127.0.0.1"], &["--listen <ADDR:PORT>", "write 127.0.0.1:10001"]),
+        (&["--listen", "unix:a", "--listen", "unix:a"], &["--listen unix:a is given twice"]),
+        (&["--page", ""], &["--page <FILE>", "value is required"]),
+        (&["--content-type", "html"], &["--content-type <TYPE>", "as in text/html"]),
+        (&["--status", "204"], &["--status <CODE>", "can't carry a page"]),
+        (&["--header", "Date: now"], &["--header <HEADER>", "the server sets it itself"]),
+        (&["--header", "Content-Type: a/b"], &["--header <HEADER>", "use --content-type"]),
+        (&["--backlog", "0"], &["--backlog <N>", "0 is not in 1..=2147483647"]),
+        (&["--backlog", "2147483648"], &["--backlog <N>", "is not in 1..=2147483647"]),
+        (&["--head-timeout", "5"], &["--head-timeout <DURATION>", "write 5s or 5ms"]),
+        (&["--idle-timeout", "0s"], &["--idle-timeout <DURATION>", "longer than zero"]),
+        (&["--send-timeout", "2d"], &["--send-timeout <DURATION>", "one day"]),
+        (&["--drain-timeout", "x"], &["--drain-timeout <DURATION>", "as 500ms, 10s or 1m30s"]),
+        (&["--max-head", "1m"], &["--max-head <SIZE>", "not within 1k to 64k"]),
+        (&["--cpu", "1024"], &["--cpu <N>", "1024 is not in 0..=1023"]),
+        (&["--without", "luck"], &["--without <FEATURE>", "defer-taskrun", "defer-accept"]),
+        (&["--generate", "csh"], &["--generate <KIND>", "man, bash, zsh, fish, elvish"]),
+        (&["--generate", "man", "--quiet"], &["--generate <KIND>", "cannot be used with"]),
+        (&["--lisen", "unix:a"], &["--lisen", "--listen"]),
+        (&["page.html"], &["unexpected argument 'page.html'"]),
+    ];
+    for (argv, hints) in cases {
+        let error = run(argv).unwrap_err();
+        let text = error.to_string();
+        for hint in *hints {
+            assert!(text.contains(hint), "{argv:?} lacks {hint:?}:\n{text}");
+        }
+        assert_eq!((error.exit_code(), error.use_stderr()), (2, true), "{argv:?}");
+    }
+}
+
+#[test]
+fn lists_keep_their_order() {
+    let argv = ["--listen", "[::1]:80", "--listen", "unix:/a", "--header", "B: 2", "--header"];
+    let config = config(&[&argv[..], &["A: 1"]].concat());
+    assert_eq!(config.listen, [tcp("[::1]:80"), Address::Unix("/a".into())]);
+    assert_eq!(config.headers, [("B", "2"), ("A", "1")].map(|(n, v)| (n.into(), v.into())));
+}
+
+#[test]
+fn the_headers_together_are_bounded() {
+    let header = format!("A: {}", "b".repeat(5000));
+    assert_eq!(config(&["--header", &header]).headers.len(), 1);
+    let error = run(&["--header", &header, "--header", &header]).unwrap_err();
+    assert!(error.to_string().contains("have 10010 bytes, and 8192 are allowed"), "{error}");
+    assert_eq!(error.exit_code(), 2);
+}
+
+#[test]
+fn a_feature_takes_those_that_need_it_along() {
+    let without = |names: &[&str]| {
+        config(&names.iter().flat_map(|&name| ["--without", name]).collect::<Vec<_>>()).without
+    };
+    assert_eq!(without(&["defer-taskrun"]), [Feature::DeferTaskrun]);
+    assert_eq!(without(&["coop-taskrun"]), [Feature::DeferTaskrun, Feature::CoopTaskrun]);
+    assert_eq!(without(&["linked-close", "linked-close"]), [Feature::LinkedClose]);
+    let names: Vec<_> = Feature::value_variants().iter().map(|&feature| name_of(feature)).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    assert_eq!(without(&names), Feature::value_variants());
+    assert_eq!(names.join(" "), ALL_FEATURES);
+}
+
+#[test]
+fn help_and_version_go_to_stdout() {
+    for argv in [["--help"], ["-h"], ["--version"], ["-V"]] {
+        let error = run(&argv).unwrap_err();
+        assert_eq!((error.exit_code(), error.use_stderr()), (0, false), "{argv:?}");
+    }
+    let version = run(&["--version"]).unwrap_err().to_string();
+    assert_eq!(version, concat!("uringstatic ", env!("CARGO_PKG_VERSION"), "\n"));
+}
+
+#[test]
+fn help_shows_every_option_and_the_examples() {
+    for argv in [["--help"], ["-h"]] {
+        let help = run(&argv).unwrap_err().to_string();
+        for option in VISIBLE_OPTIONS {
+            assert!(help.contains(option), "{option} is missing:\n{help}");
+        }
+        assert!(help.contains("uringstatic --spawn 5000\n"), "{help}");
+        assert!(help.contains("--status 503 --header 'Retry-After: 600'\n"), "{help}");
+        assert!(!help.contains("--without"), "{help}");
+        assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
+    }
+}
+
+#[test]
+fn the_examples_in_the_help_are_right() {
+    let words = ["--page", "down.html", "--status", "503", "--header", "Retry-After: 600"];
+    assert_eq!(config(&words).headers, [("Retry-After".to_owned(), "600".to_owned())]);
+    assert_eq!(config(&["--spawn", "5000"]), config(&[]));
+    let listen = config(&["--listen", "unix:/run/uringstatic.sock"]).listen;
+    assert_eq!(listen, [Address::Unix("/run/uringstatic.sock".into())]);
+}
+
+#[test]
+fn generated_texts_name_the_options() {
+    for (kind, start) in [
+        ("man", ".ie"),
+        ("bash", "_uringstatic()"),
+        ("zsh", "#compdef uringstatic"),
+        ("fish", "complete -c uringstatic"),
+        ("elvish", "\nuse builtin"),
+        ("powershell", "\nusing namespace"),
+    ] {
+        let Ok(Command::Print(bytes)) = run(&["--generate", kind]) else {
+            panic!("{kind} prints nothing");
+        };
+        let text = String::from_utf8(bytes).unwrap();
+        assert!(text.starts_with(start), "{kind}: {text}");
+        let drain = if kind == "man" { r"\-\-drain\-timeout" } else { "drain-timeout" };
+        assert!(text.contains(drain), "{kind}: {text}");
+    }
+}
+
+fn run(options: &[&str]) -> Result<Command, clap::Error> {
+    parse([&["uringstatic"], options].concat())
+}
+
+fn config(options: &[&str]) -> Config {
+    match run(options) {
+        Ok(Command::Serve(config)) => *config,
+        Ok(Command::Print(_)) => panic!("{options:?} prints"),
+        Err(error) => panic!("{options:?}: {error}"),
+    }
+}
+
+fn tcp(text: &str) -> Address {
+    Address::Tcp(text.parse().unwrap())
+}
+
+fn name_of(feature: Feature) -> String {
+    feature.to_possible_value().unwrap().get_name().to_owned()
+}
+
+const ALL_FEATURES: &str = "defer-taskrun coop-taskrun direct-descriptors multishot-recv \
+                            silent-send linked-close defer-accept";
+
+const VISIBLE_OPTIONS: [&str; 16] = [
+    "--spawn <N>",
+    "--listen <ADDR:PORT>",
+    "--page <FILE>",
+    "--content-type <TYPE>",
+    "--status <CODE>",
+    "--header <HEADER>",
+    "--backlog <N>",
+    "--head-timeout <DURATION>",
+    "--idle-timeout <DURATION>",
+    "--send-timeout <DURATION>",
+    "--drain-timeout <DURATION>",
+    "--max-head <SIZE>",
+    "--cpu <N>",
+    "--quiet",
+    "--generate <KIND>",
+    "--version",
+];

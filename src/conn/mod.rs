@@ -1,0 +1,546 @@
+//! One connection as a state machine: an [`Event`] in, what to do [`Next`] out. No I/O.
+//!
+//! ```text
+//!            a request with a body          the body is over
+//!       ┌───────────────────────────► Body ───────────────────┐
+//!       │                               │ too long, late, bad │
+//!       │    a request, a bad head,     ▼                     ▼
+//!   ► Head ───────────────────────────────────────────────► Reply
+//!       ▲                                                     │ all sent
+//!       └─────────────────────────────────────────────────────┤
+//!                        the connection persists              │
+//!                                             may still send: ├──► Linger ──► Over
+//!                                             can't:          └─────────────► Over
+//! ```
+//!
+//! It knows the bytes of HTTP and the replies of the site; it knows no ring, socket or clock.
+
+mod stash;
+
+pub use stash::{Overrun, Stash};
+
+use crate::http::body::{Body, Progress};
+use crate::http::request::{
+    Fields, Framing, Method, Parsed, Persistence, Reject, RejectStatus, Request, Scan, parse,
+};
+use crate::ring::{Slot, Span};
+use crate::site::{Answer, Output, Prebuilt, Site};
+use crate::stats::Stats;
+
+/// What happened to a connection.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// Bytes came.
+    Received(&'a [u8]),
+    /// The peer will send no more.
+    EndOfStream,
+    /// The socket took so many bytes of what was to be sent.
+    Sent(u32),
+    /// The socket takes bytes again.
+    Writable,
+    /// What the connection waits for did not come in time.
+    Deadline,
+}
+
+/// What to do about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Nothing new: what is under way goes on.
+    Wait,
+    /// Receive.
+    Receive,
+    /// Send, then report [`Event::Sent`].
+    Send {
+        /// What to send.
+        span: Span,
+        /// More will follow at once.
+        more: bool,
+        /// What comes when all is sent.
+        after: After,
+    },
+    /// Shut down the sending side and receive: closing at once could destroy the reply with a
+    /// reset (RFC 9112 9.6).
+    Linger,
+    /// Close.
+    Close,
+}
+
+/// What comes when a reply is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    /// The next request; nothing of it has come yet.
+    Idle,
+    /// The next request, of which something has come, or the rest of this reply.
+    GoOn,
+    /// The end: nothing that could still come is of interest.
+    Close,
+    /// The end, but the peer may still be sending.
+    Linger,
+}
+
+/// What a connection waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waiting {
+    /// A head to be complete: the first one, or one that has begun.
+    Head,
+    /// The first byte of the next request.
+    Idle,
+    /// A body to go on.
+    Body,
+    /// A reply to be taken.
+    Reply,
+    /// The peer to close after us.
+    Linger,
+    /// Nothing any more.
+    Nothing,
+}
+
+/// What a connection works with.
+pub struct Context<'a> {
+    /// The replies.
+    pub site: &'a Site,
+    /// The buffer they lie in.
+    pub fixed: &'a mut [u8],
+    /// The memory for incomplete heads.
+    pub stash: &'a mut Stash,
+    /// What is counted.
+    pub stats: &'a mut Stats,
+    /// The connection's slot.
+    pub slot: Slot,
+    /// The longest head, in bytes.
+    pub head_bytes_max: usize,
+    /// Whether the server is about to end.
+    pub draining: bool,
+}
+
+/// A connection.
+#[derive(Debug, Default)]
+pub struct Conn {
+    phase: Phase,
+    /// Bytes that were received and not used yet, in a block of the stash.
+    kept: Vec<u8>,
+    scan: Scan,
+    end_of_stream: bool,
+    /// Whether a request was complete before: until then it isn't idle but late.
+    served: bool,
+}
+
+#[derive(Debug, Default)]
+enum Phase {
+    /// Waiting for a head, or for the rest of it.
+    #[default]
+    Head,
+    /// Dropping a body; then the reply.
+    Body { body: Body, owed: Owed },
+    /// Sending.
+    Reply { output: Output, then: Then },
+    /// Dropping what comes after the last reply, up to so many bytes.
+    Linger { left: u32 },
+    /// Nothing is left to do.
+    Over,
+}
+
+/// A reply that was chosen and waits for the body to end.
+#[derive(Clone, Copy, Debug)]
+struct Owed {
+    answer: Answer,
+    persistence: Persistence,
+    head_only: bool,
+}
+
+/// What follows a reply, as far as the protocol decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Then {
+    Persist,
+    Close,
+    Linger,
+}
+
+impl Conn {
+    /// A connection that was just accepted.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes an event and says what to do next.
+    pub fn on(&mut self, event: Event<'_>, context: &mut Context<'_>) -> Next {
+        match event {
+            Event::Received(bytes) => self.received(bytes, context),
+            Event::EndOfStream => self.end_of_stream(context),
+            Event::Sent(count) => self.sent(count, context),
+            Event::Writable => self.send(),
+            Event::Deadline => self.deadline(context),
+        }
+    }
+
+    /// What the connection waits for.
+    #[must_use]
+    pub fn waiting(&self) -> Waiting {
+        match self.phase {
+            Phase::Head if self.served && self.kept.is_empty() => Waiting::Idle,
+            Phase::Head => Waiting::Head,
+            Phase::Body { .. } => Waiting::Body,
+            Phase::Reply { .. } => Waiting::Reply,
+            Phase::Linger { .. } => Waiting::Linger,
+            Phase::Over => Waiting::Nothing,
+        }
+    }
+
+    /// Whether bytes that come now can be used or dropped at once.
+    #[must_use]
+    pub fn wants_bytes(&self) -> bool {
+        match self.phase {
+            Phase::Head | Phase::Body { .. } | Phase::Linger { .. } => !self.end_of_stream,
+            Phase::Reply { .. } | Phase::Over => false,
+        }
+    }
+
+    /// How many bytes wait for their turn.
+    #[must_use]
+    pub fn kept_bytes(&self) -> usize {
+        self.kept.len()
+    }
+
+    /// Lets go of what it keeps; for a connection that ends, in whatever state.
+    pub fn release(&mut self, stash: &mut Stash) {
+        self.phase = Phase::Over;
+        stash.give_back(&mut self.kept);
+    }
+
+    fn received(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Next {
+        match &mut self.phase {
+            Phase::Head | Phase::Body { .. } if self.kept.is_empty() => {
+                let (next, used) = self.use_bytes(bytes, context);
+                match context.stash.add(&mut self.kept, &bytes[used..]) {
+                    Ok(()) => self.with_kept(next),
+                    Err(Overrun) => self.overrun(context),
+                }
+            }
+            Phase::Head | Phase::Body { .. } => {
+                match context.stash.add(&mut self.kept, bytes) {
+                    Ok(()) => self.use_kept(context),
+                    Err(Overrun) => self.overrun(context),
+                }
+            }
+            Phase::Reply { then: Then::Persist, .. } => {
+                match context.stash.add(&mut self.kept, bytes) {
+                    Ok(()) => Next::Wait,
+                    Err(Overrun) => self.overrun(context),
+                }
+            }
+            // After a request that closes, nothing is answered.
+            Phase::Reply { then, .. } => {
+                *then = Then::Linger;
+                Next::Wait
+            }
+            Phase::Linger { left } => {
+                let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+                match left.checked_sub(len) {
+                    Some(rest) => {
+                        *left = rest;
+                        Next::Receive
+                    }
+                    None => self.over(),
+                }
+            }
+            Phase::Over => Next::Wait,
+        }
+    }
+
+    /// Uses what is kept, and keeps what can't be used yet.
+    fn use_kept(&mut self, context: &mut Context<'_>) -> Next {
+        let mut kept = std::mem::take(&mut self.kept);
+        let (next, used) = self.use_bytes(&kept, context);
+        if used == kept.len() {
+            context.stash.give_back(&mut kept);
+        } else {
+            kept.drain(..used);
+            self.kept = kept;
+        }
+        self.with_kept(next)
+    }
+
+    /// A reply isn't followed by idleness if bytes of the next request are there.
+    fn with_kept(&self, next: Next) -> Next {
+        match next {
+            Next::Send { span, more, after: After::Idle } if !self.kept.is_empty() => {
+                Next::Send { span, more, after: After::GoOn }
+            }
+            next => next,
+        }
+    }
+
+    /// Goes through the bytes as far as it can before a reply has to be sent; says how many it
+    /// has used.
+    fn use_bytes(&mut self, bytes: &[u8], context: &mut Context<'_>) -> (Next, usize) {
+        let mut used = 0;
+        let mut pages = 0;
+        while pages < context.site.pages_in_a_row() {
+            let left = &bytes[used..];
+            if let Phase::Body { .. } = self.phase {
+                let (next, count) = self.use_body(left, context);
+                return (next, used + count);
+            }
+            if left.is_empty() {
+                break;
+            }
+            let mut fields = Fields::new();
+            match parse(left, &mut self.scan, context.head_bytes_max, &mut fields) {
+                Parsed::Partial => break,
+                Parsed::Request(request) if is_plain(&request, context) => {
+                    self.scan = Scan::default();
+                    used += request.head_len;
+                    pages += 1;
+                }
+                Parsed::Request(_) | Parsed::Reject(_) if pages > 0 => {
+                    // The pages before it go first; then it's parsed again.
+                    self.scan = Scan::default();
+                    break;
+                }
+                Parsed::Request(request) => {
+                    self.scan = Scan::default();
+                    used += request.head_len;
+                    if let Some(next) = self.accept(&request, used == bytes.len(), context) {
+                        return (next, used);
+                    }
+                }
+                Parsed::Reject(reject) => return (self.refuse(reject, context), bytes.len()),
+            }
+        }
+        if pages == 0 {
+            return match self.pause(used == bytes.len(), context) {
+                Next::Receive => (Next::Receive, used),
+                next => (next, bytes.len()),
+            };
+        }
+        self.served = true;
+        context.stats.requests += u64::from(pages);
+        let output = context.site.pages(pages);
+        self.phase = Phase::Reply { output, then: Then::Persist };
+        (self.send(), used)
+    }
+
+    /// Takes a request that is not just one more page. Returns `None` if its body comes first.
+    fn accept(
+        &mut self,
+        request: &Request<'_, '_>,
+        nothing_behind: bool,
+        context: &mut Context<'_>,
+    ) -> Option<Next> {
+        self.served = true;
+        let owed = Owed {
+            answer: context.site.choose(request),
+            persistence: request.persistence,
+            head_only: request.method == Method::Head,
+        };
+        let body_comes = match request.framing {
+            Framing::None | Framing::Length(0) => false,
+            Framing::Length(_) | Framing::Chunked => true,
+        };
+        if !body_comes {
+            let then = match request.persistence {
+                Persistence::Close if nothing_behind => Then::Close,
+                Persistence::Close => Then::Linger,
+                Persistence::Keep | Persistence::KeepHttp10 => Then::Persist,
+            };
+            return Some(self.reply(owed, then, context));
+        }
+        if request.expects_continue {
+            // The reply is final, so the body need not come (RFC 9110 10.1.1).
+            return Some(self.reply(owed.closing(), Then::Linger, context));
+        }
+        self.phase = Phase::Body { body: Body::new(request.framing), owed };
+        None
+    }
+
+    fn use_body(&mut self, bytes: &[u8], context: &mut Context<'_>) -> (Next, usize) {
+        let Phase::Body { body, owed } = &mut self.phase else { unreachable!("the caller looked") };
+        let owed = *owed;
+        let (used, progress) = body.advance(bytes);
+        let next = match progress {
+            Progress::More if self.end_of_stream => self.bad_request(owed.head_only, context),
+            Progress::More => Next::Receive,
+            Progress::Done => {
+                let then = match owed.persistence {
+                    Persistence::Close if used == bytes.len() => Then::Close,
+                    Persistence::Close => Then::Linger,
+                    Persistence::Keep | Persistence::KeepHttp10 => Then::Persist,
+                };
+                self.reply(owed, then, context)
+            }
+            Progress::TooLong => self.reply(owed.closing(), Then::Linger, context),
+            Progress::Malformed => self.bad_request(owed.head_only, context),
+        };
+        match progress {
+            Progress::More | Progress::Done => (next, used),
+            Progress::TooLong | Progress::Malformed => (next, bytes.len()),
+        }
+    }
+
+    fn bad_request(&mut self, head_only: bool, context: &mut Context<'_>) -> Next {
+        let reject = Reject { status: RejectStatus::BadRequest, head: head_only };
+        self.refuse(reject, context)
+    }
+
+    fn refuse(&mut self, reject: Reject, context: &mut Context<'_>) -> Next {
+        context.stats.errors.refused += 1;
+        let which = match reject.status {
+            RejectStatus::BadRequest => Prebuilt::BadRequest,
+            RejectStatus::UriTooLong => Prebuilt::UriTooLong,
+            RejectStatus::ExpectationFailed => Prebuilt::ExpectationFailed,
+            RejectStatus::FieldsTooLarge => Prebuilt::FieldsTooLarge,
+            RejectStatus::NotImplemented => Prebuilt::NotImplemented,
+            RejectStatus::VersionNotSupported => Prebuilt::VersionNotSupported,
+        };
+        self.last_reply(which, reject.head, context)
+    }
+
+    fn last_reply(
+        &mut self,
+        which: Prebuilt,
+        head_only: bool,
+        context: &mut Context<'_>,
+    ) -> Next {
+        let answer = Answer::Whole(which);
+        let owed = Owed { answer, persistence: Persistence::Close, head_only };
+        self.reply(owed, Then::Linger, context)
+    }
+
+    fn reply(&mut self, owed: Owed, then: Then, context: &mut Context<'_>) -> Next {
+        context.stats.requests += 1;
+        let (owed, then) = match then {
+            Then::Persist if context.draining => (owed.closing(), Then::Linger),
+            then => (owed, then),
+        };
+        let Owed { answer, persistence, head_only } = owed;
+        let output = match answer {
+            Answer::Whole(which) => context.site.prebuilt(which, persistence, head_only),
+            Answer::Part { first, last } => {
+                context.site.part((first, last), persistence, context.slot, context.fixed)
+            }
+        };
+        self.phase = Phase::Reply { output, then };
+        self.send()
+    }
+
+    /// The next part of the reply under way.
+    fn send(&self) -> Next {
+        let Phase::Reply { output, then } = &self.phase else { return Next::Wait };
+        let (part, rest) = match output.first.len {
+            0 => (output.then, 0),
+            _ => (output.first, output.then.len),
+        };
+        let span = Span { len: part.len.min(SEND_BYTES_MAX), ..part };
+        let more = span.len < part.len || rest > 0;
+        let after = match then {
+            _ if more => After::GoOn,
+            Then::Persist if self.kept.is_empty() && !self.end_of_stream => After::Idle,
+            Then::Persist => After::GoOn,
+            Then::Close => After::Close,
+            Then::Linger => After::Linger,
+        };
+        Next::Send { span, more, after }
+    }
+
+    fn sent(&mut self, count: u32, context: &mut Context<'_>) -> Next {
+        let Phase::Reply { output, then } = &mut self.phase else { return Next::Wait };
+        let current = if output.first.len > 0 { &mut output.first } else { &mut output.then };
+        *current = current.after(count);
+        if output.first.len + output.then.len > 0 {
+            *output = context.site.keep(*output, context.slot, context.fixed);
+            return self.send();
+        }
+        match *then {
+            Then::Persist => {
+                self.phase = Phase::Head;
+                if self.kept.is_empty() {
+                    self.pause(true, context)
+                } else {
+                    self.use_kept(context)
+                }
+            }
+            Then::Close => self.over(),
+            Then::Linger if self.end_of_stream => self.over(),
+            Then::Linger => {
+                context.stash.give_back(&mut self.kept);
+                self.phase = Phase::Linger { left: LINGER_BYTES_MAX };
+                Next::Linger
+            }
+        }
+    }
+
+    /// Between two replies: waits for a head, or for the rest of one, if any can come.
+    fn pause(&mut self, nothing_begun: bool, context: &mut Context<'_>) -> Next {
+        if nothing_begun && (self.end_of_stream || (context.draining && self.served)) {
+            self.over()
+        } else if self.end_of_stream {
+            self.bad_request(false, context)
+        } else {
+            Next::Receive
+        }
+    }
+
+    fn end_of_stream(&mut self, context: &mut Context<'_>) -> Next {
+        self.end_of_stream = true;
+        match self.phase {
+            Phase::Head if self.kept.is_empty() => self.over(),
+            Phase::Head => self.bad_request(false, context),
+            Phase::Body { owed, .. } => self.bad_request(owed.head_only, context),
+            Phase::Reply { .. } => Next::Wait,
+            Phase::Linger { .. } => self.over(),
+            Phase::Over => Next::Wait,
+        }
+    }
+
+    fn deadline(&mut self, context: &mut Context<'_>) -> Next {
+        match self.phase {
+            Phase::Head if self.kept.is_empty() => self.over(),
+            Phase::Head => {
+                context.stats.errors.request_timeouts += 1;
+                self.last_reply(Prebuilt::RequestTimeout, false, context)
+            }
+            Phase::Body { owed, .. } => {
+                context.stats.errors.request_timeouts += 1;
+                self.last_reply(Prebuilt::RequestTimeout, owed.head_only, context)
+            }
+            Phase::Reply { .. } => {
+                context.stats.errors.send_timeouts += 1;
+                self.over()
+            }
+            Phase::Linger { .. } => self.over(),
+            Phase::Over => Next::Wait,
+        }
+    }
+
+    fn overrun(&mut self, context: &mut Context<'_>) -> Next {
+        context.stats.errors.overruns += 1;
+        self.over()
+    }
+
+    fn over(&mut self) -> Next {
+        self.phase = Phase::Over;
+        Next::Close
+    }
+}
+
+impl Owed {
+    fn closing(self) -> Self {
+        Self { persistence: Persistence::Close, ..self }
+    }
+}
+
+/// Whether a request gets the whole page on a connection that persists: such replies lie in a
+/// row, ready to be sent at once.
+fn is_plain(request: &Request<'_, '_>, context: &Context<'_>) -> bool {
+    request.method == Method::Get
+        && request.persistence == Persistence::Keep
+        && request.framing == Framing::None
+        && !request.selective
+        && !context.draining
+}
+
+/// The most bytes offered to a socket at once: others are waiting for their turn.
+const SEND_BYTES_MAX: u32 = 512 * 1024;
+/// The most bytes dropped while lingering.
+const LINGER_BYTES_MAX: u32 = 256 * 1024;

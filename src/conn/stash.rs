@@ -1,0 +1,108 @@
+//! Memory for bytes that were received and can't be used yet: incomplete heads, and requests that
+//! came while a reply was under way. A connection has a block only while it needs one.
+
+/// The blocks of all connections.
+///
+/// Blocks are kept when they come back, the last one to be used first, so that the memory in use
+/// is that of the most blocks ever needed at one time and nothing is allocated again.
+#[derive(Debug)]
+pub struct Stash {
+    free: Vec<Vec<u8>>,
+    block_bytes: usize,
+    /// What may still be kept beyond one block for a connection, by all of them together.
+    spare_bytes: usize,
+}
+
+/// There is no room for more bytes of this connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overrun;
+
+impl Stash {
+    /// Blocks of `block_bytes` for `slots` connections.
+    #[must_use]
+    pub fn new(slots: u32, block_bytes: u32) -> Self {
+        let spare_bytes = (slots as usize * block_bytes as usize / SPARE_SHARE).max(SPARE_MIN);
+        let free = Vec::with_capacity(slots as usize);
+        Self { free, block_bytes: block_bytes as usize, spare_bytes }
+    }
+
+    /// Adds bytes to what a connection keeps.
+    ///
+    /// # Errors
+    /// If that is more than a block and the common spare is used up.
+    pub fn add(&mut self, kept: &mut Vec<u8>, bytes: &[u8]) -> Result<(), Overrun> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        if kept.capacity() == 0 {
+            *kept = self.free.pop().unwrap_or_else(|| Vec::with_capacity(self.block_bytes));
+        }
+        let needed = kept.len() + bytes.len();
+        if needed > kept.capacity() {
+            let grown = needed.next_power_of_two();
+            let more = grown - kept.capacity();
+            self.spare_bytes = self.spare_bytes.checked_sub(more).ok_or(Overrun)?;
+            kept.reserve_exact(grown - kept.len());
+            // The allocator may give more than was asked for; all of it is accounted.
+            let extra = kept.capacity() - grown;
+            self.spare_bytes = self.spare_bytes.saturating_sub(extra);
+        }
+        kept.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Takes back what a connection keeps.
+    pub fn give_back(&mut self, kept: &mut Vec<u8>) {
+        let mut block = std::mem::take(kept);
+        match block.capacity() {
+            0 => {}
+            capacity if capacity > self.block_bytes => {
+                self.spare_bytes += capacity - self.block_bytes;
+            }
+            _ => {
+                block.clear();
+                self.free.push(block);
+            }
+        }
+    }
+
+    /// How many bytes one connection keeps before it should stop receiving.
+    #[must_use]
+    pub fn block_bytes(&self) -> usize {
+        self.block_bytes
+    }
+}
+
+/// The spare is this part of all blocks: bursts beyond a block are rare and short.
+const SPARE_SHARE: usize = 4;
+/// But at least so much, in bytes, since one burst may be as large as a socket's buffer.
+const SPARE_MIN: usize = 8 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_are_used_again() {
+        let mut stash = Stash::new(2, 64);
+        let mut kept = Vec::new();
+        stash.add(&mut kept, b"abc").expect("room");
+        let place = kept.as_ptr();
+        stash.give_back(&mut kept);
+        assert_eq!(kept.capacity(), 0, "an idle connection owns no block");
+        stash.add(&mut kept, b"d").expect("room");
+        assert_eq!((kept.as_ptr(), &*kept), (place, &b"d"[..]));
+    }
+
+    #[test]
+    fn the_spare_is_bounded_and_comes_back() {
+        let mut stash = Stash::new(1, 64);
+        let spare = stash.spare_bytes;
+        let mut kept = Vec::new();
+        stash.add(&mut kept, &vec![1; 1 << 20]).expect("room");
+        assert!(stash.spare_bytes < spare);
+        assert_eq!(stash.add(&mut kept, &vec![1; spare]), Err(Overrun));
+        stash.give_back(&mut kept);
+        assert_eq!(stash.spare_bytes, spare);
+    }
+}

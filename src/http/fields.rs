@@ -1,0 +1,155 @@
+//! What the fields of a head decide: the host, the framing of the body, whether the connection
+//! persists, what is expected (RFC 9112 6, RFC 9110 7.2, 7.6.1, 10.1.1).
+
+use super::grammar;
+use super::request::{Framing, Persistence, RejectStatus};
+use super::target;
+use httparse::Header;
+
+/// What was decided.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Decided {
+    pub(super) persistence: Persistence,
+    pub(super) framing: Framing,
+    pub(super) expects_continue: bool,
+    pub(super) selective: bool,
+}
+
+/// Reads all fields of a request of HTTP/1.0 or later.
+pub(super) fn decide(fields: &[Header<'_>], is_http10: bool) -> Result<Decided, RejectStatus> {
+    let mut seen = Seen::default();
+    for field in fields {
+        seen.field(field);
+    }
+    seen.decide(is_http10)
+}
+
+/// What has been seen so far. Refusals come at the end, so that they have an order.
+#[derive(Default)]
+struct Seen {
+    hosts: u32,
+    host_is_bad: bool,
+    length: Option<u64>,
+    length_is_bad: bool,
+    codings: Codings,
+    close: bool,
+    keep_alive: bool,
+    expects_continue: bool,
+    expects_other: bool,
+    selective: bool,
+}
+
+/// The transfer codings, in their order.
+#[derive(Default)]
+enum Codings {
+    #[default]
+    None,
+    /// `chunked` alone.
+    Chunked,
+    /// One that isn't known here, and then perhaps `chunked`.
+    Other {
+        chunked: bool,
+    },
+    Bad,
+}
+
+impl Seen {
+    fn field(&mut self, field: &Header<'_>) {
+        let is = |name| field.name.eq_ignore_ascii_case(name);
+        // By length first, as most fields are of no interest here.
+        match field.name.len() {
+            4 if is("Host") => {
+                self.hosts += 1;
+                self.host_is_bad |= !target::is_host_field(field.value);
+            }
+            5 if is("Range") => self.selective = true,
+            6 if is("Expect") => {
+                if field.value.eq_ignore_ascii_case(b"100-continue") {
+                    self.expects_continue = true;
+                } else {
+                    self.expects_other = true;
+                }
+            }
+            8 if is("If-Match") || is("If-Range") => self.selective = true,
+            10 if is("Connection") => {
+                for option in field.value.split(|&octet| octet == b',').map(grammar::trim) {
+                    self.close |= option.eq_ignore_ascii_case(b"close");
+                    self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                }
+            }
+            13 if is("If-None-Match") => self.selective = true,
+            14 if is("Content-Length") => {
+                let repeated = self.length.is_some();
+                self.length = decimal(field.value);
+                self.length_is_bad |= repeated || self.length.is_none();
+            }
+            17 if is("If-Modified-Since") => self.selective = true,
+            17 if is("Transfer-Encoding") => {
+                for coding in field.value.split(|&octet| octet == b',').map(grammar::trim) {
+                    self.codings.add(coding);
+                }
+            }
+            19 if is("If-Unmodified-Since") => self.selective = true,
+            _ => {}
+        }
+    }
+
+    fn decide(self, is_http10: bool) -> Result<Decided, RejectStatus> {
+        let host_is_missing = self.hosts == 0 && !is_http10;
+        if self.host_is_bad || self.hosts > 1 || host_is_missing || self.length_is_bad {
+            return Err(RejectStatus::BadRequest);
+        }
+        let framing = match (self.codings, self.length) {
+            (Codings::None, None) => Framing::None,
+            (Codings::None, Some(length)) => Framing::Length(length),
+            // Both together is how requests are smuggled (RFC 9112 6.1), and HTTP/1.0 has no
+            // transfer codings.
+            (Codings::Bad, _) | (_, Some(_)) => return Err(RejectStatus::BadRequest),
+            (_, None) if is_http10 => return Err(RejectStatus::BadRequest),
+            (Codings::Chunked, None) => Framing::Chunked,
+            (Codings::Other { .. }, None) => return Err(RejectStatus::NotImplemented),
+        };
+        if self.expects_other && !is_http10 {
+            return Err(RejectStatus::ExpectationFailed);
+        }
+        let persistence = match (is_http10, self.close, self.keep_alive) {
+            (_, true, _) | (true, false, false) => Persistence::Close,
+            (true, false, true) => Persistence::KeepHttp10,
+            (false, false, _) => Persistence::Keep,
+        };
+        Ok(Decided {
+            persistence,
+            framing,
+            expects_continue: self.expects_continue && !is_http10,
+            selective: self.selective,
+        })
+    }
+}
+
+impl Codings {
+    fn add(&mut self, coding: &[u8]) {
+        let name = coding.split(|&octet| octet == b';').next().unwrap_or(coding);
+        let chunked = grammar::trim(name).eq_ignore_ascii_case(b"chunked");
+        *self = match self {
+            _ if !grammar::is_token(grammar::trim(name)) => Self::Bad,
+            // It has no parameters (RFC 9112 7.1).
+            _ if chunked && name.len() < coding.len() => Self::Bad,
+            Self::None if chunked => Self::Chunked,
+            Self::None => Self::Other { chunked: false },
+            Self::Other { chunked: false } => Self::Other { chunked },
+            // Chunked comes last, and once.
+            Self::Chunked | Self::Other { chunked: true } | Self::Bad => Self::Bad,
+        };
+    }
+}
+
+/// A number of digits only; `None` if there is anything else, or it is too large.
+pub(super) fn decimal(text: &[u8]) -> Option<u64> {
+    if text.is_empty() {
+        return None;
+    }
+    text.iter().try_fold(0u64, |number, octet| {
+        let digit = octet.is_ascii_digit().then(|| u64::from(octet - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
+    })
+}

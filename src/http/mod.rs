@@ -1,0 +1,17 @@
+//! HTTP/1.x as bytes in, decisions out: no connection, no ring, no clock, no allocation once
+//! serving. RFC 9110 and RFC 9112 are the law; where they leave a choice, the strict one is taken.
+#![forbid(unsafe_code)]
+
+pub mod body;
+pub mod conditional;
+mod fields;
+mod grammar;
+mod method;
+pub mod properties;
+mod range;
+pub mod request;
+pub mod response;
+mod scan;
+mod target;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,109 @@
+//! Request targets (RFC 9112 3.2) and hosts (RFC 3986 3.2.2), as their grammars have them.
+
+use super::grammar::{self, NAME, PATH, QUERY, SCHEME};
+
+/// What a request asks for. Nothing is decoded here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target<'b> {
+    /// `/path?query`.
+    Origin {
+        /// From the first slash on.
+        path: &'b [u8],
+        /// Behind the question mark.
+        query: Option<&'b [u8]>,
+    },
+    /// `scheme://authority/path?query`, as sent to proxies.
+    Absolute {
+        /// May be empty.
+        path: &'b [u8],
+        /// Behind the question mark.
+        query: Option<&'b [u8]>,
+    },
+    /// `host:port`, for CONNECT only.
+    Authority,
+    /// `*`, for OPTIONS only.
+    Asterisk,
+}
+
+/// Reads the target of a request with this method; `None` if the grammar forbids it.
+pub(super) fn parse<'b>(method: &str, target: &'b [u8]) -> Option<Target<'b>> {
+    match (method, target.first()?) {
+        ("CONNECT", _) => is_host(target, Port::Required).then_some(Target::Authority),
+        (_, b'/') => {
+            let (path, query) = path_and_query(target)?;
+            Some(Target::Origin { path, query })
+        }
+        ("OPTIONS", b'*') if target.len() == 1 => Some(Target::Asterisk),
+        _ => absolute(target),
+    }
+}
+
+/// Whether it is a host with or without a port. The host may be empty (RFC 9110 7.2).
+pub(super) fn is_host_field(value: &[u8]) -> bool {
+    is_host(value, Port::Optional)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Port {
+    Required,
+    Optional,
+}
+
+fn path_and_query(text: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
+    let (path, query) = match memchr::memchr(b'?', text) {
+        Some(at) => (&text[..at], Some(&text[at + 1..])),
+        None => (text, None),
+    };
+    let valid = grammar::all_or_encoded(path, PATH)
+        && query.is_none_or(|query| grammar::all_or_encoded(query, QUERY));
+    valid.then_some((path, query))
+}
+
+fn absolute(target: &[u8]) -> Option<Target<'_>> {
+    let colon = memchr::memchr(b':', target)?;
+    let scheme = &target[..colon];
+    let rest = target[colon + 1..].strip_prefix(b"//")?;
+    let scheme_is_valid = scheme.first()?.is_ascii_alphabetic()
+        && scheme.iter().all(|&octet| grammar::is(octet, SCHEME));
+    let end = rest.iter().position(|octet| matches!(octet, b'/' | b'?')).unwrap_or(rest.len());
+    let authority = &rest[..end];
+    // A user name before the host is refused like an empty host (RFC 9110 4.2.1, 4.2.4).
+    let host_is_valid =
+        !matches!(authority.first(), None | Some(b':')) && is_host(authority, Port::Optional);
+    let (path, query) = path_and_query(&rest[end..])?;
+    (scheme_is_valid && host_is_valid).then_some(Target::Absolute { path, query })
+}
+
+fn is_host(text: &[u8], port: Port) -> bool {
+    let (host_is_valid, rest) = if text.first() == Some(&b'[') {
+        let Some(end) = memchr::memchr(b']', text) else { return false };
+        (is_address(&text[1..end]), &text[end + 1..])
+    } else {
+        let end = memchr::memchr(b':', text).unwrap_or(text.len());
+        let named = end > 0 || port == Port::Optional;
+        (named && grammar::all_or_encoded(&text[..end], NAME), &text[end..])
+    };
+    let port_is_valid = match (rest.split_first(), port) {
+        (None, Port::Optional) => true,
+        (Some((b':', digits)), Port::Optional) => digits.iter().all(u8::is_ascii_digit),
+        (Some((b':', digits)), Port::Required) => {
+            !digits.is_empty() && digits.iter().all(u8::is_ascii_digit)
+        }
+        _ => false,
+    };
+    host_is_valid && port_is_valid
+}
+
+/// `IPv6address` or `IPvFuture`.
+fn is_address(text: &[u8]) -> bool {
+    if let Some((b'v' | b'V', rest)) = text.split_first() {
+        let Some(dot) = memchr::memchr(b'.', rest) else { return false };
+        let (version, address) = (&rest[..dot], &rest[dot + 1..]);
+        let is_address = |&octet: &u8| grammar::is(octet, NAME) || octet == b':';
+        return !version.is_empty()
+            && version.iter().all(u8::is_ascii_hexdigit)
+            && !address.is_empty()
+            && address.iter().all(is_address);
+    }
+    std::str::from_utf8(text).is_ok_and(|text| text.parse::<std::net::Ipv6Addr>().is_ok())
+}

@@ -1,0 +1,203 @@
+//! The program: reads its options, prepares everything, serves, and says how it went.
+
+#![forbid(unsafe_code)]
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+use uringstatic::cli::{self, Address, Command, Feature};
+use uringstatic::server::{self, Server, Turn};
+use uringstatic::site::{PAGE_BYTES_MAX, Page, Site};
+use uringstatic::sys::failure::Failure;
+use uringstatic::sys::net::{Endpoint, Listener, listen};
+use uringstatic::sys::probe::{Features, TaskRun};
+use uringstatic::sys::uring::{Setup, Uring};
+use uringstatic::sys::{process, signal};
+
+fn main() -> ExitCode {
+    let config = match cli::parse(std::env::args_os()) {
+        Ok(Command::Serve(config)) => config,
+        Ok(Command::Print(text)) => return print(&text),
+        // Prints the usage or the help, and exits with 2 or 0.
+        Err(error) => error.exit(),
+    };
+    let mut server = match start(&config) {
+        Ok(server) => server,
+        Err(failure) => {
+            eprintln!("uringstatic: {failure}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let turn = loop {
+        match server.turn() {
+            Ok(Turn::Goes) => {}
+            Ok(turn) => break turn,
+            Err(errno) => {
+                eprintln!("uringstatic: waiting on the ring: {errno} (errno {})", errno.0);
+                return ExitCode::FAILURE;
+            }
+        }
+    };
+    if !config.quiet {
+        eprintln!("uringstatic: served {}", server.stats());
+    }
+    exit_code(turn)
+}
+
+/// Everything that can fail is done here, before the first connection is accepted.
+fn start(config: &cli::Config) -> Result<Server<Uring>, Failure> {
+    let (site, fixed, page_bytes) = load(config)?;
+    process::raise_open_files(u64::from(config.spawn) + OPEN_FILES_RESERVE)?;
+    if let Some(core) = config.cpu {
+        process::run_on_core(core)?;
+    }
+    let signals = signal::signals_to_end()?;
+    let defer_accept = !config.without.contains(&Feature::DeferAccept);
+    let listeners: Vec<Listener> = config
+        .listen
+        .iter()
+        .map(|address| listen(&endpoint(address), config.backlog, defer_accept))
+        .collect::<Result<_, _>>()?;
+    let mut server = server::Config {
+        spawn: config.spawn,
+        listeners: u32::try_from(listeners.len()).expect("a command line is short"),
+        head_timeout: config.head_timeout,
+        idle_timeout: config.idle_timeout,
+        send_timeout: config.send_timeout,
+        drain_timeout: config.drain_timeout,
+        head_bytes_max: config.head_bytes_max,
+        recv_many: true,
+        send_close: true,
+    };
+    let ring = Uring::new(Setup {
+        spawn: config.spawn,
+        listeners,
+        signals: Some(signals),
+        fixed,
+        features: features(&config.without),
+        buffers: RECEIVE_BUFFERS,
+        buffer_bytes: RECEIVE_BUFFER_BYTES,
+    })?;
+    let features = ring.features();
+    server.recv_many = features.recv_many;
+    server.send_close = features.send_close;
+    if !config.quiet {
+        say_ready(config, &ring, page_bytes);
+    }
+    Ok(Server::new(ring, site, server))
+}
+
+/// Reads the page and builds the replies.
+fn load(config: &cli::Config) -> Result<(Site, Vec<u8>, u32), Failure> {
+    let mut page = Page::built_in();
+    page.status = config.status;
+    page.headers.clone_from(&config.headers);
+    if let Some(path) = &config.page {
+        page.content_type = cli::media_type(path);
+    }
+    if let Some(content_type) = &config.content_type {
+        page.content_type.clone_from(content_type);
+    }
+    let Some(path) = &config.page else {
+        let bytes = u32::try_from(Page::BUILT_IN.len()).expect("the built-in page is small");
+        let (site, fixed) = Site::build(page, bytes, config.spawn, |place| {
+            place.copy_from_slice(Page::BUILT_IN);
+            Ok(())
+        })
+        .expect("copying does not fail");
+        return Ok((site, fixed, bytes));
+    };
+    let mut file = File::open(path).map_err(|error| unreadable(path, &error))?;
+    let metadata = file.metadata().map_err(|error| unreadable(path, &error))?;
+    if !metadata.is_file() {
+        return Err(unreadable(path, &"it is not a regular file"));
+    }
+    let bytes = u32::try_from(metadata.len())
+        .ok()
+        .filter(|&bytes| bytes <= PAGE_BYTES_MAX)
+        .ok_or_else(|| unreadable(path, &"it is larger than 1 GiB"))?;
+    let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+    page.last_modified = modified.duration_since(UNIX_EPOCH).ok().map(|age| age.as_secs());
+    let (site, fixed) = Site::build(page, bytes, config.spawn, |place| file.read_exact(place))
+        .map_err(|error| unreadable(path, &error))?;
+    Ok((site, fixed, bytes))
+}
+
+fn unreadable(path: &Path, why: &dyn std::fmt::Display) -> Failure {
+    let path = path.display();
+    let mend = format!("`ls -lL {path}` shows what it is; it must be a file this user may read");
+    Failure::new(format!("reading the page {path}"), why, mend)
+}
+
+fn endpoint(address: &Address) -> Endpoint {
+    match address {
+        Address::Tcp(address) => Endpoint::Tcp(*address),
+        Address::Unix(path) => Endpoint::Unix(path.clone()),
+    }
+}
+
+fn features(without: &[Feature]) -> Features {
+    let with = |feature| !without.contains(&feature);
+    Features {
+        task_run: match (with(Feature::DeferTaskrun), with(Feature::CoopTaskrun)) {
+            (true, _) => TaskRun::Deferred,
+            (false, true) => TaskRun::Cooperative,
+            (false, false) => TaskRun::Interrupting,
+        },
+        direct_descriptors: with(Feature::DirectDescriptors),
+        recv_many: with(Feature::MultishotRecv),
+        silent_send: with(Feature::SilentSend),
+        send_close: with(Feature::LinkedClose),
+    }
+}
+
+fn say_ready(config: &cli::Config, ring: &Uring, page_bytes: u32) {
+    let addresses: Vec<String> = ring
+        .listeners()
+        .iter()
+        .map(|listener| match &listener.endpoint {
+            Endpoint::Tcp(address) => format!("http://{address}/"),
+            Endpoint::Unix(path) => format!("unix:{}", path.display()),
+        })
+        .collect();
+    let page = match &config.page {
+        Some(path) => path.display().to_string(),
+        None => "the built-in page".to_owned(),
+    };
+    eprintln!(
+        "uringstatic: ready on {} with {page} ({page_bytes} bytes), at most {} connections; \
+         io_uring with {}",
+        addresses.join(" "),
+        config.spawn,
+        ring.features()
+    );
+}
+
+fn print(text: &[u8]) -> ExitCode {
+    match std::io::stdout().write_all(text) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("uringstatic: writing to standard output: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn exit_code(turn: Turn) -> ExitCode {
+    match turn {
+        Turn::Goes | Turn::Drained => ExitCode::SUCCESS,
+        // As a shell reports a process that a signal ended.
+        Turn::Forced { signal } => {
+            ExitCode::from(128u8.saturating_add(u8::try_from(signal).unwrap_or(0)))
+        }
+    }
+}
+
+/// Standard streams, listeners (64 at most), the ring, signals, and some to spare.
+const OPEN_FILES_RESERVE: u64 = 128;
+/// Enough for what one wait brings (measured: about 40 requests at saturation, and bursts).
+const RECEIVE_BUFFERS: u16 = 512;
+/// 16 pipelined requests of a browser's size arrive in one.
+const RECEIVE_BUFFER_BYTES: u32 = 4096;

@@ -1,0 +1,467 @@
+//! The operations of one connection: what is in flight, what follows, and when the slot is free.
+//!
+//! ```text
+//!  receive:  Idle ─► Once ─► Idle          transmit:  Idle ─► Sending ─► Idle
+//!            Idle ─► Many ─► Stopping ─► Idle                    │ short   ▲
+//!            Many ─► Starved ─► Many                             ▼         │
+//!                                                     Idle ◄─ Waiting ─► Stopping
+//!
+//!  ending:   Open ─► Leaving (everything in flight is cancelled and joined) ─► Closing ─► free
+//! ```
+//!
+//! The kernel may use a buffer until the last completion of the operation that names it, and a
+//! close while a receive is armed would send no FIN. So a slot is closed only when `receive` and
+//! `transmit` are idle and no other operation is in flight, and is free only when that close (or
+//! the one linked to its last send) has completed.
+
+use super::timers::Wait;
+use super::{Life, Server};
+use crate::conn::{After, Conn, Context, Event, Next, Waiting};
+use crate::ring::{Completion, Errno, Kind, Op, Received, Ring, Slot, Span, Token};
+
+/// A slot in use: reserved for an accept, or a connection.
+pub(super) struct Connection {
+    generation: u32,
+    conn: Conn,
+    receive: Receive,
+    transmit: Transmit,
+    ending: Ending,
+    /// Shutdowns and cancels in flight.
+    others: u8,
+    /// It sent more while it didn't read than is kept: from now on it's received from once at a
+    /// time, when there is room.
+    paced: bool,
+}
+
+/// The receive of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Receive {
+    Idle,
+    Once,
+    Many,
+    /// Cancelled, its last completion to come.
+    Stopping,
+    /// Ended for want of buffers, to be armed again.
+    Starved,
+}
+
+/// The send of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Transmit {
+    Idle,
+    /// The ring may be reading the span.
+    Sending { span: Span },
+    /// Waiting for room in the socket.
+    Waiting,
+    /// That wait is cancelled, its last completion to come.
+    Stopping,
+}
+
+/// How far the end of a connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    Open,
+    /// Joining what is in flight. If it was idle, a request that still comes is served.
+    Leaving { was_idle: bool },
+    Closing,
+}
+
+/// What a connection is told.
+#[derive(Clone, Copy)]
+enum News {
+    /// Bytes came; they lie in a buffer of the ring.
+    Received(Received),
+    /// Anything else.
+    Event(Event<'static>),
+}
+
+impl Connection {
+    /// A slot reserved for a connection to be accepted.
+    pub(super) fn reserved(generation: u32) -> Self {
+        Self {
+            generation,
+            conn: Conn::new(),
+            receive: Receive::Idle,
+            transmit: Transmit::Idle,
+            ending: Ending::Open,
+            others: 0,
+            paced: false,
+        }
+    }
+}
+
+impl<R: Ring> Server<R> {
+    /// A connection has come into its slot.
+    pub(super) fn begin(&mut self, slot: Slot) {
+        self.stats.connections += 1;
+        self.stats.in_flight_max = self.stats.in_flight_max.max(self.live());
+        self.timers.arm(slot, Wait::Head, self.now);
+        self.receive(slot);
+    }
+
+    pub(super) fn complete_on_connection(&mut self, completion: Completion) {
+        let token = completion.token;
+        let slot = Slot(token.index());
+        let generation = self.connections[slot.0 as usize].generation;
+        assert_eq!(
+            token.generation(),
+            Token::new(token.kind(), generation, 0).generation(),
+            "{token:?} completed in a later life of its slot"
+        );
+        match token.kind() {
+            Kind::Recv => self.received(slot, completion),
+            Kind::Send => self.sent(slot, completion.result),
+            Kind::Writable => self.writable(slot),
+            Kind::Close => self.closed(slot),
+            Kind::Shutdown | Kind::Cancel => {
+                self.connections[slot.0 as usize].others -= 1;
+                self.settle(slot);
+            }
+            Kind::Accept | Kind::CancelAccept | Kind::Watch | Kind::Unlisten | Kind::Signal => {
+                unreachable!("{token:?} is not about a connection")
+            }
+        }
+    }
+
+    fn received(&mut self, slot: Slot, completion: Completion) {
+        let connection = &mut self.connections[slot.0 as usize];
+        match connection.receive {
+            Receive::Idle | Receive::Starved => {
+                unreachable!("{:?} completed though no receive is armed", completion.token)
+            }
+            Receive::Once | Receive::Many | Receive::Stopping if completion.more => {}
+            Receive::Once | Receive::Many | Receive::Stopping => connection.receive = Receive::Idle,
+        }
+        let next = match completion.result {
+            Ok(0) => self.tell(slot, News::Event(Event::EndOfStream)),
+            Ok(len) => {
+                let buffer = completion.buffer.expect("received bytes lie in a buffer");
+                self.tell(slot, News::Received(Received { buffer, len }))
+            }
+            Err(Errno(libc::ENOBUFS)) => {
+                self.starve(slot);
+                Next::Wait
+            }
+            Err(Errno(libc::ECANCELED)) => Next::Wait,
+            Err(errno) => self.failed(slot, errno),
+        };
+        if let Some(buffer) = completion.buffer {
+            self.ring.give_back(buffer);
+        }
+        self.apply(slot, next);
+        self.settle(slot);
+    }
+
+    /// Tells the connection what happened, unless it is leaving and past caring.
+    fn tell(&mut self, slot: Slot, news: News) -> Next {
+        let connection = &mut self.connections[slot.0 as usize];
+        match (connection.ending, news) {
+            (Ending::Open, _) => {}
+            (Ending::Leaving { was_idle: true }, News::Received(_)) => {
+                connection.ending = Ending::Open;
+                self.leaving -= 1;
+            }
+            (Ending::Leaving { .. } | Ending::Closing, _) => return Next::Wait,
+        }
+        let memory = self.ring.memory(match news {
+            News::Received(received) => Some(received),
+            News::Event(_) => None,
+        });
+        let mut context = Context {
+            site: &self.site,
+            fixed: memory.fixed,
+            stash: &mut self.stash,
+            stats: &mut self.stats,
+            slot,
+            head_bytes_max: self.config.head_bytes_max as usize,
+            draining: self.life != Life::Serving,
+        };
+        let event = match news {
+            News::Received(_) => Event::Received(memory.received),
+            News::Event(event) => event,
+        };
+        connection.conn.on(event, &mut context)
+    }
+
+    fn apply(&mut self, slot: Slot, next: Next) {
+        match next {
+            Next::Wait | Next::Receive => {}
+            Next::Send { span, more, after } => self.send(slot, span, more, after),
+            Next::Linger => {
+                let token = self.token(slot, Kind::Shutdown);
+                self.connections[slot.0 as usize].others += 1;
+                self.push(token, Op::Shutdown { slot });
+            }
+            Next::Close => self.end(slot, false),
+        }
+    }
+
+    /// After an event: arms what the connection waits for, and its deadline.
+    fn settle(&mut self, slot: Slot) {
+        let connection = &mut self.connections[slot.0 as usize];
+        match connection.ending {
+            Ending::Open => {}
+            Ending::Leaving { .. } => return self.close_if_joined(slot),
+            Ending::Closing => return,
+        }
+        let armed = self.timers.wait(slot);
+        match connection.conn.waiting() {
+            Waiting::Head if armed != Some(Wait::Head) => {
+                self.timers.arm(slot, Wait::Head, self.now);
+            }
+            Waiting::Idle if armed != Some(Wait::Idle) => {
+                self.timers.arm(slot, Wait::Idle, self.now);
+            }
+            Waiting::Linger if armed != Some(Wait::Linger) => {
+                self.timers.arm(slot, Wait::Linger, self.now);
+            }
+            Waiting::Body => self.timers.arm(slot, Wait::Progress, self.now),
+            Waiting::Head | Waiting::Idle | Waiting::Linger => {}
+            Waiting::Reply | Waiting::Nothing => {}
+        }
+        if connection.receive == Receive::Idle && connection.conn.wants_bytes() {
+            self.receive(slot);
+        }
+        self.pace(slot);
+    }
+
+    /// Arms a receive: once for a connection that may not last, for good if it persists.
+    fn receive(&mut self, slot: Slot) {
+        let token = self.token(slot, Kind::Recv);
+        let connection = &mut self.connections[slot.0 as usize];
+        assert_eq!(connection.receive, Receive::Idle, "one receive at a time");
+        let persists = match connection.conn.waiting() {
+            Waiting::Idle | Waiting::Reply => true,
+            Waiting::Head | Waiting::Body | Waiting::Linger | Waiting::Nothing => false,
+        };
+        let (receive, op) = if self.config.recv_many && persists && !connection.paced {
+            (Receive::Many, Op::RecvMany { slot })
+        } else {
+            (Receive::Once, Op::Recv { slot })
+        };
+        connection.receive = receive;
+        self.push(token, op);
+    }
+
+    /// Stops receiving from a peer that goes on sending requests but doesn't read the replies.
+    fn pace(&mut self, slot: Slot) {
+        let connection = &mut self.connections[slot.0 as usize];
+        let full = connection.conn.kept_bytes() >= self.stash.block_bytes();
+        if full && connection.receive == Receive::Many && !connection.conn.wants_bytes() {
+            connection.paced = true;
+            connection.receive = Receive::Stopping;
+            self.cancel(slot, Kind::Recv);
+        }
+    }
+
+    fn starve(&mut self, slot: Slot) {
+        let connection = &mut self.connections[slot.0 as usize];
+        if connection.ending == Ending::Open {
+            connection.receive = Receive::Starved;
+            self.starved.push(slot);
+        }
+    }
+
+    /// Arms the receives that ended for want of buffers: all buffers are back by now.
+    pub(super) fn feed_starved(&mut self) {
+        while let Some(slot) = self.starved.pop() {
+            let Some(connection) = self.connections.get_mut(slot.0 as usize) else { continue };
+            if connection.receive == Receive::Starved {
+                connection.receive = Receive::Idle;
+                self.receive(slot);
+            }
+        }
+    }
+
+    fn send(&mut self, slot: Slot, span: Span, more: bool, after: After) {
+        let draining = self.draining();
+        let token = self.token(slot, Kind::Send);
+        let connection = &mut self.connections[slot.0 as usize];
+        assert_eq!(connection.transmit, Transmit::Idle, "one send at a time");
+        connection.transmit = Transmit::Sending { span };
+        self.site.lend(span);
+        let alone = connection.receive == Receive::Idle && connection.others == 0;
+        let receives = connection.receive != Receive::Idle;
+        if after == After::Close && alone && self.config.send_close {
+            self.push(token, Op::SendClose { slot, span });
+        } else {
+            // A completion after which there is nothing to do but wait need not be waited for.
+            let lazy = after == After::Idle && !draining;
+            self.push(token, Op::Send { slot, span, more, lazy });
+        }
+        match after {
+            After::Idle => {
+                self.timers.arm(slot, Wait::Idle, self.now);
+                if !receives {
+                    self.receive(slot);
+                }
+            }
+            After::GoOn | After::Close | After::Linger => {
+                // Only progress restarts this deadline; see `sent`.
+                if self.timers.wait(slot) != Some(Wait::Progress) {
+                    self.timers.arm(slot, Wait::Progress, self.now);
+                }
+            }
+        }
+    }
+
+    fn sent(&mut self, slot: Slot, result: Result<u32, Errno>) {
+        let span = self.end_of_send(slot);
+        match result {
+            Ok(count) => {
+                self.stats.bytes += u64::from(count);
+                let next = self.tell(slot, News::Event(Event::Sent(count)));
+                if count == span.len {
+                    self.timers_after_progress(slot);
+                    self.apply(slot, next);
+                } else if next != Next::Wait {
+                    self.timers.arm(slot, Wait::Progress, self.now);
+                    self.await_room(slot);
+                }
+            }
+            Err(Errno(libc::EAGAIN | libc::EINTR)) => {
+                if self.connections[slot.0 as usize].ending == Ending::Open {
+                    if self.timers.wait(slot) != Some(Wait::Progress) {
+                        self.timers.arm(slot, Wait::Progress, self.now);
+                    }
+                    self.await_room(slot);
+                }
+            }
+            Err(errno) => {
+                let next = self.failed(slot, errno);
+                self.apply(slot, next);
+            }
+        }
+        self.settle(slot);
+    }
+
+    /// A long reply that goes on has made progress.
+    fn timers_after_progress(&mut self, slot: Slot) {
+        if self.timers.wait(slot) == Some(Wait::Progress) {
+            self.timers.arm(slot, Wait::Progress, self.now);
+        }
+    }
+
+    fn end_of_send(&mut self, slot: Slot) -> Span {
+        let connection = &mut self.connections[slot.0 as usize];
+        let Transmit::Sending { span } = connection.transmit else {
+            unreachable!("a send of {slot:?} completed though none is in flight")
+        };
+        connection.transmit = Transmit::Idle;
+        self.site.returned(span);
+        span
+    }
+
+    fn await_room(&mut self, slot: Slot) {
+        let token = self.token(slot, Kind::Writable);
+        self.connections[slot.0 as usize].transmit = Transmit::Waiting;
+        self.push(token, Op::Writable { slot });
+    }
+
+    fn writable(&mut self, slot: Slot) {
+        // Whatever it came with, the next send tells how the socket is.
+        self.connections[slot.0 as usize].transmit = Transmit::Idle;
+        let next = self.tell(slot, News::Event(Event::Writable));
+        self.apply(slot, next);
+        self.settle(slot);
+    }
+
+    fn closed(&mut self, slot: Slot) {
+        if self.connections[slot.0 as usize].ending == Ending::Open {
+            let span = self.end_of_send(slot);
+            self.stats.bytes += u64::from(span.len);
+        }
+        self.free(slot);
+    }
+
+    /// Gives a slot back: nothing is in flight on it, and it is closed.
+    pub(super) fn free(&mut self, slot: Slot) {
+        let key = slot.0 as usize;
+        let mut connection = self.connections.remove(key);
+        self.leaving -= u32::from(connection.ending != Ending::Open);
+        connection.conn.release(&mut self.stash);
+        self.timers.disarm(slot);
+        self.generations[key] = self.generations[key].wrapping_add(1);
+    }
+
+    /// The operating system says the connection is broken.
+    fn failed(&mut self, slot: Slot, errno: Errno) -> Next {
+        match (self.connections[slot.0 as usize].ending, errno.0) {
+            (Ending::Leaving { .. } | Ending::Closing, _) => return Next::Wait,
+            (Ending::Open, libc::ECONNRESET | libc::EPIPE) => self.stats.errors.resets += 1,
+            (Ending::Open, _) => self.stats.errors.failures += 1,
+        }
+        Next::Close
+    }
+
+    pub(super) fn expire(&mut self, slot: Slot, wait: Wait) {
+        match wait {
+            Wait::Idle => self.end(slot, true),
+            Wait::Head | Wait::Progress | Wait::Linger => {
+                let next = self.tell(slot, News::Event(Event::Deadline));
+                self.apply(slot, next);
+                self.settle(slot);
+            }
+        }
+    }
+
+    /// Ends a connection that waits for its next request. Says whether it did.
+    pub(super) fn end_if_idle(&mut self, slot: Slot) -> bool {
+        let Some(connection) = self.connections.get(slot.0 as usize) else { return false };
+        let idle = connection.ending == Ending::Open
+            && connection.transmit == Transmit::Idle
+            && connection.conn.waiting() == Waiting::Idle;
+        if idle {
+            self.end(slot, true);
+        }
+        idle
+    }
+
+    /// Ends a connection: cancels what is in flight; the rest follows from the completions.
+    fn end(&mut self, slot: Slot, was_idle: bool) {
+        self.timers.disarm(slot);
+        let connection = &mut self.connections[slot.0 as usize];
+        assert_eq!(connection.ending, Ending::Open, "a connection ends once");
+        connection.ending = Ending::Leaving { was_idle };
+        self.leaving += 1;
+        if !was_idle {
+            connection.conn.release(&mut self.stash);
+        }
+        match connection.receive {
+            Receive::Once | Receive::Many => {
+                connection.receive = Receive::Stopping;
+                self.cancel(slot, Kind::Recv);
+            }
+            Receive::Starved => connection.receive = Receive::Idle,
+            Receive::Idle | Receive::Stopping => {}
+        }
+        let connection = &mut self.connections[slot.0 as usize];
+        if connection.transmit == Transmit::Waiting {
+            connection.transmit = Transmit::Stopping;
+            self.cancel(slot, Kind::Writable);
+        }
+        self.close_if_joined(slot);
+    }
+
+    fn cancel(&mut self, slot: Slot, kind: Kind) {
+        self.connections[slot.0 as usize].others += 1;
+        let target = self.token(slot, kind);
+        self.push(target.with_kind(Kind::Cancel), Op::Cancel { target });
+    }
+
+    fn close_if_joined(&mut self, slot: Slot) {
+        let token = self.token(slot, Kind::Close);
+        let connection = &mut self.connections[slot.0 as usize];
+        let joined = connection.receive == Receive::Idle
+            && connection.transmit == Transmit::Idle
+            && connection.others == 0;
+        if joined && matches!(connection.ending, Ending::Leaving { .. }) {
+            connection.ending = Ending::Closing;
+            self.push(token, Op::Close { slot });
+        }
+    }
+
+    fn token(&self, slot: Slot, kind: Kind) -> Token {
+        Token::new(kind, self.connections[slot.0 as usize].generation, slot.0)
+    }
+}

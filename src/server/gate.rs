@@ -1,0 +1,201 @@
+//! The gate: how connections get in, so that there are never more than `spawn` of them, nobody is
+//! turned away, and nobody waits behind a peer that is idle.
+//!
+//! A slot is reserved before a connection is accepted into it, so the cap is exact. With no slot
+//! left, listeners are only watched; when somebody waits, the connection that has been idle
+//! longest is closed. With several listeners and fewer slots, a slot reserved for a listener at
+//! which nobody is waiting goes to one where somebody is.
+
+use super::connection::Connection;
+use super::timers::Wait;
+use super::{Life, Server};
+use crate::ring::{Completion, Errno, Kind, Nanos, Op, Ring, Slot, Token};
+use std::time::Duration;
+
+/// The listeners and what is under way on them.
+pub(super) struct Gate {
+    listeners: Vec<Listener>,
+    /// The listener that is served first next time, so that none is served last always.
+    first: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Listener {
+    accept: Accept,
+    watch: Watch,
+    /// Somebody waits in the backlog, as far as is known.
+    waiting: bool,
+    /// Not before this moment again, after an error that may last.
+    paused_until: Option<Nanos>,
+    pause: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Accept {
+    Idle,
+    Armed(Slot),
+    /// Cancelled, its last completion to come.
+    Stopping(Slot),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Watch {
+    Idle,
+    Armed,
+    /// Armed, but a connection was accepted since: what it tells may be over.
+    Stale,
+}
+
+impl Gate {
+    pub(super) fn new(listeners: u32) -> Self {
+        let listener = Listener {
+            accept: Accept::Idle,
+            watch: Watch::Idle,
+            waiting: false,
+            paused_until: None,
+            pause: PAUSE_MIN,
+        };
+        Self { listeners: vec![listener; listeners as usize], first: 0 }
+    }
+
+    /// How many slots are reserved for connections to be accepted.
+    pub(super) fn reserved(&self) -> u32 {
+        let reserved = self.listeners.iter().filter(|listener| listener.accept != Accept::Idle);
+        u32::try_from(reserved.count()).expect("listeners are counted by u32")
+    }
+}
+
+impl<R: Ring> Server<R> {
+    /// Arms accepts as far as there are slots, and watches the listeners that get none.
+    pub(super) fn feed_listeners(&mut self) {
+        if self.life != Life::Serving {
+            return;
+        }
+        let count = self.gate.listeners.len();
+        for listener in &mut self.gate.listeners {
+            listener.paused_until = listener.paused_until.filter(|&until| until > self.now);
+        }
+        // Who is known to wait comes first; then everybody, in turn.
+        for only_waiting in [true, false] {
+            for step in 0..count {
+                let index = (self.gate.first + step) % count;
+                let listener = self.gate.listeners[index];
+                let wants = listener.accept == Accept::Idle && listener.paused_until.is_none();
+                if wants && (listener.waiting || !only_waiting) {
+                    self.feed_listener(index);
+                }
+            }
+        }
+        self.gate.first = (self.gate.first + 1) % count.max(1);
+        self.make_room();
+    }
+
+    fn feed_listener(&mut self, index: usize) {
+        let number = u32::try_from(index).expect("listeners are counted by u32");
+        if self.connections.len() < self.config.spawn as usize {
+            let entry = self.connections.vacant_entry();
+            let slot = Slot(u32::try_from(entry.key()).expect("slots are counted by u32"));
+            entry.insert(Connection::reserved(self.generations[slot.0 as usize]));
+            self.gate.listeners[index].accept = Accept::Armed(slot);
+            let op = Op::Accept { listener: number, slot };
+            self.push(Token::new(Kind::Accept, 0, number), op);
+        } else if self.gate.listeners[index].watch == Watch::Idle
+            && !self.gate.listeners[index].waiting
+        {
+            self.gate.listeners[index].watch = Watch::Armed;
+            self.push(Token::new(Kind::Watch, 0, number), Op::Watch { listener: number });
+        }
+    }
+
+    /// If somebody waits and no slot is free or about to be, frees one.
+    fn make_room(&mut self) {
+        if self.connections.len() < self.config.spawn as usize || self.leaving > 0 {
+            return;
+        }
+        let waits = |listener: &Listener| {
+            listener.waiting && listener.accept == Accept::Idle && listener.paused_until.is_none()
+        };
+        if !self.gate.listeners.iter().any(waits) {
+            return;
+        }
+        if self.gate.listeners.iter().any(|l| matches!(l.accept, Accept::Stopping(_))) {
+            return;
+        }
+        for (number, listener) in (0u32..).zip(&mut self.gate.listeners) {
+            if let Accept::Armed(slot) = listener.accept {
+                listener.accept = Accept::Stopping(slot);
+                let target = Token::new(Kind::Accept, 0, number);
+                self.push(target.with_kind(Kind::CancelAccept), Op::Cancel { target });
+                return;
+            }
+        }
+        if let Some((slot, since)) = self.timers.longest(Wait::Idle)
+            && since.plus(IDLE_MIN) <= self.now
+        {
+            self.end_if_idle(slot);
+        }
+    }
+
+    /// When the gate has something to do even if nothing completes.
+    pub(super) fn gate_deadline(&self) -> Option<Nanos> {
+        if self.life != Life::Serving {
+            return None;
+        }
+        let paused = self.gate.listeners.iter().filter_map(|listener| listener.paused_until).min();
+        let waits = self.gate.listeners.iter().any(|listener| listener.waiting);
+        let idle = self.timers.longest(Wait::Idle).filter(|_| waits && self.leaving == 0);
+        [paused, idle.map(|(_, since)| since.plus(IDLE_MIN))].into_iter().flatten().min()
+    }
+
+    pub(super) fn watched(&mut self, completion: Completion) {
+        let listener = &mut self.gate.listeners[completion.token.index() as usize];
+        listener.waiting |= listener.watch == Watch::Armed && completion.result.is_ok();
+        listener.watch = Watch::Idle;
+    }
+
+    pub(super) fn accepted(&mut self, completion: Completion) {
+        let listener = &mut self.gate.listeners[completion.token.index() as usize];
+        let slot = match std::mem::replace(&mut listener.accept, Accept::Idle) {
+            Accept::Armed(slot) | Accept::Stopping(slot) => slot,
+            Accept::Idle => unreachable!("an accept completed though none was armed"),
+        };
+        match completion.result {
+            Ok(_) => {
+                listener.pause = PAUSE_MIN;
+                listener.waiting = false;
+                if listener.watch == Watch::Armed {
+                    listener.watch = Watch::Stale;
+                }
+                self.begin(slot);
+            }
+            Err(errno) => {
+                self.free(slot);
+                self.accept_failed(completion.token.index(), errno);
+            }
+        }
+    }
+
+    /// An error of an accept never ends the server, and never spins it.
+    fn accept_failed(&mut self, listener: u32, errno: Errno) {
+        let draining = self.draining();
+        let listener = &mut self.gate.listeners[listener as usize];
+        match errno.0 {
+            libc::ECANCELED => return,
+            libc::EINVAL if draining => return,
+            // The peer or its network is gone, one connection less waits (accept(2)).
+            libc::ECONNABORTED | libc::EINTR | libc::EAGAIN | libc::EPROTO | libc::EPERM => {}
+            // No files or no memory, or something not known: later it may be different.
+            _ => {
+                listener.paused_until = Some(self.now.plus(listener.pause));
+                listener.pause = (listener.pause * 2).min(PAUSE_MAX);
+            }
+        }
+        self.stats.errors.accepts += 1;
+    }
+}
+
+/// How long an accept that failed for want of something is not tried again: first and at most.
+const PAUSE_MIN: Duration = Duration::from_millis(10);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// A connection is not idle between two requests that follow each other.
+const IDLE_MIN: Duration = Duration::from_millis(100);

@@ -1,0 +1,250 @@
+//! The server: one loop over one ring. It knows slots, the cap, deadlines and completions; it
+//! knows no byte of HTTP, no address and no descriptor.
+//!
+//! A turn of the loop waits once, handles every completion that came, lets deadlines pass, arms
+//! what became possible, and pushes entries for the next wait. How one connection's operations
+//! follow each other is in `connection`, how connections get in is in `gate`.
+
+mod connection;
+mod gate;
+pub mod timers;
+
+use crate::conn::Stash;
+use crate::ring::{Completion, Errno, Kind, Nanos, Op, Ring, Slot, Token};
+use crate::site::Site;
+use crate::stats::Stats;
+use connection::Connection;
+use gate::Gate;
+use slab::Slab;
+use std::collections::VecDeque;
+use std::time::Duration;
+use timers::{Limits, Timers};
+
+/// What the server is told at start.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// The most connections accepted and in flight at one time.
+    pub spawn: u32,
+    /// How many listeners the ring has.
+    pub listeners: u32,
+    /// How long a head may take, from the accept or from its first byte.
+    pub head_timeout: Duration,
+    /// How long a connection may be idle between requests.
+    pub idle_timeout: Duration,
+    /// How long a reply or a body may make no progress.
+    pub send_timeout: Duration,
+    /// How long the end may take.
+    pub drain_timeout: Duration,
+    /// The longest head, in bytes.
+    pub head_bytes_max: u32,
+    /// Whether a receive may stay armed over many requests.
+    pub recv_many: bool,
+    /// Whether a send may be linked to a close.
+    pub send_close: bool,
+}
+
+/// What a turn of the loop came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// There will be more.
+    Goes,
+    /// A signal asked for the end, and everything under way is finished or the time is over.
+    Drained,
+    /// A second signal asked for the end at once.
+    Forced {
+        /// Its number.
+        signal: u32,
+    },
+}
+
+/// The server.
+pub struct Server<R: Ring> {
+    ring: R,
+    site: Site,
+    config: Config,
+    connections: Slab<Connection>,
+    /// How many lives each slot has had.
+    generations: Box<[u32]>,
+    timers: Timers,
+    stash: Stash,
+    stats: Stats,
+    gate: Gate,
+    /// Entries for which the submission queue had no room.
+    backlog: VecDeque<(Token, Op)>,
+    /// Connections whose receive ended for want of buffers.
+    starved: Vec<Slot>,
+    /// Connections that are ending: their slots will be free soon.
+    leaving: u32,
+    life: Life,
+    now: Nanos,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Life {
+    Serving,
+    Draining { until: Nanos, hurry: bool },
+    Over(Turn),
+}
+
+impl<R: Ring> Server<R> {
+    /// A server on a ring that has `config.spawn` slots, `config.listeners` listeners and the
+    /// fixed buffer of `site`.
+    pub fn new(ring: R, site: Site, config: Config) -> Self {
+        let limits = Limits {
+            head: config.head_timeout,
+            idle: config.idle_timeout,
+            progress: config.send_timeout,
+            linger: LINGER,
+        };
+        let slots = config.spawn as usize;
+        let now = ring.now();
+        let mut server = Self {
+            ring,
+            site,
+            config,
+            connections: Slab::with_capacity(slots),
+            generations: vec![0; slots].into_boxed_slice(),
+            timers: Timers::new(config.spawn, limits),
+            stash: Stash::new(config.spawn, config.head_bytes_max),
+            stats: Stats::default(),
+            gate: Gate::new(config.listeners),
+            backlog: VecDeque::with_capacity(slots + BACKLOG_RESERVE),
+            starved: Vec::with_capacity(slots),
+            leaving: 0,
+            life: Life::Serving,
+            now,
+        };
+        let unix_seconds = server.ring.unix_seconds();
+        server.site.tick(unix_seconds, server.ring.memory(None).fixed);
+        server.push(Token::new(Kind::Signal, 0, 0), Op::Signal);
+        server.feed_listeners();
+        server
+    }
+
+    /// Waits once and handles everything that came.
+    ///
+    /// # Errors
+    /// If the ring is unusable.
+    pub fn turn(&mut self) -> Result<Turn, Errno> {
+        self.push_backlog();
+        self.ring.submit_and_wait(self.deadline())?;
+        self.now = self.ring.now();
+        self.site.tick(self.ring.unix_seconds(), self.ring.memory(None).fixed);
+        if let Life::Draining { hurry, .. } = &mut self.life {
+            *hurry = false;
+        }
+        while let Some(completion) = self.ring.pop() {
+            self.complete(completion);
+        }
+        while let Some((slot, wait)) = self.timers.expired(self.now) {
+            self.expire(slot, wait);
+        }
+        self.feed_starved();
+        self.feed_listeners();
+        Ok(self.progress_of_drain())
+    }
+
+    /// The ring.
+    pub fn ring_mut(&mut self) -> &mut R {
+        &mut self.ring
+    }
+
+    /// What happened so far.
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// How many connections are accepted and not closed.
+    pub fn live(&self) -> u32 {
+        let used = u32::try_from(self.connections.len()).expect("slots are counted by u32");
+        used - self.gate.reserved()
+    }
+
+    /// When the next wait has to end even if nothing comes.
+    fn deadline(&self) -> Option<Nanos> {
+        let drain = match self.life {
+            Life::Serving => None,
+            Life::Draining { hurry: true, .. } | Life::Over(_) => Some(self.now),
+            Life::Draining { until, .. } => Some(until),
+        };
+        let backlog = (!self.backlog.is_empty()).then_some(self.now);
+        [self.timers.next(), self.gate_deadline(), drain, backlog].into_iter().flatten().min()
+    }
+
+    fn complete(&mut self, completion: Completion) {
+        match completion.token.kind() {
+            Kind::Accept => self.accepted(completion),
+            Kind::Watch => self.watched(completion),
+            Kind::Unlisten | Kind::CancelAccept => {}
+            Kind::Signal => self.signalled(completion.result),
+            Kind::Recv
+            | Kind::Send
+            | Kind::Writable
+            | Kind::Shutdown
+            | Kind::Close
+            | Kind::Cancel => self.complete_on_connection(completion),
+        }
+    }
+
+    fn signalled(&mut self, result: Result<u32, Errno>) {
+        if let Ok(signal) = result {
+            match self.life {
+                Life::Serving => self.drain(),
+                Life::Draining { .. } | Life::Over(_) => {
+                    self.life = Life::Over(Turn::Forced { signal });
+                    return;
+                }
+            }
+        }
+        self.push(Token::new(Kind::Signal, 0, 0), Op::Signal);
+    }
+
+    /// Begins the end: accepts no more, closes who is idle, lets the rest finish.
+    fn drain(&mut self) {
+        let until = self.now.plus(self.config.drain_timeout);
+        // Sends whose completions nobody waited for are waited for now: hence the hurry.
+        self.life = Life::Draining { until, hurry: true };
+        for listener in 0..self.config.listeners {
+            self.push(Token::new(Kind::Unlisten, 0, listener), Op::Unlisten { listener });
+        }
+        for key in 0..self.config.spawn {
+            self.end_if_idle(Slot(key));
+        }
+    }
+
+    fn draining(&self) -> bool {
+        self.life != Life::Serving
+    }
+
+    fn progress_of_drain(&mut self) -> Turn {
+        match self.life {
+            Life::Over(turn) => turn,
+            Life::Draining { until, .. } if self.connections.is_empty() || until <= self.now => {
+                self.stats.errors.cut_off += u64::from(self.live());
+                self.life = Life::Over(Turn::Drained);
+                Turn::Drained
+            }
+            Life::Serving | Life::Draining { .. } => Turn::Goes,
+        }
+    }
+
+    /// Pushes an entry, now or when there is room; entries keep their order.
+    fn push(&mut self, token: Token, op: Op) {
+        if !self.backlog.is_empty() || self.ring.push(token, op).is_err() {
+            self.backlog.push_back((token, op));
+        }
+    }
+
+    fn push_backlog(&mut self) {
+        while let Some(&(token, op)) = self.backlog.front() {
+            if self.ring.push(token, op).is_err() {
+                return;
+            }
+            self.backlog.pop_front();
+        }
+    }
+}
+
+/// How long a peer may go on sending after the last reply.
+const LINGER: Duration = Duration::from_secs(2);
+const BACKLOG_RESERVE: usize = 64;

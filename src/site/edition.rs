@@ -1,0 +1,332 @@
+//! One edition: every reply that can be built at start, one after another, and where each lies.
+
+use super::Page;
+use crate::http::request::Persistence;
+use crate::http::response::{DATE_BYTES, date_offset, reason, write_head};
+use crate::ring::Span;
+use std::fmt::Write;
+
+/// The replies that are built at start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prebuilt {
+    /// The page.
+    Page,
+    /// 304.
+    NotModified,
+    /// 412.
+    PreconditionFailed,
+    /// 416.
+    RangeNotSatisfiable,
+    /// 204 to OPTIONS.
+    Allow,
+    /// 400.
+    BadRequest,
+    /// 405.
+    MethodNotAllowed,
+    /// 408.
+    RequestTimeout,
+    /// 414.
+    UriTooLong,
+    /// 417.
+    ExpectationFailed,
+    /// 431.
+    FieldsTooLarge,
+    /// 501.
+    NotImplemented,
+    /// 505.
+    VersionNotSupported,
+}
+
+impl Prebuilt {
+    /// All of them, in the order they lie in an edition.
+    pub const ALL: [Self; 13] = [
+        Self::Page,
+        Self::NotModified,
+        Self::PreconditionFailed,
+        Self::RangeNotSatisfiable,
+        Self::Allow,
+        Self::BadRequest,
+        Self::MethodNotAllowed,
+        Self::RequestTimeout,
+        Self::UriTooLong,
+        Self::ExpectationFailed,
+        Self::FieldsTooLarge,
+        Self::NotImplemented,
+        Self::VersionNotSupported,
+    ];
+
+    /// The status code; for the page the one it was given.
+    fn status(self, page: &Page) -> u16 {
+        match self {
+            Self::Page => page.status,
+            Self::NotModified => 304,
+            Self::PreconditionFailed => 412,
+            Self::RangeNotSatisfiable => 416,
+            Self::Allow => 204,
+            Self::BadRequest => 400,
+            Self::MethodNotAllowed => 405,
+            Self::RequestTimeout => 408,
+            Self::UriTooLong => 414,
+            Self::ExpectationFailed => 417,
+            Self::FieldsTooLarge => 431,
+            Self::NotImplemented => 501,
+            Self::VersionNotSupported => 505,
+        }
+    }
+
+    /// What an error's body says, in general terms; `None` for what has no body of its own.
+    fn explanation(self) -> Option<&'static str> {
+        match self {
+            Self::Page | Self::NotModified | Self::Allow => None,
+            Self::PreconditionFailed => Some("The page is not as the request requires."),
+            Self::RangeNotSatisfiable => Some("The range lies beyond the end of the page."),
+            Self::BadRequest => Some("The request is not valid HTTP."),
+            Self::MethodNotAllowed => Some("Only GET, HEAD and OPTIONS are answered here."),
+            Self::RequestTimeout => Some("The request did not arrive in time."),
+            Self::UriTooLong => Some("The request target is too long."),
+            Self::ExpectationFailed => Some("The expectation of the request can't be met."),
+            Self::FieldsTooLarge => Some("The head of the request is too large."),
+            Self::NotImplemented => {
+                Some("The method or transfer coding of the request is not known here.")
+            }
+            Self::VersionNotSupported => Some("Only HTTP/1.x is spoken here."),
+        }
+    }
+}
+
+/// What the fields of heads are made from.
+pub(super) struct Fields<'a> {
+    pub(super) page: &'a Page,
+    pub(super) body_bytes: u32,
+    pub(super) etag: &'a str,
+    pub(super) last_modified: Option<&'a str>,
+}
+
+impl<'a> Fields<'a> {
+    /// The fields of a reply with the page.
+    fn of_page(&self, length: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+        // Validators and ranges belong to a 200: only then is this the selected representation.
+        let selected = self.page.status == 200;
+        let content = [("Content-Type", &*self.page.content_type), ("Content-Length", length)];
+        content
+            .into_iter()
+            .chain(selected.then_some(("Accept-Ranges", "bytes")))
+            .chain(self.validators().filter(move |_| selected))
+            .chain(self.added())
+    }
+
+    /// The fields of a reply with a part of the page.
+    pub(super) fn of_part(
+        &self,
+        length: &'a str,
+        range: &'a str,
+    ) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let content = [
+            ("Content-Type", &*self.page.content_type),
+            ("Content-Length", length),
+            ("Content-Range", range),
+        ];
+        content.into_iter().chain(self.validators()).chain(self.added())
+    }
+
+    /// The fields of a 304: those of the 200 that a cache needs (RFC 9110 15.4.5).
+    fn of_not_modified(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        const KEPT: [&str; 4] = ["cache-control", "content-location", "expires", "vary"];
+        self.validators()
+            .chain(self.added().filter(|(name, _)| KEPT.iter().any(|k| name.eq_ignore_ascii_case(k))))
+    }
+
+    fn validators(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let modified = self.last_modified.map(|text| ("Last-Modified", text));
+        [("ETag", self.etag)].into_iter().chain(modified)
+    }
+
+    fn added(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.page.headers.iter().map(|(name, value)| (&**name, &**value))
+    }
+}
+
+/// Where a reply lies in an edition.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Reply {
+    pub(super) at: u32,
+    pub(super) head_bytes: u32,
+    /// Head and body, as far as the body lies behind the head.
+    pub(super) bytes: u32,
+    date_at: u32,
+}
+
+/// An edition's bytes and the places in them.
+#[derive(Debug)]
+pub(super) struct Composed {
+    /// The bytes, with zeros for dates and the page; emptied once they're in the fixed buffer.
+    pub(super) bytes: Vec<u8>,
+    replies: [[Reply; PERSISTENCES]; Prebuilt::ALL.len()],
+    /// How often the reply with the page for connections that persist stands in a row.
+    pub(super) copies: u32,
+    /// Whether the page lies behind its heads, rather than once for all.
+    pub(super) inline: bool,
+}
+
+/// Where a send that fell short has cut a reply.
+pub(super) struct Cut {
+    /// How much of the reply was sent.
+    pub(super) sent: u32,
+    /// Where its date ends.
+    pub(super) date_end: u32,
+    /// What is left of its head.
+    pub(super) head_left: u32,
+}
+
+impl Composed {
+    pub(super) fn reply(&self, which: Prebuilt, persistence: Persistence) -> Reply {
+        self.replies[which as usize][persistence as usize]
+    }
+
+    /// Copies the edition to its place in the fixed buffer, and the page behind its heads.
+    pub(super) fn place(&self, buffer: &mut [u8], at: u32, body: Span) {
+        let start = at as usize;
+        buffer[start..start + self.bytes.len()].copy_from_slice(&self.bytes);
+        for (reply, copy) in self.all_replies() {
+            if self.inline && reply.bytes > reply.head_bytes && self.is_page(reply) {
+                let to = at + reply.at + copy * reply.bytes + reply.head_bytes;
+                buffer.copy_within(body.range(), to as usize);
+            }
+        }
+    }
+
+    /// The places alone, once the bytes are in the fixed buffer.
+    pub(super) fn without_bytes(self) -> Self {
+        Self { bytes: Vec::new(), ..self }
+    }
+
+    /// The places of all dates.
+    pub(super) fn dates(&self) -> impl Iterator<Item = u32> {
+        self.all_replies().map(|(reply, copy)| reply.at + copy * reply.bytes + reply.date_at)
+    }
+
+    /// The reply that a place in the edition belongs to, as cut there.
+    pub(super) fn cut(&self, place: u32) -> Cut {
+        let found = self.replies.iter().flatten().rfind(|reply| reply.at <= place);
+        let reply = found.expect("the first reply lies at 0");
+        let sent = (place - reply.at) % reply.bytes;
+        Cut {
+            sent,
+            date_end: reply.date_at + DATE_BYTES as u32,
+            head_left: reply.head_bytes.saturating_sub(sent),
+        }
+    }
+
+    fn is_page(&self, reply: Reply) -> bool {
+        self.replies[Prebuilt::Page as usize].iter().any(|page| page.at == reply.at)
+    }
+
+    /// Every reply with the number of its copy.
+    fn all_replies(&self) -> impl Iterator<Item = (Reply, u32)> {
+        self.replies.iter().flatten().enumerate().flat_map(|(index, reply)| {
+            let copies = if index == 0 { self.copies } else { 1 };
+            (0..copies).map(|copy| (*reply, copy))
+        })
+    }
+}
+
+/// Builds all replies, one after another.
+pub(super) fn compose(fields: &Fields<'_>) -> Composed {
+    let mut composed = Composed {
+        bytes: Vec::new(),
+        replies: Default::default(),
+        copies: 1,
+        inline: fields.body_bytes <= INLINE_BYTES_MAX,
+    };
+    for which in Prebuilt::ALL {
+        for persistence in [Persistence::Keep, Persistence::KeepHttp10, Persistence::Close] {
+            let at = position(&composed.bytes);
+            let status = which.status(fields.page);
+            let body = error_body(which, status);
+            write_fields(&mut composed.bytes, which, fields, body.len(), persistence);
+            let head_bytes = position(&composed.bytes) - at;
+            composed.bytes.extend_from_slice(body.as_bytes());
+            let mut bytes = position(&composed.bytes) - at;
+            if which == Prebuilt::Page && composed.inline {
+                bytes += fields.body_bytes;
+                if persistence == Persistence::Keep {
+                    composed.copies = (ROW_BYTES_MAX / bytes).clamp(1, ROW_MAX);
+                    let one = composed.bytes.clone();
+                    for copy in 1..composed.copies {
+                        composed.bytes.resize((copy * bytes) as usize, 0);
+                        composed.bytes.extend_from_slice(&one);
+                    }
+                }
+                let copies = if persistence == Persistence::Keep { composed.copies } else { 1 };
+                composed.bytes.resize((at + copies * bytes) as usize, 0);
+            }
+            let date_at = u32::try_from(date_offset(status)).expect("a status line is short");
+            composed.replies[which as usize][persistence as usize] =
+                Reply { at, head_bytes, bytes, date_at };
+        }
+    }
+    composed
+}
+
+fn write_fields(
+    out: &mut Vec<u8>,
+    which: Prebuilt,
+    fields: &Fields<'_>,
+    body_bytes: usize,
+    persistence: Persistence,
+) {
+    let status = which.status(fields.page);
+    let page_length = fields.body_bytes.to_string();
+    let length = body_bytes.to_string();
+    let unsatisfied = format!("bytes */{}", fields.body_bytes);
+    let error = [("Content-Type", ERROR_TYPE), ("Content-Length", &*length)];
+    let written = match which {
+        Prebuilt::Page => write_head(out, status, fields.of_page(&page_length), persistence),
+        Prebuilt::NotModified => write_head(out, status, fields.of_not_modified(), persistence),
+        Prebuilt::Allow => write_head(out, status, [ALLOW], persistence),
+        Prebuilt::MethodNotAllowed => {
+            write_head(out, status, error.into_iter().chain([ALLOW]), persistence)
+        }
+        Prebuilt::RangeNotSatisfiable => {
+            let range = ("Content-Range", &*unsatisfied);
+            write_head(out, status, error.into_iter().chain([range]), persistence)
+        }
+        Prebuilt::PreconditionFailed
+        | Prebuilt::BadRequest
+        | Prebuilt::RequestTimeout
+        | Prebuilt::UriTooLong
+        | Prebuilt::ExpectationFailed
+        | Prebuilt::FieldsTooLarge
+        | Prebuilt::NotImplemented
+        | Prebuilt::VersionNotSupported => write_head(out, status, error, persistence),
+    };
+    written.expect("writing to a vector does not fail");
+}
+
+fn error_body(which: Prebuilt, status: u16) -> String {
+    let mut body = String::new();
+    if let Some(explanation) = which.explanation() {
+        let title = reason(status);
+        write!(
+            body,
+            "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\">\
+             <title>{status} {title}</title></head>\n\
+             <body><h1>{status} {title}</h1><p>{explanation}</p></body>\n</html>\n"
+        )
+        .expect("writing to a string does not fail");
+    }
+    body
+}
+
+fn position(bytes: &[u8]) -> u32 {
+    u32::try_from(bytes.len()).expect("an edition is far below 4 GiB")
+}
+
+const ALLOW: (&str, &str) = ("Allow", "GET, HEAD, OPTIONS");
+const ERROR_TYPE: &str = "text/html; charset=utf-8";
+const PERSISTENCES: usize = 3;
+/// A larger page lies once in the buffer, and its head is sent before it.
+const INLINE_BYTES_MAX: u32 = 64 * 1024;
+/// The most replies in a row, and the most bytes they may take in an edition.
+const ROW_MAX: u32 = 32;
+const ROW_BYTES_MAX: u32 = 256 * 1024;

@@ -1,0 +1,322 @@
+//! What is served: replies built at start in one fixed buffer, and the choice among them.
+//!
+//! The buffer holds, in this order: the page; two *editions* of every reply, alike but for the
+//! second in their `Date`; and a block for each slot, for heads that only one peer gets. A reply
+//! is a span of it. `Date` changes by writing the edition of which no span is in flight, and
+//! serving from that one: bytes that a ring may still read never change.
+//!
+//! Knows HTTP; knows no connection, no ring, no clock.
+
+mod edition;
+mod page;
+
+pub use edition::Prebuilt;
+pub use page::Page;
+
+use crate::http::conditional::{Selection, Validators, select};
+use crate::http::request::{Method, Persistence, Request};
+use crate::http::response::{DATE_BYTES, date_text, write_date, write_head};
+use crate::ring::{Slot, Span};
+use edition::{Composed, Fields, compose};
+use std::io::{self, Write};
+
+/// The replies, as spans of the fixed buffer that [`Site::build`] fills.
+#[derive(Debug)]
+pub struct Site {
+    page: Page,
+    etag: String,
+    last_modified_text: Option<String>,
+    body: Span,
+    composed: Composed,
+    editions: [Edition; 2],
+    current: usize,
+    /// Seconds since the Unix epoch, of the latest tick.
+    now: u64,
+    blocks_at: u32,
+    block_bytes: u32,
+}
+
+/// One copy of every reply, with the date it has, and how many of its spans a ring may be reading.
+#[derive(Clone, Copy, Debug)]
+struct Edition {
+    at: u32,
+    unix_seconds: u64,
+    in_flight: u32,
+}
+
+/// Which reply a request gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// One that was built at start.
+    Whole(Prebuilt),
+    /// The page's bytes from `first` to `last`, both included.
+    Part {
+        /// Offset of the first byte.
+        first: u32,
+        /// Offset of the last byte.
+        last: u32,
+    },
+}
+
+/// What is still to be sent of a reply (or of several in a row): `first`, then `then`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Output {
+    /// Sent first.
+    pub first: Span,
+    /// Sent when `first` is empty.
+    pub then: Span,
+}
+
+impl Site {
+    /// Lays out the fixed buffer for a page of `body_bytes` and `slots` connections. `read` puts
+    /// the page's bytes where they will stay.
+    ///
+    /// # Errors
+    /// What `read` returns.
+    ///
+    /// # Panics
+    /// If the page is over [`PAGE_BYTES_MAX`].
+    pub fn build(
+        page: Page,
+        body_bytes: u32,
+        slots: u32,
+        read: impl FnOnce(&mut [u8]) -> io::Result<()>,
+    ) -> io::Result<(Self, Vec<u8>)> {
+        assert!(body_bytes <= PAGE_BYTES_MAX, "a page of {body_bytes} bytes");
+        let last_modified_text = page.last_modified.map(date_text);
+        let last_modified = last_modified_text.as_deref();
+        // The hash is known only when the page has been read to its place behind which all else
+        // lies, so lengths are taken from a draft with a tag of the same length.
+        let draft_etag = page::etag(&[]);
+        let draft = compose(&Fields { page: &page, body_bytes, etag: &draft_etag, last_modified });
+        let edition_bytes = length(&draft.bytes);
+        let edition_at = body_bytes.next_multiple_of(ALIGNMENT);
+        let second_at = (edition_at + edition_bytes).next_multiple_of(ALIGNMENT);
+        let blocks_at = (second_at + edition_bytes).next_multiple_of(ALIGNMENT);
+        let page_head = draft.reply(Prebuilt::Page, Persistence::Keep).head_bytes;
+        let block_bytes = (page_head + PART_HEAD_EXTRA).next_multiple_of(ALIGNMENT);
+        // Zeroed memory comes untouched from the kernel: a block costs nothing until it's used.
+        let total = blocks_at as usize + slots as usize * block_bytes as usize;
+        assert!(u32::try_from(total).is_ok(), "{total} bytes are named by 32 bits");
+        let mut buffer = vec![0; total];
+        read(&mut buffer[..body_bytes as usize])?;
+        let etag = page::etag(&buffer[..body_bytes as usize]);
+        let composed = compose(&Fields { page: &page, body_bytes, etag: &etag, last_modified });
+        assert_eq!(length(&composed.bytes), edition_bytes, "the draft has the same lengths");
+        let body = Span { offset: 0, len: body_bytes };
+        for at in [edition_at, second_at] {
+            composed.place(&mut buffer, at, body);
+        }
+        let edition = |at| Edition { at, unix_seconds: 0, in_flight: 0 };
+        let mut site = Self {
+            etag,
+            last_modified_text,
+            body,
+            composed: composed.without_bytes(),
+            editions: [edition(edition_at), edition(second_at)],
+            current: 0,
+            now: 0,
+            blocks_at,
+            block_bytes,
+            page,
+        };
+        site.write_dates(1, 0, &mut buffer);
+        site.write_dates(0, 0, &mut buffer);
+        Ok((site, buffer))
+    }
+
+    /// Brings the dates up to this second, if no ring reads the edition that is written.
+    pub fn tick(&mut self, unix_seconds: u64, fixed: &mut [u8]) {
+        self.now = unix_seconds;
+        if self.editions[self.current].unix_seconds == unix_seconds {
+            return;
+        }
+        let other = 1 - self.current;
+        if self.editions[other].in_flight == 0 {
+            self.write_dates(other, unix_seconds, fixed);
+            self.current = other;
+        }
+    }
+
+    fn write_dates(&mut self, edition: usize, unix_seconds: u64, fixed: &mut [u8]) {
+        let edition = &mut self.editions[edition];
+        assert_eq!(edition.in_flight, 0, "a date would change under a send");
+        edition.unix_seconds = unix_seconds;
+        let mut date = [0; DATE_BYTES];
+        write_date(&mut date, unix_seconds);
+        for offset in self.composed.dates() {
+            let start = (edition.at + offset) as usize;
+            fixed[start..start + DATE_BYTES].copy_from_slice(&date);
+        }
+    }
+
+    /// Notes that a ring may read this span from now on.
+    pub fn lend(&mut self, span: Span) {
+        if let Some(edition) = self.edition_of(span) {
+            self.editions[edition].in_flight += 1;
+        }
+    }
+
+    /// Notes that the ring is done with a span that was lent.
+    ///
+    /// # Panics
+    /// If it wasn't.
+    pub fn returned(&mut self, span: Span) {
+        if let Some(edition) = self.edition_of(span) {
+            let in_flight = &mut self.editions[edition].in_flight;
+            *in_flight = in_flight.checked_sub(1).expect("a span was returned that wasn't lent");
+        }
+    }
+
+    fn edition_of(&self, span: Span) -> Option<usize> {
+        if span.offset < self.editions[0].at || span.offset >= self.blocks_at {
+            return None;
+        }
+        Some(usize::from(span.offset >= self.editions[1].at))
+    }
+
+    /// Which reply a request gets. The one page answers every target.
+    #[must_use]
+    pub fn choose(&self, request: &Request<'_, '_>) -> Answer {
+        match request.method {
+            Method::Get | Method::Head if request.selective && self.page.status == 200 => {
+                self.choose_selective(request)
+            }
+            Method::Get | Method::Head => Answer::Whole(Prebuilt::Page),
+            Method::Options => Answer::Whole(Prebuilt::Allow),
+            Method::NotAllowed => Answer::Whole(Prebuilt::MethodNotAllowed),
+            Method::Unknown => Answer::Whole(Prebuilt::NotImplemented),
+        }
+    }
+
+    fn choose_selective(&self, request: &Request<'_, '_>) -> Answer {
+        let etag = self.etag.as_bytes();
+        let validators = Validators { etag, last_modified: self.page.last_modified };
+        let length = u64::from(self.body.len);
+        match select(request.method, request.fields, &validators, length) {
+            Selection::Whole => Answer::Whole(Prebuilt::Page),
+            Selection::NotModified => Answer::Whole(Prebuilt::NotModified),
+            Selection::PreconditionFailed => Answer::Whole(Prebuilt::PreconditionFailed),
+            Selection::Unsatisfiable => Answer::Whole(Prebuilt::RangeNotSatisfiable),
+            Selection::Partial { first, last } => {
+                let within = "a range is within the page, which 32 bits measure";
+                let first = u32::try_from(first).expect(within);
+                Answer::Part { first, last: u32::try_from(last).expect(within) }
+            }
+        }
+    }
+
+    /// How many whole pages in a row one send can answer with.
+    #[must_use]
+    pub fn pages_in_a_row(&self) -> u32 {
+        self.composed.copies
+    }
+
+    /// `count` replies with the page, in a row, on a connection that persists.
+    ///
+    /// # Panics
+    /// If `count` is 0 or over [`Site::pages_in_a_row`].
+    #[must_use]
+    pub fn pages(&self, count: u32) -> Output {
+        assert!(count >= 1 && count <= self.composed.copies, "{count} pages in a row");
+        let mut output = self.prebuilt(Prebuilt::Page, Persistence::Keep, false);
+        output.first.len *= count;
+        output
+    }
+
+    /// A reply that was built at start; without its body for HEAD.
+    #[must_use]
+    pub fn prebuilt(&self, which: Prebuilt, persistence: Persistence, head_only: bool) -> Output {
+        let reply = self.composed.reply(which, persistence);
+        let offset = self.editions[self.current].at + reply.at;
+        let len = if head_only { reply.head_bytes } else { reply.bytes };
+        let then = match which {
+            Prebuilt::Page if !self.composed.inline && !head_only => self.body,
+            _ => Span::default(),
+        };
+        Output { first: Span { offset, len }, then }
+    }
+
+    /// A part of the page; its head is written into the slot's block, of which nothing may be in
+    /// flight.
+    pub fn part(
+        &self,
+        (first, last): (u32, u32),
+        persistence: Persistence,
+        slot: Slot,
+        fixed: &mut [u8],
+    ) -> Output {
+        assert!(first <= last && last < self.body.len, "bytes {first} to {last} of the page");
+        let mut length = [0; 16];
+        let length = format_into(&mut length, format_args!("{}", last - first + 1));
+        let mut range = [0; 48];
+        let total = self.body.len;
+        let range = format_into(&mut range, format_args!("bytes {first}-{last}/{total}"));
+        let fields = Fields {
+            page: &self.page,
+            body_bytes: self.body.len,
+            etag: &self.etag,
+            last_modified: self.last_modified_text.as_deref(),
+        };
+        let block = self.block(slot);
+        let mut rest = &mut fixed[block.range()];
+        write_head(&mut rest, 206, fields.of_part(length, range), persistence)
+            .expect("a block has room for the head of a part");
+        let left = u32::try_from(rest.len()).expect("a block is small");
+        let head = Span { offset: block.offset, len: block.len - left };
+        let date = block.offset as usize + date_offset_of_part();
+        write_date(&mut fixed[date..date + DATE_BYTES], self.now);
+        Output { first: head, then: Span { offset: self.body.offset + first, len: last - first + 1 } }
+    }
+
+    /// Makes what is left of an output after a short send fit to wait: an edition may be written
+    /// anew meanwhile, so a head that was cut before the end of its date goes on from a copy.
+    #[must_use]
+    pub fn keep(&self, left: Output, slot: Slot, fixed: &mut [u8]) -> Output {
+        let Some(edition) = self.edition_of(left.first) else { return left };
+        if left.first.len == 0 {
+            return left;
+        }
+        let place = left.first.offset - self.editions[edition].at;
+        let cut = self.composed.cut(place);
+        if cut.sent == 0 || cut.sent >= cut.date_end {
+            return left;
+        }
+        assert!(left.then.len == 0 || left.first.len == cut.head_left, "heads of large pages");
+        let block = self.block(slot);
+        assert!(cut.head_left <= block.len, "a block has room for every head");
+        let head = Span { len: cut.head_left, ..left.first };
+        fixed.copy_within(head.range(), block.range().start);
+        let first = Span { offset: block.offset, len: cut.head_left };
+        let rest = left.first.after(cut.head_left);
+        Output { first, then: if rest.len > 0 { rest } else { left.then } }
+    }
+
+    fn block(&self, slot: Slot) -> Span {
+        Span { offset: self.blocks_at + slot.0 * self.block_bytes, len: self.block_bytes }
+    }
+}
+
+/// Formats without allocating.
+fn format_into<'a>(out: &'a mut [u8], text: std::fmt::Arguments<'_>) -> &'a str {
+    let room = out.len();
+    let mut rest = &mut *out;
+    rest.write_fmt(text).expect("numbers of 32 bits have room");
+    let used = room - rest.len();
+    std::str::from_utf8(&out[..used]).expect("formatted text is UTF-8")
+}
+
+fn date_offset_of_part() -> usize {
+    const { "HTTP/1.1 206 Partial Content\r\nDate: ".len() }
+}
+
+fn length(bytes: &[u8]) -> u32 {
+    u32::try_from(bytes.len()).expect("replies are far below 4 GiB")
+}
+
+/// The largest page: 1 GiB.
+pub const PAGE_BYTES_MAX: u32 = 1 << 30;
+/// What `Content-Range` and longer numbers add to the page's head.
+const PART_HEAD_EXTRA: u32 = 128;
+/// Editions and blocks begin on a cache line.
+const ALIGNMENT: u32 = 64;

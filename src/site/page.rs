@@ -1,0 +1,69 @@
+//! The page that is served and what goes with it; the built-in page of the experiment.
+
+use sha2::{Digest, Sha256};
+use std::fmt::Write;
+
+/// What is known of the page before its bytes are read.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// `Content-Type`.
+    pub content_type: String,
+    /// The status of replies with it.
+    pub status: u16,
+    /// Fields that the operator added, names and values as they are sent.
+    pub headers: Vec<(String, String)>,
+    /// When its file was last modified, in seconds since the Unix epoch.
+    pub last_modified: Option<u64>,
+}
+
+impl Page {
+    /// The built-in page: a heading and ten paragraphs.
+    #[must_use]
+    pub fn built_in() -> Self {
+        Self {
+            content_type: "text/html; charset=utf-8".to_owned(),
+            status: 200,
+            headers: Vec::new(),
+            last_modified: None,
+        }
+    }
+
+    /// The bytes of the built-in page.
+    pub const BUILT_IN: &'static [u8] = include_bytes!("page.html");
+}
+
+/// A strong entity tag from the content, so that equal pages agree on every machine: half of
+/// their SHA-256, in hexadecimal and quotes.
+pub(super) fn etag(body: &[u8]) -> String {
+    let mut tag = String::from("\"");
+    for byte in &Sha256::digest(body)[..ETAG_HASH_BYTES] {
+        write!(tag, "{byte:02x}").expect("writing to a string does not fail");
+    }
+    tag.push('"');
+    tag
+}
+
+const ETAG_HASH_BYTES: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_built_in_page_is_that_of_the_experiment() {
+        let page = std::str::from_utf8(Page::BUILT_IN).expect("text");
+        assert_eq!(page.matches("<h1>Static Content</h1>").count(), 1);
+        let paragraphs: Vec<_> = page.lines().filter(|line| line.starts_with("<p>")).collect();
+        assert_eq!(paragraphs.len(), 10);
+        assert!(paragraphs.iter().all(|p| p == &paragraphs[0] && p.ends_with("</p>")));
+        assert!((4_500..5_500).contains(&page.len()));
+    }
+
+    #[test]
+    fn tags_come_from_the_content() {
+        // sha256("") begins with e3b0c44298fc1c149afbf4c8996fb924.
+        assert_eq!(etag(b""), "\"e3b0c44298fc1c149afbf4c8996fb924\"");
+        assert_ne!(etag(b"a"), etag(b"b"));
+        assert_eq!(etag(b"a").len(), etag(b"").len());
+    }
+}

@@ -1,0 +1,15 @@
+//! The kernel: the only place with unsafe code. Rings, sockets, signals, limits of the process.
+//!
+//! Each unsafe block states the invariant it stands on. No function here is unsafe to call, and
+//! none takes an address.
+#![allow(unsafe_code)]
+
+pub mod buffers;
+pub mod failure;
+pub mod net;
+pub mod probe;
+pub mod process;
+pub mod signal;
+pub mod uring;
+
+mod call;

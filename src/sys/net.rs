@@ -1,0 +1,235 @@
+//! Listening sockets. Through libc, as the standard library's listener has a backlog of 128.
+
+use super::call::checked;
+use super::failure::{Failure, errno_of};
+use std::io;
+use std::mem::MaybeUninit;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Where to listen, without the words of the command line.
+#[derive(Clone, Debug)]
+pub enum Endpoint {
+    /// A TCP address.
+    Tcp(SocketAddr),
+    /// A path in the file system.
+    Unix(PathBuf),
+}
+
+/// A socket that listens, and the address it is bound to (the port filled in if 0 was asked for).
+pub struct Listener {
+    /// The socket.
+    pub fd: OwnedFd,
+    /// Where it listens.
+    pub endpoint: Endpoint,
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Endpoint::Unix(path) = &self.endpoint {
+            // Nothing to do if it is gone already; the next start replaces a stale one anyway.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// Binds and listens.
+///
+/// A port stays bound for some 16 to 37 ms after a server with an io_uring exits, so "in use" is
+/// believed only after [`RETRY`]. With `defer_accept`, a TCP connection is accepted when its first
+/// bytes have arrived (`TCP_DEFER_ACCEPT`, tcp(7)).
+///
+/// # Errors
+/// If the address is in use, not ours, or not permitted.
+pub fn listen(endpoint: &Endpoint, backlog: u32, defer_accept: bool) -> Result<Listener, Failure> {
+    let started = Instant::now();
+    loop {
+        let outcome = match endpoint {
+            Endpoint::Tcp(address) => listen_tcp(*address, backlog, defer_accept),
+            Endpoint::Unix(path) => listen_unix(path, backlog),
+        };
+        match outcome {
+            Err(error)
+                if errno_of(&error) == libc::EADDRINUSE && started.elapsed() < RETRY =>
+            {
+                std::thread::sleep(RETRY_PAUSE);
+            }
+            outcome => return outcome.map_err(|error| explain(endpoint, &error)),
+        }
+    }
+}
+
+/// How long a port in use is tried again.
+pub const RETRY: Duration = Duration::from_secs(1);
+const RETRY_PAUSE: Duration = Duration::from_millis(10);
+
+fn listen_tcp(address: SocketAddr, backlog: u32, defer_accept: bool) -> io::Result<Listener> {
+    let (storage, len) = to_sockaddr(address);
+    let fd = socket(i32::from(storage.ss_family))?;
+    set_option(&fd, libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)?;
+    if address.is_ipv6() {
+        // So that 0.0.0.0 and [::] can be listened on side by side.
+        set_option(&fd, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, 1)?;
+    }
+    // Inherited by what is accepted: a reply must not wait for the ACK of the one before.
+    set_option(&fd, libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)?;
+    if defer_accept {
+        set_option(&fd, libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, 1)?;
+    }
+    // SAFETY: `storage` holds a socket address of `len` bytes.
+    let bound = unsafe { libc::bind(fd.as_raw_fd(), (&raw const storage).cast(), len) };
+    checked(bound)?;
+    start_listening(&fd, backlog)?;
+    let endpoint = Endpoint::Tcp(local_address(&fd)?);
+    Ok(Listener { fd, endpoint })
+}
+
+fn listen_unix(path: &Path, backlog: u32) -> io::Result<Listener> {
+    // SAFETY: a sockaddr_un is integers only, for which zero is a value.
+    let mut address = unsafe { MaybeUninit::<libc::sockaddr_un>::zeroed().assume_init() };
+    address.sun_family = libc::AF_UNIX as libc::sa_family_t;
+    let bytes = path.as_os_str().as_bytes();
+    if bytes.len() >= address.sun_path.len() || bytes.contains(&0) {
+        return Err(io::Error::from_raw_os_error(libc::ENAMETOOLONG));
+    }
+    for (place, byte) in address.sun_path.iter_mut().zip(bytes) {
+        *place = byte.cast_signed();
+    }
+    remove_stale_socket(path)?;
+    let fd = socket(libc::AF_UNIX)?;
+    let len = size_of_val(&address) as libc::socklen_t;
+    // SAFETY: `address` is an initialised sockaddr_un of `len` bytes.
+    let bound = unsafe { libc::bind(fd.as_raw_fd(), (&raw const address).cast(), len) };
+    checked(bound)?;
+    start_listening(&fd, backlog)?;
+    Ok(Listener { fd, endpoint: Endpoint::Unix(path.to_owned()) })
+}
+
+/// A socket file outlives the server that made it: one that nobody listens on is removed.
+fn remove_stale_socket(path: &Path) -> io::Result<()> {
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|m| m.file_type().is_socket());
+    if is_socket {
+        match UnixStream::connect(path) {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                return std::fs::remove_file(path);
+            }
+            Ok(_) | Err(_) => return Err(io::Error::from_raw_os_error(libc::EADDRINUSE)),
+        }
+    }
+    Ok(())
+}
+
+fn socket(family: i32) -> io::Result<OwnedFd> {
+    // SAFETY: socket takes numbers only.
+    let fd = checked(unsafe { libc::socket(family, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0) })?;
+    // SAFETY: socket returned a new descriptor that nobody else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+fn start_listening(fd: &OwnedFd, backlog: u32) -> io::Result<()> {
+    let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
+    // SAFETY: listen takes numbers only.
+    checked(unsafe { libc::listen(fd.as_raw_fd(), backlog) })?;
+    Ok(())
+}
+
+fn set_option(fd: &OwnedFd, level: i32, name: i32, value: i32) -> io::Result<()> {
+    let len = size_of_val(&value) as libc::socklen_t;
+    let value = (&raw const value).cast();
+    // SAFETY: `value` points to an int of `len` bytes.
+    checked(unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, value, len) })?;
+    Ok(())
+}
+
+fn to_sockaddr(address: SocketAddr) -> (libc::sockaddr_storage, libc::socklen_t) {
+    // SAFETY: a sockaddr_storage is integers only, for which zero is a value.
+    let mut storage = unsafe { MaybeUninit::<libc::sockaddr_storage>::zeroed().assume_init() };
+    let place = &raw mut storage;
+    match address {
+        SocketAddr::V4(v4) => {
+            let plain = libc::sockaddr_in {
+                sin_family: libc::AF_INET as libc::sa_family_t,
+                sin_port: v4.port().to_be(),
+                sin_addr: libc::in_addr { s_addr: u32::from_ne_bytes(v4.ip().octets()) },
+                sin_zero: [0; 8],
+            };
+            // SAFETY: sockaddr_storage is large enough and aligned for every socket address.
+            unsafe { place.cast::<libc::sockaddr_in>().write(plain) };
+            (storage, size_of::<libc::sockaddr_in>() as libc::socklen_t)
+        }
+        SocketAddr::V6(v6) => {
+            let plain = libc::sockaddr_in6 {
+                sin6_family: libc::AF_INET6 as libc::sa_family_t,
+                sin6_port: v6.port().to_be(),
+                sin6_flowinfo: v6.flowinfo(),
+                sin6_addr: libc::in6_addr { s6_addr: v6.ip().octets() },
+                sin6_scope_id: v6.scope_id(),
+            };
+            // SAFETY: sockaddr_storage is large enough and aligned for every socket address.
+            unsafe { place.cast::<libc::sockaddr_in6>().write(plain) };
+            (storage, size_of::<libc::sockaddr_in6>() as libc::socklen_t)
+        }
+    }
+}
+
+fn local_address(fd: &OwnedFd) -> io::Result<SocketAddr> {
+    // SAFETY: a sockaddr_storage is integers only, for which zero is a value.
+    let mut storage = unsafe { MaybeUninit::<libc::sockaddr_storage>::zeroed().assume_init() };
+    let mut len = size_of_val(&storage) as libc::socklen_t;
+    let place = (&raw mut storage).cast();
+    // SAFETY: `place` has room for `len` bytes.
+    checked(unsafe { libc::getsockname(fd.as_raw_fd(), place, &raw mut len) })?;
+    let place = &raw const storage;
+    if i32::from(storage.ss_family) == libc::AF_INET {
+        // SAFETY: the family says that this is a sockaddr_in, and the storage is aligned for it.
+        let plain = unsafe { place.cast::<libc::sockaddr_in>().read() };
+        let ip = Ipv4Addr::from(plain.sin_addr.s_addr.to_ne_bytes());
+        Ok(SocketAddr::new(IpAddr::V4(ip), u16::from_be(plain.sin_port)))
+    } else {
+        // SAFETY: TCP sockets are of one of two families, so this is a sockaddr_in6.
+        let plain = unsafe { place.cast::<libc::sockaddr_in6>().read() };
+        let ip = Ipv6Addr::from(plain.sin6_addr.s6_addr);
+        Ok(SocketAddr::new(IpAddr::V6(ip), u16::from_be(plain.sin6_port)))
+    }
+}
+
+fn explain(endpoint: &Endpoint, error: &io::Error) -> Failure {
+    let (what, port, file) = match endpoint {
+        Endpoint::Tcp(address) => {
+            (format!("listening on {address}"), Some(address.port()), None)
+        }
+        Endpoint::Unix(path) => (format!("listening on unix:{}", path.display()), None, Some(path)),
+    };
+    let mend = match (errno_of(error), port, file) {
+        (libc::EADDRINUSE, Some(port), _) => format!(
+            "another process has it: `ss -ltnp 'sport = :{port}'` shows which; or choose another \
+             port with --listen"
+        ),
+        (libc::EADDRINUSE, None, Some(path)) => format!(
+            "another process listens there, or it is no socket: `ls -l {0}`; `ss -lxp`",
+            path.display()
+        ),
+        (libc::EACCES | libc::EPERM, Some(port), _) => format!(
+            "ports below `sysctl net.ipv4.ip_unprivileged_port_start` need a privilege: choose \
+             another than {port}, or `setcap cap_net_bind_service=+ep` the program"
+        ),
+        (libc::EACCES | libc::EPERM | libc::ENOENT | libc::EROFS, None, Some(path)) => {
+            let folder = path.parent().unwrap_or(Path::new("/")).display();
+            format!("the folder {folder} must exist and be writable for this user")
+        }
+        (libc::EADDRNOTAVAIL, _, _) => {
+            "this machine has no such address: `ip address` shows those it has".to_owned()
+        }
+        (libc::ENAMETOOLONG, _, _) => "a socket's path has at most 107 bytes".to_owned(),
+        (libc::EAFNOSUPPORT, _, _) => {
+            "IPv6 is off here: listen on an IPv4 address such as 127.0.0.1:10001".to_owned()
+        }
+        _ => String::new(),
+    };
+    Failure::new(what, error, mend)
+}

@@ -1,0 +1,172 @@
+//! Making a ring with the best set of features the kernel has, and saying why if there is none.
+
+use super::failure::{Failure, errno_of};
+use super::process::kernel_version;
+use io_uring::{IoUring, Probe, opcode};
+use std::fmt;
+use std::io;
+
+/// The features of the ring that a newer kernel, or a flag, may decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Features {
+    /// When the kernel runs the completion work of this task.
+    pub task_run: TaskRun,
+    /// Connections live in the ring's own table, not in the process's.
+    pub direct_descriptors: bool,
+    /// A receive stays armed over many requests.
+    pub recv_many: bool,
+    /// A send that took all posts no completion where nothing waits for it.
+    pub silent_send: bool,
+    /// A reply after which nothing can come is sent and closed by one linked pair.
+    pub send_close: bool,
+}
+
+impl Features {
+    /// Everything a current kernel has.
+    pub const ALL: Self = Self {
+        task_run: TaskRun::Deferred,
+        direct_descriptors: true,
+        recv_many: true,
+        silent_send: true,
+        send_close: true,
+    };
+}
+
+impl fmt::Display for Features {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.task_run {
+            TaskRun::Deferred => "deferred task run",
+            TaskRun::Cooperative => "cooperative task run",
+            TaskRun::Interrupting => "interrupting task run",
+        })?;
+        for (on, name) in [
+            (self.direct_descriptors, "direct descriptors"),
+            (self.recv_many, "multishot receive"),
+            (self.silent_send, "silent send"),
+            (self.send_close, "linked close"),
+        ] {
+            if on {
+                write!(f, ", {name}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// When completion work of this task runs (`io_uring_setup(2)`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TaskRun {
+    /// Only when we wait: `SINGLE_ISSUER` and `DEFER_TASKRUN`, Linux 6.1. Measured to matter most.
+    Deferred,
+    /// At the next system call: `COOP_TASKRUN`, Linux 5.19.
+    Cooperative,
+    /// At once, by interrupting the task.
+    Interrupting,
+}
+
+/// The most connections that the completion queue of one ring carries.
+pub const SPAWN_MAX: u32 = (CQ_ENTRIES_MAX - CQ_RESERVE) / 2;
+
+/// The kernel's limit (`IORING_MAX_CQ_ENTRIES`, twice 32,768).
+const CQ_ENTRIES_MAX: u32 = 65_536;
+/// For the receive buffers a multishot may fill at once, listeners and signals.
+const CQ_RESERVE: u32 = 576;
+const SQ_ENTRIES_MAX: u32 = 1024;
+const KERNEL_MIN: (u32, u32) = (6, 1);
+
+/// Makes the ring for `spawn` connections; `features` says what may be used and returns what is.
+pub(super) fn ring(spawn: u32, features: &mut Features) -> Result<IoUring, Failure> {
+    if spawn > SPAWN_MAX {
+        return Err(Failure::new(
+            format!("making a ring for --spawn {spawn}"),
+            format!("a completion queue has at most {CQ_ENTRIES_MAX} entries"),
+            format!("use --spawn {SPAWN_MAX} or less, and a second server for the rest"),
+        ));
+    }
+    let cq = (2 * spawn + CQ_RESERVE).next_power_of_two().min(CQ_ENTRIES_MAX);
+    loop {
+        match build(cq, features.task_run) {
+            Ok(ring) => {
+                check_operations(&ring)?;
+                return Ok(ring);
+            }
+            Err(error) if errno_of(&error) == libc::EINVAL => match features.task_run {
+                TaskRun::Deferred => features.task_run = TaskRun::Cooperative,
+                TaskRun::Cooperative => features.task_run = TaskRun::Interrupting,
+                TaskRun::Interrupting => return Err(explain(&error)),
+            },
+            Err(error) => return Err(explain(&error)),
+        }
+    }
+}
+
+fn build(cq: u32, task_run: TaskRun) -> io::Result<IoUring> {
+    let mut builder = IoUring::builder();
+    // One bad entry must not hold back those behind it (Linux 5.18).
+    builder.dontfork().setup_cqsize(cq).setup_submit_all();
+    match task_run {
+        TaskRun::Deferred => builder.setup_single_issuer().setup_defer_taskrun(),
+        TaskRun::Cooperative => builder.setup_coop_taskrun().setup_taskrun_flag(),
+        TaskRun::Interrupting => &mut builder,
+    };
+    builder.build(SQ_ENTRIES_MAX.min(cq))
+}
+
+fn check_operations(ring: &IoUring) -> Result<(), Failure> {
+    let mut probe = Probe::new();
+    let what = "asking the kernel for its io_uring operations";
+    ring.submitter().register_probe(&mut probe).map_err(|error| Failure::new(what, error, ""))?;
+    let needed = [
+        opcode::Accept::CODE,
+        opcode::AsyncCancel::CODE,
+        opcode::Close::CODE,
+        opcode::PollAdd::CODE,
+        opcode::Read::CODE,
+        opcode::Recv::CODE,
+        opcode::Send::CODE,
+        opcode::Shutdown::CODE,
+    ];
+    match needed.iter().find(|&&code| !probe.is_supported(code)) {
+        None if kernel_version() >= KERNEL_MIN => Ok(()),
+        None => Err(too_old(&"multishot receive and buffer rings need it")),
+        Some(code) => Err(too_old(&format_args!("operation {code} is missing"))),
+    }
+}
+
+fn too_old(why: &dyn fmt::Display) -> Failure {
+    let (major, minor) = kernel_version();
+    Failure::new(
+        format!("using io_uring on Linux {major}.{minor}"),
+        format!("the kernel is too old: {why}"),
+        "run Linux 6.1 or later (`uname -r` shows the version)",
+    )
+}
+
+/// ENOSYS and EPERM are both ambiguous, so everything that may refuse a ring is shown.
+fn explain(error: &io::Error) -> Failure {
+    let sysctl = first_line("/proc/sys/kernel/io_uring_disabled");
+    let seccomp = std::fs::read_to_string("/proc/self/status").ok().and_then(|status| {
+        status.lines().find_map(|line| line.strip_prefix("Seccomp:").map(|v| v.trim().to_owned()))
+    });
+    let mend = match errno_of(error) {
+        libc::EPERM | libc::ENOSYS | libc::EACCES => format!(
+            "kernel.io_uring_disabled is {} (0 allows everybody, 1 a group or root, 2 nobody: \
+             `sysctl -w kernel.io_uring_disabled=0` as root); Seccomp is {} in /proc/self/status \
+             (2 means a filter: containers refuse io_uring by default, so run them with a profile \
+             that allows it, as in --security-opt seccomp=FILE)",
+            sysctl.as_deref().unwrap_or("not there"),
+            seccomp.as_deref().unwrap_or("not there"),
+        ),
+        libc::ENOMEM => "the limit of locked memory or the memory of the control group is too \
+                         low: `ulimit -l` and LimitMEMLOCK=, or a lower --spawn"
+            .to_owned(),
+        libc::EMFILE | libc::ENFILE => "too many files are open: `ulimit -n`".to_owned(),
+        _ if kernel_version() < KERNEL_MIN => return too_old(error),
+        _ => String::new(),
+    };
+    Failure::new(format!("making an io_uring (errno {})", errno_of(error)), error, mend)
+}
+
+fn first_line(path: &str) -> Option<String> {
+    std::fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
+}

@@ -1,0 +1,89 @@
+//! Limits and placement of this process: open files, the core it runs on, the kernel it runs on.
+
+use super::call::checked;
+use super::failure::Failure;
+use std::mem::MaybeUninit;
+
+/// Makes sure that `needed` files can be open, raising the soft limit to the hard one.
+///
+/// # Errors
+/// If the hard limit is lower than that.
+pub fn raise_open_files(needed: u64) -> Result<(), Failure> {
+    let what = || format!("making room for {needed} open files");
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: getrlimit writes one rlimit, and is given one.
+    checked(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) })
+        .map_err(|error| Failure::new(what(), error, ""))?;
+    if limit.rlim_max < needed {
+        return Err(Failure::new(
+            what(),
+            format!("the hard limit is {}", limit.rlim_max),
+            format!(
+                "lower --spawn, or raise the limit: `ulimit -Hn {needed}` as root, \
+                 LimitNOFILE={needed} in a systemd unit, --ulimit nofile={needed} for a container"
+            ),
+        ));
+    }
+    limit.rlim_cur = limit.rlim_max;
+    // SAFETY: setrlimit reads one rlimit, and is given one.
+    checked(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) })
+        .map_err(|error| Failure::new(what(), error, "raise the limit with `ulimit -n`"))?;
+    Ok(())
+}
+
+/// Keeps this thread on one core.
+///
+/// # Errors
+/// If there is no such core, or this process may not use it.
+pub fn run_on_core(core: u32) -> Result<(), Failure> {
+    let fail = |why: &dyn std::fmt::Display| {
+        Failure::new(
+            format!("staying on core {core} (--cpu)"),
+            why,
+            "`taskset -pc $$` shows the cores this process may use",
+        )
+    };
+    let core_index = core as usize;
+    if core_index >= libc::CPU_SETSIZE as usize {
+        return Err(fail(&"there is no such core"));
+    }
+    // SAFETY: a cpu_set_t is an array of integers, for which zero is a value: the empty set.
+    let mut set = unsafe { MaybeUninit::<libc::cpu_set_t>::zeroed().assume_init() };
+    // SAFETY: the index is below CPU_SETSIZE.
+    unsafe { libc::CPU_SET(core_index, &mut set) };
+    // SAFETY: the set is initialised and its size is given.
+    checked(unsafe { libc::sched_setaffinity(0, size_of_val(&set), &raw const set) })
+        .map_err(|error| fail(&error))?;
+    Ok(())
+}
+
+/// The version of the running kernel: major and minor.
+#[must_use]
+pub fn kernel_version() -> (u32, u32) {
+    std::fs::read_to_string("/proc/sys/kernel/osrelease")
+        .map_or((0, 0), |release| parse_version(&release))
+}
+
+fn parse_version(release: &str) -> (u32, u32) {
+    let mut numbers =
+        release.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read_as_distributions_write_them() {
+        assert_eq!(parse_version("6.18.44-fc-v595\n"), (6, 18));
+        assert_eq!(parse_version("6.1.0-13-amd64"), (6, 1));
+        assert_eq!(parse_version("5.15"), (5, 15));
+        assert_eq!(parse_version("weird"), (0, 0));
+    }
+
+    #[test]
+    fn this_kernel_has_a_version() {
+        assert!(kernel_version() > (2, 6));
+    }
+}

@@ -1,0 +1,407 @@
+//! [`Ring`] on the kernel's io_uring: operations become submission queue entries, and names of
+//! buffers become addresses, here and nowhere else.
+//!
+//! What the kernel may read or write while an operation is under way lives as long as the ring:
+//! the fixed buffer, the receive buffers and the signal's record are owned by [`Uring`], which
+//! ends every operation before it lets go of them.
+
+use super::buffers::{Buffers, GROUP};
+use super::failure::Failure;
+use super::net::Listener;
+use super::probe::{self, Features};
+use crate::ring::{
+    BufferId, Completion, Errno, Full, Kind, Memory, Nanos, Op, Received, Ring, Slot, Token,
+    result_of,
+};
+use io_uring::squeue::{Entry, Flags};
+use io_uring::types::{CancelBuilder, DestinationSlot, Fd, Fixed, SubmitArgs, Timespec};
+use io_uring::{IoUring, cqueue, opcode};
+use std::collections::VecDeque;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// What a ring is made from.
+pub struct Setup {
+    /// How many slots it has.
+    pub spawn: u32,
+    /// The sockets it accepts from.
+    pub listeners: Vec<Listener>,
+    /// Where signals are read from; without one, [`Op::Signal`] never completes.
+    pub signals: Option<OwnedFd>,
+    /// The buffer that replies are sent from.
+    pub fixed: Vec<u8>,
+    /// The features that may be used.
+    pub features: Features,
+    /// How many receive buffers there are: a power of two.
+    pub buffers: u16,
+    /// The size of one, in bytes.
+    pub buffer_bytes: u32,
+}
+
+/// The kernel's ring.
+pub struct Uring {
+    ring: IoUring,
+    features: Features,
+    files: Files,
+    listeners: Vec<Listener>,
+    /// Where each listener's accept puts its connection.
+    accepting: Box<[Slot]>,
+    signals: Option<OwnedFd>,
+    signal: Box<MaybeUninit<libc::signalfd_siginfo>>,
+    buffers: Buffers,
+    fixed: Box<[u8]>,
+    /// Sends that post a completion only if they fall short, in the order they were pushed.
+    silent: VecDeque<Silent>,
+    /// Entries pushed since the start.
+    pushed: u64,
+    /// Completions taken from the kernel and not yet popped.
+    arrived: VecDeque<cqueue::Entry>,
+    started: Instant,
+    now: Nanos,
+    unix_seconds: u64,
+}
+
+/// Where the files of the slots are.
+enum Files {
+    /// In the ring's table (`IORING_REGISTER_FILES`), at the slot's number.
+    Direct,
+    /// In the process's table; this is the number for each slot, or -1.
+    Ordinary(Box<[RawFd]>),
+}
+
+/// A send whose success is told by no completion, once the kernel has taken entry `number`.
+struct Silent {
+    token: Token,
+    len: u32,
+    number: u64,
+}
+
+/// Builds an entry on the file of a slot, be it a direct descriptor or an ordinary one.
+macro_rules! on_slot {
+    ($self:ident, $slot:expr, |$file:ident| $entry:expr) => {
+        match &$self.files {
+            Files::Direct => {
+                let $file = Fixed($slot.0);
+                $entry
+            }
+            Files::Ordinary(table) => {
+                let $file = Fd(table[$slot.0 as usize]);
+                $entry
+            }
+        }
+    };
+}
+
+impl Uring {
+    /// Makes the ring and registers what it needs.
+    ///
+    /// # Errors
+    /// If the kernel has no io_uring, refuses it, is too old, or has no memory for it.
+    pub fn new(setup: Setup) -> Result<Self, Failure> {
+        let mut features = setup.features;
+        let mut ring = probe::ring(setup.spawn, &mut features)?;
+        // Saves a look-up for each enter (Linux 5.18); nothing depends on it.
+        let _ = ring.submitter().register_ring_fd();
+        if features.direct_descriptors {
+            features.direct_descriptors =
+                ring.submitter().register_files_sparse(setup.spawn).is_ok();
+        }
+        let files = if features.direct_descriptors {
+            Files::Direct
+        } else {
+            Files::Ordinary(vec![-1; setup.spawn as usize].into_boxed_slice())
+        };
+        features.silent_send &= ring.params().is_feature_skip_cqe_on_success();
+        features.send_close &= ring.params().is_feature_skip_cqe_on_success();
+        let buffers = Buffers::register(&ring, setup.buffers, setup.buffer_bytes).map_err(|why| {
+            Failure::new("registering receive buffers", why, "run Linux 6.1 or later")
+        })?;
+        let sq = ring.submission().capacity();
+        let cq = ring.completion().capacity();
+        let mut uring = Self {
+            ring,
+            features,
+            files,
+            accepting: vec![Slot(0); setup.listeners.len()].into_boxed_slice(),
+            listeners: setup.listeners,
+            signals: setup.signals,
+            signal: Box::new(MaybeUninit::uninit()),
+            buffers,
+            fixed: setup.fixed.into_boxed_slice(),
+            silent: VecDeque::with_capacity(sq),
+            pushed: 0,
+            arrived: VecDeque::with_capacity(cq),
+            started: Instant::now(),
+            now: Nanos(0),
+            unix_seconds: 0,
+        };
+        uring.read_clocks();
+        Ok(uring)
+    }
+
+    /// The features in use.
+    #[must_use]
+    pub fn features(&self) -> Features {
+        self.features
+    }
+
+    /// The sockets it accepts from.
+    #[must_use]
+    pub fn listeners(&self) -> &[Listener] {
+        &self.listeners
+    }
+
+    fn read_clocks(&mut self) {
+        let nanos = self.started.elapsed().as_nanos();
+        self.now = Nanos(u64::try_from(nanos).expect("584 years have not passed"));
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH);
+        self.unix_seconds = unix.map_or(0, |duration| duration.as_secs());
+    }
+
+    /// The entry for an operation; for [`Op::SendClose`] its first half.
+    fn entry(&mut self, token: Token, op: Op) -> Entry {
+        let entry = match op {
+            Op::Accept { listener, slot } => self.accept(listener, slot),
+            Op::Watch { listener } => {
+                opcode::PollAdd::new(self.listener(listener), POLL_IN).build()
+            }
+            Op::Recv { slot } => on_slot!(self, slot, |file| {
+                opcode::Recv::new(file, std::ptr::null_mut(), 0).buf_group(GROUP).build()
+            })
+            .flags(Flags::BUFFER_SELECT),
+            Op::RecvMany { slot } => {
+                on_slot!(self, slot, |file| opcode::RecvMulti::new(file, GROUP).build())
+            }
+            Op::Send { slot, span, more, lazy: _ } => {
+                let flags = if more { SEND_FLAGS | libc::MSG_MORE } else { SEND_FLAGS };
+                let bytes = &self.fixed[span.range()];
+                on_slot!(self, slot, |file| {
+                    opcode::Send::new(file, bytes.as_ptr(), span.len).flags(flags).build()
+                })
+            }
+            Op::SendClose { slot, span } => {
+                let bytes = &self.fixed[span.range()];
+                on_slot!(self, slot, |file| {
+                    opcode::Send::new(file, bytes.as_ptr(), span.len).flags(SEND_FLAGS).build()
+                })
+                .flags(Flags::IO_LINK | Flags::SKIP_SUCCESS)
+            }
+            Op::Writable { slot } => {
+                on_slot!(self, slot, |file| opcode::PollAdd::new(file, POLL_OUT).build())
+            }
+            Op::Shutdown { slot } => {
+                on_slot!(self, slot, |file| opcode::Shutdown::new(file, libc::SHUT_WR).build())
+            }
+            Op::Cancel { target } => opcode::AsyncCancel::new(target.bits()).build(),
+            Op::Close { slot } => self.close(slot),
+            Op::Unlisten { listener } => {
+                opcode::Shutdown::new(self.listener(listener), libc::SHUT_RDWR).build()
+            }
+            Op::Signal => {
+                let fd = self.signals.as_ref().map_or(-1, AsRawFd::as_raw_fd);
+                let place = self.signal.as_mut_ptr().cast();
+                opcode::Read::new(Fd(fd), place, SIGNAL_BYTES).build()
+            }
+        };
+        entry.user_data(token.bits())
+    }
+
+    fn accept(&mut self, listener: u32, slot: Slot) -> Entry {
+        self.accepting[listener as usize] = slot;
+        let null = std::ptr::null_mut();
+        let accept = opcode::Accept::new(self.listener(listener), null, null.cast());
+        match self.files {
+            Files::Direct => {
+                let place = DestinationSlot::try_from_slot_target(slot.0);
+                accept.file_index(Some(place.expect("slots are far below u32::MAX"))).build()
+            }
+            Files::Ordinary(_) => accept.flags(libc::SOCK_CLOEXEC).build(),
+        }
+    }
+
+    fn close(&self, slot: Slot) -> Entry {
+        on_slot!(self, slot, |file| opcode::Close::new(file).build())
+    }
+
+    fn listener(&self, listener: u32) -> Fd {
+        Fd(self.listeners[listener as usize].fd.as_raw_fd())
+    }
+
+    fn push_entry(&mut self, entry: &Entry) {
+        // SAFETY: what the entry points to is part of the fixed buffer, of the receive buffers or
+        // of the signal's record, all of which outlive the ring (see `drop`).
+        let pushed = unsafe { self.ring.submission().push(entry) };
+        pushed.expect("the caller saw that there is room");
+        self.pushed += 1;
+    }
+
+    /// Moves what the kernel has posted into `arrived`, and strikes out the silent sends that
+    /// turn out not to have been silent.
+    fn collect(&mut self) {
+        for entry in self.ring.completion() {
+            if entry.user_data() >> 56 == Kind::Send as u64 {
+                let place = self.silent.iter().position(|s| s.token.bits() == entry.user_data());
+                place.map(|place| self.silent.remove(place));
+            }
+            self.arrived.push_back(entry);
+        }
+    }
+
+    /// A silent send that the kernel has taken and not complained of: it is over, since a send
+    /// that does not wait runs to its end within the enter that submits it.
+    fn pop_silent(&mut self) -> Option<Completion> {
+        let unsent = self.ring.submission().len() as u64;
+        let taken = self.pushed - unsent;
+        if self.silent.front()?.number >= taken {
+            return None;
+        }
+        let silent = self.silent.pop_front()?;
+        Some(Completion { token: silent.token, result: Ok(silent.len), more: false, buffer: None })
+    }
+
+    /// What an arrived completion means, with the bookkeeping of files, buffers and signals.
+    fn completion(&mut self, entry: &cqueue::Entry) -> Completion {
+        let token = Token::from_bits(entry.user_data());
+        let mut result = result_of(entry.result());
+        let buffer = cqueue::buffer_select(entry.flags()).map(BufferId);
+        if let Some(id) = buffer {
+            self.buffers.lend(id);
+        }
+        match (token.kind(), result) {
+            (Kind::Signal, Ok(_)) => {
+                // SAFETY: a read that succeeded filled the record (signalfd(2): always whole).
+                let record = unsafe { self.signal.assume_init_ref() };
+                result = Ok(record.ssi_signo);
+            }
+            (Kind::Accept, Ok(file)) => {
+                if let Files::Ordinary(table) = &mut self.files {
+                    let slot = self.accepting[token.index() as usize];
+                    table[slot.0 as usize] = file.cast_signed();
+                }
+            }
+            (Kind::Close, _) => {
+                if let Files::Ordinary(table) = &mut self.files {
+                    table[token.index() as usize] = -1;
+                }
+            }
+            _ => {}
+        }
+        Completion { token, result, more: cqueue::more(entry.flags()), buffer }
+    }
+
+    fn enter(&mut self, deadline: Option<Nanos>) -> Result<(), Errno> {
+        let left = deadline.map(|deadline| deadline.0.saturating_sub(self.now.0));
+        let outcome = match left {
+            None => self.ring.submitter().submit_and_wait(1),
+            Some(nanos) => {
+                let timespec = Timespec::from(Duration::from_nanos(nanos));
+                let args = SubmitArgs::new().timespec(&timespec);
+                self.ring.submitter().submit_with_args(1, &args)
+            }
+        };
+        match outcome {
+            Ok(_) => Ok(()),
+            Err(error) => match error.raw_os_error().unwrap_or(0) {
+                // ETIME: the deadline. EINTR: a signal we don't block. EBUSY: completions
+                // overflowed and want to be taken first. EAGAIN: no memory for an entry now.
+                libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN => Ok(()),
+                errno => Err(Errno(errno)),
+            },
+        }
+    }
+
+    /// Takes completions that overflowed the queue: the kernel moves them in when asked again.
+    fn flush_overflow(&mut self) -> Result<(), Errno> {
+        while self.ring.submission().cq_overflow() {
+            self.enter(Some(self.now))?;
+            self.collect();
+        }
+        Ok(())
+    }
+}
+
+impl Ring for Uring {
+    fn push(&mut self, token: Token, op: Op) -> Result<(), Full> {
+        let pair = matches!(op, Op::SendClose { .. });
+        let queue = self.ring.submission();
+        if queue.capacity() - queue.len() < 1 + usize::from(pair) {
+            return Err(Full);
+        }
+        drop(queue);
+        let mut entry = self.entry(token, op);
+        if let Op::Send { span, lazy: true, .. } = op
+            && self.features.silent_send
+        {
+            entry = entry.flags(Flags::SKIP_SUCCESS);
+            self.silent.push_back(Silent { token, len: span.len, number: self.pushed });
+        }
+        self.push_entry(&entry);
+        if let Op::SendClose { slot, .. } = op {
+            let close = self.close(slot).user_data(token.with_kind(Kind::Close).bits());
+            self.push_entry(&close);
+        }
+        Ok(())
+    }
+
+    fn submit_and_wait(&mut self, deadline: Option<Nanos>) -> Result<(), Errno> {
+        self.enter(deadline)?;
+        self.collect();
+        self.flush_overflow()?;
+        self.read_clocks();
+        Ok(())
+    }
+
+    fn pop(&mut self) -> Option<Completion> {
+        if let Some(completion) = self.pop_silent() {
+            return Some(completion);
+        }
+        let entry = self.arrived.pop_front()?;
+        let completion = self.completion(&entry);
+        Some(completion)
+    }
+
+    fn memory(&mut self, received: Option<Received>) -> Memory<'_> {
+        let received = match received {
+            Some(Received { buffer, len }) => self.buffers.received(buffer, len),
+            None => &[],
+        };
+        Memory { received, fixed: &mut self.fixed }
+    }
+
+    fn give_back(&mut self, buffer: BufferId) {
+        self.buffers.give_back(buffer);
+    }
+
+    fn now(&self) -> Nanos {
+        self.now
+    }
+
+    fn unix_seconds(&self) -> u64 {
+        self.unix_seconds
+    }
+}
+
+impl Drop for Uring {
+    fn drop(&mut self) {
+        // The kernel may use our buffers until the last operation is over; closing the ring would
+        // end them only some time later.
+        let ended = self.ring.submitter().register_sync_cancel(None, CancelBuilder::any());
+        let nothing_in_flight = match ended {
+            Ok(()) => true,
+            Err(error) => error.raw_os_error() == Some(libc::ENOENT),
+        };
+        if !nothing_in_flight {
+            std::mem::forget(std::mem::take(&mut self.fixed));
+            std::mem::forget(std::mem::replace(&mut self.signal, Box::new(MaybeUninit::uninit())));
+            self.buffers.leak();
+        }
+    }
+}
+
+/// All of it or a short count at once, never a wait, never SIGPIPE. With `MSG_WAITALL` a short
+/// send counts as a failure, so that it breaks a link and posts a completion even when silent.
+const SEND_FLAGS: i32 = libc::MSG_DONTWAIT | libc::MSG_WAITALL | libc::MSG_NOSIGNAL;
+const POLL_IN: u32 = libc::POLLIN as u32;
+const POLL_OUT: u32 = libc::POLLOUT as u32;
+const SIGNAL_BYTES: u32 = size_of::<libc::signalfd_siginfo>() as u32;
