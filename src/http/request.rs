@@ -129,15 +129,18 @@ pub fn parse<'f, 'b>(
     let outcome = match scan.find(bytes, head_bytes_max) {
         Ok(None) => return Parsed::Partial,
         Ok(Some(range)) => {
-            *scan = Scan::default();
             let end = range.end;
             parse_head(&bytes[range], fields).map(|request| Request { head_len: end, ..request })
         }
         Err(status) => Err(status),
     };
+    let Scan { start, .. } = std::mem::take(scan);
     match outcome {
         Ok(request) => Parsed::Request(request),
-        Err(status) => Parsed::Reject(Reject { status, head: is_head(bytes) }),
+        Err(status) => {
+            let head = bytes[start as usize..].starts_with(b"HEAD ");
+            Parsed::Reject(Reject { status, head })
+        }
     }
 }
 
@@ -244,11 +247,6 @@ pub(super) fn check_request_line(line: &[u8]) -> Result<RequestLine<'_>, RejectS
         return Err(RejectStatus::VersionNotSupported);
     }
     RequestLine::check(method, target, minor == b'0')
-}
-
-fn is_head(bytes: &[u8]) -> bool {
-    let start = bytes.iter().position(|octet| !matches!(octet, b'\r' | b'\n'));
-    start.is_some_and(|start| bytes[start..].starts_with(b"HEAD "))
 }
 
 const LINE_END: usize = "\r\n".len();

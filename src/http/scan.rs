@@ -11,7 +11,7 @@ use std::ops::Range;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Scan {
     /// Where the request line begins, behind empty lines.
-    start: u32,
+    pub(super) start: u32,
     /// Where the line begins that is looked at.
     line: u32,
     /// How many bytes have been looked at.

@@ -265,7 +265,7 @@ fn bodies_end_where_they_say() {
         (Framing::Chunked, "0\r\n\r\nGET", 5, Progress::Done),
         (Framing::Chunked, "3\r\nabc\r\n0\r\n\r\nGET", 13, Progress::Done),
         (Framing::Chunked, "3;a=b;c=\"d\"\r\nabc\r\n0\r\nX: y\r\n\r\n", 29, Progress::Done),
-        (Framing::Chunked, "3 ;a\r\nabc\r\n0\r\n\r\n", 17, Progress::Done),
+        (Framing::Chunked, "3 ;a\r\nabc\r\n0\r\n\r\n", 16, Progress::Done),
         (Framing::Chunked, "00000000000000003\r\nabc\r\n0\r\n\r\n", 29, Progress::Done),
         (Framing::Chunked, "3\r\nab", 5, Progress::More),
         (Framing::Chunked, "10001\r\n", 7, Progress::TooLong),
