@@ -38,23 +38,36 @@ enum State {
     /// So many bytes are left of a body of known length.
     Length(u64),
     /// In the digits of a chunk's size (RFC 9112 7.1).
-    Size { size: u64, digits: bool },
+    Size {
+        size: u64,
+        digits: bool,
+    },
     /// Behind the size, before an extension: white space that only an extension may follow.
-    Space { size: u64 },
+    Space {
+        size: u64,
+    },
     /// In an extension.
-    Extension { size: u64 },
+    Extension {
+        size: u64,
+    },
     /// Behind the CR that ends the line of a size.
-    SizeEnd { size: u64 },
+    SizeEnd {
+        size: u64,
+    },
     /// In a chunk's data.
     Data(u64),
     /// Behind the data.
-    DataEnd { carriage_return: bool },
+    DataEnd {
+        carriage_return: bool,
+    },
     /// At the beginning of a trailer line.
     TrailerStart,
     /// In a trailer line.
     Trailer,
     /// Behind the CR of a trailer line, or of the empty one that ends all.
-    TrailerEnd { last: bool },
+    TrailerEnd {
+        last: bool,
+    },
     Over(Progress),
 }
 
@@ -130,9 +143,10 @@ impl Body {
                 (octet == b'\n').then_some(State::Size { size: 0, digits: false })
             }
             State::TrailerStart | State::Trailer => self.after_trailer(octet),
-            State::TrailerEnd { last } => (octet == b'\n').then_some(match last {
-                true => State::Over(Progress::Done),
-                false => State::TrailerStart,
+            State::TrailerEnd { last } => (octet == b'\n').then_some(if last {
+                State::Over(Progress::Done)
+            } else {
+                State::TrailerStart
             }),
             State::Length(_) | State::Data(_) | State::Over(_) => None,
         }

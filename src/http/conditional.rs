@@ -154,6 +154,7 @@ fn list_matches(list: &[u8], etag: &[u8], comparison: Comparison) -> bool {
 fn end_of_tag(text: &[u8]) -> Option<usize> {
     let inside = text.strip_prefix(b"\"")?;
     let end = memchr::memchr(b'"', inside)?;
-    let is_tag_octet = |&octet: &u8| octet == 0x21 || (0x23..=0x7e).contains(&octet) || octet > 0x7f;
+    let is_tag_octet =
+        |&octet: &u8| octet == 0x21 || (0x23..=0x7e).contains(&octet) || octet > 0x7f;
     inside[..end].iter().all(is_tag_octet).then_some(end + 2)
 }

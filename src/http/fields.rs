@@ -26,6 +26,7 @@ pub(super) fn decide(fields: &[Header<'_>], is_http10: bool) -> Result<Decided, 
 
 /// What has been seen so far. Refusals come at the end, so that they have an order.
 #[derive(Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own, in any combination")]
 struct Seen {
     hosts: u32,
     host_is_bad: bool,

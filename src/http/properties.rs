@@ -72,10 +72,7 @@ fn agree(one: Outcome, other: Outcome) -> bool {
     let is_limit = |outcome| {
         matches!(
             outcome,
-            Outcome::Reject {
-                status: RejectStatus::FieldsTooLarge | RejectStatus::UriTooLong,
-                ..
-            }
+            Outcome::Reject { status: RejectStatus::FieldsTooLarge | RejectStatus::UriTooLong, .. }
         )
     };
     let refused = |outcome| matches!(outcome, Outcome::Reject { .. });

@@ -31,9 +31,7 @@ fn suffix(last: &[u8], length: u64) -> Selection {
     match saturating(last) {
         None => Selection::Whole,
         Some(count) if count == 0 || length == 0 => Selection::Unsatisfiable,
-        Some(count) => {
-            Selection::Partial { first: length.saturating_sub(count), last: length - 1 }
-        }
+        Some(count) => Selection::Partial { first: length.saturating_sub(count), last: length - 1 },
     }
 }
 

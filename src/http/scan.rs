@@ -92,9 +92,10 @@ impl Scan {
     }
 
     fn too_large(&self, bytes: &[u8]) -> RejectStatus {
-        match self.line > self.start {
-            true => self.check_line_again(bytes).err().unwrap_or(RejectStatus::FieldsTooLarge),
-            false => RejectStatus::UriTooLong,
+        if self.line > self.start {
+            self.check_line_again(bytes).err().unwrap_or(RejectStatus::FieldsTooLarge)
+        } else {
+            RejectStatus::UriTooLong
         }
     }
 

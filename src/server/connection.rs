@@ -50,7 +50,9 @@ enum Receive {
 enum Transmit {
     Idle,
     /// The ring may be reading the span.
-    Sending { span: Span },
+    Sending {
+        span: Span,
+    },
     /// Waiting for room in the socket.
     Waiting,
     /// That wait is cancelled, its last completion to come.
@@ -62,7 +64,9 @@ enum Transmit {
 enum Ending {
     Open,
     /// Joining what is in flight. If it was idle, a request that still comes is served.
-    Leaving { was_idle: bool },
+    Leaving {
+        was_idle: bool,
+    },
     Closing,
 }
 
@@ -216,8 +220,8 @@ impl<R: Ring> Server<R> {
                 self.timers.arm(slot, Wait::Linger, self.now);
             }
             Waiting::Body => self.timers.arm(slot, Wait::Progress, self.now),
-            Waiting::Head | Waiting::Idle | Waiting::Linger => {}
-            Waiting::Reply | Waiting::Nothing => {}
+            Waiting::Head | Waiting::Idle | Waiting::Linger | Waiting::Reply | Waiting::Nothing => {
+            }
         }
         if connection.receive == Receive::Idle && connection.conn.wants_bytes() {
             self.receive(slot);

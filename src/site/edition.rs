@@ -132,8 +132,9 @@ impl<'a> Fields<'a> {
     /// The fields of a 304: those of the 200 that a cache needs (RFC 9110 15.4.5).
     fn of_not_modified(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
         const KEPT: [&str; 4] = ["cache-control", "content-location", "expires", "vary"];
-        self.validators()
-            .chain(self.added().filter(|(name, _)| KEPT.iter().any(|k| name.eq_ignore_ascii_case(k))))
+        self.validators().chain(
+            self.added().filter(|(name, _)| KEPT.iter().any(|k| name.eq_ignore_ascii_case(k))),
+        )
     }
 
     fn validators(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
@@ -212,7 +213,7 @@ impl Composed {
         let sent = (place - reply.at) % reply.bytes;
         Cut {
             sent,
-            date_end: reply.date_at + DATE_BYTES as u32,
+            date_end: reply.date_at + u32::try_from(DATE_BYTES).expect("29 bytes"),
             head_left: reply.head_bytes.saturating_sub(sent),
         }
     }

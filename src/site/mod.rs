@@ -266,7 +266,10 @@ impl Site {
         let head = Span { offset: block.offset, len: block.len - left };
         let date = block.offset as usize + date_offset_of_part();
         write_date(&mut fixed[date..date + DATE_BYTES], self.now);
-        Output { first: head, then: Span { offset: self.body.offset + first, len: last - first + 1 } }
+        Output {
+            first: head,
+            then: Span { offset: self.body.offset + first, len: last - first + 1 },
+        }
     }
 
     /// Makes what is left of an output after a short send fit to wait: an edition may be written

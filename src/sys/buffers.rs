@@ -1,5 +1,5 @@
 //! The receive buffers: memory lent to the kernel through a provided-buffer ring
-//! (io_uring_register_buf_ring(3), Linux 5.19).
+//! (`io_uring_register_buf_ring(3)`, Linux 5.19).
 //!
 //! A buffer is with the kernel (it may write at any time) or lent to us by a completion (it
 //! doesn't), never both: `lent` says which, and every crossing asserts it.
@@ -67,7 +67,7 @@ impl Buffers {
         assert!(std::mem::replace(lent, false), "buffer {} was given back twice", id.0);
         let start = usize::from(id.0) * self.size as usize;
         let index = usize::from(self.tail) & (self.lent.len() - 1);
-        let place = self.entries.at(index * size_of::<BufRingEntry>()).cast::<BufRingEntry>();
+        let place = self.entry(index);
         // SAFETY: `place` is an aligned entry within the mapping; the kernel reads it only after
         // the tail below has passed it, and has consumed what stood there, as there are as many
         // places as buffers. We are the only writer.
@@ -76,12 +76,17 @@ impl Buffers {
         entry.set_len(self.size);
         entry.set_bid(id.0);
         self.tail = self.tail.wrapping_add(1);
-        let base = self.entries.at(0).cast::<BufRingEntry>();
+        let base = self.entry(0);
         // SAFETY: `base` is the start of the registered ring, where the tail lies.
         let tail = unsafe { BufRingEntry::tail(base) };
         // SAFETY: the tail is an aligned u16 in memory we own, read by the kernel at any time.
         let tail = unsafe { AtomicU16::from_ptr(tail.cast_mut()) };
         tail.store(self.tail, Ordering::Release);
+    }
+
+    #[allow(clippy::cast_ptr_alignment, reason = "mappings are page-aligned, entries of 16 bytes")]
+    fn entry(&self, index: usize) -> *mut BufRingEntry {
+        self.entries.at(index * size_of::<BufRingEntry>()).cast()
     }
 
     /// Never unmaps the memory: for a ring whose operations could not be ended.

@@ -17,11 +17,7 @@ pub struct Failure {
 
 impl Failure {
     /// A failure with its reason and remedy.
-    pub fn new(
-        what: impl Into<String>,
-        why: impl fmt::Display,
-        mend: impl Into<String>,
-    ) -> Self {
+    pub fn new(what: impl Into<String>, why: impl fmt::Display, mend: impl Into<String>) -> Self {
         Self { what: what.into(), why: why.to_string(), mend: mend.into() }
     }
 }

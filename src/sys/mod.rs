@@ -3,6 +3,8 @@
 //! Each unsafe block states the invariant it stands on. No function here is unsafe to call, and
 //! none takes an address.
 #![allow(unsafe_code)]
+// The C interface counts in whatever integers it likes; what is cast is small and constant.
+#![allow(clippy::cast_possible_truncation)]
 
 pub mod buffers;
 pub mod failure;

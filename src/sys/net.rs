@@ -40,7 +40,7 @@ impl Drop for Listener {
 
 /// Binds and listens.
 ///
-/// A port stays bound for some 16 to 37 ms after a server with an io_uring exits, so "in use" is
+/// A port stays bound for some 16 to 37 ms after a server with an `io_uring` exits, so "in use" is
 /// believed only after [`RETRY`]. With `defer_accept`, a TCP connection is accepted when its first
 /// bytes have arrived (`TCP_DEFER_ACCEPT`, tcp(7)).
 ///
@@ -54,9 +54,7 @@ pub fn listen(endpoint: &Endpoint, backlog: u32, defer_accept: bool) -> Result<L
             Endpoint::Unix(path) => listen_unix(path, backlog),
         };
         match outcome {
-            Err(error)
-                if errno_of(&error) == libc::EADDRINUSE && started.elapsed() < RETRY =>
-            {
+            Err(error) if errno_of(&error) == libc::EADDRINUSE && started.elapsed() < RETRY => {
                 std::thread::sleep(RETRY_PAUSE);
             }
             outcome => return outcome.map_err(|error| explain(endpoint, &error)),
@@ -200,9 +198,7 @@ fn local_address(fd: &OwnedFd) -> io::Result<SocketAddr> {
 
 fn explain(endpoint: &Endpoint, error: &io::Error) -> Failure {
     let (what, port, file) = match endpoint {
-        Endpoint::Tcp(address) => {
-            (format!("listening on {address}"), Some(address.port()), None)
-        }
+        Endpoint::Tcp(address) => (format!("listening on {address}"), Some(address.port()), None),
         Endpoint::Unix(path) => (format!("listening on unix:{}", path.display()), None, Some(path)),
     };
     let mend = match (errno_of(error), port, file) {

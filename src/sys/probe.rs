@@ -8,6 +8,7 @@ use std::io;
 
 /// The features of the ring that a newer kernel, or a flag, may decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "features are there or not, each by itself")]
 pub struct Features {
     /// When the kernel runs the completion work of this task.
     pub task_run: TaskRun,

@@ -1,4 +1,4 @@
-//! [`Ring`] on the kernel's io_uring: operations become submission queue entries, and names of
+//! [`Ring`] on the kernel's `io_uring`: operations become submission queue entries, and names of
 //! buffers become addresses, here and nowhere else.
 //!
 //! What the kernel may read or write while an operation is under way lives as long as the ring:
@@ -97,7 +97,7 @@ impl Uring {
     /// Makes the ring and registers what it needs.
     ///
     /// # Errors
-    /// If the kernel has no io_uring, refuses it, is too old, or has no memory for it.
+    /// If the kernel has no `io_uring`, refuses it, is too old, or has no memory for it.
     pub fn new(setup: Setup) -> Result<Self, Failure> {
         let mut features = setup.features;
         let mut ring = probe::ring(setup.spawn, &mut features)?;
@@ -114,9 +114,10 @@ impl Uring {
         };
         features.silent_send &= ring.params().is_feature_skip_cqe_on_success();
         features.send_close &= ring.params().is_feature_skip_cqe_on_success();
-        let buffers = Buffers::register(&ring, setup.buffers, setup.buffer_bytes).map_err(|why| {
-            Failure::new("registering receive buffers", why, "run Linux 6.1 or later")
-        })?;
+        let buffers =
+            Buffers::register(&ring, setup.buffers, setup.buffer_bytes).map_err(|why| {
+                Failure::new("registering receive buffers", why, "run Linux 6.1 or later")
+            })?;
         let sq = ring.submission().capacity();
         let cq = ring.completion().capacity();
         let mut uring = Self {
