@@ -72,7 +72,12 @@ fn agree(one: Outcome, other: Outcome) -> bool {
     let is_limit = |outcome| {
         matches!(
             outcome,
-            Outcome::Reject { status: RejectStatus::FieldsTooLarge | RejectStatus::UriTooLong, .. }
+            Outcome::Reject {
+                status: RejectStatus::FieldsTooLarge
+                    | RejectStatus::UriTooLong
+                    | RejectStatus::NotImplemented,
+                ..
+            }
         )
     };
     let refused = |outcome| matches!(outcome, Outcome::Reject { .. });

@@ -11,6 +11,8 @@ use std::mem::MaybeUninit;
 
 /// The longest request target, in bytes.
 pub const TARGET_BYTES_MAX: usize = 8 * 1024;
+/// The longest method, in bytes; a longer one is not implemented by anybody (RFC 9112 3).
+pub const METHOD_BYTES_MAX: usize = 64;
 /// The most fields in a head.
 pub const FIELDS_MAX: usize = 100;
 /// The most empty lines before a request line.
@@ -217,6 +219,9 @@ pub(super) struct RequestLine<'b> {
 
 impl<'b> RequestLine<'b> {
     fn check(method: &str, target: &'b [u8], is_http10: bool) -> Result<Self, RejectStatus> {
+        if method.len() > METHOD_BYTES_MAX {
+            return Err(RejectStatus::NotImplemented);
+        }
         if target.len() > TARGET_BYTES_MAX {
             return Err(RejectStatus::UriTooLong);
         }

@@ -4,7 +4,9 @@
 //! would accept, is refused here. So is what can never become a head, before it is complete.
 
 use super::grammar::{TOKEN, is, is_forbidden};
-use super::request::{EMPTY_LINES_MAX, RejectStatus, TARGET_BYTES_MAX, check_request_line};
+use super::request::{
+    EMPTY_LINES_MAX, METHOD_BYTES_MAX, RejectStatus, TARGET_BYTES_MAX, check_request_line,
+};
 use std::ops::Range;
 
 /// How far the bytes of an incomplete head have been looked at. The default is: not at all.
@@ -130,6 +132,13 @@ impl Scan {
                     _ => return Err(RejectStatus::BadRequest),
                 }
             }
+        }
+        let method = match self.method {
+            0 => bytes.len() - start,
+            method => method as usize,
+        };
+        if method > METHOD_BYTES_MAX {
+            return Err(RejectStatus::NotImplemented);
         }
         let target = bytes.len() - start - self.method as usize;
         if target > TARGET_BYTES_MAX + 1 + VERSION_BYTES {
