@@ -15,8 +15,11 @@
 //!
 //! It knows the bytes of HTTP and the replies of the site; it knows no ring, socket or clock.
 
+pub mod properties;
 mod reply;
 mod stash;
+#[cfg(test)]
+mod tests;
 
 pub use stash::{Overrun, Stash};
 

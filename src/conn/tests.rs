@@ -1,0 +1,250 @@
+//! A connection by hand: what it does at each turn of its peer.
+
+use super::properties::connection;
+use super::*;
+use crate::site::Page;
+use proptest::prelude::*;
+
+const PAGE_BYTES: u32 = 100;
+
+struct Bench {
+    conn: Conn,
+    site: Site,
+    fixed: Vec<u8>,
+    stash: Stash,
+    stats: Stats,
+    draining: bool,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self::with_page(PAGE_BYTES)
+    }
+
+    fn with_page(bytes: u32) -> Self {
+        let (site, fixed) = Site::build(Page::built_in(), bytes, 1, |place| {
+            place.fill(b'p');
+            Ok(())
+        })
+        .expect("filling does not fail");
+        let stash = Stash::new(1, 16 * 1024);
+        let stats = Stats::default();
+        Self { conn: Conn::new(), site, fixed, stash, stats, draining: false }
+    }
+
+    fn on(&mut self, event: Event<'_>) -> Next {
+        let mut context = Context {
+            site: &self.site,
+            fixed: &mut self.fixed,
+            stash: &mut self.stash,
+            stats: &mut self.stats,
+            slot: Slot(0),
+            head_bytes_max: 16 * 1024,
+            draining: self.draining,
+        };
+        self.conn.on(event, &mut context)
+    }
+
+    fn receive(&mut self, text: &str) -> Next {
+        self.on(Event::Received(text.as_bytes()))
+    }
+
+    /// The text that a step sends, and what is to follow.
+    fn sends(&self, next: Next) -> (String, After) {
+        let Next::Send { span, after, .. } = next else { panic!("{next:?} is no send") };
+        (String::from_utf8_lossy(&self.fixed[span.range()]).into_owned(), after)
+    }
+
+    fn send_all(&mut self, mut next: Next) -> (String, Next) {
+        let mut text = String::new();
+        while let Next::Send { span, .. } = next {
+            text.push_str(&self.sends(next).0);
+            next = self.on(Event::Sent(span.len));
+        }
+        (text, next)
+    }
+}
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+#[test]
+fn a_request_gets_the_page_and_the_connection_persists() {
+    let mut bench = Bench::new();
+    let next = bench.receive(GET);
+    let (text, after) = bench.sends(next);
+    assert!(text.starts_with("HTTP/1.1 200 OK\r\n") && text.ends_with(&"p".repeat(100)));
+    assert_eq!(after, After::Idle);
+    assert_eq!(bench.send_all(next).1, Next::Receive);
+    assert_eq!(bench.conn.waiting(), Waiting::Idle);
+}
+
+#[test]
+fn pipelined_requests_are_answered_by_one_send() {
+    let mut bench = Bench::new();
+    let next = bench.receive(&GET.repeat(16));
+    let (text, _) = bench.sends(next);
+    assert_eq!(text.matches("HTTP/1.1 200 OK").count(), 16);
+    assert_eq!(bench.stats.requests, 16);
+}
+
+#[test]
+fn more_requests_than_stand_in_a_row_are_answered_one_row_after_another() {
+    let mut bench = Bench::new();
+    let next = bench.receive(&GET.repeat(100));
+    let (text, next) = bench.send_all(next);
+    assert_eq!(text.matches("HTTP/1.1 200 OK").count(), 100);
+    assert_eq!(next, Next::Receive);
+}
+
+#[test]
+fn a_bad_request_behind_good_ones_costs_them_nothing() {
+    let mut bench = Bench::new();
+    let next = bench.receive(&format!("{GET}{GET}BAD\r\n\r\n{GET}"));
+    let (text, next) = bench.send_all(next);
+    assert_eq!(text.matches("HTTP/1.1 200 OK").count(), 2);
+    assert_eq!(text.matches("HTTP/1.1 400 Bad Request").count(), 1);
+    assert_eq!(next, Next::Linger, "the peer may still be sending");
+}
+
+#[test]
+fn a_reply_that_closes_is_followed_by_the_close_if_nothing_more_can_come() {
+    let close = "GET / HTTP/1.0\r\n\r\n";
+    let mut bench = Bench::new();
+    let next = bench.receive(close);
+    assert_eq!(bench.sends(next).1, After::Close);
+    assert_eq!(bench.send_all(next).1, Next::Close);
+    let mut bench = Bench::new();
+    let next = bench.receive(&close.repeat(2));
+    assert_eq!(bench.sends(next).1, After::Linger);
+    let (text, next) = bench.send_all(next);
+    assert_eq!((text.matches("HTTP/1.1 200").count(), next), (1, Next::Linger));
+}
+
+#[test]
+fn a_half_closed_peer_gets_its_reply() {
+    let mut bench = Bench::new();
+    let next = bench.receive(GET);
+    assert_eq!(bench.on(Event::EndOfStream), Next::Wait);
+    assert_eq!(bench.send_all(next).1, Next::Close);
+}
+
+#[test]
+fn a_body_is_dropped_before_the_reply() {
+    let mut bench = Bench::new();
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n";
+    assert_eq!(bench.receive(head), Next::Receive);
+    assert_eq!(bench.conn.waiting(), Waiting::Body);
+    let next = bench.receive(&format!("0123456789{GET}"));
+    let (text, next) = bench.send_all(next);
+    assert!(text.starts_with("HTTP/1.1 405 "));
+    assert!(text.contains("Allow: GET, HEAD, OPTIONS\r\n"));
+    assert_eq!(text.matches("HTTP/1.1 200 OK").count(), 1, "the body was no request");
+    assert_eq!(next, Next::Receive);
+}
+
+#[test]
+fn a_long_body_is_not_waited_for() {
+    for lines in ["Content-Length: 65537", "Content-Length: 5\r\nExpect: 100-continue"] {
+        let mut bench = Bench::new();
+        let next = bench.receive(&format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n\r\n"));
+        let (text, after) = bench.sends(next);
+        assert!(text.contains("Connection: close\r\n"));
+        assert_eq!(after, After::Linger);
+    }
+}
+
+#[test]
+fn a_late_head_is_told_so_and_a_silent_peer_is_not() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.on(Event::Deadline), Next::Close);
+    let mut bench = Bench::new();
+    bench.receive("GET /");
+    let next = bench.on(Event::Deadline);
+    assert!(bench.sends(next).0.starts_with("HTTP/1.1 408 Request Timeout\r\n"));
+    assert_eq!(bench.stats.errors.request_timeouts, 1);
+}
+
+#[test]
+fn while_draining_a_reply_says_that_it_is_the_last() {
+    let mut bench = Bench::new();
+    bench.draining = true;
+    let next = bench.receive(GET);
+    let (text, after) = bench.sends(next);
+    assert!(text.contains("Connection: close\r\n"));
+    assert_eq!(after, After::Linger);
+}
+
+#[test]
+fn a_head_cut_within_its_date_goes_on_with_the_same_date() {
+    let mut bench = Bench::new();
+    bench.site.tick(784_111_777, &mut bench.fixed);
+    let next = bench.receive(GET);
+    let (whole, _) = bench.sends(next);
+    let cut = whole.find("08:49:3").expect("the date") + 4;
+    let mut got = whole[..cut].to_owned();
+    let next = bench.on(Event::Sent(u32::try_from(cut).expect("small")));
+    for seconds in 1..=3 {
+        bench.site.tick(784_111_777 + 86_400 * seconds, &mut bench.fixed);
+    }
+    got.push_str(&bench.send_all(next).0);
+    assert_eq!(got, whole);
+}
+
+#[test]
+fn a_large_page_is_sent_in_parts() {
+    let bytes = 3 << 20;
+    let mut bench = Bench::with_page(bytes);
+    let next = bench.receive(&GET.repeat(2));
+    let (text, next) = bench.send_all(next);
+    assert_eq!(text.matches("HTTP/1.1 200 OK").count(), 2);
+    let bodies: usize = text.split("\r\n\r\n").map(|part| part.matches("pp").count()).sum();
+    assert_eq!(bodies * 2, 2 * bytes as usize);
+    assert_eq!(next, Next::Receive);
+}
+
+#[test]
+fn a_range_has_its_own_head() {
+    let mut bench = Bench::new();
+    let next = bench.receive("GET / HTTP/1.1\r\nHost: a\r\nRange: bytes=10-19\r\n\r\n");
+    let (text, _) = bench.send_all(next);
+    assert!(text.starts_with("HTTP/1.1 206 Partial Content\r\nDate: Thu, 01 Jan 1970"));
+    assert!(text.contains("Content-Range: bytes 10-19/100\r\n"));
+    assert!(text.ends_with("\r\n\r\npppppppppp"));
+}
+
+#[test]
+fn what_comes_after_the_last_reply_is_dropped_up_to_a_bound() {
+    let mut bench = Bench::new();
+    let next = bench.receive("BAD\r\n");
+    assert_eq!(bench.send_all(next).1, Next::Linger);
+    let junk = "x".repeat(64 * 1024);
+    let steps: Vec<Next> = (0..5).map(|_| bench.receive(&junk)).collect();
+    assert_eq!(steps[..4], [Next::Receive; 4]);
+    assert_eq!(steps[4], Next::Close);
+}
+
+fn piece() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        8 => prop::sample::select(vec![
+            GET, GET, GET, "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n", "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc", "GET / HTTP/1.0\r\n\r\n",
+            "PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\nRange: bytes=1-2\r\n\r\n", "\r\n", "BAD\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\nIf-None-Match: *\r\n\r\n", "GET / HTTP/1.1\r\nHost",
+            "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", "BREW / HTTP/1.1\r\nHost: a\r\n\r\n",
+        ]).prop_map(|text| text.as_bytes().to_vec()),
+        1 => prop::collection::vec(any::<u8>(), 0..5),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn every_property_of_connections_holds(
+        splits in any::<[u8; 4]>(),
+        pieces in prop::collection::vec(piece(), 0..60),
+    ) {
+        let mut data = splits.to_vec();
+        data.extend(pieces.concat());
+        connection(&data);
+    }
+}
