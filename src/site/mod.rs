@@ -9,6 +9,8 @@
 
 mod edition;
 mod page;
+#[cfg(test)]
+mod tests;
 
 pub use edition::Prebuilt;
 pub use page::Page;

@@ -1,0 +1,57 @@
+//! Choosing a reply and what a connection does with a request, without any I/O.
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use std::hint::black_box;
+use uringstatic::conn::{Conn, Context, Event, Next, Stash};
+use uringstatic::ring::Slot;
+use uringstatic::site::{Page, Site};
+use uringstatic::stats::Stats;
+
+const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: 127.0.0.1:10001\r\n\r\n";
+
+fn replies(c: &mut Criterion) {
+    let bytes = u32::try_from(Page::BUILT_IN.len()).expect("a small page");
+    let (site, mut fixed) = Site::build(Page::built_in(), bytes, 1, |place| {
+        place.copy_from_slice(Page::BUILT_IN);
+        Ok(())
+    })
+    .expect("copying does not fail");
+    let mut stash = Stash::new(1, 16 * 1024);
+    let mut stats = Stats::default();
+    let mut answer = |input: &[u8]| {
+        let mut context = Context {
+            site: &site,
+            fixed: &mut fixed,
+            stash: &mut stash,
+            stats: &mut stats,
+            slot: Slot(0),
+            head_bytes_max: 16 * 1024,
+            draining: false,
+        };
+        let mut conn = Conn::new();
+        let Next::Send { span, .. } = conn.on(Event::Received(input), &mut context) else {
+            panic!("a request has a reply")
+        };
+        let next = conn.on(Event::Sent(span.len), &mut context);
+        (span.len, next)
+    };
+    let mut group = c.benchmark_group("reply");
+    let conditional = b"GET / HTTP/1.1\r\nHost: a\r\nIf-None-Match: *\r\n\r\n";
+    for (name, input, requests) in [
+        ("one page", GET.to_vec(), 1),
+        ("16 pages pipelined", GET.repeat(16), 16),
+        ("not modified", conditional.to_vec(), 1),
+    ] {
+        group.throughput(Throughput::Elements(requests));
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                let (len, next) = answer(black_box(&input));
+                assert!(len > 0 && next == Next::Receive);
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, replies);
+criterion_main!(benches);

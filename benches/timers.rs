@@ -1,0 +1,39 @@
+//! Deadlines: what a request costs with 10,000 connections waiting.
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use std::hint::black_box;
+use std::time::Duration;
+use uringstatic::ring::{Nanos, Slot};
+use uringstatic::server::timers::{Limits, Timers, Wait};
+
+const SLOTS: u32 = 10_000;
+
+fn timers(c: &mut Criterion) {
+    let limits = Limits {
+        head: Duration::from_secs(10),
+        idle: Duration::from_secs(60),
+        progress: Duration::from_secs(30),
+        linger: Duration::from_secs(2),
+    };
+    let mut timers = Timers::new(SLOTS, limits);
+    for slot in 0..SLOTS {
+        timers.arm(Slot(slot), Wait::Idle, Nanos(u64::from(slot)));
+    }
+    let mut group = c.benchmark_group("timers");
+    group.throughput(Throughput::Elements(1));
+    let mut now = u64::from(SLOTS);
+    group.bench_function("arm again and look for the next", |b| {
+        b.iter(|| {
+            now += 1;
+            // A step that is prime to the number of slots visits all of them, in no order.
+            let slot = u32::try_from(now * 7_919 % u64::from(SLOTS)).expect("below SLOTS");
+            timers.arm(Slot(slot), Wait::Idle, Nanos(now));
+            let next = black_box(timers.next());
+            assert!(next.is_some());
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, timers);
+criterion_main!(benches);

@@ -1,0 +1,153 @@
+//! The replies as they lie in the buffer, read with another parser; dates under sends in flight.
+
+use super::*;
+
+const SECOND: u64 = 784_111_777;
+
+fn build(page: Page, bytes: u32) -> (Site, Vec<u8>) {
+    let fill = |place: &mut [u8]| {
+        place.fill(b'p');
+        Ok(())
+    };
+    let (mut site, mut fixed) = Site::build(page, bytes, 4, fill).expect("filling does not fail");
+    site.tick(SECOND, &mut fixed);
+    (site, fixed)
+}
+
+fn text(output: Output, fixed: &[u8]) -> String {
+    let bytes = [&fixed[output.first.range()], &fixed[output.then.range()]].concat();
+    String::from_utf8(bytes).expect("replies are text here")
+}
+
+fn field<'a>(reply: &'a str, name: &str) -> Option<&'a str> {
+    let head = reply.split("\r\n\r\n").next()?;
+    head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+}
+
+#[test]
+fn every_reply_is_whole_and_of_the_length_it_says() {
+    for bytes in [0, 100, 65_536, 65_537, 1 << 20] {
+        let (site, fixed) = build(Page::built_in(), bytes);
+        for which in Prebuilt::ALL {
+            for persistence in [Persistence::Keep, Persistence::KeepHttp10, Persistence::Close] {
+                let reply = text(site.prebuilt(which, persistence, false), &fixed);
+                let (head, body) = reply.split_once("\r\n\r\n").expect("a head ends");
+                let length = field(&reply, "Content-Length").map(|value| value.parse());
+                match which {
+                    Prebuilt::NotModified | Prebuilt::Allow => {
+                        assert_eq!((length, body), (None, ""), "{reply}");
+                    }
+                    _ => assert_eq!(length, Some(Ok(body.len())), "{which:?} of {bytes}"),
+                }
+                assert_eq!(field(&reply, "Date"), Some("Sun, 06 Nov 1994 08:49:37 GMT"));
+                let connection = match persistence {
+                    Persistence::Keep => None,
+                    Persistence::KeepHttp10 => Some("keep-alive"),
+                    Persistence::Close => Some("close"),
+                };
+                assert_eq!(field(&reply, "Connection"), connection);
+                let head_only = text(site.prebuilt(which, persistence, true), &fixed);
+                assert_eq!(head_only, format!("{head}\r\n\r\n"), "HEAD has the fields of GET");
+            }
+        }
+    }
+}
+
+#[test]
+fn pages_in_a_row_are_alike() {
+    for bytes in [0, 100, 65_536, 65_537] {
+        let (site, fixed) = build(Page::built_in(), bytes);
+        let one = text(site.pages(1), &fixed);
+        let count = site.pages_in_a_row();
+        assert_eq!(text(site.pages(count), &fixed), one.repeat(count as usize));
+    }
+}
+
+#[test]
+fn a_page_with_its_own_status_has_no_validators() {
+    let mut page = Page::built_in();
+    page.status = 503;
+    page.headers.push(("Retry-After".to_owned(), "600".to_owned()));
+    let (site, fixed) = build(page, 10);
+    let reply = text(site.pages(1), &fixed);
+    assert!(reply.starts_with("HTTP/1.1 503 Service Unavailable\r\n"));
+    assert_eq!(field(&reply, "Retry-After"), Some("600"));
+    assert_eq!((field(&reply, "ETag"), field(&reply, "Accept-Ranges")), (None, None));
+}
+
+#[test]
+fn a_304_keeps_the_fields_that_caches_need() {
+    let mut page = Page::built_in();
+    page.headers.push(("Cache-Control".to_owned(), "no-cache".to_owned()));
+    page.headers.push(("X-Other".to_owned(), "y".to_owned()));
+    page.last_modified = Some(SECOND - 100);
+    let (site, fixed) = build(page, 10);
+    let reply = text(site.prebuilt(Prebuilt::NotModified, Persistence::Keep, false), &fixed);
+    assert_eq!(field(&reply, "Cache-Control"), Some("no-cache"));
+    assert_eq!(field(&reply, "Last-Modified"), Some("Sun, 06 Nov 1994 08:47:57 GMT"));
+    assert!(field(&reply, "ETag").is_some() && field(&reply, "X-Other").is_none());
+}
+
+#[test]
+fn a_date_never_changes_under_a_send() {
+    let (mut site, mut fixed) = build(Page::built_in(), 100);
+    let first = site.pages(1).first;
+    site.lend(first);
+    let before = fixed[first.range()].to_vec();
+    site.tick(SECOND + 1, &mut fixed);
+    let second = site.pages(1).first;
+    assert_ne!(first, second, "the next second is in the other edition");
+    site.lend(second);
+    for seconds in 2..5 {
+        site.tick(SECOND + seconds, &mut fixed);
+        assert_eq!(fixed[first.range()], before, "lent for {seconds} s");
+        assert_eq!(site.pages(1).first, second, "both are lent: no third second");
+    }
+    site.returned(first);
+    site.tick(SECOND + 5, &mut fixed);
+    assert!(text(site.pages(1), &fixed).contains("08:49:42 GMT"));
+}
+
+#[test]
+#[should_panic(expected = "wasn't lent")]
+fn a_span_returns_once() {
+    let (mut site, _) = build(Page::built_in(), 100);
+    let span = site.pages(1).first;
+    site.lend(span);
+    site.returned(span);
+    site.returned(span);
+}
+
+#[test]
+fn a_part_is_written_into_the_slots_own_block() {
+    let (site, mut fixed) = build(Page::built_in(), 1 << 30 >> 10);
+    let last = site.body.len - 1;
+    let output = site.part((0, last), Persistence::KeepHttp10, Slot(3), &mut fixed);
+    let reply = text(output, &fixed);
+    let total = site.body.len;
+    assert_eq!(field(&reply, "Content-Range"), Some(&*format!("bytes 0-{last}/{total}")));
+    assert_eq!(field(&reply, "Date"), Some("Sun, 06 Nov 1994 08:49:37 GMT"));
+    assert_eq!(field(&reply, "Connection"), Some("keep-alive"));
+}
+
+#[test]
+fn a_send_cut_anywhere_in_a_head_can_wait() {
+    let (mut site, mut fixed) = build(Page::built_in(), 50);
+    let whole = text(site.pages(3), &fixed);
+    for cut in 0..u32::try_from(whole.len()).expect("small") {
+        let output = site.pages(3);
+        let left = Output { first: output.first.after(cut), ..output };
+        let kept = site.keep(left, Slot(1), &mut fixed);
+        let now = site.now + 1;
+        for seconds in 0..2 {
+            site.tick(now + seconds, &mut fixed);
+        }
+        let rest = text(kept, &fixed);
+        assert_eq!(rest.len(), whole.len() - cut as usize, "cut at {cut}");
+        let mask = |text: &str| text.replace(|c: char| c.is_ascii_digit(), "0");
+        let expected = &whole[cut as usize..];
+        assert!(mask(&rest).ends_with(&mask(&expected[expected.len().min(30)..])), "cut at {cut}");
+        site = build(Page::built_in(), 50).0;
+        site.tick(SECOND, &mut fixed);
+    }
+}
