@@ -12,7 +12,7 @@ use uringstatic::server::{self, Server, Turn};
 use uringstatic::site::{PAGE_BYTES_MAX, Page, Site};
 use uringstatic::sys::failure::Failure;
 use uringstatic::sys::net::{Endpoint, Listener, listen};
-use uringstatic::sys::probe::{Features, TaskRun};
+use uringstatic::sys::probe::{Features, TaskRun, check_spawn};
 use uringstatic::sys::uring::{Setup, Uring};
 use uringstatic::sys::{process, signal};
 
@@ -48,6 +48,7 @@ fn main() -> ExitCode {
 
 /// Everything that can fail is done here, before the first connection is accepted.
 fn start(config: &cli::Config) -> Result<Server<Uring>, Failure> {
+    check_spawn(config.spawn)?;
     let (site, fixed, page_bytes) = load(config)?;
     process::raise_open_files(u64::from(config.spawn) + OPEN_FILES_RESERVE)?;
     if let Some(core) = config.cpu {

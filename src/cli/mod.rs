@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, ValueEnum};
 
 pub use address::Address;
@@ -43,7 +43,7 @@ where
     I: IntoIterator<Item = T>,
     T: Into<OsString> + Clone,
 {
-    let flags = Flags::try_parse_from(argv)?;
+    let flags = Flags::try_parse_from(argv).map_err(with_usage)?;
     if let Some(kind) = flags.generate {
         return Ok(Command::Print(kind.render(Flags::command())));
     }
@@ -56,7 +56,16 @@ where
 
 /// An error about options that are fine one by one and wrong together.
 fn refuse(message: String) -> clap::Error {
-    Flags::command().error(ErrorKind::ValueValidation, message)
+    with_usage(Flags::command().error(ErrorKind::ValueValidation, message))
+}
+
+/// clap leaves the usage out when only a value is wrong; who mistypes one wants it all the same.
+fn with_usage(mut error: clap::Error) -> clap::Error {
+    if error.use_stderr() && error.get(ContextKind::Usage).is_none() {
+        let usage = Flags::command().render_usage();
+        error.insert(ContextKind::Usage, ContextValue::StyledStr(usage));
+    }
+    error
 }
 
 /// The whole declaration; the comments on options are their help texts.

@@ -371,7 +371,8 @@ impl<R: Ring> Server<R> {
     }
 
     fn closed(&mut self, slot: Slot) {
-        if self.connections[slot.0 as usize].ending == Ending::Open {
+        if let Transmit::Sending { .. } = self.connections[slot.0 as usize].transmit {
+            // The close that was linked to the last send: all of it was taken.
             let span = self.end_of_send(slot);
             self.stats.bytes += u64::from(span.len);
         }
@@ -400,7 +401,12 @@ impl<R: Ring> Server<R> {
 
     pub(super) fn expire(&mut self, slot: Slot, wait: Wait) {
         match wait {
-            Wait::Idle => self.end(slot, true),
+            Wait::Idle => {
+                // A completion that nobody waited for may still be on its way.
+                if !self.end_if_idle(slot) {
+                    self.timers.arm(slot, Wait::Idle, self.now);
+                }
+            }
             Wait::Head | Wait::Progress | Wait::Linger => {
                 let next = self.tell(slot, News::Event(Event::Deadline));
                 self.apply(slot, next);

@@ -107,22 +107,27 @@ impl<R: Ring> Server<R> {
         }
     }
 
-    /// If somebody waits and no slot is free or about to be, frees one.
-    fn make_room(&mut self) {
-        if self.connections.len() < self.config.spawn as usize || self.leaving > 0 {
-            return;
-        }
+    /// Whether somebody waits and no slot is free or about to be.
+    fn wants_room(&self) -> bool {
         let waits = |listener: &Listener| {
             listener.waiting && listener.accept == Accept::Idle && listener.paused_until.is_none()
         };
-        if !self.gate.listeners.iter().any(waits) {
-            return;
-        }
-        if self.gate.listeners.iter().any(|l| matches!(l.accept, Accept::Stopping(_))) {
+        let stops = |listener: &Listener| matches!(listener.accept, Accept::Stopping(_));
+        self.connections.len() >= self.config.spawn as usize
+            && self.leaving == 0
+            && self.gate.listeners.iter().any(waits)
+            && !self.gate.listeners.iter().any(stops)
+    }
+
+    /// Frees a slot for somebody who waits.
+    fn make_room(&mut self) {
+        if !self.wants_room() {
             return;
         }
         for (number, listener) in (0u32..).zip(&mut self.gate.listeners) {
-            if let Accept::Armed(slot) = listener.accept {
+            if let Accept::Armed(slot) = listener.accept
+                && !listener.waiting
+            {
                 listener.accept = Accept::Stopping(slot);
                 let target = Token::new(Kind::Accept, 0, number);
                 self.push(target.with_kind(Kind::CancelAccept), Op::Cancel { target });
@@ -142,8 +147,7 @@ impl<R: Ring> Server<R> {
             return None;
         }
         let paused = self.gate.listeners.iter().filter_map(|listener| listener.paused_until).min();
-        let waits = self.gate.listeners.iter().any(|listener| listener.waiting);
-        let idle = self.timers.longest(Wait::Idle).filter(|_| waits && self.leaving == 0);
+        let idle = self.timers.longest(Wait::Idle).filter(|_| self.wants_room());
         [paused, idle.map(|(_, since)| since.plus(IDLE_MIN))].into_iter().flatten().min()
     }
 
@@ -169,6 +173,7 @@ impl<R: Ring> Server<R> {
                 self.begin(slot);
             }
             Err(errno) => {
+                listener.waiting &= errno == Errno(libc::ECANCELED);
                 self.free(slot);
                 self.accept_failed(completion.token.index(), errno);
             }

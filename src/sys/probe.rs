@@ -75,15 +75,24 @@ const CQ_RESERVE: u32 = 576;
 const SQ_ENTRIES_MAX: u32 = 1024;
 const KERNEL_MIN: (u32, u32) = (6, 1);
 
+/// Whether one ring can carry so many connections.
+///
+/// # Errors
+/// If there are more than [`SPAWN_MAX`].
+pub fn check_spawn(spawn: u32) -> Result<(), Failure> {
+    if spawn <= SPAWN_MAX {
+        return Ok(());
+    }
+    Err(Failure::new(
+        format!("making a ring for --spawn {spawn}"),
+        format!("a completion queue has at most {CQ_ENTRIES_MAX} entries"),
+        format!("use --spawn {SPAWN_MAX} or less, and a second server for the rest"),
+    ))
+}
+
 /// Makes the ring for `spawn` connections; `features` says what may be used and returns what is.
 pub(super) fn ring(spawn: u32, features: &mut Features) -> Result<IoUring, Failure> {
-    if spawn > SPAWN_MAX {
-        return Err(Failure::new(
-            format!("making a ring for --spawn {spawn}"),
-            format!("a completion queue has at most {CQ_ENTRIES_MAX} entries"),
-            format!("use --spawn {SPAWN_MAX} or less, and a second server for the rest"),
-        ));
-    }
+    check_spawn(spawn)?;
     let cq = (2 * spawn + CQ_RESERVE).next_power_of_two().min(CQ_ENTRIES_MAX);
     loop {
         match build(cq, features.task_run) {

@@ -1,0 +1,380 @@
+//! What tests against the real program share: starting and ending it, and clients that speak raw
+//! bytes to it. Knows how a reply is framed, and nothing of how the server works.
+
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+/// The program, running. It is ended when this is dropped.
+pub(crate) struct Server {
+    child: Child,
+    lines: Receiver<String>,
+    /// Where it says that it listens: `127.0.0.1:PORT`, `[::1]:PORT` or `unix:PATH`.
+    pub(crate) addresses: Vec<String>,
+}
+
+/// How the program ended.
+pub(crate) struct Exit {
+    /// Its exit code; `None` if a signal ended it.
+    pub(crate) code: Option<i32>,
+    /// What it wrote to stderr since it was ready, or since the start.
+    pub(crate) text: String,
+}
+
+impl Server {
+    /// Starts the program on a free port and waits until it is ready.
+    pub(crate) fn start(options: &[&str]) -> Self {
+        Self::start_on(&["127.0.0.1:0"], options)
+    }
+
+    /// Starts the program on these addresses and waits until it is ready.
+    pub(crate) fn start_on(addresses: &[&str], options: &[&str]) -> Self {
+        let listen = addresses.iter().flat_map(|address| ["--listen", address]);
+        let (child, lines) = spawn(listen.chain(options.iter().copied()));
+        let mut server = Self { child, lines, addresses: Vec::new() };
+        let ready = server.line().expect("the program says when it is ready");
+        let (_, rest) = ready.split_once("ready on ").unwrap_or_else(|| panic!("{ready}"));
+        let (listed, _) = rest.split_once(" with ").expect("the page follows the addresses");
+        server.addresses = listed
+            .split(' ')
+            .map(|url| url.trim_start_matches("http://").trim_end_matches('/').to_owned())
+            .collect();
+        server
+    }
+
+    /// A line of stderr, or `None` at its end.
+    fn line(&mut self) -> Option<String> {
+        match self.lines.recv_timeout(PATIENCE) {
+            Ok(line) => Some(line),
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => panic!("the program neither speaks nor ends"),
+        }
+    }
+
+    /// A connection to the first address.
+    pub(crate) fn connect(&self) -> Client {
+        Client::connect(&self.addresses[0])
+    }
+
+    /// The reply to one request on a connection of its own.
+    pub(crate) fn ask(&self, request: impl AsRef<[u8]>) -> Reply {
+        let mut client = self.connect();
+        client.send(request);
+        client.reply()
+    }
+
+    /// Sends a signal, such as `TERM`.
+    pub(crate) fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.child.id());
+        let status = Command::new("sh").args(["-c", &kill]).status().expect("there is a shell");
+        assert!(status.success(), "{kill}");
+    }
+
+    /// Waits for the end.
+    pub(crate) fn wait(mut self) -> Exit {
+        let mut text = String::new();
+        while let Some(line) = self.line() {
+            text.push_str(&line);
+            text.push('\n');
+        }
+        Exit { code: self.child.wait().expect("the program can be waited for").code(), text }
+    }
+
+    /// Ends the program with SIGTERM and returns its totals.
+    pub(crate) fn end(self) -> String {
+        self.signal("TERM");
+        let exit = self.wait();
+        assert_eq!(exit.code, Some(0), "{}", exit.text);
+        exit.text
+    }
+
+    /// Runs the program where it is expected to end by itself.
+    pub(crate) fn run(options: &[&str]) -> Exit {
+        let (child, lines) = spawn(options.iter().copied());
+        Self { child, lines, addresses: Vec::new() }.wait()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Both fail if it was waited for, which is as well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn spawn<'a>(options: impl Iterator<Item = &'a str>) -> (Child, Receiver<String>) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_uringstatic"))
+        .args(options)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program was built");
+    let stderr = child.stderr.take().expect("stderr is piped");
+    let (sender, lines) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stderr).lines() {
+            let line = line.expect("stderr is text");
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    (child, lines)
+}
+
+/// A connection to the program.
+pub(crate) struct Client {
+    socket: Socket,
+    /// What was received and not yet taken.
+    received: Vec<u8>,
+}
+
+enum Socket {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+/// A reply, taken apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Reply {
+    /// The status code.
+    pub(crate) status: u16,
+    /// The status line and the fields.
+    pub(crate) head: String,
+    /// The body.
+    pub(crate) body: Vec<u8>,
+}
+
+impl Reply {
+    /// The value of a field that may be there once.
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
+        let mut values = self.head.lines().skip(1).filter_map(|line| {
+            let (key, value) = line.split_once(": ").expect("a field has a colon");
+            key.eq_ignore_ascii_case(name).then_some(value)
+        });
+        let value = values.next();
+        assert_eq!(values.next(), None, "{name} is there twice in {}", self.head);
+        value
+    }
+
+    /// Whether it says that it is the last one.
+    pub(crate) fn closes(&self) -> bool {
+        self.field("Connection") == Some("close")
+    }
+}
+
+impl Client {
+    /// Connects to an address as [`Server::addresses`] has them.
+    pub(crate) fn connect(address: &str) -> Self {
+        let socket = match address.strip_prefix("unix:") {
+            Some(path) => Socket::Unix(UnixStream::connect(path).expect("it listens")),
+            None => {
+                let stream = TcpStream::connect(address).expect("it listens");
+                stream.set_nodelay(true).expect("TCP has the option");
+                Socket::Tcp(stream)
+            }
+        };
+        let mut client = Self { socket, received: Vec::new() };
+        client.set_patience(PATIENCE);
+        client
+    }
+
+    fn set_patience(&mut self, patience: Duration) {
+        let patience = Some(patience);
+        match &self.socket {
+            Socket::Tcp(s) => s.set_read_timeout(patience).and(s.set_write_timeout(patience)),
+            Socket::Unix(s) => s.set_read_timeout(patience).and(s.set_write_timeout(patience)),
+        }
+        .expect("sockets have timeouts");
+    }
+
+    /// Sends bytes that the server has to take.
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.try_send(bytes).expect("the server takes it");
+    }
+
+    /// Sends bytes that the server may refuse to take.
+    pub(crate) fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
+        match &mut self.socket {
+            Socket::Tcp(stream) => stream.write_all(bytes.as_ref()),
+            Socket::Unix(stream) => stream.write_all(bytes.as_ref()),
+        }
+    }
+
+    /// Another handle on the same connection, for a thread that sends.
+    pub(crate) fn sender(&self) -> Self {
+        let socket = match &self.socket {
+            Socket::Tcp(stream) => Socket::Tcp(stream.try_clone().expect("a descriptor is free")),
+            Socket::Unix(stream) => Socket::Unix(stream.try_clone().expect("a descriptor is free")),
+        };
+        Self { socket, received: Vec::new() }
+    }
+
+    /// Says that nothing more will be sent.
+    pub(crate) fn half_close(&mut self) {
+        match &self.socket {
+            Socket::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            Socket::Unix(stream) => stream.shutdown(Shutdown::Write),
+        }
+        .expect("the connection is open");
+    }
+
+    fn read(&mut self, place: &mut [u8]) -> std::io::Result<usize> {
+        match &mut self.socket {
+            Socket::Tcp(stream) => stream.read(place),
+            Socket::Unix(stream) => stream.read(place),
+        }
+    }
+
+    /// Receives something; false at the end of the stream.
+    fn receive(&mut self) -> bool {
+        let mut place = [0; 65_536];
+        let count = self.read(&mut place).expect("bytes or an end come in time");
+        self.received.extend_from_slice(&place[..count]);
+        count > 0
+    }
+
+    /// The next `count` bytes.
+    pub(crate) fn take(&mut self, count: usize) -> Vec<u8> {
+        while self.received.len() < count {
+            assert!(self.receive(), "the stream ends after {} bytes", self.received.len());
+        }
+        let rest = self.received.split_off(count);
+        std::mem::replace(&mut self.received, rest)
+    }
+
+    /// The next reply to a request that was not HEAD.
+    pub(crate) fn reply(&mut self) -> Reply {
+        let (status, head) = self.head();
+        let mut reply = Reply { status, head, body: Vec::new() };
+        if !matches!(status, 204 | 304) {
+            let length = reply.field("Content-Length").expect("a body has its length");
+            reply.body = self.take(length.parse().expect("a length is a number"));
+        }
+        reply
+    }
+
+    /// The next reply to HEAD.
+    pub(crate) fn reply_to_head(&mut self) -> Reply {
+        let (status, head) = self.head();
+        Reply { status, head, body: Vec::new() }
+    }
+
+    fn head(&mut self) -> (u16, String) {
+        let end = loop {
+            if let Some(end) = self.received.windows(4).position(|w| w == b"\r\n\r\n") {
+                break end;
+            }
+            let so_far = String::from_utf8_lossy(&self.received).into_owned();
+            assert!(self.receive(), "the stream ends in a head: {so_far:?}");
+        };
+        let head = String::from_utf8(self.take(end + 4)).expect("heads are text");
+        let rest = head.strip_prefix("HTTP/1.1 ").unwrap_or_else(|| panic!("no reply: {head:?}"));
+        (rest[..3].parse().expect("a status is a number"), head.trim_end().to_owned())
+    }
+
+    /// Awaits the end of the stream, before which nothing more may come.
+    pub(crate) fn ended(&mut self) {
+        let more = !self.received.is_empty() || self.receive();
+        assert!(!more, "more came: {:?}", String::from_utf8_lossy(&self.received));
+    }
+
+    /// Lets time pass: for clients that are slow on purpose.
+    pub(crate) fn pause(duration: Duration) {
+        let (_silent, ours) = UnixStream::pair().expect("a descriptor is free");
+        let mut ours = Self { socket: Socket::Unix(ours), received: Vec::new() };
+        assert!(ours.is_quiet_for(duration));
+    }
+
+    /// Whether nothing comes for so long, not even an end.
+    pub(crate) fn is_quiet_for(&mut self, duration: Duration) -> bool {
+        self.set_patience(duration);
+        let mut place = [0; 65_536];
+        let outcome = self.read(&mut place);
+        self.set_patience(PATIENCE);
+        match outcome {
+            Ok(count) => {
+                self.received.extend_from_slice(&place[..count]);
+                false
+            }
+            Err(error) => {
+                assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut));
+                true
+            }
+        }
+    }
+}
+
+/// A path in the temporary directory that no other test uses, removed at the end.
+pub(crate) struct TemporaryFile(pub(crate) PathBuf);
+
+impl TemporaryFile {
+    /// Only the name; nothing is there.
+    pub(crate) fn vacant(extension: &str) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("uringstatic-{}-{number}.{extension}", std::process::id());
+        Self(std::env::temp_dir().join(name))
+    }
+
+    /// A file with this content.
+    pub(crate) fn with(extension: &str, content: &[u8]) -> Self {
+        let file = Self::vacant(extension);
+        std::fs::write(&file.0, content).expect("the temporary directory is writable");
+        file
+    }
+
+    /// The path as an option has it.
+    pub(crate) fn path(&self) -> &str {
+        self.0.to_str().expect("the path is text")
+    }
+}
+
+impl Drop for TemporaryFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Bytes in which shifts show: a block without a period, again and again.
+pub(crate) fn pattern(count: usize) -> Vec<u8> {
+    let scatter = |i: u64| i.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes()[0];
+    let block: Vec<u8> = (0..99_991).map(scatter).collect();
+    let mut bytes = block.repeat(count.div_ceil(block.len()));
+    bytes.truncate(count);
+    bytes
+}
+
+/// Asserts equality without printing megabytes.
+pub(crate) fn assert_same_bytes(actual: &[u8], expected: &[u8]) {
+    if actual != expected {
+        let differ = actual.iter().zip(expected).position(|(a, b)| a != b);
+        let (got, wanted) = (actual.len(), expected.len());
+        panic!("{got} bytes instead of {wanted}, the first that differs: {differ:?}");
+    }
+}
+
+/// Runs an action and says how long it took.
+pub(crate) fn timed<T>(action: impl FnOnce() -> T) -> (T, Duration) {
+    let start = Instant::now();
+    let value = action();
+    (value, start.elapsed())
+}
+
+/// The usual request.
+pub(crate) const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+/// The usual request, once.
+pub(crate) const GET_CLOSE: &str = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+/// The built-in page, as it lies in the repository.
+pub(crate) const PAGE: &[u8] = include_bytes!("../../src/site/page.html");
+/// After this long, what is awaited won't come.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,0 +1,135 @@
+//! `--spawn N`: never more than N connections, and nobody is refused or starves because of it.
+
+use crate::common::{Client, GET, GET_CLOSE, PAGE, Server, TemporaryFile, assert_same_bytes};
+use crate::{Case, cases, with};
+use std::net::TcpListener;
+use std::time::Duration;
+
+pub(crate) const CASES: &[Case] = cases![
+    the_longest_idle_makes_room,
+    with_all_busy_the_next_waits,
+    a_rush_is_served_in_turns,
+    persistent_rush_is_served_in_turns,
+    one_slot_for_several_listeners,
+    the_descriptors_of_the_dead_are_free_again,
+];
+
+fn the_longest_idle_makes_room(flags: &[&str]) {
+    let server = Server::start(&with(flags, &["--spawn", "2"]));
+    let mut first = server.connect();
+    first.send(GET);
+    assert_same_bytes(&first.reply().body, PAGE);
+    let mut second = server.connect();
+    second.send(GET);
+    assert_same_bytes(&second.reply().body, PAGE);
+    let mut third = server.connect();
+    third.send(GET);
+    assert_same_bytes(&third.reply().body, PAGE);
+    first.ended();
+    second.send(GET);
+    assert_same_bytes(&second.reply().body, PAGE);
+    // Now the third is the one that has been idle longest.
+    let mut fourth = server.connect();
+    fourth.send(GET);
+    assert_same_bytes(&fourth.reply().body, PAGE);
+    third.ended();
+    let totals = server.end();
+    assert!(totals.contains("4 connections, 5 requests, "), "{totals}");
+    assert!(totals.contains("at most 2 in flight; errors: none"), "{totals}");
+}
+
+fn with_all_busy_the_next_waits(flags: &[&str]) {
+    let server = Server::start(&with(flags, &["--spawn", "2"]));
+    let (begin, end) = GET.split_at(10);
+    let mut busy = [server.connect(), server.connect()];
+    for client in &mut busy {
+        client.send(begin);
+    }
+    let mut waiting = [server.connect(), server.connect()];
+    for client in &mut waiting {
+        client.send(GET);
+    }
+    assert!(waiting[0].is_quiet_for(Duration::from_millis(300)), "no slot is free");
+    for client in &mut busy {
+        client.send(end);
+        assert_same_bytes(&client.reply().body, PAGE);
+    }
+    // Idle now, the first two make room, though they say nothing.
+    for client in &mut waiting {
+        assert_same_bytes(&client.reply().body, PAGE);
+    }
+    for client in &mut busy {
+        client.ended();
+    }
+    let totals = server.end();
+    assert!(totals.contains("4 connections, 4 requests, "), "{totals}");
+    assert!(totals.contains("at most 2 in flight; errors: none"), "{totals}");
+}
+
+fn a_rush_is_served_in_turns(flags: &[&str]) {
+    rush(flags, GET_CLOSE);
+}
+
+fn persistent_rush_is_served_in_turns(flags: &[&str]) {
+    rush(flags, GET);
+}
+
+/// Many more clients than slots, all connected before the first one reads.
+fn rush(flags: &[&str], request: &str) {
+    let server = Server::start(&with(flags, &["--spawn", "4"]));
+    let mut clients: Vec<_> = (0..40).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        client.send(request);
+    }
+    for client in &mut clients {
+        assert_same_bytes(&client.reply().body, PAGE);
+    }
+    drop(clients);
+    let totals = server.end();
+    assert!(totals.contains("40 connections, 40 requests, "), "{totals}");
+    // Replies that close may be so quick that not all slots are ever in use.
+    let within = (1..=4).any(|most| totals.contains(&format!("at most {most} in flight; ")));
+    assert!(within && totals.contains("errors: none"), "{totals}");
+}
+
+fn one_slot_for_several_listeners(flags: &[&str]) {
+    let file = TemporaryFile::vacant("sock");
+    let unix = format!("unix:{}", file.path());
+    let mut addresses = vec!["127.0.0.1:0", &unix, "127.0.0.1:0"];
+    if TcpListener::bind("[::1]:0").is_ok() {
+        addresses.push("[::1]:0");
+    }
+    let server = Server::start_on(&addresses, &with(flags, &["--spawn", "1"]));
+    assert_eq!(server.addresses.len(), addresses.len());
+    let mut before: Option<Client> = None;
+    for _ in 0..3 {
+        for address in &server.addresses {
+            let mut client = Client::connect(address);
+            client.send(GET);
+            assert_same_bytes(&client.reply().body, PAGE);
+            if let Some(mut before) = before.replace(client) {
+                before.ended();
+            }
+        }
+    }
+    let totals = server.end();
+    assert!(totals.contains("at most 1 in flight; errors: none"), "{totals}");
+    assert!(!file.0.exists(), "the socket's file goes with the server");
+}
+
+fn the_descriptors_of_the_dead_are_free_again(flags: &[&str]) {
+    let server = Server::start(&with(flags, &["--spawn", "8"]));
+    for _ in 0..50 {
+        let mut clients: Vec<_> = (0..16).map(|_| server.connect()).collect();
+        for client in &mut clients {
+            client.send(GET_CLOSE);
+        }
+        for client in &mut clients {
+            assert_same_bytes(&client.reply().body, PAGE);
+            client.ended();
+        }
+    }
+    let totals = server.end();
+    assert!(totals.contains("800 connections, 800 requests, "), "{totals}");
+    assert!(totals.contains("errors: none"), "{totals}");
+}

@@ -1,0 +1,122 @@
+//! The end: what signals do, and what becomes of connections that are still open.
+
+use crate::common::{
+    GET, GET_CLOSE, PAGE, Server, TemporaryFile, assert_same_bytes, pattern, timed,
+};
+use crate::{Case, cases, with};
+use std::net::TcpStream;
+use std::time::Duration;
+
+pub(crate) const CASES: &[Case] = cases![
+    a_signal_without_connections_ends_it,
+    replies_under_way_are_finished,
+    nobody_is_let_in_any_more,
+    a_request_that_has_begun_is_answered,
+    draining_ends_in_time,
+    a_second_signal_ends_it_at_once,
+];
+
+fn a_signal_without_connections_ends_it(flags: &[&str]) {
+    for signal in ["TERM", "INT"] {
+        let server = Server::start(flags);
+        assert_same_bytes(&server.ask(GET_CLOSE).body, PAGE);
+        server.signal(signal);
+        let exit = server.wait();
+        assert_eq!(exit.code, Some(0), "{}", exit.text);
+        let begin = "uringstatic: served 1 connections, 1 requests, ";
+        assert!(exit.text.starts_with(begin), "{}", exit.text);
+        assert!(exit.text.ends_with("at most 1 in flight; errors: none\n"), "{}", exit.text);
+    }
+}
+
+fn replies_under_way_are_finished(flags: &[&str]) {
+    let content = pattern(30_000_000);
+    let page = TemporaryFile::with("bin", &content);
+    let server = Server::start(&with(flags, &["--page", page.path()]));
+    let mut idle = server.connect();
+    idle.send("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(idle.reply_to_head().status, 200);
+    let mut reader = server.connect();
+    reader.send(GET);
+    let mut begin = reader.take(1);
+    server.signal("TERM");
+    idle.ended();
+    let head = loop {
+        begin.extend(reader.take(1));
+        if begin.ends_with(b"\r\n\r\n") {
+            break String::from_utf8(begin).expect("heads are text");
+        }
+    };
+    assert!(head.contains("Content-Length: 30000000\r\n"), "{head}");
+    assert_same_bytes(&reader.take(content.len()), &content);
+    reader.ended();
+    let exit = server.wait();
+    assert_eq!(exit.code, Some(0), "{}", exit.text);
+    assert!(exit.text.contains("2 connections, 2 requests, "), "{}", exit.text);
+    assert!(exit.text.ends_with("at most 2 in flight; errors: none\n"), "{}", exit.text);
+}
+
+fn nobody_is_let_in_any_more(flags: &[&str]) {
+    let server = Server::start(flags);
+    let mut begun = server.connect();
+    begun.send("GET / HTTP/1.1\r\nHo");
+    server.signal("TERM");
+    while TcpStream::connect(&server.addresses[0]).is_ok() {
+        assert!(begun.is_quiet_for(Duration::from_millis(10)), "it drains while we look");
+    }
+    begun.send("st: a\r\n\r\n");
+    assert_same_bytes(&begun.reply().body, PAGE);
+    let exit = server.wait();
+    assert_eq!(exit.code, Some(0), "{}", exit.text);
+}
+
+fn a_request_that_has_begun_is_answered(flags: &[&str]) {
+    let server = Server::start(flags);
+    let mut idle = server.connect();
+    let mut begun = server.connect();
+    begun.send("GET / HTTP/1.1\r\nHo");
+    idle.send(GET);
+    assert_same_bytes(&idle.reply().body, PAGE);
+    server.signal("TERM");
+    idle.ended();
+    begun.send("st: a\r\n\r\n");
+    let reply = begun.reply();
+    assert_same_bytes(&reply.body, PAGE);
+    assert!(reply.closes(), "it is the last one");
+    begun.ended();
+    let exit = server.wait();
+    assert_eq!(exit.code, Some(0), "{}", exit.text);
+}
+
+fn draining_ends_in_time(flags: &[&str]) {
+    let server = Server::start(&with(flags, &["--drain-timeout", "300ms"]));
+    let mut begun = server.connect();
+    begun.send("GET / HTTP/1.1\r\nHo");
+    let mut idle = server.connect();
+    idle.send(GET);
+    assert_same_bytes(&idle.reply().body, PAGE);
+    let (exit, took) = timed(|| {
+        server.signal("TERM");
+        server.wait()
+    });
+    assert_eq!(exit.code, Some(0), "{}", exit.text);
+    assert!(exit.text.ends_with("errors: 1 cut off at the end\n"), "{}", exit.text);
+    assert!((Duration::from_millis(250)..Duration::from_secs(8)).contains(&took), "{took:?}");
+}
+
+fn a_second_signal_ends_it_at_once(flags: &[&str]) {
+    let server = Server::start(flags);
+    let mut begun = server.connect();
+    begun.send("GET / HTTP/1.1\r\nHo");
+    let mut idle = server.connect();
+    idle.send(GET);
+    assert_same_bytes(&idle.reply().body, PAGE);
+    server.signal("TERM");
+    idle.ended();
+    let (exit, took) = timed(|| {
+        server.signal("TERM");
+        server.wait()
+    });
+    assert_eq!(exit.code, Some(143), "as a shell has it: {}", exit.text);
+    assert!(took < Duration::from_secs(5), "{took:?}");
+}

@@ -1,0 +1,323 @@
+//! Requests that are refused, each with its exact status, and bodies nobody asked for.
+
+use crate::common::{GET, PAGE, Reply, Server, assert_same_bytes};
+use crate::{Case, cases, with};
+
+pub(crate) const CASES: &[Case] = cases![
+    refused_with_their_exact_status,
+    refused_by_method_and_kept,
+    errors_say_little_and_echo_nothing,
+    limits_on_target_and_head,
+    refusals_can_be_read_while_sending,
+    bodies_are_never_read_as_requests,
+    chunked_bodies,
+    long_bodies_close_after_the_reply,
+    expectations,
+    a_good_pipeline_before_garbage_is_answered,
+];
+
+/// Heads that are refused, after which the connection is closed.
+const REFUSED: &[(u16, &str)] = &[
+    // Versions.
+    (400, "GET /\r\n\r\n"),
+    (400, "GET / HTTP/11\r\nHost: a\r\n\r\n"),
+    (400, "GET / HTTP/1.\r\nHost: a\r\n\r\n"),
+    (400, "GET / HTTP/1.10\r\nHost: a\r\n\r\n"),
+    (400, "GET / http/1.1\r\nHost: a\r\n\r\n"),
+    (400, "GET / XTTP/1.1\r\nHost: a\r\n\r\n"),
+    (505, "GET / HTTP/2.0\r\nHost: a\r\n\r\n"),
+    (505, "GET / HTTP/0.9\r\nHost: a\r\n\r\n"),
+    (505, "GET / HTTP/3.1\r\nHost: a\r\n\r\n"),
+    // Lines.
+    (400, "GET / HTTP/1.1\nHost: a\n\n"),
+    (400, "GET / HTTP/1.1\r\nHost: a\n\r\n"),
+    (400, "GET / HTTP/1.1\r\nHost: a\r\n\n"),
+    (400, "GET / HTTP/1.1\r\nHost: a\rX: b\r\n\r\n"),
+    (400, "GET  / HTTP/1.1\r\nHost: a\r\n\r\n"),
+    (400, "GET /  HTTP/1.1\r\nHost: a\r\n\r\n"),
+    (400, "GET / HTTP/1.1 \r\nHost: a\r\n\r\n"),
+    (400, " GET / HTTP/1.1\r\nHost: a\r\n\r\n"),
+    (400, "G@T / HTTP/1.1\r\nHost: a\r\n\r\n"),
+    // Fields.
+    (400, "GET / HTTP/1.1\r\nHost : a\r\n\r\n"),
+    (400, "GET / HTTP/1.1\r\n Host: a\r\n\r\n"),
+    (400, "GET / HTTP/1.1\r\nHost: a\r\nX: b\r\n c\r\n\r\n"),
+    (400, "GET / HTTP/1.1\r\nHost: a\r\nX@Y: b\r\n\r\n"),
+    (400, "GET / HTTP/1.1\r\nHost: a\r\n: b\r\n\r\n"),
+    (400, "GET / HTTP/1.1\r\nHost: a\r\nX\r\n\r\n"),
+    (400, "GET / HTTP/1.1\r\nHost: a\r\nX: b\0c\r\n\r\n"),
+    (400, "GET / HTTP/1.1\r\nHost: a\r\nX: b\x7fc\r\n\r\n"),
+    // Host.
+    (400, "GET / HTTP/1.1\r\n\r\n"),
+    (400, "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n"),
+    (400, "GET / HTTP/1.0\r\nHost: a\r\nHost: a\r\n\r\n"),
+    (400, "GET / HTTP/1.1\r\nHost: a b\r\n\r\n"),
+    (400, "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n"),
+    (400, "GET / HTTP/1.0\r\nHost: a:b\r\n\r\n"),
+    (400, "GET / HTTP/1.1\r\nHost: u@a\r\n\r\n"),
+    // Targets.
+    (400, "GET a HTTP/1.1\r\nHost: a\r\n\r\n"),
+    (400, "GET * HTTP/1.1\r\nHost: a\r\n\r\n"),
+    (400, "GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n"),
+    (400, "GET /a<b HTTP/1.1\r\nHost: a\r\n\r\n"),
+    (400, "GET /%zz HTTP/1.1\r\nHost: a\r\n\r\n"),
+    (400, "GET /\u{e9} HTTP/1.1\r\nHost: a\r\n\r\n"),
+    // The length of a body.
+    (400, "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: +5\r\n\r\nabcde"),
+    (400, "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: -5\r\n\r\nabcde"),
+    (400, "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 0x5\r\n\r\nabcde"),
+    (400, "GET / HTTP/1.1\r\nHost: a\r\nContent-Length:\r\n\r\n"),
+    (400, "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 5, 5\r\n\r\nabcde"),
+    (400, "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nabcde"),
+    (400, "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nabcde"),
+    (400, "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999\r\n\r\n"),
+    // Codings.
+    (501, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n"),
+    (501, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"),
+    (501, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: identity\r\n\r\n"),
+    (400, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, gzip\r\n\r\n"),
+    (400, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, chunked\r\n\r\n"),
+    (400, "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+    (
+        400,
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n\
+         0\r\n\r\n",
+    ),
+    // Expectations.
+    (417, "GET / HTTP/1.1\r\nHost: a\r\nExpect: the-unexpected\r\n\r\n"),
+];
+
+fn refused_with_their_exact_status(flags: &[&str]) {
+    let server = Server::start(flags);
+    for (status, request) in REFUSED {
+        let mut client = server.connect();
+        // What follows a refused request is not answered.
+        client.send(format!("{request}{GET}"));
+        let reply = client.reply();
+        assert_eq!(reply.status, *status, "{request:?}");
+        check_error(&reply);
+        assert!(reply.closes(), "{request:?}");
+        client.ended();
+    }
+    let mut client = server.connect();
+    client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    let reply = client.reply();
+    assert!(matches!(reply.status, 400 | 505), "the preface of HTTP/2: {}", reply.head);
+    client.ended();
+    let totals = server.end();
+    let expected = format!("{} refused requests", REFUSED.len() + 1);
+    assert!(totals.contains(&expected), "{totals}");
+}
+
+fn check_error(reply: &Reply) {
+    let body = std::str::from_utf8(&reply.body).expect("errors are text");
+    assert!(body.contains(&reply.status.to_string()), "{body}");
+    assert!((20..1000).contains(&body.len()) && body.contains("<p>"), "{body}");
+    assert_eq!(reply.field("Content-Type"), Some("text/html; charset=utf-8"));
+    assert_eq!(reply.field("Server"), Some("uringstatic"));
+    let date = reply.field("Date").expect("every reply is dated");
+    httpdate::parse_http_date(date).expect("an IMF-fixdate");
+    assert_eq!(reply.field("ETag"), None, "an error is not the page");
+}
+
+fn refused_by_method_and_kept(flags: &[&str]) {
+    let server = Server::start(flags);
+    let mut client = server.connect();
+    for (status, line) in [
+        (405, "POST / HTTP/1.1"),
+        (405, "PUT / HTTP/1.1"),
+        (405, "DELETE / HTTP/1.1"),
+        (405, "PATCH / HTTP/1.1"),
+        (405, "TRACE / HTTP/1.1"),
+        (405, "PROPFIND / HTTP/1.1"),
+        (501, "FROB / HTTP/1.1"),
+        (501, "get / HTTP/1.1"),
+        (501, "Head / HTTP/1.1"),
+        (501, "GETT / HTTP/1.1"),
+    ] {
+        client.send(format!("{line}\r\nHost: a\r\n\r\n"));
+        let reply = client.reply();
+        assert_eq!(reply.status, status, "{line}");
+        assert_eq!(reply.field("Allow"), (status == 405).then_some("GET, HEAD, OPTIONS"));
+        check_error(&reply);
+        assert!(!reply.closes(), "{line}");
+    }
+    let connect = server.ask("CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n");
+    assert_eq!(connect.status, 405);
+}
+
+fn errors_say_little_and_echo_nothing(flags: &[&str]) {
+    let server = Server::start(flags);
+    for request in [
+        "BAFFLE /baffle HTTP/1.1\r\nHost: baffle\r\nX: baffle\r\n\r\n",
+        "GET /baffle HTTP/1.1\r\nHost: baffle\r\nbaffle baffle: baffle\r\n\r\n",
+        "GET /baffle HTTP/7.1\r\nHost: baffle\r\n\r\n",
+        "GET /baffle HTTP/1.1\r\nHost: baffle\r\nExpect: baffle\r\n\r\n",
+    ] {
+        let reply = server.ask(request);
+        let body = String::from_utf8_lossy(&reply.body).into_owned();
+        assert!(!body.contains("baffle") && !reply.head.contains("baffle"), "{reply:?}");
+        assert!(!body.contains("BAFFLE"), "{body}");
+    }
+    // HEAD has no body, whatever is wrong.
+    let mut client = server.connect();
+    client.send("HEAD / HTTP/1.1\r\nHost: a\r\nContent-Length: 5, 5\r\n\r\n");
+    let reply = client.reply_to_head();
+    assert_eq!(reply.status, 400);
+    assert_ne!(reply.field("Content-Length"), Some("0"));
+    client.ended();
+}
+
+fn limits_on_target_and_head(flags: &[&str]) {
+    let server = Server::start(flags);
+    let target =
+        |bytes: usize| format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "t".repeat(bytes - 1));
+    assert_eq!(server.ask(target(8192)).status, 200);
+    assert_eq!(server.ask(target(8193)).status, 414);
+    assert_eq!(server.ask(target(60_000)).status, 414);
+    let fields =
+        |count: usize| format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(count - 1));
+    assert_eq!(server.ask(fields(100)).status, 200);
+    assert_eq!(server.ask(fields(101)).status, 431);
+    let head = |bytes: usize| {
+        let around = "GET / HTTP/1.1\r\nHost: a\r\nX: \r\n\r\n".len();
+        format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "y".repeat(bytes - around))
+    };
+    assert_eq!(server.ask(head(16 * 1024)).status, 200);
+    assert_eq!(server.ask(head(16 * 1024 + 1)).status, 431);
+    let small = Server::start(&with(flags, &["--max-head", "1k"]));
+    assert_eq!(small.ask(head(1024)).status, 200);
+    assert_eq!(small.ask(head(1025)).status, 431);
+    let large = Server::start(&with(flags, &["--max-head", "64k"]));
+    assert_eq!(large.ask(head(64 * 1024)).status, 200);
+    assert_eq!(large.ask(head(64 * 1024 + 1)).status, 431);
+}
+
+fn refusals_can_be_read_while_sending(flags: &[&str]) {
+    let server = Server::start(flags);
+    let mebibyte = "y".repeat(1 << 20);
+    for (status, request) in [
+        (431, format!("GET / HTTP/1.1\r\nHost: a\r\nX: {mebibyte}\r\n\r\n")),
+        (414, format!("GET /{mebibyte} HTTP/1.1\r\nHost: a\r\n\r\n")),
+        (400, format!("GET / HTTP/1.1\r\nHost : a\r\n\r\n{mebibyte}")),
+        (501, format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: x\r\n\r\n{mebibyte}")),
+        (405, format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1048576\r\n\r\n{mebibyte}")),
+        // It could still become a method (RFC 9112 3).
+        (501, mebibyte.clone()),
+    ] {
+        let mut client = server.connect();
+        let mut sender = client.sender();
+        let writer = std::thread::spawn(move || {
+            // The server may close before it has all.
+            let _ = sender.try_send(request);
+        });
+        let reply = client.reply();
+        assert_eq!((reply.status, reply.closes()), (status, true));
+        check_error(&reply);
+        writer.join().expect("the writer doesn't panic");
+    }
+}
+
+fn bodies_are_never_read_as_requests(flags: &[&str]) {
+    let server = Server::start(flags);
+    let mut client = server.connect();
+    for body in [GET.to_owned(), GET.repeat(100), "x".repeat(64 * 1024)] {
+        let length = body.len();
+        for (method, status) in [("GET", 200), ("POST", 405), ("FROB", 501)] {
+            let request =
+                format!("{method} / HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{body}");
+            client.send(request);
+            let reply = client.reply();
+            assert_eq!((reply.status, reply.closes()), (status, false));
+            client.send("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n");
+            assert_eq!(client.reply().status, 204, "the next reply is to the next request");
+        }
+    }
+    client.send("POST / HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 3\r\n\r\nabc");
+    let reply = client.reply();
+    assert_eq!((reply.status, reply.field("Connection")), (405, Some("keep-alive")));
+}
+
+fn chunked_bodies(flags: &[&str]) {
+    let server = Server::start(flags);
+    let mut client = server.connect();
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n";
+    for body in [
+        "0\r\n\r\n",
+        "5\r\nhello\r\n0\r\n\r\n",
+        "A;name=value;b=\"c\"\r\n0123456789\r\n00\r\n\r\n",
+        "1\r\na\r\n1\r\nb\r\n0\r\nTrailer: x\r\nAnother: y\r\n\r\n",
+    ] {
+        client.send(format!("{head}{body}{GET}"));
+        let reply = client.reply();
+        assert_eq!((reply.status, reply.closes()), (405, false), "{body:?}");
+        assert_same_bytes(&client.reply().body, PAGE);
+    }
+    for body in [
+        "0x5\r\nhello\r\n0\r\n\r\n",
+        "\r\nhello\r\n0\r\n\r\n",
+        "5\nhello\n0\n\n",
+        "5\r\nhello0\r\n\r\n",
+        "5\r\nhelloo\r\n0\r\n\r\n",
+        "-5\r\nhello\r\n0\r\n\r\n",
+        "10000000000000000\r\nhello\r\n0\r\n\r\n",
+        &format!("5;{}\r\nhello\r\n0\r\n\r\n", "e".repeat(10_000)),
+        &format!("0\r\nX: {}\r\n\r\n", "t".repeat(10_000)),
+    ] {
+        let mut client = server.connect();
+        client.send(format!("{head}{body}"));
+        let reply = client.reply();
+        assert_eq!((reply.status, reply.closes()), (400, true), "{body:?}");
+        client.ended();
+    }
+    let chunks = "4000\r\n".to_owned() + &"z".repeat(0x4000) + "\r\n";
+    client.send(format!("{head}{}0\r\n\r\n", chunks.repeat(4)));
+    assert!(!client.reply().closes(), "64 KiB are dropped");
+    client.send(format!("{head}{}1\r\nz\r\n0\r\n\r\n", chunks.repeat(4)));
+    assert!(client.reply().closes(), "more are not");
+    client.ended();
+}
+
+fn long_bodies_close_after_the_reply(flags: &[&str]) {
+    let server = Server::start(flags);
+    for (method, status) in [("GET", 200), ("POST", 405)] {
+        let mut client = server.connect();
+        client.send(format!("{method} / HTTP/1.1\r\nHost: a\r\nContent-Length: 65537\r\n\r\n"));
+        let reply = client.reply();
+        assert_eq!((reply.status, reply.closes()), (status, true), "without waiting for it");
+        client.send("x".repeat(65_537));
+        client.ended();
+    }
+}
+
+fn expectations(flags: &[&str]) {
+    let server = Server::start(flags);
+    let mut client = server.connect();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n\r\n");
+    assert!(!client.reply().closes(), "nothing is to come");
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-Continue\r\nContent-Length: 0\r\n\r\n");
+    assert!(!client.reply().closes(), "nothing is to come");
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
+    let reply = client.reply();
+    assert_eq!((reply.status, reply.closes()), (405, true), "the reply is final");
+    client.ended();
+    let mut client = server.connect();
+    client.send("POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabc");
+    let reply = client.reply();
+    assert_eq!((reply.status, reply.closes()), (405, true), "1.0 knows no expectations");
+    client.ended();
+}
+
+fn a_good_pipeline_before_garbage_is_answered(flags: &[&str]) {
+    let server = Server::start(flags);
+    for garbage in ["\x16\x03\x01\x02\0\x01\0\x01", "GARBAGE\r\n\r\n", "\r\r\r\r"] {
+        let mut client = server.connect();
+        client.send(format!("{}{garbage}", GET.repeat(30)));
+        for _ in 0..30 {
+            assert_same_bytes(&client.reply().body, PAGE);
+        }
+        let reply = client.reply();
+        assert_eq!((reply.status, reply.closes()), (400, true), "{garbage:?}");
+        client.ended();
+    }
+}

@@ -1,0 +1,146 @@
+//! Starting, and failing to: exit codes and what is said.
+
+use crate::common::{Client, GET, PAGE, Server, TemporaryFile, assert_same_bytes};
+use std::net::TcpListener;
+use std::os::unix::net::UnixListener;
+
+#[test]
+fn the_ready_line_says_where_what_and_how() {
+    let server = Server::start(&["--spawn", "7"]);
+    let address = &server.addresses[0];
+    assert!(address.starts_with("127.0.0.1:") && !address.ends_with(":0"), "{address}");
+}
+
+#[test]
+fn wrong_options_end_with_the_usage() {
+    let file = TemporaryFile::vacant("sock");
+    let listen = format!("unix:{}", file.path());
+    for wrong in [
+        &["--no-such-option"][..],
+        &["--spawn", "0"],
+        &["--spawn", "many"],
+        &["--status", "99"],
+        &["--status", "304"],
+        &["--header", "X: a\r\nY: b"],
+        &["--header", "Content-Length: 5"],
+        &["--head-timeout", "10"],
+        &["--max-head", "65k"],
+        &["--listen", "localhost:80"],
+        &["page.html"],
+    ] {
+        let exit = Server::run(&[&["--listen", &listen], wrong].concat());
+        assert_eq!(exit.code, Some(2), "{wrong:?}: {}", exit.text);
+        assert!(exit.text.starts_with("error: "), "{wrong:?}: {}", exit.text);
+        assert!(exit.text.contains("--help"), "{wrong:?}: {}", exit.text);
+        assert!(!file.0.exists(), "{wrong:?}: something was bound");
+    }
+    let exit = Server::run(&["--no-such-option"]);
+    assert!(exit.text.contains("Usage: uringstatic"), "{}", exit.text);
+}
+
+#[test]
+fn a_port_that_is_taken() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = taken.local_addr().expect("it is bound").to_string();
+    let exit = Server::run(&["--listen", &address]);
+    assert_eq!(exit.code, Some(1), "{}", exit.text);
+    assert!(exit.text.contains(&format!("listening on {address}")), "{}", exit.text);
+    assert!(exit.text.contains("in use") && exit.text.contains("ss -ltnp"), "{}", exit.text);
+}
+
+#[test]
+fn a_port_that_has_just_become_free() {
+    let mut server = Server::start(&[]);
+    for _ in 0..5 {
+        let address = server.addresses[0].clone();
+        assert_same_bytes(&server.ask(GET).body, PAGE);
+        server.end();
+        server = Server::start_on(&[&address], &[]);
+    }
+}
+
+#[test]
+fn an_address_that_is_not_ours() {
+    let exit = Server::run(&["--listen", "192.0.2.1:0"]);
+    assert_eq!(exit.code, Some(1), "{}", exit.text);
+    assert!(exit.text.contains("listening on 192.0.2.1:0"), "{}", exit.text);
+    assert!(exit.text.contains("ip address"), "{}", exit.text);
+}
+
+#[test]
+fn more_connections_than_a_ring_carries() {
+    let exit = Server::run(&["--listen", "127.0.0.1:0", "--spawn", "40000"]);
+    assert_eq!(exit.code, Some(1), "{}", exit.text);
+    // Where fewer files may be open, that limit is the one that is named.
+    let named = ["use --spawn 32480 or less", "the hard limit is "];
+    assert!(named.iter().any(|limit| exit.text.contains(limit)), "{}", exit.text);
+}
+
+#[test]
+fn pages_that_can_t_be_read() {
+    let vacant = TemporaryFile::vacant("html");
+    let folder = std::env::temp_dir();
+    for path in [vacant.path(), folder.to_str().expect("the path is text")] {
+        let exit = Server::run(&["--listen", "127.0.0.1:0", "--page", path]);
+        assert_eq!(exit.code, Some(1), "{}", exit.text);
+        assert!(exit.text.contains(&format!("reading the page {path}: ")), "{}", exit.text);
+    }
+    let huge = TemporaryFile::with("html", b"");
+    let file = std::fs::File::create(huge.path()).expect("the file is ours");
+    file.set_len((1 << 30) + 1).expect("a hole takes no room");
+    let exit = Server::run(&["--listen", "127.0.0.1:0", "--page", huge.path()]);
+    assert_eq!(exit.code, Some(1), "{}", exit.text);
+    assert!(exit.text.contains("larger than 1 GiB"), "{}", exit.text);
+}
+
+#[test]
+fn an_empty_page() {
+    let page = TemporaryFile::with("txt", b"");
+    let server = Server::start(&["--page", page.path()]);
+    let mut client = server.connect();
+    client.send(GET.repeat(3));
+    for _ in 0..3 {
+        let reply = client.reply();
+        assert_eq!((reply.status, reply.field("Content-Length")), (200, Some("0")));
+    }
+    client.send("GET / HTTP/1.1\r\nHost: a\r\nRange: bytes=0-\r\n\r\n");
+    let reply = client.reply();
+    assert_eq!((reply.status, reply.field("Content-Range")), (416, Some("bytes */0")));
+}
+
+#[test]
+fn a_stale_socket_file_is_replaced() {
+    let file = TemporaryFile::vacant("sock");
+    let address = format!("unix:{}", file.path());
+    drop(UnixListener::bind(&file.0).expect("the temporary directory is writable"));
+    assert!(file.0.exists(), "the file outlives its listener");
+    let server = Server::start_on(&[&address], &[]);
+    let mut client = Client::connect(&server.addresses[0]);
+    client.send(GET);
+    assert_same_bytes(&client.reply().body, PAGE);
+}
+
+#[test]
+fn a_socket_file_in_use_is_left_alone() {
+    let file = TemporaryFile::vacant("sock");
+    let address = format!("unix:{}", file.path());
+    let server = Server::start_on(&[&address], &[]);
+    let exit = Server::run(&["--listen", &address]);
+    assert_eq!(exit.code, Some(1), "{}", exit.text);
+    assert!(exit.text.contains("another process listens there"), "{}", exit.text);
+    assert_same_bytes(&server.ask(GET).body, PAGE);
+    let other = TemporaryFile::with("txt", b"not a socket");
+    let exit = Server::run(&["--listen", &format!("unix:{}", other.path())]);
+    assert_eq!(exit.code, Some(1), "{}", exit.text);
+    let content = std::fs::read(&other.0).expect("the file is still there");
+    assert_eq!(content, b"not a socket");
+}
+
+#[test]
+fn quiet_is_quiet() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = taken.local_addr().expect("it is bound").to_string();
+    let exit = Server::run(&["--listen", &address, "--quiet"]);
+    assert_eq!(exit.code, Some(1), "errors are told all the same: {}", exit.text);
+    assert!(exit.text.contains("in use"), "{}", exit.text);
+}

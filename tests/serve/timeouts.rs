@@ -1,0 +1,140 @@
+//! Peers that are too slow, and what becomes of them.
+
+use crate::common::{
+    Client, GET, GET_CLOSE, PAGE, Server, TemporaryFile, assert_same_bytes, timed,
+};
+use crate::{Case, cases, with};
+use std::time::Duration;
+
+pub(crate) const CASES: &[Case] = cases![
+    an_incomplete_head_gets_408,
+    dripping_does_not_help,
+    the_second_head_has_its_own_time,
+    a_silent_client_is_closed,
+    an_idle_connection_is_closed,
+    a_body_must_make_progress,
+    a_peer_that_never_reads_is_dropped,
+    a_slow_but_steady_reader_is_not_dropped,
+];
+
+fn an_incomplete_head_gets_408(flags: &[&str]) {
+    let server = Server::start(&with(flags, &["--head-timeout", "300ms"]));
+    let mut client = server.connect();
+    let (reply, took) = timed(|| {
+        client.send("GET / HTTP/1.1\r\nHo");
+        client.reply()
+    });
+    assert_eq!((reply.status, reply.closes()), (408, true));
+    assert!(took >= Duration::from_millis(250), "{took:?}");
+    client.ended();
+    let totals = server.end();
+    assert!(totals.contains("1 request timeouts"), "{totals}");
+}
+
+fn dripping_does_not_help(flags: &[&str]) {
+    let server = Server::start(&with(flags, &["--head-timeout", "600ms"]));
+    let mut client = server.connect();
+    client.send("GET / HTTP/1.1\r\nX: ");
+    let ((), took) = timed(|| {
+        while client.is_quiet_for(Duration::from_millis(50)) {
+            client.send("y");
+        }
+    });
+    assert_eq!(client.reply().status, 408);
+    assert!((Duration::from_millis(500)..LATE).contains(&took), "{took:?}");
+}
+
+fn the_second_head_has_its_own_time(flags: &[&str]) {
+    let options = ["--head-timeout", "500ms", "--idle-timeout", "1m"];
+    let server = Server::start(&with(flags, &options));
+    let mut client = server.connect();
+    client.send(GET);
+    assert_same_bytes(&client.reply().body, PAGE);
+    assert!(client.is_quiet_for(Duration::from_millis(900)), "idle is not late");
+    let (reply, took) = timed(|| {
+        client.send("GET / HTTP/1.1\r\n");
+        client.reply()
+    });
+    assert_eq!((reply.status, reply.closes()), (408, true));
+    assert!((Duration::from_millis(450)..LATE).contains(&took), "{took:?}");
+}
+
+fn a_silent_client_is_closed(flags: &[&str]) {
+    let server = Server::start(&with(flags, &["--head-timeout", "200ms"]));
+    // The kernel may keep it from the server for a second or two (TCP_DEFER_ACCEPT).
+    let mut client = server.connect();
+    client.ended();
+}
+
+fn an_idle_connection_is_closed(flags: &[&str]) {
+    let server = Server::start(&with(flags, &["--idle-timeout", "300ms"]));
+    let mut client = server.connect();
+    client.send(GET);
+    let ((), took) = timed(|| {
+        assert_same_bytes(&client.reply().body, PAGE);
+        client.ended();
+    });
+    assert!((Duration::from_millis(250)..LATE).contains(&took), "{took:?}");
+    let totals = server.end();
+    assert!(totals.contains("errors: none"), "idleness is no error: {totals}");
+}
+
+fn a_body_must_make_progress(flags: &[&str]) {
+    let server = Server::start(&with(flags, &["--send-timeout", "400ms"]));
+    let mut client = server.connect();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n");
+    for _ in 0..5 {
+        client.send("some");
+        assert!(client.is_quiet_for(Duration::from_millis(150)), "it makes progress");
+    }
+    let (reply, took) = timed(|| client.reply());
+    assert_eq!((reply.status, reply.closes()), (408, true));
+    assert!(took < LATE, "{took:?}");
+    client.ended();
+}
+
+fn a_peer_that_never_reads_is_dropped(flags: &[&str]) {
+    let page = large_page();
+    let options = ["--page", page.path(), "--send-timeout", "300ms", "--spawn", "1"];
+    let server = Server::start(&with(flags, &options));
+    let mut silent = server.connect();
+    silent.send(GET);
+    // With one slot, the next one is served when the first is gone.
+    let mut next = server.connect();
+    next.send("HEAD / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    let (reply, took) = timed(|| next.reply_to_head());
+    assert_eq!(reply.status, 200);
+    assert!((Duration::from_millis(200)..LATE).contains(&took), "{took:?}");
+    next.ended();
+    let totals = server.end();
+    assert!(totals.contains("1 send timeouts"), "{totals}");
+    assert!(totals.contains("at most 1 in flight"), "{totals}");
+}
+
+fn a_slow_but_steady_reader_is_not_dropped(flags: &[&str]) {
+    let page = large_page();
+    let options = ["--page", page.path(), "--send-timeout", "500ms"];
+    let server = Server::start(&with(flags, &options));
+    let mut client = server.connect();
+    client.send(GET_CLOSE);
+    // 50 steps of 1 MB and at least 20 ms each: twice the timeout in all.
+    let ((), took) = timed(|| {
+        for _ in 0..50 {
+            client.take(1_000_000);
+            Client::pause(Duration::from_millis(20));
+        }
+    });
+    assert!(took > Duration::from_secs(1));
+    client.take(100);
+}
+
+/// 50 MB: more than the buffers of both sockets hold.
+fn large_page() -> TemporaryFile {
+    let page = TemporaryFile::vacant("bin");
+    let file = std::fs::File::create(page.path()).expect("the temporary directory is writable");
+    file.set_len(50_000_000).expect("a hole takes no room");
+    page
+}
+
+/// A deadline that passed and was not noticed, even on a busy machine.
+const LATE: Duration = Duration::from_secs(8);
