@@ -1,0 +1,28 @@
+//! The fuzzers' corpora, replayed through the same properties by a plain `cargo test`.
+
+use std::path::Path;
+
+/// Runs a property over every file of a corpus.
+fn replay(target: &str, property: fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+    let mut count = 0;
+    for entry in std::fs::read_dir(&folder).expect("the corpus is part of the project") {
+        let path = entry.expect("a folder can be listed").path();
+        let data = std::fs::read(&path).expect("a corpus file can be read");
+        // Printed by the test runner only if the property fails.
+        println!("{}", path.display());
+        property(&data);
+        count += 1;
+    }
+    assert!(count >= 30, "the corpus of {target} has {count} files only");
+}
+
+#[test]
+fn heads() {
+    replay("head", uringstatic::http::properties::head);
+}
+
+#[test]
+fn connections() {
+    replay("connection", uringstatic::conn::properties::connection);
+}
