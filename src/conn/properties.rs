@@ -5,6 +5,7 @@ use super::{Conn, Context, Event, Next, Stash};
 use crate::ring::Slot;
 use crate::site::{Page, Site};
 use crate::stats::Stats;
+use std::cell::RefCell;
 
 /// One reply as a peer reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,22 +76,37 @@ impl Splits {
     }
 }
 
+thread_local! {
+    /// Building a site takes longer than most connections.
+    static SITE: RefCell<(Site, Vec<u8>)> = RefCell::new(
+        Site::build(Page::built_in(), PAGE_BYTES, 1, |place| {
+            place.fill(b'p');
+            Ok(())
+        })
+        .expect("filling does not fail"),
+    );
+}
+
 /// A connection and what it works with.
-struct Peer {
+struct Peer<'a> {
     conn: Conn,
-    site: Site,
-    fixed: Vec<u8>,
+    site: &'a Site,
+    fixed: &'a mut [u8],
     stash: Stash,
     stats: Stats,
     got: Vec<u8>,
 }
 
-fn replies_to(bytes: &[u8], mut splits: Splits) -> (Vec<Reply>, Stats) {
-    let (site, fixed) = Site::build(Page::built_in(), PAGE_BYTES, 1, |place| {
-        place.fill(b'p');
-        Ok(())
-    })
-    .expect("filling does not fail");
+fn replies_to(bytes: &[u8], splits: Splits) -> (Vec<Reply>, Stats) {
+    SITE.with_borrow_mut(|(site, fixed)| replies_of(site, fixed, bytes, splits))
+}
+
+fn replies_of(
+    site: &Site,
+    fixed: &mut [u8],
+    bytes: &[u8],
+    mut splits: Splits,
+) -> (Vec<Reply>, Stats) {
     let stash = Stash::new(1, HEAD_BYTES_MAX);
     let conn = Conn::new();
     let mut peer = Peer { conn, site, fixed, stash, stats: Stats::default(), got: Vec::new() };
@@ -127,11 +143,11 @@ fn replies_to(bytes: &[u8], mut splits: Splits) -> (Vec<Reply>, Stats) {
     (parse_all(&peer.got), peer.stats)
 }
 
-impl Peer {
+impl Peer<'_> {
     fn tell(&mut self, event: Event<'_>) -> Next {
         let mut context = Context {
-            site: &self.site,
-            fixed: &mut self.fixed,
+            site: self.site,
+            fixed: self.fixed,
             stash: &mut self.stash,
             stats: &mut self.stats,
             slot: Slot(0),

@@ -173,9 +173,9 @@ fn parse_later_version<'f, 'b>(
     head: &'b [u8],
     fields: &'f mut [Header<'b>],
 ) -> Result<Request<'f, 'b>, RejectStatus> {
-    let end = memchr::memchr(b'\r', head).unwrap_or(head.len());
-    let line = check_request_line(&head[..end])?;
-    match httparse::parse_headers(&head[end + LINE_END..], fields) {
+    let first = first_line(head);
+    let line = check_request_line(first)?;
+    match httparse::parse_headers(&head[first.len() + LINE_END..], fields) {
         Ok(httparse::Status::Complete((_, fields))) => complete(&line, fields),
         Err(httparse::Error::TooManyHeaders) => Err(RejectStatus::FieldsTooLarge),
         Ok(httparse::Status::Partial) | Err(_) => Err(RejectStatus::BadRequest),
@@ -201,8 +201,7 @@ fn complete<'f, 'b>(
 
 /// What is wrong with a head that `httparse` refuses: the request line is looked at first.
 fn explain(head: &[u8], error: Option<httparse::Error>) -> RejectStatus {
-    let end = memchr::memchr(b'\r', head).unwrap_or(head.len());
-    match (check_request_line(&head[..end]), error) {
+    match (check_request_line(first_line(head)), error) {
         (Err(status), _) => status,
         (Ok(_), Some(httparse::Error::TooManyHeaders)) => RejectStatus::FieldsTooLarge,
         (Ok(_), _) => RejectStatus::BadRequest,
@@ -228,6 +227,12 @@ impl<'b> RequestLine<'b> {
         let target = target::parse(method, target).ok_or(RejectStatus::BadRequest)?;
         Ok(Self { method: Method::of(method), target, is_http10 })
     }
+}
+
+/// The first line of bytes in which every line feed ends a line, without its line end.
+pub(super) fn first_line(bytes: &[u8]) -> &[u8] {
+    let end = memchr::memchr(b'\n', bytes).map_or(bytes.len(), |feed| feed.saturating_sub(1));
+    &bytes[..end]
 }
 
 /// Looks at a request line by itself, without its line end.

@@ -6,6 +6,7 @@
 use super::grammar::{TOKEN, is, is_forbidden};
 use super::request::{
     EMPTY_LINES_MAX, METHOD_BYTES_MAX, RejectStatus, TARGET_BYTES_MAX, check_request_line,
+    first_line,
 };
 use std::ops::Range;
 
@@ -111,9 +112,7 @@ impl Scan {
     }
 
     fn check_line_again(&self, bytes: &[u8]) -> Result<(), RejectStatus> {
-        let rest = &bytes[self.start as usize..];
-        let end = memchr::memchr(b'\r', rest).unwrap_or(rest.len());
-        check_request_line(&rest[..end]).map(drop)
+        check_request_line(first_line(&bytes[self.start as usize..])).map(drop)
     }
 
     /// Looks at the new bytes of a request line that isn't complete.

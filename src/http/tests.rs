@@ -75,6 +75,7 @@ fn request_lines_are_refused_with_their_status() {
         ("GET / http/1.1", BadRequest),
         ("GET  / HTTP/1.1", BadRequest),
         ("GET / HTTP/1.1 ", BadRequest),
+        ("PRI * HTTP/3.0\r}", BadRequest),
         (" GET / HTTP/1.1", BadRequest),
         ("G\u{e9}T / HTTP/1.1", BadRequest),
         ("GET a HTTP/1.1", BadRequest),
