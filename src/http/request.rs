@@ -237,6 +237,10 @@ pub(super) fn first_line(bytes: &[u8]) -> &[u8] {
 
 /// Looks at a request line by itself, without its line end.
 pub(super) fn check_request_line(line: &[u8]) -> Result<RequestLine<'_>, RejectStatus> {
+    // First, since it's known first of a line that comes in pieces.
+    if line.iter().any(|&octet| octet == b'\r' || grammar::is_forbidden(octet)) {
+        return Err(RejectStatus::BadRequest);
+    }
     let mut parts = line.split(|&octet| octet == b' ');
     let (Some(method), Some(target), Some(version), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())

@@ -76,6 +76,7 @@ fn request_lines_are_refused_with_their_status() {
         ("GET  / HTTP/1.1", BadRequest),
         ("GET / HTTP/1.1 ", BadRequest),
         ("PRI * HTTP/3.0\r}", BadRequest),
+        ("GET /\0 HTTP/2.1", BadRequest),
         (" GET / HTTP/1.1", BadRequest),
         ("G\u{e9}T / HTTP/1.1", BadRequest),
         ("GET a HTTP/1.1", BadRequest),
