@@ -226,7 +226,8 @@ fn what_comes_after_the_last_reply_is_dropped_up_to_a_bound() {
 fn piece() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         8 => prop::sample::select(vec![
-            GET, GET, GET, "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n", "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
+            GET, GET, GET, "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
             "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc", "GET / HTTP/1.0\r\n\r\n",
             "PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n",
             "GET / HTTP/1.1\r\nHost: a\r\nRange: bytes=1-2\r\n\r\n", "\r\n", "BAD\r\n",

@@ -136,6 +136,8 @@ impl<R: Ring> Server<R> {
             Receive::Once | Receive::Many | Receive::Stopping if completion.more => {}
             Receive::Once | Receive::Many | Receive::Stopping => connection.receive = Receive::Idle,
         }
+        // What comes during a lazy send is looked at when that is over: so it's looked at soon.
+        self.hurry |= matches!(connection.transmit, Transmit::Sending { .. });
         let next = match completion.result {
             Ok(0) => self.tell(slot, News::Event(Event::EndOfStream)),
             Ok(len) => {

@@ -76,13 +76,15 @@ pub struct Server<R: Ring> {
     /// Connections that are ending: their slots will be free soon.
     leaving: u32,
     life: Life,
+    /// Something waits for the completion of a send that ends no wait by itself.
+    hurry: bool,
     now: Nanos,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Life {
     Serving,
-    Draining { until: Nanos, hurry: bool },
+    Draining { until: Nanos },
     Over(Turn),
 }
 
@@ -112,6 +114,7 @@ impl<R: Ring> Server<R> {
             starved: Vec::with_capacity(slots),
             leaving: 0,
             life: Life::Serving,
+            hurry: false,
             now,
         };
         let unix_seconds = server.ring.unix_seconds();
@@ -129,10 +132,8 @@ impl<R: Ring> Server<R> {
         self.push_backlog();
         self.ring.submit_and_wait(self.deadline())?;
         self.now = self.ring.now();
+        self.hurry = false;
         self.site.tick(self.ring.unix_seconds(), self.ring.memory(None).fixed);
-        if let Life::Draining { hurry, .. } = &mut self.life {
-            *hurry = false;
-        }
         while let Some(completion) = self.ring.pop() {
             self.complete(completion);
         }
@@ -164,11 +165,11 @@ impl<R: Ring> Server<R> {
     fn deadline(&self) -> Option<Nanos> {
         let drain = match self.life {
             Life::Serving => None,
-            Life::Draining { hurry: true, .. } | Life::Over(_) => Some(self.now),
-            Life::Draining { until, .. } => Some(until),
+            Life::Over(_) => Some(self.now),
+            Life::Draining { until } => Some(until),
         };
-        let backlog = (!self.backlog.is_empty()).then_some(self.now);
-        [self.timers.next(), self.gate_deadline(), drain, backlog].into_iter().flatten().min()
+        let at_once = (self.hurry || !self.backlog.is_empty()).then_some(self.now);
+        [self.timers.next(), self.gate_deadline(), drain, at_once].into_iter().flatten().min()
     }
 
     fn complete(&mut self, completion: Completion) {
@@ -187,14 +188,15 @@ impl<R: Ring> Server<R> {
     }
 
     fn signalled(&mut self, result: Result<u32, Errno>) {
-        if let Ok(signal) = result {
-            match self.life {
-                Life::Serving => self.drain(),
-                Life::Draining { .. } | Life::Over(_) => {
-                    self.life = Life::Over(Turn::Forced { signal });
-                    return;
-                }
+        match (result, self.life) {
+            (Ok(_), Life::Serving) => self.drain(),
+            (Ok(signal), Life::Draining { .. } | Life::Over(_)) => {
+                self.life = Life::Over(Turn::Forced { signal });
+                return;
             }
+            (Err(Errno(libc::EINTR | libc::EAGAIN)), _) => {}
+            // No signals can be read, now or later.
+            (Err(_), _) => return,
         }
         self.push(Token::new(Kind::Signal, 0, 0), Op::Signal);
     }
@@ -202,8 +204,9 @@ impl<R: Ring> Server<R> {
     /// Begins the end: accepts no more, closes who is idle, lets the rest finish.
     fn drain(&mut self) {
         let until = self.now.plus(self.config.drain_timeout);
-        // Sends whose completions nobody waited for are waited for now: hence the hurry.
-        self.life = Life::Draining { until, hurry: true };
+        self.life = Life::Draining { until };
+        // Sends whose completions nobody waited for are waited for now.
+        self.hurry = true;
         for listener in 0..self.config.listeners {
             self.push(Token::new(Kind::Unlisten, 0, listener), Op::Unlisten { listener });
         }
@@ -219,7 +222,7 @@ impl<R: Ring> Server<R> {
     fn progress_of_drain(&mut self) -> Turn {
         match self.life {
             Life::Over(turn) => turn,
-            Life::Draining { until, .. } if self.connections.is_empty() || until <= self.now => {
+            Life::Draining { until } if self.connections.is_empty() || until <= self.now => {
                 self.stats.errors.cut_off += u64::from(self.live());
                 self.life = Life::Over(Turn::Drained);
                 Turn::Drained

@@ -32,7 +32,7 @@ fn every_reply_is_whole_and_of_the_length_it_says() {
             for persistence in [Persistence::Keep, Persistence::KeepHttp10, Persistence::Close] {
                 let reply = text(site.prebuilt(which, persistence, false), &fixed);
                 let (head, body) = reply.split_once("\r\n\r\n").expect("a head ends");
-                let length = field(&reply, "Content-Length").map(|value| value.parse());
+                let length = field(&reply, "Content-Length").map(str::parse);
                 match which {
                     Prebuilt::NotModified | Prebuilt::Allow => {
                         assert_eq!((length, body), (None, ""), "{reply}");

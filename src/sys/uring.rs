@@ -27,7 +27,7 @@ pub struct Setup {
     pub spawn: u32,
     /// The sockets it accepts from.
     pub listeners: Vec<Listener>,
-    /// Where signals are read from; without one, [`Op::Signal`] never completes.
+    /// Where signals are read from; without one, [`Op::Signal`] completes with `EBADF`.
     pub signals: Option<OwnedFd>,
     /// The buffer that replies are sent from.
     pub fixed: Vec<u8>,

@@ -41,8 +41,8 @@ impl Server {
         let mut server = Self { child, lines, addresses: Vec::new() };
         let ready = server.line().expect("the program says when it is ready");
         let (_, rest) = ready.split_once("ready on ").unwrap_or_else(|| panic!("{ready}"));
-        let (listed, _) = rest.split_once(" with ").expect("the page follows the addresses");
-        server.addresses = listed
+        let (urls, _) = rest.split_once(" with ").expect("the page follows the addresses");
+        server.addresses = urls
             .split(' ')
             .map(|url| url.trim_start_matches("http://").trim_end_matches('/').to_owned())
             .collect();
@@ -175,13 +175,12 @@ impl Reply {
 impl Client {
     /// Connects to an address as [`Server::addresses`] has them.
     pub(crate) fn connect(address: &str) -> Self {
-        let socket = match address.strip_prefix("unix:") {
-            Some(path) => Socket::Unix(UnixStream::connect(path).expect("it listens")),
-            None => {
-                let stream = TcpStream::connect(address).expect("it listens");
-                stream.set_nodelay(true).expect("TCP has the option");
-                Socket::Tcp(stream)
-            }
+        let socket = if let Some(path) = address.strip_prefix("unix:") {
+            Socket::Unix(UnixStream::connect(path).expect("it listens"))
+        } else {
+            let stream = TcpStream::connect(address).expect("it listens");
+            stream.set_nodelay(true).expect("TCP has the option");
+            Socket::Tcp(stream)
         };
         let mut client = Self { socket, received: Vec::new() };
         client.set_patience(PATIENCE);
@@ -237,7 +236,7 @@ impl Client {
 
     /// Receives something; false at the end of the stream.
     fn receive(&mut self) -> bool {
-        let mut place = [0; 65_536];
+        let mut place = [0; 16_384];
         let count = self.read(&mut place).expect("bytes or an end come in time");
         self.received.extend_from_slice(&place[..count]);
         count > 0
@@ -298,7 +297,7 @@ impl Client {
     /// Whether nothing comes for so long, not even an end.
     pub(crate) fn is_quiet_for(&mut self, duration: Duration) -> bool {
         self.set_patience(duration);
-        let mut place = [0; 65_536];
+        let mut place = [0; 16_384];
         let outcome = self.read(&mut place);
         self.set_patience(PATIENCE);
         match outcome {

@@ -16,6 +16,7 @@ pub(crate) const CASES: &[Case] = cases![
     nothing_after_a_close_is_answered,
     a_head_may_come_byte_by_byte,
     a_pipeline_may_be_cut_anywhere,
+    a_request_may_meet_the_reply_before_it,
     empty_lines_before_a_request_are_skipped,
     absolute_form_and_options,
     a_half_closed_client_gets_its_reply,
@@ -211,6 +212,20 @@ fn a_pipeline_may_be_cut_anywhere(flags: &[&str]) {
         }
         assert_eq!(client.reply_to_head().status, 200, "cut at {cut}");
         assert_eq!(client.reply().status, 405, "cut at {cut}");
+    }
+}
+
+/// The third request comes together with the news that the first reply was sent, so it is there
+/// before the second reply is, whose completion nobody may have been going to wait for.
+fn a_request_may_meet_the_reply_before_it(flags: &[&str]) {
+    let server = Server::start(flags);
+    let mut client = server.connect();
+    for round in 0..500 {
+        client.send(format!("{GET}HEAD / HTTP/1.1\r\nHost: a\r\n\r\n"));
+        assert_same_bytes(&client.reply().body, PAGE);
+        client.send("DELETE / HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(client.reply_to_head().status, 200, "round {round}");
+        assert_eq!(client.reply().status, 405, "round {round}");
     }
 }
 

@@ -1,0 +1,232 @@
+//! The floor under the server's cost: a responder on the same ring that never looks at a byte. It
+//! knows from its options what is sent to it, so what it costs is what the ring costs.
+//!
+//! `benches/http/run.py` runs it. Without a port it says how to use it and exits with 0, so that
+//! `cargo bench` can pass it by.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+use uringstatic::http::request::Persistence;
+use uringstatic::ring::{Completion, Kind, Op, Received, Ring, Slot, Span, Token};
+use uringstatic::site::{Page, Prebuilt, Site};
+use uringstatic::sys::net::{Endpoint, listen};
+use uringstatic::sys::probe::Features;
+use uringstatic::sys::process;
+use uringstatic::sys::uring::{Setup, Uring};
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let Some(options) = Options::read(&words) else {
+        println!("{USAGE}");
+        return ExitCode::SUCCESS;
+    };
+    let mut floor = match Floor::new(options) {
+        Ok(floor) => floor,
+        Err(failure) => {
+            eprintln!("floor: {failure}");
+            return ExitCode::FAILURE;
+        }
+    };
+    loop {
+        if let Err(errno) = floor.turn() {
+            eprintln!("floor: {errno}");
+            return ExitCode::FAILURE;
+        }
+    }
+}
+
+/// What the driver says about the load.
+struct Options {
+    port: u16,
+    /// How long each request is.
+    request_bytes: u32,
+    /// Every connection ends with its first reply.
+    close: bool,
+}
+
+impl Options {
+    /// `None` if there is no port: then nothing is to be run.
+    fn read(words: &[String]) -> Option<Self> {
+        let number = |name: &str| {
+            let place = words.iter().position(|word| word == name)?;
+            words.get(place + 1)?.parse().ok()
+        };
+        let port = u16::try_from(number("--port")?).ok()?;
+        let request_bytes: u32 = number("--request-bytes").unwrap_or(1).max(1);
+        Some(Self { port, request_bytes, close: words.iter().any(|word| word == "--close") })
+    }
+}
+
+/// A connection, as far as it matters here.
+#[derive(Clone, Copy, Default)]
+struct Connection {
+    sending: bool,
+    /// Bytes of requests that are not answered yet.
+    owed_bytes: u32,
+    ended: bool,
+    receiving: bool,
+    replies: u32,
+}
+
+struct Floor {
+    ring: Uring,
+    site: Site,
+    options: Options,
+    connections: Vec<Connection>,
+    free: Vec<Slot>,
+    accepting: Slot,
+    hurry: bool,
+}
+
+impl Floor {
+    fn new(options: Options) -> Result<Self, uringstatic::sys::failure::Failure> {
+        let bytes = u32::try_from(Page::BUILT_IN.len()).expect("the built-in page is small");
+        let (mut site, mut fixed) = Site::build(Page::built_in(), bytes, SPAWN, |place| {
+            place.copy_from_slice(Page::BUILT_IN);
+            Ok(())
+        })
+        .expect("copying does not fail");
+        site.tick(1, &mut fixed);
+        process::raise_open_files(u64::from(SPAWN) + 128)?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
+        let listener = listen(&Endpoint::Tcp(address), 4096, true)?;
+        let ring = Uring::new(Setup {
+            spawn: SPAWN,
+            listeners: vec![listener],
+            signals: None,
+            fixed,
+            features: Features::ALL,
+            buffers: 512,
+            buffer_bytes: 4096,
+        })?;
+        let connections = vec![Connection::default(); SPAWN as usize];
+        let free = (1..SPAWN).rev().map(Slot).collect();
+        let mut floor =
+            Self { ring, site, options, connections, free, accepting: Slot(0), hurry: false };
+        floor.accept(Slot(0));
+        Ok(floor)
+    }
+
+    fn turn(&mut self) -> Result<(), uringstatic::ring::Errno> {
+        // A silent send ends no wait, so who waits behind one asks for its end.
+        let deadline = self.hurry.then(|| self.ring.now());
+        self.hurry = false;
+        self.ring.submit_and_wait(deadline)?;
+        while let Some(completion) = self.ring.pop() {
+            self.complete(completion);
+        }
+        Ok(())
+    }
+
+    fn complete(&mut self, completion: Completion) {
+        let slot = Slot(completion.token.index());
+        match completion.token.kind() {
+            Kind::Accept => self.accepted(completion),
+            Kind::Recv => self.received(slot, completion),
+            Kind::Send => {
+                assert!(completion.result.is_ok(), "{completion:?}: clients read everything");
+                self.connections[slot.0 as usize].sending = false;
+                self.answer(slot);
+            }
+            Kind::Close => {
+                self.connections[slot.0 as usize] = Connection::default();
+                self.free.push(slot);
+            }
+            other => unreachable!("{other:?} is never asked for"),
+        }
+    }
+
+    fn accept(&mut self, slot: Slot) {
+        self.accepting = slot;
+        self.push(Token::new(Kind::Accept, 0, 0), Op::Accept { listener: 0, slot });
+    }
+
+    fn accepted(&mut self, completion: Completion) {
+        let slot = self.accepting;
+        if completion.result.is_err() {
+            return self.accept(slot);
+        }
+        self.receive(slot, Op::Recv { slot });
+        let next = self.free.pop().expect("loads have fewer connections than there are slots");
+        self.accept(next);
+    }
+
+    fn receive(&mut self, slot: Slot, op: Op) {
+        self.connections[slot.0 as usize].receiving = true;
+        self.push(Token::new(Kind::Recv, 0, slot.0), op);
+    }
+
+    fn received(&mut self, slot: Slot, completion: Completion) {
+        let connection = &mut self.connections[slot.0 as usize];
+        connection.receiving = completion.more;
+        match completion.result {
+            Ok(len) if len > 0 => connection.owed_bytes += len,
+            Ok(_) | Err(_) => connection.ended = true,
+        }
+        if let Some(buffer) = completion.buffer {
+            // The server reads what it receives, so touch it; but don't look.
+            let len = completion.result.unwrap_or(0);
+            std::hint::black_box(self.ring.memory(Some(Received { buffer, len })).received.len());
+            self.ring.give_back(buffer);
+        }
+        self.answer(slot);
+    }
+
+    /// Answers what has come, once the reply before it is gone.
+    fn answer(&mut self, slot: Slot) {
+        let connection = &mut self.connections[slot.0 as usize];
+        if connection.sending {
+            self.hurry = true;
+            return;
+        }
+        let count = connection.owed_bytes / self.options.request_bytes;
+        if connection.ended {
+            if !connection.receiving {
+                connection.ended = false;
+                self.push(Token::new(Kind::Close, 0, slot.0), Op::Close { slot });
+            }
+            return;
+        }
+        if count > 0 && self.options.close {
+            let output = self.site.prebuilt(Prebuilt::Page, Persistence::Close, false);
+            connection.owed_bytes = 0;
+            connection.sending = true;
+            let op = Op::SendClose { slot, span: output.first };
+            return self.push(Token::new(Kind::Send, 0, slot.0), op);
+        }
+        if count > 0 {
+            let count = count.min(self.site.pages_in_a_row());
+            connection.owed_bytes -= count * self.options.request_bytes;
+            connection.sending = true;
+            let span = self.site.pages(count).first;
+            self.send(slot, span);
+        }
+        let connection = &self.connections[slot.0 as usize];
+        if !connection.receiving {
+            // As the server does it: once for what may be a connection's only request, then many.
+            let op = if connection.replies > 0 { Op::RecvMany { slot } } else { Op::Recv { slot } };
+            self.receive(slot, op);
+        }
+    }
+
+    fn send(&mut self, slot: Slot, span: Span) {
+        let connection = &mut self.connections[slot.0 as usize];
+        connection.replies += 1;
+        let lazy = connection.owed_bytes < self.options.request_bytes;
+        let op = Op::Send { slot, span, more: false, lazy };
+        self.push(Token::new(Kind::Send, 0, slot.0), op);
+    }
+
+    fn push(&mut self, token: Token, op: Op) {
+        while self.ring.push(token, op).is_err() {
+            let now = self.ring.now();
+            self.ring.submit_and_wait(Some(now)).expect("the ring works");
+        }
+    }
+}
+
+const SPAWN: u32 = 5000;
+
+const USAGE: &str = "\
+usage: floor --port N [--request-bytes N] [--close]
+Answers every N bytes with the page, without looking at them; see benches/http/run.py.";

@@ -1,0 +1,322 @@
+#!/usr/bin/env python3
+"""Server CPU time per request: this server, nginx and the floor, side by side on one core.
+
+usage: run.py [--rounds N] [--seconds N] [--loads LIST] [--names LIST] [--count N] [--json FILE]
+
+Servers run on core 0 and clients on core 1. In a round the servers take turns at every load,
+so that whatever changes on the machine meanwhile meets all of them; medians over the rounds are
+printed as one Markdown table. CPU time is what the scheduler counts for the server's processes
+(/proc/PID/task/TID/schedstat) between the first and the last moment of a load, divided by the
+requests that the client completed.
+
+Loads: kN is wrk with N connections that persist, pN the same with 16 requests in a pipeline, cN
+is ab with N at once and a connection for each request.
+
+Needs wrk, apache2-utils and nginx-light, and builds the rest. The floor is told how long each
+client's requests are, as it doesn't look; that is measured first, by listening to one.
+"""
+
+import argparse
+import json
+import os
+import re
+import resource
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+PIPELINE_DEPTH = 16
+PIPELINE = f"""
+init = function()
+  local requests = {{}}
+  for i = 1, {PIPELINE_DEPTH} do requests[i] = wrk.format("GET", "/") end
+  batch = table.concat(requests)
+end
+request = function() return batch end
+"""
+SERVER_CORE, CLIENT_CORE = "0", "1"
+OURS, NGINX, FLOOR = "uringstatic", "nginx", "floor"
+
+
+def main():
+    options = read_options()
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    # nginx's configuration and the clients' scripts live here.
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(folder, options)
+        results = {}
+        for number in range(options.rounds):
+            for load in options.loads:
+                for name in options.names:
+                    result = bench.measure(name, load)
+                    results.setdefault((load, name), []).append(result)
+                    print(f"round {number + 1}: {load} {name}: {result}", file=sys.stderr)
+    rows = [row(load, name, results) for load in options.loads for name in options.names]
+    print_table(rows, options)
+    if options.json:
+        with open(options.json, "w", encoding="utf-8") as file:
+            json.dump(rows, file, indent=1)
+    if any(line["errors"] for line in rows):
+        sys.exit("some requests failed: the figures don't count")
+
+
+def read_options():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    listed = lambda text: text.split(",")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=3, help="of each run of wrk")
+    parser.add_argument("--count", type=int, default=40000, help="requests of each run of ab")
+    parser.add_argument("--loads", type=listed, default=["k64", "k512", "p64", "c100"])
+    parser.add_argument("--names", type=listed, default=[OURS, NGINX, FLOOR])
+    parser.add_argument("--json", help="write the rows here, too")
+    return parser.parse_args()
+
+
+class Bench:
+    """Starts servers, loads them, and reads what they have used."""
+
+    def __init__(self, folder, options):
+        self.folder = folder
+        self.options = options
+        self.script = os.path.join(folder, "pipeline.lua")
+        with open(self.script, "w", encoding="utf-8") as file:
+            file.write(PIPELINE)
+        self.program, self.floor = build()
+        self.request_bytes = {}
+
+    def measure(self, name, load):
+        port = free_port()
+        server = subprocess.Popen(
+            ["taskset", "-c", SERVER_CORE, *self.command(name, load, port)],
+            stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+        try:
+            await_listener(server, port)
+            before = cpu_seconds(server.pid)
+            result = self.run_client(load, port)
+            used = cpu_seconds(server.pid) - before
+        finally:
+            # The master passes it on; its worker is its own child.
+            server.send_signal(signal.SIGTERM)
+            try:
+                server.wait(15)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()
+        result["cpu_us"] = used * 1e6 / max(result["requests"], 1)
+        return result
+
+    def command(self, name, load, port):
+        if name == OURS:
+            return [self.program, "--listen", f"127.0.0.1:{port}", "--quiet"]
+        if name == NGINX:
+            path = os.environ["PATH"] + ":/usr/sbin"
+            return [shutil.which("nginx", path=path), "-c", self.nginx_configuration(port)]
+        extra = ["--close"] if load[0] == "c" else []
+        length = self.length_of_request(load)
+        return [self.floor, "--port", str(port), "--request-bytes", str(length), *extra]
+
+    def client(self, load, port):
+        kind, connections = load[0], load[1:]
+        url = f"http://127.0.0.1:{port}/"
+        if kind == "c":
+            count = str(self.options.count)
+            return ["ab", "-r", "-q", "-s", "30", "-c", connections, "-n", count, url]
+        extra = ["-s", self.script] if kind == "p" else []
+        seconds = f"{self.options.seconds}s"
+        return ["wrk", "-t1", "-c", connections, "-d", seconds, "--latency", *extra, url]
+
+    def run_client(self, load, port):
+        command = ["taskset", "-c", CLIENT_CORE, *self.client(load, port)]
+        text = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        return read_ab(text) if load[0] == "c" else read_wrk(text)
+
+    def length_of_request(self, load):
+        """How many bytes a client sends for one request, the port having five digits."""
+        if load[0] not in self.request_bytes:
+            self.request_bytes[load[0]] = self.listen_to(load[0])
+        return self.request_bytes[load[0]]
+
+    def listen_to(self, kind):
+        with socket.create_server(("127.0.0.1", free_port())) as listener:
+            listener.settimeout(10)
+            port = listener.getsockname()[1]
+            assert port > 9999, "ports of the same length"
+            client = subprocess.Popen(
+                self.client(kind + "1", port),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            heard = b""
+            try:
+                while b"\r\n\r\n" not in heard:
+                    peer, _ = listener.accept()
+                    with peer:
+                        peer.settimeout(5)
+                        try:
+                            heard = peer.recv(65536)
+                        except TimeoutError:
+                            continue
+            finally:
+                client.kill()
+                client.wait()
+        return heard.index(b"\r\n\r\n") + 4
+
+    def nginx_configuration(self, port):
+        with open(os.path.join(ROOT, "src/site/page.html"), encoding="utf-8") as file:
+            page = file.read().replace("\\", "\\\\").replace('"', '\\"')
+        # A parameter of nginx has at most 4 KB, so the page is put together from two.
+        half = len(page) // 2
+        places = " ".join(
+            f"{kind}_temp_path {self.folder}/{kind};"
+            for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
+        path = os.path.join(self.folder, "nginx.conf")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(f"""
+daemon off; worker_processes 1; worker_rlimit_nofile 20000;
+pid {self.folder}/nginx.pid; error_log /dev/null crit;
+events {{ worker_connections 10000; use epoll; multi_accept on; }}
+http {{
+  access_log off; server_tokens off; tcp_nodelay on; {places}
+  keepalive_requests 1000000000; keepalive_timeout 60s;
+  default_type "text/html; charset=utf-8";
+  server {{
+    listen 127.0.0.1:{port} backlog=4096 deferred;
+    set $a "{page[:half]}";
+    set $b "{page[half:]}";
+    location / {{ return 200 "$a$b"; }}
+  }}
+}}
+""")
+        return path
+
+
+def build():
+    """Builds this server and the floor; returns where they are."""
+    for what in (["--bin", "uringstatic", "--release"], ["--bench", "floor", "--profile=release"]):
+        command = ["cargo", "build", "--message-format=json-render-diagnostics", *what]
+        text = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+        lines = [json.loads(line) for line in text.stdout.splitlines()]
+        paths = [line["executable"] for line in lines if line.get("executable")]
+        yield paths[-1]
+
+
+def free_port():
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+        if port > 9999:
+            return port
+
+
+def await_listener(server, port):
+    """Waits until somebody listens; connects and says nothing, which costs next to nothing."""
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        if server.poll() is not None:
+            sys.exit(f"a server ended with {server.returncode} instead of listening")
+        try:
+            with socket.create_connection(("127.0.0.1", port), 1):
+                return
+        except OSError:
+            threading.Event().wait(0.05)
+    sys.exit("a server doesn't listen")
+
+
+def family(pid):
+    """A process and its descendants."""
+    parents = {}
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{name}/stat", encoding="utf-8", errors="replace") as file:
+                parents[int(name)] = int(file.read().rpartition(")")[2].split()[1])
+        except OSError:
+            pass
+    members = {pid}
+    while True:
+        more = {child for child, parent in parents.items() if parent in members} - members
+        if not more:
+            return members
+        members |= more
+
+
+def cpu_seconds(pid):
+    total = 0
+    for member in family(pid):
+        folder = f"/proc/{member}/task"
+        try:
+            for thread in os.listdir(folder):
+                with open(f"{folder}/{thread}/schedstat", encoding="utf-8") as file:
+                    total += int(file.read().split()[0])
+        except OSError:
+            pass
+    return total / 1e9
+
+
+def read_wrk(text):
+    number = lambda pattern: float(re.search(pattern, text).group(1))
+    errors = re.search(r"connect (\d+), read (\d+), write (\d+), timeout (\d+)", text)
+    refused = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
+    value, unit = re.search(r"99%\s+([\d.]+)(us|ms|s)\b", text).groups()
+    return {
+        "requests": int(number(r"(\d+) requests in")),
+        "per_second": number(r"Requests/sec:\s+([\d.]+)"),
+        "p99_ms": float(value) * {"us": 1e-3, "ms": 1, "s": 1e3}[unit],
+        "errors": sum(map(int, errors.groups() if errors else ()))
+        + int(refused.group(1) if refused else 0),
+    }
+
+
+def read_ab(text):
+    number = lambda pattern: float(re.search(pattern, text).group(1))
+    return {
+        "requests": int(number(r"Complete requests:\s+(\d+)")),
+        "per_second": number(r"Requests per second:\s+([\d.]+)"),
+        "p99_ms": number(r"\n\s+99%\s+(\d+)"),
+        "errors": int(number(r"Failed requests:\s+(\d+)")),
+    }
+
+
+def row(load, name, results):
+    rounds = results[load, name]
+    middle = lambda key, whose: statistics.median(result[key] for result in whose)
+    cpu = middle("cpu_us", rounds)
+    line = {"load": load, "server": name, "cpu_us": cpu, "rounds": len(rounds)}
+    line["spread_us"] = [pick(result["cpu_us"] for result in rounds) for pick in (min, max)]
+    line["per_second"] = middle("per_second", rounds)
+    line["p99_ms"] = middle("p99_ms", rounds)
+    line["errors"] = sum(result["errors"] for result in rounds)
+    for peer in (NGINX, FLOOR):
+        # Within a round both met the same machine, so ratios are taken there.
+        pairs = zip(rounds, results.get((load, peer), []))
+        ratios = [ours["cpu_us"] / theirs["cpu_us"] for ours, theirs in pairs]
+        line["to_" + peer] = statistics.median(ratios) if ratios else None
+    return line
+
+
+def print_table(rows, options):
+    ratio = lambda value: "" if value is None else f"{value:.2f}"
+    print(f"CPU time per request, medians of {options.rounds} rounds, ratios within rounds\n")
+    print("| load | server | CPU µs | lowest to highest | to nginx | to floor | requests/s | p99 ms |")
+    print("|---|---|--:|--:|--:|--:|--:|--:|")
+    for line in rows:
+        low, high = line["spread_us"]
+        print(
+            f"| {line['load']} | {line['server']} | {line['cpu_us']:.2f} | {low:.2f} to {high:.2f}"
+            f" | {ratio(line['to_nginx'])} | {ratio(line['to_floor'])}"
+            f" | {line['per_second']:.0f} | {line['p99_ms']:.2f} |"
+        )
+
+
+if __name__ == "__main__":
+    main()

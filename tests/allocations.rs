@@ -1,0 +1,225 @@
+//! Counts what the server allocates for requests once it is warm: nothing. The server runs in a
+//! thread of this program, on the kernel's ring, and only that thread is counted.
+
+#![allow(unsafe_code)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::channel;
+use std::time::Duration;
+use uringstatic::server::{Config, Server, Turn};
+use uringstatic::site::{Page, Site};
+use uringstatic::sys::net::{Endpoint, listen};
+use uringstatic::sys::probe::{Features, TaskRun};
+use uringstatic::sys::signal;
+use uringstatic::sys::uring::{Setup, Uring};
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Allocations of the threads that are counted.
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    static COUNTED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The system's allocator, with a count.
+struct Counting;
+
+fn count() {
+    if COUNTED.get() {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+// Formatting would move the reasons at the ends of lines to lines of their own.
+#[rustfmt::skip]
+// SAFETY: every call is passed on to the system's allocator as it came, and counting doesn't
+// allocate: the flag is constant at first and has no destructor.
+unsafe impl GlobalAlloc for Counting { // tidy: the trait is unsafe
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 { // tidy: the trait's method is unsafe
+        count();
+        // SAFETY: the caller keeps the contract of `alloc`, which is the same.
+        unsafe { System.alloc(layout) } // tidy: what is counted is passed on
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 { // tidy: likewise
+        count();
+        // SAFETY: the caller keeps the contract of `alloc_zeroed`, which is the same.
+        unsafe { System.alloc_zeroed(layout) } // tidy: what is counted is passed on
+    }
+
+    unsafe fn realloc(&self, place: *mut u8, layout: Layout, to: usize) -> *mut u8 { // tidy: likewise
+        count();
+        // SAFETY: the caller keeps the contract of `realloc`, which is the same.
+        unsafe { System.realloc(place, layout, to) } // tidy: what is counted is passed on
+    }
+
+    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) { // tidy: likewise
+        // SAFETY: the caller keeps the contract of `dealloc`, which is the same.
+        unsafe { System.dealloc(place, layout) } // tidy: what is freed is passed on
+    }
+}
+
+// One test, as its counter is one for the program.
+#[test]
+fn requests_allocate_nothing() {
+    let bare = Features {
+        task_run: TaskRun::Interrupting,
+        direct_descriptors: false,
+        recv_many: false,
+        silent_send: false,
+        send_close: false,
+    };
+    for features in [Features::ALL, bare] {
+        let address = start(features);
+        for (name, load) in LOADS {
+            // The first round warms up: a connection's memory is allocated when it's first used.
+            load(address);
+            let before = ALLOCATIONS.load(Ordering::Relaxed);
+            for _ in 0..20 {
+                load(address);
+            }
+            let made = ALLOCATIONS.load(Ordering::Relaxed) - before;
+            assert_eq!(made, 0, "allocations in {name} with {features}");
+        }
+    }
+    assert!(ALLOCATIONS.load(Ordering::Relaxed) > 0, "the start allocates, and that was counted");
+}
+
+/// Runs a server until the program ends; returns where.
+fn start(features: Features) -> SocketAddr {
+    let (sender, address) = channel();
+    std::thread::spawn(move || {
+        COUNTED.set(true);
+        let endpoint = Endpoint::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+        let listener = listen(&endpoint, 128, false).expect("a port is free");
+        let Endpoint::Tcp(bound) = listener.endpoint else { unreachable!("it was TCP") };
+        let bytes = u32::try_from(Page::BUILT_IN.len()).expect("the built-in page is small");
+        let (site, fixed) = Site::build(Page::built_in(), bytes, SPAWN, |place| {
+            place.copy_from_slice(Page::BUILT_IN);
+            Ok(())
+        })
+        .expect("copying does not fail");
+        let setup = Setup {
+            spawn: SPAWN,
+            listeners: vec![listener],
+            signals: Some(signal::signals_to_end().expect("a descriptor is free")),
+            fixed,
+            features,
+            buffers: 64,
+            buffer_bytes: 4096,
+        };
+        let ring = Uring::new(setup).expect("the kernel has io_uring");
+        let minute = Duration::from_secs(60);
+        let config = Config {
+            spawn: SPAWN,
+            listeners: 1,
+            head_timeout: minute,
+            idle_timeout: minute,
+            send_timeout: minute,
+            drain_timeout: minute,
+            head_bytes_max: 16 * 1024,
+            recv_many: features.recv_many,
+            send_close: features.send_close,
+        };
+        let mut server = Server::new(ring, site, config);
+        sender.send(bound).expect("the test waits for it");
+        while server.turn().expect("the ring works") == Turn::Goes {}
+    });
+    address.recv_timeout(PATIENCE).expect("the server starts")
+}
+
+type Load = fn(SocketAddr);
+
+const LOADS: [(&str, Load); 6] = [
+    ("keep-alive", |address| {
+        let mut client = connect(address);
+        for _ in 0..50 {
+            ask(&mut client, GET, 1);
+        }
+    }),
+    ("pipelines", |address| {
+        let mut client = connect(address);
+        for _ in 0..10 {
+            ask(&mut client, &GET.repeat(16), 16);
+        }
+    }),
+    ("a connection for each request", |address| {
+        for _ in 0..20 {
+            let mut client = connect(address);
+            ask(&mut client, "GET / HTTP/1.0\r\n\r\n", 1);
+            assert_eq!(client.read(&mut [0]).expect("an end comes in time"), 0);
+        }
+    }),
+    ("many connections at once", |address| {
+        let mut clients: Vec<_> = (0..SPAWN).map(|_| connect(address)).collect();
+        for _ in 0..3 {
+            for client in &mut clients {
+                ask(client, GET, 1);
+            }
+        }
+    }),
+    ("split heads and bodies", |address| {
+        let mut client = connect(address);
+        let (begin, end) = GET.split_at(10);
+        for _ in 0..20 {
+            client.write_all(begin.as_bytes()).expect("the server takes it");
+            ask(&mut client, end, 1);
+            let body = "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc";
+            ask(&mut client, body, 1);
+        }
+    }),
+    ("refusals and parts", |address| {
+        for request in [
+            "GET / HTTP/1.1\r\n\r\n",
+            "FROB / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\nRange: bytes=5-9\r\nConnection: close\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\nIf-None-Match: *\r\nConnection: close\r\n\r\n",
+        ] {
+            let mut client = connect(address);
+            client.write_all(request.as_bytes()).expect("the server takes it");
+            let mut reply = Vec::new();
+            client.read_to_end(&mut reply).expect("an end comes in time");
+            assert!(reply.starts_with(b"HTTP/1.1 "));
+        }
+    }),
+];
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let client = TcpStream::connect(address).expect("it listens");
+    client.set_read_timeout(Some(PATIENCE)).expect("sockets have timeouts");
+    client.set_nodelay(true).expect("TCP has the option");
+    client
+}
+
+/// Sends requests and reads the page so many times.
+fn ask(client: &mut TcpStream, requests: &str, replies: usize) {
+    client.write_all(requests.as_bytes()).expect("the server takes it");
+    let mut left = replies;
+    let mut received = Vec::new();
+    let mut place = [0; 4096];
+    while left > 0 {
+        let count = client.read(&mut place).expect("a reply comes in time");
+        assert!(count > 0, "the reply is whole");
+        received.extend_from_slice(&place[..count]);
+        while let Some(head) = received.windows(4).position(|window| window == b"\r\n\r\n") {
+            let end = head + 4 + Page::BUILT_IN.len();
+            if received.len() < end {
+                break;
+            }
+            assert!(&received[head + 4..end] == Page::BUILT_IN, "the page is exact");
+            received.drain(..end);
+            left -= 1;
+        }
+    }
+    assert!(received.is_empty(), "nothing more comes");
+}
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+const SPAWN: u32 = 32;
+const PATIENCE: Duration = Duration::from_secs(20);
