@@ -23,6 +23,11 @@ fn heads() {
 }
 
 #[test]
+fn servers() {
+    replay("server", uringstatic::sim::server);
+}
+
+#[test]
 fn connections() {
     replay("connection", uringstatic::conn::properties::connection);
 }

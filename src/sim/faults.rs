@@ -1,0 +1,170 @@
+//! What goes wrong in a simulated run, how often, and what happened on the way: the counters by
+//! which a batch of runs shows that it has been everywhere.
+
+use super::random::Random;
+use std::collections::BTreeMap;
+
+/// Something that goes wrong though no peer misbehaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    /// A send takes only part of its bytes.
+    ShortSend,
+    /// A send takes nothing though there seemed to be room.
+    SendAgain,
+    /// The network breaks a connection.
+    Reset,
+    /// A receive finds no buffer.
+    NoBuffers,
+    /// A receive that goes on ends with its data.
+    ReceiveEnds,
+    /// A cancel comes too late: its target completes with what had arrived.
+    CancelLost,
+    /// An accept fails: the process has no descriptor left.
+    AcceptEmfile,
+    /// An accept fails: the system has no file left.
+    AcceptEnfile,
+    /// An accept fails: no memory for buffers.
+    AcceptNobufs,
+    /// An accept fails: the peer was gone before.
+    AcceptAborted,
+    /// The submission queue is full before it need be.
+    QueueFull,
+    /// Entries stay in the queue for want of memory.
+    SubmitLater,
+    /// A wait ends with nothing to show.
+    Spurious,
+    /// A completion comes long after its time.
+    Late,
+}
+
+impl Fault {
+    /// All of them, with how often they strike: in so many of 1000 cases.
+    pub const ALL: [(Self, u32); 14] = [
+        (Self::ShortSend, 60),
+        (Self::SendAgain, 40),
+        (Self::Reset, 4),
+        (Self::NoBuffers, 20),
+        (Self::ReceiveEnds, 30),
+        (Self::CancelLost, 400),
+        (Self::AcceptEmfile, 15),
+        (Self::AcceptEnfile, 10),
+        (Self::AcceptNobufs, 10),
+        (Self::AcceptAborted, 20),
+        (Self::QueueFull, 20),
+        (Self::SubmitLater, 10),
+        (Self::Spurious, 20),
+        (Self::Late, 20),
+    ];
+}
+
+/// Something a batch of runs has to come across.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Happening {
+    /// A head or a body was not complete in time.
+    HeadTimeout,
+    /// A connection was idle too long.
+    IdleTimeout,
+    /// A peer didn't take its reply.
+    SendTimeout,
+    /// A peer waited since all slots were taken, and its listener was watched.
+    WatchFired,
+    /// An idle connection was closed for somebody who waited.
+    Evicted,
+    /// A peer stopped sending and got its replies.
+    HalfClose,
+    /// A signal came while connections were open, and all ended well.
+    Drained,
+    /// A send was linked to a close.
+    SendClose,
+    /// A send fell short and had to wait for room.
+    Waited,
+    /// A completion was withheld until something else ended the wait.
+    Withheld,
+    /// The buffers ran out by themselves.
+    PoolEmpty,
+}
+
+impl Happening {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::HeadTimeout,
+        Self::IdleTimeout,
+        Self::SendTimeout,
+        Self::WatchFired,
+        Self::Evicted,
+        Self::HalfClose,
+        Self::Drained,
+        Self::SendClose,
+        Self::Waited,
+        Self::Withheld,
+        Self::PoolEmpty,
+    ];
+}
+
+/// How often each fault struck and each thing happened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Faults.
+    pub faults: BTreeMap<Fault, u64>,
+    /// Happenings.
+    pub happenings: BTreeMap<Happening, u64>,
+}
+
+impl Tally {
+    /// Counts a happening.
+    pub fn note(&mut self, happening: Happening) {
+        *self.happenings.entry(happening).or_default() += 1;
+    }
+
+    /// Adds another run's counts.
+    pub fn add(&mut self, other: &Self) {
+        for (&fault, count) in &other.faults {
+            *self.faults.entry(fault).or_default() += count;
+        }
+        for (&happening, count) in &other.happenings {
+            *self.happenings.entry(happening).or_default() += count;
+        }
+    }
+
+    /// What never occurred, by name.
+    #[must_use]
+    pub fn missing(&self) -> Vec<String> {
+        let faults = Fault::ALL.iter().filter(|(fault, _)| !self.faults.contains_key(fault));
+        let happenings = Happening::ALL.iter().filter(|h| !self.happenings.contains_key(h));
+        faults
+            .map(|(fault, _)| format!("{fault:?}"))
+            .chain(happenings.map(|happening| format!("{happening:?}")))
+            .collect()
+    }
+}
+
+/// Decides when a fault strikes.
+#[derive(Clone, Debug)]
+pub(super) struct Faults {
+    on: bool,
+    /// What was counted.
+    pub tally: Tally,
+}
+
+impl Faults {
+    /// Faults as often as [`Fault::ALL`] says, or none.
+    #[must_use]
+    pub(super) fn new(on: bool) -> Self {
+        Self { on, tally: Tally::default() }
+    }
+
+    /// No more faults from now on.
+    pub(super) fn stop(&mut self) {
+        self.on = false;
+    }
+
+    /// Whether this one strikes now.
+    pub(super) fn strikes(&mut self, fault: Fault, random: &mut Random) -> bool {
+        let (_, per_mille) = Fault::ALL[fault as usize];
+        let strikes = self.on && random.chance(per_mille);
+        if strikes {
+            *self.tally.faults.entry(fault).or_default() += 1;
+        }
+        strikes
+    }
+}

@@ -1,0 +1,121 @@
+//! Whether a peer got what it is owed, at the end of a run.
+
+use super::faults::Happening;
+use super::peer::{End, Peer};
+use super::plan::{Reader, Step};
+use super::ring::SimRing;
+use super::run::Report;
+use crate::ring::Nanos;
+
+/// What a server may have had reasons for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Circumstances {
+    /// When it was asked to end.
+    pub signal_at: Nanos,
+    /// How long a connection may be idle, in nanoseconds.
+    pub idle_ns: u64,
+    /// There may have been peers waiting for a slot.
+    pub crowded: bool,
+}
+
+/// Judges one peer, and counts what happened to it.
+///
+/// # Errors
+/// What it should have got and didn't.
+pub(super) fn judge(
+    ring: &SimRing,
+    peer: &Peer,
+    circumstances: &Circumstances,
+    report: &mut Report,
+) -> Result<(), String> {
+    report.replies += peer.replies.len() as u64;
+    check_dates(ring, peer)?;
+    let Some((end, end_at)) = peer.end else {
+        return if peer.link.is_none() { Ok(()) } else { Err("never saw the end".to_owned()) };
+    };
+    if peer.harmed || !peer.plan.tame {
+        return Ok(());
+    }
+    if peer.received.len() > peer.replies_end() {
+        return Err(format!("the end came amidst a reply ({end:?} at {end_at:?})"));
+    }
+    let owed = &peer.plan.owed;
+    let whole = peer.replies.len();
+    let all = whole == owed.len();
+    let right = peer.replies.iter().zip(owed).all(|(r, owed)| owed.statuses.contains(&r.status));
+    if !right {
+        let statuses: Vec<u16> = peer.replies.iter().map(|reply| reply.status).collect();
+        return Err(format!("a tame peer got {statuses:?}"));
+    }
+    let draining = end_at >= circumstances.signal_at;
+    let told = peer.was_told_the_end();
+    if told && !owed[whole - 1].closes && !draining {
+        return Err(format!("reply {} closes for no reason", whole - 1));
+    }
+    if all {
+        note_end(peer, circumstances, end, end_at, draining, report);
+        return Ok(());
+    }
+    let idle = consumed(ring, peer) == whole.checked_sub(1).map_or(0, |last| owed[last].end);
+    let reason = (draining && (told || idle))
+        || (idle && whole > 0 && circumstances.crowded && end == End::Server);
+    if reason {
+        return Ok(());
+    }
+    Err(format!(
+        "{whole} of {} replies; it ended by {end:?} at {end_at:?}, with {} bytes received by the \
+         server",
+        owed.len(),
+        consumed(ring, peer)
+    ))
+}
+
+fn consumed(ring: &SimRing, peer: &Peer) -> usize {
+    peer.link.map_or(0, |link| ring.network.link(link).received)
+}
+
+fn note_end(
+    peer: &Peer,
+    circumstances: &Circumstances,
+    end: End,
+    end_at: Nanos,
+    draining: bool,
+    report: &mut Report,
+) {
+    report.served += 1;
+    if peer.plan.steps.contains(&Step::Finish) {
+        report.tally.note(Happening::HalfClose);
+        return;
+    }
+    let Some(&last) = peer.replied_at.last() else { return };
+    if end != End::Server || draining || peer.was_told_the_end() {
+        return;
+    }
+    if end_at.0 - last.0 >= circumstances.idle_ns {
+        report.tally.note(Happening::IdleTimeout);
+    } else if circumstances.crowded {
+        report.tally.note(Happening::Evicted);
+    }
+}
+
+/// A date is not before the request was whole, give or take, nor after the reply was.
+fn check_dates(ring: &SimRing, peer: &Peer) -> Result<(), String> {
+    if peer.plan.reader == Reader::Never {
+        return Ok(());
+    }
+    for (number, reply) in peer.replies.iter().enumerate() {
+        let first = peer.sent_at.get(number).map_or(0, |&at| ring.unix_at(at));
+        let last = ring.unix_at(peer.replied_at[number]);
+        let early = matches!(reply.status, 408 | 400 | 431) || reply.closes;
+        if reply.date > last || (!early && reply.date + DATE_SLACK < first) {
+            return Err(format!(
+                "reply {number} is dated {}, though it came between {first} and {last}",
+                reply.date
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// A date may be so many seconds old: sends under way keep an edition from being written anew.
+const DATE_SLACK: u64 = 1;

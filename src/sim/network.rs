@@ -1,0 +1,306 @@
+//! A pretend network: listeners with their backlogs, and links between a peer and the server.
+//!
+//! Both sides' calls are here: the server's as the simulated ring makes them, the peers' as a
+//! script or a test does. Nothing takes time; whoever calls decides when. Knows no operation and
+//! no HTTP.
+
+use crate::ring::Errno;
+use std::collections::{BTreeSet, VecDeque};
+
+/// One connection, from its connect to the end of the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LinkId(pub u32);
+
+/// Everything that is connected or listens.
+#[derive(Debug, Default)]
+pub struct Network {
+    links: Vec<Link>,
+    listeners: Vec<Backlog>,
+    /// Links on which something changed since they were last asked for.
+    touched: BTreeSet<LinkId>,
+    /// Listeners on which something changed.
+    knocked: BTreeSet<u32>,
+}
+
+/// A listener and who waits at it.
+#[derive(Debug, Default)]
+struct Backlog {
+    waiting: VecDeque<LinkId>,
+    closed: bool,
+}
+
+/// Both directions of a connection.
+#[derive(Debug)]
+pub struct Link {
+    to_server: VecDeque<u8>,
+    to_peer: VecDeque<u8>,
+    /// How many bytes the direction to the peer holds.
+    window: usize,
+    peer: Side,
+    server: Side,
+    /// Broken: neither side gets anything through.
+    reset: bool,
+    /// How many bytes the server has received.
+    pub received: usize,
+    /// The server has accepted it.
+    pub accepted: bool,
+}
+
+/// How far a side has closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Open,
+    /// Sends no more.
+    Finished,
+    /// Reads no more either.
+    Closed,
+}
+
+/// What a read gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// Bytes.
+    Bytes(Vec<u8>),
+    /// Nothing now.
+    Nothing,
+    /// The other side will send no more.
+    End,
+    /// The connection is broken.
+    Reset,
+}
+
+impl Network {
+    /// A network with so many listeners.
+    #[must_use]
+    pub fn new(listeners: u32) -> Self {
+        let listeners = (0..listeners).map(|_| Backlog::default()).collect();
+        Self { listeners, ..Self::default() }
+    }
+
+    /// A link.
+    #[must_use]
+    pub fn link(&self, id: LinkId) -> &Link {
+        &self.links[id.0 as usize]
+    }
+
+    fn touch(&mut self, id: LinkId) -> &mut Link {
+        self.touched.insert(id);
+        &mut self.links[id.0 as usize]
+    }
+
+    /// The links and the listeners on which something changed since the last time.
+    pub fn take_changes(&mut self) -> (BTreeSet<LinkId>, BTreeSet<u32>) {
+        (std::mem::take(&mut self.touched), std::mem::take(&mut self.knocked))
+    }
+
+    // What peers do.
+
+    /// Connects; `window` is how many bytes this peer takes without reading them.
+    pub fn connect(&mut self, listener: u32, window: usize) -> LinkId {
+        let id = LinkId(u32::try_from(self.links.len()).expect("few links"));
+        let backlog = &mut self.listeners[listener as usize];
+        if !backlog.closed {
+            backlog.waiting.push_back(id);
+        }
+        self.links.push(Link {
+            to_server: VecDeque::new(),
+            to_peer: VecDeque::new(),
+            window,
+            peer: Side::Open,
+            server: Side::Open,
+            reset: backlog.closed,
+            received: 0,
+            accepted: false,
+        });
+        self.knocked.insert(listener);
+        self.touch(id);
+        id
+    }
+
+    /// Sends what there is room for; says how much that was.
+    pub fn peer_sends(&mut self, id: LinkId, bytes: &[u8]) -> usize {
+        let link = &mut self.links[id.0 as usize];
+        if link.reset || link.server == Side::Closed {
+            // What comes after a close is lost.
+            return bytes.len();
+        }
+        let room = RECEIVE_WINDOW.saturating_sub(link.to_server.len()).min(bytes.len());
+        if room > 0 {
+            self.touch(id).to_server.extend(&bytes[..room]);
+        }
+        room
+    }
+
+    /// Reads up to so many bytes.
+    pub fn peer_reads(&mut self, id: LinkId, max: usize) -> Read {
+        let link = self.link(id);
+        if !link.to_peer.is_empty() {
+            let count = max.min(link.to_peer.len());
+            let link = self.touch(id);
+            return Read::Bytes(link.to_peer.drain(..count).collect());
+        }
+        match (link.reset, link.server) {
+            (true, _) => Read::Reset,
+            (false, Side::Open) => Read::Nothing,
+            (false, Side::Finished | Side::Closed) => Read::End,
+        }
+    }
+
+    /// The peer sends no more.
+    pub fn peer_finishes(&mut self, id: LinkId) {
+        let link = self.touch(id);
+        if link.peer == Side::Open {
+            link.peer = Side::Finished;
+        }
+    }
+
+    /// The peer closes both directions.
+    pub fn peer_closes(&mut self, id: LinkId) {
+        let link = self.touch(id);
+        link.peer = Side::Closed;
+        link.to_peer.clear();
+    }
+
+    /// The link breaks; what was not read is lost.
+    pub fn resets(&mut self, id: LinkId) {
+        let link = self.touch(id);
+        link.reset = true;
+        link.to_peer.clear();
+        link.to_server.clear();
+    }
+
+    // What the server does.
+
+    /// Accepts who has waited longest.
+    ///
+    /// # Errors
+    /// `EINVAL` when the listener is closed.
+    pub fn accepts(&mut self, listener: u32) -> Result<Option<LinkId>, Errno> {
+        let backlog = &mut self.listeners[listener as usize];
+        if backlog.closed {
+            return Err(Errno(libc::EINVAL));
+        }
+        let Some(id) = backlog.waiting.pop_front() else { return Ok(None) };
+        self.touch(id).accepted = true;
+        Ok(Some(id))
+    }
+
+    /// Whether a poll of the listener is told something.
+    #[must_use]
+    pub fn knocks(&self, listener: u32) -> bool {
+        let backlog = &self.listeners[listener as usize];
+        backlog.closed || !backlog.waiting.is_empty()
+    }
+
+    /// Closes a listener; who waits is reset.
+    pub fn unlistens(&mut self, listener: u32) {
+        let backlog = &mut self.listeners[listener as usize];
+        backlog.closed = true;
+        for id in std::mem::take(&mut backlog.waiting) {
+            self.resets(id);
+        }
+        self.knocked.insert(listener);
+    }
+
+    /// Receives up to so many bytes.
+    pub fn server_reads(&mut self, id: LinkId, max: usize) -> Read {
+        let link = self.link(id);
+        if !link.to_server.is_empty() {
+            let count = max.min(link.to_server.len());
+            let link = self.touch(id);
+            link.received += count;
+            return Read::Bytes(link.to_server.drain(..count).collect());
+        }
+        match (link.reset, link.peer) {
+            (true, _) => Read::Reset,
+            (false, Side::Open) => Read::Nothing,
+            (false, Side::Finished | Side::Closed) => Read::End,
+        }
+    }
+
+    /// Whether a receive would complete.
+    #[must_use]
+    pub fn readable(&self, id: LinkId) -> bool {
+        let link = self.link(id);
+        !link.to_server.is_empty() || link.reset || link.peer != Side::Open
+    }
+
+    /// Sends up to `max` bytes without waiting.
+    ///
+    /// # Errors
+    /// `EAGAIN` without room, `EPIPE` or `ECONNRESET` when it is broken.
+    pub fn server_sends(&mut self, id: LinkId, bytes: &[u8], max: usize) -> Result<usize, Errno> {
+        let link = &mut self.links[id.0 as usize];
+        if link.reset {
+            return Err(Errno(libc::ECONNRESET));
+        }
+        match (link.server, link.peer) {
+            (Side::Finished | Side::Closed, _) => return Err(Errno(libc::EPIPE)),
+            (Side::Open, Side::Closed) => {
+                // The first send to a peer that is gone is taken, and answered with a reset.
+                self.touch(id).reset = true;
+                return Ok(bytes.len().min(max));
+            }
+            (Side::Open, Side::Open | Side::Finished) => {}
+        }
+        let room = link.window.saturating_sub(link.to_peer.len());
+        let count = room.min(bytes.len()).min(max);
+        if count == 0 && !bytes.is_empty() {
+            return Err(Errno(libc::EAGAIN));
+        }
+        self.touch(id).to_peer.extend(&bytes[..count]);
+        Ok(count)
+    }
+
+    /// Whether a poll for writing is told something.
+    #[must_use]
+    pub fn writable(&self, id: LinkId) -> bool {
+        let link = self.link(id);
+        let room = link.window.saturating_sub(link.to_peer.len());
+        link.reset || link.peer == Side::Closed || room * 3 >= link.window
+    }
+
+    /// Shuts down the server's sending side.
+    pub fn server_finishes(&mut self, id: LinkId) {
+        let link = self.touch(id);
+        if link.server == Side::Open {
+            link.server = Side::Finished;
+        }
+    }
+
+    /// Closes the server's side.
+    pub fn server_closes(&mut self, id: LinkId) {
+        let link = self.touch(id);
+        link.server = Side::Closed;
+        link.to_server.clear();
+    }
+}
+
+impl Link {
+    /// Whether the link is broken.
+    #[must_use]
+    pub fn is_reset(&self) -> bool {
+        self.reset
+    }
+
+    /// Whether the peer may send more right now.
+    #[must_use]
+    pub fn takes_bytes(&self) -> bool {
+        self.reset || self.server == Side::Closed || self.to_server.len() < RECEIVE_WINDOW
+    }
+
+    /// Whether the server has closed.
+    #[must_use]
+    pub fn server_is_closed(&self) -> bool {
+        self.server == Side::Closed
+    }
+
+    /// Whether the peer would read anything but nothing.
+    #[must_use]
+    pub fn has_news(&self) -> bool {
+        self.reset || !self.to_peer.is_empty() || self.server != Side::Open
+    }
+}
+
+/// How many bytes the direction to the server holds.
+const RECEIVE_WINDOW: usize = 64 * 1024;

@@ -1,0 +1,237 @@
+//! One simulated run: a server and its peers drawn from the random source, driven to the end, and
+//! judged.
+
+use super::faults::{Happening, Tally};
+use super::judge::{Circumstances, judge};
+use super::plan::{Plan, Setting};
+use super::random::Random;
+use super::ring::{Setup, SimRing};
+use crate::ring::Nanos;
+use crate::server::{Config, Server, Turn};
+use crate::site::{Page, Site};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// What a run does.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Whether faults strike.
+    pub faults: bool,
+    /// Whether what happens is printed.
+    pub trace: bool,
+    /// The most peers.
+    pub peers_max: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { faults: true, trace: false, peers_max: 40 }
+    }
+}
+
+/// What a run came to.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// What happened.
+    pub tally: Tally,
+    /// How many turns the server took.
+    pub turns: u64,
+    /// How many replies came whole and right.
+    pub replies: u64,
+    /// How many peers were owed everything, and got it.
+    pub served: u64,
+}
+
+/// Makes one run.
+///
+/// # Errors
+/// What was wrong, with the peer it happened to.
+pub fn run(mut random: Random, options: Options) -> Result<Report, String> {
+    let (mut server, facts) = prepare(&mut random, options)?;
+    let mut turns = 0;
+    let mut signalled = facts.signal_at;
+    let outcome = loop {
+        let turn = server.turn().map_err(|errno| format!("the ring is unusable: {errno:?}"))?;
+        turns += 1;
+        check_turn(&mut server, turns)?;
+        let ring = server.ring_mut();
+        if turns == FAULTY_TURNS || ring.time() >= FAULTY_TIME {
+            ring.faults.stop();
+        }
+        let over = ring.peers.iter().all(|peer| peer.end.is_some()) && ring.occupied() == 0;
+        if over && signalled.is_none() {
+            // Everybody is gone, and everything came home: now the end.
+            let at = ring.time();
+            signalled = Some(at);
+            ring.signal_at(at, 15);
+            ring.unstick();
+        }
+        if turn != Turn::Goes {
+            break turn;
+        }
+        if server.ring_mut().is_stuck() {
+            let waiting = waiting_peers(server.ring_mut());
+            return Err(format!("everything waits and nothing will happen; peers {waiting}"));
+        }
+    };
+    finish(&mut server, &facts, signalled, outcome, turns)
+}
+
+/// What was drawn.
+struct Facts {
+    config: Config,
+    signal_at: Option<Nanos>,
+}
+
+fn prepare(random: &mut Random, options: Options) -> Result<(Server<SimRing>, Facts), String> {
+    let listeners = u32::try_from(random.between(1, 3)).expect("few");
+    let config = draw_config(random, listeners);
+    let page = draw_page(random);
+    let page_len = u32::try_from(page.len()).expect("a small page");
+    let (site, fixed) = Site::build(Page::built_in(), page_len, config.spawn, |place| {
+        place.copy_from_slice(&page);
+        Ok(())
+    })
+    .map_err(|error| error.to_string())?;
+    let setup = Setup {
+        spawn: config.spawn,
+        listeners,
+        fixed,
+        buffers: random.pick(&[16, 4, 2, 1]),
+        buffer_bytes: random.pick(&[4096, 1024, 200, 64]),
+        entries: random.pick(&[1024, 16, 4, 2]),
+        unix_seconds: 1_700_000_000,
+        faults: options.faults,
+        trace: options.trace,
+    };
+    let setting = Setting {
+        listeners,
+        page_bytes: page.len(),
+        head_ns: nanos(config.head_timeout),
+        head_bytes_max: config.head_bytes_max as usize,
+    };
+    let peers = random.count(3, options.peers_max);
+    let plans: Vec<Plan> = (0..peers).map(|_| Plan::draw(random, setting)).collect();
+    let signal_at = random.chance(300).then(|| Nanos(random.below(6_000_000_000)));
+    let mut ring = SimRing::new(setup, random.clone());
+    ring.page = Rc::from(page);
+    for plan in plans {
+        ring.trace(|| format!("plan {:?} {:?} tame {}", plan.steps, plan.reader, plan.tame));
+        ring.add_peer(plan);
+    }
+    if let Some(at) = signal_at {
+        ring.signal_at(at, 15);
+    }
+    ring.trace(|| format!("{config:?}"));
+    Ok((Server::new(ring, site, config), Facts { config, signal_at }))
+}
+
+fn draw_config(random: &mut Random, listeners: u32) -> Config {
+    Config {
+        spawn: u32::try_from(random.between(1, 8)).expect("few"),
+        listeners,
+        head_timeout: Duration::from_secs(random.between(5, 10)),
+        idle_timeout: Duration::from_secs(random.between(3, 20)),
+        send_timeout: Duration::from_secs(random.between(4, 10)),
+        drain_timeout: Duration::from_secs(3600),
+        head_bytes_max: random.pick(&[8192, 2048, 16_384]),
+        recv_many: !random.chance(250),
+        send_close: !random.chance(250),
+    }
+}
+
+fn draw_page(random: &mut Random) -> Vec<u8> {
+    let len = match random.below(8) {
+        0..=3 => return Page::BUILT_IN.to_vec(),
+        4 => random.count(1, 20),
+        5 => random.count(1000, 60_000),
+        6 => random.count(60_000, 150_000),
+        _ => random.count(500_000, 600_000),
+    };
+    let mut text = Random::from_seed(len as u64);
+    (0..len).map(|_| u8::try_from(text.below(256)).expect("below 256")).collect()
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).expect("some seconds")
+}
+
+fn check_turn(server: &mut Server<SimRing>, turns: u64) -> Result<(), String> {
+    let live = server.live();
+    let ring = server.ring_mut();
+    if let Some(violation) = ring.violation() {
+        return Err(violation.to_owned());
+    }
+    let at = ring.time();
+    for (number, peer) in ring.peers.iter().enumerate() {
+        if let Some(complaint) = &peer.complaint {
+            return Err(format!("peer {number}: {complaint}"));
+        }
+    }
+    if ring.lent() > 0 {
+        return Err(format!("{} buffers lent after a turn", ring.lent()));
+    }
+    let spawn = ring.slots.len();
+    if live as usize > spawn {
+        return Err(format!("{live} connections with {spawn} slots"));
+    }
+    if turns > TURNS_MAX {
+        let waiting = waiting_peers(server.ring_mut());
+        return Err(format!("{turns} turns, at {at:?}, and no end; peers {waiting}"));
+    }
+    Ok(())
+}
+
+fn waiting_peers(ring: &SimRing) -> String {
+    let waiting = ring.peers.iter().enumerate().filter(|(_, peer)| peer.end.is_none());
+    waiting.map(|(number, _)| number.to_string()).collect::<Vec<_>>().join(", ")
+}
+
+fn finish(
+    server: &mut Server<SimRing>,
+    facts: &Facts,
+    signalled: Option<Nanos>,
+    outcome: Turn,
+    turns: u64,
+) -> Result<Report, String> {
+    let signal_at = signalled.ok_or("the server ended without a signal")?;
+    if outcome != Turn::Drained {
+        return Err(format!("the run ended with {outcome:?}"));
+    }
+    let stats = server.stats().clone();
+    if server.live() > 0 || stats.errors.cut_off > 0 {
+        return Err(format!("{} connections cut off", stats.errors.cut_off));
+    }
+    let ring = server.ring_mut();
+    ring.faults.stop();
+    ring.let_time_pass(Nanos(u64::MAX / 2));
+    if ring.occupied() > 0 || ring.free_buffers() < ring.buffers.len() {
+        return Err("slots or buffers didn't come home".to_owned());
+    }
+    let mut tally = ring.faults.tally.clone();
+    for _ in 0..stats.errors.request_timeouts {
+        tally.note(Happening::HeadTimeout);
+    }
+    for _ in 0..stats.errors.send_timeouts {
+        tally.note(Happening::SendTimeout);
+    }
+    if facts.signal_at.is_some() && stats.connections > 0 {
+        tally.note(Happening::Drained);
+    }
+    let mut report = Report { tally, turns, ..Report::default() };
+    let circumstances = Circumstances {
+        signal_at,
+        idle_ns: nanos(facts.config.idle_timeout),
+        crowded: ring.peers.len() + facts.config.listeners as usize > ring.slots.len(),
+    };
+    for (number, peer) in ring.peers.iter().enumerate() {
+        judge(ring, peer, &circumstances, &mut report)
+            .map_err(|why| format!("peer {number}: {why}"))?;
+    }
+    Ok(report)
+}
+
+/// Faults strike until so many turns or so much time have passed; then everything has to end.
+const FAULTY_TURNS: u64 = 4000;
+const FAULTY_TIME: Nanos = Nanos(8_000_000_000);
+const TURNS_MAX: u64 = 60_000;
