@@ -18,6 +18,7 @@ use super::timers::Wait;
 use super::{Life, Server};
 use crate::conn::{After, Conn, Context, Event, Next, Waiting};
 use crate::ring::{Completion, Errno, Kind, Op, Received, Ring, Slot, Span, Token};
+use std::time::Duration;
 
 /// A slot in use: reserved for an accept, or a connection.
 pub(super) struct Connection {
@@ -153,6 +154,7 @@ impl<R: Ring> Server<R> {
         };
         if let Some(buffer) = completion.buffer {
             self.ring.give_back(buffer);
+            self.buffers_came_back = true;
         }
         self.apply(slot, next);
         self.settle(slot);
@@ -268,8 +270,14 @@ impl<R: Ring> Server<R> {
         }
     }
 
-    /// Arms the receives that ended for want of buffers: all buffers are back by now.
+    /// Arms the receives that ended for want of buffers, now that those of this turn are back. If
+    /// none were, and it was tried a moment ago, it must not be tried again at once, and again.
     pub(super) fn feed_starved(&mut self) {
+        let came_back = std::mem::take(&mut self.buffers_came_back);
+        if self.starved.is_empty() || (!came_back && self.now < self.starved_until) {
+            return;
+        }
+        self.starved_until = self.now.plus(STARVED_PAUSE);
         while let Some(slot) = self.starved.pop() {
             let Some(connection) = self.connections.get_mut(slot.0 as usize) else { continue };
             if connection.receive == Receive::Starved {
@@ -477,3 +485,6 @@ impl<R: Ring> Server<R> {
         Token::new(kind, self.connections[slot.0 as usize].generation, slot.0)
     }
 }
+
+/// How long receives that found no buffer wait, if none comes back.
+const STARVED_PAUSE: Duration = Duration::from_millis(1);

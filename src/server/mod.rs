@@ -73,6 +73,9 @@ pub struct Server<R: Ring> {
     backlog: VecDeque<(Token, Op)>,
     /// Connections whose receive ended for want of buffers.
     starved: Vec<Slot>,
+    /// Not before this moment are they tried again, unless buffers come back.
+    starved_until: Nanos,
+    buffers_came_back: bool,
     /// Connections that are ending: their slots will be free soon.
     leaving: u32,
     life: Life,
@@ -112,6 +115,8 @@ impl<R: Ring> Server<R> {
             gate: Gate::new(config.listeners),
             backlog: VecDeque::with_capacity(slots + BACKLOG_RESERVE),
             starved: Vec::with_capacity(slots),
+            starved_until: Nanos(0),
+            buffers_came_back: false,
             leaving: 0,
             life: Life::Serving,
             hurry: false,
@@ -169,7 +174,9 @@ impl<R: Ring> Server<R> {
             Life::Draining { until } => Some(until),
         };
         let at_once = (self.hurry || !self.backlog.is_empty()).then_some(self.now);
-        [self.timers.next(), self.gate_deadline(), drain, at_once].into_iter().flatten().min()
+        let starved = (!self.starved.is_empty()).then_some(self.starved_until);
+        let times = [self.timers.next(), self.gate_deadline(), drain, at_once, starved];
+        times.into_iter().flatten().min()
     }
 
     fn complete(&mut self, completion: Completion) {
