@@ -22,7 +22,11 @@ impl Stash {
     #[must_use]
     pub fn new(slots: u32, block_bytes: u32) -> Self {
         let spare_bytes = (slots as usize * block_bytes as usize / SPARE_SHARE).max(SPARE_MIN);
-        let free = Vec::with_capacity(slots as usize);
+        let mut free = Vec::with_capacity(slots as usize);
+        // Some are there from the start, at no cost before they're written to.
+        free.resize_with(FIRST_BLOCKS.min(slots as usize), || {
+            Vec::with_capacity(block_bytes as usize)
+        });
         Self { free, block_bytes: block_bytes as usize, spare_bytes }
     }
 
@@ -73,6 +77,8 @@ impl Stash {
     }
 }
 
+/// How many connections may be in the middle of a head at once before one more block is made.
+const FIRST_BLOCKS: usize = 32;
 /// The spare is this part of all blocks: bursts beyond a block are rare and short.
 const SPARE_SHARE: usize = 4;
 /// But at least so much, in bytes, since one burst may be as large as a socket's buffer.

@@ -1,0 +1,91 @@
+//! The rig of the kernel's ring, with sockets of this machine as peers.
+
+use super::rig::{Needs, Peer, Read, Rig, fixed_bytes};
+use std::io::{ErrorKind, Read as _, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use uringstatic::sys::net::{Endpoint, listen};
+use uringstatic::sys::probe::Features;
+use uringstatic::sys::uring::{Setup, Uring};
+
+/// The kernel's ring.
+pub(crate) struct Kernel {
+    ring: Uring,
+    addresses: Vec<SocketAddr>,
+    peers: Vec<Option<TcpStream>>,
+}
+
+impl Kernel {
+    pub(crate) fn new(needs: Needs, features: Features) -> Self {
+        let any = Endpoint::Tcp(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0));
+        let listeners: Vec<_> =
+            (0..2).map(|_| listen(&any, 16, false).expect("a free port")).collect();
+        let addresses = listeners
+            .iter()
+            .map(|listener| match listener.endpoint {
+                Endpoint::Tcp(address) => address,
+                Endpoint::Unix(_) => unreachable!("TCP was asked for"),
+            })
+            .collect();
+        let ring = Uring::new(Setup {
+            spawn: 4,
+            listeners,
+            signals: None,
+            fixed: fixed_bytes(Self::LARGE),
+            features,
+            buffers: needs.buffers,
+            buffer_bytes: needs.buffer_bytes,
+        });
+        Self { ring: ring.expect("the kernel has io_uring"), addresses, peers: Vec::new() }
+    }
+
+    fn stream(&self, peer: Peer) -> &TcpStream {
+        self.peers[peer.0].as_ref().expect("the peer is not gone")
+    }
+}
+
+impl Rig for Kernel {
+    type R = Uring;
+
+    /// Beyond what the buffers of both sockets grow to (`net.ipv4.tcp_wmem`, `tcp_rmem`).
+    const LARGE: u32 = 32 << 20;
+
+    fn ring(&mut self) -> &mut Uring {
+        &mut self.ring
+    }
+
+    fn connect(&mut self, listener: u32) -> Peer {
+        let stream = TcpStream::connect(self.addresses[listener as usize]).expect("it listens");
+        stream.set_nonblocking(true).expect("a socket can be made not to wait");
+        self.peers.push(Some(stream));
+        Peer(self.peers.len() - 1)
+    }
+
+    fn refuses(&mut self, listener: u32) -> bool {
+        let outcome = TcpStream::connect(self.addresses[listener as usize]);
+        outcome.is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
+    }
+
+    fn write(&mut self, peer: Peer, bytes: &[u8]) {
+        self.stream(peer).write_all(bytes).expect("a few bytes find room");
+    }
+
+    fn read(&mut self, peer: Peer) -> Read {
+        let mut bytes = vec![0; 256 * 1024];
+        match self.stream(peer).read(&mut bytes) {
+            Ok(0) => Read::End,
+            Ok(count) => Read::Bytes(bytes[..count].to_vec()),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Read::Nothing,
+            Err(_) => Read::Reset,
+        }
+    }
+
+    fn finish(&mut self, peer: Peer) {
+        self.stream(peer).shutdown(Shutdown::Write).expect("it is connected");
+    }
+
+    fn reset(&mut self, peer: Peer) {
+        // To close with bytes unread is to reset (RFC 1122 4.2.2.13).
+        assert_ne!(self.stream(peer).peek(&mut [0]).expect("something has come"), 0);
+        self.peers[peer.0] = None;
+    }
+}

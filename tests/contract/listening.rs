@@ -1,0 +1,65 @@
+//! How connections get in: `Accept`, `Watch`, `Unlisten`.
+
+use super::rig::{Needs, Read, Rig, Tester};
+use uringstatic::ring::{Errno, Op, Slot};
+
+pub(crate) fn an_accept_waits_and_fills_its_slot<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
+    let mut tester = make(Needs::default());
+    let slot = Slot(2);
+    let accept = tester.push(Op::Accept { listener: 1, slot });
+    tester.nothing_completes();
+    let peer = tester.rig.connect(1);
+    tester.last(accept).expect("somebody connected");
+    tester.rig.write(peer, b"here");
+    let receive = tester.push(Op::Recv { slot });
+    let received = tester.next(receive);
+    assert_eq!(tester.take(received), b"here");
+}
+
+pub(crate) fn a_watch_waits_and_accepts_nothing<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
+    let mut tester = make(Needs::default());
+    let watch = tester.push(Op::Watch { listener: 0 });
+    tester.nothing_completes();
+    tester.rig.connect(0);
+    tester.last(watch).expect("somebody waits");
+    tester.rig.connect(0);
+    tester.nothing_completes();
+    tester.result(Op::Accept { listener: 0, slot: Slot(0) }).expect("the watch accepted nobody");
+    tester.result(Op::Accept { listener: 0, slot: Slot(1) }).expect("nor the second");
+}
+
+pub(crate) fn a_watch_sees_who_waited_before<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
+    let mut tester = make(Needs::default());
+    tester.rig.connect(1);
+    tester.result(Op::Watch { listener: 1 }).expect("somebody waits");
+}
+
+pub(crate) fn a_cancelled_accept_leaves_who_comes<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
+    let mut tester = make(Needs::default());
+    let accept = tester.push(Op::Accept { listener: 0, slot: Slot(0) });
+    tester.nothing_completes();
+    assert_eq!(tester.result(Op::Cancel { target: accept }), Ok(0));
+    assert_eq!(tester.last(accept), Err(Errno(libc::ECANCELED)));
+    let peer = tester.rig.connect(0);
+    tester.nothing_completes();
+    assert_eq!(tester.rig.read(peer), Read::Nothing);
+    tester.result(Op::Accept { listener: 0, slot: Slot(0) }).expect("it waits still");
+}
+
+pub(crate) fn unlisten_ends_what_waits_and_refuses<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
+    let mut tester = make(Needs::default());
+    let accept = tester.push(Op::Accept { listener: 0, slot: Slot(0) });
+    let watch = tester.push(Op::Watch { listener: 0 });
+    tester.nothing_completes();
+    tester.result(Op::Unlisten { listener: 0 }).expect("it listens");
+    assert_eq!(tester.last(accept), Err(Errno(libc::EINVAL)));
+    let _ = tester.last(watch);
+    assert!(tester.rig.refuses(0));
+
+    let waiting = tester.rig.connect(1);
+    tester.result(Op::Watch { listener: 1 }).expect("somebody waits");
+    tester.result(Op::Unlisten { listener: 1 }).expect("it listens");
+    assert_eq!(tester.read(waiting, usize::MAX), (Vec::new(), Read::Reset));
+    let late = tester.result(Op::Accept { listener: 1, slot: Slot(0) });
+    assert_eq!(late, Err(Errno(libc::EINVAL)));
+}
