@@ -5,9 +5,11 @@ use super::request::Framing;
 
 /// The longest body that is dropped in order to keep the connection, in bytes of content.
 pub const BODY_BYTES_MAX: u64 = 64 * 1024;
+/// The most digits of a chunk's size; leading zeros would go on for ever.
+pub const CHUNK_SIZE_DIGITS_MAX: u32 = 32;
 /// The most bytes of chunk extensions in one body.
 pub const EXTENSION_BYTES_MAX: u32 = 4 * 1024;
-/// The most bytes of a trailer section.
+/// The most bytes of a trailer section, line feeds aside.
 pub const TRAILER_BYTES_MAX: u32 = 8 * 1024;
 
 /// How far a body has come.
@@ -40,7 +42,7 @@ enum State {
     /// In the digits of a chunk's size (RFC 9112 7.1).
     Size {
         size: u64,
-        digits: bool,
+        digits: u32,
     },
     /// Behind the size, before an extension: white space that only an extension may follow.
     Space {
@@ -79,7 +81,7 @@ impl Body {
             Framing::None | Framing::Length(0) => State::Over(Progress::Done),
             Framing::Length(length) if length > BODY_BYTES_MAX => State::Over(Progress::TooLong),
             Framing::Length(length) => State::Length(length),
-            Framing::Chunked => State::Size { size: 0, digits: false },
+            Framing::Chunked => State::Size { size: 0, digits: 0 },
         };
         Self { state, content: 0, extensions: 0, trailer: 0 }
     }
@@ -126,21 +128,18 @@ impl Body {
                     _ => None,
                 }
             }
-            State::Extension { size } => {
-                self.count_extension()?;
-                match octet {
-                    b'\r' => Some(State::SizeEnd { size }),
-                    b'\n' => None,
-                    _ if is_forbidden(octet) => None,
-                    _ => Some(State::Extension { size }),
-                }
-            }
+            State::Extension { size } => match octet {
+                b'\r' => Some(State::SizeEnd { size }),
+                b'\n' => None,
+                _ if is_forbidden(octet) => None,
+                _ => self.count_extension().map(|()| State::Extension { size }),
+            },
             State::SizeEnd { size } => (octet == b'\n').then(|| self.after_size_line(size)),
             State::DataEnd { carriage_return: false } => {
                 (octet == b'\r').then_some(State::DataEnd { carriage_return: true })
             }
             State::DataEnd { carriage_return: true } => {
-                (octet == b'\n').then_some(State::Size { size: 0, digits: false })
+                (octet == b'\n').then_some(State::Size { size: 0, digits: 0 })
             }
             State::TrailerStart | State::Trailer => self.after_trailer(octet),
             State::TrailerEnd { last } => (octet == b'\n').then_some(if last {
@@ -152,12 +151,15 @@ impl Body {
         }
     }
 
-    fn after_size(&mut self, octet: u8, size: u64, digits: bool) -> Option<State> {
+    fn after_size(&mut self, octet: u8, size: u64, digits: u32) -> Option<State> {
         if let Some(digit) = char::from(octet).to_digit(16) {
+            if digits == CHUNK_SIZE_DIGITS_MAX {
+                return None;
+            }
             let size = size.checked_mul(16)?.checked_add(u64::from(digit))?;
-            return Some(State::Size { size, digits: true });
+            return Some(State::Size { size, digits: digits + 1 });
         }
-        if !digits {
+        if digits == 0 {
             return None;
         }
         match octet {

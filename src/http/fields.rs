@@ -65,10 +65,12 @@ impl Seen {
             }
             5 if is("Range") => self.selective = true,
             6 if is("Expect") => {
-                if field.value.eq_ignore_ascii_case(b"100-continue") {
-                    self.expects_continue = true;
-                } else {
-                    self.expects_other = true;
+                // A list (RFC 9110 10.1.1), whose empty members mean nothing (5.6.1.2).
+                let members = field.value.split(|&octet| octet == b',').map(grammar::trim);
+                for expectation in members.filter(|member| !member.is_empty()) {
+                    let is_known = expectation.eq_ignore_ascii_case(b"100-continue");
+                    self.expects_continue |= is_known;
+                    self.expects_other |= !is_known;
                 }
             }
             8 if is("If-Match") || is("If-Range") => self.selective = true,

@@ -7,6 +7,8 @@ pub mod conditional;
 mod fields;
 mod grammar;
 mod method;
+#[cfg(test)]
+mod model_tests;
 pub mod properties;
 mod range;
 pub mod request;

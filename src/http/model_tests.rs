@@ -1,0 +1,193 @@
+//! Heads and chunks against models of the grammar: slow, written from the RFCs alone, and in
+//! another way than the code, so that a mistake would have to be made twice.
+
+mod chunks;
+mod heads;
+
+use super::body::{Body, CHUNK_SIZE_DIGITS_MAX, EXTENSION_BYTES_MAX, Progress, TRAILER_BYTES_MAX};
+use super::request::{Fields, Framing, Parsed, Scan, parse};
+use heads::{Meaning, Verdict};
+use proptest::prelude::*;
+
+/// What the code says of a head.
+fn parsed(bytes: &[u8]) -> Option<Verdict> {
+    match parse(bytes, &mut Scan::default(), 16 * 1024, &mut Fields::new()) {
+        Parsed::Partial => None,
+        Parsed::Reject(reject) => Some(Err(reject.status)),
+        Parsed::Request(request) => Some(Ok(Meaning {
+            head_len: request.head_len,
+            persistence: request.persistence,
+            framing: request.framing,
+            expects_continue: request.expects_continue,
+        })),
+    }
+}
+
+fn any_of(texts: &'static [&'static str]) -> impl Strategy<Value = String> {
+    prop::sample::select(texts).prop_map(str::to_owned)
+}
+
+fn any_target() -> impl Strategy<Value = String> {
+    prop_oneof![
+        8 => Just("/".to_owned()),
+        4 => any_of(&["/", "*", "/a?b=c", "host:80", "[::1]:80", "http://a/b", "a", "//", ":80"]),
+        1 => "/[!-~]{0,4}(%[0-9A-Ga-g]{2})?[!-~]?",
+        1 => "(http|a\\+b|1x)://[a:@0-9%.]{0,4}[/?]?[a%/?]{0,4}",
+    ]
+}
+
+fn any_host() -> impl Strategy<Value = String> {
+    prop_oneof![
+        4 => any_of(&["a", "a.example:80", "127.0.0.1", "", "[::1]", "[v1.a]:8", ":80", "a@b"]),
+        1 => "[a0-9:.%@/ ]{0,6}",
+        2 => "\\[[0-9a-fv:.]{0,12}\\](:[0-9]{0,3})?",
+        2 => "\\[([0-9a-f]{0,4}:){0,8}[0-9a-f]{0,4}\\]",
+        1 => "\\[([0-9a-f]{0,2}:){1,7}[0-9]{1,3}\\.[0-9]{1,3}\\.0\\.1\\]",
+    ]
+}
+
+fn any_field() -> impl Strategy<Value = String> {
+    prop_oneof![
+        any_host().prop_map(|host| format!("Host: {host}")),
+        any_of(&[
+            "X: y",
+            "X:",
+            "X :y",
+            " X: y",
+            "X",
+            ":",
+            "X: \t y \t",
+            "Host: b",
+            "hOST:b",
+            "Content-Length: 3",
+            "content-length:0",
+            "Content-Length: 3, 3",
+            "Content-Length: +3",
+            "Content-Length: 18446744073709551615",
+            "Content-Length: 18446744073709551616",
+            "Expect: 100-continue",
+            "expect: 100-Continue, 100-continue",
+            "Expect: 200-ok",
+            "Connection: close",
+            "Connection: x, Close",
+            "Connection: keep-alive",
+            "connection:keep-alive ,close",
+            "Connection: closed",
+            "Connection:",
+        ]),
+        "Transfer-Encoding:[ \t]?(chunked|Chunked|gzip)?(, |,|;a=b|;| )?(chunked|gzip)?,?",
+    ]
+}
+
+fn any_head() -> impl Strategy<Value = String> {
+    let method =
+        any_of(&["GET", "GET", "GET", "GET", "HEAD", "OPTIONS", "CONNECT", "POST", "G(T", "get"]);
+    let version = any_of(&[
+        "HTTP/1.1", "HTTP/1.1", "HTTP/1.1", "HTTP/1.0", "HTTP/1.2", "HTTP/2.0", "HTTP/1.",
+        "http/1.1",
+    ]);
+    let host = prop_oneof![3 => Just("Host: a".to_owned()), 1 => any_field()];
+    let fields = prop::collection::vec(any_field(), 0..3);
+    (method, any_target(), version, host, fields).prop_map(
+        |(method, target, version, host, fields)| {
+            let mut lines = vec![format!("{method} {target} {version}"), host];
+            lines.extend(fields);
+            lines.join("\r\n") + "\r\n\r\n"
+        },
+    )
+}
+
+/// A few octets put in, taken out, or changed.
+fn mutate(text: &str, changes: &[(prop::sample::Index, u8, u8)]) -> Vec<u8> {
+    let mut bytes = text.as_bytes().to_vec();
+    for &(at, kind, octet) in changes {
+        let at = at.index(bytes.len() + 1);
+        match kind {
+            0 => bytes.insert(at, octet),
+            1 if at < bytes.len() => bytes[at] = octet,
+            2 if at < bytes.len() => drop(bytes.remove(at)),
+            _ => {}
+        }
+    }
+    bytes
+}
+
+fn any_changes() -> impl Strategy<Value = Vec<(prop::sample::Index, u8, u8)>> {
+    let octet = prop_oneof![
+        prop::sample::select(b"\r\n\t \0:;,/?%#0aA[]\x7f\x80\xff\x0b\"".as_slice()),
+        any::<u8>(),
+    ];
+    let changes = prop::collection::vec((any::<prop::sample::Index>(), 0..3_u8, octet), 1..3);
+    prop_oneof![Just(Vec::new()), changes]
+}
+
+/// Half a limit, or the limit and its neighbours.
+fn any_near(limit: u32) -> impl Strategy<Value = usize> {
+    let limit = limit as usize;
+    prop::sample::select(vec![limit / 2, limit - 1, limit, limit + 1])
+}
+
+fn any_chunk() -> impl Strategy<Value = String> {
+    let extension = any_of(&["", "", "", ";a", " ;a=\"b\"", " ", ";", "\t;\u{e9}"]);
+    let good = |(size, extension): (usize, String)| {
+        format!("{size:x}{extension}\r\n{}\r\n", "z".repeat(size))
+    };
+    prop_oneof![
+        6 => (0..40_usize, extension).prop_map(good),
+        1 => any_of(&["10001\r\n", "fffffffffffffffff\r\n", "ffffffffffffffff\r\n", "0x1", "g"]),
+        1 => any_near(EXTENSION_BYTES_MAX)
+            .prop_map(|count| format!("1;{}\r\nz\r\n", "e".repeat(count - 1))),
+        1 => any_near(CHUNK_SIZE_DIGITS_MAX).prop_map(|count| format!("{:0>count$}\r\nz\r\n", 1)),
+        1 => any_near(CONTENT_BYTES_MAX)
+            .prop_map(|size| format!("{size:X}\r\n{}\r\n", "z".repeat(size))),
+    ]
+}
+
+fn any_chunks() -> impl Strategy<Value = String> {
+    let trailers = prop_oneof![
+        3 => any_of(&["", "", "X: y\r\n", "X: y\r\nY: z\r\n", "\u{e9}\r\n", "X\r"]),
+        1 => any_near(TRAILER_BYTES_MAX).prop_map(|count| "t".repeat(count - 2) + "\r\n"),
+    ];
+    (prop::collection::vec(any_chunk(), 0..6), trailers)
+        .prop_map(|(chunks, trailers)| format!("{}0\r\n{trailers}\r\nGET /", chunks.concat()))
+}
+
+const CONTENT_BYTES_MAX: u32 = 64 * 1024;
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(5000))]
+
+    #[test]
+    fn heads_mean_what_the_grammar_says(text in any_head(), changes in any_changes()) {
+        let bytes = mutate(&text, &changes);
+        match (heads::head(&bytes), parsed(&bytes)) {
+            (Some(expected), actual) => prop_assert_eq!(actual, Some(expected)),
+            (None, Some(Ok(meaning))) => prop_assert!(false, "{:?} without an end", meaning),
+            (None, None | Some(Err(_))) => {}
+        }
+    }
+
+    #[test]
+    fn chunks_end_where_the_grammar_says(
+        text in any_chunks(),
+        changes in any_changes(),
+        pieces in prop::collection::vec(1..50_usize, 1..5),
+    ) {
+        let bytes = mutate(&text, &changes);
+        let (expected_used, expected) = chunks::chunks(&bytes);
+        let mut body = Body::new(Framing::Chunked);
+        let (mut used, mut progress) = (0, Progress::More);
+        let mut sizes = pieces.iter().cycle();
+        while progress == Progress::More && used < bytes.len() {
+            let size = *sizes.next().expect("it is a cycle of at least one");
+            let piece = &bytes[used..bytes.len().min(used + size)];
+            let (count, now) = body.advance(piece);
+            prop_assert!(now != Progress::More || count == piece.len());
+            used += count;
+            progress = now;
+        }
+        prop_assert_eq!(progress, expected);
+        // Where the framing broke is of no interest: the connection is closed.
+        prop_assert!(expected == Progress::Malformed || used == expected_used);
+    }
+}

@@ -1,0 +1,104 @@
+//! Where a body in chunks ends, by the grammar alone: RFC 9112 7.1, all at once.
+
+use crate::http::body::{
+    BODY_BYTES_MAX, CHUNK_SIZE_DIGITS_MAX, EXTENSION_BYTES_MAX, Progress, TRAILER_BYTES_MAX,
+};
+
+/// What a whole body in chunks comes to: how many bytes it takes and how it ends.
+pub(super) fn chunks(bytes: &[u8]) -> (usize, Progress) {
+    let mut rest = bytes;
+    let mut content = 0;
+    let mut extensions = 0;
+    let progress = loop {
+        match chunk(rest, &mut content, &mut extensions) {
+            Ok((0, after)) => break trailers(after, &mut rest),
+            Ok((_, after)) => rest = after,
+            Err((progress, after)) => {
+                rest = after;
+                break progress;
+            }
+        }
+    };
+    (bytes.len() - rest.len(), progress)
+}
+
+type ChunkEnd<'b> = (Progress, &'b [u8]);
+
+/// One chunk: its size, and what follows it. Where it is malformed is not said.
+fn chunk<'b>(
+    bytes: &'b [u8],
+    content: &mut u64,
+    extensions: &mut usize,
+) -> Result<(u64, &'b [u8]), ChunkEnd<'b>> {
+    let malformed = Err((Progress::Malformed, bytes));
+    let digits = bytes.iter().take_while(|octet| octet.is_ascii_hexdigit()).count();
+    let number = String::from_utf8_lossy(&bytes[..digits]).into_owned();
+    let size = match (digits, u64::from_str_radix(&number, 16)) {
+        (0, _) if bytes.is_empty() => return Err((Progress::More, &[])),
+        (0, _) | (_, Err(_)) => return malformed,
+        (digits, _) if digits > CHUNK_SIZE_DIGITS_MAX as usize => return malformed,
+        (_, Ok(size)) => size,
+    };
+    let rest = &bytes[digits..];
+    let length = rest.iter().take_while(|&&octet| is_text(octet)).count();
+    *extensions += length;
+    let extension = String::from_utf8_lossy(&rest[..length]).into_owned();
+    let opening = extension.trim_start_matches([' ', '\t']);
+    if *extensions > EXTENSION_BYTES_MAX as usize
+        || !(opening.is_empty() || opening.starts_with(';'))
+    {
+        return malformed;
+    }
+    let space_only = opening.is_empty() && !extension.is_empty();
+    let rest = match &rest[length..] {
+        [] => return Err((Progress::More, &[])),
+        _ if space_only => return malformed,
+        [b'\r'] => return Err((Progress::More, &[])),
+        [b'\r', b'\n', rest @ ..] => rest,
+        _ => return malformed,
+    };
+    *content = content.saturating_add(size);
+    if size == 0 {
+        return Ok((0, rest));
+    }
+    if *content > BODY_BYTES_MAX {
+        return Err((Progress::TooLong, rest));
+    }
+    let size = usize::try_from(size).expect("it is at most the limit");
+    match rest.get(size..) {
+        None | Some([] | [b'\r']) => Err((Progress::More, &[])),
+        Some([b'\r', b'\n', rest @ ..]) => Ok((size as u64, rest)),
+        Some(_) => malformed,
+    }
+}
+
+/// Trailer fields up to the empty line, behind which `rest` begins then.
+fn trailers<'b>(bytes: &'b [u8], rest: &mut &'b [u8]) -> Progress {
+    let mut left = bytes;
+    // All octets count but the line feeds, which never stand alone.
+    let mut counted = 0;
+    loop {
+        let length = left.iter().take_while(|&&octet| is_text(octet)).count();
+        let has_return = left.get(length) == Some(&b'\r');
+        counted += length + usize::from(has_return);
+        if counted > TRAILER_BYTES_MAX as usize {
+            return Progress::Malformed;
+        }
+        match &left[length..] {
+            [] | [b'\r'] => {
+                *rest = &[];
+                return Progress::More;
+            }
+            [b'\r', b'\n', after @ ..] if length == 0 => {
+                *rest = after;
+                return Progress::Done;
+            }
+            [b'\r', b'\n', after @ ..] => left = after,
+            _ => return Progress::Malformed,
+        }
+    }
+}
+
+fn is_text(octet: u8) -> bool {
+    octet == b'\t' || !octet.is_ascii_control()
+}
