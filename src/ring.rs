@@ -85,8 +85,8 @@ pub enum Op {
         span: Span,
         /// More follows at once: a partial packet may wait for it (`MSG_MORE`).
         more: bool,
-        /// Nothing waits for this completion: it may come with whatever next ends a wait, and
-        /// must not end one by itself unless the send was short or failed.
+        /// Nothing waits for this completion: it comes with the next wake-up, but must not cause
+        /// one unless the send was short or failed.
         lazy: bool,
     },
     /// Send a span and, if all of it was taken, close the slot.

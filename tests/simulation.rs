@@ -6,7 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use uringstatic::sim::{Options, Random, Report, run};
 
 /// Seeds that found a bug once, and what it was.
-const ONCE_BAD: [(u64, &str); 0] = [];
+const ONCE_BAD: [(u64, &str); 6] = [
+    (44, "a request that came between two replies was dropped when draining began"),
+    (497, "the same, with more of them"),
+    (47, "what came during a lazy send was forgotten until something else came"),
+    (177, "a connection was closed as idle though its bytes waited for a buffer"),
+    (238, "the same, with the cancel of its receive lost"),
+    (2261, "a receive without a buffer was not armed again during a lazy send"),
+];
 const SEEDS_USUAL: u64 = 2_000;
 
 fn from_environment(name: &str) -> Option<u64> {

@@ -323,7 +323,7 @@ impl Conn {
 
     /// Between two replies: waits for a head, or for the rest of one, if any can come.
     fn pause(&mut self, nothing_begun: bool, context: &mut Context<'_>) -> Next {
-        if nothing_begun && (self.end_of_stream || (context.draining && self.served)) {
+        if nothing_begun && self.end_of_stream {
             self.over()
         } else if self.end_of_stream {
             self.bad_request(false, context)

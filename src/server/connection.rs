@@ -14,6 +14,8 @@
 //! `transmit` are idle and no other operation is in flight, and is free only when that close (or
 //! the one linked to its last send) has completed.
 
+mod ending;
+
 use super::timers::Wait;
 use super::{Life, Server};
 use crate::conn::{After, Conn, Context, Event, Next, Waiting};
@@ -162,14 +164,13 @@ impl<R: Ring> Server<R> {
 
     /// Tells the connection what happened, unless it is leaving and past caring.
     fn tell(&mut self, slot: Slot, news: News) -> Next {
+        if let News::Received(_) = news {
+            self.reopen_if_idle(slot);
+        }
         let connection = &mut self.connections[slot.0 as usize];
-        match (connection.ending, news) {
-            (Ending::Open, _) => {}
-            (Ending::Leaving { was_idle: true }, News::Received(_)) => {
-                connection.ending = Ending::Open;
-                self.leaving -= 1;
-            }
-            (Ending::Leaving { .. } | Ending::Closing, _) => return Next::Wait,
+        match connection.ending {
+            Ending::Open => {}
+            Ending::Leaving { .. } | Ending::Closing => return Next::Wait,
         }
         let memory = self.ring.memory(match news {
             News::Received(received) => Some(received),
@@ -231,6 +232,10 @@ impl<R: Ring> Server<R> {
             self.receive(slot);
         }
         self.pace(slot);
+        if self.draining() {
+            // A receive is armed, so a request that has come already is served even now.
+            self.end_if_idle(slot);
+        }
     }
 
     /// Arms a receive: once for a connection that may not last, for good if it persists.
@@ -263,6 +268,7 @@ impl<R: Ring> Server<R> {
     }
 
     fn starve(&mut self, slot: Slot) {
+        self.reopen_if_idle(slot);
         let connection = &mut self.connections[slot.0 as usize];
         if connection.ending == Ending::Open {
             connection.receive = Receive::Starved;
@@ -282,7 +288,12 @@ impl<R: Ring> Server<R> {
             let Some(connection) = self.connections.get_mut(slot.0 as usize) else { continue };
             if connection.receive == Receive::Starved {
                 connection.receive = Receive::Idle;
-                self.receive(slot);
+                // Even during a reply, unless it must be paced: a lazy send wakes nobody up, so
+                // the next request has to.
+                if connection.conn.kept_bytes() < self.stash.block_bytes() {
+                    self.receive(slot);
+                }
+                self.settle(slot);
             }
         }
     }
@@ -378,107 +389,6 @@ impl<R: Ring> Server<R> {
         let next = self.tell(slot, News::Event(Event::Writable));
         self.apply(slot, next);
         self.settle(slot);
-    }
-
-    fn closed(&mut self, slot: Slot) {
-        if let Transmit::Sending { .. } = self.connections[slot.0 as usize].transmit {
-            // The close that was linked to the last send: all of it was taken.
-            let span = self.end_of_send(slot);
-            self.stats.bytes += u64::from(span.len);
-        }
-        self.free(slot);
-    }
-
-    /// Gives a slot back: nothing is in flight on it, and it is closed.
-    pub(super) fn free(&mut self, slot: Slot) {
-        let key = slot.0 as usize;
-        let mut connection = self.connections.remove(key);
-        self.leaving -= u32::from(connection.ending != Ending::Open);
-        connection.conn.release(&mut self.stash);
-        self.timers.disarm(slot);
-        self.generations[key] = self.generations[key].wrapping_add(1);
-    }
-
-    /// The operating system says the connection is broken.
-    fn failed(&mut self, slot: Slot, errno: Errno) -> Next {
-        match (self.connections[slot.0 as usize].ending, errno.0) {
-            (Ending::Leaving { .. } | Ending::Closing, _) => return Next::Wait,
-            (Ending::Open, libc::ECONNRESET | libc::EPIPE) => self.stats.errors.resets += 1,
-            (Ending::Open, _) => self.stats.errors.failures += 1,
-        }
-        Next::Close
-    }
-
-    pub(super) fn expire(&mut self, slot: Slot, wait: Wait) {
-        match wait {
-            Wait::Idle => {
-                // A completion that nobody waited for may still be on its way.
-                if !self.end_if_idle(slot) {
-                    self.timers.arm(slot, Wait::Idle, self.now);
-                }
-            }
-            Wait::Head | Wait::Progress | Wait::Linger => {
-                let next = self.tell(slot, News::Event(Event::Deadline));
-                self.apply(slot, next);
-                self.settle(slot);
-            }
-        }
-    }
-
-    /// Ends a connection that waits for its next request. Says whether it did.
-    pub(super) fn end_if_idle(&mut self, slot: Slot) -> bool {
-        let Some(connection) = self.connections.get(slot.0 as usize) else { return false };
-        let idle = connection.ending == Ending::Open
-            && connection.transmit == Transmit::Idle
-            && connection.conn.waiting() == Waiting::Idle;
-        if idle {
-            self.end(slot, true);
-        }
-        idle
-    }
-
-    /// Ends a connection: cancels what is in flight; the rest follows from the completions.
-    fn end(&mut self, slot: Slot, was_idle: bool) {
-        self.timers.disarm(slot);
-        let connection = &mut self.connections[slot.0 as usize];
-        assert_eq!(connection.ending, Ending::Open, "a connection ends once");
-        connection.ending = Ending::Leaving { was_idle };
-        self.leaving += 1;
-        if !was_idle {
-            connection.conn.release(&mut self.stash);
-        }
-        match connection.receive {
-            Receive::Once | Receive::Many => {
-                connection.receive = Receive::Stopping;
-                self.cancel(slot, Kind::Recv);
-            }
-            Receive::Starved => connection.receive = Receive::Idle,
-            Receive::Idle | Receive::Stopping => {}
-        }
-        let connection = &mut self.connections[slot.0 as usize];
-        if connection.transmit == Transmit::Waiting {
-            connection.transmit = Transmit::Stopping;
-            self.cancel(slot, Kind::Writable);
-        }
-        self.close_if_joined(slot);
-    }
-
-    fn cancel(&mut self, slot: Slot, kind: Kind) {
-        self.connections[slot.0 as usize].others += 1;
-        let target = self.token(slot, kind);
-        self.push(target.with_kind(Kind::Cancel), Op::Cancel { target });
-    }
-
-    fn close_if_joined(&mut self, slot: Slot) {
-        let token = self.token(slot, Kind::Close);
-        let connection = &mut self.connections[slot.0 as usize];
-        let joined = connection.receive == Receive::Idle
-            && connection.transmit == Transmit::Idle
-            && connection.others == 0;
-        if joined && matches!(connection.ending, Ending::Leaving { .. }) {
-            connection.ending = Ending::Closing;
-            self.push(token, Op::Close { slot });
-        }
     }
 
     fn token(&self, slot: Slot, kind: Kind) -> Token {

@@ -35,11 +35,13 @@ pub enum Fault {
     Spurious,
     /// A completion comes long after its time.
     Late,
+    /// The completion of a send comes when the second has changed: its bytes must not have.
+    SendLate,
 }
 
 impl Fault {
     /// All of them, with how often they strike: in so many of 1000 cases.
-    pub const ALL: [(Self, u32); 14] = [
+    pub const ALL: [(Self, u32); 15] = [
         (Self::ShortSend, 60),
         (Self::SendAgain, 40),
         (Self::Reset, 4),
@@ -54,6 +56,7 @@ impl Fault {
         (Self::SubmitLater, 10),
         (Self::Spurious, 20),
         (Self::Late, 20),
+        (Self::SendLate, 3),
     ];
 }
 

@@ -14,6 +14,8 @@ pub(super) struct Circumstances {
     pub signal_at: Nanos,
     /// How long a connection may be idle, in nanoseconds.
     pub idle_ns: u64,
+    /// Sends were under way for long, and kept dates from being written anew.
+    pub late_sends: bool,
     /// There may have been peers waiting for a slot.
     pub crowded: bool,
 }
@@ -29,15 +31,26 @@ pub(super) fn judge(
     report: &mut Report,
 ) -> Result<(), String> {
     report.replies += peer.replies.len() as u64;
-    check_dates(ring, peer)?;
+    check_dates(ring, peer, circumstances.late_sends)?;
     let Some((end, end_at)) = peer.end else {
         return if peer.link.is_none() { Ok(()) } else { Err("never saw the end".to_owned()) };
     };
     if peer.harmed || !peer.plan.tame {
         return Ok(());
     }
+    if peer.link.is_some_and(|link| ring.network.link(link).abandoned) && !peer.was_told_the_end() {
+        return Err("it was closed as idle though its bytes waited for a buffer".to_owned());
+    }
+    let slow = matches!(peer.plan.reader, Reader::Slow { .. });
+    if slow && circumstances.crowded && end == End::Reset {
+        // It sent a request amidst a reply that the server was long done with, and was idle.
+        return Ok(());
+    }
     if peer.received.len() > peer.replies_end() {
         return Err(format!("the end came amidst a reply ({end:?} at {end_at:?})"));
+    }
+    if peer.plan.reader == Reader::Eager && !circumstances.late_sends {
+        check_promptness(peer)?;
     }
     let owed = &peer.plan.owed;
     let whole = peer.replies.len();
@@ -58,7 +71,7 @@ pub(super) fn judge(
     }
     let idle = consumed(ring, peer) == whole.checked_sub(1).map_or(0, |last| owed[last].end);
     let reason = (draining && (told || idle))
-        || (idle && whole > 0 && circumstances.crowded && end == End::Server);
+        || (idle && whole > 0 && circumstances.crowded && end != End::Peer);
     if reason {
         return Ok(());
     }
@@ -98,16 +111,36 @@ fn note_end(
     }
 }
 
+/// A reply that isn't the first comes soon after its request and the reply before it: a request
+/// must not lie forgotten until something else wakes the server up.
+fn check_promptness(peer: &Peer) -> Result<(), String> {
+    for number in 1..peer.replies.len() {
+        let Some(&sent) = peer.sent_at.get(number) else { continue };
+        let bytes = peer.plan.owed[number].end - peer.plan.owed[number - 1].end;
+        if bytes > PROMPT_BYTES_MAX {
+            // Received in small buffers, some of them late, this takes its time.
+            continue;
+        }
+        let due = sent.max(peer.replied_at[number - 1]);
+        let late = peer.replied_at[number].0.saturating_sub(due.0);
+        if late > PROMPT_NS {
+            return Err(format!("reply {number} came {late} ns after it was due"));
+        }
+    }
+    Ok(())
+}
+
 /// A date is not before the request was whole, give or take, nor after the reply was.
-fn check_dates(ring: &SimRing, peer: &Peer) -> Result<(), String> {
+fn check_dates(ring: &SimRing, peer: &Peer, late_sends: bool) -> Result<(), String> {
     if peer.plan.reader == Reader::Never {
         return Ok(());
     }
+    let slack = if late_sends { DATE_SLACK_LATE } else { DATE_SLACK };
     for (number, reply) in peer.replies.iter().enumerate() {
         let first = peer.sent_at.get(number).map_or(0, |&at| ring.unix_at(at));
         let last = ring.unix_at(peer.replied_at[number]);
         let early = matches!(reply.status, 408 | 400 | 431) || reply.closes;
-        if reply.date > last || (!early && reply.date + DATE_SLACK < first) {
+        if reply.date > last || (!early && reply.date + slack < first) {
             return Err(format!(
                 "reply {number} is dated {}, though it came between {first} and {last}",
                 reply.date
@@ -119,3 +152,7 @@ fn check_dates(ring: &SimRing, peer: &Peer) -> Result<(), String> {
 
 /// A date may be so many seconds old: sends under way keep an edition from being written anew.
 const DATE_SLACK: u64 = 1;
+const DATE_SLACK_LATE: u64 = 6;
+/// Less than the shortest idle time, so that a request which waits for that to end is noticed.
+const PROMPT_NS: u64 = 2_800_000_000;
+const PROMPT_BYTES_MAX: usize = 500;

@@ -12,6 +12,7 @@
 
 mod agenda;
 mod faults;
+mod flight;
 mod judge;
 mod network;
 mod operations;

@@ -31,6 +31,7 @@ struct Backlog {
 
 /// Both directions of a connection.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "facts of their own, in any combination")]
 pub struct Link {
     to_server: VecDeque<u8>,
     to_peer: VecDeque<u8>,
@@ -44,6 +45,10 @@ pub struct Link {
     pub received: usize,
     /// The server has accepted it.
     pub accepted: bool,
+    /// A receive found bytes but no buffer, and none was armed since.
+    pub starved: bool,
+    /// The server closed while bytes waited for which a receive had found no buffer.
+    pub abandoned: bool,
 }
 
 /// How far a side has closed.
@@ -111,6 +116,8 @@ impl Network {
             reset: backlog.closed,
             received: 0,
             accepted: false,
+            starved: false,
+            abandoned: false,
         });
         self.knocked.insert(listener);
         self.touch(id);
@@ -119,9 +126,14 @@ impl Network {
 
     /// Sends what there is room for; says how much that was.
     pub fn peer_sends(&mut self, id: LinkId, bytes: &[u8]) -> usize {
-        let link = &mut self.links[id.0 as usize];
-        if link.reset || link.server == Side::Closed {
-            // What comes after a close is lost.
+        let link = self.link(id);
+        if link.reset {
+            return bytes.len();
+        }
+        if link.server == Side::Closed && !bytes.is_empty() {
+            // Nobody will read it: the answer is a reset, which also destroys what the peer has
+            // not read yet (RFC 9112 9.6).
+            self.resets(id);
             return bytes.len();
         }
         let room = RECEIVE_WINDOW.saturating_sub(link.to_server.len()).min(bytes.len());
@@ -218,6 +230,17 @@ impl Network {
         }
     }
 
+    /// A receive is armed.
+    pub fn server_receives(&mut self, id: LinkId) {
+        self.links[id.0 as usize].starved = false;
+    }
+
+    /// A receive finds no buffer.
+    pub fn server_starves(&mut self, id: LinkId) {
+        let link = &mut self.links[id.0 as usize];
+        link.starved = !link.to_server.is_empty();
+    }
+
     /// Whether a receive would complete.
     #[must_use]
     pub fn readable(&self, id: LinkId) -> bool {
@@ -268,11 +291,14 @@ impl Network {
         }
     }
 
-    /// Closes the server's side.
+    /// Closes the server's side; with bytes unread, that is a reset (RFC 1122 4.2.2.13).
     pub fn server_closes(&mut self, id: LinkId) {
         let link = self.touch(id);
         link.server = Side::Closed;
-        link.to_server.clear();
+        if !link.to_server.is_empty() {
+            link.abandoned = link.starved;
+            self.resets(id);
+        }
     }
 }
 

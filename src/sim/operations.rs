@@ -1,8 +1,9 @@
 //! What each operation does on the pretend network, and the rules for asking for it.
 
 use super::faults::{Fault, Happening};
+use super::flight::{Phase, With};
 use super::network::{LinkId, Read};
-use super::ring::{Phase, Posted, SimRing, With};
+use super::ring::{Posted, SimRing};
 use crate::ring::{BufferId, Errno, Kind, Op, Slot, Span, Token};
 
 /// What an operation does to its slot, as far as two of them exclude each other.
@@ -183,6 +184,7 @@ impl SimRing {
     /// Reads into a buffer; `Err` is a result without bytes, `None` that nothing came.
     fn fill(&mut self, link: LinkId) -> Option<Result<(u32, BufferId), Result<u32, Errno>>> {
         let Some(id) = self.take_buffer() else {
+            self.network.server_starves(link);
             return Some(Err(Err(Errno(libc::ENOBUFS))));
         };
         let max = match self.random.below(4) {

@@ -6,11 +6,12 @@
 
 use super::agenda::{Agenda, Due};
 use super::faults::{Fault, Faults, Happening};
+use super::flight::{Buffer, Flight, Phase, With};
 use super::network::{LinkId, Network};
 use super::peer::Peer;
 use super::random::Random;
 use crate::ring::{
-    BufferId, Completion, Errno, Full, Memory, Nanos, Op, Received, Ring, Slot, Token,
+    BufferId, Completion, Errno, Full, Kind, Memory, Nanos, Op, Received, Ring, Slot, Token,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
@@ -56,6 +57,10 @@ pub struct SimRing {
     queue: VecDeque<(Token, Op)>,
     arrived: VecDeque<(u64, Completion)>,
     withheld: VecDeque<(u64, Completion)>,
+    /// Slots with a lazy send pushed since the last wake-up.
+    lazy: Vec<Slot>,
+    /// Bytes were popped during such a send.
+    hurries: bool,
     pub(super) buffers: Vec<Buffer>,
     pub(super) buffer_bytes: usize,
     fixed: Vec<u8>,
@@ -66,49 +71,6 @@ pub struct SimRing {
     violations: Vec<String>,
     stuck: bool,
     trace: bool,
-}
-
-/// An operation under way.
-#[derive(Debug)]
-pub(super) struct Flight {
-    pub(super) token: Token,
-    pub(super) op: Op,
-    pub(super) phase: Phase,
-    /// What a send sends, as it was at submission.
-    pub(super) copy: Vec<u8>,
-    /// Completions that have not arrived yet.
-    outcomes: VecDeque<Completion>,
-    /// When the latest of them will.
-    last_post: Nanos,
-}
-
-/// How far an operation has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
-    /// It will be tried.
-    Due,
-    /// It waits for something to change.
-    Parked,
-    /// It has had its effect; completions may still be on their way.
-    Over,
-}
-
-/// A receive buffer.
-#[derive(Clone, Debug)]
-pub(super) struct Buffer {
-    pub(super) bytes: Vec<u8>,
-    pub(super) with: With,
-}
-
-/// Who has a buffer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum With {
-    /// Free to be filled.
-    Ring,
-    /// Filled; its completion was not popped yet.
-    Completion,
-    /// With the user of the ring.
-    User,
 }
 
 impl SimRing {
@@ -130,6 +92,8 @@ impl SimRing {
             queue: VecDeque::new(),
             arrived: VecDeque::new(),
             withheld: VecDeque::new(),
+            lazy: Vec::new(),
+            hurries: false,
             buffers: vec![buffer; usize::from(setup.buffers)],
             buffer_bytes: setup.buffer_bytes as usize,
             fixed: setup.fixed,
@@ -242,6 +206,11 @@ impl SimRing {
         while let Some((token, op)) = self.queue.pop_front() {
             self.trace(|| format!("submit {token:?} {op:?}"));
             self.check_submission(token, op);
+            if let Op::Recv { slot } | Op::RecvMany { slot } = op
+                && let Some(link) = self.link_of(slot)
+            {
+                self.network.server_receives(link);
+            }
             let copy = match op {
                 Op::Send { span, .. } | Op::SendClose { span, .. } => {
                     self.fixed[span.range()].to_vec()
@@ -255,7 +224,9 @@ impl SimRing {
             let flight = Flight { token, op, phase: Phase::Due, copy, outcomes, last_post };
             self.flights.insert(id, flight);
             let late = match op {
-                // A send runs to its end when it is submitted, or nearly so.
+                // A send runs to its end when it is submitted; who doesn't wait for it counts on
+                // that.
+                Op::Send { lazy: true, .. } => 0,
                 Op::Send { .. } | Op::SendClose { .. } => self.random.below(20_000),
                 _ => self.delay(),
             };
@@ -265,8 +236,16 @@ impl SimRing {
 
     /// A completion will arrive; later than those of the same operation before it.
     pub(super) fn post(&mut self, id: u64, result: Result<u32, Errno>, with: Posted) {
-        let sends = matches!(self.flights[&id].op, Op::Send { .. } | Op::SendClose { .. });
-        let late = if sends { self.random.below(20_000) } else { self.delay() };
+        let late = match self.flights[&id].op {
+            Op::Send { lazy: true, .. } => 0,
+            Op::Send { .. } | Op::SendClose { .. }
+                if self.faults.strikes(Fault::SendLate, &mut self.random) =>
+            {
+                self.random.between(1_000_000_000, 2_500_000_000)
+            }
+            Op::Send { .. } | Op::SendClose { .. } => self.random.below(20_000),
+            _ => self.delay(),
+        };
         let at = Nanos(self.time.0 + late);
         let flight = self.flights.get_mut(&id).expect("only what is under way completes");
         let token = with.token.unwrap_or(flight.token);
@@ -382,6 +361,16 @@ impl SimRing {
         }
     }
 
+    /// Checks that nobody waits for a completion that won't cause a wake-up: bytes that came
+    /// during a lazy send can be looked at only when that is over.
+    fn check_hurry(&mut self, deadline: Option<Nanos>) {
+        if self.hurries && deadline.is_none_or(|deadline| deadline > self.woken) {
+            self.violate("bytes that came during a lazy send would be forgotten".to_owned());
+        }
+        self.hurries = false;
+        self.lazy.clear();
+    }
+
     /// Checks, when a send's completion is popped, that nobody wrote where it read.
     fn check_unchanged(&mut self, id: u64) {
         let flight = &self.flights[&id];
@@ -409,6 +398,9 @@ impl Ring for SimRing {
         {
             return Err(Full);
         }
+        if let Op::Send { slot, lazy: true, .. } = op {
+            self.lazy.push(slot);
+        }
         self.queue.push_back((token, op));
         Ok(())
     }
@@ -417,6 +409,7 @@ impl Ring for SimRing {
         // The user's own work took a moment.
         self.time.0 += 1 + self.random.below(20_000);
         self.trace(|| format!("wait until {deadline:?}, {} withheld", self.withheld.len()));
+        self.check_hurry(deadline);
         self.submit();
         // What the kernel did not take in makes the call return at once.
         let deadline = if self.queue.is_empty() { deadline } else { Some(self.time) };
@@ -433,6 +426,10 @@ impl Ring for SimRing {
         let (id, completion) = self.arrived.pop_front()?;
         self.trace(|| format!("pop {completion:?}"));
         self.check_unchanged(id);
+        let token = completion.token;
+        self.hurries |= token.kind() == Kind::Recv
+            && completion.result.is_ok()
+            && self.lazy.contains(&Slot(token.index()));
         if !completion.more {
             self.flights.remove(&id);
         }

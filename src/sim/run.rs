@@ -1,7 +1,7 @@
 //! One simulated run: a server and its peers drawn from the random source, driven to the end, and
 //! judged.
 
-use super::faults::{Happening, Tally};
+use super::faults::{Fault, Happening, Tally};
 use super::judge::{Circumstances, judge};
 use super::plan::{Plan, Setting};
 use super::random::Random;
@@ -204,6 +204,10 @@ fn finish(
     }
     let ring = server.ring_mut();
     ring.faults.stop();
+    // The process ends, and its sockets with it.
+    for listener in 0..facts.config.listeners {
+        ring.network_mut().unlistens(listener);
+    }
     ring.let_time_pass(Nanos(u64::MAX / 2));
     if ring.occupied() > 0 || ring.free_buffers() < ring.buffers.len() {
         return Err("slots or buffers didn't come home".to_owned());
@@ -218,10 +222,12 @@ fn finish(
     if facts.signal_at.is_some() && stats.connections > 0 {
         tally.note(Happening::Drained);
     }
+    let late_sends = tally.faults.contains_key(&Fault::SendLate);
     let mut report = Report { tally, turns, ..Report::default() };
     let circumstances = Circumstances {
         signal_at,
         idle_ns: nanos(facts.config.idle_timeout),
+        late_sends,
         crowded: ring.peers.len() + facts.config.listeners as usize > ring.slots.len(),
     };
     for (number, peer) in ring.peers.iter().enumerate() {
