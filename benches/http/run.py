@@ -3,6 +3,8 @@
 
 usage: run.py [--rounds N] [--seconds N] [--loads LIST] [--names LIST] [--count N] [--json FILE]
 
+nginx is measured twice: as its default is, and with `listen ... deferred`.
+
 Servers run on core 0 and clients on core 1. In a round the servers take turns at every load,
 so that whatever changes on the machine meanwhile meets all of them; medians over the rounds are
 printed as one Markdown table. CPU time is what the scheduler counts for the server's processes
@@ -43,6 +45,8 @@ request = function() return batch end
 """
 SERVER_CORE, CLIENT_CORE = "0", "1"
 OURS, NGINX, FLOOR = "uringstatic", "nginx", "floor"
+# nginx waking up only once a request has come (TCP_DEFER_ACCEPT), as this server does by default.
+NGINX_DEFERRED = "nginx-deferred"
 
 
 def main():
@@ -75,7 +79,7 @@ def read_options():
     parser.add_argument("--seconds", type=int, default=3, help="of each run of wrk")
     parser.add_argument("--count", type=int, default=40000, help="requests of each run of ab")
     parser.add_argument("--loads", type=listed, default=["k64", "k512", "p64", "c100"])
-    parser.add_argument("--names", type=listed, default=[OURS, NGINX, FLOOR])
+    parser.add_argument("--names", type=listed, default=[OURS, NGINX, NGINX_DEFERRED, FLOOR])
     parser.add_argument("--json", help="write the rows here, too")
     return parser.parse_args()
 
@@ -118,9 +122,12 @@ class Bench:
     def command(self, name, load, port):
         if name == OURS:
             return [self.program, "--listen", f"127.0.0.1:{port}", "--quiet"]
-        if name == NGINX:
+        if name in (NGINX, NGINX_DEFERRED):
             path = os.environ["PATH"] + ":/usr/sbin"
-            return [shutil.which("nginx", path=path), "-c", self.nginx_configuration(port)]
+            listen = f"127.0.0.1:{port} backlog=4096"
+            if name == NGINX_DEFERRED:
+                listen += " deferred"
+            return [shutil.which("nginx", path=path), "-c", self.nginx_configuration(listen)]
         extra = ["--close"] if load[0] == "c" else []
         length = self.length_of_request(load)
         return [self.floor, "--port", str(port), "--request-bytes", str(length), *extra]
@@ -171,7 +178,7 @@ class Bench:
                 client.wait()
         return heard.index(b"\r\n\r\n") + 4
 
-    def nginx_configuration(self, port):
+    def nginx_configuration(self, listen):
         with open(os.path.join(ROOT, "src/site/page.html"), encoding="utf-8") as file:
             page = file.read().replace("\\", "\\\\").replace('"', '\\"')
         # A parameter of nginx has at most 4 KB, so the page is put together from two.
@@ -191,7 +198,7 @@ http {{
   keepalive_requests 1000000000; keepalive_timeout 60s;
   default_type "text/html; charset=utf-8";
   server {{
-    listen 127.0.0.1:{port} backlog=4096 deferred;
+    listen {listen};
     set $a "{page[:half]}";
     set $b "{page[half:]}";
     location / {{ return 200 "$a$b"; }}
@@ -296,7 +303,7 @@ def row(load, name, results):
     line["per_second"] = middle("per_second", rounds)
     line["p99_ms"] = middle("p99_ms", rounds)
     line["errors"] = sum(result["errors"] for result in rounds)
-    for peer in (NGINX, FLOOR):
+    for peer in (NGINX, NGINX_DEFERRED, FLOOR):
         # Within a round both met the same machine, so ratios are taken there.
         pairs = zip(rounds, results.get((load, peer), []))
         ratios = [ours["cpu_us"] / theirs["cpu_us"] for ours, theirs in pairs]
@@ -307,13 +314,14 @@ def row(load, name, results):
 def print_table(rows, options):
     ratio = lambda value: "" if value is None else f"{value:.2f}"
     print(f"CPU time per request, medians of {options.rounds} rounds, ratios within rounds\n")
-    print("| load | server | CPU µs | lowest to highest | to nginx | to floor | requests/s | p99 ms |")
-    print("|---|---|--:|--:|--:|--:|--:|--:|")
+    print("| load | server | CPU µs | lowest to highest | to nginx | deferred | to floor ", end="")
+    print("| requests/s | p99 ms |\n|---|---|--:|--:|--:|--:|--:|--:|--:|")
     for line in rows:
         low, high = line["spread_us"]
         print(
             f"| {line['load']} | {line['server']} | {line['cpu_us']:.2f} | {low:.2f} to {high:.2f}"
-            f" | {ratio(line['to_nginx'])} | {ratio(line['to_floor'])}"
+            f" | {ratio(line['to_' + NGINX])} | {ratio(line['to_' + NGINX_DEFERRED])}"
+            f" | {ratio(line['to_' + FLOOR])}"
             f" | {line['per_second']:.0f} | {line['p99_ms']:.2f} |"
         )
 
