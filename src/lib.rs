@@ -5,6 +5,7 @@
 pub mod cli;
 pub mod conn;
 pub mod http;
+pub mod load;
 pub mod ring;
 pub mod server;
 pub mod sim;
