@@ -4,7 +4,8 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
 use std::time::Duration;
 use uringstatic::ring::{Nanos, Slot};
-use uringstatic::server::timers::{Limits, Timers, Wait};
+use uringstatic::server::waits::{Limits, Wait};
+use uringstatic::timers::Timers;
 
 const SLOTS: u32 = 10_000;
 
@@ -15,7 +16,7 @@ fn timers(c: &mut Criterion) {
         progress: Duration::from_secs(30),
         linger: Duration::from_secs(2),
     };
-    let mut timers = Timers::new(SLOTS, limits);
+    let mut timers = Timers::new(SLOTS, |wait| limits.of(wait));
     for slot in 0..SLOTS {
         timers.arm(Slot(slot), Wait::Idle, Nanos(u64::from(slot)));
     }

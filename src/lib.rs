@@ -12,3 +12,4 @@ pub mod sim;
 pub mod site;
 pub mod stats;
 pub mod sys;
+pub mod timers;

@@ -16,7 +16,7 @@
 
 mod ending;
 
-use super::timers::Wait;
+use super::waits::Wait;
 use super::{Life, Server};
 use crate::conn::{After, Conn, Context, Event, Next, Waiting};
 use crate::ring::{Completion, Errno, Kind, Op, Received, Ring, Slot, Span, Token};
@@ -375,6 +375,11 @@ impl<R: Ring> Server<R> {
         connection.transmit = Transmit::Idle;
         self.site.returned(span);
         span
+    }
+
+    /// Whether a send's completion is still to be popped.
+    pub(super) fn is_sending(&self, slot: Slot) -> bool {
+        matches!(self.connections[slot.0 as usize].transmit, Transmit::Sending { .. })
     }
 
     fn await_room(&mut self, slot: Slot) {

@@ -7,7 +7,7 @@
 //! which nobody is waiting goes to one where somebody is.
 
 use super::connection::Connection;
-use super::timers::Wait;
+use super::waits::Wait;
 use super::{Life, Server};
 use crate::ring::{Completion, Errno, Kind, Nanos, Op, Ring, Slot, Token};
 use std::time::Duration;
@@ -136,8 +136,10 @@ impl<R: Ring> Server<R> {
         }
         if let Some((slot, since)) = self.timers.longest(Wait::Idle)
             && since.plus(IDLE_MIN) <= self.now
+            && !self.end_if_idle(slot)
         {
-            self.end_if_idle(slot);
+            // Its last reply may be over without having woken us up.
+            self.hurry |= self.is_sending(slot);
         }
     }
 
@@ -148,7 +150,9 @@ impl<R: Ring> Server<R> {
         }
         let paused = self.gate.listeners.iter().filter_map(|listener| listener.paused_until).min();
         let idle = self.timers.longest(Wait::Idle).filter(|_| self.wants_room());
-        [paused, idle.map(|(_, since)| since.plus(IDLE_MIN))].into_iter().flatten().min()
+        // Past that moment it was tried, and what held it back ends a wait by itself.
+        let idle = idle.map(|(_, since)| since.plus(IDLE_MIN)).filter(|&end| end > self.now);
+        [paused, idle].into_iter().flatten().min()
     }
 
     pub(super) fn watched(&mut self, completion: Completion) {

@@ -7,18 +7,19 @@
 
 mod connection;
 mod gate;
-pub mod timers;
+pub mod waits;
 
 use crate::conn::Stash;
 use crate::ring::{Completion, Errno, Kind, Nanos, Op, Ring, Slot, Token};
 use crate::site::Site;
 use crate::stats::Stats;
+use crate::timers::Timers;
 use connection::Connection;
 use gate::Gate;
 use slab::Slab;
 use std::collections::VecDeque;
 use std::time::Duration;
-use timers::{Limits, Timers};
+use waits::{Limits, Wait};
 
 /// What the server is told at start.
 #[derive(Clone, Copy, Debug)]
@@ -65,7 +66,7 @@ pub struct Server<R: Ring> {
     connections: Slab<Connection>,
     /// How many lives each slot has had.
     generations: Box<[u32]>,
-    timers: Timers,
+    timers: Timers<Wait>,
     stash: Stash,
     stats: Stats,
     gate: Gate,
@@ -109,7 +110,7 @@ impl<R: Ring> Server<R> {
             config,
             connections: Slab::with_capacity(slots),
             generations: vec![0; slots].into_boxed_slice(),
-            timers: Timers::new(config.spawn, limits),
+            timers: Timers::new(config.spawn, |wait| limits.of(wait)),
             stash: Stash::new(config.spawn, config.head_bytes_max),
             stats: Stats::default(),
             gate: Gate::new(config.listeners),

@@ -2,7 +2,7 @@
 //! then it is free. See the picture in `connection`.
 
 use super::super::Server;
-use super::super::timers::Wait;
+use super::super::waits::Wait;
 use super::{Ending, News, Receive, Transmit};
 use crate::conn::{Event, Next, Waiting};
 use crate::ring::{Errno, Kind, Op, Ring, Slot};
