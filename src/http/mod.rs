@@ -3,9 +3,11 @@
 #![forbid(unsafe_code)]
 
 pub mod body;
+mod chunks;
 pub mod conditional;
 mod fields;
 mod grammar;
+mod message;
 mod method;
 #[cfg(test)]
 mod model_tests;

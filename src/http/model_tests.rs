@@ -122,8 +122,8 @@ fn any_changes() -> impl Strategy<Value = Vec<(prop::sample::Index, u8, u8)>> {
 }
 
 /// Half a limit, or the limit and its neighbours.
-fn any_near(limit: u32) -> impl Strategy<Value = usize> {
-    let limit = limit as usize;
+fn any_near(limit: impl Into<u32>) -> impl Strategy<Value = usize> {
+    let limit = limit.into() as usize;
     prop::sample::select(vec![limit / 2, limit - 1, limit, limit + 1])
 }
 
