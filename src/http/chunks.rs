@@ -110,6 +110,11 @@ impl Chunks {
         if let State::Data(rest) = self.state { rest } else { 0 }
     }
 
+    /// The content of all chunks that have begun, in bytes.
+    pub(super) fn content(&self) -> u64 {
+        self.content
+    }
+
     /// Leaves so many bytes of data behind.
     pub(super) fn pass(&mut self, count: u64) {
         let rest = self.data_left();

@@ -13,6 +13,7 @@ mod method;
 mod model_tests;
 pub mod properties;
 mod range;
+pub mod reply;
 pub mod request;
 pub mod response;
 mod scan;
