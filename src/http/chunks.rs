@@ -189,11 +189,12 @@ impl Chunks {
         if size == 0 {
             return State::TrailerStart;
         }
-        self.content = self.content.saturating_add(size);
-        if self.content > content_bytes_max {
-            State::Over(Progress::TooLong)
-        } else {
-            State::Data(size)
+        match self.content.checked_add(size) {
+            Some(content) if content <= content_bytes_max => {
+                self.content = content;
+                State::Data(size)
+            }
+            Some(_) | None => State::Over(Progress::TooLong),
         }
     }
 

@@ -19,6 +19,7 @@ use head::{Framing, Head};
 use std::fmt;
 
 mod head;
+pub mod properties;
 #[cfg(test)]
 mod tests;
 

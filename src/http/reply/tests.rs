@@ -300,6 +300,14 @@ fn every_bound_is_exact() {
 }
 
 #[test]
+fn more_content_than_can_be_counted_is_refused() {
+    let chunked = with("Transfer-Encoding: chunked\r\n");
+    assert_eq!(malformed(chunked + "1\r\na\r\nffffffffffffffff\r\n"), Malformed::Chunks);
+    let most = with("Content-Length: 18446744073709551615\r\n") + "abc";
+    assert_eq!(read(Asked::Other, most.as_bytes()), (most.len(), Progress::More, "abc".to_owned()));
+}
+
+#[test]
 fn known_content_can_be_skipped() {
     let mut replies = Replies::new();
     let mut content = Vec::new();
