@@ -179,12 +179,15 @@ fn any_reply_field() -> impl Strategy<Value = String> {
 }
 
 fn any_status_line() -> impl Strategy<Value = String> {
+    let interim = |count| "HTTP/1.1 103 \r\n\r\n".repeat(count) + "HTTP/1.1 200 ";
     prop_oneof![
-        6 => any_of(&["HTTP/1.1 200 OK", "HTTP/1.1 404 ", "HTTP/1.0 200 OK", "HTTP/1.2 500 \u{e9}"]),
-        2 => any_of(&["HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 ", "HTTP/1.1 204 ", "HTTP/1.1 304 "]),
+        6 => any_of(&[
+            "HTTP/1.1 200 OK", "HTTP/1.1 404 ", "HTTP/1.0 200 OK", "HTTP/1.2 500 \u{e9}",
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 ", "HTTP/1.1 204 ", "HTTP/1.1 304 ",
+        ]),
         1 => any_of(&["HTTP/1.1 101 ", "HTTP/1.1 999 ", "HTTP/1.1 099 ", "HTTP/1.1 200"]),
         1 => "HTTP/1[.,][0-9a]{1,2} [0-9+]{2,4}[ \t]?[ -~]{0,3}",
-        1 => (1..20_usize).prop_map(|count| "HTTP/1.1 103 \r\n\r\n".repeat(count) + "HTTP/1.1 200 "),
+        1 => (1..20_usize).prop_map(interim),
     ]
 }
 
@@ -197,8 +200,9 @@ fn any_reply() -> impl Strategy<Value = String> {
             ("Transfer-Encoding: chunked".to_owned(), chunks.replace("GET /", ""))
         }),
         1 => any_of(&["", "zzz"]).prop_map(|content| ("X: y".to_owned(), content)),
-        1 => (65_200..65_600_usize)
-            .prop_map(|count| (format!("Content-Length: 3\r\nX: {}", "y".repeat(count)), "zzz".to_owned())),
+        1 => (65_200..65_600_usize).prop_map(|count| {
+            (format!("Content-Length: 3\r\nX: {}", "y".repeat(count)), "zzz".to_owned())
+        }),
         1 => (90..103_usize)
             .prop_map(|count| ("X: y\r\n".repeat(count) + "Content-Length: 3", "zzz".to_owned())),
     ];

@@ -37,12 +37,12 @@ fn reply(
             None => interim += 1,
         }
     };
-    let head_bytes = u32::try_from(before - rest.len()).unwrap();
+    let head_bytes = u32::try_from(before - rest.len()).expect("heads have a bound");
     let mut reply = Reply { status, persists, body_bytes: 0, head_bytes };
     let length_before = content.len();
     let end = match framing {
         Framing::Length(length) => {
-            let length = usize::try_from(length).unwrap().min(rest.len());
+            let length = usize::try_from(length).expect("as wide as a length").min(rest.len());
             content.extend_from_slice(&rest[..length]);
             *rest = &rest[length..];
             let is_whole = (content.len() - length_before) as u64 == framing.length();
@@ -166,7 +166,7 @@ fn status_line(line: &str) -> Result<(bool, u16), Malformed> {
     if !is_valid || !reason.iter().all(|&c| is_text(c)) {
         return Err(Malformed::StatusLine);
     }
-    Ok((*minor == '0', digits.parse().unwrap()))
+    Ok((*minor == '0', digits.parse().expect("three digits")))
 }
 
 fn content_length(lengths: &[String]) -> Result<Framing, Malformed> {
@@ -179,7 +179,7 @@ fn content_length(lengths: &[String]) -> Result<Framing, Malformed> {
         }
         found = Some(number);
     }
-    Ok(Framing::Length(found.unwrap()))
+    Ok(Framing::Length(found.expect("a list has a member")))
 }
 
 fn codings(values: &[&str]) -> Result<Framing, Malformed> {
