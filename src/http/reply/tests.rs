@@ -240,6 +240,7 @@ fn what_is_no_reply_is_refused() {
         ("Content-Length: 3,\r\n", Malformed::Length),
         ("Content-Length: 18446744073709551616\r\n", Malformed::Length),
         ("Content-Length: 3, 4\r\n", Malformed::TwoLengths),
+        ("Content-Length: 4, 3\r\n", Malformed::TwoLengths),
         ("Content-Length: 3\r\nX: y\r\nContent-Length: 4\r\n", Malformed::TwoLengths),
         ("Transfer-Encoding: chunked, chunked\r\n", Malformed::Codings),
         ("Transfer-Encoding: chunked;a=b\r\n", Malformed::Codings),
