@@ -1,5 +1,6 @@
-//! Counts what the server allocates for requests once it is warm: nothing. The server runs in a
-//! thread of this program, on the kernel's ring, and only that thread is counted.
+//! Counts what the server allocates for requests once it is warm, and the client for replies that
+//! come as a whole: nothing. The server runs in a thread of this program, on the kernel's ring,
+//! and only that thread is counted.
 
 #![allow(unsafe_code)]
 
@@ -10,6 +11,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::channel;
 use std::time::Duration;
+use uringstatic::http::reply::{Asked, Progress, Replies};
 use uringstatic::server::{Config, Server, Turn};
 use uringstatic::site::{Page, Site};
 use uringstatic::sys::net::{Endpoint, listen};
@@ -67,7 +69,8 @@ unsafe impl GlobalAlloc for Counting { // tidy: the trait is unsafe
 
 // One test, as its counter is one for the program.
 #[test]
-fn requests_allocate_nothing() {
+fn requests_and_replies_allocate_nothing() {
+    whole_replies_allocate_nothing();
     let bare = Features {
         task_run: TaskRun::Interrupting,
         direct_descriptors: false,
@@ -89,6 +92,25 @@ fn requests_allocate_nothing() {
         }
     }
     assert!(ALLOCATIONS.load(Ordering::Relaxed) > 0, "the start allocates, and that was counted");
+}
+
+fn whole_replies_allocate_nothing() {
+    let length = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc";
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n";
+    let mut replies = Replies::new();
+    let mut allocations_for = |bytes: &str| {
+        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        COUNTED.set(true);
+        let (used, progress) = replies.read(Asked::Other, bytes.as_bytes(), &mut |_| {});
+        COUNTED.set(false);
+        assert_eq!(used, bytes.len());
+        assert!(!matches!(progress, Progress::Malformed(_)), "{bytes:?}");
+        ALLOCATIONS.load(Ordering::Relaxed) - before
+    };
+    for bytes in [length, chunked, &length[..length.len() - 2], "bc"] {
+        assert_eq!(allocations_for(bytes), 0, "{bytes:?}");
+    }
+    assert!(allocations_for(&length[..20]) > 0, "an incomplete head is kept");
 }
 
 /// Runs a server until the program ends; returns where.

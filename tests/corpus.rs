@@ -31,3 +31,8 @@ fn servers() {
 fn connections() {
     replay("connection", uringstatic::conn::properties::connection);
 }
+
+#[test]
+fn replies() {
+    replay("reply", uringstatic::http::reply::properties::reply);
+}

@@ -1,202 +1,47 @@
 //! A request's body, found to its end and dropped, in whatever pieces it comes.
 
-use super::grammar::is_forbidden;
+use super::chunks::Chunks;
 use super::request::Framing;
+
+pub use super::chunks::{CHUNK_SIZE_DIGITS_MAX, EXTENSION_BYTES_MAX, Progress, TRAILER_BYTES_MAX};
 
 /// The longest body that is dropped in order to keep the connection, in bytes of content.
 pub const BODY_BYTES_MAX: u64 = 64 * 1024;
-/// The most digits of a chunk's size; leading zeros would go on for ever.
-pub const CHUNK_SIZE_DIGITS_MAX: u32 = 32;
-/// The most bytes of chunk extensions in one body.
-pub const EXTENSION_BYTES_MAX: u32 = 4 * 1024;
-/// The most bytes of a trailer section, line feeds aside.
-pub const TRAILER_BYTES_MAX: u32 = 8 * 1024;
 
 /// How far a body has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Body {
-    state: State,
-    /// Content announced so far, for chunks.
-    content: u64,
-    extensions: u32,
-    trailer: u32,
-}
-
-/// What has become of a body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
-    /// It goes on.
-    More,
-    /// It is over; what follows is the next request.
-    Done,
-    /// It is longer than [`BODY_BYTES_MAX`].
-    TooLong,
-    /// Its chunks are not valid.
-    Malformed,
-}
+pub struct Body(State);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// So many bytes are left of a body of known length.
     Length(u64),
-    /// In the digits of a chunk's size (RFC 9112 7.1).
-    Size {
-        size: u64,
-        digits: u32,
-    },
-    /// Behind the size, before an extension: white space that only an extension may follow.
-    Space {
-        size: u64,
-    },
-    /// In an extension.
-    Extension {
-        size: u64,
-    },
-    /// Behind the CR that ends the line of a size.
-    SizeEnd {
-        size: u64,
-    },
-    /// In a chunk's data.
-    Data(u64),
-    /// Behind the data.
-    DataEnd {
-        carriage_return: bool,
-    },
-    /// At the beginning of a trailer line.
-    TrailerStart,
-    /// In a trailer line.
-    Trailer,
-    /// Behind the CR of a trailer line, or of the empty one that ends all.
-    TrailerEnd {
-        last: bool,
-    },
-    Over(Progress),
+    Chunks(Chunks),
+    TooLong,
 }
 
 impl Body {
     /// A body of which nothing has come yet.
     #[must_use]
     pub fn new(framing: Framing) -> Self {
-        let state = match framing {
-            Framing::None | Framing::Length(0) => State::Over(Progress::Done),
-            Framing::Length(length) if length > BODY_BYTES_MAX => State::Over(Progress::TooLong),
+        Self(match framing {
+            Framing::None => State::Length(0),
+            Framing::Length(length) if length > BODY_BYTES_MAX => State::TooLong,
             Framing::Length(length) => State::Length(length),
-            Framing::Chunked => State::Size { size: 0, digits: 0 },
-        };
-        Self { state, content: 0, extensions: 0, trailer: 0 }
+            Framing::Chunked => State::Chunks(Chunks::default()),
+        })
     }
 
     /// Takes bytes up to the end of the body; says how many.
     pub fn advance(&mut self, bytes: &[u8]) -> (usize, Progress) {
-        let mut used = 0;
-        loop {
-            let left = &bytes[used..];
-            match &mut self.state {
-                State::Over(progress) => return (used, *progress),
-                State::Length(rest) | State::Data(rest) if !left.is_empty() => {
-                    let count = left.len().min(usize::try_from(*rest).unwrap_or(usize::MAX));
-                    *rest -= count as u64;
-                    used += count;
-                    self.skip_what_is_over();
-                }
-                _ => {
-                    let Some(&octet) = left.first() else { return (used, Progress::More) };
-                    used += 1;
-                    self.state = self.after(octet).unwrap_or(State::Over(Progress::Malformed));
-                }
+        match &mut self.0 {
+            State::Length(rest) => {
+                let count = bytes.len().min(usize::try_from(*rest).unwrap_or(usize::MAX));
+                *rest -= count as u64;
+                (count, if *rest == 0 { Progress::Done } else { Progress::More })
             }
+            State::Chunks(chunks) => chunks.advance(bytes, BODY_BYTES_MAX, &mut |_| {}),
+            State::TooLong => (0, Progress::TooLong),
         }
-    }
-
-    fn skip_what_is_over(&mut self) {
-        match self.state {
-            State::Length(0) => self.state = State::Over(Progress::Done),
-            State::Data(0) => self.state = State::DataEnd { carriage_return: false },
-            _ => {}
-        }
-    }
-
-    /// The state after one octet of framing; `None` if it may not stand there.
-    fn after(&mut self, octet: u8) -> Option<State> {
-        match self.state {
-            State::Size { size, digits } => self.after_size(octet, size, digits),
-            State::Space { size } => {
-                self.count_extension()?;
-                match octet {
-                    b' ' | b'\t' => Some(State::Space { size }),
-                    b';' => Some(State::Extension { size }),
-                    _ => None,
-                }
-            }
-            State::Extension { size } => match octet {
-                b'\r' => Some(State::SizeEnd { size }),
-                b'\n' => None,
-                _ if is_forbidden(octet) => None,
-                _ => self.count_extension().map(|()| State::Extension { size }),
-            },
-            State::SizeEnd { size } => (octet == b'\n').then(|| self.after_size_line(size)),
-            State::DataEnd { carriage_return: false } => {
-                (octet == b'\r').then_some(State::DataEnd { carriage_return: true })
-            }
-            State::DataEnd { carriage_return: true } => {
-                (octet == b'\n').then_some(State::Size { size: 0, digits: 0 })
-            }
-            State::TrailerStart | State::Trailer => self.after_trailer(octet),
-            State::TrailerEnd { last } => (octet == b'\n').then_some(if last {
-                State::Over(Progress::Done)
-            } else {
-                State::TrailerStart
-            }),
-            State::Length(_) | State::Data(_) | State::Over(_) => None,
-        }
-    }
-
-    fn after_size(&mut self, octet: u8, size: u64, digits: u32) -> Option<State> {
-        if let Some(digit) = char::from(octet).to_digit(16) {
-            if digits == CHUNK_SIZE_DIGITS_MAX {
-                return None;
-            }
-            let size = size.checked_mul(16)?.checked_add(u64::from(digit))?;
-            return Some(State::Size { size, digits: digits + 1 });
-        }
-        if digits == 0 {
-            return None;
-        }
-        match octet {
-            b'\r' => Some(State::SizeEnd { size }),
-            b';' => self.count_extension().map(|()| State::Extension { size }),
-            // White space is bad unless an extension follows it.
-            b' ' | b'\t' => self.count_extension().map(|()| State::Space { size }),
-            _ => None,
-        }
-    }
-
-    fn after_size_line(&mut self, size: u64) -> State {
-        if size == 0 {
-            return State::TrailerStart;
-        }
-        self.content = self.content.saturating_add(size);
-        if self.content > BODY_BYTES_MAX {
-            State::Over(Progress::TooLong)
-        } else {
-            State::Data(size)
-        }
-    }
-
-    /// Trailers are bounded, checked for line ends and controls, and otherwise ignored.
-    fn after_trailer(&mut self, octet: u8) -> Option<State> {
-        self.trailer += 1;
-        match octet {
-            _ if self.trailer > TRAILER_BYTES_MAX => None,
-            b'\r' => Some(State::TrailerEnd { last: self.state == State::TrailerStart }),
-            b'\n' => None,
-            _ if is_forbidden(octet) => None,
-            _ => Some(State::Trailer),
-        }
-    }
-
-    fn count_extension(&mut self) -> Option<()> {
-        self.extensions += 1;
-        (self.extensions <= EXTENSION_BYTES_MAX).then_some(())
     }
 }

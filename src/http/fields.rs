@@ -1,7 +1,7 @@
 //! What the fields of a head decide: the host, the framing of the body, whether the connection
 //! persists, what is expected (RFC 9112 6, RFC 9110 7.2, 7.6.1, 10.1.1).
 
-use super::grammar;
+use super::message::{Codings, Options, decimal, members};
 use super::request::{Framing, Persistence, RejectStatus};
 use super::target;
 use httparse::Header;
@@ -33,25 +33,10 @@ struct Seen {
     length: Option<u64>,
     length_is_bad: bool,
     codings: Codings,
-    close: bool,
-    keep_alive: bool,
+    options: Options,
     expects_continue: bool,
     expects_other: bool,
     selective: bool,
-}
-
-/// The transfer codings, in their order.
-#[derive(Default)]
-enum Codings {
-    #[default]
-    None,
-    /// `chunked` alone.
-    Chunked,
-    /// One that isn't known here, and then perhaps `chunked`.
-    Other {
-        chunked: bool,
-    },
-    Bad,
 }
 
 impl Seen {
@@ -66,20 +51,14 @@ impl Seen {
             5 if is("Range") => self.selective = true,
             6 if is("Expect") => {
                 // A list (RFC 9110 10.1.1), whose empty members mean nothing (5.6.1.2).
-                let members = field.value.split(|&octet| octet == b',').map(grammar::trim);
-                for expectation in members.filter(|member| !member.is_empty()) {
+                for expectation in members(field.value).filter(|member| !member.is_empty()) {
                     let is_known = expectation.eq_ignore_ascii_case(b"100-continue");
                     self.expects_continue |= is_known;
                     self.expects_other |= !is_known;
                 }
             }
             8 if is("If-Match") || is("If-Range") => self.selective = true,
-            10 if is("Connection") => {
-                for option in field.value.split(|&octet| octet == b',').map(grammar::trim) {
-                    self.close |= option.eq_ignore_ascii_case(b"close");
-                    self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
-                }
-            }
+            10 if is("Connection") => self.options.read(field.value),
             13 if is("If-None-Match") => self.selective = true,
             14 if is("Content-Length") => {
                 let repeated = self.length.is_some();
@@ -88,7 +67,7 @@ impl Seen {
             }
             17 if is("If-Modified-Since") => self.selective = true,
             17 if is("Transfer-Encoding") => {
-                for coding in field.value.split(|&octet| octet == b',').map(grammar::trim) {
+                for coding in members(field.value) {
                     self.codings.add(coding);
                 }
             }
@@ -107,15 +86,19 @@ impl Seen {
             (Codings::None, Some(length)) => Framing::Length(length),
             // Both together is how requests are smuggled (RFC 9112 6.1), and HTTP/1.0 has no
             // transfer codings.
-            (Codings::Bad, _) | (_, Some(_)) => return Err(RejectStatus::BadRequest),
+            (Codings::Bad | Codings::NotLast, _) | (_, Some(_)) => {
+                return Err(RejectStatus::BadRequest);
+            }
             (_, None) if is_http10 => return Err(RejectStatus::BadRequest),
             (Codings::Chunked, None) => Framing::Chunked,
-            (Codings::Other { .. }, None) => return Err(RejectStatus::NotImplemented),
+            (Codings::Other | Codings::OtherChunked, None) => {
+                return Err(RejectStatus::NotImplemented);
+            }
         };
         if self.expects_other && !is_http10 {
             return Err(RejectStatus::ExpectationFailed);
         }
-        let persistence = match (is_http10, self.close, self.keep_alive) {
+        let persistence = match (is_http10, self.options.close, self.options.keep_alive) {
             (_, true, _) | (true, false, false) => Persistence::Close,
             (true, false, true) => Persistence::KeepHttp10,
             (false, false, _) => Persistence::Keep,
@@ -127,32 +110,4 @@ impl Seen {
             selective: self.selective,
         })
     }
-}
-
-impl Codings {
-    fn add(&mut self, coding: &[u8]) {
-        let name = coding.split(|&octet| octet == b';').next().unwrap_or(coding);
-        let chunked = grammar::trim(name).eq_ignore_ascii_case(b"chunked");
-        *self = match self {
-            _ if !grammar::is_token(grammar::trim(name)) => Self::Bad,
-            // It has no parameters (RFC 9112 7.1).
-            _ if chunked && name.len() < coding.len() => Self::Bad,
-            Self::None if chunked => Self::Chunked,
-            Self::None => Self::Other { chunked: false },
-            Self::Other { chunked: false } => Self::Other { chunked },
-            // Chunked comes last, and once.
-            Self::Chunked | Self::Other { chunked: true } | Self::Bad => Self::Bad,
-        };
-    }
-}
-
-/// A number of digits only; `None` if there is anything else, or it is too large.
-pub(super) fn decimal(text: &[u8]) -> Option<u64> {
-    if text.is_empty() {
-        return None;
-    }
-    text.iter().try_fold(0u64, |number, octet| {
-        let digit = octet.is_ascii_digit().then(|| u64::from(octet - b'0'))?;
-        number.checked_mul(10)?.checked_add(digit)
-    })
 }

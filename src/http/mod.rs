@@ -3,14 +3,17 @@
 #![forbid(unsafe_code)]
 
 pub mod body;
+mod chunks;
 pub mod conditional;
 mod fields;
 mod grammar;
+mod message;
 mod method;
 #[cfg(test)]
 mod model_tests;
 pub mod properties;
 mod range;
+pub mod reply;
 pub mod request;
 pub mod response;
 mod scan;

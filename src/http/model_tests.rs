@@ -3,8 +3,13 @@
 
 mod chunks;
 mod heads;
+mod replies;
 
-use super::body::{Body, CHUNK_SIZE_DIGITS_MAX, EXTENSION_BYTES_MAX, Progress, TRAILER_BYTES_MAX};
+use super::body::{
+    BODY_BYTES_MAX, Body, CHUNK_SIZE_DIGITS_MAX, EXTENSION_BYTES_MAX, Progress, TRAILER_BYTES_MAX,
+};
+use super::reply::properties::Reading;
+use super::reply::{Asked, Malformed};
 use super::request::{Fields, Framing, Parsed, Scan, parse};
 use heads::{Meaning, Verdict};
 use proptest::prelude::*;
@@ -122,8 +127,8 @@ fn any_changes() -> impl Strategy<Value = Vec<(prop::sample::Index, u8, u8)>> {
 }
 
 /// Half a limit, or the limit and its neighbours.
-fn any_near(limit: u32) -> impl Strategy<Value = usize> {
-    let limit = limit as usize;
+fn any_near(limit: impl Into<u32>) -> impl Strategy<Value = usize> {
+    let limit = limit.into() as usize;
     prop::sample::select(vec![limit / 2, limit - 1, limit, limit + 1])
 }
 
@@ -152,6 +157,67 @@ fn any_chunks() -> impl Strategy<Value = String> {
         .prop_map(|(chunks, trailers)| format!("{}0\r\n{trailers}\r\nGET /", chunks.concat()))
 }
 
+fn any_reply_field() -> impl Strategy<Value = String> {
+    prop_oneof![
+        any_field(),
+        any_of(&[
+            "Content-Length: 3\r\nContent-Length: 3",
+            "Content-Length: 3\r\nContent-Length: 4",
+            "Content-Length: 3, 03",
+            "Content-Length:\r\n\t3",
+            "Content-Length: 3\r\n 4",
+            "Connection: x,\r\n close",
+            "X:\r\n ",
+            "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked",
+            "Transfer-Encoding: chunked, gzip",
+            "Transfer-Encoding: chunked, gzip, chunked",
+            "Transfer-Encoding: , ,chunked,",
+            "Transfer-Encoding: ,",
+            "Transfer-Encoding: gzip;a=b , chunked",
+        ]),
+    ]
+}
+
+fn any_status_line() -> impl Strategy<Value = String> {
+    let interim = |count| "HTTP/1.1 103 \r\n\r\n".repeat(count) + "HTTP/1.1 200 ";
+    prop_oneof![
+        6 => any_of(&[
+            "HTTP/1.1 200 OK", "HTTP/1.1 404 ", "HTTP/1.0 200 OK", "HTTP/1.2 500 \u{e9}",
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 ", "HTTP/1.1 204 ", "HTTP/1.1 304 ",
+        ]),
+        1 => any_of(&["HTTP/1.1 101 ", "HTTP/1.1 999 ", "HTTP/1.1 099 ", "HTTP/1.1 200"]),
+        1 => "HTTP/1[.,][0-9a]{1,2} [0-9+]{2,4}[ \t]?[ -~]{0,3}",
+        1 => (1..20_usize).prop_map(interim),
+    ]
+}
+
+/// A reply whose content is as long as it says, or any other.
+fn any_reply() -> impl Strategy<Value = String> {
+    let framed = prop_oneof![
+        3 => (0..200_usize)
+            .prop_map(|count| (format!("Content-Length: {count}"), "z".repeat(count))),
+        3 => any_chunks().prop_map(|chunks| {
+            ("Transfer-Encoding: chunked".to_owned(), chunks.replace("GET /", ""))
+        }),
+        1 => any_of(&["", "zzz"]).prop_map(|content| ("X: y".to_owned(), content)),
+        1 => (65_200..65_600_usize).prop_map(|count| {
+            (format!("Content-Length: 3\r\nX: {}", "y".repeat(count)), "zzz".to_owned())
+        }),
+        1 => (90..103_usize)
+            .prop_map(|count| ("X: y\r\n".repeat(count) + "Content-Length: 3", "zzz".to_owned())),
+    ];
+    let fields = prop_oneof![
+        2 => Just(Vec::new()),
+        1 => prop::collection::vec(any_reply_field(), 0..3),
+    ];
+    (any_status_line(), fields, framed).prop_map(|(status_line, fields, (framing, content))| {
+        let mut lines = vec![status_line];
+        lines.extend(fields);
+        lines.push(framing);
+        lines.join("\r\n") + "\r\n\r\n" + &content
+    })
+}
+
 const CONTENT_BYTES_MAX: u32 = 64 * 1024;
 
 proptest! {
@@ -174,7 +240,7 @@ proptest! {
         pieces in prop::collection::vec(1..50_usize, 1..5),
     ) {
         let bytes = mutate(&text, &changes);
-        let (expected_used, expected) = chunks::chunks(&bytes);
+        let (expected_used, expected) = chunks::chunks(&bytes, BODY_BYTES_MAX, &mut Vec::new());
         let mut body = Body::new(Framing::Chunked);
         let (mut used, mut progress) = (0, Progress::More);
         let mut sizes = pieces.iter().cycle();
@@ -189,5 +255,34 @@ proptest! {
         prop_assert_eq!(progress, expected);
         // Where the framing broke is of no interest: the connection is closed.
         prop_assert!(expected == Progress::Malformed || used == expected_used);
+    }
+
+    #[test]
+    fn replies_mean_what_the_grammar_says(
+        is_head in any::<bool>(),
+        texts in prop::collection::vec(any_reply(), 0..4),
+        changes in any_changes(),
+        sizes in prop::collection::vec(prop_oneof![1..50_usize, 1..100_000_usize], 1..5),
+        skip_max in prop::sample::select(vec![0, 1, 100, u64::MAX]),
+    ) {
+        let bytes = mutate(&texts.concat(), &changes);
+        let asked = if is_head { Asked::Head } else { Asked::Other };
+        let mut rest = &bytes[..];
+        let mut sizes = sizes.iter().cycle();
+        let pieces = std::iter::from_fn(|| {
+            let size = *sizes.next().expect("it is a cycle of at least one");
+            let (piece, behind) = rest.split_at(size.min(rest.len()));
+            rest = behind;
+            (!piece.is_empty()).then_some(piece)
+        });
+        let heads = if is_head { u8::MAX } else { 0 };
+        let mut actual = Reading::of(heads, pieces, skip_max);
+        let expected = replies::replies(asked, &bytes);
+        // Which mistake is noticed first in a field too many isn't promised.
+        let too_many = Some(Err(Malformed::TooManyFields));
+        if actual.end == Some(Err(Malformed::Field)) && expected.end == too_many {
+            actual.end = too_many;
+        }
+        prop_assert_eq!(actual, expected);
     }
 }

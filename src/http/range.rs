@@ -1,8 +1,8 @@
 //! One byte range of a `Range` field (RFC 9110 14.1.2, 14.2).
 
 use super::conditional::Selection;
-use super::fields::decimal;
 use super::grammar::trim;
+use super::message::decimal;
 
 /// What a `Range` value selects of `length` bytes. Anything but one valid byte range is ignored,
 /// which the RFC allows and says to do where the unit or the syntax is not known.

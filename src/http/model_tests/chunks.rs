@@ -1,16 +1,18 @@
 //! Where a body in chunks ends, by the grammar alone: RFC 9112 7.1, all at once.
 
-use crate::http::body::{
-    BODY_BYTES_MAX, CHUNK_SIZE_DIGITS_MAX, EXTENSION_BYTES_MAX, Progress, TRAILER_BYTES_MAX,
-};
+use crate::http::body::{CHUNK_SIZE_DIGITS_MAX, EXTENSION_BYTES_MAX, Progress, TRAILER_BYTES_MAX};
 
 /// What a whole body in chunks comes to: how many bytes it takes and how it ends.
-pub(super) fn chunks(bytes: &[u8]) -> (usize, Progress) {
+pub(super) fn chunks(
+    bytes: &[u8],
+    content_bytes_max: u64,
+    content: &mut Vec<u8>,
+) -> (usize, Progress) {
     let mut rest = bytes;
-    let mut content = 0;
+    let mut content_left = content_bytes_max;
     let mut extensions = 0;
     let progress = loop {
-        match chunk(rest, &mut content, &mut extensions) {
+        match chunk(rest, &mut content_left, content, &mut extensions) {
             Ok((0, after)) => break trailers(after, &mut rest),
             Ok((_, after)) => rest = after,
             Err((progress, after)) => {
@@ -27,7 +29,8 @@ type ChunkEnd<'b> = (Progress, &'b [u8]);
 /// One chunk: its size, and what follows it. Where it is malformed is not said.
 fn chunk<'b>(
     bytes: &'b [u8],
-    content: &mut u64,
+    content_left: &mut u64,
+    content: &mut Vec<u8>,
     extensions: &mut usize,
 ) -> Result<(u64, &'b [u8]), ChunkEnd<'b>> {
     let malformed = Err((Progress::Malformed, bytes));
@@ -57,14 +60,15 @@ fn chunk<'b>(
         [b'\r', b'\n', rest @ ..] => rest,
         _ => return malformed,
     };
-    *content = content.saturating_add(size);
     if size == 0 {
         return Ok((0, rest));
     }
-    if *content > BODY_BYTES_MAX {
+    if size > *content_left {
         return Err((Progress::TooLong, rest));
     }
-    let size = usize::try_from(size).expect("it is at most the limit");
+    *content_left -= size;
+    let size = usize::try_from(size).expect("as wide as a length");
+    content.extend_from_slice(&rest[..size.min(rest.len())]);
     match rest.get(size..) {
         None | Some([] | [b'\r']) => Err((Progress::More, &[])),
         Some([b'\r', b'\n', rest @ ..]) => Ok((size as u64, rest)),

@@ -1,0 +1,142 @@
+//! How long reading a reply takes the client: replies of this server and of nginx, in chunks,
+//! pipelined and in pieces. Every result is checked while it is timed.
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use std::hint::black_box;
+use uringstatic::http::reply::{Asked, Progress, Replies, Reply};
+
+criterion_group!(benches, whole, skipped, pipelined, byte_by_byte);
+criterion_main!(benches);
+
+const OWN: &str = "HTTP/1.1 200 OK\r\n\
+    Date: Mon, 24 Nov 2025 00:34:25 GMT\r\n\
+    Server: uringstatic\r\n\
+    Content-Type: text/html; charset=utf-8\r\n\
+    Content-Length: 4700\r\n\
+    Accept-Ranges: bytes\r\n\
+    ETag: \"c00f87c042eff16750896da15b27230e\"\r\n\
+    Last-Modified: Mon, 24 Nov 2025 00:34:23 GMT\r\n\r\n";
+
+const NGINX: &str = "HTTP/1.1 200 OK\r\n\
+    Server: nginx/1.22.1\r\n\
+    Date: Mon, 24 Nov 2025 00:34:28 GMT\r\n\
+    Content-Type: text/html\r\n\
+    Content-Length: 4700\r\n\
+    Last-Modified: Mon, 24 Nov 2025 00:34:23 GMT\r\n\
+    Connection: keep-alive\r\n\
+    ETag: \"6b04db8f-125c\"\r\n\
+    Accept-Ranges: bytes\r\n\r\n";
+
+const CHUNKED: &str = "HTTP/1.1 200 OK\r\n\
+    Date: Mon, 24 Nov 2025 00:34:29 GMT\r\n\
+    Connection: keep-alive\r\n\
+    Keep-Alive: timeout=5\r\n\
+    Transfer-Encoding: chunked\r\n\r\n";
+
+const BODY_BYTES: usize = 4700;
+
+/// A reply that has come as a whole: the usual case.
+fn whole(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("reply");
+    let body = "x".repeat(BODY_BYTES);
+    let half = format!("{:x}\r\n{}\r\n", BODY_BYTES / 2, &body[..BODY_BYTES / 2]);
+    for (name, bytes) in [
+        ("own", format!("{OWN}{body}")),
+        ("nginx", format!("{NGINX}{body}")),
+        ("two chunks", format!("{CHUNKED}{half}{half}0\r\n\r\n")),
+    ] {
+        let mut replies = Replies::new();
+        group.throughput(Throughput::Elements(1));
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                let (used, reply) = read(&mut replies, black_box(bytes.as_bytes()));
+                assert_eq!(used, bytes.len());
+                assert_eq!(reply.map(|reply| reply.body_bytes), Some(BODY_BYTES as u64));
+            });
+        });
+    }
+}
+
+/// The head is read, and the kernel drops the rest.
+fn skipped(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("body skipped");
+    for (name, head) in [("own", OWN), ("nginx", NGINX)] {
+        let mut replies = Replies::new();
+        group.throughput(Throughput::Elements(1));
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                let (used, reply) = read(&mut replies, black_box(head.as_bytes()));
+                assert_eq!((used, reply), (head.len(), None));
+                let count = replies.skippable();
+                assert_eq!(count, BODY_BYTES as u64);
+                assert!(matches!(replies.skipped(black_box(count)), Progress::Whole(_)));
+            });
+        });
+    }
+}
+
+/// Sixteen replies behind each other, taken one after the other.
+fn pipelined(criterion: &mut Criterion) {
+    const REPLIES: usize = 16;
+    let mut group = criterion.benchmark_group("pipelined");
+    let bytes = format!("{OWN}{}", "x".repeat(BODY_BYTES)).repeat(REPLIES);
+    let mut replies = Replies::new();
+    group.throughput(Throughput::Elements(REPLIES as u64));
+    group.bench_function("own", |bencher| {
+        bencher.iter(|| {
+            let mut rest = black_box(bytes.as_bytes());
+            for _ in 0..REPLIES {
+                let (used, reply) = read(&mut replies, rest);
+                assert!(reply.is_some_and(|reply| reply.persists));
+                rest = &rest[used..];
+            }
+            assert!(rest.is_empty());
+        });
+    });
+}
+
+/// The worst way to cut a head. Sixteen times the bytes must take sixteen times as long: the time
+/// a byte takes, which the throughput shows, must not grow with the head.
+fn byte_by_byte(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("byte by byte");
+    for size in [4 * 1024, 64 * 1024] {
+        let head = long_head(size);
+        let mut replies = Replies::new();
+        group.throughput(Throughput::Bytes(size as u64));
+        group.bench_with_input(BenchmarkId::from_parameter(size), &head[..], |bencher, head| {
+            bencher.iter(|| {
+                let mut found = black_box(head)
+                    .chunks(1)
+                    .filter_map(|byte| read(&mut replies, byte).1)
+                    .map(|reply| reply.head_bytes as usize);
+                assert_eq!((found.next(), found.next()), (Some(size), None));
+            });
+        });
+    }
+}
+
+/// What was taken, and the reply if it is whole.
+fn read(replies: &mut Replies, bytes: &[u8]) -> (usize, Option<Reply>) {
+    let drop_content = &mut |part: &[u8]| {
+        black_box(part);
+    };
+    match replies.read(Asked::Other, bytes, drop_content) {
+        (used, Progress::More) => (used, None),
+        (used, Progress::Whole(reply)) => (used, Some(reply)),
+        (_, Progress::Malformed(malformed)) => panic!("{malformed}"),
+    }
+}
+
+/// A head of this many bytes, in fields of about 1000 bytes, with no content behind it.
+fn long_head(size: usize) -> Vec<u8> {
+    let mut head = String::from("HTTP/1.1 204 No Content\r\n");
+    while head.len() + 2 < size {
+        // A field takes at least 5 bytes: no rest may be smaller.
+        let rest = size - 2 - head.len();
+        let length = if rest < 2000 { rest } else { 1000 };
+        head.extend(["X: ", &"a".repeat(length - 5), "\r\n"]);
+    }
+    head.push_str("\r\n");
+    assert_eq!(head.len(), size);
+    head.into_bytes()
+}
