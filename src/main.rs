@@ -13,7 +13,7 @@ use uringstatic::site::{PAGE_BYTES_MAX, Page, Site};
 use uringstatic::sys::failure::Failure;
 use uringstatic::sys::net::{Endpoint, Listener, listen};
 use uringstatic::sys::probe::{Features, TaskRun, check_spawn};
-use uringstatic::sys::uring::{Setup, Uring};
+use uringstatic::sys::uring::{RECEIVE_BUFFER_BYTES, RECEIVE_BUFFERS, Setup, Uring};
 use uringstatic::sys::{process, signal};
 
 fn main() -> ExitCode {
@@ -50,7 +50,7 @@ fn main() -> ExitCode {
 fn start(config: &cli::Config) -> Result<Server<Uring>, Failure> {
     check_spawn(config.spawn)?;
     let (site, fixed, page_bytes) = load(config)?;
-    process::raise_open_files(u64::from(config.spawn) + OPEN_FILES_RESERVE)?;
+    process::raise_open_files(u64::from(config.spawn) + process::OPEN_FILES_RESERVE)?;
     if let Some(core) = config.cpu {
         process::run_on_core(core)?;
     }
@@ -195,10 +195,3 @@ fn exit_code(turn: Turn) -> ExitCode {
         }
     }
 }
-
-/// Standard streams, listeners (64 at most), the ring, signals, and some to spare.
-const OPEN_FILES_RESERVE: u64 = 128;
-/// Enough for what one wait brings (measured: about 40 requests at saturation, and bursts).
-const RECEIVE_BUFFERS: u16 = 512;
-/// 16 pipelined requests of a browser's size arrive in one.
-const RECEIVE_BUFFER_BYTES: u32 = 4096;
