@@ -3,11 +3,12 @@
 #![forbid(unsafe_code)]
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{IsTerminal, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 use uringstatic::cli::{self, Address, Command, Feature};
+use uringstatic::doctor::{self, Facts, Purpose, Status};
 use uringstatic::server::{self, Server, Turn};
 use uringstatic::site::{PAGE_BYTES_MAX, Page, Site};
 use uringstatic::sys::failure::Failure;
@@ -19,6 +20,7 @@ use uringstatic::sys::{process, signal};
 fn main() -> ExitCode {
     let config = match cli::parse(std::env::args_os()) {
         Ok(Command::Serve(config)) => config,
+        Ok(Command::Doctor(options)) => return examine(&options),
         Ok(Command::Print(text)) => return print(&text),
         // Prints the usage or the help, and exits with 2 or 0.
         Err(error) => error.exit(),
@@ -174,6 +176,21 @@ fn say_ready(config: &cli::Config, ring: &Uring, page_bytes: u32) {
         config.spawn,
         ring.features()
     );
+}
+
+/// Prints what the doctor finds; a fault is a failure.
+fn examine(options: &cli::Doctor) -> ExitCode {
+    let cli::Doctor { spawn, backlog, load, json } = *options;
+    let purpose = Purpose { spawn, backlog, load };
+    let report = doctor::examine(&purpose, &Facts::gather(&purpose));
+    // https://no-color.org
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let colour = !plain && std::io::stdout().is_terminal();
+    let text = if json { report.to_json() } else { report.to_text(colour) };
+    match (print(text.as_bytes()), report.status) {
+        (printed, Status::Ok | Status::Warning) => printed,
+        (_, Status::Fault) => ExitCode::FAILURE,
+    }
 }
 
 fn print(text: &[u8]) -> ExitCode {
