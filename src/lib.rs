@@ -4,6 +4,7 @@
 
 pub mod cli;
 pub mod conn;
+pub mod doctor;
 pub mod http;
 pub mod load;
 pub mod ring;

@@ -3,22 +3,24 @@
 #![forbid(unsafe_code)]
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{IsTerminal, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 use uringstatic::cli::{self, Address, Command, Feature};
+use uringstatic::doctor::{self, Facts, Purpose, Status};
 use uringstatic::server::{self, Server, Turn};
 use uringstatic::site::{PAGE_BYTES_MAX, Page, Site};
 use uringstatic::sys::failure::Failure;
 use uringstatic::sys::net::{Endpoint, Listener, listen};
 use uringstatic::sys::probe::{Features, TaskRun, check_spawn};
-use uringstatic::sys::uring::{Setup, Uring};
+use uringstatic::sys::uring::{RECEIVE_BUFFER_BYTES, RECEIVE_BUFFERS, Setup, Uring};
 use uringstatic::sys::{process, signal};
 
 fn main() -> ExitCode {
     let config = match cli::parse(std::env::args_os()) {
         Ok(Command::Serve(config)) => config,
+        Ok(Command::Doctor(options)) => return examine(&options),
         Ok(Command::Print(text)) => return print(&text),
         // Prints the usage or the help, and exits with 2 or 0.
         Err(error) => error.exit(),
@@ -50,7 +52,7 @@ fn main() -> ExitCode {
 fn start(config: &cli::Config) -> Result<Server<Uring>, Failure> {
     check_spawn(config.spawn)?;
     let (site, fixed, page_bytes) = load(config)?;
-    process::raise_open_files(u64::from(config.spawn) + OPEN_FILES_RESERVE)?;
+    process::raise_open_files(u64::from(config.spawn) + process::OPEN_FILES_RESERVE)?;
     if let Some(core) = config.cpu {
         process::run_on_core(core)?;
     }
@@ -176,6 +178,21 @@ fn say_ready(config: &cli::Config, ring: &Uring, page_bytes: u32) {
     );
 }
 
+/// Prints what the doctor finds; a fault is a failure.
+fn examine(options: &cli::Doctor) -> ExitCode {
+    let cli::Doctor { spawn, backlog, load, json } = *options;
+    let purpose = Purpose { spawn, backlog, load };
+    let report = doctor::examine(&purpose, &Facts::gather(&purpose));
+    // https://no-color.org
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let colour = !plain && std::io::stdout().is_terminal();
+    let text = if json { report.to_json() } else { report.to_text(colour) };
+    match (print(text.as_bytes()), report.status) {
+        (printed, Status::Ok | Status::Warning) => printed,
+        (_, Status::Fault) => ExitCode::FAILURE,
+    }
+}
+
 fn print(text: &[u8]) -> ExitCode {
     match std::io::stdout().write_all(text) {
         Ok(()) => ExitCode::SUCCESS,
@@ -195,10 +212,3 @@ fn exit_code(turn: Turn) -> ExitCode {
         }
     }
 }
-
-/// Standard streams, listeners (64 at most), the ring, signals, and some to spare.
-const OPEN_FILES_RESERVE: u64 = 128;
-/// Enough for what one wait brings (measured: about 40 requests at saturation, and bursts).
-const RECEIVE_BUFFERS: u16 = 512;
-/// 16 pipelined requests of a browser's size arrive in one.
-const RECEIVE_BUFFER_BYTES: u32 = 4096;

@@ -14,10 +14,11 @@ mod tests;
 mod value;
 
 use std::ffi::OsString;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::builder::{OsStringValueParser, StyledStr, TypedValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, ValueEnum};
 
@@ -29,6 +30,8 @@ pub use media::media_type;
 pub enum Command {
     /// Serve until a signal says to stop.
     Serve(Box<Config>),
+    /// Examine the machine.
+    Doctor(Doctor),
     /// Write these bytes (a manual page, a completion script) to stdout and exit.
     Print(Vec<u8>),
 }
@@ -43,9 +46,19 @@ where
     I: IntoIterator<Item = T>,
     T: Into<OsString> + Clone,
 {
-    let flags = Flags::try_parse_from(argv).map_err(with_usage)?;
+    let argv: Vec<OsString> = argv.into_iter().map(Into::into).collect();
+    // Nothing may stand before a subcommand.
+    let usage = match argv.get(1) {
+        Some(word) if word == DOCTOR => doctor_command().render_usage(),
+        _ => Flags::command().render_usage(),
+    };
+    let flags =
+        Flags::try_parse_from(argv).map_err(|error| with_usage(no_command(error), usage))?;
     if let Some(kind) = flags.generate {
         return Ok(Command::Print(kind.render(Flags::command())));
+    }
+    if let Some(Action::Doctor(doctor)) = flags.action {
+        return Ok(Command::Doctor(doctor));
     }
     let mut config = flags.config;
     address::check_all(&config.listen).map_err(refuse)?;
@@ -56,29 +69,90 @@ where
 
 /// An error about options that are fine one by one and wrong together.
 fn refuse(message: String) -> clap::Error {
-    with_usage(Flags::command().error(ErrorKind::ValueValidation, message))
+    let mut command = Flags::command();
+    let error = command.error(ErrorKind::ValueValidation, message);
+    with_usage(error, command.render_usage())
+}
+
+/// A stray word is no command that we don't know but an argument too many, unless it's nearly the
+/// name of one.
+fn no_command(error: clap::Error) -> clap::Error {
+    if error.kind() != ErrorKind::InvalidSubcommand
+        || error.get(ContextKind::SuggestedSubcommand).is_some()
+    {
+        return error;
+    }
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else {
+        return error;
+    };
+    let message = format!("unexpected argument '{word}' found");
+    Flags::command().error(ErrorKind::UnknownArgument, message)
 }
 
 /// clap leaves the usage out when only a value is wrong; who mistypes one wants it all the same.
-fn with_usage(mut error: clap::Error) -> clap::Error {
+fn with_usage(mut error: clap::Error, usage: StyledStr) -> clap::Error {
     if error.use_stderr() && error.get(ContextKind::Usage).is_none() {
-        let usage = Flags::command().render_usage();
         error.insert(ContextKind::Usage, ContextValue::StyledStr(usage));
     }
     error
+}
+
+/// The declaration of the doctor's options, with its full name.
+fn doctor_command() -> clap::Command {
+    let mut command = Flags::command();
+    command.build();
+    command.find_subcommand(DOCTOR).expect("it is declared").clone()
 }
 
 /// The whole declaration; the comments on options are their help texts.
 #[derive(Parser)]
 #[command(name = "uringstatic", version, about = ABOUT, long_about = None)]
 #[command(max_term_width = 100, after_help = EXAMPLES)]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 struct Flags {
+    #[command(subcommand)]
+    action: Option<Action>,
+
     #[command(flatten)]
     config: Config,
 
     /// Print a manual page or a shell's completion script, and exit
     #[arg(long, value_name = "KIND", exclusive = true)]
     generate: Option<Generate>,
+}
+
+/// What to do instead of serving.
+#[derive(clap::Subcommand)]
+enum Action {
+    /// Say what of this machine stands in the way, why it matters and what mends it
+    ///
+    /// Looks at the kernel, its rings, limits and queues, and judges each as ok, a warning or a
+    /// fault. It changes nothing. Exits with 1 if there is a fault.
+    #[command(max_term_width = 100)]
+    Doctor(Doctor),
+}
+
+/// What the doctor can be told.
+#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
+pub struct Doctor {
+    /// Connections to be open at once
+    #[arg(long, value_name = "N", default_value = "5000")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    pub spawn: u32,
+
+    /// Connections to wait to be accepted
+    #[arg(long, value_name = "N", default_value = "4096")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=BACKLOG_MAX))]
+    pub backlog: u32,
+
+    /// Look at what matters to a machine that makes load, too: ports, TIME-WAIT, SYN cookies,
+    /// connection tracking, the CPUs' frequency
+    #[arg(long)]
+    pub load: bool,
+
+    /// Print JSON (schema uringstatic-doctor/1)
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Everything the server can be told, each value within its bounds.
@@ -232,11 +306,31 @@ impl Generate {
     }
 }
 
+/// One page for all: a page of its own for the doctor would be a second file to install.
 fn man_page(command: clap::Command) -> Vec<u8> {
+    let man = clap_mangen::Man::new(command);
+    let doctor = doctor_command();
+    let about = doctor.get_long_about().map(ToString::to_string).unwrap_or_default();
+    // Options with a heading come in a section of that name.
+    let options = clap_mangen::Man::new(doctor.mut_args(|arg| arg.help_heading("doctor options")));
     let mut out = Vec::new();
-    clap_mangen::Man::new(command).render(&mut out).expect("a Vec takes every byte");
+    let written: io::Result<()> = (|| {
+        man.render_title(&mut out)?;
+        man.render_name_section(&mut out)?;
+        man.render_synopsis_section(&mut out)?;
+        man.render_description_section(&mut out)?;
+        man.render_options_section(&mut out)?;
+        writeln!(out, ".SH DOCTOR\n{about}")?;
+        options.render_options_section(&mut out)?;
+        man.render_extra_section(&mut out)?;
+        man.render_version_section(&mut out)
+    })();
+    written.expect("a Vec takes every byte");
     out
 }
+
+/// The name of the subcommand.
+const DOCTOR: &str = "doctor";
 
 /// listen(2) takes an int.
 const BACKLOG_MAX: i64 = i32::MAX as i64;
@@ -255,4 +349,7 @@ Examples:
     uringstatic --page down.html --status 503 --header 'Retry-After: 600'
 
   Serve a reverse proxy on the same machine through a socket file:
-    uringstatic --listen unix:/run/uringstatic.sock";
+    uringstatic --listen unix:/run/uringstatic.sock
+
+  Find out what stands in the way of 20000 connections:
+    uringstatic doctor --spawn 20000";

@@ -85,7 +85,15 @@ fn an_error_names_the_option_and_what_mends_it() {
         (&["--generate", "csh"], &["--generate <KIND>", "man, bash, zsh, fish, elvish"]),
         (&["--generate", "man", "--quiet"], &["--generate <KIND>", "cannot be used with"]),
         (&["--lisen", "unix:a"], &["--lisen", "--listen"]),
-        (&["page.html"], &["unexpected argument 'page.html'"]),
+        (&["page.html"], &["unexpected argument 'page.html'", "Usage: uringstatic [OPTIONS]"]),
+        (&["docter"], &["unrecognized subcommand 'docter'", "'doctor'"]),
+        (&["--spawn", "5", "doctor"], &["'doctor' cannot be used with '--spawn <N>'"]),
+        (&["--quiet", "doctor"], &["'doctor' cannot be used with '--quiet'"]),
+        (&["--generate", "man", "doctor"], &["'doctor' cannot be used with '--generate <KIND>'"]),
+        (&["doctor", "--page", "a"], &["unexpected argument '--page'", "uringstatic doctor"]),
+        (&["doctor", "--spawn", "0"], &["--spawn <N>", "0 is not in 1..", "uringstatic doctor"]),
+        (&["doctor", "--backlog", "x"], &["--backlog <N>", "uringstatic doctor"]),
+        (&["doctor", "doctor"], &["unexpected argument 'doctor'"]),
     ];
     for (argv, hints) in cases {
         let error = run(argv).unwrap_err();
@@ -95,6 +103,23 @@ fn an_error_names_the_option_and_what_mends_it() {
         }
         assert_eq!((error.exit_code(), error.use_stderr()), (2, true), "{argv:?}");
     }
+}
+
+#[test]
+fn the_doctor_has_options_of_its_own() {
+    let doctor = |options: &[&str]| match run(&[&["doctor"], options].concat()) {
+        Ok(Command::Doctor(doctor)) => doctor,
+        other => panic!("{options:?}: {other:?}"),
+    };
+    let plain = Doctor { spawn: 5000, backlog: 4096, load: false, json: false };
+    assert_eq!(doctor(&[]), plain);
+    let argv = ["--json", "--spawn", "20000", "--load", "--backlog=1"];
+    assert_eq!(doctor(&argv), Doctor { spawn: 20_000, backlog: 1, load: true, json: true });
+    let served = config(&[]);
+    assert_eq!((served.spawn, served.backlog), (plain.spawn, plain.backlog));
+    let help = run(&["doctor", "--help"]).unwrap_err();
+    assert_eq!((help.exit_code(), help.use_stderr()), (0, false));
+    assert!(help.to_string().contains("uringstatic-doctor/1"), "{help}");
 }
 
 #[test]
@@ -167,7 +192,7 @@ fn generated_texts_name_the_options() {
         ("man", ".ie"),
         ("bash", "_uringstatic()"),
         ("zsh", "#compdef uringstatic"),
-        ("fish", "complete -c uringstatic"),
+        ("fish", "# Print an optspec"),
         ("elvish", "\nuse builtin"),
         ("powershell", "\nusing namespace"),
     ] {
@@ -178,6 +203,9 @@ fn generated_texts_name_the_options() {
         assert!(text.starts_with(start), "{kind}: {text}");
         let drain = if kind == "man" { r"\-\-drain\-timeout" } else { "drain-timeout" };
         assert!(text.contains(drain), "{kind}: {text}");
+        for word in ["doctor", "json"] {
+            assert!(text.contains(word), "{kind} lacks {word}: {text}");
+        }
     }
 }
 
@@ -188,7 +216,7 @@ fn run(options: &[&str]) -> Result<Command, clap::Error> {
 fn config(options: &[&str]) -> Config {
     match run(options) {
         Ok(Command::Serve(config)) => *config,
-        Ok(Command::Print(_)) => panic!("{options:?} prints"),
+        Ok(other) => panic!("{options:?}: {other:?}"),
         Err(error) => panic!("{options:?}: {error}"),
     }
 }

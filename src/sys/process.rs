@@ -2,7 +2,50 @@
 
 use super::call::checked;
 use super::failure::Failure;
+use std::io;
 use std::mem::MaybeUninit;
+
+/// Files open beside the connections: standard streams, listeners (64 at most), the ring, signals,
+/// and some to spare.
+pub const OPEN_FILES_RESERVE: u64 = 128;
+
+/// A limit of the process (`getrlimit(2)`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// What holds now; the process may raise it up to `hard`. [`Limit::NONE`] is no limit.
+    pub soft: u64,
+    /// What only a privileged process may raise.
+    pub hard: u64,
+}
+
+impl Limit {
+    /// The value that means no limit.
+    pub const NONE: u64 = libc::RLIM_INFINITY;
+}
+
+/// How many files may be open.
+///
+/// # Errors
+/// If the system does not say.
+pub fn open_files() -> io::Result<Limit> {
+    // SAFETY: getrlimit writes one rlimit, and is given one.
+    limit(|place| unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, place) })
+}
+
+/// How many bytes of memory may be locked.
+///
+/// # Errors
+/// If the system does not say.
+pub fn locked_memory() -> io::Result<Limit> {
+    // SAFETY: getrlimit writes one rlimit, and is given one.
+    limit(|place| unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, place) })
+}
+
+fn limit(ask: impl FnOnce(&mut libc::rlimit) -> libc::c_int) -> io::Result<Limit> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    checked(ask(&mut limit))?;
+    Ok(Limit { soft: limit.rlim_cur, hard: limit.rlim_max })
+}
 
 /// Makes sure that `needed` files can be open, raising the soft limit to the hard one.
 ///
@@ -10,21 +53,18 @@ use std::mem::MaybeUninit;
 /// If the hard limit is lower than that.
 pub fn raise_open_files(needed: u64) -> Result<(), Failure> {
     let what = || format!("making room for {needed} open files");
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: getrlimit writes one rlimit, and is given one.
-    checked(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) })
-        .map_err(|error| Failure::new(what(), error, ""))?;
-    if limit.rlim_max < needed {
+    let Limit { hard, .. } = open_files().map_err(|error| Failure::new(what(), error, ""))?;
+    if hard < needed {
         return Err(Failure::new(
             what(),
-            format!("the hard limit is {}", limit.rlim_max),
+            format!("the hard limit is {hard}"),
             format!(
                 "lower --spawn, or raise the limit: `ulimit -Hn {needed}` as root, \
                  LimitNOFILE={needed} in a systemd unit, --ulimit nofile={needed} for a container"
             ),
         ));
     }
-    limit.rlim_cur = limit.rlim_max;
+    let limit = libc::rlimit { rlim_cur: hard, rlim_max: hard };
     // SAFETY: setrlimit reads one rlimit, and is given one.
     checked(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) })
         .map_err(|error| Failure::new(what(), error, "raise the limit with `ulimit -n`"))?;
@@ -64,7 +104,9 @@ pub fn kernel_version() -> (u32, u32) {
         .map_or((0, 0), |release| parse_version(&release))
 }
 
-fn parse_version(release: &str) -> (u32, u32) {
+/// Major and minor of a release as `uname -r` writes it, 0 where there is no number.
+#[must_use]
+pub fn parse_version(release: &str) -> (u32, u32) {
     let mut numbers =
         release.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse().unwrap_or(0));
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))

@@ -21,6 +21,12 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+/// Receive buffers of the server: enough for what one wait brings (measured: about 40 requests at
+/// saturation, and bursts).
+pub const RECEIVE_BUFFERS: u16 = 512;
+/// The size of one: 16 pipelined requests of a browser's size arrive in it.
+pub const RECEIVE_BUFFER_BYTES: u32 = 4096;
+
 /// What a ring is made from.
 pub struct Setup {
     /// How many slots it has.

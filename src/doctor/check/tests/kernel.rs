@@ -1,0 +1,135 @@
+//! The kernel, and whether it lets us have a ring.
+
+use super::*;
+
+#[test]
+fn a_kernel_of_2017() {
+    let facts = linux_4_12();
+    judged(&facts, "kernel", Status::Fault, "Linux 4.12.14", "uname -r");
+    judged(&facts, "io_uring_disabled", Status::Ok, "no such setting before Linux 6.6", "");
+    judged(&facts, "ring", Status::Fault, "Function not implemented (os error 38)", "uname -r");
+    judged(
+        &facts,
+        "somaxconn",
+        Status::Warning,
+        "128: lowers",
+        "sysctl -w net.core.somaxconn=4096",
+    );
+    judged(&facts, "locked_memory", Status::Fault, "64 KiB; 336 KiB", "prlimit --pid $$ --memlock");
+    // The kernel has no value 2 yet.
+    judged(&facts, "tcp_tw_reuse", Status::Warning, "0: off", "sysctl -w net.ipv4.tcp_tw_reuse=1");
+    assert_eq!(check_of(&facts, "tcp_tw_reuse").mend.len(), 1);
+}
+
+#[test]
+fn rhel_10_forbids_rings_to_everybody() {
+    let facts = rhel_10();
+    let mend = "sysctl -w kernel.io_uring_disabled=0";
+    judged(&facts, "io_uring_disabled", Status::Fault, "2: nobody", mend);
+    judged(&facts, "ring", Status::Fault, "refused: Operation not permitted", mend);
+    judged(&facts, "seccomp", Status::Ok, "0: no filter", "");
+    assert_eq!(examine(&SERVE, &facts).status, Status::Fault);
+}
+
+#[test]
+fn a_group_may_be_let_in() {
+    let mut facts = Facts { io_uring_disabled: Ok(1), ..linux_6_18() };
+    let name = "io_uring_disabled";
+    // As root: it works, but not for another user.
+    facts.identity = Ok(Identity { capabilities: u64::MAX, ..user() });
+    judged(&facts, name, Status::Warning, "as root only", "kernel.io_uring_group=1000");
+    facts.io_uring_group = Ok(27);
+    judged(&facts, name, Status::Ok, "1: allowed, as a member of group 27", "");
+    // Root within a user namespace is nobody in particular.
+    facts.identity = Ok(Identity {
+        capabilities: u64::MAX,
+        is_in_first_user_namespace: false,
+        groups: vec![0],
+        ..user()
+    });
+    facts.smallest_ring = Err(Errno(libc::EPERM));
+    let mend = "sysctl -w kernel.io_uring_group=$(id -g USER)";
+    judged(&facts, name, Status::Fault, "1: this user may make no ring", mend);
+    judged(&facts, "ring", Status::Fault, "refused", mend);
+    // No group is -1, and nobody is in it.
+    facts.io_uring_group = Ok(-1);
+    facts.identity = Ok(Identity { groups: vec![-1], ..user() });
+    judged(&facts, name, Status::Fault, "1: this user", "");
+}
+
+#[test]
+fn a_container_with_the_default_profile() {
+    let facts = in_docker();
+    let mend = "docker run --security-opt seccomp=unconfined";
+    judged(&facts, "seccomp", Status::Fault, "2: a filter, which refuses io_uring", mend);
+    judged(&facts, "ring", Status::Fault, "refused: Operation not permitted", mend);
+    judged(&facts, "io_uring_disabled", Status::Ok, "0: everybody", "");
+    let mend = "docker run --sysctl net.core.somaxconn=4096";
+    judged(&facts, "somaxconn", Status::Warning, "128: lowers", mend);
+    assert_eq!(examine(&SERVE, &facts).container.as_deref(), Some("docker"));
+
+    for errno in [libc::ENOSYS, libc::EACCES] {
+        let facts = Facts { smallest_ring: Err(Errno(errno)), ..in_docker() };
+        judged(&facts, "seccomp", Status::Fault, "refuses", mend_of_filter());
+    }
+    let facts = Facts { container: Some(Container::Podman), ..in_docker() };
+    judged(&facts, "seccomp", Status::Fault, "refuses", "podman run --security-opt");
+    let facts = Facts { container: Some(Container::Kubernetes), ..in_docker() };
+    judged(&facts, "seccomp", Status::Fault, "refuses", "seccompProfile: {type: Localhost");
+    let mend = "sysctls: [{name: net.core.somaxconn, value: \"4096\"}]";
+    judged(&facts, "somaxconn", Status::Warning, "128", mend);
+    // A unit of systemd has filters, too.
+    let facts = Facts { container: None, ..in_docker() };
+    judged(&facts, "seccomp", Status::Fault, "refuses", "SystemCallFilter=io_uring_setup");
+    // The filter allows it.
+    let facts = Facts { smallest_ring: Ok(()), ring: Ok(Features::ALL), ..in_docker() };
+    judged(&facts, "seccomp", Status::Ok, "2: a filter, which doesn't stand in the way", "");
+    // The setting forbids it anyway, on the host.
+    let facts = Facts { io_uring_disabled: Ok(2), ..in_docker() };
+    judged(&facts, "seccomp", Status::Warning, "ask again when io_uring_disabled", "");
+    let disabled = check_of(&facts, "io_uring_disabled");
+    assert!(disabled.mend[0].place.contains("host"), "{disabled:?}");
+}
+
+fn mend_of_filter() -> &'static str {
+    "docker run --security-opt seccomp=unconfined"
+}
+
+#[test]
+fn a_ring_that_is_refused_or_lacks_something() {
+    let ring = |facts: &Facts, status, found, mend| judged(facts, "ring", status, found, mend);
+    let facts = |smallest| Facts { smallest_ring: Err(Errno(smallest)), ..linux_6_18() };
+    ring(&facts(libc::ENOSYS), Status::Fault, "not implemented", "zgrep IO_URING");
+    ring(&facts(libc::EPERM), Status::Fault, "not permitted", "dmesg");
+    let not_built =
+        Facts { io_uring_disabled: missing("io_uring_disabled"), ..facts(libc::ENOSYS) };
+    judged(&not_built, "io_uring_disabled", Status::Warning, "not known: there is no /proc", "cat");
+
+    let refusal = |what: &str| Err(Refusal { what: what.to_owned(), mend: "do this".to_owned() });
+    let facts = |what: &str| Facts { ring: refusal(what), ..linux_6_18() };
+    ring(&facts("no memory"), Status::Fault, "no memory; do this", "");
+    let poor = Facts { locked_memory: limits(65536, 65536), ..facts("no memory") };
+    ring(&poor, Status::Fault, "no memory", "prlimit --pid $$ --memlock");
+    // RHEL 9 has the calls, but not all that 6.1 has.
+    let rhel_9 = Facts { release: Ok("5.14.0-503.el9.x86_64".into()), ..facts("too old") };
+    ring(&rhel_9, Status::Fault, "too old", "uname -r");
+
+    let lacking = Features { direct_descriptors: false, ..Features::ALL };
+    let lacking = Features { task_run: TaskRun::Cooperative, ..lacking };
+    let facts = Facts { ring: Ok(lacking), ..linux_6_18() };
+    ring(&facts, Status::Warning, "without deferred task run, direct descriptors", "");
+    let purpose = Purpose { spawn: 32_481, ..SERVE };
+    let check = find(&examine(&purpose, &linux_6_18()), "ring");
+    assert_eq!(check.status, Status::Fault);
+    assert_eq!(check.mend[0].command, "uringstatic --spawn 32480");
+}
+
+#[test]
+fn a_strange_release_is_a_warning() {
+    let facts = Facts { release: Ok("weird".to_owned()), ..linux_6_18() };
+    judged(&facts, "kernel", Status::Warning, "Linux weird", "uname -r");
+    let facts = Facts { release: missing("kernel/osrelease"), ..linux_6_18() };
+    judged(&facts, "kernel", Status::Warning, "not known: there is no /proc/sys", "cat /proc/sys");
+    let facts = Facts { identity: missing("status"), ..linux_6_18() };
+    judged(&facts, "seccomp", Status::Warning, "not known", "cat");
+}

@@ -1,0 +1,168 @@
+//! Finding the facts: reads files, asks for limits, makes a ring and lets it go. Judges nothing
+//! and changes no setting; what it does is over when it returns, but for the entries that a
+//! firewall keeps for half a minute of the datagrams that ask whether it does.
+
+use super::facts::{Container, Facts, Identity, Load, Reading, Refusal, Unread, Why};
+use super::{Purpose, parse};
+use crate::ring::{Nanos, Ring};
+use crate::sys::probe::{self, Features};
+use crate::sys::process::{self, Limit};
+use crate::sys::uring::{RECEIVE_BUFFER_BYTES, RECEIVE_BUFFERS, Setup, Uring};
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::net::{Ipv4Addr, UdpSocket};
+use std::path::Path;
+
+impl Facts {
+    /// Everything there is to know here, for this purpose.
+    #[must_use]
+    pub fn gather(purpose: &Purpose) -> Self {
+        let open_files = limit(process::open_files(), "the limit of open files");
+        let locked_memory = limit(process::locked_memory(), "the limit of locked memory");
+        Self {
+            release: setting("kernel.osrelease", |text| Some(text.trim().to_owned())),
+            io_uring_disabled: setting("kernel.io_uring_disabled", parse::number),
+            io_uring_group: setting("kernel.io_uring_group", parse::number),
+            identity: identity(),
+            container: container(),
+            smallest_ring: probe::smallest_ring(),
+            // After the limits were read, as it raises one.
+            ring: servers_ring(purpose),
+            open_files,
+            nr_open: setting("fs.nr_open", parse::number),
+            locked_memory,
+            somaxconn: setting("net.core.somaxconn", parse::number),
+            tcp_max_syn_backlog: setting("net.ipv4.tcp_max_syn_backlog", parse::number),
+            tcp_syncookies: setting("net.ipv4.tcp_syncookies", parse::number),
+            load: purpose.load.then(load),
+        }
+    }
+}
+
+/// What `sysctl` calls by this name.
+fn setting<T>(name: &str, parse: impl FnOnce(&str) -> Option<T>) -> Reading<T> {
+    read(&format!("/proc/sys/{}", name.replace('.', "/")), parse)
+}
+
+fn read<T>(path: &str, parse: impl FnOnce(&str) -> Option<T>) -> Reading<T> {
+    let unread = |why| Unread { path: path.to_owned(), why };
+    let text = fs::read_to_string(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => unread(Why::Missing),
+        _ => unread(Why::Unreadable(error.to_string())),
+    })?;
+    parse(&text).ok_or_else(|| {
+        let start = text.trim().chars().take(STRANGE_CHARS_MAX).collect();
+        unread(Why::Strange(start))
+    })
+}
+
+fn limit(limit: io::Result<Limit>, name: &str) -> Reading<Limit> {
+    limit.map_err(|error| Unread { path: name.to_owned(), why: Why::Unreadable(error.to_string()) })
+}
+
+fn identity() -> Reading<Identity> {
+    // The first user namespace has a number of its own (PROC_USER_INIT_INO).
+    let namespace = fs::read_link("/proc/self/ns/user");
+    let is_first = namespace.is_ok_and(|name| name == Path::new("user:[4026531837]"));
+    read("/proc/self/status", |status| parse::identity(status, is_first))
+}
+
+fn container() -> Option<Container> {
+    if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() {
+        return Some(Container::Kubernetes);
+    }
+    let marks = [("/run/.containerenv", Container::Podman), ("/.dockerenv", Container::Docker)];
+    marks.iter().find(|(path, _)| Path::new(path).exists()).map(|&(_, container)| container)
+}
+
+/// Makes the ring that the server would make, enters it once, and lets it go.
+fn servers_ring(purpose: &Purpose) -> Result<Features, Refusal> {
+    // As the server does; if it can't, the check of open files says so.
+    let _ = process::raise_open_files(purpose.files_needed());
+    let mut ring = Uring::new(Setup {
+        spawn: purpose.spawn,
+        listeners: Vec::new(),
+        signals: None,
+        fixed: Vec::new(),
+        features: Features::ALL,
+        buffers: RECEIVE_BUFFERS,
+        buffer_bytes: RECEIVE_BUFFER_BYTES,
+    })?;
+    // A filter may let a ring be made and refuse io_uring_enter(2).
+    ring.submit_and_wait(Some(Nanos(0))).map_err(|errno| Refusal {
+        what: format!("waiting on the ring (errno {}): {errno}", errno.0),
+        mend: String::new(),
+    })?;
+    Ok(ring.features())
+}
+
+fn load() -> Load {
+    let conntrack_count = setting(CONNTRACK_COUNT, parse::number);
+    Load {
+        port_range: setting("net.ipv4.ip_local_port_range", parse::port_range),
+        reserved_ports: setting("net.ipv4.ip_local_reserved_ports", parse::port_list),
+        tcp_tw_reuse: setting("net.ipv4.tcp_tw_reuse", parse::number),
+        tcp_tw_reuse_delay_ms: setting("net.ipv4.tcp_tw_reuse_delay", parse::number),
+        tcp_timestamps: setting("net.ipv4.tcp_timestamps", parse::number),
+        loopback_is_tracked: conntrack_count
+            .as_ref()
+            .ok()
+            .and_then(|&before| loopback_is_tracked(before).ok()?),
+        conntrack_count,
+        conntrack_max: setting("net.netfilter.nf_conntrack_max", parse::number),
+        governors: governors(),
+    }
+}
+
+/// Whether connection tracking sees what goes over loopback: sends single datagrams from many
+/// ports and looks at the count of entries. That the module is there says little: since Linux
+/// 4.10 it tracks a network namespace only once a rule there asks for it.
+fn loopback_is_tracked(before: u64) -> io::Result<Option<bool>> {
+    let receiver = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let to = receiver.local_addr()?;
+    for _ in 0..DATAGRAMS {
+        UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?.send_to(b"?", to)?;
+    }
+    let after: Reading<u64> = setting(CONNTRACK_COUNT, parse::number);
+    // A part is enough, as others' entries end meanwhile.
+    Ok(after.ok().map(|after| after >= before + DATAGRAMS / 2))
+}
+
+fn governors() -> Reading<Vec<String>> {
+    const CPUS: &str = "/sys/devices/system/cpu";
+    let unread = |why| Unread { path: format!("{CPUS}/cpu0/cpufreq/scaling_governor"), why };
+    let entries = fs::read_dir(CPUS).map_err(|error| unread(Why::Unreadable(error.to_string())))?;
+    let mut governors: Vec<String> = entries
+        .filter_map(|entry| fs::read_to_string(entry.ok()?.path().join(GOVERNOR)).ok())
+        .map(|text| text.trim().to_owned())
+        .collect();
+    governors.sort();
+    if governors.is_empty() { Err(unread(Why::Missing)) } else { Ok(governors) }
+}
+
+const CONNTRACK_COUNT: &str = "net.netfilter.nf_conntrack_count";
+const DATAGRAMS: u64 = 64;
+const GOVERNOR: &str = "cpufreq/scaling_governor";
+const STRANGE_CHARS_MAX: usize = 40;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_tells_nothing_says_why() {
+        let why = |path: &str| read(path, parse::number::<u64>).unwrap_err().why;
+        assert_eq!(why("/proc/sys/kernel/no_such_setting"), Why::Missing);
+        assert!(matches!(why("/proc/sys/kernel"), Why::Unreadable(_)));
+        assert!(matches!(why("/proc/sys/kernel/ostype"), Why::Strange(text) if text == "Linux"));
+    }
+
+    #[test]
+    fn this_machine_tells_what_every_machine_has() {
+        let facts = Facts::gather(&Purpose { spawn: 10, backlog: 10, load: true });
+        assert!(facts.release.is_ok() && facts.identity.is_ok(), "{facts:?}");
+        assert!(facts.open_files.is_ok() && facts.somaxconn.is_ok(), "{facts:?}");
+        let load = facts.load.expect("it was asked for");
+        assert!(load.port_range.is_ok() && load.tcp_tw_reuse.is_ok(), "{load:?}");
+    }
+}

@@ -1,0 +1,107 @@
+//! The formats of `/proc` and `/sys`: text in, values out. Reads no file.
+
+use super::facts::Identity;
+
+/// One number, as most settings have.
+pub(super) fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
+    text.trim().parse().ok()
+}
+
+/// `net.ipv4.ip_local_port_range`: two numbers with a tab between them.
+pub(super) fn port_range(text: &str) -> Option<(u16, u16)> {
+    let mut numbers = text.split_whitespace().map(str::parse);
+    match (numbers.next(), numbers.next(), numbers.next()) {
+        (Some(Ok(first)), Some(Ok(last)), None) if first <= last => Some((first, last)),
+        _ => None,
+    }
+}
+
+/// `net.ipv4.ip_local_reserved_ports`: `8080,9000-9999`, or nothing.
+pub(super) fn port_list(text: &str) -> Option<Vec<(u16, u16)>> {
+    let range = |part: &str| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        Some((first.parse().ok()?, last.parse().ok()?))
+    };
+    match text.trim() {
+        "" => Some(Vec::new()),
+        text => text.split(',').map(range).collect(),
+    }
+}
+
+/// `/proc/self/status` (`proc_pid_status(5)`); the namespace is known from elsewhere.
+pub(super) fn identity(status: &str, is_in_first_user_namespace: bool) -> Option<Identity> {
+    let field = |name: &str| {
+        let mut lines = status.lines();
+        lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
+    };
+    // Real, effective, saved, and of the file system, which is the one that counts.
+    let group = field("Gid")?.split_whitespace().nth(3)?;
+    let others = field("Groups").unwrap_or_default().split_whitespace();
+    let seccomp = match field("Seccomp") {
+        Some(mode) => Some(mode.parse().ok()?),
+        None => None,
+    };
+    Some(Identity {
+        seccomp,
+        capabilities: u64::from_str_radix(field("CapEff")?, 16).ok()?,
+        groups: others.chain([group]).map(|id| id.parse().ok()).collect::<Option<_>>()?,
+        is_in_first_user_namespace,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_stands_alone() {
+        assert_eq!(number("4096\n"), Some(4096u64));
+        assert_eq!(number("-1\n"), Some(-1i64));
+        assert_eq!(number::<u64>("-1\n"), None);
+        assert_eq!(number::<u64>(""), None);
+        assert_eq!(number::<u64>("1 2"), None);
+    }
+
+    #[test]
+    fn a_range_of_ports_has_a_tab() {
+        assert_eq!(port_range("32768\t60999\n"), Some((32768, 60999)));
+        assert_eq!(port_range("1024 65535"), Some((1024, 65535)));
+        assert_eq!(port_range("5\t5\n"), Some((5, 5)));
+        for strange in ["", "32768", "1\t2\t3", "2\t1", "1-2", "1\t65536"] {
+            assert_eq!(port_range(strange), None, "{strange:?}");
+        }
+    }
+
+    #[test]
+    fn a_list_of_ports_has_commas() {
+        assert_eq!(port_list("\n"), Some(vec![]));
+        assert_eq!(port_list("8080\n"), Some(vec![(8080, 8080)]));
+        assert_eq!(port_list("1,3-5,65535\n"), Some(vec![(1, 1), (3, 5), (65535, 65535)]));
+        for strange in ["a", "1,", "1-", "-1", "1 2", "65536"] {
+            assert_eq!(port_list(strange), None, "{strange:?}");
+        }
+    }
+
+    #[test]
+    fn an_identity_is_cut_out_of_the_status() {
+        let status = "Name:\tcat\nUid:\t0\t0\t0\t0\nGid:\t1\t2\t3\t4\nGroups:\t24 25 \n\
+                      CapInh:\t0000000000000000\nCapEff:\t000001fffeffffff\nSeccomp:\t2\n\
+                      Seccomp_filters:\t1\n";
+        let expected = Identity {
+            seccomp: Some(2),
+            capabilities: 0x1ff_feff_ffff,
+            groups: vec![24, 25, 4],
+            is_in_first_user_namespace: true,
+        };
+        assert_eq!(identity(status, true), Some(expected.clone()));
+        let older = status.replace("Seccomp:\t2\n", "").replace("Groups:\t24 25 \n", "");
+        let expected = Identity { seccomp: None, groups: vec![4], ..expected };
+        assert_eq!(identity(&older, true), Some(expected));
+        for (wrong, by) in
+            [("CapEff:\t0", "CapEff:\tx"), ("Gid:\t1\t2\t3", "Gid:\t1\t"), ("2", "z")]
+        {
+            assert_eq!(identity(&status.replace(wrong, by), true), None, "{wrong}");
+        }
+        assert_eq!(identity("", true), None);
+    }
+}

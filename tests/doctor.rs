@@ -1,0 +1,110 @@
+//! The real program as a doctor, on this machine: what it says against what `/proc` says and what
+//! the server does.
+
+use serde_json::Value;
+use std::process::{Command, Output, Stdio};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_uringstatic");
+
+#[test]
+fn text_names_every_check_and_has_no_colour_in_a_pipe() {
+    let output = run(&["doctor", "--load"]);
+    let text = String::from_utf8(output.stdout).expect("it is text");
+    let names =
+        ["kernel", "seccomp", "ring", "open_files", "somaxconn", "local_ports", "conntrack"];
+    for name in names {
+        let is_there = |line: &str| {
+            let mut words = line.split_whitespace();
+            matches!(words.next(), Some("ok" | "warning" | "fault")) && words.next() == Some(name)
+        };
+        assert!(text.lines().any(is_there), "{name} is missing: {text}");
+    }
+    assert!(!text.contains('\x1b'), "{text}");
+    assert!(text.contains("for --spawn 5000 --backlog 4096 --load"), "{text}");
+}
+
+#[test]
+fn json_has_its_schema_and_tells_what_proc_tells() {
+    let output = run(&["doctor", "--json", "--spawn", "10", "--backlog", "1", "--load"]);
+    let report: Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+    assert_eq!(report["schema"], "uringstatic-doctor/1");
+    let purpose = &report["purpose"];
+    assert_eq!((&purpose["spawn"], &purpose["backlog"]), (&10.into(), &1.into()));
+    assert_eq!(purpose["load"], true);
+    let is_fault = report["status"] == "fault";
+    assert_eq!(output.status.code(), Some(i32::from(is_fault)), "{report:#}");
+    for (name, setting) in [
+        ("kernel", "kernel/osrelease"),
+        ("somaxconn", "net/core/somaxconn"),
+        ("tcp_max_syn_backlog", "net/ipv4/tcp_max_syn_backlog"),
+        ("tcp_tw_reuse", "net/ipv4/tcp_tw_reuse"),
+    ] {
+        let value = std::fs::read_to_string(format!("/proc/sys/{setting}")).expect("it is there");
+        let check = check(&report, name);
+        let found = check["found"].as_str().expect("it is text");
+        assert!(found.contains(value.trim()), "{name}: {value}: {check:#}");
+        assert!(check["why"].as_str().is_some_and(|why| why.ends_with('.')), "{check:#}");
+    }
+}
+
+#[test]
+fn a_fault_is_one_to_the_server_too() {
+    // 100 files don't suffice for 5000 connections, and 200 do for 5.
+    for (limit, spawn, is_enough) in [(100, "5000", false), (200, "5", true)] {
+        let doctor = limited(limit, &["doctor", "--json", "--spawn", spawn]);
+        let report: Value = serde_json::from_slice(&doctor.stdout).expect("it is JSON");
+        let files = check(&report, "open_files");
+        assert_eq!(files["status"] == "ok", is_enough, "{files:#}");
+        assert!(is_enough || doctor.status.code() == Some(1), "{report:#}");
+    }
+    let text = limited(100, &["doctor"]);
+    assert_eq!(text.status.code(), Some(1));
+    let text = String::from_utf8(text.stdout).expect("it is text");
+    assert!(text.contains("hard limit 100; 5128 needed"), "{text}");
+    assert!(
+        text.contains("mend: ") && text.contains("sudo prlimit --pid $$ --nofile=5128"),
+        "{text}"
+    );
+    let server = limited(100, &["--listen", "127.0.0.1:0"]);
+    assert_eq!(server.status.code(), Some(1));
+    let text = String::from_utf8(server.stderr).expect("it is text");
+    assert!(text.contains("5128 open files: the hard limit is 100"), "{text}");
+}
+
+#[test]
+fn wrong_options_end_with_the_usage() {
+    for wrong in [
+        &["doctor", "--no-such-option"][..],
+        &["doctor", "--spawn", "0"],
+        &["doctor", "--listen", "127.0.0.1:0"],
+        &["doctor", "doctor"],
+        &["--spawn", "5", "doctor"],
+        &["--json"],
+        &["--load"],
+        &["doctors"],
+    ] {
+        let output = run(wrong);
+        let text = String::from_utf8(output.stderr).expect("it is text");
+        assert_eq!(output.status.code(), Some(2), "{wrong:?}: {text}");
+        assert!(text.starts_with("error: ") && text.contains("Usage: "), "{wrong:?}: {text}");
+        assert!(output.stdout.is_empty(), "{wrong:?}");
+    }
+}
+
+fn run(options: &[&str]) -> Output {
+    let mut command = Command::new(PROGRAM);
+    command.args(options).stdin(Stdio::null()).output().expect("the program was built")
+}
+
+/// Runs the program where so many files may be open, and no more.
+fn limited(files: u32, options: &[&str]) -> Output {
+    let shell = format!("ulimit -n {files} && exec \"$0\" \"$@\"");
+    let mut command = Command::new("sh");
+    command.args(["-c", &shell, PROGRAM]).args(options).stdin(Stdio::null());
+    command.output().expect("there is a shell")
+}
+
+fn check<'a>(report: &'a Value, name: &str) -> &'a Value {
+    let checks = report["checks"].as_array().expect("checks are a list");
+    checks.iter().find(|check| check["name"] == name).expect("there is such a check")
+}
