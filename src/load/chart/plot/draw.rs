@@ -1,0 +1,321 @@
+//! How a plot is drawn, from the back to the front: grid, spreads, lines, marks, names.
+
+use super::super::apart::apart;
+use super::super::style::{self, Style};
+use super::super::svg::Anchor;
+use super::super::svg::Number;
+use super::*;
+
+/// The area between the axes, and where values are in it.
+struct Area<'a> {
+    plot: &'a Plot<'a>,
+    left: f64,
+    right: f64,
+    top: f64,
+    bottom: f64,
+}
+
+/// Where something of a line is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Place {
+    /// The middle, and the ends of its spread.
+    Mark {
+        x: f64,
+        y: f64,
+        low: f64,
+        high: f64,
+    },
+    Cross {
+        x: f64,
+        y: f64,
+    },
+}
+
+impl Place {
+    fn position(self) -> (f64, f64) {
+        match self {
+            Self::Mark { x, y, .. } | Self::Cross { x, y } => (x, y),
+        }
+    }
+}
+
+impl Plot<'_> {
+    /// Draws it. The index of a series' name in `names` decides how its line looks.
+    pub(in super::super) fn draw(&self, svg: &mut Svg, cell: &Cell, names: &[&str]) {
+        let area = Area {
+            plot: self,
+            left: cell.x + cell.left,
+            right: cell.x + cell.width - cell.right,
+            top: cell.y + HEAD,
+            bottom: cell.y + HEAD + cell.height,
+        };
+        self.draw_titles(svg, cell, &area);
+        area.draw_x_axis(svg);
+        if self.lines.iter().all(|line| line.points.is_empty()) {
+            let middle = f64::midpoint(area.left, area.right);
+            let at = (middle, f64::midpoint(area.top, area.bottom));
+            svg.text("quiet", Anchor::Middle, at, "nothing was measured");
+        } else {
+            area.draw_y_axis(svg);
+        }
+        let styles: Vec<Style> = (self.series())
+            .map(|series| names.iter().position(|name| *name == series.name))
+            .map(|index| Style::new(index.expect("the names are those of all series")))
+            .collect();
+        let places = area.places();
+        for (&style, places) in styles.iter().zip(&places) {
+            draw_line(svg, style, places);
+        }
+        for (&style, places) in styles.iter().zip(&places) {
+            draw_marks(svg, style, places);
+        }
+        area.draw_names(svg, &styles, &places, cell.x + cell.width);
+    }
+
+    fn draw_titles(&self, svg: &mut Svg, cell: &Cell, area: &Area) {
+        let mut draw = |class: &str, anchor, at: (f64, f64), text: &str, size: f64, room: f64| {
+            let short = shortened(text, size, room);
+            let title = short.as_ref().map(|_| text);
+            svg.titled_text(class, anchor, at, short.as_deref().unwrap_or(text), title);
+        };
+        let Panel { title, x_title, y_title, .. } = self.panel;
+        let at = |y| (cell.x, cell.y + y);
+        draw("panel", Anchor::Start, at(17.0), title, TITLE_SIZE, cell.width);
+        draw("quiet", Anchor::Start, at(38.0), y_title, TICK_SIZE, cell.width);
+        let (middle, y) = (f64::midpoint(area.left, area.right), area.bottom + 39.0);
+        // Centred below the axis, it may reach over both ends as far as the nearer edge.
+        let room = 2.0 * (middle - cell.x).min(cell.x + cell.width - middle);
+        draw("quiet", Anchor::Middle, (middle, y), x_title, TICK_SIZE, room);
+    }
+}
+
+impl Area<'_> {
+    fn x(&self, place: f64) -> f64 {
+        self.left + INSET_X + place * (self.right - self.left - 2.0 * INSET_X)
+    }
+
+    fn y(&self, place: f64) -> f64 {
+        self.bottom - INSET_Y - place * (self.bottom - self.top - 2.0 * INSET_Y)
+    }
+
+    fn draw_y_axis(&self, svg: &mut Svg) {
+        let axis = &self.plot.y;
+        for tick in &axis.ticks {
+            let y = self.y(tick.place);
+            svg.path(
+                "grid",
+                &format!("M{} {}H{}", Number(self.left), Number(y), Number(self.right)),
+            );
+            svg.text("tick", Anchor::End, (self.left - 8.0, y + 4.5), &tick.label);
+        }
+        for &place in &axis.minor {
+            let (x, y) = (Number(self.left - 3.0), Number(self.y(place)));
+            svg.path("axis", &format!("M{x} {y}h3"));
+        }
+        // A break in the axis says that 0 is nearer than the scale would have it.
+        let (x, low, high) = (Number(self.left), Number(self.bottom), Number(self.top));
+        let Some(broken) = axis.broken() else {
+            return svg.path("axis", &format!("M{x} {low}V{high}"));
+        };
+        let middle = self.y(broken / 2.0);
+        let (below, above) = (Number(middle + 3.0), Number(middle - 3.0));
+        svg.path("axis", &format!("M{x} {low}V{below}m-5 2.5l10-5M{x} {high}V{above}m-5 2.5l10-5"));
+    }
+
+    fn draw_x_axis(&self, svg: &mut Svg) {
+        let (left, right, bottom) = (Number(self.left), Number(self.right), Number(self.bottom));
+        svg.path("axis", &format!("M{left} {bottom}H{right}"));
+        let ticks = &self.plot.x.ticks;
+        for tick in ticks {
+            svg.path("axis", &format!("M{} {bottom}v5", Number(self.x(tick.place))));
+        }
+        let overlap = |labels: &[(f64, &str)]| {
+            labels.windows(2).any(|pair| self.labels_overlap(pair[0], pair[1]))
+        };
+        let long: Vec<(f64, &str)> =
+            ticks.iter().map(|tick| (tick.place, tick.label.as_str())).collect();
+        let labels = if overlap(&long) {
+            // The highest is where servers fall apart, so it is the one that stays.
+            let mut kept: Vec<(f64, &str)> = Vec::new();
+            for tick in ticks.iter().rev() {
+                let label = (tick.place, tick.short.as_str());
+                if kept.last().is_none_or(|&last| !self.labels_overlap(label, last)) {
+                    kept.push(label);
+                }
+            }
+            kept
+        } else {
+            long
+        };
+        for (place, label) in labels {
+            let at = (self.x(place), self.bottom + 19.0);
+            svg.text("tick", Anchor::Middle, at, label);
+        }
+    }
+
+    fn labels_overlap(&self, (left, a): (f64, &str), (right, b): (f64, &str)) -> bool {
+        let half = f64::midpoint(width(a, TICK_SIZE), width(b, TICK_SIZE));
+        self.x(right) - self.x(left) < half + 4.0
+    }
+
+    /// Where the points of every line are. A cross is where its line last was, or as near as it
+    /// can be without hiding something else.
+    fn places(&self) -> Vec<Vec<Place>> {
+        let mut all: Vec<Vec<Place>> =
+            self.plot.lines.iter().map(|line| self.along(line)).collect();
+        let (mut marks, mut crosses) = (Vec::new(), Vec::new());
+        for (line, places) in all.iter().enumerate() {
+            for (at, place) in places.iter().enumerate() {
+                match *place {
+                    Place::Mark { x, y, .. } => marks.push((x, y)),
+                    Place::Cross { x, y } => crosses.push((line, at, x, y)),
+                }
+            }
+        }
+        let mut taken = marks;
+        for (line, at, x, y) in crosses {
+            let column = taken.iter().filter(|other| (other.0 - x).abs() < CROSS_GAP);
+            let y = self.free_level(y, &column.map(|other| other.1).collect::<Vec<f64>>());
+            taken.push((x, y));
+            all[line][at] = Place::Cross { x, y };
+        }
+        all
+    }
+
+    /// The y next to the wanted one that is not near any that are taken; the wanted one if there
+    /// is none.
+    fn free_level(&self, wanted: f64, taken: &[f64]) -> f64 {
+        let (top, bottom) = (self.y(1.0), self.y(0.0));
+        let is_free = |y: &f64| {
+            (top..=bottom).contains(y)
+                && taken.iter().all(|other| (other - y).abs() > CROSS_GAP - 0.1)
+        };
+        // Just beside one that is taken, or where it wants to be: nearer there can be nothing.
+        let beside = taken.iter().flat_map(|other| [other - CROSS_GAP, other + CROSS_GAP]);
+        let mut levels: Vec<f64> = beside.chain([wanted]).filter(is_free).collect();
+        levels.sort_by(|a, b| (a - wanted).abs().total_cmp(&(b - wanted).abs()));
+        levels.first().copied().unwrap_or(wanted)
+    }
+
+    fn along(&self, line: &Line) -> Vec<Place> {
+        let value_y = |value: f64| self.y(self.plot.y.place(value));
+        let mut measures = line.points.iter().filter_map(|point| point.1);
+        let mut level = measures.next().map_or(self.y(0.0), |first| value_y(first.value));
+        let mut places = Vec::new();
+        for &(x, measure) in &line.points {
+            let x = self.x(self.plot.x.place(x));
+            places.push(match measure {
+                Some(Measure { value, low, high }) => {
+                    level = value_y(value);
+                    Place::Mark { x, y: level, low: value_y(low), high: value_y(high) }
+                }
+                None => Place::Cross { x, y: level },
+            });
+        }
+        places
+    }
+
+    /// The names to the right of the axes, each as near as can be to the end of its line.
+    fn draw_names(&self, svg: &mut Svg, styles: &[Style], all: &[Vec<Place>], edge: f64) {
+        let nothing = (self.x(0.0), self.y(0.0));
+        let ends: Vec<(f64, f64)> = (all.iter())
+            .map(|places| places.last().map_or(nothing, |place| place.position()))
+            .collect();
+        let wanted: Vec<f64> = ends.iter().map(|end| end.1).collect();
+        let half = NAME_LINE / 2.0;
+        let lines = apart(&wanted, NAME_LINE, self.top + half, self.bottom - half);
+        for (((style, line), end), y) in styles.iter().zip(&self.plot.lines).zip(&ends).zip(lines) {
+            let colour = style.colour();
+            let has_end = !line.points.is_empty();
+            if has_end {
+                let (x, elbow) = (Number(end.0 + 7.0), Number(self.right + 3.0));
+                let (level, to) = (Number(end.1), Number(self.right + 17.0));
+                let shape = format!("M{x} {level}H{elbow}L{to} {}", Number(y));
+                svg.path(&format!("leader {colour}"), &shape);
+            }
+            svg.path(&format!("mark {colour}"), &style.mark(self.right + 25.0, y));
+            let name = line.series.name.as_str();
+            let x = self.right + NAME_X;
+            let short = shortened(name, NAME_SIZE, edge - x);
+            let title = short.as_ref().map(|_| name);
+            let text = short.as_deref().unwrap_or(name);
+            let class = format!("name {colour}");
+            svg.titled_text(&class, Anchor::Start, (x, y + 5.0), text, title);
+        }
+    }
+}
+
+/// The line from mark to mark, broken where nothing came of it, and the spreads.
+fn draw_line(svg: &mut Svg, style: Style, places: &[Place]) {
+    let (mut shape, mut spreads) = (String::new(), String::new());
+    let mut last: Option<(f64, f64)> = None;
+    for (at, place) in places.iter().enumerate() {
+        let Place::Mark { x, y, low, high } = *place else {
+            last = None;
+            continue;
+        };
+        if low - high > 0.5 {
+            push(&mut spreads, 'M', (x, low));
+            push(&mut spreads, 'V', (high, high));
+        }
+        let is_near = last.is_some_and(|last| (x - last.0).abs().max((y - last.1).abs()) < 0.4);
+        let has_next = matches!(places.get(at + 1), Some(Place::Mark { .. }));
+        if is_near && has_next {
+            continue;
+        }
+        push(&mut shape, if last.is_some() { 'L' } else { 'M' }, (x, y));
+        last = Some((x, y));
+    }
+    if !spreads.is_empty() {
+        svg.path(&format!("spread {}", style.colour()), &spreads);
+    }
+    if shape.contains('L') {
+        svg.path(&format!("line {} {}", style.colour(), style.dash()), &shape);
+    }
+}
+
+/// Marks and crosses. A line of many points has a mark here and there.
+fn draw_marks(svg: &mut Svg, style: Style, places: &[Place]) {
+    let is_dense = places.len() > MARKS_MAX;
+    let mut last = f64::NEG_INFINITY;
+    for (at, place) in places.iter().enumerate() {
+        match *place {
+            Place::Mark { x, y, .. } => {
+                if is_dense && x - last < MARKS_GAP && at + 1 < places.len() {
+                    continue;
+                }
+                last = x;
+                svg.path(&format!("mark {}", style.colour()), &style.mark(x, y));
+            }
+            Place::Cross { x, y } => {
+                let shape = style::cross(x, y);
+                svg.path("halo", &shape);
+                svg.path(&format!("cross {}", style.colour()), &shape);
+            }
+        }
+    }
+}
+
+/// Adds a step to a shape; a vertical one has only one coordinate.
+fn push(shape: &mut String, step: char, (x, y): (f64, f64)) {
+    let (x, y) = (Number(x), Number(y));
+    let result = match step {
+        'V' => write!(shape, "V{y}"),
+        _ => write!(shape, "{step}{x} {y}"),
+    };
+    result.expect("writing to a string does not fail");
+}
+
+/// Between the axes and the outermost values, so that a line at 0 is not hidden by the axis.
+const INSET_X: f64 = 14.0;
+
+const INSET_Y: f64 = 10.0;
+
+/// A cross keeps so far away from marks and from other crosses.
+const CROSS_GAP: f64 = 12.0;
+
+/// Up to so many points, each has its mark.
+const MARKS_MAX: usize = 16;
+
+/// With more, the marks are so far apart.
+const MARKS_GAP: f64 = 60.0;

@@ -1,0 +1,251 @@
+//! What holds for every chart, checked on the text of the picture, as a reader of it has it.
+//! `CHARTS=/tmp/charts cargo test --lib chart` also writes the samples there, to be looked at.
+
+use super::*;
+use crate::load::report::{Latency, Run, SCHEMA};
+use proptest::prelude::*;
+use reader::{Element, points, read};
+use std::collections::BTreeMap;
+
+mod reader;
+mod samples;
+
+#[test]
+fn samples_are_written_if_asked_for() {
+    let Some(directory) = std::env::var_os("CHARTS") else { return };
+    for (name, picture) in samples::all() {
+        let path = std::path::Path::new(&directory).join(format!("{name}.svg"));
+        std::fs::write(path, picture).unwrap();
+    }
+}
+
+#[test]
+fn every_sample_is_sound() {
+    for (name, picture) in samples::all() {
+        println!("{name}");
+        check(&picture);
+    }
+}
+
+#[test]
+fn the_same_data_give_the_same_picture() {
+    assert_eq!(samples::all(), samples::all());
+}
+
+#[test]
+fn every_line_is_named_once_in_each_panel_and_every_point_has_its_mark() {
+    let data = samples::six_servers();
+    let elements = read(&experiment(&data));
+    let count = |class: &str| elements.iter().filter(|element| element.has_class(class)).count();
+    for series in &data.panels[0].series {
+        let names = elements.iter().filter(|e| e.has_class("name") && e.text == series.name);
+        assert_eq!(names.count(), data.panels.len(), "{}", series.name);
+    }
+    let series = || data.panels.iter().flat_map(|panel| panel.series.iter());
+    let all = || series().flat_map(|series| series.points.iter());
+    assert_eq!(count("mark"), all().filter(|point| point.y.is_some()).count() + series().count());
+    assert_eq!(count("cross"), all().filter(|point| point.y.is_none()).count());
+    assert_eq!(count("spread"), data.panels[0].series.len());
+}
+
+#[test]
+fn a_line_has_a_gap_where_it_has_no_result() {
+    let values = [1.0, 2.0, f64::NAN, 4.0, 5.0];
+    let series = vec![samples::series("a", values)];
+    let panel = samples::panel("", "", Scale::Linear, series);
+    let data = Experiment { panels: vec![panel], ..Experiment::default() };
+    let elements = read(&experiment(&data));
+    let line = elements.iter().find(|element| element.has_class("line")).unwrap();
+    let steps: String = line.attributes["d"].chars().filter(char::is_ascii_alphabetic).collect();
+    assert_eq!(steps, "MLML");
+}
+
+#[test]
+fn higher_values_are_higher_and_equal_ones_level() {
+    let series = vec![samples::series("a", [1.0, 10.0, 100.0, 100.0, 0.0])];
+    let panel = samples::panel("", "", Scale::LogFromZero, series);
+    let data = Experiment { panels: vec![panel], ..Experiment::default() };
+    let elements = read(&experiment(&data));
+    let line = elements.iter().find(|element| element.has_class("line")).unwrap();
+    let at = points(&line.attributes["d"]);
+    let steps: Vec<f64> = at.windows(2).map(|pair| pair[0].1 - pair[1].1).collect();
+    assert!((steps[0] - steps[1]).abs() < 0.02 && steps[0] > 50.0, "decades are equal: {steps:?}");
+    assert!(steps[2].abs() < 0.01 && steps[3] < -100.0, "{steps:?}");
+    let zero = elements.iter().find(|e| e.has_class("tick") && e.text == "0").unwrap();
+    assert!((zero.number("y") - 4.5 - at[4].1).abs() < 0.02, "0 is at the tick of 0");
+}
+
+#[test]
+fn texts_are_escaped() {
+    let nasty = "<script>&\"'\u{0}\u{ffff}]]>";
+    let panel = Panel {
+        title: nasty.into(),
+        x_title: nasty.into(),
+        y_title: nasty.into(),
+        y_scale: Scale::Log,
+        series: vec![samples::series(nasty, [1.0; 5])],
+    };
+    let data = Experiment { title: nasty.into(), panels: vec![panel], notes: vec![nasty.into()] };
+    let picture = experiment(&data);
+    check(&picture);
+    let shown = "<script>&\"'\u{fffd}\u{fffd}]]>";
+    let texts = read(&picture).into_iter().filter(|e| e.name == "text" && e.text == shown);
+    assert_eq!(texts.count(), 6);
+
+    let mut report = samples::report(&[1, 2]);
+    report.url = nasty.into();
+    report.load = nasty.into();
+    report.runs[0].failures.insert(nasty.into(), 1);
+    check(&load(&report));
+}
+
+#[test]
+fn a_long_name_can_be_read_in_full() {
+    let picture = experiment(&samples::twelve_servers());
+    let full = "gevent on Python 3.11 with one process, as posted in 2010";
+    let elements = read(&picture);
+    let names = elements.iter().filter(|e| e.has_class("name"));
+    let long = names.filter(|e| e.title.as_deref() == Some(full));
+    assert!(long.clone().count() == 4 && long.clone().all(|name| name.text.contains('…')));
+}
+
+#[test]
+fn a_report_says_what_its_runs_were() {
+    let texts: Vec<String> =
+        read(&load(&samples::failed())).into_iter().map(|element| element.text).collect();
+    for expected in [
+        "http://127.0.0.1:10001/",
+        "10 connections",
+        "100 connections",
+        "100 connections, again (2)",
+        "99.9 %",
+        "all failures",
+        "reset before reply",
+        "Load: kept alive, as fast as it goes, for 10 s after 2 s of warm-up.",
+        "With 10,000 connections, 1 of 1 processes of the client died.",
+    ] {
+        assert!(texts.iter().any(|text| text == expected), "{expected}");
+    }
+    let one = load(&samples::report(&[64]));
+    assert!(!one.contains("Requests per second"), "one run is no line over connections");
+}
+
+/// What must hold for every picture: it is well-formed, all of it is within the view box, lines
+/// are within the axes, and no text covers another.
+fn check(picture: &str) {
+    let elements = read(picture);
+    let root = &elements[0];
+    assert_eq!((root.name.as_str(), root.attributes["role"].as_str()), ("svg", "img"));
+    assert!(!root.title.as_deref().unwrap_or_default().is_empty(), "there is a title");
+    assert!(elements.iter().any(|element| element.name == "desc"), "there is a description");
+    let (width, height) = (root.number("width"), root.number("height"));
+
+    // An x axis begins at the lower left of the area of its plot, and is the one that goes right.
+    let is_x_axis = |e: &&Element| e.has_class("axis") && e.attributes["d"].contains('H');
+    let areas: Vec<_> =
+        elements.iter().filter(is_x_axis).map(|e| points(&e.attributes["d"])).collect();
+    for element in elements.iter().filter(|element| element.name == "path") {
+        let at = points(&element.attributes["d"]);
+        for (x, y) in &at {
+            let is_inside = (0.0..=width).contains(x) && (0.0..=height).contains(y);
+            assert!(is_inside, "{x} {y} in {element:?}");
+        }
+        if ["line", "cross", "spread"].iter().any(|class| element.has_class(class)) {
+            let holds = |area: &&Vec<(f64, f64)>| {
+                let (left, bottom, right) = (area[0].0, area[0].1, area[1].0);
+                at.iter().all(|&(x, y)| x > left && x < right && y < bottom)
+            };
+            assert!(areas.iter().find(holds).is_some(), "{element:?} is within no axes");
+        }
+    }
+
+    let texts: Vec<_> = elements.iter().filter(|e| e.name == "text").map(extent).collect();
+    for (at, [left, top, right, bottom]) in texts.iter().copied().enumerate() {
+        let is_inside = left >= 0.0 && right <= width + 1.0 && top >= 0.0 && bottom <= height;
+        assert!(is_inside, "text {at} is at {:?}", texts[at]);
+        for (before, other) in texts[..at].iter().enumerate() {
+            let is_apart =
+                left >= other[2] || other[0] >= right || top >= other[3] || other[1] >= bottom;
+            assert!(is_apart, "texts {before} and {at} overlap: {other:?} and {:?}", texts[at]);
+        }
+    }
+}
+
+/// The left, top, right and bottom of a text.
+fn extent(text: &Element) -> [f64; 4] {
+    let sizes = [("title", 20.0), ("panel", 16.0), ("name", 14.0)];
+    let size = sizes.iter().find(|(class, _)| text.has_class(class)).map_or(13.0, |size| size.1);
+    let (x, y, width) = (text.number("x"), text.number("y"), svg::width(&text.text, size));
+    let left = match text.attributes.get("text-anchor").map(String::as_str) {
+        None => x,
+        Some("middle") => x - width / 2.0,
+        Some("end") => x - width,
+        Some(other) => panic!("{other} is no anchor"),
+    };
+    [left, y - 0.8 * size, left + width, y + 0.2 * size]
+}
+
+fn any_measure() -> impl Strategy<Value = Option<Measure>> {
+    let number = prop_oneof![any::<f64>(), 0.0..1e6, Just(0.0), Just(f64::NAN)];
+    let spread = (number.clone(), number.clone(), number).prop_map(|(value, low, high)| Measure {
+        value,
+        low,
+        high,
+    });
+    proptest::option::weighted(0.8, spread)
+}
+
+fn any_panel() -> impl Strategy<Value = Panel> {
+    let x = prop_oneof![any::<f64>(), 1.0..1e5];
+    let point = (x, any_measure()).prop_map(|(x, y)| Point { x, y });
+    let series = ("\\PC{0,30}|.{0,5}", proptest::collection::vec(point, 0..12))
+        .prop_map(|(name, points)| Series { name, points });
+    let scale = prop_oneof![Just(Scale::Linear), Just(Scale::Log), Just(Scale::LogFromZero)];
+    (".{0,120}", "\\PC{0,60}", ".{0,9}", scale, proptest::collection::vec(series, 0..20)).prop_map(
+        |(title, x_title, y_title, y_scale, series)| Panel {
+            title,
+            x_title,
+            y_title,
+            y_scale,
+            series,
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn any_experiment_is_a_sound_picture(
+        title in ".{0,200}",
+        panels in proptest::collection::vec(any_panel(), 0..5),
+        notes in proptest::collection::vec(".{0,200}", 0..3),
+    ) {
+        check(&experiment(&Experiment { title, panels, notes }));
+    }
+
+    #[test]
+    fn any_report_is_a_sound_picture(
+        url in ".{0,99}",
+        runs in proptest::collection::vec(
+            (any::<[f64; 8]>(), any::<[u64; 3]>(), any::<[u32; 3]>()),
+            0..9,
+        ),
+    ) {
+        let mut report = samples::report(&[]);
+        report.url = url;
+        for (numbers, counts, small) in runs {
+            let mut run = samples::report(&[small[0]]).runs.remove(0);
+            let [min, p50, p90, p99, p99_9, max, percentile, rate] = numbers;
+            let percentiles = if small[1] % 2 == 0 { Vec::new() } else { vec![(percentile, max)] };
+            let count = counts[0] % 7;
+            let mean = p50;
+            run.response_us =
+                Latency { count, min, mean, p50, p90, p99, p99_9, max, percentiles };
+            (run.rate, run.failed, run.died) = (rate, counts[1], small[2]);
+            run.failures.insert("short".into(), counts[2]);
+            report.runs.push(run);
+        }
+        check(&load(&report));
+    }
+}
