@@ -87,12 +87,13 @@ impl Floor {
         })
         .expect("copying does not fail");
         site.tick(1, &mut fixed);
-        process::raise_open_files(u64::from(SPAWN) + 128)?;
+        process::raise_open_files(u64::from(SPAWN) + 128, "SPAWN")?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
         let listener = listen(&Endpoint::Tcp(address), 4096, true)?;
         let ring = Uring::new(Setup {
             spawn: SPAWN,
             listeners: vec![listener],
+            dial: None,
             signals: None,
             fixed,
             features: Features::ALL,

@@ -52,7 +52,7 @@ fn main() -> ExitCode {
 fn start(config: &cli::Config) -> Result<Server<Uring>, Failure> {
     check_spawn(config.spawn)?;
     let (site, fixed, page_bytes) = load(config)?;
-    process::raise_open_files(u64::from(config.spawn) + process::OPEN_FILES_RESERVE)?;
+    process::raise_open_files(u64::from(config.spawn) + process::OPEN_FILES_RESERVE, "--spawn")?;
     if let Some(core) = config.cpu {
         process::run_on_core(core)?;
     }
@@ -77,7 +77,8 @@ fn start(config: &cli::Config) -> Result<Server<Uring>, Failure> {
     let ring = Uring::new(Setup {
         spawn: config.spawn,
         listeners,
-        signals: Some(signals),
+        dial: None,
+        signals: Some(signals.into()),
         fixed,
         features: features(&config.without),
         buffers: RECEIVE_BUFFERS,

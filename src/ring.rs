@@ -67,6 +67,14 @@ pub enum Op {
         /// Index of the listener.
         listener: u32,
     },
+    /// Make a socket in a free slot and connect it to the ring's target. Whatever comes of it,
+    /// the slot is to be closed.
+    Connect {
+        /// Where the connection goes; it must be closed.
+        slot: Slot,
+        /// The number of the local address it comes from; beyond the last it begins again.
+        source: u32,
+    },
     /// Receive once into a buffer that the ring picks.
     Recv {
         /// The connection.
@@ -76,6 +84,13 @@ pub enum Op {
     RecvMany {
         /// The connection.
         slot: Slot,
+    },
+    /// Receive up to so many bytes and drop them.
+    Discard {
+        /// The connection.
+        slot: Slot,
+        /// How many at most.
+        len: u32,
     },
     /// Send a span of the fixed buffer, without waiting for room.
     Send {
@@ -183,6 +198,7 @@ impl Token {
             9 => Kind::Signal,
             10 => Kind::Unlisten,
             11 => Kind::CancelAccept,
+            12 => Kind::Connect,
             unknown => panic!("a completion of unknown kind {unknown} (user_data {:#x})", self.0),
         }
     }
@@ -221,7 +237,7 @@ pub enum Kind {
     Accept = 1,
     /// [`Op::Watch`].
     Watch = 2,
-    /// [`Op::Recv`] and [`Op::RecvMany`].
+    /// [`Op::Recv`], [`Op::RecvMany`] and [`Op::Discard`].
     Recv = 3,
     /// [`Op::Send`], and [`Op::SendClose`] that did not send all.
     Send = 4,
@@ -239,6 +255,8 @@ pub enum Kind {
     Unlisten = 10,
     /// [`Op::Cancel`] of an accept.
     CancelAccept = 11,
+    /// [`Op::Connect`].
+    Connect = 12,
 }
 
 /// A connection: its key in the slab and its index in the kernel's table of direct descriptors.

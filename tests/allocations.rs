@@ -130,7 +130,8 @@ fn start(features: Features) -> SocketAddr {
         let setup = Setup {
             spawn: SPAWN,
             listeners: vec![listener],
-            signals: Some(signal::signals_to_end().expect("a descriptor is free")),
+            dial: None,
+            signals: Some(signal::signals_to_end().expect("a descriptor is free").into()),
             fixed,
             features,
             buffers: 64,

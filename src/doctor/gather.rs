@@ -78,8 +78,9 @@ fn container() -> Option<Container> {
 /// Makes the ring that the server would make, enters it once, and lets it go.
 fn servers_ring(purpose: &Purpose) -> Result<Features, Refusal> {
     // As the server does; if it can't, the check of open files says so.
-    let _ = process::raise_open_files(purpose.files_needed());
+    let _ = process::raise_open_files(purpose.files_needed(), "--spawn");
     let mut ring = Uring::new(Setup {
+        dial: None,
         spawn: purpose.spawn,
         listeners: Vec::new(),
         signals: None,

@@ -23,7 +23,7 @@ pub struct Report {
 }
 
 /// One run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     /// How many connections were open at once.
     pub connections: u32,

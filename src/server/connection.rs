@@ -124,9 +124,12 @@ impl<R: Ring> Server<R> {
                 self.connections[slot.0 as usize].others -= 1;
                 self.settle(slot);
             }
-            Kind::Accept | Kind::CancelAccept | Kind::Watch | Kind::Unlisten | Kind::Signal => {
-                unreachable!("{token:?} is not about a connection")
-            }
+            Kind::Accept
+            | Kind::CancelAccept
+            | Kind::Connect
+            | Kind::Watch
+            | Kind::Unlisten
+            | Kind::Signal => unreachable!("{token:?} is not about a connection"),
         }
     }
 

@@ -192,6 +192,7 @@ impl<R: Ring> Server<R> {
             | Kind::Shutdown
             | Kind::Close
             | Kind::Cancel => self.complete_on_connection(completion),
+            Kind::Connect => unreachable!("a server connects to nobody"),
         }
     }
 

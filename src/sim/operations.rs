@@ -72,6 +72,10 @@ impl SimRing {
                 self.done(id, Ok(0));
             }
             Op::Cancel { target } => self.cancel(id, target),
+            Op::Connect { .. } | Op::Discard { .. } => {
+                self.violate(format!("{token:?}: this ring is a server's"));
+                self.done(id, Err(Errno(libc::EINVAL)));
+            }
             Op::Recv { slot }
             | Op::RecvMany { slot }
             | Op::Send { slot, .. }
@@ -126,6 +130,8 @@ impl SimRing {
             Op::Accept { .. }
             | Op::Watch { .. }
             | Op::Cancel { .. }
+            | Op::Connect { .. }
+            | Op::Discard { .. }
             | Op::Unlisten { .. }
             | Op::Signal => unreachable!("these are not on a connection"),
         }
@@ -303,8 +309,12 @@ impl SimRing {
 /// The slot an operation is about, and what it does to it.
 fn slot_use(op: Op) -> Option<(Slot, Use)> {
     match op {
-        Op::Accept { slot, .. } | Op::Shutdown { slot } => Some((slot, Use::Other)),
-        Op::Recv { slot } | Op::RecvMany { slot } => Some((slot, Use::Receives)),
+        Op::Accept { slot, .. } | Op::Connect { slot, .. } | Op::Shutdown { slot } => {
+            Some((slot, Use::Other))
+        }
+        Op::Recv { slot } | Op::RecvMany { slot } | Op::Discard { slot, .. } => {
+            Some((slot, Use::Receives))
+        }
         Op::Send { slot, .. } | Op::SendClose { slot, .. } | Op::Writable { slot } => {
             Some((slot, Use::Sends))
         }

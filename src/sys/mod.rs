@@ -7,10 +7,12 @@
 #![allow(clippy::cast_possible_truncation)]
 
 pub mod buffers;
+pub mod dial;
 pub mod failure;
 pub mod net;
 pub mod probe;
 pub mod process;
+pub mod shared;
 pub mod signal;
 pub mod uring;
 

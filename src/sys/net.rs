@@ -122,7 +122,7 @@ fn remove_stale_socket(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn socket(family: i32) -> io::Result<OwnedFd> {
+pub(super) fn socket(family: i32) -> io::Result<OwnedFd> {
     // SAFETY: socket takes numbers only.
     let fd = checked(unsafe { libc::socket(family, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0) })?;
     // SAFETY: socket returned a new descriptor that nobody else owns.
@@ -136,7 +136,7 @@ fn start_listening(fd: &OwnedFd, backlog: u32) -> io::Result<()> {
     Ok(())
 }
 
-fn set_option(fd: &OwnedFd, level: i32, name: i32, value: i32) -> io::Result<()> {
+pub(super) fn set_option(fd: &OwnedFd, level: i32, name: i32, value: i32) -> io::Result<()> {
     let len = size_of_val(&value) as libc::socklen_t;
     let value = (&raw const value).cast();
     // SAFETY: `value` points to an int of `len` bytes.
@@ -144,7 +144,7 @@ fn set_option(fd: &OwnedFd, level: i32, name: i32, value: i32) -> io::Result<()>
     Ok(())
 }
 
-fn to_sockaddr(address: SocketAddr) -> (libc::sockaddr_storage, libc::socklen_t) {
+pub(super) fn to_sockaddr(address: SocketAddr) -> (libc::sockaddr_storage, libc::socklen_t) {
     // SAFETY: a sockaddr_storage is integers only, for which zero is a value.
     let mut storage = unsafe { MaybeUninit::<libc::sockaddr_storage>::zeroed().assume_init() };
     let place = &raw mut storage;

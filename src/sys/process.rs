@@ -49,9 +49,11 @@ fn limit(ask: impl FnOnce(&mut libc::rlimit) -> libc::c_int) -> io::Result<Limit
 
 /// Makes sure that `needed` files can be open, raising the soft limit to the hard one.
 ///
+/// `option` is what asks for so many.
+///
 /// # Errors
 /// If the hard limit is lower than that.
-pub fn raise_open_files(needed: u64) -> Result<(), Failure> {
+pub fn raise_open_files(needed: u64, option: &str) -> Result<(), Failure> {
     let what = || format!("making room for {needed} open files");
     let Limit { hard, .. } = open_files().map_err(|error| Failure::new(what(), error, ""))?;
     if hard < needed {
@@ -59,7 +61,7 @@ pub fn raise_open_files(needed: u64) -> Result<(), Failure> {
             what(),
             format!("the hard limit is {hard}"),
             format!(
-                "lower --spawn, or raise the limit: `ulimit -Hn {needed}` as root, \
+                "lower {option}, or raise the limit: `ulimit -Hn {needed}` as root, \
                  LimitNOFILE={needed} in a systemd unit, --ulimit nofile={needed} for a container"
             ),
         ));
@@ -95,6 +97,54 @@ pub fn run_on_core(core: u32) -> Result<(), Failure> {
     checked(unsafe { libc::sched_setaffinity(0, size_of_val(&set), &raw const set) })
         .map_err(|error| fail(&error))?;
     Ok(())
+}
+
+/// The cores this process may use, lowest first.
+#[must_use]
+pub fn cores() -> Vec<u32> {
+    // SAFETY: a cpu_set_t is an array of integers, for which zero is a value: the empty set.
+    let mut set = unsafe { MaybeUninit::<libc::cpu_set_t>::zeroed().assume_init() };
+    // SAFETY: the set is ours and its size is given.
+    let asked = unsafe { libc::sched_getaffinity(0, size_of_val(&set), &raw mut set) };
+    if asked == -1 {
+        return vec![0];
+    }
+    (0..libc::CPU_SETSIZE as usize)
+        // SAFETY: the number is below CPU_SETSIZE.
+        .filter(|&core| unsafe { libc::CPU_ISSET(core, &set) })
+        .map(|core| core as u32)
+        .collect()
+}
+
+/// Ends this process when the one that started it ends, however that happens.
+///
+/// # Errors
+/// If the kernel refuses (it has no reason to).
+pub fn end_with_parent() -> Result<(), Failure> {
+    // SAFETY: prctl with PR_SET_PDEATHSIG takes numbers only.
+    checked(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) })
+        .map_err(|error| Failure::new("asking to end with the parent process", error, ""))?;
+    Ok(())
+}
+
+/// The monotonic clock, the same for all processes, in nanoseconds.
+#[must_use]
+pub fn monotonic_ns() -> u64 {
+    read_clock(libc::CLOCK_MONOTONIC)
+}
+
+/// CPU time this process has used, in nanoseconds.
+#[must_use]
+pub fn cpu_ns() -> u64 {
+    read_clock(libc::CLOCK_PROCESS_CPUTIME_ID)
+}
+
+fn read_clock(clock: libc::clockid_t) -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: clock_gettime writes one timespec, and is given one.
+    checked(unsafe { libc::clock_gettime(clock, &raw mut time) })
+        .expect("Linux has had these clocks since 2.6.12");
+    time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
 }
 
 /// The version of the running kernel: major and minor.

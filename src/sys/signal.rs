@@ -2,8 +2,33 @@
 
 use super::call::checked;
 use super::failure::Failure;
+use std::fs::File;
+use std::io::Read;
 use std::mem::MaybeUninit;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::time::Duration;
+
+/// SIGTERM and SIGINT of this process, as something to read.
+pub struct Signals(File);
+
+impl Signals {
+    /// Waits for a signal; says whether one came within this time. It is taken.
+    #[must_use]
+    pub fn wait(&self, time: Duration) -> bool {
+        let mut poll = libc::pollfd { fd: self.0.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        let millis = i32::try_from(time.as_millis()).unwrap_or(i32::MAX);
+        // SAFETY: poll reads and writes one pollfd, and is given one.
+        let ready = checked(unsafe { libc::poll(&raw mut poll, 1, millis) });
+        let mut record = [0; size_of::<libc::signalfd_siginfo>()];
+        matches!(ready, Ok(1)) && (&self.0).read_exact(&mut record).is_ok()
+    }
+}
+
+impl From<Signals> for OwnedFd {
+    fn from(signals: Signals) -> Self {
+        signals.0.into()
+    }
+}
 
 /// Blocks SIGTERM and SIGINT and opens a descriptor that reads them; SIGPIPE is ignored.
 ///
@@ -11,7 +36,7 @@ use std::os::fd::{FromRawFd, OwnedFd};
 ///
 /// # Errors
 /// If the kernel refuses a signalfd (no descriptors left).
-pub fn signals_to_end() -> Result<OwnedFd, Failure> {
+pub fn signals_to_end() -> Result<Signals, Failure> {
     let mut set = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: sigemptyset initialises the set it is given.
     unsafe { libc::sigemptyset(set.as_mut_ptr()) };
@@ -31,5 +56,5 @@ pub fn signals_to_end() -> Result<OwnedFd, Failure> {
         Failure::new("opening a descriptor for signals", error, "raise the limit of open files")
     })?;
     // SAFETY: signalfd returned a new descriptor that nobody else owns.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    Ok(Signals(File::from(unsafe { OwnedFd::from_raw_fd(fd) })))
 }

@@ -6,9 +6,11 @@
 //! ends every operation before it lets go of them.
 
 use super::buffers::{Buffers, GROUP};
-use super::failure::Failure;
+use super::dial::Dial;
+use super::failure::{Failure, errno_of};
 use super::net::Listener;
 use super::probe::{self, Features};
+use super::process::monotonic_ns;
 use crate::ring::{
     BufferId, Completion, Errno, Full, Kind, Memory, Nanos, Op, Received, Ring, Slot, Token,
     result_of,
@@ -18,7 +20,7 @@ use io_uring::types::{CancelBuilder, DestinationSlot, Fd, Fixed, SubmitArgs, Tim
 use io_uring::{IoUring, cqueue, opcode};
 use std::collections::VecDeque;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Receive buffers of the server: enough for what one wait brings (measured: about 40 requests at
@@ -33,6 +35,8 @@ pub struct Setup {
     pub spawn: u32,
     /// The sockets it accepts from.
     pub listeners: Vec<Listener>,
+    /// Where [`Op::Connect`] connects to; without it, that completes with `EDESTADDRREQ`.
+    pub dial: Option<Dial>,
     /// Where signals are read from; without one, [`Op::Signal`] completes with `EBADF`.
     pub signals: Option<OwnedFd>,
     /// The buffer that replies are sent from.
@@ -53,6 +57,9 @@ pub struct Uring {
     listeners: Vec<Listener>,
     /// Where each listener's accept puts its connection.
     accepting: Box<[Slot]>,
+    dial: Option<Dial>,
+    /// Connects that failed before there was an entry.
+    failed: VecDeque<Completion>,
     signals: Option<OwnedFd>,
     signal: Box<MaybeUninit<libc::signalfd_siginfo>>,
     buffers: Buffers,
@@ -132,6 +139,8 @@ impl Uring {
             files,
             accepting: vec![Slot(0); setup.listeners.len()].into_boxed_slice(),
             listeners: setup.listeners,
+            dial: setup.dial,
+            failed: VecDeque::new(),
             signals: setup.signals,
             signal: Box::new(MaybeUninit::uninit()),
             buffers,
@@ -159,6 +168,13 @@ impl Uring {
         &self.listeners
     }
 
+    /// What the monotonic clock said when this ring's was 0, in nanoseconds.
+    #[must_use]
+    pub fn base_ns(&self) -> u64 {
+        let since = u64::try_from(self.started.elapsed().as_nanos());
+        monotonic_ns() - since.expect("584 years have not passed")
+    }
+
     fn read_clocks(&mut self) {
         let nanos = self.started.elapsed().as_nanos();
         self.now = Nanos(u64::try_from(nanos).expect("584 years have not passed"));
@@ -173,6 +189,11 @@ impl Uring {
             Op::Watch { listener } => {
                 opcode::PollAdd::new(self.listener(listener), POLL_IN).build()
             }
+            Op::Connect { slot, source: _ } => {
+                let dial = self.dial.as_ref().expect("`open` has made a socket with it");
+                let (address, len) = dial.target();
+                on_slot!(self, slot, |file| opcode::Connect::new(file, address, len).build())
+            }
             Op::Recv { slot } => on_slot!(self, slot, |file| {
                 opcode::Recv::new(file, std::ptr::null_mut(), 0).buf_group(GROUP).build()
             })
@@ -180,6 +201,10 @@ impl Uring {
             Op::RecvMany { slot } => {
                 on_slot!(self, slot, |file| opcode::RecvMulti::new(file, GROUP).build())
             }
+            Op::Discard { slot, len } => on_slot!(self, slot, |file| {
+                // TCP drops what it would copy, so nothing is written to the null (tcp(7)).
+                opcode::Recv::new(file, std::ptr::null_mut(), len).flags(DISCARD_FLAGS).build()
+            }),
             Op::Send { slot, span, more, lazy: _ } => {
                 let flags = if more { SEND_FLAGS | libc::MSG_MORE } else { SEND_FLAGS };
                 let bytes = &self.fixed[span.range()];
@@ -227,6 +252,21 @@ impl Uring {
         }
     }
 
+    /// Makes the socket of a slot, for an entry to connect it.
+    fn open(&mut self, slot: Slot, source: u32) -> Result<(), Errno> {
+        let dial = self.dial.as_ref().ok_or(Errno(libc::EDESTADDRREQ))?;
+        let errno = |error: &std::io::Error| Errno(errno_of(error));
+        let fd = dial.socket(source).map_err(|error| errno(&error))?;
+        match &mut self.files {
+            Files::Direct => {
+                let update = self.ring.submitter().register_files_update(slot.0, &[fd.as_raw_fd()]);
+                update.map_err(|error| errno(&error))?;
+            }
+            Files::Ordinary(table) => table[slot.0 as usize] = fd.into_raw_fd(),
+        }
+        Ok(())
+    }
+
     fn close(&self, slot: Slot) -> Entry {
         on_slot!(self, slot, |file| opcode::Close::new(file).build())
     }
@@ -236,8 +276,9 @@ impl Uring {
     }
 
     fn push_entry(&mut self, entry: &Entry) {
-        // SAFETY: what the entry points to is part of the fixed buffer, of the receive buffers or
-        // of the signal's record, all of which outlive the ring (see `drop`).
+        // SAFETY: what the entry points to is part of the fixed buffer, of the receive buffers, of
+        // the signal's record or of the target's address, all of which outlive the ring (see
+        // `drop`; the kernel copies the address when it takes the entry).
         let pushed = unsafe { self.ring.submission().push(entry) };
         pushed.expect("the caller saw that there is room");
         self.pushed += 1;
@@ -336,6 +377,13 @@ impl Ring for Uring {
             return Err(Full);
         }
         drop(queue);
+        if let Op::Connect { slot, source } = op
+            && let Err(errno) = self.open(slot, source)
+        {
+            let result = Err(errno);
+            self.failed.push_back(Completion { token, result, more: false, buffer: None });
+            return Ok(());
+        }
         let mut entry = self.entry(token, op);
         if let Op::Send { span, lazy: true, .. } = op
             && self.features.silent_send
@@ -358,7 +406,7 @@ impl Ring for Uring {
             self.arrived.clear();
             self.silent.clear();
         }
-        self.enter(deadline)?;
+        self.enter(if self.failed.is_empty() { deadline } else { Some(self.now) })?;
         self.collect();
         self.flush_overflow()?;
         self.read_clocks();
@@ -367,6 +415,9 @@ impl Ring for Uring {
 
     fn pop(&mut self) -> Option<Completion> {
         if let Some(completion) = self.pop_silent() {
+            return Some(completion);
+        }
+        if let Some(completion) = self.failed.pop_front() {
             return Some(completion);
         }
         let entry = self.arrived.pop_front()?;
@@ -415,6 +466,9 @@ impl Drop for Uring {
 /// All of it or a short count at once, never a wait, never SIGPIPE. With `MSG_WAITALL` a short
 /// send counts as a failure, so that it breaks a link and posts a completion even when silent.
 const SEND_FLAGS: i32 = libc::MSG_DONTWAIT | libc::MSG_WAITALL | libc::MSG_NOSIGNAL;
+/// Thrown away unseen. Not with `MSG_WAITALL`: what is dropped doesn't shorten what the kernel goes
+/// on waiting for (seen on Linux 6.18), so it would take more than was asked.
+const DISCARD_FLAGS: i32 = libc::MSG_TRUNC;
 const POLL_IN: u32 = libc::POLLIN as u32;
 const POLL_OUT: u32 = libc::POLLOUT as u32;
 const SIGNAL_BYTES: u32 = size_of::<libc::signalfd_siginfo>() as u32;

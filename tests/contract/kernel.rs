@@ -29,6 +29,7 @@ impl Kernel {
         let ring = Uring::new(Setup {
             spawn: 4,
             listeners,
+            dial: None,
             signals: None,
             fixed: fixed_bytes(Self::LARGE),
             features,

@@ -204,7 +204,10 @@ fn token_of(op: Op) -> Token {
     let (kind, index) = match op {
         Op::Accept { listener, .. } => (Kind::Accept, listener),
         Op::Watch { listener } => (Kind::Watch, listener),
-        Op::Recv { slot } | Op::RecvMany { slot } => (Kind::Recv, slot.0),
+        Op::Connect { slot, .. } => (Kind::Connect, slot.0),
+        Op::Recv { slot } | Op::RecvMany { slot } | Op::Discard { slot, .. } => {
+            (Kind::Recv, slot.0)
+        }
         Op::Send { slot, .. } | Op::SendClose { slot, .. } => (Kind::Send, slot.0),
         Op::Writable { slot } => (Kind::Writable, slot.0),
         Op::Shutdown { slot } => (Kind::Shutdown, slot.0),

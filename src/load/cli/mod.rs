@@ -1,0 +1,263 @@
+//! The command line of the load client: argv in, a checked [`Options`] out. Pure: nothing is read
+//! or looked up.
+
+#[cfg(test)]
+mod tests;
+mod values;
+
+use super::request::Request;
+use crate::cli::value;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
+use std::ffi::OsString;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+pub use values::{Sources, Url};
+
+/// What the command line asks for.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Make a load.
+    Load(Box<Options>),
+    /// Be one of the processes that make it.
+    Worker(Worker),
+}
+
+/// Which worker of which load this process is.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct Worker {
+    /// Descriptor of the shared words
+    pub fd: i32,
+    /// Number of this worker
+    pub index: u32,
+    /// How many there are
+    pub workers: u32,
+}
+
+/// Reads a command line, of which the first argument is the program's own name.
+///
+/// # Errors
+/// What is wrong and what mends it, or the text of `--help` and `--version`.
+pub fn parse<I, T>(argv: I) -> Result<Command, clap::Error>
+where
+    I: IntoIterator<Item = T>,
+    T: Into<OsString> + Clone,
+{
+    let flags = Flags::try_parse_from(argv)?;
+    if let Some(Subcommand::Worker(worker)) = flags.subcommand {
+        return Ok(Command::Worker(worker));
+    }
+    let mut options = flags.options.expect("without a subcommand there is a URL");
+    if options.ab {
+        options.close = true;
+        options.http_1_0 = true;
+    }
+    options.check().map_err(|message| {
+        let mut command = Flags::command();
+        command.error(ErrorKind::ArgumentConflict, message)
+    })?;
+    Ok(Command::Load(Box::new(options)))
+}
+
+#[derive(Parser)]
+#[command(name = "uringload", version, about = ABOUT, long_about = None)]
+#[command(max_term_width = 100, after_help = EXAMPLES)]
+#[command(subcommand_negates_reqs = true, args_conflicts_with_subcommands = true)]
+struct Flags {
+    #[command(subcommand)]
+    subcommand: Option<Subcommand>,
+    #[command(flatten)]
+    options: Option<Options>,
+}
+
+#[derive(clap::Subcommand)]
+enum Subcommand {
+    /// Make part of a load; the load client starts these itself
+    #[command(hide = true)]
+    Worker(Worker),
+}
+
+/// A load: on what, how much, and what to check.
+#[derive(Clone, Debug, clap::Args)]
+#[allow(clippy::struct_excessive_bools, reason = "switches of a command line, each by itself")]
+pub struct Options {
+    /// What to request, as http://HOST:PORT/PATH
+    #[arg(value_name = "URL")]
+    pub url: Url,
+
+    /// Connections to keep; a list as in 10,100,1000 is run in turn
+    #[arg(short, long, value_name = "N", default_value = "64", value_delimiter = ',')]
+    #[arg(value_parser = values::connections)]
+    pub connections: Vec<NonZeroU32>,
+
+    /// Requests in all [default: as many as the duration allows]
+    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub requests: Option<u64>,
+
+    /// How long to make requests, as in 10s [default: 10s, or until all of --requests are made]
+    #[arg(short, long, value_name = "DURATION", value_parser = value::duration)]
+    pub duration: Option<Duration>,
+
+    /// A connection for each request
+    #[arg(long)]
+    pub close: bool,
+
+    /// Speak HTTP/1.0
+    #[arg(long = "http1.0")]
+    pub http_1_0: bool,
+
+    /// Do as ab does by default: HTTP/1.0, a connection for each request; print its categories
+    #[arg(long)]
+    pub ab: bool,
+
+    /// Requests sent together on a connection
+    #[arg(long, value_name = "K", default_value = "1")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub pipeline: u32,
+
+    /// Method of the request
+    #[arg(long, value_name = "METHOD", default_value = "GET", value_parser = values::method)]
+    pub method: String,
+
+    /// Field of the request, as 'Name: value'; may be repeated
+    #[arg(long = "header", value_name = "HEADER", value_parser = values::header)]
+    pub headers: Vec<(String, String)>,
+
+    /// Content of the request: text, or @FILE
+    #[arg(long, value_name = "TEXT|@FILE")]
+    pub body: Option<String>,
+
+    /// Requests per second, whatever the server does: an open loop
+    ///
+    /// Latency counts from when a request was due, so a server that stalls can't hide it.
+    #[arg(long, value_name = "R", value_parser = values::rate)]
+    pub rate: Option<f64>,
+
+    /// Connections to begin per second, at most
+    #[arg(long, value_name = "R", value_parser = values::rate)]
+    pub connect_rate: Option<f64>,
+
+    /// Over how long to open the first connections
+    #[arg(long, value_name = "DURATION", value_parser = value::duration)]
+    pub ramp: Option<Duration>,
+
+    /// How long to make requests before they count
+    #[arg(long, value_name = "DURATION", value_parser = value::duration)]
+    pub warmup: Option<Duration>,
+
+    /// Local addresses to connect from: one, or a range as in 127.0.0.2-127.0.0.20
+    #[arg(long, value_name = "A-B", value_parser = values::sources)]
+    pub source: Option<Sources>,
+
+    /// The content that every reply must have
+    #[arg(long, value_name = "FILE")]
+    pub expect: Option<PathBuf>,
+
+    /// Status that replies may have; may be repeated [default: 200 to 399]
+    #[arg(long = "status", value_name = "CODE", value_parser = values::status)]
+    pub statuses: Vec<u16>,
+
+    /// Longest time for a whole reply
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = value::duration)]
+    pub timeout: Duration,
+
+    /// Longest time for a connection to be made
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = value::duration)]
+    pub connect_timeout: Duration,
+
+    /// Processes that make the load, a core each [default: one less than there are cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub processes: Option<u32>,
+
+    /// Write the results as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+
+    /// Write the results as CSV, a line a run
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
+
+    /// Write the response times for the plotter of `HdrHistogram`; with several runs a file each
+    #[arg(long, value_name = "FILE")]
+    pub hgrm: Option<PathBuf>,
+
+    /// Draw the results as an SVG
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
+
+    /// Print nothing but errors
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+impl Options {
+    /// What is wrong though each option is right by itself.
+    fn check(&self) -> Result<(), String> {
+        if self.rate.is_some() && self.pipeline > 1 {
+            return Err("--rate makes one request at a time: it can't be had with --pipeline, \
+                        where a batch waits for the one before"
+                .to_owned());
+        }
+        if self.close && self.pipeline > 1 {
+            return Err(
+                "--close has one request a connection: it can't be had with --pipeline".to_owned()
+            );
+        }
+        Ok(())
+    }
+
+    /// How long the load goes on, as far as time decides.
+    #[must_use]
+    pub fn duration(&self) -> Option<Duration> {
+        match (self.duration, self.requests) {
+            (None, None) => Some(DURATION_USUAL),
+            (duration, _) => duration,
+        }
+    }
+
+    /// The request; `body` is its content.
+    #[must_use]
+    pub fn request(&self, body: Option<Vec<u8>>) -> Request {
+        Request {
+            method: self.method.clone(),
+            target: self.url.target.clone(),
+            authority: self.url.authority.clone(),
+            http_1_0: self.http_1_0,
+            persist: !self.close,
+            headers: self.headers.clone(),
+            body,
+        }
+    }
+
+    /// The load in few words.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let mut words = vec![format!("{} HTTP/1.{}", self.method, u8::from(!self.http_1_0))];
+        if self.close {
+            words.push("a connection a request".to_owned());
+        }
+        if self.pipeline > 1 {
+            words.push(format!("{} pipelined", self.pipeline));
+        }
+        if let Some(rate) = self.rate {
+            words.push(format!("{rate} requests/s"));
+        }
+        if let Some(requests) = self.requests {
+            words.push(format!("{requests} requests"));
+        }
+        if let Some(duration) = self.duration() {
+            words.push(humantime::format_duration(duration).to_string());
+        }
+        words.join(", ")
+    }
+}
+
+const DURATION_USUAL: Duration = Duration::from_secs(10);
+const ABOUT: &str = "Loads an HTTP/1.x server and checks every reply";
+const EXAMPLES: &str = "Examples:
+  uringload -c 64 -d 10s http://127.0.0.1:10001/
+  uringload --ab -c 10,100,1000 -n 100000 http://127.0.0.1:10001/
+  uringload -c 100 --rate 5000 --json out.json http://127.0.0.1:10001/
+
+Exit status: 0 if nothing failed, 1 if requests failed or a process died, 2 for wrong usage.";

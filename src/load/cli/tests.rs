@@ -1,0 +1,71 @@
+//! Command lines, right and wrong.
+
+use super::*;
+
+fn load(words: &[&str]) -> Options {
+    let argv = ["uringload"].iter().chain(words);
+    match parse(argv) {
+        Ok(Command::Load(options)) => *options,
+        other => panic!("{words:?}: {other:?}"),
+    }
+}
+
+fn refused(words: &[&str]) -> String {
+    let argv = ["uringload"].iter().chain(words);
+    let error = parse(argv).expect_err("it is wrong");
+    assert_eq!(error.exit_code(), 2, "{words:?}");
+    error.to_string()
+}
+
+#[test]
+fn a_url_is_enough() {
+    let options = load(&["http://127.0.0.1:10001/"]);
+    assert_eq!(options.connections, [NonZeroU32::new(64).expect("not zero")]);
+    assert_eq!(options.duration(), Some(Duration::from_secs(10)));
+    assert_eq!(options.describe(), "GET HTTP/1.1, 10s");
+}
+
+#[test]
+fn a_number_of_requests_needs_no_time() {
+    let options = load(&["-n", "5", "-c", "1,2,3", "http://a/"]);
+    assert_eq!(options.duration(), None);
+    assert_eq!(options.connections.len(), 3);
+    let both = load(&["-n", "5", "-d", "2s", "http://a/"]);
+    assert_eq!(both.duration(), Some(Duration::from_secs(2)));
+}
+
+#[test]
+fn ab_is_a_shorthand() {
+    let options = load(&["--ab", "http://a/"]);
+    assert!(options.close && options.http_1_0);
+    assert_eq!(
+        options.request(None).bytes(),
+        load(&["--close", "--http1.0", "http://a/"]).request(None).bytes()
+    );
+}
+
+#[test]
+fn what_is_wrong_is_said() {
+    for (words, hint) in [
+        (&[][..], "URL"),
+        (&["ftp://a/"], "only http"),
+        (&["-c", "0", "http://a/"], "not a number of connections"),
+        (&["-c", "1,x", "http://a/"], "not a number of connections"),
+        (&["-n", "0", "http://a/"], "0"),
+        (&["-d", "5", "http://a/"], "5s"),
+        (&["--rate", "0", "http://a/"], "rate"),
+        (&["--rate", "5", "--pipeline", "2", "http://a/"], "--pipeline"),
+        (&["--close", "--pipeline", "2", "http://a/"], "--pipeline"),
+        (&["--header", "a", "http://a/"], "Name: value"),
+        (&["--status", "99", "http://a/"], "200 to 599"),
+        (&["--bogus", "http://a/"], "--bogus"),
+    ] {
+        let message = refused(words);
+        assert!(message.contains(hint), "{words:?}: {message}");
+    }
+}
+
+#[test]
+fn the_declaration_is_sound() {
+    Flags::command().debug_assert();
+}

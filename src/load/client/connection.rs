@@ -1,0 +1,258 @@
+//! One connection of the client: what it asked, what it heard, and what is in flight on it. Takes
+//! no step by itself; `super` does.
+
+use super::Desk;
+use crate::http::reply::{Asked, End, Progress, Replies, Reply};
+use crate::load::report::Kind;
+use crate::load::tally::{Count, Span as Spent};
+use crate::ring::{Nanos, Span};
+
+/// A slot of the client.
+#[allow(clippy::struct_excessive_bools, reason = "facts of their own, in any combination")]
+pub(super) struct Connection {
+    pub(super) generation: u32,
+    pub(super) phase: Phase,
+    pub(super) receive: Receive,
+    pub(super) transmit: Transmit,
+    /// Connects and cancels in flight.
+    pub(super) others: u8,
+    /// The batch is to be sent as soon as the last send is known to be over.
+    pub(super) is_to_send: bool,
+    /// It stands in the queue of those without a request.
+    pub(super) queued: bool,
+    /// When it began to connect.
+    pub(super) dialed: Nanos,
+    /// Requests of its batch without a whole reply.
+    pub(super) left: u32,
+    /// Whether they count.
+    pub(super) counts: bool,
+    /// Since when they are due.
+    pub(super) since: Nanos,
+    replies: Replies,
+    /// Bytes of the reply's content that came so far.
+    content_bytes: u64,
+    /// They are other than expected.
+    differs: bool,
+}
+
+/// How far a connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Closed,
+    Connecting,
+    Open,
+    /// The last reply has come; the server is to close.
+    Parting,
+    /// What is in flight is joined.
+    Leaving,
+    Closing,
+}
+
+/// The receive of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Receive {
+    Idle,
+    Once,
+    Many,
+    /// Cancelled, its last completion to come.
+    Stopping,
+}
+
+/// The send of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Transmit {
+    Idle,
+    Sending {
+        span: Span,
+    },
+    /// Waiting for room, with this left to send.
+    Waiting {
+        span: Span,
+    },
+    /// That wait is cancelled, its last completion to come.
+    Stopping,
+}
+
+/// What follows from what was heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// The replies aren't whole.
+    More,
+    /// All of the batch was answered, and the connection persists.
+    Answered,
+    /// That was the last reply; the server will close.
+    Last,
+    /// It is of no more use.
+    Broken,
+}
+
+impl Connection {
+    pub(super) fn new() -> Self {
+        Self {
+            generation: 0,
+            phase: Phase::Closed,
+            receive: Receive::Idle,
+            transmit: Transmit::Idle,
+            others: 0,
+            is_to_send: false,
+            queued: false,
+            dialed: Nanos(0),
+            left: 0,
+            counts: false,
+            since: Nanos(0),
+            replies: Replies::new(),
+            content_bytes: 0,
+            differs: false,
+        }
+    }
+
+    /// The slot is closed; what was not answered stays.
+    pub(super) fn reset(&mut self) {
+        self.generation = self.generation.wrapping_add(1);
+        self.phase = Phase::Closed;
+        self.receive = Receive::Idle;
+        self.transmit = Transmit::Idle;
+        self.is_to_send = false;
+        self.replies = Replies::new();
+        self.content_bytes = 0;
+        self.differs = false;
+    }
+
+    /// Whether nothing is in flight on it.
+    pub(super) fn is_joined(&self) -> bool {
+        self.receive == Receive::Idle && self.transmit == Transmit::Idle && self.others == 0
+    }
+
+    /// Bytes of content to come that nobody looks at.
+    pub(super) fn skippable(&self, desk: &Desk) -> u64 {
+        if desk.plan.expect.is_some() { 0 } else { self.replies.skippable() }
+    }
+
+    /// Bytes came.
+    pub(super) fn hear(&mut self, bytes: &[u8], desk: &mut Desk, now: Nanos) -> Heard {
+        desk.tally.add(Count::Bytes, bytes.len() as u64);
+        let mut used = 0;
+        while used < bytes.len() {
+            if self.left == 0 {
+                // Nothing was asked.
+                return Heard::Broken;
+            }
+            let (content_bytes, differs) = (&mut self.content_bytes, &mut self.differs);
+            let expect = desk.plan.expect.as_deref();
+            let mut content = |piece: &[u8]| {
+                if let Some(expected) = expect {
+                    *differs |= !continues(expected, *content_bytes, piece);
+                }
+                *content_bytes += piece.len() as u64;
+            };
+            let asked = if desk.plan.head { Asked::Head } else { Asked::Other };
+            let (count, progress) = self.replies.read(asked, &bytes[used..], &mut content);
+            used += count;
+            match progress {
+                Progress::More => return Heard::More,
+                Progress::Malformed(_) => {
+                    self.fail(Kind::Malformed, desk, now);
+                    return Heard::Broken;
+                }
+                Progress::Whole(reply) => {
+                    // More than was said: the length was wrong.
+                    self.differs |= self.left == 1 && used < bytes.len();
+                    if let heard @ (Heard::Last | Heard::Broken) = self.whole(reply, desk, now) {
+                        return heard;
+                    }
+                }
+            }
+        }
+        if self.left == 0 { Heard::Answered } else { Heard::More }
+    }
+
+    /// Content was dropped unseen.
+    pub(super) fn skip(&mut self, count: u32, desk: &mut Desk, now: Nanos) -> Heard {
+        desk.tally.add(Count::Bytes, u64::from(count));
+        match self.replies.skipped(u64::from(count)) {
+            Progress::More => Heard::More,
+            Progress::Malformed(_) => {
+                self.fail(Kind::Malformed, desk, now);
+                Heard::Broken
+            }
+            Progress::Whole(reply) => self.whole(reply, desk, now),
+        }
+    }
+
+    /// The server sends no more.
+    pub(super) fn hear_end(&mut self, desk: &mut Desk, now: Nanos) {
+        match self.replies.end() {
+            End::Between if self.left == 0 => {}
+            End::Between | End::Short => self.fail(Kind::Short, desk, now),
+            End::Whole(reply) => {
+                self.whole(reply, desk, now);
+            }
+        }
+    }
+
+    /// The connection broke.
+    pub(super) fn hear_break(&mut self, desk: &mut Desk, now: Nanos) {
+        if self.left > 0 {
+            let begun = self.replies.begun();
+            let kind = if begun { Kind::ResetWithinReply } else { Kind::ResetBeforeReply };
+            self.fail(kind, desk, now);
+        }
+    }
+
+    /// The first request without a reply failed.
+    pub(super) fn fail(&mut self, kind: Kind, desk: &mut Desk, now: Nanos) {
+        self.left = self.left.checked_sub(1).expect("only what was asked fails");
+        self.content_bytes = 0;
+        self.differs = false;
+        desk.failed(kind, self.counts, now);
+    }
+
+    fn whole(&mut self, reply: Reply, desk: &mut Desk, now: Nanos) -> Heard {
+        let expected = desk.plan.expect.as_ref().filter(|_| !desk.plan.head);
+        let short = expected.is_some_and(|bytes| bytes.len() as u64 != self.content_bytes);
+        let kind = if !desk.plan.wants(reply.status) {
+            Some(Kind::WrongStatus)
+        } else if self.differs || short {
+            Some(Kind::WrongBytes)
+        } else {
+            None
+        };
+        desk.reply_bytes = reply.body_bytes;
+        if let Some(kind) = kind {
+            self.fail(kind, desk, now);
+        } else {
+            self.left = self.left.checked_sub(1).expect("only what was asked is answered");
+            self.content_bytes = 0;
+            desk.answered(self.since, self.counts, now);
+        }
+        match (reply.persists && desk.plan.persist, self.left) {
+            (false, _) => Heard::Last,
+            (true, 0) => Heard::Answered,
+            (true, _) => Heard::More,
+        }
+    }
+}
+
+impl Desk<'_> {
+    pub(super) fn failed(&mut self, kind: Kind, counts: bool, now: Nanos) {
+        if counts {
+            self.tally.fail(kind);
+            self.tally.set(Count::Ended, self.base_ns + now.0);
+        }
+    }
+
+    fn answered(&mut self, since: Nanos, counts: bool, now: Nanos) {
+        if counts {
+            self.tally.add(Count::Requests, 1);
+            self.tally.record(Spent::Response, since, now);
+            self.tally.set(Count::Ended, self.base_ns + now.0);
+        }
+    }
+}
+
+/// Whether `expected` goes on with `piece` from there.
+fn continues(expected: &[u8], from: u64, piece: &[u8]) -> bool {
+    let from = usize::try_from(from).unwrap_or(usize::MAX);
+    let rest = expected.get(from..).unwrap_or_default();
+    rest.get(..piece.len()) == Some(piece)
+}

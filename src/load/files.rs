@@ -1,0 +1,185 @@
+//! What is written to files: JSON, CSV and `HdrHistogram`'s plot format.
+
+use super::report::{Kind, Report, Run};
+use crate::sys::failure::Failure;
+use hdrhistogram::Histogram;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+/// Writes a file whole.
+///
+/// # Errors
+/// If it can't be written.
+pub fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    std::fs::write(path, text).map_err(|error| {
+        let what = format!("writing {}", path.display());
+        Failure::new(what, error, "the results are lost; give a file that can be written")
+    })
+}
+
+/// The report as JSON.
+#[must_use]
+pub fn json(report: &Report) -> String {
+    let mut text = serde_json::to_string_pretty(report).expect("a report has no odd keys");
+    text.push('\n');
+    text
+}
+
+/// The report as CSV: a line of names, and one for each run.
+#[must_use]
+pub fn csv(report: &Report) -> String {
+    let mut names: Vec<&str> = FIGURES.to_vec();
+    names.extend(Kind::ALL.iter().map(|kind| kind.name()));
+    let mut text = names.join(",");
+    text.push('\n');
+    for run in &report.runs {
+        let mut values = figures(run);
+        let count = |kind: &Kind| run.failures.get(kind.name()).copied().unwrap_or(0).to_string();
+        values.extend(Kind::ALL.iter().map(count));
+        text.push_str(&values.join(","));
+        text.push('\n');
+    }
+    text
+}
+
+fn figures(run: &Run) -> Vec<String> {
+    let mut values = vec![
+        run.connections.to_string(),
+        run.processes.to_string(),
+        format!("{:.3}", run.seconds),
+        run.requests.to_string(),
+        run.failed.to_string(),
+        format!("{:.1}", run.rate),
+        run.bytes.to_string(),
+        run.connects.to_string(),
+    ];
+    for latency in [&run.connect_us, &run.response_us] {
+        for figure in
+            [latency.min, latency.p50, latency.p90, latency.p99, latency.p99_9, latency.max]
+        {
+            values.push(format!("{figure:.1}"));
+        }
+    }
+    values.push(format!("{:.3}", run.client_cpu_seconds));
+    values.push(format!("{:.3}", run.client_busiest));
+    values
+}
+
+const FIGURES: [&str; 22] = [
+    "connections",
+    "processes",
+    "seconds",
+    "requests",
+    "failed",
+    "rate",
+    "bytes",
+    "connects",
+    "connect_us_min",
+    "connect_us_p50",
+    "connect_us_p90",
+    "connect_us_p99",
+    "connect_us_p99_9",
+    "connect_us_max",
+    "response_us_min",
+    "response_us_p50",
+    "response_us_p90",
+    "response_us_p99",
+    "response_us_p99_9",
+    "response_us_max",
+    "client_cpu_seconds",
+    "client_busiest",
+];
+
+/// A distribution of nanoseconds as `HdrHistogram`'s plotter reads it, in milliseconds.
+#[must_use]
+#[allow(clippy::cast_precision_loss, reason = "milliseconds have three digits")]
+pub fn hgrm(histogram: &Histogram<u64>) -> String {
+    let mut text = String::from("       Value     Percentile TotalCount 1/(1-Percentile)\n\n");
+    let mut line = |arguments: std::fmt::Arguments<'_>| {
+        text.write_fmt(arguments).expect("writing to a string does not fail");
+    };
+    let mut total = 0;
+    for step in histogram.iter_quantiles(TICKS_PER_HALF) {
+        total += step.count_since_last_iteration();
+        let quantile = step.quantile_iterated_to();
+        let value = step.value_iterated_to() as f64 / 1e6;
+        if quantile < 1.0 {
+            let inverse = 1.0 / (1.0 - quantile);
+            line(format_args!("{value:12.3} {quantile:14.12} {total:10} {inverse:14.2}\n"));
+        } else {
+            line(format_args!("{value:12.3} {quantile:14.12} {total:10}\n"));
+        }
+    }
+    let (mean, deviation) = (histogram.mean() / 1e6, histogram.stdev() / 1e6);
+    line(format_args!("#[Mean    = {mean:12.3}, StdDeviation   = {deviation:12.3}]\n"));
+    let (max, count) = (histogram.max() as f64 / 1e6, histogram.len());
+    line(format_args!("#[Max     = {max:12.3}, Total count    = {count:12}]\n"));
+    let buckets = histogram.buckets();
+    line(format_args!("#[Buckets = {buckets:12}, SubBuckets     = {SUB_BUCKETS:12}]\n"));
+    text
+}
+
+/// The file for one of several runs: `out.hgrm` becomes `out-100.hgrm`.
+#[must_use]
+pub fn numbered(path: &Path, connections: u32) -> PathBuf {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let name = match path.extension() {
+        Some(extension) => format!("{stem}-{connections}.{}", extension.to_string_lossy()),
+        None => format!("{stem}-{connections}"),
+    };
+    path.with_file_name(name)
+}
+
+const TICKS_PER_HALF: u32 = 5;
+/// Of three significant digits.
+const SUB_BUCKETS: u32 = 2048;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::report::SCHEMA;
+
+    fn report() -> Report {
+        let run = Run {
+            connections: 10,
+            failed: 2,
+            failures: [("short".to_owned(), 2)].into(),
+            ..Run::default()
+        };
+        let (url, load) = ("http://a/".to_owned(), "GET".to_owned());
+        Report { schema: SCHEMA.to_owned(), url, load, runs: vec![run] }
+    }
+
+    #[test]
+    fn json_is_read_again() {
+        let read: Report = serde_json::from_str(&json(&report())).expect("it is what was written");
+        assert_eq!(read, report());
+    }
+
+    #[test]
+    fn csv_has_a_value_for_each_name() {
+        let text = csv(&report());
+        let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split(',').collect()).collect();
+        assert_eq!(lines.len(), 2);
+        assert_eq!(lines[0].len(), lines[1].len());
+        let place = lines[0].iter().position(|&name| name == "short").expect("a kind has a column");
+        assert_eq!(lines[1][place], "2");
+    }
+
+    #[test]
+    fn hgrm_ends_with_everything() {
+        let mut histogram = Histogram::<u64>::new(3).expect("three digits are allowed");
+        for millis in 1..=100 {
+            histogram.record(millis * 1_000_000).expect("it grows by itself");
+        }
+        let text = hgrm(&histogram);
+        assert!(text.contains("1.000000000000        100\n"), "{text}");
+        assert!(text.contains("Total count    =          100]"), "{text}");
+    }
+
+    #[test]
+    fn several_runs_have_files_of_their_own() {
+        assert_eq!(numbered(Path::new("a/b.hgrm"), 10), Path::new("a/b-10.hgrm"));
+        assert_eq!(numbered(Path::new("b"), 10), Path::new("b-10"));
+    }
+}

@@ -1,0 +1,111 @@
+//! The request that is sent again and again: its bytes, built once.
+
+use std::fmt::Write;
+
+/// What a request says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The method, a token.
+    pub method: String,
+    /// The request target in origin form, beginning with a slash.
+    pub target: String,
+    /// The host and port, as the field `Host` has them.
+    pub authority: String,
+    /// HTTP/1.0 instead of HTTP/1.1.
+    pub http_1_0: bool,
+    /// The connection is to persist.
+    pub persist: bool,
+    /// Further fields; one of these replaces the client's own of the same name.
+    pub headers: Vec<(String, String)>,
+    /// The content, if there is some.
+    pub body: Option<Vec<u8>>,
+}
+
+impl Request {
+    /// The bytes to send.
+    #[must_use]
+    pub fn bytes(&self) -> Vec<u8> {
+        let version = if self.http_1_0 { "1.0" } else { "1.1" };
+        let mut head = format!("{} {} HTTP/{version}\r\n", self.method, self.target);
+        let has = |name: &str| self.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
+        let mut field = |name: &str, value: &str| {
+            write!(head, "{name}: {value}\r\n").expect("writing to a string does not fail");
+        };
+        if !has("Host") {
+            field("Host", &self.authority);
+        }
+        if !has("User-Agent") {
+            field("User-Agent", concat!("uringload/", env!("CARGO_PKG_VERSION")));
+        }
+        if !has("Accept") {
+            field("Accept", "*/*");
+        }
+        // What each version does by itself need not be said (RFC 9112 9.3).
+        match (self.http_1_0, self.persist) {
+            (true, true) if !has("Connection") => field("Connection", "keep-alive"),
+            (false, false) if !has("Connection") => field("Connection", "close"),
+            _ => {}
+        }
+        if let Some(body) = &self.body
+            && !has("Content-Length")
+        {
+            field("Content-Length", &body.len().to_string());
+        }
+        for (name, value) in &self.headers {
+            field(name, value);
+        }
+        head.push_str("\r\n");
+        let mut bytes = head.into_bytes();
+        bytes.extend(self.body.iter().flatten());
+        bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request() -> Request {
+        Request {
+            method: "GET".into(),
+            target: "/a?b".into(),
+            authority: "127.0.0.1:10001".into(),
+            http_1_0: false,
+            persist: true,
+            headers: Vec::new(),
+            body: None,
+        }
+    }
+
+    fn text(request: &Request) -> String {
+        String::from_utf8(request.bytes()).expect("all of it is text")
+    }
+
+    const OWN: &str =
+        concat!("User-Agent: uringload/", env!("CARGO_PKG_VERSION"), "\r\nAccept: */*\r\n");
+
+    #[test]
+    fn each_version_says_only_what_it_has_to() {
+        let host = "Host: 127.0.0.1:10001\r\n";
+        for (http_1_0, persist, connection) in [
+            (false, true, ""),
+            (false, false, "Connection: close\r\n"),
+            (true, false, ""),
+            (true, true, "Connection: keep-alive\r\n"),
+        ] {
+            let minor = u8::from(!http_1_0);
+            let expected = format!("GET /a?b HTTP/1.{minor}\r\n{host}{OWN}{connection}\r\n");
+            assert_eq!(text(&Request { http_1_0, persist, ..request() }), expected);
+        }
+    }
+
+    #[test]
+    fn own_fields_give_way_and_a_body_has_its_length() {
+        let headers = vec![("host".into(), "a".into()), ("X".into(), String::new())];
+        let body = Some(b"abc".to_vec());
+        let found = text(&Request { method: "POST".into(), headers, body, ..request() });
+        let expected =
+            format!("POST /a?b HTTP/1.1\r\n{OWN}Content-Length: 3\r\nhost: a\r\nX: \r\n\r\nabc");
+        assert_eq!(found, expected);
+    }
+}

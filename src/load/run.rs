@@ -1,0 +1,298 @@
+//! One run of a load: starts the workers, watches them, and adds up what they counted.
+
+use super::cli::Options;
+use super::client::{Amount, Plan};
+use super::report::{Kind, Latency, Run};
+use super::tally::{Count, Span, State, Tally};
+use super::worker::{Common, Share, tally_of, words_of};
+use crate::sys::failure::Failure;
+use crate::sys::shared::Words;
+use crate::sys::signal::Signals;
+use crate::sys::{process, signal};
+use hdrhistogram::Histogram;
+use std::io::Write;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// What all runs of a load have in common.
+pub struct Load<'a> {
+    options: &'a Options,
+    target: SocketAddr,
+    request: Vec<u8>,
+    signals: Signals,
+}
+
+/// What a run came to.
+pub struct Outcome {
+    /// The figures.
+    pub run: Run,
+    /// All response times, in nanoseconds.
+    pub responses: Histogram<u64>,
+    /// It was interrupted: there are to be no further runs.
+    pub interrupted: bool,
+}
+
+/// How a run goes, for who shows it.
+pub struct Progress<'a> {
+    /// The workers' counts.
+    pub tallies: &'a [Tally<'a>],
+    /// How long it has been going on, in seconds.
+    pub seconds: f64,
+}
+
+impl<'a> Load<'a> {
+    /// Looks up the target and builds the request.
+    ///
+    /// # Errors
+    /// If the target has no address, the body can't be read, or signals can't be received.
+    pub fn new(options: &'a Options) -> Result<Self, Failure> {
+        let url = &options.url;
+        let what = || format!("looking up {}", url.host);
+        let target = (url.host.as_str(), url.port)
+            .to_socket_addrs()
+            .map_err(|error| Failure::new(what(), error, "check the name, or use the address"))?
+            .next()
+            .ok_or_else(|| Failure::new(what(), "it has no address", ""))?;
+        let body = match options.body.as_deref().map(|body| body.strip_prefix('@').ok_or(body)) {
+            None => None,
+            Some(Err(text)) => Some(text.as_bytes().to_vec()),
+            Some(Ok(path)) => Some(
+                std::fs::read(path)
+                    .map_err(|error| Failure::new(format!("reading the body {path}"), error, ""))?,
+            ),
+        };
+        let request = options.request(body).bytes();
+        Ok(Self { options, target, request, signals: signal::signals_to_end()? })
+    }
+
+    /// Runs the load with so many connections; `watch` is called ten times a second.
+    ///
+    /// # Errors
+    /// If the workers can't be started.
+    pub fn run(
+        &self,
+        connections: u32,
+        mut watch: impl FnMut(&Progress<'_>),
+    ) -> Result<Outcome, Failure> {
+        let cores = process::cores();
+        let usual = u32::try_from(cores.len()).unwrap_or(1).saturating_sub(1).max(1);
+        let workers = self.options.processes.unwrap_or(usual).min(connections);
+        let words = Words::new(words_of(workers))?;
+        let tallies: Vec<_> = (0..workers).map(|index| tally_of(words.words(), index)).collect();
+        let mut team = Team::default();
+        for index in 0..workers {
+            // The last cores: the first are where everything else is at home.
+            let core = (cores.len() + index as usize).checked_sub(workers as usize);
+            let core = core.and_then(|place| cores.get(place).copied());
+            let share = self.share(connections, workers, index, core);
+            team.start(&words, workers, index, &share)?;
+        }
+        team.await_ready(&tallies)?;
+        let begin = process::monotonic_ns() + BEGIN_IN_NS;
+        words.words()[Common::Begin as usize].store(begin, Ordering::Release);
+        let interrupted = self.watch(&mut team, words.words(), &tallies, begin, &mut watch);
+        let died = team.join();
+        Ok(Outcome {
+            run: sum_up(connections, workers, died, &tallies),
+            responses: Tally::histogram(&tallies, Span::Response),
+            interrupted,
+        })
+    }
+
+    /// Waits for the workers' ends; says whether a signal came.
+    fn watch(
+        &self,
+        team: &mut Team,
+        words: &[AtomicU64],
+        tallies: &[Tally<'_>],
+        begin: u64,
+        watch: &mut impl FnMut(&Progress<'_>),
+    ) -> bool {
+        let mut signals = 0;
+        while team.is_at_work() {
+            if self.signals.wait(WATCH_PAUSE) {
+                signals += 1;
+                words[Common::Stop as usize].store(1, Ordering::Relaxed);
+            }
+            if signals > 1 {
+                team.kill();
+            }
+            let nanos = process::monotonic_ns().saturating_sub(begin);
+            watch(&Progress { tallies, seconds: Duration::from_nanos(nanos).as_secs_f64() });
+        }
+        signals > 0
+    }
+
+    /// What worker `index` of so many does.
+    fn share(&self, connections: u32, workers: u32, index: u32, core: Option<u32>) -> Share {
+        let options = self.options;
+        let of = |whole: u64| {
+            let (all, own) = (u64::from(workers), u64::from(index));
+            whole / all + u64::from(own < whole % all)
+        };
+        let rate_gap = options
+            .connect_rate
+            .map_or(Duration::ZERO, |rate| Duration::from_secs_f64(f64::from(workers) / rate));
+        let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        Share {
+            plan: Plan {
+                connections: u32::try_from(of(connections.into())).expect("a part of a u32"),
+                amount: Amount {
+                    requests: options.requests.map(of),
+                    duration_ns: options.duration().map(nanos),
+                    warmup_ns: options.warmup.map_or(0, nanos),
+                    rate: options.rate.map(|rate| rate / f64::from(workers)),
+                    phase: f64::from(index) / f64::from(workers),
+                },
+                pipeline: options.pipeline,
+                persist: !options.close,
+                head: options.method == "HEAD",
+                expect: None,
+                statuses: options.statuses.clone(),
+                dial_gap_ns: nanos(rate_gap),
+                ramp_ns: options.ramp.map_or(0, nanos),
+                connect_timeout_ns: nanos(options.connect_timeout),
+                reply_timeout_ns: nanos(options.timeout),
+            },
+            request: self.request.clone(),
+            target: self.target,
+            sources: options.source.clone().unwrap_or_default().0,
+            expect: options.expect.clone(),
+            core,
+        }
+    }
+}
+
+/// The workers of a run. They are killed if this is dropped early.
+#[derive(Default)]
+struct Team {
+    children: Vec<Child>,
+    died: u32,
+}
+
+impl Team {
+    fn start(
+        &mut self,
+        words: &Words,
+        workers: u32,
+        index: u32,
+        share: &Share,
+    ) -> Result<(), Failure> {
+        let fail = |error: &dyn std::fmt::Display| {
+            Failure::new(format!("starting worker {index}"), error, "")
+        };
+        let program = std::env::current_exe().map_err(|error| fail(&error))?;
+        let mut child = Command::new(program)
+            .arg("worker")
+            .args([words.fd().to_string(), index.to_string(), workers.to_string()])
+            .stdin(Stdio::piped())
+            .spawn()
+            .map_err(|error| fail(&error))?;
+        let text = serde_json::to_vec(share).map_err(|error| fail(&error))?;
+        let mut input = child.stdin.take().expect("it was asked for");
+        self.children.push(child);
+        input.write_all(&text).map_err(|error| fail(&error))
+    }
+
+    fn await_ready(&mut self, tallies: &[Tally<'_>]) -> Result<(), Failure> {
+        while !tallies.iter().all(|tally| tally.is(State::Ready)) {
+            self.reap();
+            if self.died > 0 {
+                return Err(Failure::new("starting the workers", "one ended (see above)", ""));
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
+    fn is_at_work(&mut self) -> bool {
+        self.reap();
+        !self.children.is_empty()
+    }
+
+    /// Lets go of those that have ended.
+    fn reap(&mut self) {
+        let died = &mut self.died;
+        self.children.retain_mut(|child| match child.try_wait() {
+            Ok(None) => true,
+            Ok(Some(status)) => {
+                if !status.success() {
+                    eprintln!("uringload: worker {} ended with {status}", child.id());
+                    *died += 1;
+                }
+                false
+            }
+            Err(_) => false,
+        });
+    }
+
+    fn kill(&mut self) {
+        for child in &mut self.children {
+            // One that has just ended need not be killed.
+            let _ = child.kill();
+        }
+    }
+
+    /// How many died.
+    fn join(self) -> u32 {
+        self.died
+    }
+}
+
+impl Drop for Team {
+    fn drop(&mut self) {
+        self.kill();
+        for child in &mut self.children {
+            let _ = child.wait();
+        }
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "shares and rates have three digits")]
+fn sum_up(connections: u32, processes: u32, died: u32, tallies: &[Tally<'_>]) -> Run {
+    let sum = |count| tallies.iter().map(|tally| tally.get(count)).sum::<u64>();
+    let started = tallies.iter().map(|tally| tally.get(Count::Started)).min().unwrap_or(u64::MAX);
+    let ended = tallies.iter().map(|tally| tally.get(Count::Ended)).max().unwrap_or(0);
+    let seconds = ended.saturating_sub(started) as f64 / 1e9;
+    let requests = sum(Count::Requests);
+    let failures = Kind::ALL
+        .iter()
+        .map(|&kind| (kind, tallies.iter().map(|tally| tally.failures(kind)).sum::<u64>()))
+        .filter(|&(_, count)| count > 0)
+        .map(|(kind, count)| (kind.name().to_owned(), count))
+        .collect();
+    let busiest = tallies
+        .iter()
+        .map(|tally| {
+            let own = tally.get(Count::Ended).saturating_sub(tally.get(Count::Started));
+            tally.get(Count::Cpu) as f64 / own.max(1) as f64
+        })
+        .fold(0.0, f64::max)
+        .min(1.0);
+    let latency = |span| -> Latency { Tally::latency(tallies, span) };
+    Run {
+        connections,
+        processes,
+        died,
+        seconds,
+        requests,
+        failed: tallies.iter().map(Tally::failed).sum(),
+        failures,
+        rate: if seconds > 0.0 { requests as f64 / seconds } else { 0.0 },
+        bytes: sum(Count::Bytes),
+        connects: sum(Count::Connects),
+        connect_us: latency(Span::Connect),
+        response_us: latency(Span::Response),
+        client_cpu_seconds: sum(Count::Cpu) as f64 / 1e9,
+        client_busiest: busiest,
+        client_was_the_limit: busiest >= BUSY,
+    }
+}
+
+/// Time for all workers to see the moment of the beginning before it comes.
+const BEGIN_IN_NS: u64 = 5_000_000;
+const WATCH_PAUSE: Duration = Duration::from_millis(100);
+/// From this share of a core on, the client can't be said to have waited for the server.
+const BUSY: f64 = 0.95;

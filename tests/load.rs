@@ -1,0 +1,245 @@
+//! The load client from outside: its counts against a server's own, and every way of failing
+//! against a server that misbehaves on purpose.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+use uringstatic::load::report::{Report, Run};
+
+#[path = "common/mod.rs"]
+mod common;
+
+/// Runs the load client and reads its report.
+fn load(words: &[&str], url: &str) -> (Output, Run) {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let json = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("load-{number}.json"));
+    let output = Command::new(env!("CARGO_BIN_EXE_uringload"))
+        .args(words)
+        .arg("--json")
+        .arg(&json)
+        .arg(url)
+        .output()
+        .expect("the load client runs");
+    let text = std::fs::read_to_string(&json).unwrap_or_else(|error| {
+        panic!("{words:?}: {error}: {}", String::from_utf8_lossy(&output.stderr))
+    });
+    let report: Report = serde_json::from_str(&text).expect("it is a report");
+    (output, report.runs[0].clone())
+}
+
+/// A server that answers every connection by a script, until the test is over.
+fn misbehave(script: impl Fn(TcpStream) + Send + Sync + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
+    let script = Arc::new(script);
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let script = script.clone();
+            std::thread::spawn(move || script(stream));
+        }
+    });
+    format!("http://{address}/")
+}
+
+/// Reads one request.
+fn request(stream: &mut TcpStream) -> bool {
+    let mut bytes = Vec::new();
+    while !bytes.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        match stream.read(&mut byte) {
+            Ok(1) => bytes.push(byte[0]),
+            _ => return false,
+        }
+    }
+    true
+}
+
+/// Resets a connection, by leaving what came unread.
+fn reset(stream: TcpStream) {
+    // To close with bytes unread is to reset (RFC 1122 4.2.2.13).
+    let _ = stream.peek(&mut [0]);
+    drop(stream);
+}
+
+fn only(run: &Run, kind: &str, count: u64) {
+    assert_eq!(run.failures.get(kind), Some(&count), "{:?}", run.failures);
+    assert_eq!(run.failed, count, "{:?}", run.failures);
+}
+
+const REPLY: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+
+#[test]
+fn what_the_client_counts_is_what_the_server_served() {
+    for (words, per_connection) in [
+        (&["-c", "50"][..], 0),
+        (&["-c", "50", "--close"], 1),
+        (&["-c", "50", "--ab"], 1),
+        (&["-c", "50", "--http1.0"], 0),
+        (&["-c", "50", "--pipeline", "16"], 0),
+        (&["-c", "50", "--method", "HEAD"], 0),
+        (&["-c", "50", "--processes", "2"], 0),
+        (&["-c", "50", "--body", "0123456789", "--method", "POST", "--status", "405"], 0),
+        (&["-c", "20", "--source", "127.0.0.2-127.0.0.9"], 0),
+    ] {
+        let server = common::Server::start(&[]);
+        let words = [words, &["-n", "20000"]].concat();
+        let (output, run) = load(&words, &format!("http://{}/", server.addresses[0]));
+        assert!(output.status.success(), "{words:?}: {output:?}");
+        assert_eq!((run.requests, run.failed, run.died), (20_000, 0, 0), "{words:?}");
+        assert_eq!(run.response_us.count, 20_000);
+        assert_eq!(run.connect_us.count, run.connects);
+        if per_connection > 0 {
+            assert_eq!(run.connects, 20_000, "{words:?}");
+        }
+        let totals = server.end();
+        assert!(totals.contains(" 20000 requests"), "{words:?}: {totals}");
+    }
+}
+
+#[test]
+fn every_byte_is_compared() {
+    let page = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/site/page.html");
+    let page = page.to_str().expect("a path of text");
+    let server = common::Server::start(&[]);
+    let (output, run) =
+        load(&["-n", "500", "--expect", page], &format!("http://{}/", server.addresses[0]));
+    assert!(output.status.success(), "{run:?}");
+    let other = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("other.html");
+    let mut bytes = std::fs::read(page).expect("the page is there");
+    *bytes.last_mut().expect("it has bytes") ^= 1;
+    std::fs::write(&other, bytes).expect("the folder is writable");
+    let (output, run) = load(
+        &["-n", "500", "--expect", other.to_str().expect("text")],
+        &format!("http://{}/", server.addresses[0]),
+    );
+    assert_eq!(output.status.code(), Some(1));
+    only(&run, "wrong_bytes", 500);
+}
+
+#[test]
+fn long_replies_are_dropped_unseen_and_still_counted() {
+    let page = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("long.html");
+    std::fs::write(&page, vec![b'x'; 300_000]).expect("the folder is writable");
+    let server = common::Server::start(&["--page", page.to_str().expect("text")]);
+    let (output, run) =
+        load(&["-n", "2000", "-c", "8"], &format!("http://{}/", server.addresses[0]));
+    assert!(output.status.success(), "{run:?}");
+    assert_eq!(run.requests, 2000);
+    assert!(run.bytes > 2000 * 300_000, "{} bytes", run.bytes);
+    let path = page.to_str().expect("text");
+    let (_, run) = load(
+        &["-n", "200", "-c", "8", "--expect", path],
+        &format!("http://{}/", server.addresses[0]),
+    );
+    assert_eq!((run.requests, run.failed), (200, 0));
+}
+
+#[test]
+fn each_failure_stands_under_its_kind() {
+    let answer = |bytes: &'static [u8]| {
+        misbehave(move |mut stream| {
+            if request(&mut stream) {
+                let _ = stream.write_all(bytes);
+            }
+        })
+    };
+    let number = ["-n", "30", "-c", "3", "--timeout", "300ms"];
+    for (kind, url) in [
+        ("reset_before_reply", misbehave(reset)),
+        ("short", answer(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhello")),
+        ("short", answer(b"")),
+        ("short", answer(b"HTTP/1.1 200 OK\r\nConte")),
+        ("wrong_bytes", answer(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nhello")),
+        ("malformed", answer(b"SSH-2.0-OpenSSH\r\n")),
+        ("malformed", answer(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n")),
+        ("wrong_status", answer(b"HTTP/1.0 404 No\r\nContent-Length: 5\r\n\r\nhello")),
+        ("reply_timed_out", misbehave(|mut stream| while request(&mut stream) {})),
+    ] {
+        let (output, run) = load(&number, &url);
+        assert_eq!(output.status.code(), Some(1), "{kind}");
+        assert_eq!(run.requests, 0, "{kind}: {run:?}");
+        only(&run, kind, 30);
+    }
+}
+
+#[test]
+fn a_reset_within_a_reply_is_told_from_one_before() {
+    let url = misbehave(|mut stream| {
+        let _ = stream.write_all(&REPLY[..20]);
+        // The client's request came, and is left unread.
+        let _ = stream.peek(&mut [0]);
+    });
+    let (_, run) = load(&["-n", "20", "-c", "2"], &url);
+    let within = run.failures.get("reset_within_reply").copied().unwrap_or(0);
+    let before = run.failures.get("reset_before_reply").copied().unwrap_or(0);
+    assert_eq!(within + before, 20, "{:?}", run.failures);
+    assert!(within > 0, "{:?}", run.failures);
+}
+
+#[test]
+fn nobody_there_is_said_so() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address: SocketAddr = listener.local_addr().expect("it is bound");
+    drop(listener);
+    let (output, run) = load(&["-n", "50", "-c", "5"], &format!("http://{address}/"));
+    assert_eq!(output.status.code(), Some(1));
+    only(&run, "connect_refused", 50);
+}
+
+#[test]
+fn replies_of_every_framing_are_read() {
+    for bytes in [
+        &b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"[..],
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+        b"HTTP/1.1 204 No Content\r\n\r\n",
+        REPLY,
+    ] {
+        let url = misbehave(move |mut stream| {
+            // Byte by byte, to be read in pieces.
+            while request(&mut stream) {
+                for byte in bytes {
+                    let _ = stream.write_all(&[*byte]);
+                }
+            }
+        });
+        let (_, run) = load(&["-n", "40", "-c", "2"], &url);
+        assert_eq!((run.requests, run.failed, run.connects), (40, 0, 2), "{run:?}");
+    }
+    let url = misbehave(|mut stream| {
+        request(&mut stream);
+        let _ = stream.write_all(b"HTTP/1.0 200 OK\r\n\r\nhello");
+    });
+    let (_, run) = load(&["-n", "40", "-c", "2"], &url);
+    assert_eq!((run.requests, run.failed, run.connects), (40, 0, 40), "{run:?}");
+}
+
+#[test]
+fn an_open_loop_shows_a_stall_that_a_closed_one_hides() {
+    // It stalls once, for everybody: a connection's thread waits for the moment to pass.
+    let stalling = || {
+        let begun = std::sync::OnceLock::<Instant>::new();
+        misbehave(move |mut stream| {
+            while request(&mut stream) {
+                let since = begun.get_or_init(Instant::now).elapsed();
+                let (from, until) = (Duration::from_millis(500), Duration::from_millis(1500));
+                if (from..until).contains(&since) {
+                    std::thread::park_timeout(until.saturating_sub(since));
+                }
+                let _ = stream.write_all(REPLY);
+            }
+        })
+    };
+    let (_, open) = load(&["-c", "4", "-d", "3s", "--rate", "200"], &stalling());
+    let (_, closed) = load(&["-c", "4", "-d", "3s"], &stalling());
+    // A third of the open loop's requests were due while nobody answered; of the closed loop's,
+    // one a connection.
+    assert!(open.response_us.p90 > 200_000.0, "{:?}", open.response_us);
+    assert!(closed.response_us.p99 < 200_000.0, "{:?}", closed.response_us);
+    assert_eq!((open.failed, closed.failed), (0, 0));
+    assert_eq!(open.requests, 600);
+}
