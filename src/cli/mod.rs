@@ -11,7 +11,7 @@ mod header;
 mod media;
 #[cfg(test)]
 mod tests;
-mod value;
+pub(crate) mod value;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -18,7 +18,7 @@ pub(super) fn status(text: &str) -> Result<u16, String> {
 }
 
 /// Reads a timeout: more than nothing, at most a day, always with a unit.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(format!("the unit is missing; write {text}s or {text}ms"));
     }
