@@ -34,12 +34,14 @@ use std::path::Path;
 use std::time::Duration;
 
 /// What the command line says instead of the file.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Overrides {
     /// Rounds.
     pub rounds: Option<NonZeroU32>,
     /// Requests a point, of every load.
     pub requests: Option<NonZeroU64>,
+    /// Numbers of connections; none for those of the file.
+    pub concurrency: Vec<NonZeroU32>,
 }
 
 /// Reads the text of a sweep's file, which lies in `folder`.
@@ -145,9 +147,13 @@ impl File {
             start_timeout_seconds: server.start_timeout.unwrap_or(start_timeout).as_secs_f64(),
             stop_timeout_seconds: server.stop_timeout.unwrap_or(stop_timeout).as_secs_f64(),
         };
+        let concurrency = match overrides.concurrency {
+            list if list.is_empty() => self.concurrency,
+            list => list,
+        };
         Settings {
             rounds: overrides.rounds.or(self.rounds).map_or(1, NonZeroU32::get),
-            concurrency: self.concurrency.into_iter().map(NonZeroU32::get).collect(),
+            concurrency: concurrency.into_iter().map(NonZeroU32::get).collect(),
             client_cpu: self.client_cpu,
             loads: self.load.into_iter().map(load).collect(),
             servers: self.server.into_iter().map(server).collect(),
@@ -298,10 +304,15 @@ command = "serve {port}"
 
     #[test]
     fn the_command_line_has_the_last_word() {
-        let overrides = Overrides { rounds: NonZeroU32::new(7), requests: NonZeroU64::new(8) };
+        let overrides = Overrides {
+            rounds: NonZeroU32::new(7),
+            requests: NonZeroU64::new(8),
+            concurrency: vec![NonZeroU32::new(9).unwrap()],
+        };
         let text = LEAST.replace("[[server]]", "requests = 9\n[[server]]");
         let settings = parse(&text, Path::new(""), overrides).unwrap();
         assert_eq!((settings.rounds, settings.loads[0].requests), (7, 8));
+        assert_eq!(settings.concurrency, [9]);
     }
 
     #[test]

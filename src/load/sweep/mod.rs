@@ -20,7 +20,7 @@ use crate::sys::failure::Failure;
 use crate::sys::{process, signal};
 use config::Overrides;
 pub use point::Point;
-use point::{Bench, PORTS, Stop};
+use point::{Bench, Stop};
 use results::{Outcome, Results, Settings};
 use show::Show;
 use std::num::{NonZeroU32, NonZeroU64};
@@ -47,6 +47,10 @@ pub struct Args {
     /// Requests a point, instead of what the file says
     #[arg(long, value_name = "N")]
     pub requests: Option<NonZeroU64>,
+
+    /// Numbers of connections, as in 10,100,1000, instead of what the file says
+    #[arg(long, value_name = "N", value_delimiter = ',')]
+    pub concurrency: Vec<NonZeroU32>,
 
     /// Throw away what is in the folder, and begin anew
     #[arg(long)]
@@ -127,13 +131,8 @@ pub fn run(args: &Args, interrupts: BorrowedFd<'_>) -> Result<End, Error> {
         .map_err(|error| Error::Usage(format!("--out {}: {error}", args.out.display())))?;
     let mut store = Store::open(&out, args.fresh, settings, machine)?;
     let settings = store.results().settings.clone();
-    let mut bench = Bench {
-        client: client(args)?,
-        client_cpu: settings.client_cpu,
-        folder: out,
-        interrupts,
-        next_port: first_port(),
-    };
+    let bench =
+        Bench { client: client(args)?, client_cpu: settings.client_cpu, folder: out, interrupts };
     let done = u64::try_from(store.results().measurements.len()).expect("a count is a u64");
     let show = Show::new(args.quiet, store.results().planned, done);
     for point in points(&settings) {
@@ -179,7 +178,11 @@ fn read_settings(args: &Args) -> Result<Settings, Error> {
     let text = std::fs::read_to_string(&args.file).map_err(|error| fail(&error))?;
     let path = std::path::absolute(&args.file).map_err(|error| fail(&error))?;
     let folder = path.parent().expect("what was read is no root");
-    let overrides = Overrides { rounds: args.rounds, requests: args.requests };
+    let overrides = Overrides {
+        rounds: args.rounds,
+        requests: args.requests,
+        concurrency: args.concurrency.clone(),
+    };
     let settings = config::parse(&text, folder, overrides).map_err(|error| fail(&error))?;
     let cores = machine::cores(Path::new("/proc"));
     let placed = settings
@@ -206,13 +209,6 @@ fn client(args: &Args) -> Result<PathBuf, Error> {
     .map_err(|error| Failure::new(what, error, "").into())
 }
 
-/// Somewhere else for each sweep, so that one is not in the way of another's last connections.
-fn first_port() -> u16 {
-    let count = u32::from(PORTS.end - PORTS.start);
-    let offset = std::process::id().wrapping_mul(PORT_STRIDE) % count;
-    PORTS.start + u16::try_from(offset).expect("it is less than a count of ports")
-}
-
 fn is_clean(results: &Results) -> bool {
     results.measurements.iter().all(|measurement| {
         let run = measurement.run.as_ref();
@@ -224,5 +220,3 @@ fn is_clean(results: &Results) -> bool {
 const EXIT_USAGE: u8 = 2;
 /// As a shell reports a program that SIGINT ended.
 const EXIT_INTERRUPTED: u8 = 130;
-/// A prime: consecutive process numbers land far apart.
-const PORT_STRIDE: u32 = 7919;

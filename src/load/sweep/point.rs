@@ -16,6 +16,7 @@ use std::os::fd::BorrowedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// What is measured at once.
@@ -52,8 +53,6 @@ pub struct Bench<'a> {
     pub folder: PathBuf,
     /// Something to read here ends the sweep.
     pub interrupts: BorrowedFd<'a>,
-    /// The port to try next.
-    pub next_port: u16,
 }
 
 /// Why there is no measurement.
@@ -77,7 +76,7 @@ impl Bench<'_> {
     ///
     /// # Errors
     /// If it was interrupted, or if files can't be written.
-    pub fn measure(&mut self, point: &Point<'_>) -> Result<Measurement, Stop> {
+    pub fn measure(&self, point: &Point<'_>) -> Result<Measurement, Stop> {
         let mut measurement = Measurement {
             round: point.round,
             load: point.load.name.clone(),
@@ -104,8 +103,8 @@ impl Bench<'_> {
         result.map(|()| measurement)
     }
 
-    fn fill_in(&mut self, point: &Point<'_>, measurement: &mut Measurement) -> Result<(), Stop> {
-        let port = self.free_port()?;
+    fn fill_in(&self, point: &Point<'_>, measurement: &mut Measurement) -> Result<(), Stop> {
+        let port = free_port()?;
         let mut server = match self.start(point, port)? {
             Ok(server) => server,
             Err(error) => {
@@ -156,7 +155,11 @@ impl Bench<'_> {
             }
             pause = START_PAUSE;
             if answers(port) {
-                return Ok(None);
+                // Another program may have taken the port first: then ours has ended.
+                return Ok(match server.wait(Duration::ZERO, None)? {
+                    Wait::Ended(status) => Some(format!("it ended with {}", name(status))),
+                    Wait::Interrupted | Wait::TimedOut => None,
+                });
             }
             if begun.elapsed() > timeout {
                 return Ok(Some(format!("it answered nothing within {} s", timeout.as_secs_f64())));
@@ -267,20 +270,24 @@ impl Bench<'_> {
         run.response_us.percentiles.clear();
         Ok(run)
     }
+}
 
-    /// A port where nobody listens, another one each time: the last one may still be in use. It
-    /// is below the usual range of ports for clients, of which the load client takes many.
-    fn free_port(&mut self) -> io::Result<u16> {
-        for _ in PORTS {
-            let port = self.next_port;
-            let next = port.checked_add(1).filter(|port| PORTS.contains(port));
-            self.next_port = next.unwrap_or(PORTS.start);
-            if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-                return Ok(port);
-            }
+/// A port where nobody listens, another one each time: the last one may still be in use, and
+/// another sweep may be about to use the one it got. It is below the usual range of ports for
+/// clients, of which the load client takes many.
+fn free_port() -> io::Result<u16> {
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    let count = u32::from(PORTS.end - PORTS.start);
+    // Sweeps of other processes begin somewhere else.
+    let first = std::process::id().wrapping_mul(PORT_STRIDE);
+    for _ in 0..count {
+        let offset = first.wrapping_add(TAKEN.fetch_add(1, Ordering::Relaxed)) % count;
+        let port = PORTS.start + u16::try_from(offset).expect("it is less than a count of ports");
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return Ok(port);
         }
-        Err(io::Error::other(format!("no port from {} to {} is free", PORTS.start, PORTS.end - 1)))
     }
+    Err(io::Error::other(format!("no port from {} to {} is free", PORTS.start, PORTS.end - 1)))
 }
 
 impl Measurement {
@@ -392,4 +399,6 @@ const SAMPLE_PERIOD: Duration = Duration::from_secs(1);
 const CLIENT_GRACE: Duration = Duration::from_secs(60);
 const KILL_TIMEOUT: Duration = Duration::from_secs(10);
 /// All have five digits, so that requests are of the same length.
-pub(super) const PORTS: std::ops::Range<u16> = 10_000..32_768;
+const PORTS: std::ops::Range<u16> = 10_000..32_768;
+/// A prime: consecutive process numbers land far apart.
+const PORT_STRIDE: u32 = 7919;
