@@ -176,7 +176,7 @@ mod tests {
         let plan = settings();
         let first = points(&plan).next().unwrap();
         assert!(!store.has(&first));
-        store.add(measured(1, "close", 10, "a", 5.0)).unwrap();
+        store.add(measured(1, "close", 10, "a", 1.620_001_182_600_863_3)).unwrap();
         let again = open(&folder, false, settings()).unwrap();
         assert_eq!(again.results(), store.results());
         let missing = points(&plan).filter(|point| !again.has(point)).count();
