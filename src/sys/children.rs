@@ -38,16 +38,25 @@ impl Process {
     /// If the program can't be started, or the core is none that it may use.
     pub fn start(mut command: Command, core: Option<u32>) -> io::Result<Self> {
         let cores = core.map(only_core).transpose()?;
+        let none = no_signals();
         let prepare = move || {
             // SAFETY: prctl with PR_SET_PDEATHSIG takes numbers only.
             checked(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM) })?;
+            // Who reads signals from a descriptor has them blocked, and a child would inherit that.
+            // SAFETY: the set is initialised; a null old set is allowed.
+            let set = unsafe {
+                libc::pthread_sigmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut())
+            };
+            if set != 0 {
+                return Err(io::Error::from_raw_os_error(set));
+            }
             if let Some(cores) = &cores {
                 // SAFETY: the set is initialised and its size is given.
                 checked(unsafe { libc::sched_setaffinity(0, size_of_val(cores), cores) })?;
             }
             Ok(())
         };
-        // SAFETY: between fork and exec this makes two system calls, reads memory of its own and
+        // SAFETY: between fork and exec this makes three system calls, reads memory of its own and
         // allocates nothing: all of it is allowed to a child of a process with threads.
         unsafe { command.pre_exec(prepare) };
         let mut child = command.process_group(0).spawn()?;
@@ -136,6 +145,14 @@ fn only_core(core: u32) -> io::Result<libc::cpu_set_t> {
     Ok(set)
 }
 
+fn no_signals() -> libc::sigset_t {
+    let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: sigemptyset initialises the set it is given.
+    unsafe { libc::sigemptyset(set.as_mut_ptr()) };
+    // SAFETY: the set was initialised by the line above.
+    unsafe { set.assume_init() }
+}
+
 /// A descriptor that is readable once the process is over. The child is not reaped yet, so its
 /// number can't be another's.
 fn open_pidfd(child: &Child) -> io::Result<OwnedFd> {
@@ -210,9 +227,15 @@ mod tests {
     }
 
     #[test]
-    fn it_has_no_signal_blocked() {
-        let (_process, mut stdout) = shell("grep SigBlk /proc/self/status", None);
+    fn it_has_no_signal_blocked_or_ignored_though_we_have() {
+        let _signals = crate::sys::signal::signals_to_end().unwrap();
+        let (_process, mut stdout) = shell("grep -E 'SigBlk|SigIgn' /proc/self/status", None);
         assert_eq!(line(&mut stdout), "SigBlk:\t0000000000000000\n");
+        let ignored = line(&mut stdout);
+        let ignored = ignored.strip_prefix("SigIgn:\t").unwrap().trim();
+        let ignored = u64::from_str_radix(ignored, 16).unwrap();
+        let ours = [libc::SIGPIPE, libc::SIGTERM, libc::SIGINT].map(|signal| 1 << (signal - 1));
+        assert_eq!(ignored & (ours[0] | ours[1] | ours[2]), 0);
     }
 
     #[test]

@@ -95,7 +95,13 @@ fn number(value: f64, decimals: usize) -> String {
 
 fn footer(results: &Results) -> String {
     let Machine { kernel, cpu, cores, memory_bytes, sysctls, limits } = &results.machine;
-    let rounds = results.settings.rounds;
+    let rounds = match results.settings.rounds {
+        1 => "One round: there is no spread yet".to_owned(),
+        many => format!(
+            "Medians of up to {many} interleaved rounds, with the lowest and the highest in \
+             parentheses where they differ"
+        ),
+    };
     let done = match u64::try_from(results.measurements.len()) {
         Ok(made) if made == results.planned => String::new(),
         _ => format!("; so far {} of {} points", results.measurements.len(), results.planned),
@@ -105,9 +111,7 @@ fn footer(results: &Results) -> String {
         map.iter().map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join(", ")
     };
     format!(
-        "Medians of up to {rounds} interleaved rounds, with the lowest and the highest in \
-         parentheses where they differ; failures are of all rounds together{done}. CPU is the \
-         server's, for each request that succeeded; memory is the peak of its processes, added \
+        "{rounds}; failures are of all rounds together{done}. CPU is the server's, for each request that succeeded; memory is the peak of its processes, added \
          up.\n\n\
          Measured from {} to {} on {cpu}, {cores} cores, {memory} GiB, Linux {kernel}.\n\n\
          {}\n\n{}\n",
