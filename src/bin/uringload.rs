@@ -6,13 +6,14 @@ use std::process::ExitCode;
 use uringstatic::load::cli::{self, Command, Options};
 use uringstatic::load::report::{Report, SCHEMA};
 use uringstatic::load::run::Load;
-use uringstatic::load::{chart, files, show, worker};
+use uringstatic::load::{chart, files, show, sweep, worker};
 use uringstatic::sys::failure::Failure;
 
 fn main() -> ExitCode {
     let outcome = match cli::parse(std::env::args_os()) {
         Ok(Command::Load(options)) => load(&options),
         Ok(Command::Worker(number)) => worker::run(number).map(|()| true),
+        Ok(Command::Sweep(arguments)) => return sweep::main(&arguments),
         // Prints the usage or the help, and exits with 2 or 0.
         Err(error) => error.exit(),
     };

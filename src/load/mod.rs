@@ -11,5 +11,6 @@ pub mod request;
 pub mod run;
 pub mod schedule;
 pub mod show;
+pub mod sweep;
 pub mod tally;
 pub mod worker;

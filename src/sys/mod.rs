@@ -7,6 +7,7 @@
 #![allow(clippy::cast_possible_truncation)]
 
 pub mod buffers;
+pub mod children;
 pub mod dial;
 pub mod failure;
 pub mod net;

@@ -5,7 +5,7 @@ use super::failure::Failure;
 use std::fs::File;
 use std::io::Read;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
 /// SIGTERM and SIGINT of this process, as something to read.
@@ -21,6 +21,12 @@ impl Signals {
         let ready = checked(unsafe { libc::poll(&raw mut poll, 1, millis) });
         let mut record = [0; size_of::<libc::signalfd_siginfo>()];
         matches!(ready, Ok(1)) && (&self.0).read_exact(&mut record).is_ok()
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 

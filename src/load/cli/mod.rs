@@ -6,6 +6,7 @@ mod tests;
 mod values;
 
 use super::request::Request;
+use super::sweep;
 use crate::cli::value;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
@@ -22,6 +23,8 @@ pub enum Command {
     Load(Box<Options>),
     /// Be one of the processes that make it.
     Worker(Worker),
+    /// Compare servers.
+    Sweep(sweep::Args),
 }
 
 /// Which worker of which load this process is.
@@ -45,8 +48,10 @@ where
     T: Into<OsString> + Clone,
 {
     let flags = Flags::try_parse_from(argv)?;
-    if let Some(Subcommand::Worker(worker)) = flags.subcommand {
-        return Ok(Command::Worker(worker));
+    match flags.subcommand {
+        Some(Subcommand::Worker(worker)) => return Ok(Command::Worker(worker)),
+        Some(Subcommand::Sweep(sweep)) => return Ok(Command::Sweep(sweep)),
+        None => {}
     }
     let mut options = flags.options.expect("without a subcommand there is a URL");
     if options.ab {
@@ -76,6 +81,8 @@ enum Subcommand {
     /// Make part of a load; the load client starts these itself
     #[command(hide = true)]
     Worker(Worker),
+    /// Compare servers: each under each load, in rounds
+    Sweep(sweep::Args),
 }
 
 /// A load: on what, how much, and what to check.

@@ -1,0 +1,69 @@
+#!/usr/bin/env bash
+# Stands in for the load client in tests of the sweep: makes the requests one by one, and reports
+# all as successful, with made-up latencies. A server that goes away fails the rest.
+#
+# --log FILE       adds a line of what it was called with
+# --kill FILE      ends the process whose number is there by SIGKILL, half-way
+# --hang PIPE      the third call (by --log) says so in the pipe, and then never ends
+# --fail           complains and reports nothing
+set -euo pipefail
+
+log=/dev/null kill='' hang='' fail='' connections='' requests='' json='' url='' given="$*"
+while [ $# -gt 0 ]; do
+    case $1 in
+        --log) log=$2 && shift ;;
+        --kill) kill=$2 && shift ;;
+        --hang) hang=$2 && shift ;;
+        --fail) fail=yes ;;
+        --connections) connections=$2 && shift ;;
+        --requests) requests=$2 && shift ;;
+        --duration) shift ;;
+        --json) json=$2 && shift ;;
+        --quiet | --close) ;;
+        http://*) url=$1 ;;
+        *) echo "what is $1?" >&2 && exit 2 ;;
+    esac
+    shift
+done
+
+echo "$given" >> "$log"
+if [ -n "$fail" ]; then
+    echo "this client is out of order" >&2
+    exit 2
+fi
+if [ -n "$hang" ] && [ "$(wc -l < "$log")" -eq 3 ]; then
+    echo > "$hang"
+    exec tail -f /dev/null
+fi
+
+port=${url##*:}
+port=${port%/}
+ask() {
+    exec 3<> "/dev/tcp/127.0.0.1/$port" || return
+    printf 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n' >&3
+    local reply
+    reply=$(cat <&3)
+    exec 3>&-
+    [[ $reply == 'HTTP/1.1 200 OK'* ]]
+}
+
+made=0 failed=0
+for ((i = 0; i < requests; i++)); do
+    if [ -n "$kill" ] && [ "$i" -eq $((requests / 2)) ]; then
+        kill -KILL "$(< "$kill")"
+        # Once the port is closed it is over.
+        while ask 2> /dev/null; do :; done
+    fi
+    if ask 2> /dev/null; then made=$((made + 1)); else failed=$((failed + 1)); fi
+done
+
+latency='{"count":9,"min":1,"mean":2,"p50":1000.5,"p90":3,"p99":4000,"p99_9":5,"max":6,
+    "percentiles":[[50,2],[100,6]]}'
+cat > "$json" << END
+{"schema":"uringload/1","url":"$url","load":"a stand-in","runs":[{"connections":$connections,
+"processes":1,"died":0,"seconds":0.5,"requests":$made,"failed":$failed,
+"failures":{"connect_refused":$failed},"rate":$((made * 2)),"bytes":1,"connects":$made,
+"connect_us":$latency,"response_us":$latency,"client_cpu_seconds":0.1,"client_busiest":0.2,
+"client_was_the_limit":false}]}
+END
+[ "$failed" -eq 0 ]
