@@ -111,8 +111,8 @@ fn footer(results: &Results) -> String {
         map.iter().map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join(", ")
     };
     format!(
-        "{rounds}; failures are of all rounds together{done}. CPU is the server's, for each request \
-         that succeeded; memory is the peak of its processes, added up.\n\n\
+        "{rounds}; failures are of all rounds together{done}. CPU is the server's, for each \
+         request that succeeded; memory is the peak of its processes, added up.\n\n\
          Measured from {} to {} on {cpu}, {cores} cores, {memory} GiB, Linux {kernel}.\n\n\
          {}\n\n{}\n",
         results.began,

@@ -180,11 +180,8 @@ mod tests {
     fn this_process_uses_time_and_memory() {
         let proc = Path::new("/proc");
         let before = cpu_ns(proc, std::process::id());
-        let mut sum = 0_u64;
-        while cpu_ns(proc, std::process::id()) < before + 2_000_000 {
-            sum = sum.wrapping_add(std::hint::black_box(1));
-        }
-        assert!(sum > 0);
+        // Reading /proc is work enough, so this ends unless time isn't counted.
+        while cpu_ns(proc, std::process::id()) < before + 2_000_000 {}
         assert!(memory_bytes(proc, std::process::id()) > 1 << 20);
     }
 }
