@@ -40,8 +40,12 @@ pub struct Overrides {
     pub rounds: Option<NonZeroU32>,
     /// Requests a point, of every load.
     pub requests: Option<NonZeroU64>,
+    /// The longest load, of every load.
+    pub time_max: Option<Duration>,
     /// Numbers of connections; none for those of the file.
     pub concurrency: Vec<NonZeroU32>,
+    /// Options for the load client, beside those of the file.
+    pub options: Vec<String>,
 }
 
 /// Reads the text of a sweep's file, which lies in `folder`.
@@ -126,9 +130,13 @@ impl File {
         let stop_timeout = self.stop_timeout.unwrap_or(STOP_TIMEOUT);
         let load = |load: FileLoad| Load {
             name: load.name,
-            options: load.options,
+            options: [load.options, overrides.options.clone()].concat(),
             requests: overrides.requests.or(load.requests).map_or(requests, NonZeroU64::get),
-            time_max_seconds: load.time_max.unwrap_or(time_max).as_secs_f64(),
+            time_max_seconds: overrides
+                .time_max
+                .or(load.time_max)
+                .unwrap_or(time_max)
+                .as_secs_f64(),
         };
         let server = |server: FileServer| Server {
             name: server.name,
@@ -307,12 +315,16 @@ command = "serve {port}"
         let overrides = Overrides {
             rounds: NonZeroU32::new(7),
             requests: NonZeroU64::new(8),
+            time_max: Some(Duration::from_secs(6)),
             concurrency: vec![NonZeroU32::new(9).unwrap()],
+            options: vec!["--timeout=5s".to_owned()],
         };
-        let text = LEAST.replace("[[server]]", "requests = 9\n[[server]]");
+        let text = LEAST.replace("[[server]]", "requests = 9\ntime_max = \"9s\"\n[[server]]");
         let settings = parse(&text, Path::new(""), overrides).unwrap();
         assert_eq!((settings.rounds, settings.loads[0].requests), (7, 8));
         assert_eq!(settings.concurrency, [9]);
+        assert_eq!(settings.loads[0].options, ["--timeout=5s"]);
+        assert!((settings.loads[0].time_max_seconds - 6.0).abs() < 1e-9);
     }
 
     #[test]

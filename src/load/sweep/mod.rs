@@ -27,6 +27,7 @@ use std::num::{NonZeroU32, NonZeroU64};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 use store::Store;
 
 /// Options of `uringload sweep`.
@@ -48,6 +49,10 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     pub requests: Option<NonZeroU64>,
 
+    /// Longest load of a point, instead of what the file says
+    #[arg(long, value_name = "DURATION", value_parser = crate::cli::value::duration)]
+    pub time_max: Option<Duration>,
+
     /// Numbers of connections, as in 10,100,1000, instead of what the file says
     #[arg(long, value_name = "N", value_delimiter = ',')]
     pub concurrency: Vec<NonZeroU32>,
@@ -59,6 +64,10 @@ pub struct Args {
     /// Print nothing but errors
     #[arg(long)]
     pub quiet: bool,
+
+    /// Options for the load client, beside those of the file
+    #[arg(last = true, value_name = "OPTION")]
+    pub options: Vec<String>,
 
     /// The load client's program [default: this one]
     #[arg(long, value_name = "PROGRAM", hide = true)]
@@ -181,7 +190,9 @@ fn read_settings(args: &Args) -> Result<Settings, Error> {
     let overrides = Overrides {
         rounds: args.rounds,
         requests: args.requests,
+        time_max: args.time_max,
         concurrency: args.concurrency.clone(),
+        options: args.options.clone(),
     };
     let settings = config::parse(&text, folder, overrides).map_err(|error| fail(&error))?;
     let cores = machine::cores(Path::new("/proc"));
