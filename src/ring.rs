@@ -4,6 +4,7 @@
 //! (`sys::uring`) and the simulated one (`sim`). Addresses never appear: a receive buffer is named
 //! by [`BufferId`], a reply by a [`Span`] of the fixed buffer, a connection by its [`Slot`].
 
+use std::collections::VecDeque;
 use std::fmt;
 
 /// A submission and completion queue: push entries, wait, pop completions.
@@ -216,6 +217,16 @@ impl Token {
         self.0 as u32
     }
 
+    /// Asserts that it belongs to this life of its slot: a slot is free only after its last
+    /// completion, so any other is a mistake of ours.
+    pub fn assert_life(self, generation: u32) {
+        assert_eq!(
+            self.generation(),
+            generation & GENERATION_MASK,
+            "{self:?} completed in a later life of its slot"
+        );
+    }
+
     /// The same slot and life with another kind.
     #[must_use]
     pub fn with_kind(self, kind: Kind) -> Self {
@@ -328,6 +339,41 @@ impl Nanos {
 /// The submission queue has no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
+
+/// Entries for which the submission queue had no room; all keep their order.
+#[derive(Debug)]
+pub struct Unsubmitted(VecDeque<(Token, Op)>);
+
+impl Unsubmitted {
+    /// None yet, with room for so many.
+    #[must_use]
+    pub fn with_capacity(entries: usize) -> Self {
+        Self(VecDeque::with_capacity(entries))
+    }
+
+    /// Whether all that was pushed is with the ring.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Pushes an entry, now or when there is room.
+    pub fn push(&mut self, ring: &mut impl Ring, token: Token, op: Op) {
+        if !self.0.is_empty() || ring.push(token, op).is_err() {
+            self.0.push_back((token, op));
+        }
+    }
+
+    /// Pushes what waits, as far as there is room.
+    pub fn push_waiting(&mut self, ring: &mut impl Ring) {
+        while let Some(&(token, op)) = self.0.front() {
+            if ring.push(token, op).is_err() {
+                return;
+            }
+            self.0.pop_front();
+        }
+    }
+}
 
 /// An error number as errno(3) has them, always positive.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]

@@ -361,7 +361,7 @@ fn point(measurement: &Measurement) -> (u32, String, u32, String) {
 
 /// A core that we may use.
 fn a_core() -> u32 {
-    uringstatic::load::sweep::machine::cores(Path::new("/proc"))[0]
+    uringstatic::sys::process::cores()[0]
 }
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_uringstatic");

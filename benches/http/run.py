@@ -23,7 +23,6 @@ import json
 import os
 import re
 import resource
-import shutil
 import signal
 import socket
 import statistics
@@ -53,7 +52,7 @@ def main():
     options = read_options()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    # nginx's configuration and the clients' scripts live here.
+    # The clients' scripts live here.
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(folder, options)
         results = {}
@@ -88,7 +87,6 @@ class Bench:
     """Starts servers, loads them, and reads what they have used."""
 
     def __init__(self, folder, options):
-        self.folder = folder
         self.options = options
         self.script = os.path.join(folder, "pipeline.lua")
         with open(self.script, "w", encoding="utf-8") as file:
@@ -123,11 +121,8 @@ class Bench:
         if name == OURS:
             return [self.program, "--listen", f"127.0.0.1:{port}", "--quiet"]
         if name in (NGINX, NGINX_DEFERRED):
-            path = os.environ["PATH"] + ":/usr/sbin"
-            listen = f"127.0.0.1:{port} backlog=4096"
-            if name == NGINX_DEFERRED:
-                listen += " deferred"
-            return [shutil.which("nginx", path=path), "-c", self.nginx_configuration(listen)]
+            extra = ["deferred"] if name == NGINX_DEFERRED else []
+            return [os.path.join(ROOT, "benches/post/nginx"), str(port), *extra]
         extra = ["--close"] if load[0] == "c" else []
         length = self.length_of_request(load)
         return [self.floor, "--port", str(port), "--request-bytes", str(length), *extra]
@@ -177,35 +172,6 @@ class Bench:
                 client.kill()
                 client.wait()
         return heard.index(b"\r\n\r\n") + 4
-
-    def nginx_configuration(self, listen):
-        with open(os.path.join(ROOT, "src/site/page.html"), encoding="utf-8") as file:
-            page = file.read().replace("\\", "\\\\").replace('"', '\\"')
-        # A parameter of nginx has at most 4 KB, so the page is put together from two.
-        half = len(page) // 2
-        places = " ".join(
-            f"{kind}_temp_path {self.folder}/{kind};"
-            for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-        )
-        path = os.path.join(self.folder, "nginx.conf")
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(f"""
-daemon off; worker_processes 1; worker_rlimit_nofile 20000;
-pid {self.folder}/nginx.pid; error_log /dev/null crit;
-events {{ worker_connections 10000; use epoll; multi_accept on; }}
-http {{
-  access_log off; server_tokens off; tcp_nodelay on; {places}
-  keepalive_requests 1000000000; keepalive_timeout 60s;
-  default_type "text/html; charset=utf-8";
-  server {{
-    listen {listen};
-    set $a "{page[:half]}";
-    set $b "{page[half:]}";
-    location / {{ return 200 "$a$b"; }}
-  }}
-}}
-""")
-        return path
 
 
 def build():

@@ -1,7 +1,16 @@
 //! `--header`: the grammar of a field (RFC 9110, section 5) and the fields that are the server's.
 
-/// Reads one `Name: value`. A value may be empty; its outer whitespace is dropped.
+/// Reads one `Name: value` that a reply may have.
 pub(super) fn parse(text: &str) -> Result<(String, String), String> {
+    let field = field(text)?;
+    match RESERVED.iter().find(|(reserved, _)| field.0.eq_ignore_ascii_case(reserved)) {
+        Some((reserved, why)) => Err(format!("{reserved} can't be set here: {why}")),
+        None => Ok(field),
+    }
+}
+
+/// Reads one `Name: value`. A value may be empty; its outer whitespace is dropped.
+pub(crate) fn field(text: &str) -> Result<(String, String), String> {
     let Some((name, value)) = text.split_once(':') else {
         return Err("write a name, a colon and a value, as in 'Retry-After: 600'".to_owned());
     };
@@ -34,14 +43,11 @@ fn check_name(name: &str) -> Result<(), String> {
             "the name can't contain {wrong:?}: letters, digits and !#$%&'*+-.^_`|~ are allowed"
         ));
     }
-    match RESERVED.iter().find(|(reserved, _)| name.eq_ignore_ascii_case(reserved)) {
-        Some((reserved, why)) => Err(format!("{reserved} can't be set here: {why}")),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 /// A character of a token, of which names, media types and parameters consist.
-pub(super) fn is_token_char(c: char) -> bool {
+pub(crate) fn is_token_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c)
 }
 

@@ -7,7 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod address;
-mod header;
+pub(crate) mod header;
 mod media;
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@ use super::client::{Amount, Plan};
 use super::report::{Kind, Latency, Run};
 use super::tally::{Count, Span, State, Tally};
 use super::worker::{Common, Share, tally_of, words_of};
+use crate::sys::children::{Process, Wait};
 use crate::sys::failure::Failure;
 use crate::sys::shared::Words;
 use crate::sys::signal::Signals;
@@ -12,7 +13,7 @@ use crate::sys::{process, signal};
 use hdrhistogram::Histogram;
 use std::io::Write;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -86,16 +87,15 @@ impl<'a> Load<'a> {
             // The last cores: the first are where everything else is at home.
             let core = (cores.len() + index as usize).checked_sub(workers as usize);
             let core = core.and_then(|place| cores.get(place).copied());
-            let share = self.share(connections, workers, index, core);
-            team.start(&words, workers, index, &share)?;
+            let share = self.share(connections, workers, index);
+            team.start(&words, workers, index, core, &share)?;
         }
         team.await_ready(&tallies)?;
         let begin = process::monotonic_ns() + BEGIN_IN_NS;
         words.words()[Common::Begin as usize].store(begin, Ordering::Release);
-        let interrupted = self.watch(&mut team, words.words(), &tallies, begin, &mut watch);
-        let died = team.join();
+        let interrupted = self.watch(&mut team, words.words(), &tallies, begin, &mut watch)?;
         Ok(Outcome {
-            run: sum_up(connections, workers, died, &tallies),
+            run: sum_up(connections, workers, team.died, &tallies),
             responses: Tally::histogram(&tallies, Span::Response),
             interrupted,
         })
@@ -109,9 +109,9 @@ impl<'a> Load<'a> {
         tallies: &[Tally<'_>],
         begin: u64,
         watch: &mut impl FnMut(&Progress<'_>),
-    ) -> bool {
+    ) -> Result<bool, Failure> {
         let mut signals = 0;
-        while team.is_at_work() {
+        while team.reap()? {
             if self.signals.wait(WATCH_PAUSE) {
                 signals += 1;
                 words[Common::Stop as usize].store(1, Ordering::Relaxed);
@@ -122,11 +122,11 @@ impl<'a> Load<'a> {
             let nanos = process::monotonic_ns().saturating_sub(begin);
             watch(&Progress { tallies, seconds: Duration::from_nanos(nanos).as_secs_f64() });
         }
-        signals > 0
+        Ok(signals > 0)
     }
 
     /// What worker `index` of so many does.
-    fn share(&self, connections: u32, workers: u32, index: u32, core: Option<u32>) -> Share {
+    fn share(&self, connections: u32, workers: u32, index: u32) -> Share {
         let options = self.options;
         let of = |whole: u64| {
             let (all, own) = (u64::from(workers), u64::from(index));
@@ -160,7 +160,6 @@ impl<'a> Load<'a> {
             target: self.target,
             sources: options.source.clone().unwrap_or_default().0,
             expect: options.expect.clone(),
-            core,
         }
     }
 }
@@ -168,7 +167,7 @@ impl<'a> Load<'a> {
 /// The workers of a run. They are killed if this is dropped early.
 #[derive(Default)]
 struct Team {
-    children: Vec<Child>,
+    workers: Vec<Process>,
     died: u32,
 }
 
@@ -176,29 +175,30 @@ impl Team {
     fn start(
         &mut self,
         words: &Words,
-        workers: u32,
+        count: u32,
         index: u32,
+        core: Option<u32>,
         share: &Share,
     ) -> Result<(), Failure> {
         let fail = |error: &dyn std::fmt::Display| {
             Failure::new(format!("starting worker {index}"), error, "")
         };
         let program = std::env::current_exe().map_err(|error| fail(&error))?;
-        let mut child = Command::new(program)
+        let mut command = Command::new(program);
+        command
             .arg("worker")
-            .args([words.fd().to_string(), index.to_string(), workers.to_string()])
-            .stdin(Stdio::piped())
-            .spawn()
-            .map_err(|error| fail(&error))?;
+            .args([words.fd().to_string(), index.to_string(), count.to_string()])
+            .stdin(Stdio::piped());
+        let mut worker = Process::start(command, core).map_err(|error| fail(&error))?;
         let text = serde_json::to_vec(share).map_err(|error| fail(&error))?;
-        let mut input = child.stdin.take().expect("it was asked for");
-        self.children.push(child);
+        let mut input = worker.stdin().expect("it was asked for");
+        self.workers.push(worker);
         input.write_all(&text).map_err(|error| fail(&error))
     }
 
     fn await_ready(&mut self, tallies: &[Tally<'_>]) -> Result<(), Failure> {
         while !tallies.iter().all(|tally| tally.is(State::Ready)) {
-            self.reap();
+            self.reap()?;
             if self.died > 0 {
                 return Err(Failure::new("starting the workers", "one ended (see above)", ""));
             }
@@ -207,46 +207,28 @@ impl Team {
         Ok(())
     }
 
-    fn is_at_work(&mut self) -> bool {
-        self.reap();
-        !self.children.is_empty()
-    }
-
-    /// Lets go of those that have ended.
-    fn reap(&mut self) {
-        let died = &mut self.died;
-        self.children.retain_mut(|child| match child.try_wait() {
-            Ok(None) => true,
-            Ok(Some(status)) => {
-                if !status.success() {
-                    eprintln!("uringload: worker {} ended with {status}", child.id());
-                    *died += 1;
+    /// Lets go of those that have ended; says whether any is left.
+    fn reap(&mut self) -> Result<bool, Failure> {
+        let mut left = Vec::with_capacity(self.workers.len());
+        for mut worker in self.workers.drain(..) {
+            let wait = worker
+                .wait(Duration::ZERO, None)
+                .map_err(|error| Failure::new("waiting for the workers", error, ""))?;
+            match wait {
+                Wait::Ended(status) if status.success() => {}
+                Wait::Ended(status) => {
+                    eprintln!("uringload: worker {} ended with {status}", worker.id());
+                    self.died += 1;
                 }
-                false
+                Wait::TimedOut | Wait::Interrupted => left.push(worker),
             }
-            Err(_) => false,
-        });
-    }
-
-    fn kill(&mut self) {
-        for child in &mut self.children {
-            // One that has just ended need not be killed.
-            let _ = child.kill();
         }
+        self.workers = left;
+        Ok(!self.workers.is_empty())
     }
 
-    /// How many died.
-    fn join(self) -> u32 {
-        self.died
-    }
-}
-
-impl Drop for Team {
-    fn drop(&mut self) {
-        self.kill();
-        for child in &mut self.children {
-            let _ = child.wait();
-        }
+    fn kill(&self) {
+        self.workers.iter().for_each(Process::kill_group);
     }
 }
 
@@ -263,14 +245,9 @@ fn sum_up(connections: u32, processes: u32, died: u32, tallies: &[Tally<'_>]) ->
         .filter(|&(_, count)| count > 0)
         .map(|(kind, count)| (kind.name().to_owned(), count))
         .collect();
-    let busiest = tallies
-        .iter()
-        .map(|tally| {
-            let own = tally.get(Count::Ended).saturating_sub(tally.get(Count::Started));
-            tally.get(Count::Cpu) as f64 / own.max(1) as f64
-        })
-        .fold(0.0, f64::max)
-        .min(1.0);
+    let busy =
+        |tally: &Tally<'_>| tally.get(Count::Cpu) as f64 / tally.get(Count::Elapsed).max(1) as f64;
+    let busiest = tallies.iter().map(busy).fold(0.0, f64::max).min(1.0);
     let latency = |span| -> Latency { Tally::latency(tallies, span) };
     Run {
         connections,

@@ -28,6 +28,8 @@ pub enum Count {
     Open,
     /// CPU time used since the start of the load, in nanoseconds.
     Cpu,
+    /// How long that was, in nanoseconds.
+    Elapsed,
 }
 
 /// How far a worker has come.
@@ -205,9 +207,9 @@ const SPANS: usize = 2;
 /// Behind the buckets, the sum of all.
 const SUM: usize = BUCKETS;
 const SPAN_WORDS: usize = BUCKETS + 1;
-const FIRST_FAILURE: usize = 8;
+const FIRST_FAILURE: usize = Count::Elapsed as usize + 1;
 /// Counters and failures have the first words, a cache line's multiple.
-const FIRST_BUCKET: usize = 24;
+const FIRST_BUCKET: usize = (FIRST_FAILURE + Kind::ALL.len()).next_multiple_of(8);
 const TICKS_PER_HALF: u32 = 5;
 
 #[cfg(test)]

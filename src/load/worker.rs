@@ -1,5 +1,7 @@
-//! One of the processes that make a load: it is told its share on standard input, counts in words
-//! it shares with the process that started it, and ends with it.
+//! One of the processes that make a load: it is told its share on standard input, and counts in
+//! words it shares with the process that started it. That one has put it on a core of its own, in
+//! a process group of its own (so that an interruption reaches the other alone, which tells its
+//! workers to stop), and with an end of its own if the other should die.
 
 use super::cli::Worker;
 use super::client::{Client, Plan};
@@ -8,9 +10,9 @@ use crate::ring::{Nanos, Ring};
 use crate::sys::dial::Dial;
 use crate::sys::failure::Failure;
 use crate::sys::probe::{Features, check_spawn};
+use crate::sys::process;
 use crate::sys::shared::Words;
 use crate::sys::uring::{Setup, Uring};
-use crate::sys::{process, signal};
 use serde::{Deserialize, Serialize};
 use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
@@ -31,8 +33,6 @@ pub struct Share {
     pub sources: Vec<IpAddr>,
     /// The file with the content that every reply must have.
     pub expect: Option<PathBuf>,
-    /// The core to stay on.
-    pub core: Option<u32>,
 }
 
 /// Words all workers of a run share, before those of each.
@@ -62,17 +62,11 @@ pub fn tally_of(words: &[AtomicU64], index: u32) -> Tally<'_> {
 /// # Errors
 /// If it can't be begun, or the ring becomes unusable.
 pub fn run(worker: Worker) -> Result<(), Failure> {
-    process::end_with_parent()?;
-    // Interrupting the load client interrupts its workers, too: it tells them when to stop.
-    let _signals = signal::signals_to_end()?;
     let mut share = read_share()?;
     if let Some(path) = &share.expect {
         share.plan.expect = Some(std::fs::read(path).map_err(|error| {
             Failure::new(format!("reading {} (--expect)", path.display()), error, "")
         })?);
-    }
-    if let Some(core) = share.core {
-        process::run_on_core(core)?;
     }
     let words = Words::inherited(worker.fd, words_of(worker.workers))?;
     let tally = tally_of(words.words(), worker.index);
@@ -93,6 +87,7 @@ pub fn run(worker: Worker) -> Result<(), Failure> {
         if now >= tick || !goes {
             tick = now.plus(TICK);
             tally.set(Count::Cpu, process::cpu_ns() - used);
+            tally.set(Count::Elapsed, now.0.saturating_sub(start.0));
             if words.words()[Common::Stop as usize].load(Ordering::Relaxed) != 0 {
                 client.stop();
             }

@@ -109,12 +109,7 @@ impl<R: Ring> Server<R> {
     pub(super) fn complete_on_connection(&mut self, completion: Completion) {
         let token = completion.token;
         let slot = Slot(token.index());
-        let generation = self.connections[slot.0 as usize].generation;
-        assert_eq!(
-            token.generation(),
-            Token::new(token.kind(), generation, 0).generation(),
-            "{token:?} completed in a later life of its slot"
-        );
+        token.assert_life(self.connections[slot.0 as usize].generation);
         match token.kind() {
             Kind::Recv => self.received(slot, completion),
             Kind::Send => self.sent(slot, completion.result),

@@ -10,14 +10,13 @@ mod gate;
 pub mod waits;
 
 use crate::conn::Stash;
-use crate::ring::{Completion, Errno, Kind, Nanos, Op, Ring, Slot, Token};
+use crate::ring::{Completion, Errno, Kind, Nanos, Op, Ring, Slot, Token, Unsubmitted};
 use crate::site::Site;
 use crate::stats::Stats;
 use crate::timers::Timers;
 use connection::Connection;
 use gate::Gate;
 use slab::Slab;
-use std::collections::VecDeque;
 use std::time::Duration;
 use waits::{Limits, Wait};
 
@@ -71,7 +70,7 @@ pub struct Server<R: Ring> {
     stats: Stats,
     gate: Gate,
     /// Entries for which the submission queue had no room.
-    backlog: VecDeque<(Token, Op)>,
+    unsubmitted: Unsubmitted,
     /// Connections whose receive ended for want of buffers.
     starved: Vec<Slot>,
     /// Not before this moment are they tried again, unless buffers come back.
@@ -114,7 +113,7 @@ impl<R: Ring> Server<R> {
             stash: Stash::new(config.spawn, config.head_bytes_max),
             stats: Stats::default(),
             gate: Gate::new(config.listeners),
-            backlog: VecDeque::with_capacity(slots + BACKLOG_RESERVE),
+            unsubmitted: Unsubmitted::with_capacity(slots + UNSUBMITTED_RESERVE),
             starved: Vec::with_capacity(slots),
             starved_until: Nanos(0),
             buffers_came_back: false,
@@ -135,7 +134,7 @@ impl<R: Ring> Server<R> {
     /// # Errors
     /// If the ring is unusable.
     pub fn turn(&mut self) -> Result<Turn, Errno> {
-        self.push_backlog();
+        self.unsubmitted.push_waiting(&mut self.ring);
         self.ring.submit_and_wait(self.deadline())?;
         self.now = self.ring.now();
         self.hurry = false;
@@ -174,7 +173,7 @@ impl<R: Ring> Server<R> {
             Life::Over(_) => Some(self.now),
             Life::Draining { until } => Some(until),
         };
-        let at_once = (self.hurry || !self.backlog.is_empty()).then_some(self.now);
+        let at_once = (self.hurry || !self.unsubmitted.is_empty()).then_some(self.now);
         let starved = (!self.starved.is_empty()).then_some(self.starved_until);
         let times = [self.timers.next(), self.gate_deadline(), drain, at_once, starved];
         times.into_iter().flatten().min()
@@ -240,23 +239,11 @@ impl<R: Ring> Server<R> {
         }
     }
 
-    /// Pushes an entry, now or when there is room; entries keep their order.
     fn push(&mut self, token: Token, op: Op) {
-        if !self.backlog.is_empty() || self.ring.push(token, op).is_err() {
-            self.backlog.push_back((token, op));
-        }
-    }
-
-    fn push_backlog(&mut self) {
-        while let Some(&(token, op)) = self.backlog.front() {
-            if self.ring.push(token, op).is_err() {
-                return;
-            }
-            self.backlog.pop_front();
-        }
+        self.unsubmitted.push(&mut self.ring, token, op);
     }
 }
 
 /// How long a peer may go on sending after the last reply.
 const LINGER: Duration = Duration::from_secs(2);
-const BACKLOG_RESERVE: usize = 64;
+const UNSUBMITTED_RESERVE: usize = 64;

@@ -2,11 +2,12 @@
 //! together with an interruption, ended by signals. Knows nothing of what they do.
 
 use super::call::checked;
+use super::process::only_core;
+use super::signal::no_signals;
 use std::io;
-use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, ChildStdin, Command, ExitStatus};
 use std::time::Duration;
 
 /// A process that we started, and the leader of its process group. If it still runs when this is
@@ -74,6 +75,11 @@ impl Process {
         self.child.id()
     }
 
+    /// Its standard input, if the command asked for a pipe and this is the first call.
+    pub fn stdin(&mut self) -> Option<ChildStdin> {
+        self.child.stdin.take()
+    }
+
     /// Waits until it is over, or until there is something to read from `interrupts`.
     ///
     /// # Errors
@@ -130,27 +136,6 @@ impl Drop for Process {
             let _ = self.child.wait();
         }
     }
-}
-
-/// The set of one core.
-fn only_core(core: u32) -> io::Result<libc::cpu_set_t> {
-    let index = core as usize;
-    if index >= libc::CPU_SETSIZE as usize {
-        return Err(io::Error::from_raw_os_error(libc::EINVAL));
-    }
-    // SAFETY: a cpu_set_t is an array of integers, for which zero is a value: the empty set.
-    let mut set = unsafe { MaybeUninit::<libc::cpu_set_t>::zeroed().assume_init() };
-    // SAFETY: the index is below CPU_SETSIZE.
-    unsafe { libc::CPU_SET(index, &mut set) };
-    Ok(set)
-}
-
-fn no_signals() -> libc::sigset_t {
-    let mut set = MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: sigemptyset initialises the set it is given.
-    unsafe { libc::sigemptyset(set.as_mut_ptr()) };
-    // SAFETY: the set was initialised by the line above.
-    unsafe { set.assume_init() }
 }
 
 /// A descriptor that is readable once the process is over. The child is not reaped yet, so its

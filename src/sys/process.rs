@@ -85,25 +85,37 @@ pub fn run_on_core(core: u32) -> Result<(), Failure> {
             "`taskset -pc $$` shows the cores this process may use",
         )
     };
-    let core_index = core as usize;
-    if core_index >= libc::CPU_SETSIZE as usize {
-        return Err(fail(&"there is no such core"));
-    }
-    // SAFETY: a cpu_set_t is an array of integers, for which zero is a value: the empty set.
-    let mut set = unsafe { MaybeUninit::<libc::cpu_set_t>::zeroed().assume_init() };
-    // SAFETY: the index is below CPU_SETSIZE.
-    unsafe { libc::CPU_SET(core_index, &mut set) };
+    let set = only_core(core).map_err(|error| fail(&error))?;
     // SAFETY: the set is initialised and its size is given.
     checked(unsafe { libc::sched_setaffinity(0, size_of_val(&set), &raw const set) })
         .map_err(|error| fail(&error))?;
     Ok(())
 }
 
+/// The set of one core.
+///
+/// # Errors
+/// `EINVAL` if no set has such a core, as `sched_setaffinity(2)` says of one that is not there.
+pub(super) fn only_core(core: u32) -> io::Result<libc::cpu_set_t> {
+    let index = core as usize;
+    if index >= libc::CPU_SETSIZE as usize {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    }
+    let mut set = no_cores();
+    // SAFETY: the index is below CPU_SETSIZE.
+    unsafe { libc::CPU_SET(index, &mut set) };
+    Ok(set)
+}
+
+fn no_cores() -> libc::cpu_set_t {
+    // SAFETY: a cpu_set_t is an array of integers, for which zero is a value: the empty set.
+    unsafe { MaybeUninit::zeroed().assume_init() }
+}
+
 /// The cores this process may use, lowest first.
 #[must_use]
 pub fn cores() -> Vec<u32> {
-    // SAFETY: a cpu_set_t is an array of integers, for which zero is a value: the empty set.
-    let mut set = unsafe { MaybeUninit::<libc::cpu_set_t>::zeroed().assume_init() };
+    let mut set = no_cores();
     // SAFETY: the set is ours and its size is given.
     let asked = unsafe { libc::sched_getaffinity(0, size_of_val(&set), &raw mut set) };
     if asked == -1 {
@@ -114,17 +126,6 @@ pub fn cores() -> Vec<u32> {
         .filter(|&core| unsafe { libc::CPU_ISSET(core, &set) })
         .map(|core| core as u32)
         .collect()
-}
-
-/// Ends this process when the one that started it ends, however that happens.
-///
-/// # Errors
-/// If the kernel refuses (it has no reason to).
-pub fn end_with_parent() -> Result<(), Failure> {
-    // SAFETY: prctl with PR_SET_PDEATHSIG takes numbers only.
-    checked(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) })
-        .map_err(|error| Failure::new("asking to end with the parent process", error, ""))?;
-    Ok(())
 }
 
 /// The monotonic clock, the same for all processes, in nanoseconds.

@@ -43,11 +43,7 @@ impl From<Signals> for OwnedFd {
 /// # Errors
 /// If the kernel refuses a signalfd (no descriptors left).
 pub fn signals_to_end() -> Result<Signals, Failure> {
-    let mut set = MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: sigemptyset initialises the set it is given.
-    unsafe { libc::sigemptyset(set.as_mut_ptr()) };
-    // SAFETY: the set was initialised by the line above.
-    let mut set = unsafe { set.assume_init() };
+    let mut set = no_signals();
     for signal in [libc::SIGTERM, libc::SIGINT] {
         // SAFETY: the set is initialised and the signal numbers are valid.
         unsafe { libc::sigaddset(&raw mut set, signal) };
@@ -63,4 +59,13 @@ pub fn signals_to_end() -> Result<Signals, Failure> {
     })?;
     // SAFETY: signalfd returned a new descriptor that nobody else owns.
     Ok(Signals(File::from(unsafe { OwnedFd::from_raw_fd(fd) })))
+}
+
+/// The empty set.
+pub(super) fn no_signals() -> libc::sigset_t {
+    let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: sigemptyset initialises the set it is given.
+    unsafe { libc::sigemptyset(set.as_mut_ptr()) };
+    // SAFETY: the set was initialised by the line above.
+    unsafe { set.assume_init() }
 }

@@ -7,7 +7,7 @@ mod values;
 
 use super::request::Request;
 use super::sweep;
-use crate::cli::value;
+use crate::cli::{header, value};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use std::ffi::OsString;
@@ -127,8 +127,9 @@ pub struct Options {
     #[arg(long, value_name = "METHOD", default_value = "GET", value_parser = values::method)]
     pub method: String,
 
-    /// Field of the request, as 'Name: value'; may be repeated
-    #[arg(long = "header", value_name = "HEADER", value_parser = values::header)]
+    /// Field of the request, as 'Name: value'; may be repeated. Any may be set, as tests need bad
+    /// ones, too
+    #[arg(long = "header", value_name = "HEADER", value_parser = header::field)]
     pub headers: Vec<(String, String)>,
 
     /// Content of the request: text, or @FILE

@@ -56,7 +56,9 @@ fn what_is_wrong_is_said() {
         (&["--rate", "0", "http://a/"], "rate"),
         (&["--rate", "5", "--pipeline", "2", "http://a/"], "--pipeline"),
         (&["--close", "--pipeline", "2", "http://a/"], "--pipeline"),
-        (&["--header", "a", "http://a/"], "Name: value"),
+        (&["--header", "a", "http://a/"], "write a name, a colon and a value"),
+        (&["--header", "A: b\r\nC: d", "http://a/"], "can't contain '\\r'"),
+        (&["--header", "A b: c", "http://a/"], "can't contain ' '"),
         (&["--status", "99", "http://a/"], "200 to 599"),
         (&["--bogus", "http://a/"], "--bogus"),
     ] {

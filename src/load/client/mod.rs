@@ -17,7 +17,7 @@ mod waits;
 
 use super::schedule::{Claim, Schedule};
 use super::tally::{Count, Tally};
-use crate::ring::{Completion, Errno, Kind, Nanos, Op, Ring, Slot, Token};
+use crate::ring::{Completion, Errno, Kind, Nanos, Op, Ring, Slot, Token, Unsubmitted};
 use crate::timers::Timers;
 use connection::{Connection, Phase};
 use dialing::Dialing;
@@ -82,7 +82,7 @@ pub struct Client<'a, R: Ring> {
     /// Connections whose receive ended for want of a buffer.
     starved: Vec<Slot>,
     /// Entries for which the submission queue had no room.
-    backlog: VecDeque<(Token, Op)>,
+    unsubmitted: Unsubmitted,
     /// Something waits for the completion of a send that ends no wait by itself.
     hurry: bool,
     now: Nanos,
@@ -127,7 +127,7 @@ impl<'a, R: Ring> Client<'a, R> {
             ready: VecDeque::with_capacity(slots),
             retired: 0,
             starved: Vec::with_capacity(slots),
-            backlog: VecDeque::with_capacity(2 * slots),
+            unsubmitted: Unsubmitted::with_capacity(2 * slots),
             hurry: false,
             now,
             desk: Desk { plan, tally, base_ns, reply_bytes: 0 },
@@ -153,7 +153,7 @@ impl<'a, R: Ring> Client<'a, R> {
     /// # Errors
     /// If the ring is unusable.
     pub fn turn(&mut self, tick: Option<Nanos>) -> Result<bool, Errno> {
-        self.push_backlog();
+        self.unsubmitted.push_waiting(&mut self.ring);
         let deadline = [self.deadline(), tick].into_iter().flatten().min();
         self.ring.submit_and_wait(deadline)?;
         self.now = self.ring.now();
@@ -186,7 +186,7 @@ impl<'a, R: Ring> Client<'a, R> {
 
     /// When the next wait has to end even if nothing comes.
     fn deadline(&self) -> Option<Nanos> {
-        let at_once = (self.hurry || !self.backlog.is_empty()).then_some(self.now);
+        let at_once = (self.hurry || !self.unsubmitted.is_empty()).then_some(self.now);
         let claim = match self.schedule.peek(self.now) {
             Claim::Later(at) if !self.ready.is_empty() => Some(at),
             Claim::Later(at) | Claim::Now { due: at, .. } if self.schedule.is_open_loop() => {
@@ -201,12 +201,7 @@ impl<'a, R: Ring> Client<'a, R> {
     fn complete(&mut self, completion: Completion) {
         let token = completion.token;
         let slot = Slot(token.index());
-        let generation = self.connections[slot.0 as usize].generation;
-        assert_eq!(
-            token.generation(),
-            Token::new(token.kind(), generation, 0).generation(),
-            "{token:?} completed in a later life of its slot"
-        );
+        token.assert_life(self.connections[slot.0 as usize].generation);
         match token.kind() {
             Kind::Connect => self.connected(slot, completion.result),
             Kind::Recv => self.received(slot, completion),
@@ -303,20 +298,8 @@ impl<'a, R: Ring> Client<'a, R> {
         }
     }
 
-    /// Pushes an entry, now or when there is room; entries keep their order.
     fn push(&mut self, token: Token, op: Op) {
-        if !self.backlog.is_empty() || self.ring.push(token, op).is_err() {
-            self.backlog.push_back((token, op));
-        }
-    }
-
-    fn push_backlog(&mut self) {
-        while let Some(&(token, op)) = self.backlog.front() {
-            if self.ring.push(token, op).is_err() {
-                return;
-            }
-            self.backlog.pop_front();
-        }
+        self.unsubmitted.push(&mut self.ring, token, op);
     }
 
     fn token(&self, slot: Slot, kind: Kind) -> Token {

@@ -34,18 +34,6 @@ pub fn describe(proc: &Path) -> Machine {
     }
 }
 
-/// The cores this process may use, lowest first; none if that can't be read.
-#[must_use]
-pub fn cores(proc: &Path) -> Vec<u32> {
-    let status = fs::read_to_string(proc.join("self/status")).unwrap_or_default();
-    let list = values(&status, "Cpus_allowed_list").next().unwrap_or_default();
-    let ranges = list.split(',').filter_map(|range| {
-        let (lowest, highest) = range.split_once('-').unwrap_or((range, range));
-        Some(lowest.parse::<u32>().ok()?..=highest.parse().ok()?)
-    });
-    ranges.flatten().collect()
-}
-
 /// The values of a key, in lines as in `key : value`.
 fn values<'a>(text: &'a str, key: &str) -> impl Iterator<Item = &'a str> {
     text.lines().filter_map(move |line| {
@@ -96,7 +84,6 @@ mod tests {
                 "self/limits",
                 "Limit Soft Hard Units\nMax open files            1024   20000  files\n",
             ),
-            ("self/status", "Name:\ta\nCpus_allowed_list:\t0,2-4,9\n"),
         ] {
             let path = proc.path().join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -110,7 +97,6 @@ mod tests {
         assert_eq!(machine.sysctls.len(), 1);
         assert_eq!(machine.limits["Max open files"], "1024 / 20000");
         assert_eq!(machine.limits.len(), 1);
-        assert_eq!(cores(proc.path()), [0, 2, 3, 4, 9]);
     }
 
     #[test]
@@ -118,6 +104,5 @@ mod tests {
         let machine = describe(Path::new("/proc"));
         assert!(machine.cores > 0 && machine.memory_bytes > 0 && machine.kernel.len() > 3);
         assert!(machine.sysctls.contains_key("net.core.somaxconn"));
-        assert!(!cores(Path::new("/proc")).is_empty());
     }
 }

@@ -195,7 +195,7 @@ fn read_settings(args: &Args) -> Result<Settings, Error> {
         options: args.options.clone(),
     };
     let settings = config::parse(&text, folder, overrides).map_err(|error| fail(&error))?;
-    let cores = machine::cores(Path::new("/proc"));
+    let cores = process::cores();
     let placed = settings
         .servers
         .iter()

@@ -91,8 +91,9 @@ fn spread(values: impl Iterator<Item = f64>) -> Option<Spread> {
     Some(Spread { median, min, max })
 }
 
+/// A count as a figure.
 #[allow(clippy::cast_precision_loss, reason = "counts and sizes are far below 2^53")]
-fn as_f64(count: u64) -> f64 {
+pub(super) fn as_f64(count: u64) -> f64 {
     count as f64
 }
 

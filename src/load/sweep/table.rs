@@ -1,6 +1,7 @@
 //! The results as Markdown: a table for each load, and what it was measured on. Pure.
 
 use super::results::{Failed, Load, Machine, Results, Row, Spread};
+use super::summary::as_f64;
 use std::fmt::Write;
 
 /// The text of `results.md`.
@@ -120,11 +121,6 @@ fn footer(results: &Results) -> String {
         list(sysctls),
         list(limits),
     )
-}
-
-#[allow(clippy::cast_precision_loss, reason = "counts and sizes are far below 2^53")]
-fn as_f64(count: u64) -> f64 {
-    count as f64
 }
 
 const HEAD: &str = "\
