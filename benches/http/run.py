@@ -176,12 +176,16 @@ class Bench:
 
 def build():
     """Builds this server and the floor; returns where they are."""
-    for what in (["--bin", "uringstatic", "--release"], ["--bench", "floor", "--profile=release"]):
-        command = ["cargo", "build", "--message-format=json-render-diagnostics", *what]
+    for kind, name, profile in ("--bin", OURS, "--release"), ("--bench", FLOOR, "--profile=release"):
+        command = ["cargo", "build", "--message-format=json-render-diagnostics", kind, name, profile]
         text = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
-        lines = [json.loads(line) for line in text.stdout.splitlines()]
-        paths = [line["executable"] for line in lines if line.get("executable")]
-        yield paths[-1]
+        built = [json.loads(line) for line in text.stdout.splitlines()]
+        # A bench has the package's programs built, too.
+        yield next(
+            line["executable"]
+            for line in built
+            if line.get("executable") and line["target"]["name"] == name
+        )
 
 
 def free_port():

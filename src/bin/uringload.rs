@@ -41,7 +41,7 @@ fn load(options: &Options) -> Result<bool, Failure> {
         let outcome = load.run(connections.get(), |progress| live.show(progress))?;
         live.end();
         if !options.quiet {
-            println!("{}", show::figures(&outcome.run, options));
+            show::say(&show::figures(&outcome.run, options));
         }
         if let Some(path) = &options.hgrm {
             let path = match options.connections.len() {

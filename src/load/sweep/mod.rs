@@ -163,7 +163,7 @@ pub fn run(args: &Args, interrupts: BorrowedFd<'_>) -> Result<End, Error> {
     }
     show.finish();
     if !args.quiet {
-        println!("{}", table::markdown(store.results()));
+        super::show::say(&table::markdown(store.results()));
     }
     Ok(if is_clean(store.results()) { End::Clean } else { End::Troubled })
 }
