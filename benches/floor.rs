@@ -8,6 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use uringstatic::http::request::Persistence;
 use uringstatic::ring::{Completion, Kind, Op, Received, Ring, Slot, Span, Token};
+use uringstatic::server::ACCEPTS_MAX;
 use uringstatic::site::{Page, Prebuilt, Site};
 use uringstatic::sys::net::{Endpoint, listen};
 use uringstatic::sys::probe::Features;
@@ -74,7 +75,6 @@ struct Floor {
     options: Options,
     connections: Vec<Connection>,
     free: Vec<Slot>,
-    accepting: Slot,
     hurry: bool,
 }
 
@@ -101,10 +101,11 @@ impl Floor {
             buffer_bytes: 4096,
         })?;
         let connections = vec![Connection::default(); SPAWN as usize];
-        let free = (1..SPAWN).rev().map(Slot).collect();
-        let mut floor =
-            Self { ring, site, options, connections, free, accepting: Slot(0), hurry: false };
-        floor.accept(Slot(0));
+        let free = (ACCEPTS_MAX..SPAWN).rev().map(Slot).collect();
+        let mut floor = Self { ring, site, options, connections, free, hurry: false };
+        for slot in 0..ACCEPTS_MAX {
+            floor.accept(Slot(slot));
+        }
         Ok(floor)
     }
 
@@ -138,12 +139,11 @@ impl Floor {
     }
 
     fn accept(&mut self, slot: Slot) {
-        self.accepting = slot;
-        self.push(Token::new(Kind::Accept, 0, 0), Op::Accept { listener: 0, slot });
+        self.push(Token::new(Kind::Accept, 0, slot.0), Op::Accept { listener: 0, slot });
     }
 
     fn accepted(&mut self, completion: Completion) {
-        let slot = self.accepting;
+        let slot = Slot(completion.token.index());
         if completion.result.is_err() {
             return self.accept(slot);
         }

@@ -66,6 +66,7 @@ fn start(config: &cli::Config) -> Result<Server<Uring>, Failure> {
     let mut server = server::Config {
         spawn: config.spawn,
         listeners: u32::try_from(listeners.len()).expect("a command line is short"),
+        accepts: server::accepts_for(config.spawn, listeners.len()),
         head_timeout: config.head_timeout,
         idle_timeout: config.idle_timeout,
         send_timeout: config.send_timeout,

@@ -210,7 +210,7 @@ impl Token {
         (self.0 >> 32) as u32 & GENERATION_MASK
     }
 
-    /// The slot, or for `Accept`, `Watch` and `Unlisten` the listener.
+    /// The slot, or for `Watch` and `Unlisten` the listener.
     #[must_use]
     #[allow(clippy::cast_possible_truncation, reason = "the low half is the index")]
     pub fn index(self) -> u32 {

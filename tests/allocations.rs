@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 use uringstatic::http::reply::{Asked, Progress, Replies};
-use uringstatic::server::{Config, Server, Turn};
+use uringstatic::server::{ACCEPTS_MAX, Config, Server, Turn};
 use uringstatic::site::{Page, Site};
 use uringstatic::sys::net::{Endpoint, listen};
 use uringstatic::sys::probe::{Features, TaskRun};
@@ -142,6 +142,7 @@ fn start(features: Features) -> SocketAddr {
         let config = Config {
             spawn: SPAWN,
             listeners: 1,
+            accepts: ACCEPTS_MAX,
             head_timeout: minute,
             idle_timeout: minute,
             send_timeout: minute,

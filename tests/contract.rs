@@ -24,6 +24,7 @@ use uringstatic::sys::probe::{Features, TaskRun};
 /// Every rule, each on a ring of its own.
 fn suite<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
     listening::an_accept_waits_and_fills_its_slot(&make);
+    listening::of_several_accepts_each_takes_one(&make);
     listening::a_watch_waits_and_accepts_nothing(&make);
     listening::a_watch_sees_who_waited_before(&make);
     listening::a_cancelled_accept_leaves_who_comes(&make);

@@ -372,6 +372,9 @@ impl<R: Ring> Server<R> {
         };
         connection.transmit = Transmit::Idle;
         self.site.returned(span);
+        // Now the edition that it kept from a new date may be free, and requests that came behind
+        // it are to be answered with that.
+        self.site.tick(self.ring.unix_seconds(), self.ring.memory(None).fixed);
         span
     }
 

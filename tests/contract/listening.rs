@@ -16,6 +16,21 @@ pub(crate) fn an_accept_waits_and_fills_its_slot<G: Rig>(make: impl Fn(Needs) ->
     assert_eq!(tester.take(received), b"here");
 }
 
+pub(crate) fn of_several_accepts_each_takes_one<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
+    let mut tester = make(Needs::default());
+    let accepts = [0, 1, 2].map(|slot| tester.push(Op::Accept { listener: 0, slot: Slot(slot) }));
+    tester.nothing_completes();
+    for connected in 1..=accepts.len() {
+        tester.rig.connect(0);
+        tester.pass();
+        let done = accepts.iter().filter(|&&accept| tester.has(accept));
+        assert_eq!(done.count(), connected, "one completes for each that connects");
+    }
+    for accept in accepts {
+        tester.last(accept).expect("somebody connected");
+    }
+}
+
 pub(crate) fn a_watch_waits_and_accepts_nothing<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
     let mut tester = make(Needs::default());
     let watch = tester.push(Op::Watch { listener: 0 });

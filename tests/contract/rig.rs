@@ -202,7 +202,7 @@ impl<G: Rig> Tester<G> {
 /// The token an operation is pushed with here.
 fn token_of(op: Op) -> Token {
     let (kind, index) = match op {
-        Op::Accept { listener, .. } => (Kind::Accept, listener),
+        Op::Accept { slot, .. } => (Kind::Accept, slot.0),
         Op::Watch { listener } => (Kind::Watch, listener),
         Op::Connect { slot, .. } => (Kind::Connect, slot.0),
         Op::Recv { slot } | Op::RecvMany { slot } | Op::Discard { slot, .. } => {
