@@ -1,6 +1,8 @@
 //! One suite for both rings: what `ring::Ring` promises, kept by the simulated ring and by the
 //! kernel's with each set of features.
 
+#[path = "contract/dialing.rs"]
+mod dialing;
 #[path = "contract/ending.rs"]
 mod ending;
 #[path = "contract/kernel.rs"]
@@ -47,6 +49,12 @@ fn suite<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
     sending::send_close_closes(&make);
     sending::send_close_without_room_does_not_close(&make);
     sending::send_close_on_a_broken_connection_does_not_close(&make);
+    dialing::a_connect_reaches_who_listens(&make);
+    dialing::a_connect_where_nobody_listens_is_refused(&make);
+    dialing::a_slot_is_connected_again_after_its_close(&make);
+    receiving::a_discard_takes_no_more_than_was_asked(&make);
+    receiving::a_discard_waits_and_sees_the_end(&make);
+    receiving::a_discard_sees_a_reset(&make);
     ending::a_shutdown_ends_the_sending_side_alone(&make);
     ending::a_shutdown_of_a_broken_connection_completes(&make);
     ending::a_close_frees_the_slot(&make);

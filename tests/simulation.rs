@@ -3,7 +3,7 @@
 
 use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicU64, Ordering};
-use uringstatic::sim::{Options, Random, Report, run};
+use uringstatic::sim::{Fault, Happening, Options, Random, Report, Tally, run, run_pair};
 
 /// Seeds that found a bug once, and what it was.
 const ONCE_BAD: [(u64, &str); 6] = [
@@ -14,6 +14,7 @@ const ONCE_BAD: [(u64, &str); 6] = [
     (238, "the same, with the cancel of its receive lost"),
     (2261, "a receive without a buffer was not armed again during a lazy send"),
 ];
+const PAIRS_ONCE_BAD: [(u64, &str); 0] = [];
 const SEEDS_USUAL: u64 = 2_000;
 
 fn from_environment(name: &str) -> Option<u64> {
@@ -21,22 +22,23 @@ fn from_environment(name: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{name} is a number, not {text:?}")))
 }
 
-fn run_seed(seed: u64, trace: bool) -> Result<Report, String> {
+/// What a seed decides.
+type Run = fn(Random, Options) -> Result<Report, String>;
+
+fn run_seed(run: Run, seed: u64, trace: bool) -> Result<Report, String> {
     let options = Options { trace, ..Options::default() };
     catch_unwind(|| run(Random::from_seed(seed), options)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map_or("an assertion", String::as_str);
-        Err(format!("the server panicked: {text}"))
+        Err(format!("it panicked: {text}"))
     })
 }
 
-fn command(seed: u64) -> String {
-    format!("SIM_SEED={seed} cargo test --test simulation -- replay --nocapture")
+fn command(test: &str, seed: u64) -> String {
+    format!("SIM_SEED={seed} cargo test --test simulation -- {test} --nocapture")
 }
 
-/// Runs seeds on all cores; every fault and every happening must have been seen among them.
-#[test]
-fn every_seed_holds() {
-    let seeds = from_environment("SIM_SEEDS").unwrap_or(SEEDS_USUAL);
+/// Runs seeds on all cores and adds up what was seen; none may fail.
+fn run_seeds(run: Run, seeds: u64, replay: &str) -> Report {
     let next = AtomicU64::new(0);
     let work = || {
         let mut total = Report::default();
@@ -46,13 +48,8 @@ fn every_seed_holds() {
             if seed >= seeds {
                 return (total, bad);
             }
-            match run_seed(seed, false) {
-                Ok(report) => {
-                    total.tally.add(&report.tally);
-                    total.replies += report.replies;
-                    total.served += report.served;
-                    total.turns += report.turns;
-                }
+            match run_seed(run, seed, false) {
+                Ok(report) => total.add(&report),
                 Err(what) => bad.push((seed, what)),
             }
         }
@@ -63,33 +60,76 @@ fn every_seed_holds() {
         let mut total = Report::default();
         let mut bad = Vec::new();
         for thread in threads {
-            let (part, part_bad) = thread.join().expect("panics of the server are caught");
-            total.tally.add(&part.tally);
-            total.replies += part.replies;
-            total.served += part.served;
-            total.turns += part.turns;
+            let (part, part_bad) = thread.join().expect("panics of a run are caught");
+            total.add(&part);
             bad.extend(part_bad);
         }
         (total, bad)
     });
     bad.sort_unstable();
-    let shown: Vec<String> =
-        bad.iter().take(10).map(|(seed, what)| format!("{what}\n  {}", command(*seed))).collect();
+    let show = |(seed, what): &(u64, String)| format!("{what}\n  {}", command(replay, *seed));
+    let shown: Vec<String> = bad.iter().take(10).map(show).collect();
     assert!(bad.is_empty(), "{} of {seeds} seeds fail:\n{}", bad.len(), shown.join("\n"));
     println!("{seeds} seeds, {} turns, {} replies: {:?}", total.turns, total.replies, total.tally);
+    total
+}
+
+/// Fails if something that must be seen in so many seeds was not.
+fn assert_seen(
+    tally: &Tally,
+    faults: impl IntoIterator<Item = Fault>,
+    happenings: impl IntoIterator<Item = Happening>,
+) {
+    let faults = faults.into_iter().filter(|&fault| tally.struck(fault) == 0);
+    let happenings = happenings.into_iter().filter(|&happening| tally.happened(happening) == 0);
+    let missing: Vec<String> = faults
+        .map(|fault| format!("{fault:?}"))
+        .chain(happenings.map(|happening| format!("{happening:?}")))
+        .collect();
+    assert!(missing.is_empty(), "never seen: {}", missing.join(", "));
+}
+
+/// Peers of all kinds against the server; every fault and every happening must have been seen.
+#[test]
+fn every_seed_holds() {
+    let seeds = from_environment("SIM_SEEDS").unwrap_or(SEEDS_USUAL);
+    let total = run_seeds(run, seeds, "replay");
     if seeds >= SEEDS_USUAL {
-        let missing = total.tally.missing();
-        assert!(missing.is_empty(), "never seen in {seeds} seeds: {}", missing.join(", "));
+        let faults = Fault::ALL.map(|(fault, _)| fault).into_iter().filter(|f| !f.is_of_clients());
+        let happenings = Happening::ALL.into_iter().filter(|h| !h.is_of_clients());
+        assert_seen(&total.tally, faults, happenings);
+    }
+}
+
+/// The load client against the server; their books must agree.
+#[test]
+fn every_pair_agrees() {
+    let seeds = from_environment("SIM_SEEDS").unwrap_or(SEEDS_USUAL);
+    let total = run_seeds(run_pair, seeds, "replay_pair");
+    if seeds >= SEEDS_USUAL {
+        let happenings = Happening::ALL.into_iter().filter(|h| h.is_of_clients());
+        assert_seen(&total.tally, Fault::ALL.map(|(fault, _)| fault), happenings);
     }
 }
 
 /// Replays the seed in `SIM_SEED` with a trace; without one, those that found a bug once.
 #[test]
 fn replay() {
+    replay_seed(run, "replay", &ONCE_BAD);
+}
+
+/// The same for pairs.
+#[test]
+fn replay_pair() {
+    replay_seed(run_pair, "replay_pair", &PAIRS_ONCE_BAD);
+}
+
+fn replay_seed(run: Run, test: &str, once_bad: &[(u64, &str)]) {
     if let Some(seed) = from_environment("SIM_SEED") {
-        run_seed(seed, true).unwrap_or_else(|what| panic!("{what}\n  {}", command(seed)));
+        let outcome = run_seed(run, seed, true);
+        outcome.unwrap_or_else(|what| panic!("{what}\n  {}", command(test, seed)));
     }
-    for (seed, bug) in ONCE_BAD {
-        run_seed(seed, false).unwrap_or_else(|what| panic!("again: {bug}\n{what}"));
+    for (seed, bug) in once_bad {
+        run_seed(run, *seed, false).unwrap_or_else(|what| panic!("again: {bug}\n{what}"));
     }
 }

@@ -37,11 +37,17 @@ pub enum Fault {
     Late,
     /// The completion of a send comes when the second has changed: its bytes must not have.
     SendLate,
+    /// A connect is refused.
+    ConnectRefused,
+    /// A connect is never answered.
+    ConnectLost,
+    /// A connect finds no free local port.
+    NoLocalPort,
 }
 
 impl Fault {
     /// All of them, with how often they strike: in so many of 1000 cases.
-    pub const ALL: [(Self, u32); 15] = [
+    pub const ALL: [(Self, u32); 18] = [
         (Self::ShortSend, 60),
         (Self::SendAgain, 40),
         (Self::Reset, 4),
@@ -57,7 +63,21 @@ impl Fault {
         (Self::Spurious, 20),
         (Self::Late, 20),
         (Self::SendLate, 3),
+        (Self::ConnectRefused, 15),
+        (Self::ConnectLost, 10),
+        (Self::NoLocalPort, 10),
     ];
+
+    /// Whether it happens to clients alone.
+    #[must_use]
+    pub fn is_of_clients(self) -> bool {
+        matches!(self, Self::ConnectRefused | Self::ConnectLost | Self::NoLocalPort)
+    }
+
+    /// Whether it costs somebody a connection.
+    fn harms(self) -> bool {
+        self.is_of_clients() || matches!(self, Self::Reset | Self::AcceptAborted)
+    }
 }
 
 /// Something a batch of runs has to come across.
@@ -85,11 +105,17 @@ pub enum Happening {
     Withheld,
     /// The buffers ran out by themselves.
     PoolEmpty,
+    /// A client dropped content without having it copied.
+    Discarded,
+    /// A client and a server counted the same, to the unit.
+    BooksEqual,
+    /// Requests of a client failed.
+    RequestsFailed,
 }
 
 impl Happening {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::HeadTimeout,
         Self::IdleTimeout,
         Self::SendTimeout,
@@ -101,7 +127,16 @@ impl Happening {
         Self::Waited,
         Self::Withheld,
         Self::PoolEmpty,
+        Self::Discarded,
+        Self::BooksEqual,
+        Self::RequestsFailed,
     ];
+
+    /// Whether it happens only where a client meets a server.
+    #[must_use]
+    pub fn is_of_clients(self) -> bool {
+        matches!(self, Self::Discarded | Self::BooksEqual | Self::RequestsFailed)
+    }
 }
 
 /// How often each fault struck and each thing happened.
@@ -129,15 +164,16 @@ impl Tally {
         }
     }
 
-    /// What never occurred, by name.
+    /// How often a fault struck.
     #[must_use]
-    pub fn missing(&self) -> Vec<String> {
-        let faults = Fault::ALL.iter().filter(|(fault, _)| !self.faults.contains_key(fault));
-        let happenings = Happening::ALL.iter().filter(|h| !self.happenings.contains_key(h));
-        faults
-            .map(|(fault, _)| format!("{fault:?}"))
-            .chain(happenings.map(|happening| format!("{happening:?}")))
-            .collect()
+    pub fn struck(&self, fault: Fault) -> u64 {
+        self.faults.get(&fault).copied().unwrap_or(0)
+    }
+
+    /// How often something happened.
+    #[must_use]
+    pub fn happened(&self, happening: Happening) -> u64 {
+        self.happenings.get(&happening).copied().unwrap_or(0)
     }
 }
 
@@ -145,6 +181,8 @@ impl Tally {
 #[derive(Clone, Debug)]
 pub(super) struct Faults {
     on: bool,
+    /// None that costs a connection.
+    gentle: bool,
     /// What was counted.
     pub tally: Tally,
 }
@@ -153,7 +191,12 @@ impl Faults {
     /// Faults as often as [`Fault::ALL`] says, or none.
     #[must_use]
     pub(super) fn new(on: bool) -> Self {
-        Self { on, tally: Tally::default() }
+        Self { on, gentle: false, tally: Tally::default() }
+    }
+
+    /// None from now on that costs anybody a connection.
+    pub(super) fn be_gentle(&mut self) {
+        self.gentle = true;
     }
 
     /// No more faults from now on.
@@ -164,7 +207,7 @@ impl Faults {
     /// Whether this one strikes now.
     pub(super) fn strikes(&mut self, fault: Fault, random: &mut Random) -> bool {
         let (_, per_mille) = Fault::ALL[fault as usize];
-        let strikes = self.on && random.chance(per_mille);
+        let strikes = self.on && !(self.gentle && fault.harms()) && random.chance(per_mille);
         if strikes {
             *self.tally.faults.entry(fault).or_default() += 1;
         }

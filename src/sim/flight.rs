@@ -1,6 +1,6 @@
 //! What the simulated ring keeps of an operation under way, and of a receive buffer.
 
-use crate::ring::{Completion, Nanos, Op, Token};
+use crate::ring::{BufferId, Completion, Nanos, Op, Token};
 use std::collections::VecDeque;
 
 /// An operation under way.
@@ -44,4 +44,12 @@ pub(super) enum With {
     Completion,
     /// With the user of the ring.
     User,
+}
+
+/// How a completion differs from the plain last one of its operation.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Posted {
+    pub(super) more: bool,
+    pub(super) buffer: Option<BufferId>,
+    pub(super) token: Option<Token>,
 }

@@ -7,8 +7,11 @@
 //!                         └► replies           └ faults, agenda       run ──► judge
 //! ```
 //!
+//! `pair` lets the load client meet the server: each has a ring and a network of its own, `wire`
+//! lies between them, and in the end the books of both have to agree.
+//!
 //! Everything comes from one source of choices ([`Random`]), so the same seed makes the same run.
-//! Knows the ring's trait, the server and the site; no kernel and no clock.
+//! Knows the ring's trait, the server, the site and the load client; no kernel and no clock.
 
 mod agenda;
 mod faults;
@@ -16,15 +19,18 @@ mod flight;
 mod judge;
 mod network;
 mod operations;
+mod pair;
 mod peer;
 mod plan;
 mod random;
 mod replies;
 mod ring;
 mod run;
+mod wire;
 
 pub use faults::{Fault, Happening, Tally};
 pub use network::{Link, LinkId, Network, Read};
+pub use pair::run as run_pair;
 pub use random::Random;
 pub use ring::{Setup, SimRing};
 pub use run::{Options, Report, run};

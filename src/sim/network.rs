@@ -1,6 +1,7 @@
-//! A pretend network: listeners with their backlogs, and links between a peer and the server.
+//! A pretend network: listeners with their backlogs, and links between the ring's user (a server
+//! or a client) and its peers.
 //!
-//! Both sides' calls are here: the server's as the simulated ring makes them, the peers' as a
+//! Both sides' calls are here: the user's as the simulated ring makes them, the peers' as a
 //! script or a test does. Nothing takes time; whoever calls decides when. Knows no operation and
 //! no HTTP.
 
@@ -20,6 +21,8 @@ pub struct Network {
     touched: BTreeSet<LinkId>,
     /// Listeners on which something changed.
     knocked: BTreeSet<u32>,
+    /// Links that the user began and nobody has heard of.
+    dialed: VecDeque<LinkId>,
 }
 
 /// A listener and who waits at it.
@@ -33,21 +36,22 @@ struct Backlog {
 #[derive(Debug)]
 #[allow(clippy::struct_excessive_bools, reason = "facts of their own, in any combination")]
 pub struct Link {
-    to_server: VecDeque<u8>,
+    to_user: VecDeque<u8>,
     to_peer: VecDeque<u8>,
     /// How many bytes the direction to the peer holds.
     window: usize,
     peer: Side,
-    server: Side,
+    user: Side,
+    handshake: Handshake,
     /// Broken: neither side gets anything through.
     reset: bool,
-    /// How many bytes the server has received.
+    /// How many bytes the user has received.
     pub received: usize,
-    /// The server has accepted it.
+    /// The user has accepted it.
     pub accepted: bool,
     /// A receive found bytes but no buffer, and none was armed since.
     pub starved: bool,
-    /// The server closed while bytes waited for which a receive had found no buffer.
+    /// The user closed while bytes waited for which a receive had found no buffer.
     pub abandoned: bool,
 }
 
@@ -59,6 +63,17 @@ enum Side {
     Finished,
     /// Reads no more either.
     Closed,
+}
+
+/// How far the beginning of a link has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handshake {
+    /// Nobody has answered.
+    Begun,
+    /// It is established.
+    Done,
+    /// It was refused.
+    Refused,
 }
 
 /// What a read gives.
@@ -102,26 +117,56 @@ impl Network {
 
     /// Connects; `window` is how many bytes this peer takes without reading them.
     pub fn connect(&mut self, listener: u32, window: usize) -> LinkId {
-        let id = LinkId(u32::try_from(self.links.len()).expect("few links"));
+        let id = self.begin(window, Handshake::Done);
         let backlog = &mut self.listeners[listener as usize];
-        if !backlog.closed {
+        if backlog.closed {
+            self.links[id.0 as usize].reset = true;
+        } else {
             backlog.waiting.push_back(id);
         }
+        self.knocked.insert(listener);
+        id
+    }
+
+    fn begin(&mut self, window: usize, handshake: Handshake) -> LinkId {
+        let id = LinkId(u32::try_from(self.links.len()).expect("few links"));
         self.links.push(Link {
-            to_server: VecDeque::new(),
+            to_user: VecDeque::new(),
             to_peer: VecDeque::new(),
             window,
             peer: Side::Open,
-            server: Side::Open,
-            reset: backlog.closed,
+            user: Side::Open,
+            handshake,
+            reset: false,
             received: 0,
             accepted: false,
             starved: false,
             abandoned: false,
         });
-        self.knocked.insert(listener);
         self.touch(id);
         id
+    }
+
+    /// A link that the user began, if there is one of which nobody has heard.
+    pub fn take_dialed(&mut self) -> Option<LinkId> {
+        self.dialed.pop_front()
+    }
+
+    /// Nobody hears of a link that the user began.
+    pub fn forget_dialed(&mut self, id: LinkId) {
+        self.dialed.retain(|&dialed| dialed != id);
+    }
+
+    /// Answers a link that the user began.
+    pub fn answers(&mut self, id: LinkId) {
+        self.touch(id).handshake = Handshake::Done;
+    }
+
+    /// Refuses a link that the user began.
+    pub fn refuses(&mut self, id: LinkId) {
+        let link = self.touch(id);
+        link.handshake = Handshake::Refused;
+        link.reset = true;
     }
 
     /// Sends what there is room for; says how much that was.
@@ -130,15 +175,15 @@ impl Network {
         if link.reset {
             return bytes.len();
         }
-        if link.server == Side::Closed && !bytes.is_empty() {
+        if link.user == Side::Closed && !bytes.is_empty() {
             // Nobody will read it: the answer is a reset, which also destroys what the peer has
             // not read yet (RFC 9112 9.6).
             self.resets(id);
             return bytes.len();
         }
-        let room = RECEIVE_WINDOW.saturating_sub(link.to_server.len()).min(bytes.len());
+        let room = link.room_for_peer().min(bytes.len());
         if room > 0 {
-            self.touch(id).to_server.extend(&bytes[..room]);
+            self.touch(id).to_user.extend(&bytes[..room]);
         }
         room
     }
@@ -151,7 +196,7 @@ impl Network {
             let link = self.touch(id);
             return Read::Bytes(link.to_peer.drain(..count).collect());
         }
-        match (link.reset, link.server) {
+        match (link.reset, link.user) {
             (true, _) => Read::Reset,
             (false, Side::Open) => Read::Nothing,
             (false, Side::Finished | Side::Closed) => Read::End,
@@ -178,10 +223,17 @@ impl Network {
         let link = self.touch(id);
         link.reset = true;
         link.to_peer.clear();
-        link.to_server.clear();
+        link.to_user.clear();
     }
 
-    // What the server does.
+    // What the user of the ring does.
+
+    /// Begins a link; `window` is how many bytes the peer takes without reading them.
+    pub fn dials(&mut self, window: usize) -> LinkId {
+        let id = self.begin(window, Handshake::Begun);
+        self.dialed.push_back(id);
+        id
+    }
 
     /// Accepts who has waited longest.
     ///
@@ -215,13 +267,13 @@ impl Network {
     }
 
     /// Receives up to so many bytes.
-    pub fn server_reads(&mut self, id: LinkId, max: usize) -> Read {
+    pub fn user_reads(&mut self, id: LinkId, max: usize) -> Read {
         let link = self.link(id);
-        if !link.to_server.is_empty() {
-            let count = max.min(link.to_server.len());
+        if !link.to_user.is_empty() {
+            let count = max.min(link.to_user.len());
             let link = self.touch(id);
             link.received += count;
-            return Read::Bytes(link.to_server.drain(..count).collect());
+            return Read::Bytes(link.to_user.drain(..count).collect());
         }
         match (link.reset, link.peer) {
             (true, _) => Read::Reset,
@@ -231,33 +283,33 @@ impl Network {
     }
 
     /// A receive is armed.
-    pub fn server_receives(&mut self, id: LinkId) {
+    pub fn user_receives(&mut self, id: LinkId) {
         self.links[id.0 as usize].starved = false;
     }
 
     /// A receive finds no buffer.
-    pub fn server_starves(&mut self, id: LinkId) {
+    pub fn user_starves(&mut self, id: LinkId) {
         let link = &mut self.links[id.0 as usize];
-        link.starved = !link.to_server.is_empty();
+        link.starved = !link.to_user.is_empty();
     }
 
     /// Whether a receive would complete.
     #[must_use]
     pub fn readable(&self, id: LinkId) -> bool {
         let link = self.link(id);
-        !link.to_server.is_empty() || link.reset || link.peer != Side::Open
+        !link.to_user.is_empty() || link.reset || link.peer != Side::Open
     }
 
     /// Sends up to `max` bytes without waiting.
     ///
     /// # Errors
     /// `EAGAIN` without room, `EPIPE` or `ECONNRESET` when it is broken.
-    pub fn server_sends(&mut self, id: LinkId, bytes: &[u8], max: usize) -> Result<usize, Errno> {
+    pub fn user_sends(&mut self, id: LinkId, bytes: &[u8], max: usize) -> Result<usize, Errno> {
         let link = &mut self.links[id.0 as usize];
         if link.reset {
             return Err(Errno(libc::ECONNRESET));
         }
-        match (link.server, link.peer) {
+        match (link.user, link.peer) {
             (Side::Finished | Side::Closed, _) => return Err(Errno(libc::EPIPE)),
             (Side::Open, Side::Closed) => {
                 // The first send to a peer that is gone is taken, and answered with a reset.
@@ -283,19 +335,19 @@ impl Network {
         link.reset || link.peer == Side::Closed || room * 3 >= link.window
     }
 
-    /// Shuts down the server's sending side.
-    pub fn server_finishes(&mut self, id: LinkId) {
+    /// Shuts down the user's sending side.
+    pub fn user_finishes(&mut self, id: LinkId) {
         let link = self.touch(id);
-        if link.server == Side::Open {
-            link.server = Side::Finished;
+        if link.user == Side::Open {
+            link.user = Side::Finished;
         }
     }
 
-    /// Closes the server's side; with bytes unread, that is a reset (RFC 1122 4.2.2.13).
-    pub fn server_closes(&mut self, id: LinkId) {
+    /// Closes the user's side; with bytes unread, that is a reset (RFC 1122 4.2.2.13).
+    pub fn user_closes(&mut self, id: LinkId) {
         let link = self.touch(id);
-        link.server = Side::Closed;
-        if !link.to_server.is_empty() {
+        link.user = Side::Closed;
+        if !link.to_user.is_empty() {
             link.abandoned = link.starved;
             self.resets(id);
         }
@@ -309,24 +361,48 @@ impl Link {
         self.reset
     }
 
+    /// How far its beginning has come.
+    #[must_use]
+    pub fn handshake(&self) -> Handshake {
+        self.handshake
+    }
+
+    /// How many bytes the peer may send right now.
+    #[must_use]
+    pub fn room_for_peer(&self) -> usize {
+        RECEIVE_WINDOW.saturating_sub(self.to_user.len())
+    }
+
+    /// Whether the peer may still send.
+    #[must_use]
+    pub fn peer_is_open(&self) -> bool {
+        self.peer == Side::Open
+    }
+
     /// Whether the peer may send more right now.
     #[must_use]
     pub fn takes_bytes(&self) -> bool {
-        self.reset || self.server == Side::Closed || self.to_server.len() < RECEIVE_WINDOW
+        self.reset || self.user == Side::Closed || self.room_for_peer() > 0
     }
 
-    /// Whether the server has closed.
+    /// Whether the user has closed.
     #[must_use]
-    pub fn server_is_closed(&self) -> bool {
-        self.server == Side::Closed
+    pub fn user_is_closed(&self) -> bool {
+        self.user == Side::Closed
+    }
+
+    /// Whether nothing will come of it any more.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.reset || (self.user == Side::Closed && self.peer != Side::Open)
     }
 
     /// Whether the peer would read anything but nothing.
     #[must_use]
     pub fn has_news(&self) -> bool {
-        self.reset || !self.to_peer.is_empty() || self.server != Side::Open
+        self.reset || !self.to_peer.is_empty() || self.user != Side::Open
     }
 }
 
-/// How many bytes the direction to the server holds.
+/// How many bytes the direction to the user holds.
 const RECEIVE_WINDOW: usize = 64 * 1024;

@@ -1,9 +1,9 @@
 //! What each operation does on the pretend network, and the rules for asking for it.
 
 use super::faults::{Fault, Happening};
-use super::flight::{Phase, With};
-use super::network::{LinkId, Read};
-use super::ring::{Posted, SimRing};
+use super::flight::{Phase, Posted, With};
+use super::network::{Handshake, LinkId, Read};
+use super::ring::SimRing;
 use crate::ring::{BufferId, Errno, Kind, Op, Slot, Span, Token};
 
 /// What an operation does to its slot, as far as two of them exclude each other.
@@ -23,20 +23,20 @@ impl SimRing {
             return self.violate(format!("{token:?} names {slot:?}, beyond the cap"));
         }
         match (op, self.link_of(slot)) {
-            (Op::Accept { .. }, Some(_)) => {
-                self.violate(format!("{token:?} accepts into {slot:?}, which is taken"));
+            (Op::Accept { .. } | Op::Connect { .. }, Some(_)) => {
+                self.violate(format!("{token:?} is to fill {slot:?}, which is taken"));
             }
-            (Op::Accept { .. }, None) | (_, Some(_)) => {}
+            (Op::Accept { .. } | Op::Connect { .. }, None) | (_, Some(_)) => {}
             (_, None) => self.violate(format!("{token:?} on {slot:?}, which is empty")),
         }
         let clash = self.flights.values().find(|flight| {
             let Some((other, used)) = slot_use(flight.op) else { return false };
             let closes = wanted == Use::Closes || used == Use::Closes;
             let twice = wanted == used && wanted != Use::Other;
-            let accepts = matches!(flight.op, Op::Accept { .. });
+            let fills = matches!(flight.op, Op::Accept { .. } | Op::Connect { .. });
             let link =
                 matches!(op, Op::SendClose { .. }) || matches!(flight.op, Op::SendClose { .. });
-            other == slot && (closes || twice || accepts || link)
+            other == slot && (closes || twice || fills || link)
         });
         if let Some(flight) = clash {
             let what = format!("{token:?} pushed while {:?} is in flight", flight.token);
@@ -72,11 +72,9 @@ impl SimRing {
                 self.done(id, Ok(0));
             }
             Op::Cancel { target } => self.cancel(id, target),
-            Op::Connect { .. } | Op::Discard { .. } => {
-                self.violate(format!("{token:?}: this ring is a server's"));
-                self.done(id, Err(Errno(libc::EINVAL)));
-            }
+            Op::Connect { slot, .. } => self.connect(id, slot),
             Op::Recv { slot }
+            | Op::Discard { slot, .. }
             | Op::RecvMany { slot }
             | Op::Send { slot, .. }
             | Op::SendClose { slot, .. }
@@ -97,6 +95,7 @@ impl SimRing {
         match self.flights[&id].op {
             Op::Recv { .. } => self.receive(id, link),
             Op::RecvMany { .. } => self.receive_many(id, link),
+            Op::Discard { len, .. } => self.discard(id, link, len),
             Op::Send { span, .. } => {
                 let result = self.send(id, link, span);
                 self.done(id, result);
@@ -119,7 +118,7 @@ impl SimRing {
             Op::Writable { .. } => self.park(id),
             Op::Shutdown { .. } => {
                 let broken = self.network.link(link).is_reset();
-                self.network.server_finishes(link);
+                self.network.user_finishes(link);
                 let result = if broken { Err(Errno(libc::ENOTCONN)) } else { Ok(0) };
                 self.done(id, result);
             }
@@ -131,7 +130,6 @@ impl SimRing {
             | Op::Watch { .. }
             | Op::Cancel { .. }
             | Op::Connect { .. }
-            | Op::Discard { .. }
             | Op::Unlisten { .. }
             | Op::Signal => unreachable!("these are not on a connection"),
         }
@@ -168,6 +166,36 @@ impl SimRing {
         }
     }
 
+    /// Begins a link, or looks how far one that was begun has come.
+    fn connect(&mut self, id: u64, slot: Slot) {
+        let Some(link) = self.link_of(slot) else {
+            let window = self.random.pick(&[64 * 1024, 4096, 1000]);
+            let link = self.network.dials(window);
+            self.trace(|| format!("{slot:?} is {link:?}"));
+            self.slots[slot.0 as usize] = Some(link);
+            if self.faults.strikes(Fault::NoLocalPort, &mut self.random) {
+                self.network.forget_dialed(link);
+                self.network.refuses(link);
+                self.done(id, Err(Errno(libc::EADDRNOTAVAIL)));
+            } else if self.faults.strikes(Fault::ConnectRefused, &mut self.random) {
+                self.network.forget_dialed(link);
+                self.network.refuses(link);
+                self.done(id, Err(Errno(libc::ECONNREFUSED)));
+            } else {
+                if self.faults.strikes(Fault::ConnectLost, &mut self.random) {
+                    self.network.forget_dialed(link);
+                }
+                self.park(id);
+            }
+            return;
+        };
+        match self.network.link(link).handshake() {
+            Handshake::Begun => self.park(id),
+            Handshake::Done => self.done(id, Ok(0)),
+            Handshake::Refused => self.done(id, Err(Errno(libc::ECONNREFUSED))),
+        }
+    }
+
     /// Breaks a link that did nothing wrong.
     fn harm(&mut self, link: LinkId) {
         self.trace(|| format!("{link:?} is broken by the network"));
@@ -190,14 +218,14 @@ impl SimRing {
     /// Reads into a buffer; `Err` is a result without bytes, `None` that nothing came.
     fn fill(&mut self, link: LinkId) -> Option<Result<(u32, BufferId), Result<u32, Errno>>> {
         let Some(id) = self.take_buffer() else {
-            self.network.server_starves(link);
+            self.network.user_starves(link);
             return Some(Err(Err(Errno(libc::ENOBUFS))));
         };
         let max = match self.random.below(4) {
             0..=2 => self.buffer_bytes,
             _ => self.random.count(1, self.buffer_bytes),
         };
-        match self.network.server_reads(link, max) {
+        match self.network.user_reads(link, max) {
             Read::Bytes(bytes) => {
                 let len = u32::try_from(bytes.len()).expect("a buffer is small");
                 let buffer = &mut self.buffers[usize::from(id.0)];
@@ -222,6 +250,25 @@ impl SimRing {
                 let with = Posted { buffer: Some(buffer), ..Posted::default() };
                 self.post(id, Ok(len), with);
             }
+        }
+    }
+
+    fn discard(&mut self, id: u64, link: LinkId, len: u32) {
+        if self.faults.strikes(Fault::Reset, &mut self.random) {
+            self.harm(link);
+        }
+        let max = match self.random.below(4) {
+            0..=2 => len as usize,
+            _ => self.random.count(1, len as usize),
+        };
+        match self.network.user_reads(link, max) {
+            Read::Bytes(bytes) => {
+                self.faults.tally.note(Happening::Discarded);
+                self.done(id, Ok(u32::try_from(bytes.len()).expect("no more than was asked")));
+            }
+            Read::Nothing => self.park(id),
+            Read::End => self.done(id, Ok(0)),
+            Read::Reset => self.done(id, Err(Errno(libc::ECONNRESET))),
         }
     }
 
@@ -257,7 +304,7 @@ impl SimRing {
             max = self.random.count(1, max - 1);
         }
         let bytes = std::mem::take(&mut self.flights.get_mut(&id).expect("it is tried").copy);
-        let result = self.network.server_sends(link, &bytes, max);
+        let result = self.network.user_sends(link, &bytes, max);
         self.flights.get_mut(&id).expect("it is tried").copy = bytes;
         match result {
             Ok(count) => Ok(u32::try_from(count).expect("not above the span")),
@@ -268,7 +315,7 @@ impl SimRing {
 
     fn close(&mut self, slot: Slot, link: LinkId) {
         self.trace(|| format!("{link:?} leaves {slot:?}"));
-        self.network.server_closes(link);
+        self.network.user_closes(link);
         self.slots[slot.0 as usize] = None;
     }
 
@@ -281,7 +328,7 @@ impl SimRing {
             return self.done(id, Err(Errno(libc::ENOENT)));
         };
         let readable = match flight.op {
-            Op::Recv { slot } | Op::RecvMany { slot } => {
+            Op::Recv { slot } | Op::RecvMany { slot } | Op::Discard { slot, .. } => {
                 self.link_of(slot).is_some_and(|link| self.network.readable(link))
             }
             Op::Accept { listener, .. } => self.network.knocks(listener),

@@ -221,7 +221,7 @@ impl SimRing {
         };
         let state = self.network.link(link);
         let (news, room, broken) = (state.has_news(), state.takes_bytes(), state.is_reset());
-        let over = broken || state.server_is_closed();
+        let over = broken || state.user_is_closed();
         let latency = match self.peers[number].plan.reader {
             Reader::Eager => self.random.below(200_000),
             Reader::Slow { every_ns, .. } => every_ns,

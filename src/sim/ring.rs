@@ -6,7 +6,7 @@
 
 use super::agenda::{Agenda, Due};
 use super::faults::{Fault, Faults, Happening};
-use super::flight::{Buffer, Flight, Phase, With};
+use super::flight::{Buffer, Flight, Phase, Posted, With};
 use super::network::{LinkId, Network};
 use super::peer::Peer;
 use super::random::Random;
@@ -41,6 +41,7 @@ pub struct Setup {
 
 /// The simulated ring, with the network and the peers behind it.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "facts of their own, in any combination")]
 pub struct SimRing {
     pub(super) random: Random,
     pub(super) faults: Faults,
@@ -54,22 +55,34 @@ pub struct SimRing {
     pub(super) flights: BTreeMap<u64, Flight>,
     flights_begun: u64,
     entries_max: usize,
-    queue: VecDeque<(Token, Op)>,
-    arrived: VecDeque<(u64, Completion)>,
+    pub(super) queue: VecDeque<(Token, Op)>,
+    pub(super) arrived: VecDeque<(u64, Completion)>,
     withheld: VecDeque<(u64, Completion)>,
     /// Slots with a lazy send pushed since the last wake-up.
     lazy: Vec<Slot>,
     /// Bytes were popped during such a send.
     hurries: bool,
+    /// Whether that has to end the next wait at once.
+    pub(super) checks_hurry: bool,
     pub(super) buffers: Vec<Buffer>,
     pub(super) buffer_bytes: usize,
     fixed: Vec<u8>,
     pub(super) signals: VecDeque<u32>,
-    time: Nanos,
+    pub(super) time: Nanos,
     woken: Nanos,
     unix_start: u64,
     violations: Vec<String>,
     stuck: bool,
+    /// Another ring is at the other end of the network: no wait lasts beyond what changes there,
+    /// nor beyond this moment.
+    pub(super) paired: bool,
+    pub(super) horizon: Option<Nanos>,
+    /// Something changed on the network during this wait.
+    stirred: bool,
+    /// Until when the user last asked to wait.
+    pub(super) deadline: Option<Nanos>,
+    /// That wait brought nothing and isn't over: it only was interrupted.
+    pub(super) interrupted: bool,
     trace: bool,
 }
 
@@ -94,6 +107,7 @@ impl SimRing {
             withheld: VecDeque::new(),
             lazy: Vec::new(),
             hurries: false,
+            checks_hurry: true,
             buffers: vec![buffer; usize::from(setup.buffers)],
             buffer_bytes: setup.buffer_bytes as usize,
             fixed: setup.fixed,
@@ -103,6 +117,11 @@ impl SimRing {
             unix_start: setup.unix_seconds,
             violations: Vec::new(),
             stuck: false,
+            paired: false,
+            horizon: None,
+            stirred: false,
+            deadline: None,
+            interrupted: false,
             trace: setup.trace,
         }
     }
@@ -206,10 +225,10 @@ impl SimRing {
         while let Some((token, op)) = self.queue.pop_front() {
             self.trace(|| format!("submit {token:?} {op:?}"));
             self.check_submission(token, op);
-            if let Op::Recv { slot } | Op::RecvMany { slot } = op
+            if let Op::Recv { slot } | Op::RecvMany { slot } | Op::Discard { slot, .. } = op
                 && let Some(link) = self.link_of(slot)
             {
-                self.network.server_receives(link);
+                self.network.user_receives(link);
             }
             let copy = match op {
                 Op::Send { span, .. } | Op::SendClose { span, .. } => {
@@ -289,11 +308,12 @@ impl SimRing {
     }
 
     /// Tells everybody concerned what changed on the network.
-    fn spread(&mut self) {
+    pub(super) fn spread(&mut self) {
         let (links, listeners) = self.network.take_changes();
         if links.is_empty() && listeners.is_empty() {
             return;
         }
+        self.stirred = true;
         let parked: Vec<u64> = self
             .flights
             .iter()
@@ -302,7 +322,11 @@ impl SimRing {
                 Op::Accept { listener, .. } | Op::Watch { listener } => {
                     listeners.contains(&listener)
                 }
-                Op::Recv { slot } | Op::RecvMany { slot } | Op::Writable { slot } => {
+                Op::Connect { slot, .. }
+                | Op::Recv { slot }
+                | Op::RecvMany { slot }
+                | Op::Discard { slot, .. }
+                | Op::Writable { slot } => {
                     self.link_of(slot).is_some_and(|link| links.contains(&link))
                 }
                 _ => false,
@@ -338,13 +362,21 @@ impl SimRing {
 
     /// Lets virtual time pass until a completion arrives or the deadline has come.
     fn wait(&mut self, deadline: Option<Nanos>) {
+        self.interrupted = false;
+        self.stuck = false;
         self.spread();
+        self.stirred = false;
         while let Some(due) = self.agenda.take(self.time) {
             self.handle(due);
         }
         while self.arrived.is_empty() {
-            let next = [self.agenda.next(), deadline].into_iter().flatten().min();
-            let Some(next) = next else {
+            if self.paired && self.stirred {
+                self.interrupted = true;
+                return;
+            }
+            let ends = [self.agenda.next(), deadline, self.horizon];
+            let Some(next) = ends.into_iter().flatten().min() else {
+                self.interrupted = true;
                 self.stuck = true;
                 return;
             };
@@ -352,7 +384,9 @@ impl SimRing {
             while let Some(due) = self.agenda.take(self.time) {
                 self.handle(due);
             }
-            if deadline.is_some_and(|deadline| deadline <= self.time) {
+            let is_over = |end: Option<Nanos>| end.is_some_and(|end| end <= self.time);
+            if is_over(deadline) || is_over(self.horizon) {
+                self.interrupted = self.arrived.is_empty() && !is_over(deadline);
                 return;
             }
             if self.faults.strikes(Fault::Spurious, &mut self.random) {
@@ -364,7 +398,10 @@ impl SimRing {
     /// Checks that nobody waits for a completion that won't cause a wake-up: bytes that came
     /// during a lazy send can be looked at only when that is over.
     fn check_hurry(&mut self, deadline: Option<Nanos>) {
-        if self.hurries && deadline.is_none_or(|deadline| deadline > self.woken) {
+        if self.checks_hurry
+            && self.hurries
+            && deadline.is_none_or(|deadline| deadline > self.woken)
+        {
             self.violate("bytes that came during a lazy send would be forgotten".to_owned());
         }
         self.hurries = false;
@@ -380,14 +417,6 @@ impl SimRing {
             self.violate(what);
         }
     }
-}
-
-/// How a completion differs from the plain last one of its operation.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Posted {
-    pub(super) more: bool,
-    pub(super) buffer: Option<BufferId>,
-    pub(super) token: Option<Token>,
 }
 
 impl Ring for SimRing {
@@ -410,6 +439,7 @@ impl Ring for SimRing {
         self.time.0 += 1 + self.random.below(20_000);
         self.trace(|| format!("wait until {deadline:?}, {} withheld", self.withheld.len()));
         self.check_hurry(deadline);
+        self.deadline = deadline;
         self.submit();
         // What the kernel did not take in makes the call return at once.
         let deadline = if self.queue.is_empty() { deadline } else { Some(self.time) };

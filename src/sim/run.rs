@@ -42,6 +42,16 @@ pub struct Report {
     pub served: u64,
 }
 
+impl Report {
+    /// Adds another run's counts.
+    pub fn add(&mut self, other: &Self) {
+        self.tally.add(&other.tally);
+        self.turns += other.turns;
+        self.replies += other.replies;
+        self.served += other.served;
+    }
+}
+
 /// Makes one run.
 ///
 /// # Errors
@@ -126,7 +136,7 @@ fn prepare(random: &mut Random, options: Options) -> Result<(Server<SimRing>, Fa
     Ok((Server::new(ring, site, config), Facts { config, signal_at }))
 }
 
-fn draw_config(random: &mut Random, listeners: u32) -> Config {
+pub(super) fn draw_config(random: &mut Random, listeners: u32) -> Config {
     Config {
         spawn: u32::try_from(random.between(1, 8)).expect("few"),
         listeners,
@@ -141,7 +151,7 @@ fn draw_config(random: &mut Random, listeners: u32) -> Config {
     }
 }
 
-fn draw_page(random: &mut Random) -> Vec<u8> {
+pub(super) fn draw_page(random: &mut Random) -> Vec<u8> {
     let len = match random.below(8) {
         0..=3 => return Page::BUILT_IN.to_vec(),
         4 => random.count(1, 20),
@@ -239,6 +249,6 @@ fn finish(
 }
 
 /// Faults strike until so many turns or so much time have passed; then everything has to end.
-const FAULTY_TURNS: u64 = 4000;
-const FAULTY_TIME: Nanos = Nanos(8_000_000_000);
+pub(super) const FAULTY_TURNS: u64 = 4000;
+pub(super) const FAULTY_TIME: Nanos = Nanos(8_000_000_000);
 const TURNS_MAX: u64 = 60_000;

@@ -2,7 +2,8 @@
 
 use super::rig::{Needs, Peer, Read, Rig, fixed_bytes};
 use std::io::{ErrorKind, Read as _, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use uringstatic::sys::dial::Dial;
 use uringstatic::sys::net::{Endpoint, listen};
 use uringstatic::sys::probe::Features;
 use uringstatic::sys::uring::{Setup, Uring};
@@ -12,6 +13,8 @@ pub(crate) struct Kernel {
     ring: Uring,
     addresses: Vec<SocketAddr>,
     peers: Vec<Option<TcpStream>>,
+    /// Where the ring connects to.
+    target: Option<TcpListener>,
 }
 
 impl Kernel {
@@ -26,17 +29,26 @@ impl Kernel {
                 Endpoint::Unix(_) => unreachable!("TCP was asked for"),
             })
             .collect();
+        let target = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let address = target.local_addr().expect("it is bound");
         let ring = Uring::new(Setup {
             spawn: 4,
             listeners,
-            dial: None,
+            dial: Some(Dial::new(address, Vec::new(), false)),
             signals: None,
             fixed: fixed_bytes(Self::LARGE),
             features,
             buffers: needs.buffers,
             buffer_bytes: needs.buffer_bytes,
         });
-        Self { ring: ring.expect("the kernel has io_uring"), addresses, peers: Vec::new() }
+        let ring = ring.expect("the kernel has io_uring");
+        Self { ring, addresses, peers: Vec::new(), target: Some(target) }
+    }
+
+    fn keep(&mut self, stream: TcpStream) -> Peer {
+        stream.set_nonblocking(true).expect("a socket can be made not to wait");
+        self.peers.push(Some(stream));
+        Peer(self.peers.len() - 1)
     }
 
     fn stream(&self, peer: Peer) -> &TcpStream {
@@ -56,9 +68,16 @@ impl Rig for Kernel {
 
     fn connect(&mut self, listener: u32) -> Peer {
         let stream = TcpStream::connect(self.addresses[listener as usize]).expect("it listens");
-        stream.set_nonblocking(true).expect("a socket can be made not to wait");
-        self.peers.push(Some(stream));
-        Peer(self.peers.len() - 1)
+        self.keep(stream)
+    }
+
+    fn answer(&mut self) -> Option<Peer> {
+        let (stream, _) = self.target.as_ref()?.accept().expect("the ring connects");
+        Some(self.keep(stream))
+    }
+
+    fn stop_answering(&mut self) {
+        self.target = None;
     }
 
     fn refuses(&mut self, listener: u32) -> bool {

@@ -161,3 +161,41 @@ pub(crate) fn a_cancel_of_nothing_says_so<G: Rig>(make: impl Fn(Needs) -> Tester
     let target = Token::new(Kind::Recv, 7, SLOT.0);
     assert_eq!(tester.result(Op::Cancel { target }), Err(Errno(libc::ENOENT)));
 }
+
+pub(crate) fn a_discard_takes_no_more_than_was_asked<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
+    let mut tester = make(Needs::default());
+    let peer = tester.connected(SLOT);
+    tester.rig.write(peer, b"dropped and kept");
+    let mut left = 8;
+    while left > 0 {
+        let discard = tester.push(Op::Discard { slot: SLOT, len: left });
+        let count = tester.last(discard).expect("bytes have come");
+        assert!((1..=left).contains(&count), "{count} of {left}");
+        left -= count;
+    }
+    let mut kept = Vec::new();
+    while kept.len() < 8 {
+        let receive = tester.push(Op::Recv { slot: SLOT });
+        let received = tester.next(receive);
+        kept.extend(tester.take(received));
+    }
+    assert_eq!(kept, b"and kept");
+}
+
+pub(crate) fn a_discard_waits_and_sees_the_end<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
+    let mut tester = make(Needs::default());
+    let peer = tester.connected(SLOT);
+    let discard = tester.push(Op::Discard { slot: SLOT, len: 100 });
+    tester.nothing_completes();
+    tester.rig.write(peer, b"x");
+    assert_eq!(tester.last(discard), Ok(1));
+    tester.rig.finish(peer);
+    assert_eq!(tester.result(Op::Discard { slot: SLOT, len: 100 }), Ok(0));
+}
+
+pub(crate) fn a_discard_sees_a_reset<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
+    let mut tester = make(Needs::default());
+    tester.broken(SLOT);
+    let result = tester.result(Op::Discard { slot: SLOT, len: 100 });
+    assert_eq!(result, Err(Errno(libc::ECONNRESET)));
+}

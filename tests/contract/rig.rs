@@ -18,6 +18,11 @@ pub(crate) trait Rig {
     fn ring(&mut self) -> &mut Self::R;
     /// A new peer that connects to a listener.
     fn connect(&mut self, listener: u32) -> Peer;
+    /// Who listens at the ring's target accepts the connection that was begun there; or refuses it,
+    /// if nobody listens any more.
+    fn answer(&mut self) -> Option<Peer>;
+    /// Nobody listens at the ring's target any more.
+    fn stop_answering(&mut self);
     /// Whether a listener refuses who connects.
     fn refuses(&mut self, listener: u32) -> bool;
     /// A peer sends a few bytes.
@@ -161,6 +166,14 @@ impl<G: Rig> Tester<G> {
         let peer = self.rig.connect(0);
         self.result(Op::Accept { listener: 0, slot }).expect("somebody waits");
         peer
+    }
+
+    /// Connects a slot to the ring's target; this is who accepted it, if anybody did.
+    pub(crate) fn connect(&mut self, slot: Slot) -> (Result<u32, Errno>, Option<Peer>) {
+        let connect = self.push(Op::Connect { slot, source: 0 });
+        self.pass();
+        let peer = self.rig.answer();
+        (self.last(connect), peer)
     }
 
     /// Reads at a peer until so many bytes, the end or a reset have come.

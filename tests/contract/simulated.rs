@@ -6,6 +6,8 @@ use uringstatic::sim::{LinkId, Random, Read as LinkRead, Setup, SimRing};
 /// The simulated ring; its peers are the links of its network.
 pub(crate) struct Simulated {
     ring: SimRing,
+    /// Nobody listens where the ring connects to.
+    refuses: bool,
 }
 
 impl Simulated {
@@ -21,7 +23,7 @@ impl Simulated {
             faults: false,
             trace: false,
         };
-        Self { ring: SimRing::new(setup, Random::from_seed(seed)) }
+        Self { ring: SimRing::new(setup, Random::from_seed(seed)), refuses: false }
     }
 }
 
@@ -36,6 +38,21 @@ impl Rig for Simulated {
 
     fn connect(&mut self, listener: u32) -> Peer {
         Peer(self.ring.network_mut().connect(listener, 64 * 1024).0 as usize)
+    }
+
+    fn answer(&mut self) -> Option<Peer> {
+        let network = self.ring.network_mut();
+        let link = network.take_dialed().expect("the ring connects");
+        if self.refuses {
+            network.refuses(link);
+            return None;
+        }
+        network.answers(link);
+        Some(Peer(link.0 as usize))
+    }
+
+    fn stop_answering(&mut self) {
+        self.refuses = true;
     }
 
     fn refuses(&mut self, listener: u32) -> bool {

@@ -1,0 +1,404 @@
+//! The load client against the server, each on a simulated ring of its own with faults of its own.
+//! In the end the books of both have to agree.
+
+use super::faults::{Fault, Happening, Tally as Seen};
+use super::random::Random;
+use super::ring::{Setup, SimRing};
+use super::run::{FAULTY_TIME, FAULTY_TURNS, Options, Report, draw_config, draw_page};
+use super::wire::Wire;
+use crate::load::client::{Amount, Client, Plan};
+use crate::load::report::Kind;
+use crate::load::request::Request;
+use crate::load::tally::{Count, Tally};
+use crate::ring::Nanos;
+use crate::server::{Config, Server, Turn};
+use crate::site::{Page, Site};
+use crate::stats::Stats;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+/// Makes one run.
+///
+/// # Errors
+/// What was wrong.
+pub fn run(mut random: Random, options: Options) -> Result<Report, String> {
+    let words: Vec<AtomicU64> = (0..Tally::WORDS).map(|_| AtomicU64::new(0)).collect();
+    let tally = Tally::new(&words);
+    let drawn = Drawn::draw(&mut random);
+    let mut meeting = Meeting::prepare(&mut random, &drawn, options, tally)?;
+    meeting.trace(|| format!("{drawn:?}"));
+    let turns = meeting.go()?;
+    let stats = meeting.end()?;
+    let seen = meeting.seen();
+    let books = Books {
+        drawn: &drawn,
+        tally,
+        stats: &stats,
+        seen: &seen,
+        established: u64::from(meeting.wire.established),
+    };
+    books.agree()?;
+    let mut report = Report { tally: seen, turns, ..Report::default() };
+    report.replies = tally.get(Count::Requests);
+    if drawn.gentle {
+        report.tally.note(Happening::BooksEqual);
+    }
+    if tally.failed() > 0 {
+        report.tally.note(Happening::RequestsFailed);
+    }
+    Ok(report)
+}
+
+/// What was drawn.
+#[derive(Debug)]
+struct Drawn {
+    /// No fault costs a connection, nobody is short of slots, and nobody's patience ends.
+    gentle: bool,
+    config: Config,
+    plan: Plan,
+    requests: u64,
+    http_1_0: bool,
+    page: Vec<u8>,
+    /// The size of a receive buffer of the client.
+    buffer_bytes: u32,
+}
+
+impl Drawn {
+    fn draw(random: &mut Random) -> Self {
+        let gentle = random.chance(500);
+        let listeners = u32::try_from(random.between(1, 3)).expect("few");
+        let mut config = draw_config(random, listeners);
+        let page = draw_page(random);
+        // Each piece of a page is a turn, so long ones are asked for less often.
+        let (requests_max, buffer_bytes) = match page.len() {
+            0..=5_000 => (150, random.pick(&[4096, 1024, 200, 64])),
+            5_001..=150_000 => (20, random.pick(&[4096, 1024])),
+            _ => (4, 4096),
+        };
+        let requests = random.between(1, requests_max);
+        let plan = draw_plan(random, requests, &page, gentle);
+        if gentle {
+            config.spawn = plan.connections + listeners * config.accepts;
+            config.head_timeout = FOR_EVER;
+            config.idle_timeout = FOR_EVER;
+            config.send_timeout = FOR_EVER;
+        }
+        Self { gentle, config, plan, requests, http_1_0: random.chance(300), page, buffer_bytes }
+    }
+
+    fn request(&self) -> Vec<u8> {
+        let request = Request {
+            method: if self.plan.head { "HEAD" } else { "GET" }.to_owned(),
+            target: "/".to_owned(),
+            authority: "a".to_owned(),
+            http_1_0: self.http_1_0,
+            persist: self.plan.persist,
+            headers: Vec::new(),
+            body: None,
+        };
+        request.bytes()
+    }
+}
+
+fn draw_plan(random: &mut Random, requests: u64, page: &[u8], gentle: bool) -> Plan {
+    let persist = !random.chance(300);
+    // An open loop makes one request at a time, and so does a connection that doesn't persist.
+    let rate = random.chance(250).then(|| random.pick(&[50.0, 300.0, 5000.0]));
+    let pipeline = if persist && rate.is_none() && random.chance(400) {
+        u32::try_from(random.between(2, 16)).expect("few")
+    } else {
+        1
+    };
+    let head = random.chance(100);
+    let patience = |nanos: u64| if gentle { nanos_of(FOR_EVER) } else { nanos };
+    Plan {
+        connections: u32::try_from(random.between(1, 10)).expect("few"),
+        amount: Amount {
+            requests: Some(requests),
+            duration_ns: random.chance(100).then_some(50_000_000),
+            warmup_ns: 0,
+            rate,
+            phase: 0.0,
+        },
+        pipeline,
+        persist,
+        head,
+        expect: (!head && random.chance(400)).then(|| page.to_vec()),
+        statuses: Vec::new(),
+        dial_gap_ns: if random.chance(200) { random.below(5_000_000) } else { 0 },
+        ramp_ns: if random.chance(200) { random.below(100_000_000) } else { 0 },
+        connect_timeout_ns: patience(random.between(2_000_000_000, 5_000_000_000)),
+        reply_timeout_ns: patience(random.between(5_000_000_000, 20_000_000_000)),
+    }
+}
+
+/// A client, a server, and what lies between them.
+struct Meeting<'a> {
+    client: Client<'a, SimRing>,
+    server: Server<SimRing>,
+    wire: Wire,
+    listeners: u32,
+    /// When the client's next wait ends at the latest: at once before it has asked for anything.
+    tick: Option<Nanos>,
+}
+
+impl<'a> Meeting<'a> {
+    fn prepare(
+        random: &mut Random,
+        drawn: &Drawn,
+        options: Options,
+        tally: Tally<'a>,
+    ) -> Result<Self, String> {
+        let Drawn { config, plan, page, .. } = drawn;
+        let page_bytes = u32::try_from(page.len()).expect("a small page");
+        let (site, fixed) = Site::build(Page::built_in(), page_bytes, config.spawn, |place| {
+            place.copy_from_slice(page);
+            Ok(())
+        })
+        .map_err(|error| error.to_string())?;
+        let mut ring = |spawn, listeners, fixed, buffer_bytes| {
+            let setup = Setup {
+                spawn,
+                listeners,
+                fixed,
+                buffers: random.pick(&[16, 4, 2, 1]),
+                buffer_bytes,
+                entries: random.pick(&[1024, 16, 4, 2]),
+                unix_seconds: 1_700_000_000,
+                faults: options.faults,
+                trace: options.trace,
+            };
+            let mut ring = SimRing::new(setup, Random::from_seed(random.below(u64::MAX)));
+            if drawn.gentle {
+                ring.faults.be_gentle();
+            }
+            ring
+        };
+        let server = ring(config.spawn, config.listeners, fixed, 1024);
+        let request = drawn.request();
+        let request_bytes = u32::try_from(request.len()).expect("a short request");
+        let requests = request.repeat(plan.pipeline as usize);
+        let mut client = ring(plan.connections, 0, requests, drawn.buffer_bytes);
+        client.allow_leisure();
+        Ok(Self {
+            client: Client::new(client, plan.clone(), request_bytes, tally, Nanos(0), 0),
+            server: Server::new(server, site, *config),
+            wire: Wire::default(),
+            listeners: config.listeners,
+            tick: Some(Nanos(0)),
+        })
+    }
+
+    fn trace(&mut self, what: impl FnOnce() -> String) {
+        self.server.ring_mut().trace(what);
+    }
+
+    /// Lets both go on until the client is done; says how many turns that took.
+    fn go(&mut self) -> Result<u64, String> {
+        for turns in 1..TURNS_MAX {
+            if turns == FAULTY_TURNS || self.server.ring_mut().time() >= FAULTY_TIME {
+                self.client.ring_mut().faults.stop();
+                self.server.ring_mut().faults.stop();
+            }
+            if !self.step()? {
+                return Ok(turns);
+            }
+            self.check()?;
+        }
+        Err(format!("{TURNS_MAX} turns, at {:?}, and no end", self.server.ring_mut().time()))
+    }
+
+    /// One turn of whoever is due first, until the other is. Says whether the client goes on.
+    fn step(&mut self) -> Result<bool, String> {
+        let unusable = |errno| format!("a ring is unusable: {errno:?}");
+        let of_client = self.client.ring_mut().next_moment();
+        let of_server = self.server.ring_mut().next_moment();
+        let is_clients = match (of_client, of_server) {
+            (None, None) => return Err("everything waits and nothing will happen".to_owned()),
+            (Some(client), Some(server)) => client <= server,
+            (client, None) => client.is_some(),
+            (None, Some(_)) => false,
+        };
+        let goes = if is_clients {
+            self.trace(|| "--- client".to_owned());
+            self.client.ring_mut().wait_with_other(of_server);
+            self.client.turn(self.tick.take()).map_err(unusable)?
+        } else {
+            self.trace(|| "--- server".to_owned());
+            self.server.ring_mut().wait_with_other(of_client);
+            let turn = self.server.turn().map_err(unusable)?;
+            if turn != Turn::Goes {
+                return Err(format!("the server ended with {turn:?}"));
+            }
+            true
+        };
+        self.wire.carry(self.client.ring_mut(), self.server.ring_mut(), self.listeners);
+        Ok(goes)
+    }
+
+    fn check(&mut self) -> Result<(), String> {
+        let spawn = self.server.ring_mut().slots.len();
+        if self.server.live() as usize > spawn {
+            return Err(format!("{} connections with {spawn} slots", self.server.live()));
+        }
+        for (name, ring) in [("client", self.client.ring_mut()), ("server", self.server.ring_mut())]
+        {
+            if let Some(violation) = ring.violation() {
+                return Err(format!("{name}: {violation}"));
+            }
+            if ring.lent() > 0 {
+                return Err(format!("{name}: {} buffers lent after a turn", ring.lent()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the server once the client is done; both must have let go of everything.
+    fn end(&mut self) -> Result<Stats, String> {
+        let ring = self.client.ring_mut();
+        if ring.occupied() > 0 {
+            return Err(format!("the client is done with {} slots taken", ring.occupied()));
+        }
+        let ring = self.server.ring_mut();
+        ring.faults.stop();
+        ring.wait_with_other(None);
+        ring.signal_at(ring.time(), 15);
+        for _ in 0..TURNS_MAX {
+            let turn = self.server.turn().map_err(|errno| format!("unusable: {errno:?}"))?;
+            self.wire.carry(self.client.ring_mut(), self.server.ring_mut(), self.listeners);
+            self.check()?;
+            match turn {
+                Turn::Goes if self.server.ring_mut().is_stuck() => {
+                    return Err("the server waits and nothing will happen".to_owned());
+                }
+                Turn::Goes => {}
+                Turn::Drained => return Ok(self.server.stats().clone()),
+                Turn::Forced { .. } => return Err(format!("the server ended with {turn:?}")),
+            }
+        }
+        Err("the server does not end".to_owned())
+    }
+
+    fn seen(&mut self) -> Seen {
+        let mut seen = self.client.ring_mut().faults.tally.clone();
+        seen.add(&self.server.ring_mut().faults.tally);
+        seen
+    }
+}
+
+/// What both counted.
+struct Books<'a> {
+    drawn: &'a Drawn,
+    tally: Tally<'a>,
+    stats: &'a Stats,
+    /// The faults that struck on either side.
+    seen: &'a Seen,
+    /// Connections that were established between the two.
+    established: u64,
+}
+
+impl Books<'_> {
+    fn agree(&self) -> Result<(), String> {
+        let outcome = if self.drawn.gentle { self.are_equal() } else { self.are_explained() };
+        outcome
+            .map_err(|why| format!("{why}; client: {}; server: {}", self.of_client(), self.stats))
+    }
+
+    /// Nothing was lost, so both counted the same.
+    fn are_equal(&self) -> Result<(), String> {
+        let (tally, stats) = (self.tally, self.stats);
+        self.all_asked()?;
+        expect("failed requests", tally.failed(), 0)?;
+        expect("requests", tally.get(Count::Requests), stats.requests)?;
+        expect("bytes", tally.get(Count::Bytes), stats.bytes)?;
+        expect("connections", tally.get(Count::Connects), self.established)?;
+        if self.is_asked_first() {
+            return expect("accepted connections", stats.connections, self.established);
+        }
+        // One on which nothing was asked may end before it is accepted.
+        at_most("accepted connections", stats.connections, self.established)
+    }
+
+    /// Something was lost, but no more than the faults explain.
+    fn are_explained(&self) -> Result<(), String> {
+        let (tally, stats) = (self.tally, self.stats);
+        self.all_asked()?;
+        for kind in [Kind::Malformed, Kind::WrongStatus, Kind::WrongBytes, Kind::ConnectFailed] {
+            expect(&format!("{kind:?}"), tally.failures(kind), 0)?;
+        }
+        at_most("replies", tally.get(Count::Requests), stats.requests)?;
+        at_most("bytes", tally.get(Count::Bytes), stats.bytes)?;
+        // With each failure, the replies to what was pipelined behind it may be lost, too.
+        let lost = tally.failed() * u64::from(self.drawn.plan.pipeline);
+        at_most("served requests", stats.requests, tally.get(Count::Requests) + lost)?;
+        at_most("accepted connections", stats.connections, self.established)?;
+        at_most("connections", tally.get(Count::Connects), self.established)?;
+        for (kind, fault) in [
+            (Kind::ConnectRefused, Fault::ConnectRefused),
+            (Kind::NoLocalPort, Fault::NoLocalPort),
+            (Kind::ConnectTimedOut, Fault::ConnectLost),
+        ] {
+            let struck = self.seen.struck(fault);
+            if self.is_asked_first() {
+                expect(&format!("{kind:?}"), tally.failures(kind), struck)?;
+            } else {
+                at_most(&format!("{kind:?}"), tally.failures(kind), struck)?;
+            }
+        }
+        if self.is_crowded() {
+            return Ok(());
+        }
+        let broken = self.seen.struck(Fault::Reset) + self.seen.struck(Fault::AcceptAborted);
+        let resets =
+            tally.failures(Kind::ResetBeforeReply) + tally.failures(Kind::ResetWithinReply);
+        at_most("resets", resets, broken)
+    }
+
+    /// Every request was answered or failed, once.
+    fn all_asked(&self) -> Result<(), String> {
+        let ended = self.tally.get(Count::Requests) + self.tally.failed();
+        match self.drawn.plan.amount.duration_ns {
+            Some(_) => at_most("requests that ended", ended, self.drawn.requests),
+            None => expect("requests that ended", ended, self.drawn.requests),
+        }
+    }
+
+    /// Whether every connect is made for a request.
+    fn is_asked_first(&self) -> bool {
+        self.drawn.plan.amount.rate.is_none() || !self.drawn.plan.persist
+    }
+
+    /// Whether connections may be closed for want of slots or of patience.
+    fn is_crowded(&self) -> bool {
+        let Config { spawn, listeners, accepts, .. } = self.drawn.config;
+        spawn < self.drawn.plan.connections + listeners * accepts
+    }
+
+    fn of_client(&self) -> String {
+        let tally = self.tally;
+        let failures = Kind::ALL.iter().map(|&kind| (kind, tally.failures(kind)));
+        let failures: Vec<_> = failures.filter(|(_, count)| *count > 0).collect();
+        format!(
+            "{} connections, {} requests, {} bytes; failures: {failures:?}",
+            tally.get(Count::Connects),
+            tally.get(Count::Requests),
+            tally.get(Count::Bytes)
+        )
+    }
+}
+
+fn expect(what: &str, found: u64, expected: u64) -> Result<(), String> {
+    if found == expected { Ok(()) } else { Err(format!("{what}: {found}, not {expected}")) }
+}
+
+fn at_most(what: &str, found: u64, most: u64) -> Result<(), String> {
+    if found <= most { Ok(()) } else { Err(format!("{what}: {found}, more than {most}")) }
+}
+
+fn nanos_of(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).expect("some hours")
+}
+
+/// Longer than any run.
+const FOR_EVER: Duration = Duration::from_secs(100_000);
+const TURNS_MAX: u64 = 100_000;

@@ -1,0 +1,40 @@
+//! How the ring's own connections begin: `Connect`.
+
+use super::rig::{Needs, Read, Rig, Tester};
+use uringstatic::ring::{Errno, Op, Slot, Span};
+
+const SLOT: Slot = Slot(2);
+
+pub(crate) fn a_connect_reaches_who_listens<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
+    let mut tester = make(Needs::default());
+    let (result, peer) = tester.connect(SLOT);
+    result.expect("somebody listens");
+    let peer = peer.expect("and accepted it");
+    let span = Span { offset: 0, len: 5 };
+    assert_eq!(tester.result(Op::Send { slot: SLOT, span, more: false, lazy: false }), Ok(5));
+    assert_eq!(tester.read(peer, 5).0.len(), 5);
+    tester.rig.write(peer, b"back");
+    let receive = tester.push(Op::Recv { slot: SLOT });
+    let received = tester.next(receive);
+    assert_eq!(tester.take(received), b"back");
+}
+
+pub(crate) fn a_connect_where_nobody_listens_is_refused<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
+    let mut tester = make(Needs::default());
+    tester.rig.stop_answering();
+    let (result, _) = tester.connect(SLOT);
+    assert_eq!(result, Err(Errno(libc::ECONNREFUSED)));
+    tester.result(Op::Close { slot: SLOT }).expect("the slot is to be closed all the same");
+}
+
+pub(crate) fn a_slot_is_connected_again_after_its_close<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
+    let mut tester = make(Needs::default());
+    let (_, first) = tester.connect(SLOT);
+    let first = first.expect("somebody listens");
+    tester.result(Op::Close { slot: SLOT }).expect("nothing is in flight on it");
+    assert_eq!(tester.read(first, 1), (Vec::new(), Read::End));
+    let (result, second) = tester.connect(SLOT);
+    result.expect("somebody listens");
+    tester.rig.finish(second.expect("somebody listens"));
+    assert_eq!(tester.result(Op::Recv { slot: SLOT }), Ok(0));
+}
