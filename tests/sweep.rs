@@ -71,7 +71,8 @@ fn a_sweep_measures_every_point_and_says_so() {
     assert!(log.lines().next().unwrap().contains(called), "{log}");
     let table = fs::read_to_string(sweep.path("out/results.md")).unwrap();
     assert!(table.contains("| 7 | by words | 12 | 0 |"), "{table}");
-    assert_eq!(sweep.files(), ["results.json", "results.md"]);
+    let files = ["results-close.svg", "results-keep-alive.svg", "results.json", "results.md"];
+    assert_eq!(sweep.files(), files);
 }
 
 #[test]
@@ -183,7 +184,7 @@ fn an_interrupted_sweep_goes_on_where_it_stopped() {
     assert_eq!(run(&sweep.args(), pipe.as_fd()).unwrap(), End::Interrupted);
     let before = sweep.results();
     assert_eq!((before.planned, before.measurements.len()), (8, 2));
-    assert_eq!(sweep.files(), ["results.json", "results.md"]);
+    assert_eq!(sweep.files(), ["results-close.svg", "results.json", "results.md"]);
     let log = fs::read_to_string(sweep.path("log")).unwrap();
     let url = log.lines().nth(2).unwrap().rsplit(' ').next().unwrap();
     let port = url.trim_end_matches('/').rsplit(':').next().unwrap().parse().unwrap();

@@ -1,10 +1,11 @@
 //! Sweeps: many servers under many loads, in rounds, with the results kept after every point.
 //!
 //! `config` reads what is wanted, `point` measures one server under one load (with `usage`),
-//! `store` keeps the `results`, which `summary` and `table` make readable, and `show` says how it
-//! goes. Here is the order of it all.
+//! `store` keeps the `results`, which `summary`, `table` and `figures` make readable, and `show`
+//! says how it goes. Here is the order of it all.
 
 pub mod config;
+pub mod figures;
 pub mod machine;
 pub mod point;
 pub mod results;
@@ -37,7 +38,7 @@ pub struct Args {
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub file: PathBuf,
 
-    /// Folder for results.json and results.md; a sweep that was interrupted goes on there
+    /// Folder for results.json, results.md and results-LOAD.svg; an interrupted sweep goes on there
     #[arg(long, value_name = "DIR", default_value = "sweep-results")]
     pub out: PathBuf,
 

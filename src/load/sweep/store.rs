@@ -2,7 +2,7 @@
 //! that goes on. A file is replaced as a whole, so there is never half of one.
 
 use super::results::{Machine, Measurement, Results, SCHEMA, Settings};
-use super::{Point, summary, table};
+use super::{Point, figures, summary, table};
 use crate::sys::failure::Failure;
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
@@ -83,7 +83,11 @@ impl Store {
         let mut json = serde_json::to_string_pretty(&self.results)?;
         json.push('\n');
         replace(&self.folder.join(JSON), json.as_bytes())?;
-        replace(&self.folder.join(MARKDOWN), table::markdown(&self.results).as_bytes())
+        replace(&self.folder.join(MARKDOWN), table::markdown(&self.results).as_bytes())?;
+        for (file, picture) in figures::figures(&self.results) {
+            replace(&self.folder.join(file), picture.as_bytes())?;
+        }
+        Ok(())
     }
 }
 
@@ -185,7 +189,7 @@ mod tests {
         let anew = open(&folder, true, settings()).unwrap();
         assert_eq!(anew.results().measurements, []);
         let files = fs::read_dir(folder.path()).unwrap().count();
-        assert_eq!(files, 2, "nothing is left behind");
+        assert_eq!(files, 3, "JSON, table and the figure of before");
     }
 
     #[test]

@@ -81,7 +81,7 @@ fn failures(failed: &Failed) -> String {
 }
 
 /// With commas between thousands.
-fn number(value: f64, decimals: usize) -> String {
+pub(super) fn number(value: f64, decimals: usize) -> String {
     let plain = format!("{value:.decimals$}");
     let whole = plain.find('.').unwrap_or(plain.len());
     let mut text = String::new();
