@@ -1,13 +1,18 @@
-//! How long reading a reply takes the client: replies of this server and of nginx, in chunks,
-//! pipelined and in pieces. Every result is checked while it is timed.
+//! How long the client takes for a reply: reading it (of this server and of nginx, in chunks,
+//! pipelined and in pieces), and recording its latency. Every result is checked while it is timed.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
+use std::sync::atomic::AtomicU64;
 use uringstatic::http::reply::{Asked, Progress, Replies, Reply};
+use uringstatic::load::tally::{Span, Tally};
+use uringstatic::ring::Nanos;
 
-criterion_group!(benches, whole, skipped, pipelined, byte_by_byte);
+criterion_group!(benches, whole, skipped, pipelined, byte_by_byte, recording);
 criterion_main!(benches);
 
+/// How many latencies are recorded in one go.
+const RECORDED: u64 = 1000;
 const OWN: &str = "HTTP/1.1 200 OK\r\n\
     Date: Mon, 24 Nov 2025 00:34:25 GMT\r\n\
     Server: uringstatic\r\n\
@@ -111,6 +116,33 @@ fn byte_by_byte(criterion: &mut Criterion) {
                     .map(|reply| reply.head_bytes as usize);
                 assert_eq!((found.next(), found.next()), (Some(size), None));
             });
+        });
+    }
+}
+
+/// Latencies of one size, whose bucket stays in the cache, and of sizes over four decades, as a
+/// server has them that is short of time.
+fn recording(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("recording a latency");
+    group.throughput(Throughput::Elements(RECORDED));
+    for (name, sizes) in [("alike", 1), ("spread", RECORDED)] {
+        let latencies: Vec<Nanos> = (0..RECORDED)
+            .map(|number| Nanos(100_000 << ((number * 7919 % sizes) * 13 / RECORDED)))
+            .zip(1..)
+            .map(|(Nanos(nanos), number)| Nanos(nanos + nanos / (1 + number % 97)))
+            .collect();
+        group.bench_function(name, |bencher| {
+            let words: Vec<AtomicU64> = (0..Tally::WORDS).map(|_| AtomicU64::new(0)).collect();
+            let tally = Tally::new(&words);
+            let mut rounds = 0;
+            bencher.iter(|| {
+                for &latency in &latencies {
+                    tally.record(Span::Response, Nanos(0), black_box(latency));
+                }
+                rounds += 1;
+            });
+            let recorded = Tally::latency(&[tally], Span::Response).count;
+            assert_eq!(recorded, rounds * RECORDED);
         });
     }
 }

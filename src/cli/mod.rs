@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod address;
+pub(crate) mod generate;
 pub(crate) mod header;
 mod media;
 #[cfg(test)]
@@ -14,7 +15,6 @@ mod tests;
 pub(crate) mod value;
 
 use std::ffi::OsString;
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, ValueEnum};
 
 pub use address::Address;
+use generate::Generate;
 pub use media::media_type;
 
 /// What the command line asks for.
@@ -55,7 +56,7 @@ where
     let flags =
         Flags::try_parse_from(argv).map_err(|error| with_usage(no_command(error), usage))?;
     if let Some(kind) = flags.generate {
-        return Ok(Command::Print(kind.render(Flags::command())));
+        return Ok(Command::Print(kind.render(Flags::command(), DOCTOR)));
     }
     if let Some(Action::Doctor(doctor)) = flags.action {
         return Ok(Command::Doctor(doctor));
@@ -270,63 +271,6 @@ impl Feature {
         without.dedup();
         without
     }
-}
-
-/// What `--generate` can print.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Generate {
-    /// The manual page, in roff
-    Man,
-    /// Completions for bash
-    Bash,
-    /// Completions for zsh
-    Zsh,
-    /// Completions for fish
-    Fish,
-    /// Completions for elvish
-    Elvish,
-    /// Completions for `PowerShell`
-    #[value(name = "powershell", help = "Completions for PowerShell")]
-    PowerShell,
-}
-
-impl Generate {
-    fn render(self, mut command: clap::Command) -> Vec<u8> {
-        let shell = match self {
-            Self::Man => return man_page(command),
-            Self::Bash => clap_complete::Shell::Bash,
-            Self::Zsh => clap_complete::Shell::Zsh,
-            Self::Fish => clap_complete::Shell::Fish,
-            Self::Elvish => clap_complete::Shell::Elvish,
-            Self::PowerShell => clap_complete::Shell::PowerShell,
-        };
-        let mut out = Vec::new();
-        clap_complete::generate(shell, &mut command, "uringstatic", &mut out);
-        out
-    }
-}
-
-/// One page for all: a page of its own for the doctor would be a second file to install.
-fn man_page(command: clap::Command) -> Vec<u8> {
-    let man = clap_mangen::Man::new(command);
-    let doctor = doctor_command();
-    let about = doctor.get_long_about().map(ToString::to_string).unwrap_or_default();
-    // Options with a heading come in a section of that name.
-    let options = clap_mangen::Man::new(doctor.mut_args(|arg| arg.help_heading("doctor options")));
-    let mut out = Vec::new();
-    let written: io::Result<()> = (|| {
-        man.render_title(&mut out)?;
-        man.render_name_section(&mut out)?;
-        man.render_synopsis_section(&mut out)?;
-        man.render_description_section(&mut out)?;
-        man.render_options_section(&mut out)?;
-        writeln!(out, ".SH DOCTOR\n{about}")?;
-        options.render_options_section(&mut out)?;
-        man.render_extra_section(&mut out)?;
-        man.render_version_section(&mut out)
-    })();
-    written.expect("a Vec takes every byte");
-    out
 }
 
 /// The name of the subcommand.

@@ -7,6 +7,7 @@ mod values;
 
 use super::request::Request;
 use super::sweep;
+use crate::cli::generate::Generate;
 use crate::cli::{header, value};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
@@ -25,6 +26,8 @@ pub enum Command {
     Worker(Worker),
     /// Compare servers.
     Sweep(sweep::Args),
+    /// Write these bytes (a manual page, a completion script) to stdout and exit.
+    Print(Vec<u8>),
 }
 
 /// Which worker of which load this process is.
@@ -48,6 +51,9 @@ where
     T: Into<OsString> + Clone,
 {
     let flags = Flags::try_parse_from(argv)?;
+    if let Some(kind) = flags.generate {
+        return Ok(Command::Print(kind.render(Flags::command(), SWEEP)));
+    }
     match flags.subcommand {
         Some(Subcommand::Worker(worker)) => return Ok(Command::Worker(worker)),
         Some(Subcommand::Sweep(sweep)) => return Ok(Command::Sweep(sweep)),
@@ -74,6 +80,10 @@ struct Flags {
     subcommand: Option<Subcommand>,
     #[command(flatten)]
     options: Option<Options>,
+
+    /// Print a manual page or a shell's completion script, and exit
+    #[arg(long, value_name = "KIND", exclusive = true)]
+    generate: Option<Generate>,
 }
 
 #[derive(clap::Subcommand)]
@@ -261,6 +271,7 @@ impl Options {
     }
 }
 
+const SWEEP: &str = "sweep";
 const DURATION_USUAL: Duration = Duration::from_secs(10);
 const ABOUT: &str = "Loads an HTTP/1.x server and checks every reply";
 const EXAMPLES: &str = "Examples:

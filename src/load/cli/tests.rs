@@ -71,3 +71,17 @@ fn what_is_wrong_is_said() {
 fn the_declaration_is_sound() {
     Flags::command().debug_assert();
 }
+
+#[test]
+fn generated_texts_name_the_options_and_the_sweep() {
+    for kind in ["man", "bash", "zsh", "fish", "elvish", "powershell"] {
+        let Ok(Command::Print(bytes)) = parse(["uringload", "--generate", kind]) else {
+            panic!("{kind} prints nothing");
+        };
+        let text = String::from_utf8(bytes).unwrap().replace('\\', "");
+        for word in ["connect-timeout", "sweep", "fresh", "generate"] {
+            assert!(text.contains(word), "{kind} lacks {word}: {text}");
+        }
+    }
+    assert!(parse(["uringload", "--generate", "man", "http://a/"]).is_err());
+}
