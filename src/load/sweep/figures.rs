@@ -51,8 +51,7 @@ fn notes(results: &Results) -> Vec<String> {
     let kernel = machine.kernel.split(' ').next().unwrap_or_default();
     vec![
         format!(
-            "{rounds} A cross: no figure, since the server did not start, ended or answered \
-             nothing. Failed requests are counted of those made, and scaled to 100,000."
+            "{rounds} Failed requests are counted of those that were made, and scaled to 100,000."
         ),
         format!("{} ({} cores), Linux {kernel}, {day}.", machine.cpu, machine.cores),
     ]
