@@ -51,14 +51,20 @@ impl Process {
             if set != 0 {
                 return Err(io::Error::from_raw_os_error(set));
             }
+            // A shell has SIGINT ignored in what it runs in the background, and programs inherit
+            // that (POSIX, 2.12 Signals and Error Handling). The standard library sees to SIGPIPE.
+            for signal in [libc::SIGTERM, libc::SIGINT] {
+                // SAFETY: the default is a valid disposition for both.
+                unsafe { libc::signal(signal, libc::SIG_DFL) };
+            }
             if let Some(cores) = &cores {
                 // SAFETY: the set is initialised and its size is given.
                 checked(unsafe { libc::sched_setaffinity(0, size_of_val(cores), cores) })?;
             }
             Ok(())
         };
-        // SAFETY: between fork and exec this makes three system calls, reads memory of its own and
-        // allocates nothing: all of it is allowed to a child of a process with threads.
+        // SAFETY: between fork and exec this makes five system calls at most, reads memory of its
+        // own and allocates nothing: all of it is allowed to a child of a process with threads.
         unsafe { command.pre_exec(prepare) };
         let mut child = command.process_group(0).spawn()?;
         let pidfd = open_pidfd(&child).inspect_err(|_| {
@@ -214,6 +220,9 @@ mod tests {
     #[test]
     fn it_has_no_signal_blocked_or_ignored_though_we_have() {
         let _signals = crate::sys::signal::signals_to_end().unwrap();
+        // As a shell does in the background. Blocked as it is, it is no less received by us.
+        // SAFETY: ignoring is a valid disposition for SIGINT.
+        unsafe { libc::signal(libc::SIGINT, libc::SIG_IGN) };
         let (_process, mut stdout) = shell("grep -E 'SigBlk|SigIgn' /proc/self/status", None);
         assert_eq!(line(&mut stdout), "SigBlk:\t0000000000000000\n");
         let ignored = line(&mut stdout);
