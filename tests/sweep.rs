@@ -268,7 +268,7 @@ fn the_experiment_itself_can_be_read() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/post").join(name);
         let text = fs::read_to_string(&path).unwrap();
         let overrides = uringstatic::load::sweep::config::Overrides::default();
-        let settings = uringstatic::load::sweep::config::parse(&text, Path::new("/"), overrides);
+        let settings = uringstatic::load::sweep::config::parse(&text, overrides);
         let settings = settings.unwrap_or_else(|complaint| panic!("{name}: {complaint}"));
         assert_eq!(settings.loads.len(), 2);
         assert_eq!(settings.servers[0].name, "uringstatic");

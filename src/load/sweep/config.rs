@@ -30,7 +30,6 @@ use crate::cli::value;
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroU64};
-use std::path::Path;
 use std::time::Duration;
 
 /// What the command line says instead of the file.
@@ -48,13 +47,13 @@ pub struct Overrides {
     pub options: Vec<String>,
 }
 
-/// Reads the text of a sweep's file, which lies in `folder`.
+/// Reads the text of a sweep's file.
 ///
 /// # Errors
 /// What is wrong, and where.
-pub fn parse(text: &str, folder: &Path, overrides: Overrides) -> Result<Settings, String> {
+pub fn parse(text: &str, overrides: Overrides) -> Result<Settings, String> {
     let file: File = toml::from_str(text).map_err(|error| error.to_string())?;
-    let settings = file.fill_in(folder, overrides);
+    let settings = file.fill_in(overrides);
     check_list("concurrency", &settings.concurrency)?;
     check_names("load", settings.loads.iter().map(|load| &load.name))?;
     check_names("server", settings.servers.iter().map(|server| &server.name))?;
@@ -123,7 +122,7 @@ enum Words {
 }
 
 impl File {
-    fn fill_in(self, folder: &Path, overrides: Overrides) -> Settings {
+    fn fill_in(self, overrides: Overrides) -> Settings {
         let requests = self.requests.map_or(REQUESTS, NonZeroU64::get);
         let time_max = self.time_max.unwrap_or(TIME_MAX);
         let start_timeout = self.start_timeout.unwrap_or(START_TIMEOUT);
@@ -147,10 +146,7 @@ impl File {
                 Words::List(words) => words,
             },
             environment: server.environment,
-            folder: match server.folder {
-                Some(path) => folder.join(path).display().to_string(),
-                None => folder.display().to_string(),
-            },
+            folder: server.folder.unwrap_or_else(|| ".".to_owned()),
             cpu: server.cpu,
             start_timeout_seconds: server.start_timeout.unwrap_or(start_timeout).as_secs_f64(),
             stop_timeout_seconds: server.stop_timeout.unwrap_or(stop_timeout).as_secs_f64(),
@@ -275,7 +271,7 @@ command = "serve {port}"
 "#;
 
     fn read(text: &str) -> Result<Settings, String> {
-        parse(text, Path::new("/sweeps"), Overrides::default())
+        parse(text, Overrides::default())
     }
 
     #[test]
@@ -287,7 +283,7 @@ command = "serve {port}"
         assert_eq!((load.requests, load.time_max_seconds), (100_000, 60.0));
         let server = &settings.servers[0];
         assert_eq!(server.command, ["sh", "-c", "exec serve {port}"]);
-        assert_eq!(server.folder, "/sweeps");
+        assert_eq!(server.folder, ".");
         assert_eq!((server.start_timeout_seconds, server.stop_timeout_seconds), (10.0, 15.0));
     }
 
@@ -306,7 +302,7 @@ command = "serve {port}"
         let server = &settings.servers[0];
         assert_eq!(server.command[1], "--port={port}");
         assert_eq!(server.environment["THREADS"], "{concurrency}");
-        assert_eq!((server.folder.as_str(), server.cpu), ("/sweeps/../..", Some(0)));
+        assert_eq!((server.folder.as_str(), server.cpu), ("../..", Some(0)));
         assert_eq!((server.start_timeout_seconds, server.stop_timeout_seconds), (30.0, 5.0));
     }
 
@@ -320,7 +316,7 @@ command = "serve {port}"
             options: vec!["--timeout=5s".to_owned()],
         };
         let text = LEAST.replace("[[server]]", "requests = 9\ntime_max = \"9s\"\n[[server]]");
-        let settings = parse(&text, Path::new(""), overrides).unwrap();
+        let settings = parse(&text, overrides).unwrap();
         assert_eq!((settings.rounds, settings.loads[0].requests), (7, 8));
         assert_eq!(settings.concurrency, [9]);
         assert_eq!(settings.loads[0].options, ["--timeout=5s"]);

@@ -2,19 +2,22 @@
 //! second, and how many of 100,000 failed, over simultaneous connections), and two more (CPU time
 //! of the server, and the tail of the response times). Pure.
 
-use super::results::{Failed, LoadRows, Results, Row, ServerRows, Spread};
-use crate::load::chart::{Experiment, Measure, Panel, Point, Scale, Series};
+use super::results::{Failed, Load, LoadRows, Results, Row, ServerRows, Spread};
+use super::summary::as_f64;
+use super::table::number;
+use crate::load::chart::{self, Experiment, Measure, Panel, Point, Scale, Series};
 
-/// A figure for each load that was measured: the name of its file, and the picture.
+/// A figure for each load: the name of its file, and the picture, which has no panels before there
+/// are measurements. So the files are always the same, and none is of a sweep before this one.
 #[must_use]
 pub fn figures(results: &Results) -> Vec<(String, String)> {
     let mut figures: Vec<(String, String)> = Vec::new();
-    for load in &results.summary {
-        let mut file = file_name(&load.load);
+    for load in &results.settings.loads {
+        let mut file = file_name(&load.name);
         while figures.iter().any(|(taken, _)| *taken == file) {
             file = file.replace(".svg", "-.svg");
         }
-        figures.push((file, crate::load::chart::experiment(&experiment(results, load))));
+        figures.push((file, chart::experiment(&experiment(results, load))));
     }
     figures
 }
@@ -25,20 +28,13 @@ fn file_name(load: &str) -> String {
     format!("results-{}.svg", load.chars().map(safe).collect::<String>())
 }
 
-fn experiment(results: &Results, load: &LoadRows) -> Experiment {
-    let panels = PANELS.iter().filter_map(|kind| panel(kind, load)).collect();
-    Experiment { title: title(results, &load.load), panels, notes: notes(results) }
-}
-
-fn title(results: &Results, load: &str) -> String {
-    match results.settings.loads.iter().find(|known| known.name == load) {
-        Some(known) => format!(
-            "{load}: {} requests a point, {} s at most",
-            super::table::number(as_f64(known.requests), 0),
-            known.time_max_seconds
-        ),
-        None => load.to_owned(),
-    }
+fn experiment(results: &Results, load: &Load) -> Experiment {
+    let rows = results.summary.iter().find(|rows| rows.load == load.name);
+    let panels = PANELS.iter().filter_map(|kind| panel(kind, rows?)).collect();
+    let requests = number(as_f64(load.requests), 0);
+    let title =
+        format!("{}: {requests} requests a point, {} s at most", load.name, load.time_max_seconds);
+    Experiment { title, panels, notes: notes(results) }
 }
 
 fn notes(results: &Results) -> Vec<String> {
@@ -120,11 +116,6 @@ fn failed(failed: &Failed) -> Option<Measure> {
     (failed.of > 0).then(|| Measure::from(as_f64(failed.sum) * 100_000.0 / as_f64(failed.of)))
 }
 
-#[allow(clippy::cast_precision_loss, reason = "counts of requests are far below 2^53")]
-fn as_f64(count: u64) -> f64 {
-    count as f64
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,10 +133,7 @@ mod tests {
             not_started(1, "close", 10, "b"),
             not_started(1, "keep", 10, "b"),
         ]);
-        let files: Vec<String> = figures(&results).into_iter().map(|(file, _)| file).collect();
-        assert_eq!(files, ["results-close.svg", "results-keep.svg"]);
-
-        let close = experiment(&results, &results.summary[0]);
+        let close = experiment(&results, &results.settings.loads[0]);
         assert_eq!(close.title, "close: 100 requests a point, 60 s at most");
         let [rate, failed, cpu, p99] = &close.panels[..] else { panic!("{close:?}") };
         let a = &rate.series[0];
@@ -159,13 +147,18 @@ mod tests {
         assert_eq!(cpu.series[0].points[1], Point::at(20.0, 7.0));
         assert_eq!(p99.series[0].points[1], Point::at(20.0, 5.0));
 
-        let keep = experiment(&results, &results.summary[1]);
-        assert_eq!(keep.panels, [], "nothing was measured");
+        let keep = experiment(&results, &results.settings.loads[1]);
+        assert_eq!(keep.panels, [], "no server started");
     }
 
     #[test]
-    fn file_names_are_safe() {
-        assert_eq!(file_name("keep-alive"), "results-keep-alive.svg");
-        assert_eq!(file_name("../a b"), "results----a-b.svg");
+    fn every_load_has_a_safe_file_of_its_own() {
+        let mut results = results(Vec::new());
+        results.settings.loads[0].name = "../a b".to_owned();
+        results.settings.loads[1].name = "../a/b".to_owned();
+        let figures = figures(&results);
+        let files: Vec<&str> = figures.iter().map(|(file, _)| &**file).collect();
+        assert_eq!(files, ["results----a-b.svg", "results----a-b-.svg"]);
+        assert!(figures.iter().all(|(_, picture)| picture.ends_with("</svg>\n")));
     }
 }

@@ -133,7 +133,7 @@ pub fn main(args: &Args) -> ExitCode {
 /// # Errors
 /// If the file is wrong, or the results can't be kept.
 pub fn run(args: &Args, interrupts: BorrowedFd<'_>) -> Result<End, Error> {
-    let settings = read_settings(args)?;
+    let (settings, base) = read_settings(args)?;
     // Servers and clients inherit it: thousands of connections at both ends.
     process::raise_open_files(0, "connections")?;
     let machine = machine::describe(Path::new("/proc"));
@@ -141,8 +141,8 @@ pub fn run(args: &Args, interrupts: BorrowedFd<'_>) -> Result<End, Error> {
         .map_err(|error| Error::Usage(format!("--out {}: {error}", args.out.display())))?;
     let mut store = Store::open(&out, args.fresh, settings, machine)?;
     let settings = store.results().settings.clone();
-    let bench =
-        Bench { client: client(args)?, client_cpu: settings.client_cpu, folder: out, interrupts };
+    let client_cpu = settings.client_cpu;
+    let bench = Bench { client: client(args)?, client_cpu, base, folder: out, interrupts };
     let done = u64::try_from(store.results().measurements.len()).expect("a count is a u64");
     let show = Show::new(args.quiet, store.results().planned, done);
     for point in points(&settings) {
@@ -182,7 +182,8 @@ pub fn points(settings: &Settings) -> impl Iterator<Item = Point<'_>> {
     })
 }
 
-fn read_settings(args: &Args) -> Result<Settings, Error> {
+/// What the file says, and the folder it lies in.
+fn read_settings(args: &Args) -> Result<(Settings, PathBuf), Error> {
     let fail =
         |why: &dyn std::fmt::Display| Error::Usage(format!("{}: {why}", args.file.display()));
     let text = std::fs::read_to_string(&args.file).map_err(|error| fail(&error))?;
@@ -195,7 +196,7 @@ fn read_settings(args: &Args) -> Result<Settings, Error> {
         concurrency: args.concurrency.clone(),
         options: args.options.clone(),
     };
-    let settings = config::parse(&text, folder, overrides).map_err(|error| fail(&error))?;
+    let settings = config::parse(&text, overrides).map_err(|error| fail(&error))?;
     let cores = process::cores();
     let placed = settings
         .servers
@@ -208,7 +209,7 @@ fn read_settings(args: &Args) -> Result<Settings, Error> {
             )));
         }
     }
-    Ok(settings)
+    Ok((settings, folder.to_owned()))
 }
 
 /// This program, unless another is named.

@@ -49,6 +49,8 @@ pub struct Bench<'a> {
     pub client: PathBuf,
     /// The core it runs on.
     pub client_cpu: Option<u32>,
+    /// The folder of the sweep's file, which those of servers begin from.
+    pub base: PathBuf,
     /// Where files may lie while a point is measured.
     pub folder: PathBuf,
     /// Something to read here ends the sweep.
@@ -130,7 +132,7 @@ impl Bench<'_> {
         command
             .args(words)
             .envs(point.server.environment.iter().map(|(name, value)| (name, fill(value))))
-            .current_dir(&point.server.folder)
+            .current_dir(self.base.join(&point.server.folder))
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output);

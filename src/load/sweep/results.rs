@@ -96,7 +96,8 @@ pub struct Server {
     pub command: Vec<String>,
     /// What is added to its environment, with placeholders.
     pub environment: BTreeMap<String, String>,
-    /// The folder it runs in.
+    /// The folder it runs in, from that of the sweep's file: results may be measured in one place
+    /// and go on, or be shown, in another.
     pub folder: String,
     /// The core it runs on.
     pub cpu: Option<u32>,

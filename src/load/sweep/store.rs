@@ -189,7 +189,9 @@ mod tests {
         let anew = open(&folder, true, settings()).unwrap();
         assert_eq!(anew.results().measurements, []);
         let files = fs::read_dir(folder.path()).unwrap().count();
-        assert_eq!(files, 3, "JSON, table and the figure of before");
+        assert_eq!(files, 4, "JSON, table and a figure a load: nothing else is left behind");
+        let figure = fs::read_to_string(folder.path().join("results-close.svg")).unwrap();
+        assert!(!figure.contains("Throughput"), "what was thrown away is not shown");
     }
 
     #[test]
