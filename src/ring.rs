@@ -13,6 +13,9 @@ use std::fmt;
 ///
 /// - Every pushed entry gets its completions; the last one has [`Completion::more`] unset. The
 ///   ring may read or write what the entry names until then.
+/// - Several [`Op::Accept`] may be in flight on a listener; each takes one connection.
+/// - After [`Op::Connect`], whatever came of it, the slot is to be closed.
+/// - [`Op::Discard`] completes with as many bytes as it took, at most those it was asked for.
 /// - [`Op::Send`] never waits: it completes with what the socket took (short when its buffer
 ///   filled up) or with `EAGAIN`; [`Op::Writable`] then tells when to go on.
 /// - [`Op::SendClose`] has exactly one completion: of kind [`Kind::Close`] when every byte was

@@ -8,14 +8,16 @@
 //! ```
 //!
 //! `pair` lets the load client meet the server: each has a ring and a network of its own, `wire`
-//! lies between them, and in the end the books of both have to agree.
+//! lies between them, and in the end the `books` of both have to agree.
 //!
 //! Everything comes from one source of choices ([`Random`]), so the same seed makes the same run.
 //! Knows the ring's trait, the server, the site and the load client; no kernel and no clock.
 
 mod agenda;
+mod books;
 mod faults;
 mod flight;
+mod inspect;
 mod judge;
 mod network;
 mod operations;

@@ -21,7 +21,7 @@ pub struct Network {
     touched: BTreeSet<LinkId>,
     /// Listeners on which something changed.
     knocked: BTreeSet<u32>,
-    /// Links that the user began and nobody has heard of.
+    /// Links that the user dialed and nobody has heard of.
     dialed: VecDeque<LinkId>,
 }
 
@@ -128,7 +128,8 @@ impl Network {
         id
     }
 
-    fn begin(&mut self, window: usize, handshake: Handshake) -> LinkId {
+    /// Begins a link; `window` is how many bytes the peer takes without reading them.
+    pub fn begin(&mut self, window: usize, handshake: Handshake) -> LinkId {
         let id = LinkId(u32::try_from(self.links.len()).expect("few links"));
         self.links.push(Link {
             to_user: VecDeque::new(),
@@ -147,14 +148,9 @@ impl Network {
         id
     }
 
-    /// A link that the user began, if there is one of which nobody has heard.
+    /// A link that the user dialed, if there is one of which nobody has heard.
     pub fn take_dialed(&mut self) -> Option<LinkId> {
         self.dialed.pop_front()
-    }
-
-    /// Nobody hears of a link that the user began.
-    pub fn forget_dialed(&mut self, id: LinkId) {
-        self.dialed.retain(|&dialed| dialed != id);
     }
 
     /// Answers a link that the user began.
@@ -228,11 +224,9 @@ impl Network {
 
     // What the user of the ring does.
 
-    /// Begins a link; `window` is how many bytes the peer takes without reading them.
-    pub fn dials(&mut self, window: usize) -> LinkId {
-        let id = self.begin(window, Handshake::Begun);
+    /// Lets somebody hear of a link that was begun.
+    pub fn dials(&mut self, id: LinkId) {
         self.dialed.push_back(id);
-        id
     }
 
     /// Accepts who has waited longest.

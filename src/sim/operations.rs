@@ -168,32 +168,29 @@ impl SimRing {
 
     /// Begins a link, or looks how far one that was begun has come.
     fn connect(&mut self, id: u64, slot: Slot) {
-        let Some(link) = self.link_of(slot) else {
-            let window = self.random.pick(&[64 * 1024, 4096, 1000]);
-            let link = self.network.dials(window);
-            self.trace(|| format!("{slot:?} is {link:?}"));
-            self.slots[slot.0 as usize] = Some(link);
-            if self.faults.strikes(Fault::NoLocalPort, &mut self.random) {
-                self.network.forget_dialed(link);
-                self.network.refuses(link);
-                self.done(id, Err(Errno(libc::EADDRNOTAVAIL)));
-            } else if self.faults.strikes(Fault::ConnectRefused, &mut self.random) {
-                self.network.forget_dialed(link);
-                self.network.refuses(link);
-                self.done(id, Err(Errno(libc::ECONNREFUSED)));
-            } else {
-                if self.faults.strikes(Fault::ConnectLost, &mut self.random) {
-                    self.network.forget_dialed(link);
-                }
-                self.park(id);
-            }
-            return;
-        };
+        let Some(link) = self.link_of(slot) else { return self.begin_connect(id, slot) };
         match self.network.link(link).handshake() {
             Handshake::Begun => self.park(id),
             Handshake::Done => self.done(id, Ok(0)),
             Handshake::Refused => self.done(id, Err(Errno(libc::ECONNREFUSED))),
         }
+    }
+
+    fn begin_connect(&mut self, id: u64, slot: Slot) {
+        let window = self.random.pick(&[64 * 1024, 4096, 1000]);
+        let link = self.network.begin(window, Handshake::Begun);
+        self.trace(|| format!("{slot:?} is {link:?}"));
+        self.slots[slot.0 as usize] = Some(link);
+        for (fault, errno) in CONNECT_FAULTS {
+            if self.faults.strikes(fault, &mut self.random) {
+                self.network.refuses(link);
+                return self.done(id, Err(Errno(errno)));
+            }
+        }
+        if !self.faults.strikes(Fault::ConnectLost, &mut self.random) {
+            self.network.dials(link);
+        }
+        self.park(id);
     }
 
     /// Breaks a link that did nothing wrong.
@@ -215,16 +212,21 @@ impl SimRing {
         free.map(|id| BufferId(u16::try_from(id).expect("buffers are counted by u16")))
     }
 
+    /// How much a receive takes of so much: mostly all, sometimes less.
+    fn at_most(&mut self, len: usize) -> usize {
+        match self.random.below(4) {
+            0..=2 => len,
+            _ => self.random.count(1, len),
+        }
+    }
+
     /// Reads into a buffer; `Err` is a result without bytes, `None` that nothing came.
     fn fill(&mut self, link: LinkId) -> Option<Result<(u32, BufferId), Result<u32, Errno>>> {
         let Some(id) = self.take_buffer() else {
             self.network.user_starves(link);
             return Some(Err(Err(Errno(libc::ENOBUFS))));
         };
-        let max = match self.random.below(4) {
-            0..=2 => self.buffer_bytes,
-            _ => self.random.count(1, self.buffer_bytes),
-        };
+        let max = self.at_most(self.buffer_bytes);
         match self.network.user_reads(link, max) {
             Read::Bytes(bytes) => {
                 let len = u32::try_from(bytes.len()).expect("a buffer is small");
@@ -257,10 +259,7 @@ impl SimRing {
         if self.faults.strikes(Fault::Reset, &mut self.random) {
             self.harm(link);
         }
-        let max = match self.random.below(4) {
-            0..=2 => len as usize,
-            _ => self.random.count(1, len as usize),
-        };
+        let max = self.at_most(len as usize);
         match self.network.user_reads(link, max) {
             Read::Bytes(bytes) => {
                 self.faults.tally.note(Happening::Discarded);
@@ -370,6 +369,8 @@ fn slot_use(op: Op) -> Option<(Slot, Use)> {
     }
 }
 
+const CONNECT_FAULTS: [(Fault, i32); 2] =
+    [(Fault::NoLocalPort, libc::EADDRNOTAVAIL), (Fault::ConnectRefused, libc::ECONNREFUSED)];
 const ACCEPT_FAULTS: [(Fault, i32); 3] = [
     (Fault::AcceptEmfile, libc::EMFILE),
     (Fault::AcceptEnfile, libc::ENFILE),

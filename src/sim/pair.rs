@@ -1,18 +1,20 @@
 //! The load client against the server, each on a simulated ring of its own with faults of its own.
 //! In the end the books of both have to agree.
 
-use super::faults::{Fault, Happening, Tally as Seen};
+use super::books::Books;
+use super::faults::{Happening, Tally as Seen};
 use super::random::Random;
 use super::ring::{Setup, SimRing};
-use super::run::{FAULTY_TIME, FAULTY_TURNS, Options, Report, draw_config, draw_page};
+use super::run::{
+    FAULTY_TIME, FAULTY_TURNS, Options, Report, UNIX_START, build_site, draw_config, draw_page,
+    nanos,
+};
 use super::wire::Wire;
 use crate::load::client::{Amount, Client, Plan};
-use crate::load::report::Kind;
 use crate::load::request::Request;
 use crate::load::tally::{Count, Tally};
 use crate::ring::Nanos;
 use crate::server::{Config, Server, Turn};
-use crate::site::{Page, Site};
 use crate::stats::Stats;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -31,7 +33,9 @@ pub fn run(mut random: Random, options: Options) -> Result<Report, String> {
     let stats = meeting.end()?;
     let seen = meeting.seen();
     let books = Books {
-        drawn: &drawn,
+        gentle: drawn.gentle,
+        plan: &drawn.plan,
+        config: &drawn.config,
         tally,
         stats: &stats,
         seen: &seen,
@@ -56,7 +60,6 @@ struct Drawn {
     gentle: bool,
     config: Config,
     plan: Plan,
-    requests: u64,
     http_1_0: bool,
     page: Vec<u8>,
     /// The size of a receive buffer of the client.
@@ -83,7 +86,7 @@ impl Drawn {
             config.idle_timeout = FOR_EVER;
             config.send_timeout = FOR_EVER;
         }
-        Self { gentle, config, plan, requests, http_1_0: random.chance(300), page, buffer_bytes }
+        Self { gentle, config, plan, http_1_0: random.chance(300), page, buffer_bytes }
     }
 
     fn request(&self) -> Vec<u8> {
@@ -110,7 +113,7 @@ fn draw_plan(random: &mut Random, requests: u64, page: &[u8], gentle: bool) -> P
         1
     };
     let head = random.chance(100);
-    let patience = |nanos: u64| if gentle { nanos_of(FOR_EVER) } else { nanos };
+    let patience = |time: u64| if gentle { nanos(FOR_EVER) } else { time };
     Plan {
         connections: u32::try_from(random.between(1, 10)).expect("few"),
         amount: Amount {
@@ -150,12 +153,7 @@ impl<'a> Meeting<'a> {
         tally: Tally<'a>,
     ) -> Result<Self, String> {
         let Drawn { config, plan, page, .. } = drawn;
-        let page_bytes = u32::try_from(page.len()).expect("a small page");
-        let (site, fixed) = Site::build(Page::built_in(), page_bytes, config.spawn, |place| {
-            place.copy_from_slice(page);
-            Ok(())
-        })
-        .map_err(|error| error.to_string())?;
+        let (site, fixed) = build_site(page, config.spawn)?;
         let mut ring = |spawn, listeners, fixed, buffer_bytes| {
             let setup = Setup {
                 spawn,
@@ -164,7 +162,7 @@ impl<'a> Meeting<'a> {
                 buffers: random.pick(&[16, 4, 2, 1]),
                 buffer_bytes,
                 entries: random.pick(&[1024, 16, 4, 2]),
-                unix_seconds: 1_700_000_000,
+                unix_seconds: UNIX_START,
                 faults: options.faults,
                 trace: options.trace,
             };
@@ -241,24 +239,13 @@ impl<'a> Meeting<'a> {
         if self.server.live() as usize > spawn {
             return Err(format!("{} connections with {spawn} slots", self.server.live()));
         }
-        for (name, ring) in [("client", self.client.ring_mut()), ("server", self.server.ring_mut())]
-        {
-            if let Some(violation) = ring.violation() {
-                return Err(format!("{name}: {violation}"));
-            }
-            if ring.lent() > 0 {
-                return Err(format!("{name}: {} buffers lent after a turn", ring.lent()));
-            }
-        }
-        Ok(())
+        self.client.ring_mut().check_turn().map_err(|why| format!("client: {why}"))?;
+        self.server.ring_mut().check_turn().map_err(|why| format!("server: {why}"))
     }
 
     /// Ends the server once the client is done; both must have let go of everything.
     fn end(&mut self) -> Result<Stats, String> {
-        let ring = self.client.ring_mut();
-        if ring.occupied() > 0 {
-            return Err(format!("the client is done with {} slots taken", ring.occupied()));
-        }
+        self.client.ring_mut().check_home().map_err(|why| format!("client: {why}"))?;
         let ring = self.server.ring_mut();
         ring.faults.stop();
         ring.wait_with_other(None);
@@ -272,7 +259,10 @@ impl<'a> Meeting<'a> {
                     return Err("the server waits and nothing will happen".to_owned());
                 }
                 Turn::Goes => {}
-                Turn::Drained => return Ok(self.server.stats().clone()),
+                Turn::Drained => {
+                    self.server.ring_mut().check_home().map_err(|why| format!("server: {why}"))?;
+                    return Ok(self.server.stats().clone());
+                }
                 Turn::Forced { .. } => return Err(format!("the server ended with {turn:?}")),
             }
         }
@@ -284,119 +274,6 @@ impl<'a> Meeting<'a> {
         seen.add(&self.server.ring_mut().faults.tally);
         seen
     }
-}
-
-/// What both counted.
-struct Books<'a> {
-    drawn: &'a Drawn,
-    tally: Tally<'a>,
-    stats: &'a Stats,
-    /// The faults that struck on either side.
-    seen: &'a Seen,
-    /// Connections that were established between the two.
-    established: u64,
-}
-
-impl Books<'_> {
-    fn agree(&self) -> Result<(), String> {
-        let outcome = if self.drawn.gentle { self.are_equal() } else { self.are_explained() };
-        outcome
-            .map_err(|why| format!("{why}; client: {}; server: {}", self.of_client(), self.stats))
-    }
-
-    /// Nothing was lost, so both counted the same.
-    fn are_equal(&self) -> Result<(), String> {
-        let (tally, stats) = (self.tally, self.stats);
-        self.all_asked()?;
-        expect("failed requests", tally.failed(), 0)?;
-        expect("requests", tally.get(Count::Requests), stats.requests)?;
-        expect("bytes", tally.get(Count::Bytes), stats.bytes)?;
-        expect("connections", tally.get(Count::Connects), self.established)?;
-        if self.is_asked_first() {
-            return expect("accepted connections", stats.connections, self.established);
-        }
-        // One on which nothing was asked may end before it is accepted.
-        at_most("accepted connections", stats.connections, self.established)
-    }
-
-    /// Something was lost, but no more than the faults explain.
-    fn are_explained(&self) -> Result<(), String> {
-        let (tally, stats) = (self.tally, self.stats);
-        self.all_asked()?;
-        for kind in [Kind::Malformed, Kind::WrongStatus, Kind::WrongBytes, Kind::ConnectFailed] {
-            expect(&format!("{kind:?}"), tally.failures(kind), 0)?;
-        }
-        at_most("replies", tally.get(Count::Requests), stats.requests)?;
-        at_most("bytes", tally.get(Count::Bytes), stats.bytes)?;
-        // With each failure, the replies to what was pipelined behind it may be lost, too.
-        let lost = tally.failed() * u64::from(self.drawn.plan.pipeline);
-        at_most("served requests", stats.requests, tally.get(Count::Requests) + lost)?;
-        at_most("accepted connections", stats.connections, self.established)?;
-        at_most("connections", tally.get(Count::Connects), self.established)?;
-        for (kind, fault) in [
-            (Kind::ConnectRefused, Fault::ConnectRefused),
-            (Kind::NoLocalPort, Fault::NoLocalPort),
-            (Kind::ConnectTimedOut, Fault::ConnectLost),
-        ] {
-            let struck = self.seen.struck(fault);
-            if self.is_asked_first() {
-                expect(&format!("{kind:?}"), tally.failures(kind), struck)?;
-            } else {
-                at_most(&format!("{kind:?}"), tally.failures(kind), struck)?;
-            }
-        }
-        if self.is_crowded() {
-            return Ok(());
-        }
-        let broken = self.seen.struck(Fault::Reset) + self.seen.struck(Fault::AcceptAborted);
-        let resets =
-            tally.failures(Kind::ResetBeforeReply) + tally.failures(Kind::ResetWithinReply);
-        at_most("resets", resets, broken)
-    }
-
-    /// Every request was answered or failed, once.
-    fn all_asked(&self) -> Result<(), String> {
-        let ended = self.tally.get(Count::Requests) + self.tally.failed();
-        match self.drawn.plan.amount.duration_ns {
-            Some(_) => at_most("requests that ended", ended, self.drawn.requests),
-            None => expect("requests that ended", ended, self.drawn.requests),
-        }
-    }
-
-    /// Whether every connect is made for a request.
-    fn is_asked_first(&self) -> bool {
-        self.drawn.plan.amount.rate.is_none() || !self.drawn.plan.persist
-    }
-
-    /// Whether connections may be closed for want of slots or of patience.
-    fn is_crowded(&self) -> bool {
-        let Config { spawn, listeners, accepts, .. } = self.drawn.config;
-        spawn < self.drawn.plan.connections + listeners * accepts
-    }
-
-    fn of_client(&self) -> String {
-        let tally = self.tally;
-        let failures = Kind::ALL.iter().map(|&kind| (kind, tally.failures(kind)));
-        let failures: Vec<_> = failures.filter(|(_, count)| *count > 0).collect();
-        format!(
-            "{} connections, {} requests, {} bytes; failures: {failures:?}",
-            tally.get(Count::Connects),
-            tally.get(Count::Requests),
-            tally.get(Count::Bytes)
-        )
-    }
-}
-
-fn expect(what: &str, found: u64, expected: u64) -> Result<(), String> {
-    if found == expected { Ok(()) } else { Err(format!("{what}: {found}, not {expected}")) }
-}
-
-fn at_most(what: &str, found: u64, most: u64) -> Result<(), String> {
-    if found <= most { Ok(()) } else { Err(format!("{what}: {found}, more than {most}")) }
-}
-
-fn nanos_of(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).expect("some hours")
 }
 
 /// Longer than any run.

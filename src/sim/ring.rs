@@ -71,7 +71,7 @@ pub struct SimRing {
     pub(super) time: Nanos,
     woken: Nanos,
     unix_start: u64,
-    violations: Vec<String>,
+    pub(super) violations: Vec<String>,
     stuck: bool,
     /// Another ring is at the other end of the network: no wait lasts beyond what changes there,
     /// nor beyond this moment.
@@ -131,12 +131,6 @@ impl SimRing {
         &mut self.network
     }
 
-    /// What went wrong, if anything did.
-    #[must_use]
-    pub fn violation(&self) -> Option<&str> {
-        self.violations.first().map(String::as_str)
-    }
-
     /// Whether a wait without end found nothing that could ever end it.
     #[must_use]
     pub fn is_stuck(&self) -> bool {
@@ -146,24 +140,6 @@ impl SimRing {
     /// There is something to wait for again.
     pub(super) fn unstick(&mut self) {
         self.stuck = false;
-    }
-
-    /// How many slots have a connection.
-    #[must_use]
-    pub fn occupied(&self) -> usize {
-        self.slots.iter().flatten().count()
-    }
-
-    /// How many buffers are with the ring's user.
-    #[must_use]
-    pub fn lent(&self) -> usize {
-        self.buffers.iter().filter(|buffer| buffer.with == With::User).count()
-    }
-
-    /// How many buffers are free to be filled.
-    #[must_use]
-    pub fn free_buffers(&self) -> usize {
-        self.buffers.iter().filter(|buffer| buffer.with == With::Ring).count()
     }
 
     /// Virtual time, even between wake-ups.

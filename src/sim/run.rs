@@ -97,12 +97,7 @@ fn prepare(random: &mut Random, options: Options) -> Result<(Server<SimRing>, Fa
     let listeners = u32::try_from(random.between(1, 3)).expect("few");
     let config = draw_config(random, listeners);
     let page = draw_page(random);
-    let page_len = u32::try_from(page.len()).expect("a small page");
-    let (site, fixed) = Site::build(Page::built_in(), page_len, config.spawn, |place| {
-        place.copy_from_slice(&page);
-        Ok(())
-    })
-    .map_err(|error| error.to_string())?;
+    let (site, fixed) = build_site(&page, config.spawn)?;
     let setup = Setup {
         spawn: config.spawn,
         listeners,
@@ -110,7 +105,7 @@ fn prepare(random: &mut Random, options: Options) -> Result<(Server<SimRing>, Fa
         buffers: random.pick(&[16, 4, 2, 1]),
         buffer_bytes: random.pick(&[4096, 1024, 200, 64]),
         entries: random.pick(&[1024, 16, 4, 2]),
-        unix_seconds: 1_700_000_000,
+        unix_seconds: UNIX_START,
         faults: options.faults,
         trace: options.trace,
     };
@@ -134,6 +129,15 @@ fn prepare(random: &mut Random, options: Options) -> Result<(Server<SimRing>, Fa
     }
     ring.trace(|| format!("{config:?}"));
     Ok((Server::new(ring, site, config), Facts { config, signal_at }))
+}
+
+pub(super) fn build_site(page: &[u8], spawn: u32) -> Result<(Site, Vec<u8>), String> {
+    let page_bytes = u32::try_from(page.len()).expect("a small page");
+    let built = Site::build(Page::built_in(), page_bytes, spawn, |place| {
+        place.copy_from_slice(page);
+        Ok(())
+    });
+    built.map_err(|error| error.to_string())
 }
 
 pub(super) fn draw_config(random: &mut Random, listeners: u32) -> Config {
@@ -163,24 +167,19 @@ pub(super) fn draw_page(random: &mut Random) -> Vec<u8> {
     (0..len).map(|_| u8::try_from(text.below(256)).expect("below 256")).collect()
 }
 
-fn nanos(duration: Duration) -> u64 {
+pub(super) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).expect("some seconds")
 }
 
 fn check_turn(server: &mut Server<SimRing>, turns: u64) -> Result<(), String> {
     let live = server.live();
     let ring = server.ring_mut();
-    if let Some(violation) = ring.violation() {
-        return Err(violation.to_owned());
-    }
+    ring.check_turn()?;
     let at = ring.time();
     for (number, peer) in ring.peers.iter().enumerate() {
         if let Some(complaint) = &peer.complaint {
             return Err(format!("peer {number}: {complaint}"));
         }
-    }
-    if ring.lent() > 0 {
-        return Err(format!("{} buffers lent after a turn", ring.lent()));
     }
     let spawn = ring.slots.len();
     if live as usize > spawn {
@@ -220,9 +219,7 @@ fn finish(
         ring.network_mut().unlistens(listener);
     }
     ring.let_time_pass(Nanos(u64::MAX / 2));
-    if ring.occupied() > 0 || ring.free_buffers() < ring.buffers.len() {
-        return Err("slots or buffers didn't come home".to_owned());
-    }
+    ring.check_home()?;
     let mut tally = ring.faults.tally.clone();
     for _ in 0..stats.errors.request_timeouts {
         tally.note(Happening::HeadTimeout);
@@ -249,6 +246,8 @@ fn finish(
 }
 
 /// Faults strike until so many turns or so much time have passed; then everything has to end.
+/// What time it is when a run begins, in seconds since the Unix epoch.
+pub(super) const UNIX_START: u64 = 1_700_000_000;
 pub(super) const FAULTY_TURNS: u64 = 4000;
 pub(super) const FAULTY_TIME: Nanos = Nanos(8_000_000_000);
 const TURNS_MAX: u64 = 60_000;
