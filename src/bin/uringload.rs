@@ -15,11 +15,7 @@ fn main() -> ExitCode {
         Ok(Command::Load(options)) => load(&options),
         Ok(Command::Worker(number)) => worker::run(number).map(|()| true),
         Ok(Command::Sweep(arguments)) => return sweep::main(&arguments),
-        Ok(Command::Print(text)) => {
-            // That nobody reads it is no failure of ours.
-            let _ = std::io::stdout().write_all(&text);
-            Ok(true)
-        }
+        Ok(Command::Print(text)) => print(&text).map(|()| true),
         // Prints the usage or the help, and exits with 2 or 0.
         Err(error) => error.exit(),
     };
@@ -31,6 +27,11 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn print(text: &[u8]) -> Result<(), Failure> {
+    let written = std::io::stdout().write_all(text);
+    written.map_err(|error| Failure::new("writing to standard output", error, ""))
 }
 
 /// Says whether everything went well.

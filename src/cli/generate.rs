@@ -22,10 +22,16 @@ pub(crate) enum Generate {
 }
 
 impl Generate {
-    /// The text about a program, with its subcommand of this name, which it must have.
-    pub(crate) fn render(self, mut command: Command, subcommand: &str) -> Vec<u8> {
+    /// The text about a program with one subcommand, whose options have this heading in a manual
+    /// page.
+    pub(crate) fn render(
+        self,
+        mut command: Command,
+        subcommand: &str,
+        heading: &'static str,
+    ) -> Vec<u8> {
         let shell = match self {
-            Self::Man => return man_page(command, subcommand),
+            Self::Man => return man_page(command, subcommand, heading),
             Self::Bash => clap_complete::Shell::Bash,
             Self::Zsh => clap_complete::Shell::Zsh,
             Self::Fish => clap_complete::Shell::Fish,
@@ -40,14 +46,13 @@ impl Generate {
 }
 
 /// One page for all: a page of its own for the subcommand would be a second file to install.
-fn man_page(mut command: Command, subcommand: &str) -> Vec<u8> {
+fn man_page(mut command: Command, subcommand: &str, heading: &'static str) -> Vec<u8> {
     let man = clap_mangen::Man::new(command.clone());
     command.build();
     let below = command.find_subcommand(subcommand).expect("the program has it").clone();
     let about = below.get_long_about().or(below.get_about()).map(ToString::to_string);
     // Options with a heading come in a section of that name.
-    let below = below.mut_args(|arg| arg.help_heading("options of this command"));
-    let options = clap_mangen::Man::new(below);
+    let options = clap_mangen::Man::new(below.mut_args(|arg| arg.help_heading(heading)));
     let mut out = Vec::new();
     let written: io::Result<()> = (|| {
         man.render_title(&mut out)?;

@@ -56,7 +56,7 @@ where
     let flags =
         Flags::try_parse_from(argv).map_err(|error| with_usage(no_command(error), usage))?;
     if let Some(kind) = flags.generate {
-        return Ok(Command::Print(kind.render(Flags::command(), DOCTOR)));
+        return Ok(Command::Print(kind.render(Flags::command(), DOCTOR, "doctor options")));
     }
     if let Some(Action::Doctor(doctor)) = flags.action {
         return Ok(Command::Doctor(doctor));

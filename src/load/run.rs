@@ -186,7 +186,7 @@ impl Team {
         let program = std::env::current_exe().map_err(|error| fail(&error))?;
         let mut command = Command::new(program);
         command
-            .arg("worker")
+            .arg(super::cli::WORKER)
             .args([words.fd().to_string(), index.to_string(), count.to_string()])
             .stdin(Stdio::piped());
         let mut worker = Process::start(command, core).map_err(|error| fail(&error))?;

@@ -30,8 +30,10 @@ pub enum Command {
     Print(Vec<u8>),
 }
 
-/// Which worker of which load this process is.
-#[derive(Clone, Copy, Debug, clap::Args)]
+/// Which worker of which load this process is. The load client starts these itself, so nobody is
+/// told of them: neither `--help` nor a completion.
+#[derive(Clone, Copy, Debug, Parser)]
+#[command(name = "uringload worker")]
 pub struct Worker {
     /// Descriptor of the shared words
     pub fd: i32,
@@ -50,14 +52,16 @@ where
     I: IntoIterator<Item = T>,
     T: Into<OsString> + Clone,
 {
+    let argv: Vec<OsString> = argv.into_iter().map(Into::into).collect();
+    if argv.get(1).is_some_and(|word| word == WORKER) {
+        return Ok(Command::Worker(Worker::try_parse_from(&argv[1..])?));
+    }
     let flags = Flags::try_parse_from(argv)?;
     if let Some(kind) = flags.generate {
-        return Ok(Command::Print(kind.render(Flags::command(), SWEEP)));
+        return Ok(Command::Print(kind.render(Flags::command(), SWEEP, "sweep options")));
     }
-    match flags.subcommand {
-        Some(Subcommand::Worker(worker)) => return Ok(Command::Worker(worker)),
-        Some(Subcommand::Sweep(sweep)) => return Ok(Command::Sweep(sweep)),
-        None => {}
+    if let Some(Subcommand::Sweep(sweep)) = flags.subcommand {
+        return Ok(Command::Sweep(sweep));
     }
     let mut options = flags.options.expect("without a subcommand there is a URL");
     if options.ab {
@@ -88,9 +92,6 @@ struct Flags {
 
 #[derive(clap::Subcommand)]
 enum Subcommand {
-    /// Make part of a load; the load client starts these itself
-    #[command(hide = true)]
-    Worker(Worker),
     /// Compare servers: each under each load, in rounds
     Sweep(sweep::Args),
 }
@@ -271,6 +272,8 @@ impl Options {
     }
 }
 
+/// The first argument of a worker.
+pub(super) const WORKER: &str = "worker";
 const SWEEP: &str = "sweep";
 const DURATION_USUAL: Duration = Duration::from_secs(10);
 const ABOUT: &str = "Loads an HTTP/1.x server and checks every reply";

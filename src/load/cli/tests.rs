@@ -82,6 +82,7 @@ fn generated_texts_name_the_options_and_the_sweep() {
         for word in ["connect-timeout", "sweep", "fresh", "generate"] {
             assert!(text.contains(word), "{kind} lacks {word}: {text}");
         }
+        assert!(!text.contains("worker"), "{kind} tells of workers: {text}");
     }
     assert!(parse(["uringload", "--generate", "man", "http://a/"]).is_err());
 }
