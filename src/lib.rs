@@ -33,6 +33,7 @@
 //! - [`conn`]: one connection as a state machine. Knows `http`, `site`, `stats`, and spans.
 //! - [`server`]: slots, the cap, deadlines, the end. Knows `conn`, `ring`, `site`, `stats` and
 //!   `timers`, and no byte of HTTP.
+//! - [`say`]: lines for people, which nobody need read.
 //! - [`timers`]: deadlines of slots, in constant time. [`stats`]: what is counted.
 //! - [`cli`]: the command line of the server. Knows nothing else.
 //! - [`load`]: the load client and the sweep. Knows `http`, `ring`, `timers` and `cli`; its outer
@@ -51,6 +52,7 @@ pub mod doctor;
 pub mod http;
 pub mod load;
 pub mod ring;
+pub mod say;
 pub mod server;
 pub mod sim;
 pub mod site;

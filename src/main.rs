@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 use uringstatic::cli::{self, Address, Command, Feature};
 use uringstatic::doctor::{self, Facts, Purpose, Status};
+use uringstatic::say;
 use uringstatic::server::{self, Server, Turn};
 use uringstatic::site::{PAGE_BYTES_MAX, Page, Site};
 use uringstatic::sys::failure::Failure;
@@ -28,7 +29,7 @@ fn main() -> ExitCode {
     let mut server = match start(&config) {
         Ok(server) => server,
         Err(failure) => {
-            eprintln!("uringstatic: {failure}");
+            say::err(format_args!("uringstatic: {failure}"));
             return ExitCode::FAILURE;
         }
     };
@@ -37,13 +38,16 @@ fn main() -> ExitCode {
             Ok(Turn::Goes) => {}
             Ok(turn) => break turn,
             Err(errno) => {
-                eprintln!("uringstatic: waiting on the ring: {errno} (errno {})", errno.0);
+                say::err(format_args!(
+                    "uringstatic: waiting on the ring: {errno} (errno {})",
+                    errno.0
+                ));
                 return ExitCode::FAILURE;
             }
         }
     };
     if !config.quiet {
-        eprintln!("uringstatic: served {}", server.stats());
+        say::err(format_args!("uringstatic: served {}", server.stats()));
     }
     exit_code(turn)
 }
@@ -171,13 +175,13 @@ fn say_ready(config: &cli::Config, ring: &Uring, page_bytes: u32) {
         Some(path) => path.display().to_string(),
         None => "the built-in page".to_owned(),
     };
-    eprintln!(
+    say::err(format_args!(
         "uringstatic: ready on {} with {page} ({page_bytes} bytes), at most {} connections; \
          io_uring with {}",
         addresses.join(" "),
         config.spawn,
         ring.features()
-    );
+    ));
 }
 
 /// Prints what the doctor finds; a fault is a failure.
@@ -199,7 +203,7 @@ fn print(text: &[u8]) -> ExitCode {
     match std::io::stdout().write_all(text) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("uringstatic: writing to standard output: {error}");
+            say::err(format_args!("uringstatic: writing to standard output: {error}"));
             ExitCode::FAILURE
         }
     }

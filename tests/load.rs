@@ -243,3 +243,23 @@ fn an_open_loop_shows_a_stall_that_a_closed_one_hides() {
     assert_eq!((open.failed, closed.failed), (0, 0));
     assert_eq!(open.requests, 600);
 }
+
+#[test]
+fn what_cannot_be_told_or_done_is_refused_before_the_load() {
+    for (words, complaint) in [
+        (&["--json", "/nowhere/out.json"][..], "opening /nowhere/out.json: No such file"),
+        (&["-c", "1,2", "--hgrm", "/nowhere/a.b"], "opening /nowhere/a-1.b: No such file"),
+        (&["--source", "::1-::2"], "no address that can be reached from --source"),
+    ] {
+        let server = common::Server::start(&[]);
+        let output = Command::new(env!("CARGO_BIN_EXE_uringload"))
+            .args(words)
+            .args(["-n", "5", &format!("http://{}/", server.addresses[0])])
+            .output()
+            .expect("the program was built");
+        assert_eq!(output.status.code(), Some(1));
+        let said = String::from_utf8(output.stderr).expect("errors are text");
+        assert!(said.contains(complaint), "{said}");
+        assert!(server.end().contains("served 0 connections"), "{words:?}");
+    }
+}

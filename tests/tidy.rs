@@ -110,7 +110,7 @@ enum Place {
     InTests,
 }
 
-const RULES: [Rule; 6] = [
+const RULES: [Rule; 8] = [
     Rule { word: "unsafe", place: Place::OutsideSys, why: "belongs in src/sys alone" },
     Rule { word: "todo!", place: Place::Everywhere, why: "is not finished" },
     Rule { word: "unimplemented!", place: Place::Everywhere, why: "is not finished" },
@@ -119,6 +119,12 @@ const RULES: [Rule; 6] = [
         word: ".unwrap()",
         place: Place::OutsideTests,
         why: "belongs in tests alone: an expect says why it can't fail",
+    },
+    Rule { word: "println!", place: Place::OutsideTests, why: "panics if nobody reads: use `say`" },
+    Rule {
+        word: "eprintln!",
+        place: Place::OutsideTests,
+        why: "panics if nobody reads: use `say`",
     },
     Rule { word: "sleep(", place: Place::InTests, why: "makes a test slow or lucky: wait for it" },
 ];

@@ -3,11 +3,13 @@
 #![forbid(unsafe_code)]
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use uringstatic::load::cli::{self, Command, Options};
 use uringstatic::load::report::{Report, SCHEMA};
 use uringstatic::load::run::Load;
 use uringstatic::load::{chart, files, show, sweep, worker};
+use uringstatic::say;
 use uringstatic::sys::failure::Failure;
 
 fn main() -> ExitCode {
@@ -23,7 +25,7 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(failure) => {
-            eprintln!("uringload: {failure}");
+            say::err(format_args!("uringload: {failure}"));
             ExitCode::FAILURE
         }
     }
@@ -36,6 +38,7 @@ fn print(text: &[u8]) -> Result<(), Failure> {
 
 /// Says whether everything went well.
 fn load(options: &Options) -> Result<bool, Failure> {
+    files::check(&outputs(options))?;
     let load = Load::new(options)?;
     let mut report = Report {
         schema: SCHEMA.to_owned(),
@@ -48,13 +51,10 @@ fn load(options: &Options) -> Result<bool, Failure> {
         let outcome = load.run(connections.get(), |progress| live.show(progress))?;
         live.end();
         if !options.quiet {
-            show::say(&show::figures(&outcome.run, options));
+            say::out(show::figures(&outcome.run, options));
         }
         if let Some(path) = &options.hgrm {
-            let path = match options.connections.len() {
-                1 => path.clone(),
-                _ => files::numbered(path, connections.get()),
-            };
+            let path = histogram(path, options, connections.get());
             files::write(&path, &files::hgrm(&outcome.responses))?;
         }
         report.runs.push(outcome.run);
@@ -72,4 +72,23 @@ fn load(options: &Options) -> Result<bool, Failure> {
         files::write(path, &chart::load(&report))?;
     }
     Ok(report.runs.iter().all(|run| run.failed == 0 && run.died == 0))
+}
+
+/// The files that results are to be written to.
+fn outputs(options: &Options) -> Vec<PathBuf> {
+    let single = [&options.json, &options.csv, &options.svg].into_iter().flatten().cloned();
+    let numbers = options.connections.iter().map(|connections| connections.get());
+    let histograms = options
+        .hgrm
+        .iter()
+        .flat_map(|path| numbers.clone().map(|number| histogram(path, options, number)));
+    single.chain(histograms).collect()
+}
+
+/// Where the response times of a run go.
+fn histogram(path: &Path, options: &Options, connections: u32) -> PathBuf {
+    match options.connections.len() {
+        1 => path.to_owned(),
+        _ => files::numbered(path, connections),
+    }
 }

@@ -4,7 +4,22 @@ use super::report::{Kind, Report, Run};
 use crate::sys::failure::Failure;
 use hdrhistogram::Histogram;
 use std::fmt::Write;
+use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
+
+/// Finds out whether files can be written, before minutes are spent on what is to be in them.
+/// Those that don't exist are made.
+///
+/// # Errors
+/// If one can't be.
+pub fn check(paths: &[PathBuf]) -> Result<(), Failure> {
+    for path in paths {
+        OpenOptions::new().append(true).create(true).open(path).map_err(|error| {
+            Failure::new(format!("opening {}", path.display()), error, "name another file")
+        })?;
+    }
+    Ok(())
+}
 
 /// Writes a file whole.
 ///

@@ -5,6 +5,7 @@ use super::client::{Amount, Plan};
 use super::report::{Kind, Latency, Run};
 use super::tally::{Count, Span, State, Tally};
 use super::worker::{Common, Share, tally_of, words_of};
+use crate::say;
 use crate::sys::children::{Process, Wait};
 use crate::sys::failure::Failure;
 use crate::sys::shared::Words;
@@ -51,11 +52,17 @@ impl<'a> Load<'a> {
     pub fn new(options: &'a Options) -> Result<Self, Failure> {
         let url = &options.url;
         let what = || format!("looking up {}", url.host);
-        let target = (url.host.as_str(), url.port)
+        let sources = options.source.as_ref().map_or(&[][..], |sources| &sources.0);
+        let mut targets = (url.host.as_str(), url.port)
             .to_socket_addrs()
-            .map_err(|error| Failure::new(what(), error, "check the name, or use the address"))?
-            .next()
-            .ok_or_else(|| Failure::new(what(), "it has no address", ""))?;
+            .map_err(|error| Failure::new(what(), error, "check the name, or use the address"))?;
+        // A name may have addresses of both families.
+        let target = targets
+            .find(|target| sources.iter().all(|source| source.is_ipv4() == target.is_ipv4()))
+            .ok_or_else(|| {
+                let why = "it has no address that can be reached from --source";
+                Failure::new(what(), why, "give it sources of the target's family")
+            })?;
         let body = match options.body.as_deref().map(|body| body.strip_prefix('@').ok_or(body)) {
             None => None,
             Some(Err(text)) => Some(text.as_bytes().to_vec()),
@@ -217,7 +224,7 @@ impl Team {
             match wait {
                 Wait::Ended(status) if status.success() => {}
                 Wait::Ended(status) => {
-                    eprintln!("uringload: worker {} ended with {status}", worker.id());
+                    say::err(format_args!("uringload: worker {} ended with {status}", worker.id()));
                     self.died += 1;
                 }
                 Wait::TimedOut | Wait::Interrupted => left.push(worker),

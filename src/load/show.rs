@@ -5,8 +5,7 @@ use super::report::{Kind, Latency, Run};
 use super::run::Progress;
 use super::tally::{Count, Span, Tally};
 use indicatif::{ProgressBar, ProgressStyle};
-use std::fmt::Write as _;
-use std::io::Write as _;
+use std::fmt::Write;
 use std::time::Duration;
 
 /// The live line of a run.
@@ -69,12 +68,6 @@ impl Live {
     pub fn end(self) {
         self.bar.finish_and_clear();
     }
-}
-
-/// Writes results to standard output. That nobody reads them there is no reason to stop: they may
-/// be wanted in files.
-pub fn say(text: &str) {
-    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 /// The figures of a run.

@@ -177,7 +177,7 @@ impl SimRing {
     pub(super) fn trace(&self, what: impl FnOnce() -> String) {
         if self.trace {
             let (micros, nanos) = (self.time.0 / 1000, self.time.0 % 1000);
-            eprintln!("{micros:>12}.{nanos:03} us  {}", what());
+            crate::say::err(format_args!("{micros:>12}.{nanos:03} us  {}", what()));
         }
     }
 

@@ -4,11 +4,14 @@ use crate::common::{
     GET, GET_CLOSE, PAGE, Server, TemporaryFile, assert_same_bytes, pattern, timed,
 };
 use crate::{Case, cases, with};
+use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 pub(crate) const CASES: &[Case] = cases![
     a_signal_without_connections_ends_it,
+    that_nobody_reads_its_last_words_changes_nothing,
     replies_under_way_are_finished,
     nobody_is_let_in_any_more,
     a_request_that_has_begun_is_answered,
@@ -27,6 +30,22 @@ fn a_signal_without_connections_ends_it(flags: &[&str]) {
         assert!(exit.text.starts_with(begin), "{}", exit.text);
         assert!(exit.text.ends_with("at most 1 in flight; errors: none\n"), "{}", exit.text);
     }
+}
+
+fn that_nobody_reads_its_last_words_changes_nothing(flags: &[&str]) {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_uringstatic"))
+        .args(with(flags, &["--listen", "127.0.0.1:0"]))
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program can be started");
+    let mut stderr = BufReader::new(program.stderr.take().expect("it was asked for"));
+    let mut ready = String::new();
+    stderr.read_line(&mut ready).expect("the program says when it is ready");
+    drop(stderr);
+    let kill = format!("kill -TERM {}", program.id());
+    assert!(Command::new("sh").args(["-c", &kill]).status().expect("there is a shell").success());
+    let status = program.wait().expect("the program can be waited for");
+    assert_eq!(status.code(), Some(0), "{status}");
 }
 
 fn replies_under_way_are_finished(flags: &[&str]) {

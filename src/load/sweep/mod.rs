@@ -17,6 +17,7 @@ pub mod table;
 mod tests;
 pub mod usage;
 
+use crate::say;
 use crate::sys::failure::Failure;
 use crate::sys::{process, signal};
 use config::Overrides;
@@ -114,15 +115,15 @@ pub fn main(args: &Args) -> ExitCode {
         Ok(End::Clean) => ExitCode::SUCCESS,
         Ok(End::Troubled) => ExitCode::FAILURE,
         Ok(End::Interrupted) => {
-            eprintln!("uringload: interrupted; the same command goes on");
+            say::err(format_args!("uringload: interrupted; the same command goes on"));
             ExitCode::from(EXIT_INTERRUPTED)
         }
         Err(Error::Usage(complaint)) => {
-            eprintln!("uringload: {}", complaint.trim_end());
+            say::err(format_args!("uringload: {}", complaint.trim_end()));
             ExitCode::from(EXIT_USAGE)
         }
         Err(Error::Failed(failure)) => {
-            eprintln!("uringload: {failure}");
+            say::err(format_args!("uringload: {failure}"));
             ExitCode::FAILURE
         }
     }
@@ -164,7 +165,7 @@ pub fn run(args: &Args, interrupts: BorrowedFd<'_>) -> Result<End, Error> {
     }
     show.finish();
     if !args.quiet {
-        super::show::say(&table::markdown(store.results()));
+        say::out(table::markdown(store.results()));
     }
     Ok(if is_clean(store.results()) { End::Clean } else { End::Troubled })
 }

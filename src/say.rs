@@ -1,0 +1,15 @@
+//! What the programs tell people. That nobody reads it is no reason to stop, so unlike `println!`
+//! and `eprintln!` these never panic: whoever read a pipe may be gone long before its writer.
+
+use std::fmt::Display;
+use std::io::Write;
+
+/// Writes a line of results to standard output.
+pub fn out(text: impl Display) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+/// Writes a line about what happens to standard error.
+pub fn err(text: impl Display) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
