@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use uringstatic::http::request::Persistence;
 use uringstatic::ring::{Completion, Kind, Op, Received, Ring, Slot, Span, Token};
 use uringstatic::server::ACCEPTS_MAX;
-use uringstatic::site::{Page, Prebuilt, Site};
+use uringstatic::site::{Answer, Page, Prebuilt, Site};
 use uringstatic::sys::net::{Endpoint, listen};
 use uringstatic::sys::probe::Features;
 use uringstatic::sys::process;
@@ -189,10 +189,11 @@ impl Floor {
             return;
         }
         if count > 0 && self.options.close {
-            let output = self.site.prebuilt(Prebuilt::Page, Persistence::Close, false);
+            let (whole, fixed) = (Answer::Whole(Prebuilt::Page), self.ring.memory(None).fixed);
+            let spans = self.site.output(whole, Persistence::Close, false, slot, fixed);
             connection.owed_bytes = 0;
             connection.sending = true;
-            let op = Op::SendClose { slot, span: output.first };
+            let op = Op::SendClose { slot, spans };
             return self.push(Token::new(Kind::Send, 0, slot.0), op);
         }
         if count > 0 {
@@ -214,7 +215,7 @@ impl Floor {
         let connection = &mut self.connections[slot.0 as usize];
         connection.replies += 1;
         let lazy = connection.owed_bytes < self.options.request_bytes;
-        let op = Op::Send { slot, span, more: false, lazy };
+        let op = Op::Send { slot, spans: span.into(), more: false, lazy };
         self.push(Token::new(Kind::Send, 0, slot.0), op);
     }
 

@@ -29,11 +29,11 @@ fn replies(c: &mut Criterion) {
             draining: false,
         };
         let mut conn = Conn::new();
-        let Next::Send { span, .. } = conn.on(Event::Received(input), &mut context) else {
+        let Next::Send { spans, .. } = conn.on(Event::Received(input), &mut context) else {
             panic!("a request has a reply")
         };
-        let next = conn.on(Event::Sent(span.len), &mut context);
-        (span.len, next)
+        let next = conn.on(Event::Sent(spans.len()), &mut context);
+        (spans.len(), next)
     };
     let mut group = c.benchmark_group("reply");
     let conditional = b"GET / HTTP/1.1\r\nHost: a\r\nIf-None-Match: *\r\n\r\n";

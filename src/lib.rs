@@ -34,6 +34,7 @@
 //! - [`server`]: slots, the cap, deadlines, the end. Knows `conn`, `ring`, `site`, `stats` and
 //!   `timers`, and no byte of HTTP.
 //! - [`say`]: lines for people, which nobody need read.
+//! - [`tree`]: reads the folder that is served, at start. Knows `site`, `http` and `cli`.
 //! - [`timers`]: deadlines of slots, in constant time. [`stats`]: what is counted.
 //! - [`cli`]: the command line of the server. Knows nothing else.
 //! - [`load`]: the load client and the sweep. Knows `http`, `ring`, `timers` and `cli`; its outer
@@ -59,3 +60,4 @@ pub mod site;
 pub mod stats;
 pub mod sys;
 pub mod timers;
+pub mod tree;

@@ -17,11 +17,13 @@ use uringstatic::sys::net::{Endpoint, Listener, listen};
 use uringstatic::sys::probe::{Features, TaskRun, check_spawn};
 use uringstatic::sys::uring::{RECEIVE_BUFFER_BYTES, RECEIVE_BUFFERS, Setup, Uring};
 use uringstatic::sys::{process, signal};
+use uringstatic::tree;
 
 fn main() -> ExitCode {
     let config = match cli::parse(std::env::args_os()) {
         Ok(Command::Serve(config)) => config,
         Ok(Command::Doctor(options)) => return examine(&options),
+        Ok(Command::Check(options)) => return check(&options),
         Ok(Command::Print(text)) => return print(&text),
         // Prints the usage or the help, and exits with 2 or 0.
         Err(error) => error.exit(),
@@ -55,7 +57,10 @@ fn main() -> ExitCode {
 /// Everything that can fail is done here, before the first connection is accepted.
 fn start(config: &cli::Config) -> Result<Server<Uring>, Failure> {
     check_spawn(config.spawn)?;
-    let (site, fixed, page_bytes) = load(config)?;
+    let (site, fixed, what) = match &config.root {
+        Some(root) => read_root(config, root)?,
+        None => load(config)?,
+    };
     process::raise_open_files(u64::from(config.spawn) + process::OPEN_FILES_RESERVE, "--spawn")?;
     if let Some(core) = config.cpu {
         process::run_on_core(core)?;
@@ -93,13 +98,27 @@ fn start(config: &cli::Config) -> Result<Server<Uring>, Failure> {
     server.recv_many = features.recv_many;
     server.send_close = features.send_close;
     if !config.quiet {
-        say_ready(config, &ring, page_bytes);
+        say_ready(config, &ring, &what);
     }
     Ok(Server::new(ring, site, server))
 }
 
-/// Reads the page and builds the replies.
-fn load(config: &cli::Config) -> Result<(Site, Vec<u8>, u32), Failure> {
+/// Reads a folder and builds its replies. What is left out of it is said, as it may be missed.
+fn read_root(config: &cli::Config, root: &Path) -> Result<(Site, Vec<u8>, String), Failure> {
+    let mut request = tree::Request::new(root, &config.root_options, &config.headers, config.spawn);
+    request.progress = !config.quiet && std::io::stderr().is_terminal();
+    let read = tree::read(&request)?;
+    for left_out in &read.listing.left_out {
+        say::err(format_args!("uringstatic: left out {left_out}"));
+    }
+    if !config.quiet {
+        say::err(format_args!("uringstatic: read {}: {}", root.display(), read.summary));
+    }
+    Ok((Site::of_tree(read.tree), read.fixed, root.display().to_string()))
+}
+
+/// Reads the page and builds the replies; says what it is.
+fn load(config: &cli::Config) -> Result<(Site, Vec<u8>, String), Failure> {
     let mut page = Page::built_in();
     page.status = config.status;
     page.headers.clone_from(&config.headers);
@@ -116,7 +135,7 @@ fn load(config: &cli::Config) -> Result<(Site, Vec<u8>, u32), Failure> {
             Ok(())
         })
         .expect("copying does not fail");
-        return Ok((site, fixed, bytes));
+        return Ok((site, fixed, format!("the built-in page ({bytes} bytes)")));
     };
     let mut file = File::open(path).map_err(|error| unreadable(path, &error))?;
     let metadata = file.metadata().map_err(|error| unreadable(path, &error))?;
@@ -131,7 +150,7 @@ fn load(config: &cli::Config) -> Result<(Site, Vec<u8>, u32), Failure> {
     page.last_modified = modified.duration_since(UNIX_EPOCH).ok().map(|age| age.as_secs());
     let (site, fixed) = Site::build(page, bytes, config.spawn, |place| file.read_exact(place))
         .map_err(|error| unreadable(path, &error))?;
-    Ok((site, fixed, bytes))
+    Ok((site, fixed, format!("{} ({bytes} bytes)", path.display())))
 }
 
 fn unreadable(path: &Path, why: &dyn std::fmt::Display) -> Failure {
@@ -159,10 +178,11 @@ fn features(without: &[Feature]) -> Features {
         recv_many: with(Feature::MultishotRecv),
         silent_send: with(Feature::SilentSend),
         send_close: with(Feature::LinkedClose),
+        send_vector: with(Feature::VectoredSend),
     }
 }
 
-fn say_ready(config: &cli::Config, ring: &Uring, page_bytes: u32) {
+fn say_ready(config: &cli::Config, ring: &Uring, what: &str) {
     let addresses: Vec<String> = ring
         .listeners()
         .iter()
@@ -171,17 +191,31 @@ fn say_ready(config: &cli::Config, ring: &Uring, page_bytes: u32) {
             Endpoint::Unix(path) => format!("unix:{}", path.display()),
         })
         .collect();
-    let page = match &config.page {
-        Some(path) => path.display().to_string(),
-        None => "the built-in page".to_owned(),
-    };
     say::err(format_args!(
-        "uringstatic: ready on {} with {page} ({page_bytes} bytes), at most {} connections; \
+        "uringstatic: ready on {} with {what}, at most {} connections; \
          io_uring with {}",
         addresses.join(" "),
         config.spawn,
         ring.features()
     ));
+}
+
+/// Prints what of a folder would be served; a problem is a failure.
+fn check(options: &cli::Check) -> ExitCode {
+    let mut request = tree::Request::new(&options.root, &options.options, &[], 1);
+    request.progress = std::io::stderr().is_terminal();
+    let report = match tree::check::check(&request) {
+        Ok(report) => report,
+        Err(failure) => {
+            say::err(format_args!("uringstatic: {failure}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let text = if options.json { report.to_json() } else { report.to_text() };
+    match print(text.as_bytes()) {
+        printed if report.problems.is_empty() => printed,
+        _ => ExitCode::FAILURE,
+    }
 }
 
 /// Prints what the doctor finds; a fault is a failure.

@@ -96,24 +96,24 @@ pub enum Op {
         /// How many at most.
         len: u32,
     },
-    /// Send a span of the fixed buffer, without waiting for room.
+    /// Send spans of the fixed buffer, without waiting for room.
     Send {
         /// The connection.
         slot: Slot,
         /// What to send.
-        span: Span,
+        spans: Spans,
         /// More follows at once: a partial packet may wait for it (`MSG_MORE`).
         more: bool,
         /// Nothing waits for this completion: it comes with the next wake-up, but must not cause
         /// one unless the send was short or failed.
         lazy: bool,
     },
-    /// Send a span and, if all of it was taken, close the slot.
+    /// Send spans and, if all of them were taken, close the slot.
     SendClose {
         /// The connection.
         slot: Slot,
         /// What to send.
-        span: Span,
+        spans: Spans,
     },
     /// Complete once when the socket takes bytes again, or is broken.
     Writable {
@@ -323,6 +323,54 @@ impl Span {
     #[must_use]
     pub fn range(self) -> std::ops::Range<usize> {
         self.offset as usize..self.offset as usize + self.len as usize
+    }
+}
+
+/// Two ranges of the fixed buffer, sent one behind the other as if they were one: a head and a
+/// body. Either may be empty.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spans {
+    /// Sent first.
+    pub first: Span,
+    /// Sent behind it.
+    pub then: Span,
+}
+
+impl Spans {
+    /// Number of bytes.
+    ///
+    /// # Panics
+    /// If they are 2^32 or more: then one was named that the buffer can't have.
+    #[must_use]
+    #[allow(clippy::len_without_is_empty, reason = "nobody asks")]
+    pub fn len(self) -> u32 {
+        self.first.len + self.then.len
+    }
+
+    /// What is left after their first `count` bytes.
+    ///
+    /// # Panics
+    /// If they have fewer bytes.
+    #[must_use]
+    pub fn after(self, count: u32) -> Self {
+        match count.checked_sub(self.first.len) {
+            None => Self { first: self.first.after(count), then: self.then },
+            Some(count) => Self { first: self.then.after(count), then: Span::default() },
+        }
+    }
+
+    /// The first of their bytes, at most so many.
+    #[must_use]
+    pub fn up_to(self, bytes_max: u32) -> Self {
+        let first = Span { len: self.first.len.min(bytes_max), ..self.first };
+        let then = Span { len: self.then.len.min(bytes_max - first.len), ..self.then };
+        Self { first, then }
+    }
+}
+
+impl From<Span> for Spans {
+    fn from(first: Span) -> Self {
+        Self { first, then: Span::default() }
     }
 }
 

@@ -11,6 +11,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::channel;
 use std::time::Duration;
+use uringstatic::cli::{Compress, RootOptions};
 use uringstatic::http::reply::{Asked, Progress, Replies};
 use uringstatic::server::{ACCEPTS_MAX, Config, Server, Turn};
 use uringstatic::site::{Page, Site};
@@ -18,6 +19,7 @@ use uringstatic::sys::net::{Endpoint, listen};
 use uringstatic::sys::probe::{Features, TaskRun};
 use uringstatic::sys::signal;
 use uringstatic::sys::uring::{Setup, Uring};
+use uringstatic::tree;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -77,9 +79,12 @@ fn requests_and_replies_allocate_nothing() {
         recv_many: false,
         silent_send: false,
         send_close: false,
+        send_vector: false,
     };
-    for features in [Features::ALL, bare] {
-        let address = start(features);
+    for (features, served) in
+        [(Features::ALL, Served::Page), (bare, Served::Page), (Features::ALL, Served::Folder)]
+    {
+        let address = start(features, served);
         for (name, load) in LOADS {
             // The first round warms up: a connection's memory is allocated when it's first used.
             load(address);
@@ -88,7 +93,7 @@ fn requests_and_replies_allocate_nothing() {
                 load(address);
             }
             let made = ALLOCATIONS.load(Ordering::Relaxed) - before;
-            assert_eq!(made, 0, "allocations in {name} with {features}");
+            assert_eq!(made, 0, "allocations in {name} with {features} and a {served:?}");
         }
     }
     assert!(ALLOCATIONS.load(Ordering::Relaxed) > 0, "the start allocates, and that was counted");
@@ -113,20 +118,59 @@ fn whole_replies_allocate_nothing() {
     assert!(allocations_for(&length[..20]) > 0, "an incomplete head is kept");
 }
 
+#[derive(Clone, Copy, Debug)]
+enum Served {
+    Page,
+    Folder,
+}
+
+/// A folder whose index is the page, and which answers a rule and a folder's name besides.
+fn folder() -> (Site, Vec<u8>) {
+    let root = std::env::temp_dir().join(format!("uringstatic-allocations-{}", std::process::id()));
+    std::fs::create_dir_all(root.join("docs")).expect("the temporary directory is writable");
+    for (name, content) in [
+        ("index.html", Page::BUILT_IN),
+        ("docs/index.html", Page::BUILT_IN),
+        ("_redirects", b"/moved/* /docs/:splat\n".as_slice()),
+    ] {
+        std::fs::write(root.join(name), content).expect("the folder is writable");
+    }
+    let options = RootOptions {
+        compress: Compress::Off,
+        clean_urls: true,
+        spa: None,
+        health: None,
+        strict: false,
+        site_bytes: 1 << 20,
+        site_files: 10,
+    };
+    let read = tree::read(&tree::Request::new(&root, &options, &[], SPAWN));
+    std::fs::remove_dir_all(&root).expect("it was made above");
+    let read = read.expect("it can be read");
+    (Site::of_tree(read.tree), read.fixed)
+}
+
+fn page() -> (Site, Vec<u8>) {
+    let bytes = u32::try_from(Page::BUILT_IN.len()).expect("the built-in page is small");
+    Site::build(Page::built_in(), bytes, SPAWN, |place| {
+        place.copy_from_slice(Page::BUILT_IN);
+        Ok(())
+    })
+    .expect("copying does not fail")
+}
+
 /// Runs a server until the program ends; returns where.
-fn start(features: Features) -> SocketAddr {
+fn start(features: Features, what: Served) -> SocketAddr {
     let (sender, address) = channel();
     std::thread::spawn(move || {
         COUNTED.set(true);
         let endpoint = Endpoint::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
         let listener = listen(&endpoint, 128, false).expect("a port is free");
         let Endpoint::Tcp(bound) = listener.endpoint else { unreachable!("it was TCP") };
-        let bytes = u32::try_from(Page::BUILT_IN.len()).expect("the built-in page is small");
-        let (site, fixed) = Site::build(Page::built_in(), bytes, SPAWN, |place| {
-            place.copy_from_slice(Page::BUILT_IN);
-            Ok(())
-        })
-        .expect("copying does not fail");
+        let (site, fixed) = match what {
+            Served::Page => page(),
+            Served::Folder => folder(),
+        };
         let setup = Setup {
             spawn: SPAWN,
             listeners: vec![listener],

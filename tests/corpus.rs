@@ -33,6 +33,11 @@ fn connections() {
 }
 
 #[test]
+fn sites() {
+    replay("site", uringstatic::tree::properties::site);
+}
+
+#[test]
 fn replies() {
     replay("reply", uringstatic::http::reply::properties::reply);
 }

@@ -3,13 +3,11 @@
 # check and a summary; exits with 1 if one failed. Installs what is missing if it may.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+source tests/frame.sh
 
 main() {
     install_missing curl:curl ab:apache2-utils wrk:wrk nginx:nginx-light
-    cargo build --release
-    program=${CARGO_TARGET_DIR:-target}/release/uringstatic
-    work=$(mktemp -d)
-    trap end_all EXIT
+    prepare
     # Every connection of ab is a descriptor, and so is every one of the server.
     ulimit -n "$(ulimit -Hn)" || true
     page=src/site/page.html
@@ -24,8 +22,7 @@ main() {
     end file
     against_nginx
 
-    echo "$passed passed, $failed failed"
-    [ "$failed" -eq 0 ]
+    summary
 }
 
 with_curl() {
@@ -174,75 +171,6 @@ same_status() {
     ours=$("${ask[@]}" --unix-socket "$work/socket2")
     theirs=$("${ask[@]}" --unix-socket "$work/nginx.sock")
     [ "$ours" = "$theirs" ] || { echo "ours $ours, nginx's $theirs"; return 1; }
-}
-
-# The frame.
-
-declare -A pids=()
-passed=0
-failed=0
-
-check() {
-    local name=$1 said
-    shift
-    if said=$(set -e; "$@" 2>&1); then
-        passed=$((passed + 1))
-        echo "ok    $name"
-    else
-        failed=$((failed + 1))
-        echo "FAIL  $name: $said"
-    fi
-}
-
-# Starts the server under a name; `url` is its first address.
-start() {
-    local name=$1
-    shift
-    "$program" "$@" 2> "$work/$name.err" &
-    pids[$name]=$!
-    await "the server" grep -q ' ready on ' "$work/$name.err"
-    url=$(sed -n 's/.* ready on \([^ ]*\).*/\1/p' "$work/$name.err")
-}
-
-await() {
-    local what=$1
-    shift
-    for _ in $(seq 200); do
-        if "$@" 2> /dev/null; then return; fi
-        sleep 0.05
-    done
-    echo "$what did not start" >&2
-    cat "$work"/*.err >&2
-    exit 1
-}
-
-# Ends what was started under a name; it has to exit with 0.
-end() {
-    local name=$1 code=0
-    kill -TERM "${pids[$name]}"
-    wait "${pids[$name]}" || code=$?
-    unset "pids[$name]"
-    check "$name: exit code 0" test "$code" -eq 0
-}
-
-end_all() {
-    for pid in "${pids[@]}"; do
-        kill -TERM "$pid" 2> /dev/null || true
-    done
-    rm -rf "$work"
-}
-
-# Arguments are program:package.
-install_missing() {
-    local missing=()
-    for pair in "$@"; do
-        PATH=$PATH:/usr/sbin command -v "${pair%%:*}" > /dev/null || missing+=("${pair##*:}")
-    done
-    [ ${#missing[@]} -eq 0 ] && return
-    local as_root=()
-    [ "$(id -u)" -eq 0 ] || as_root=(sudo)
-    "${as_root[@]}" apt-get update -q
-    DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -qy "${missing[@]}"
 }
 
 main "$@"

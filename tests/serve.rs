@@ -65,6 +65,11 @@ fn without_linked_close() {
 }
 
 #[test]
+fn without_vectored_send() {
+    suite(&["--without", "vectored-send"]);
+}
+
+#[test]
 fn without_defer_accept() {
     suite(&["--without", "defer-accept"]);
 }

@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use uringstatic::sim::{Fault, Happening, Options, Random, Report, Tally, run, run_pair};
 
 /// Seeds that found a bug once, and what it was.
-const ONCE_BAD: [(u64, &str); 6] = [
+const ONCE_BAD: [(u64, &str); 7] = [
     (44, "a request that came between two replies was dropped when draining began"),
     (497, "the same, with more of them"),
     (47, "what came during a lazy send was forgotten until something else came"),
     (177, "a connection was closed as idle though its bytes waited for a buffer"),
     (238, "the same, with the cancel of its receive lost"),
+    (1372, "the rest of a row got a new date under a send, its beginning being in a block"),
     (2261, "a receive without a buffer was not armed again during a lazy send"),
 ];
 const PAIRS_ONCE_BAD: [(u64, &str); 0] = [];

@@ -22,16 +22,15 @@ pub(crate) enum Generate {
 }
 
 impl Generate {
-    /// The text about a program with one subcommand, whose options have this heading in a manual
-    /// page.
+    /// The text about a program with these subcommands; beside each is the heading that its options
+    /// have in a manual page.
     pub(crate) fn render(
         self,
         mut command: Command,
-        subcommand: &str,
-        heading: &'static str,
+        subcommands: &[(&str, &'static str)],
     ) -> Vec<u8> {
         let shell = match self {
-            Self::Man => return man_page(command, subcommand, heading),
+            Self::Man => return man_page(command, subcommands),
             Self::Bash => clap_complete::Shell::Bash,
             Self::Zsh => clap_complete::Shell::Zsh,
             Self::Fish => clap_complete::Shell::Fish,
@@ -45,14 +44,10 @@ impl Generate {
     }
 }
 
-/// One page for all: a page of its own for the subcommand would be a second file to install.
-fn man_page(mut command: Command, subcommand: &str, heading: &'static str) -> Vec<u8> {
+/// One page for all: a page of its own for a subcommand would be one more file to install.
+fn man_page(mut command: Command, subcommands: &[(&str, &'static str)]) -> Vec<u8> {
     let man = clap_mangen::Man::new(command.clone());
     command.build();
-    let below = command.find_subcommand(subcommand).expect("the program has it").clone();
-    let about = below.get_long_about().or(below.get_about()).map(ToString::to_string);
-    // Options with a heading come in a section of that name.
-    let options = clap_mangen::Man::new(below.mut_args(|arg| arg.help_heading(heading)));
     let mut out = Vec::new();
     let written: io::Result<()> = (|| {
         man.render_title(&mut out)?;
@@ -60,9 +55,14 @@ fn man_page(mut command: Command, subcommand: &str, heading: &'static str) -> Ve
         man.render_synopsis_section(&mut out)?;
         man.render_description_section(&mut out)?;
         man.render_options_section(&mut out)?;
-        let title = subcommand.to_uppercase();
-        writeln!(out, ".SH {title}\n{}", about.unwrap_or_default())?;
-        options.render_options_section(&mut out)?;
+        for (name, heading) in subcommands {
+            let below = command.find_subcommand(name).expect("the program has it").clone();
+            let about = below.get_long_about().or(below.get_about()).map(ToString::to_string);
+            writeln!(out, ".SH {}\n{}", name.to_uppercase(), about.unwrap_or_default())?;
+            // Options with a heading come in a section of that name.
+            let options = clap_mangen::Man::new(below.mut_args(|arg| arg.help_heading(*heading)));
+            options.render_options_section(&mut out)?;
+        }
         man.render_extra_section(&mut out)?;
         man.render_version_section(&mut out)
     })();

@@ -22,6 +22,12 @@ pub(crate) fn field(text: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
+/// Why a field of this name is the server's own, if it is.
+pub(crate) fn servers_own(name: &str) -> Option<&'static str> {
+    let found = RESERVED.iter().find(|(reserved, _)| name.eq_ignore_ascii_case(reserved));
+    found.map(|(_, why)| *why)
+}
+
 /// Refuses more bytes of headers than a reply's head has room for.
 pub(super) fn check_all(headers: &[(String, String)]) -> Result<(), String> {
     let bytes: usize =

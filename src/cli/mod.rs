@@ -10,6 +10,7 @@ mod address;
 pub(crate) mod generate;
 pub(crate) mod header;
 mod media;
+mod root;
 #[cfg(test)]
 mod tests;
 pub(crate) mod value;
@@ -25,6 +26,7 @@ use clap::{CommandFactory, Parser, ValueEnum};
 pub use address::Address;
 use generate::Generate;
 pub use media::media_type;
+pub use root::{Check, Compress, RootOptions};
 
 /// What the command line asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +35,8 @@ pub enum Command {
     Serve(Box<Config>),
     /// Examine the machine.
     Doctor(Doctor),
+    /// Say what would be served.
+    Check(Check),
     /// Write these bytes (a manual page, a completion script) to stdout and exit.
     Print(Vec<u8>),
 }
@@ -50,20 +54,27 @@ where
     let argv: Vec<OsString> = argv.into_iter().map(Into::into).collect();
     // Nothing may stand before a subcommand.
     let usage = match argv.get(1) {
-        Some(word) if word == DOCTOR => doctor_command().render_usage(),
+        Some(word) if word == DOCTOR => subcommand(DOCTOR).render_usage(),
+        Some(word) if word == CHECK => subcommand(CHECK).render_usage(),
         _ => Flags::command().render_usage(),
     };
     let flags =
         Flags::try_parse_from(argv).map_err(|error| with_usage(no_command(error), usage))?;
     if let Some(kind) = flags.generate {
-        return Ok(Command::Print(kind.render(Flags::command(), DOCTOR, "doctor options")));
+        let subcommands = [(DOCTOR, "doctor options"), (CHECK, "check options")];
+        return Ok(Command::Print(kind.render(Flags::command(), &subcommands)));
     }
-    if let Some(Action::Doctor(doctor)) = flags.action {
-        return Ok(Command::Doctor(doctor));
+    match flags.action {
+        Some(Action::Doctor(doctor)) => return Ok(Command::Doctor(doctor)),
+        Some(Action::Check(check)) => return Ok(Command::Check(check)),
+        None => {}
     }
     let mut config = flags.config;
     address::check_all(&config.listen).map_err(refuse)?;
     header::check_all(&config.headers).map_err(refuse)?;
+    if config.root.is_none() && config.root_options != RootOptions::none_given() {
+        return Err(refuse(NEEDS_ROOT.to_owned()));
+    }
     config.without = Feature::closure(&config.without);
     Ok(Command::Serve(Box::new(config)))
 }
@@ -98,11 +109,11 @@ fn with_usage(mut error: clap::Error, usage: StyledStr) -> clap::Error {
     error
 }
 
-/// The declaration of the doctor's options, with its full name.
-fn doctor_command() -> clap::Command {
+/// The declaration of a subcommand's options, with its full name.
+fn subcommand(name: &str) -> clap::Command {
     let mut command = Flags::command();
     command.build();
-    command.find_subcommand(DOCTOR).expect("it is declared").clone()
+    command.find_subcommand(name).expect("it is declared").clone()
 }
 
 /// The whole declaration; the comments on options are their help texts.
@@ -131,6 +142,13 @@ enum Action {
     /// fault. It changes nothing. Exits with 1 if there is a fault.
     #[command(max_term_width = 100)]
     Doctor(Doctor),
+
+    /// Say what of a folder would be served, and how
+    ///
+    /// Prints each path with its status, type, lengths, caching and tag, and every problem found.
+    /// Exits with 1 if there is one.
+    #[command(max_term_width = 100)]
+    Check(Check),
 }
 
 /// What the doctor can be told.
@@ -178,6 +196,18 @@ pub struct Config {
     /// Serve this file instead of the built-in page; up to 1 GiB
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub page: Option<PathBuf>,
+
+    /// Serve this folder instead of one page
+    ///
+    /// All of it is read at start, and no file is opened after that. `uringstatic check DIR` says
+    /// what will be served. The options below have a meaning with it only.
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    #[arg(conflicts_with_all = ["page", "content_type", "status"])]
+    pub root: Option<PathBuf>,
+
+    /// How the folder is served.
+    #[command(flatten)]
+    pub root_options: RootOptions,
 
     /// Media type of the page, such as 'text/html; charset=utf-8' [default: by the file's name]
     #[arg(long, value_name = "TYPE", value_parser = media::parse)]
@@ -256,6 +286,8 @@ pub enum Feature {
     SilentSend,
     /// A close linked to the last send; the fallback is a close after the send's completion
     LinkedClose,
+    /// Sends that name a head and a body themselves; the fallback is an entry of `sendmsg`
+    VectoredSend,
     /// `TCP_DEFER_ACCEPT`; the fallback is a listener without it
     DeferAccept,
 }
@@ -273,8 +305,12 @@ impl Feature {
     }
 }
 
-/// The name of the subcommand.
+/// The names of the subcommands.
 const DOCTOR: &str = "doctor";
+const CHECK: &str = "check";
+
+const NEEDS_ROOT: &str = "--compress, --clean-urls, --spa, --health, --strict, --site-bytes and \
+                          --site-files are about a folder: name it with --root DIR";
 
 /// listen(2) takes an int.
 const BACKLOG_MAX: i64 = i32::MAX as i64;
@@ -282,12 +318,15 @@ const BACKLOG_MAX: i64 = i32::MAX as i64;
 /// The highest CPU that a `cpu_set_t` can name.
 const CPU_MAX: i64 = 1023;
 
-const ABOUT: &str = "Serve one page to anyone who asks, from one core, on io_uring";
+const ABOUT: &str = "Serve a page or a folder to anyone who asks, from one core, on io_uring";
 
 const EXAMPLES: &str = "\
 Examples:
   Serve the built-in page to up to 5000 connections at once:
     uringstatic --spawn 5000
+
+  Put a site up:
+    uringstatic --root public --listen 0.0.0.0:80 --listen '[::]:80'
 
   Put a maintenance page in front of everyone:
     uringstatic --page down.html --status 503 --header 'Retry-After: 600'

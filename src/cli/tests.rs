@@ -13,6 +13,8 @@ fn no_option_is_needed() {
         spawn: 5000,
         listen: vec![tcp("127.0.0.1:10001")],
         page: None,
+        root: None,
+        root_options: RootOptions::none_given(),
         content_type: None,
         status: 200,
         headers: Vec::new(),
@@ -37,6 +39,7 @@ fn each_option_sets_its_own_field() {
         (&["--spawn=4294967295"], |c| c.spawn = u32::MAX),
         (&["--listen", "[::1]:80"], |c| c.listen = vec![tcp("[::1]:80")]),
         (&["--page", "down.html"], |c| c.page = Some("down.html".into())),
+        (&["--root", "public"], |c| c.root = Some("public".into())),
         (&["--content-type", "text/plain"], |c| c.content_type = Some("text/plain".into())),
         (&["--status", "503"], |c| c.status = 503),
         (&["--header", "A: b"], |c| c.headers = vec![("A".into(), "b".into())]),
@@ -230,7 +233,7 @@ fn name_of(feature: Feature) -> String {
 }
 
 const ALL_FEATURES: &str = "defer-taskrun coop-taskrun direct-descriptors multishot-recv \
-                            silent-send linked-close defer-accept";
+                            silent-send linked-close vectored-send defer-accept";
 
 const VISIBLE_OPTIONS: [&str; 16] = [
     "--spawn <N>",

@@ -42,6 +42,22 @@ pub(super) fn head_bytes(text: &str) -> Result<u32, String> {
         .ok_or_else(|| format!("{bytes} bytes is not within 1k to 64k (1024 to 65536 bytes)"))
 }
 
+/// Reads `--site-bytes`.
+pub(super) fn site_bytes(text: &str) -> Result<u64, String> {
+    let bytes = size(text)?;
+    let within = (1..=SITE_BYTES_MOST).contains(&bytes);
+    within.then_some(bytes).ok_or_else(|| format!("{bytes} bytes is not within 1 to 3g"))
+}
+
+/// Reads an option that is on or off.
+pub(super) fn switch(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("write on or off".to_owned()),
+    }
+}
+
 /// A count of bytes, with or without a binary unit.
 fn size(text: &str) -> Result<u64, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
@@ -50,6 +66,7 @@ fn size(text: &str) -> Result<u64, String> {
         "" => 1,
         "k" | "kib" => 1024,
         "m" | "mib" => 1024 * 1024,
+        "g" | "gib" => 1024 * 1024 * 1024,
         _ => return Err(SIZE.to_owned()),
     };
     let count: u64 = match count.parse() {
@@ -66,7 +83,11 @@ const HEAD_BYTES_LEAST: u32 = 1024;
 
 const HEAD_BYTES_MOST: u32 = 64 * 1024;
 
-const SIZE: &str = "write a number of bytes, or of KiB as in 16k, or of MiB as in 1m";
+/// What lies behind the files is named by 32 bits, too.
+const SITE_BYTES_MOST: u64 = 3 << 30;
+
+const SIZE: &str =
+    "write a number of bytes, or of KiB as in 16k, of MiB as in 1m, or of GiB as in 1g";
 
 #[cfg(test)]
 mod tests {

@@ -25,8 +25,8 @@ pub use stash::{Overrun, Stash};
 
 use crate::http::body::Body;
 use crate::http::request::{Fields, Framing, Method, Parsed, Persistence, Request, Scan, parse};
-use crate::ring::{Slot, Span};
-use crate::site::{Answer, Output, Prebuilt, Site};
+use crate::ring::{Slot, Spans};
+use crate::site::{Answer, Occasion, Prebuilt, Site};
 use crate::stats::Stats;
 
 /// What happened to a connection.
@@ -54,7 +54,7 @@ pub enum Next {
     /// Send, then report [`Event::Sent`].
     Send {
         /// What to send.
-        span: Span,
+        spans: Spans,
         /// More will follow at once.
         more: bool,
         /// What comes when all is sent.
@@ -135,7 +135,7 @@ enum Phase {
     /// Dropping a body; then the reply.
     Body { body: Body, owed: Owed },
     /// Sending.
-    Reply { output: Output, then: Then },
+    Reply { output: Spans, then: Then },
     /// Dropping what comes after the last reply, up to so many bytes.
     Linger { left: u32 },
     /// Nothing is left to do.
@@ -264,8 +264,8 @@ impl Conn {
     /// A reply isn't followed by idleness if bytes of the next request are there.
     fn with_kept(&self, next: Next) -> Next {
         match next {
-            Next::Send { span, more, after: After::Idle } if !self.kept.is_empty() => {
-                Next::Send { span, more, after: After::GoOn }
+            Next::Send { spans, more, after: After::Idle } if !self.kept.is_empty() => {
+                Next::Send { spans, more, after: After::GoOn }
             }
             next => next,
         }
@@ -374,10 +374,17 @@ impl Conn {
     }
 }
 
+impl Context<'_> {
+    fn occasion(&mut self) -> Occasion<'_> {
+        Occasion { slot: self.slot, fixed: self.fixed, draining: self.draining }
+    }
+}
+
 /// Whether a request gets the whole page on a connection that persists: such replies lie in a
 /// row, ready to be sent at once.
 fn is_plain(request: &Request<'_, '_>, context: &Context<'_>) -> bool {
-    request.method == Method::Get
+    context.site.is_one_page()
+        && request.method == Method::Get
         && request.persistence == Persistence::Keep
         && request.framing == Framing::None
         && !request.selective

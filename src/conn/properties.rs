@@ -114,17 +114,19 @@ fn replies_of(
     let mut next = Next::Receive;
     loop {
         match next {
-            Next::Send { span, .. } => {
+            Next::Send { spans, .. } => {
                 if !left.is_empty() && splits.interrupts() {
                     let piece = take(&mut left, &mut splits);
                     if peer.tell(Event::Received(piece)) == Next::Close {
                         break;
                     }
                 }
-                let count = splits.next(span.len as usize);
-                let bytes = &peer.fixed[span.range()][..count];
-                peer.got.extend_from_slice(bytes);
-                next = peer.tell(Event::Sent(u32::try_from(count).expect("a part of a span")));
+                let count = splits.next(spans.len() as usize);
+                let sent = spans.up_to(u32::try_from(count).expect("a part of the spans"));
+                for span in [sent.first, sent.then] {
+                    peer.got.extend_from_slice(&peer.fixed[span.range()]);
+                }
+                next = peer.tell(Event::Sent(u32::try_from(count).expect("a part of them")));
             }
             Next::Wait | Next::Receive | Next::Linger if left.is_empty() => {
                 if peer.conn.end_of_stream {

@@ -3,7 +3,6 @@
 use super::{After, Conn, Context, Next, Owed, Phase, Then};
 use crate::http::body::{Body, Progress};
 use crate::http::request::{Framing, Method, Persistence, Reject, RejectStatus, Request};
-use crate::ring::Span;
 use crate::site::{Answer, Prebuilt};
 
 impl Conn {
@@ -16,7 +15,7 @@ impl Conn {
     ) -> Option<Next> {
         self.served = true;
         let owed = Owed {
-            answer: context.site.choose(request),
+            answer: context.site.choose(request, &mut context.occasion()),
             persistence: request.persistence,
             head_only: request.method == Method::Head,
         };
@@ -100,12 +99,8 @@ impl Conn {
             then => (owed, then),
         };
         let Owed { answer, persistence, head_only } = owed;
-        let output = match answer {
-            Answer::Whole(which) => context.site.prebuilt(which, persistence, head_only),
-            Answer::Part { first, last } => {
-                context.site.part((first, last), persistence, context.slot, context.fixed)
-            }
-        };
+        let (site, slot) = (context.site, context.slot);
+        let output = site.output(answer, persistence, head_only, slot, context.fixed);
         self.phase = Phase::Reply { output, then };
         self.send()
     }
@@ -113,12 +108,8 @@ impl Conn {
     /// The next part of the reply under way.
     pub(super) fn send(&self) -> Next {
         let Phase::Reply { output, then } = &self.phase else { return Next::Wait };
-        let (part, rest) = match output.first.len {
-            0 => (output.then, 0),
-            _ => (output.first, output.then.len),
-        };
-        let span = Span { len: part.len.min(SEND_BYTES_MAX), ..part };
-        let more = span.len < part.len || rest > 0;
+        let spans = output.up_to(SEND_BYTES_MAX);
+        let more = spans.len() < output.len();
         let after = match then {
             _ if more => After::GoOn,
             Then::Persist if self.kept.is_empty() && !self.end_of_stream => After::Idle,
@@ -126,14 +117,13 @@ impl Conn {
             Then::Close => After::Close,
             Then::Linger => After::Linger,
         };
-        Next::Send { span, more, after }
+        Next::Send { spans, more, after }
     }
 
     pub(super) fn sent(&mut self, count: u32, context: &mut Context<'_>) -> Next {
         let Phase::Reply { output, then } = &mut self.phase else { return Next::Wait };
-        let current = if output.first.len > 0 { &mut output.first } else { &mut output.then };
-        *current = current.after(count);
-        if output.first.len + output.then.len > 0 {
+        *output = output.after(count);
+        if output.len() > 0 {
             *output = context.site.keep(*output, context.slot, context.fixed);
             return self.send();
         }

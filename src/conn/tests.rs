@@ -51,15 +51,16 @@ impl Bench {
 
     /// The text that a step sends, and what is to follow.
     fn sends(&self, next: Next) -> (String, After) {
-        let Next::Send { span, after, .. } = next else { panic!("{next:?} is no send") };
-        (String::from_utf8_lossy(&self.fixed[span.range()]).into_owned(), after)
+        let Next::Send { spans, after, .. } = next else { panic!("{next:?} is no send") };
+        let bytes = [&self.fixed[spans.first.range()], &self.fixed[spans.then.range()]].concat();
+        (String::from_utf8_lossy(&bytes).into_owned(), after)
     }
 
     fn send_all(&mut self, mut next: Next) -> (String, Next) {
         let mut text = String::new();
-        while let Next::Send { span, .. } = next {
+        while let Next::Send { spans, .. } = next {
             text.push_str(&self.sends(next).0);
-            next = self.on(Event::Sent(span.len));
+            next = self.on(Event::Sent(spans.len()));
         }
         (text, next)
     }

@@ -34,14 +34,14 @@ pub enum Selection {
     Unsatisfiable,
 }
 
-/// Evaluates the preconditions in the order of RFC 9110 13.2.2, then the range. Only for what
-/// would otherwise be answered with 200.
+/// Evaluates the preconditions in the order of RFC 9110 13.2.2, then the range of so many bytes;
+/// without a length, ranges are not looked at. Only for what would otherwise be answered with 200.
 #[must_use]
 pub fn select(
     method: Method,
     fields: &[Header<'_>],
     validators: &Validators<'_>,
-    length: u64,
+    length: Option<u64>,
 ) -> Selection {
     if has(fields, "If-Match") {
         if !any_tag_matches(fields, "If-Match", validators.etag, Comparison::Strong) {
@@ -63,8 +63,8 @@ pub fn select(
     {
         return Selection::NotModified;
     }
-    match (method, only(fields, "Range")) {
-        (Method::Get, Some(value)) if if_range_holds(fields, validators) => {
+    match (method, length, only(fields, "Range")) {
+        (Method::Get, Some(length), Some(value)) if if_range_holds(fields, validators) => {
             range::select(value, length)
         }
         _ => Selection::Whole,

@@ -4,6 +4,7 @@
 
 pub mod body;
 mod chunks;
+pub mod coding;
 pub mod conditional;
 mod fields;
 mod grammar;
@@ -11,6 +12,7 @@ mod message;
 mod method;
 #[cfg(test)]
 mod model_tests;
+pub mod path;
 pub mod properties;
 mod range;
 pub mod reply;

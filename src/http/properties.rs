@@ -96,3 +96,48 @@ fn outcome_of(bytes: &[u8], scan: &mut Scan) -> Outcome {
 }
 
 const HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// What [`super::path::decode`] says, segment by segment and as slowly as it can be said; `None` if
+/// the path names nothing.
+#[must_use]
+pub fn path_by_segments(path: &[u8]) -> Option<Vec<u8>> {
+    let Some(path) = path.strip_prefix(b"/") else {
+        return path.is_empty().then(|| b"/".to_vec());
+    };
+    let segments: Vec<&[u8]> = path.split(|&octet| octet == b'/').collect();
+    let mut kept: Vec<Vec<u8>> = Vec::new();
+    for (index, segment) in segments.iter().enumerate() {
+        let name = unescaped(segment)?;
+        let is_last = index == segments.len() - 1;
+        match &*name {
+            b".." => {
+                kept.pop();
+            }
+            b"." => {}
+            _ => {
+                kept.push(name);
+                continue;
+            }
+        }
+        if is_last {
+            kept.push(Vec::new());
+        }
+    }
+    Some(kept.iter().flat_map(|name| [b"/", &name[..]].concat()).collect())
+}
+
+fn unescaped(segment: &[u8]) -> Option<Vec<u8>> {
+    let mut name = Vec::new();
+    let mut rest = segment;
+    while let Some((&octet, behind)) = rest.split_first() {
+        rest = behind;
+        if octet != b'%' {
+            name.push(octet);
+            continue;
+        }
+        let digits = rest.get(..2).filter(|two| two.iter().all(u8::is_ascii_hexdigit))?;
+        name.push(u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?);
+        rest = &rest[2..];
+    }
+    (!name.contains(&b'/') && !name.contains(&0)).then_some(name)
+}

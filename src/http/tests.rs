@@ -314,7 +314,7 @@ fn selected(lines: &str) -> Selection {
     let validators = Validators { etag: ETAG, last_modified: Some(784_111_777) };
     with_request(&with_lines(lines), |request| {
         assert!(request.selective, "{lines:?}");
-        select(request.method, request.fields, &validators, 1000)
+        select(request.method, request.fields, &validators, Some(1000))
     })
 }
 

@@ -19,7 +19,7 @@ mod ending;
 use super::waits::Wait;
 use super::{Life, Server};
 use crate::conn::{After, Conn, Context, Event, Next, Waiting};
-use crate::ring::{Completion, Errno, Kind, Op, Received, Ring, Slot, Span, Token};
+use crate::ring::{Completion, Errno, Kind, Op, Received, Ring, Slot, Spans, Token};
 use std::time::Duration;
 
 /// A slot in use: reserved for an accept, or a connection.
@@ -52,9 +52,9 @@ enum Receive {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Transmit {
     Idle,
-    /// The ring may be reading the span.
+    /// The ring may be reading the spans.
     Sending {
-        span: Span,
+        spans: Spans,
     },
     /// Waiting for room in the socket.
     Waiting,
@@ -193,7 +193,7 @@ impl<R: Ring> Server<R> {
     fn apply(&mut self, slot: Slot, next: Next) {
         match next {
             Next::Wait | Next::Receive => {}
-            Next::Send { span, more, after } => self.send(slot, span, more, after),
+            Next::Send { spans, more, after } => self.send(slot, spans, more, after),
             Next::Linger => {
                 let token = self.token(slot, Kind::Shutdown);
                 self.connections[slot.0 as usize].others += 1;
@@ -296,21 +296,21 @@ impl<R: Ring> Server<R> {
         }
     }
 
-    fn send(&mut self, slot: Slot, span: Span, more: bool, after: After) {
+    fn send(&mut self, slot: Slot, spans: Spans, more: bool, after: After) {
         let draining = self.draining();
         let token = self.token(slot, Kind::Send);
         let connection = &mut self.connections[slot.0 as usize];
         assert_eq!(connection.transmit, Transmit::Idle, "one send at a time");
-        connection.transmit = Transmit::Sending { span };
-        self.site.lend(span);
+        connection.transmit = Transmit::Sending { spans };
+        self.site.lend(spans);
         let alone = connection.receive == Receive::Idle && connection.others == 0;
         let receives = connection.receive != Receive::Idle;
         if after == After::Close && alone && self.config.send_close {
-            self.push(token, Op::SendClose { slot, span });
+            self.push(token, Op::SendClose { slot, spans });
         } else {
             // A completion after which there is nothing to do but wait need not be waited for.
             let lazy = after == After::Idle && !draining;
-            self.push(token, Op::Send { slot, span, more, lazy });
+            self.push(token, Op::Send { slot, spans, more, lazy });
         }
         match after {
             After::Idle => {
@@ -329,12 +329,12 @@ impl<R: Ring> Server<R> {
     }
 
     fn sent(&mut self, slot: Slot, result: Result<u32, Errno>) {
-        let span = self.end_of_send(slot);
+        let spans = self.end_of_send(slot);
         match result {
             Ok(count) => {
                 self.stats.bytes += u64::from(count);
                 let next = self.tell(slot, News::Event(Event::Sent(count)));
-                if count == span.len {
+                if count == spans.len() {
                     self.timers_after_progress(slot);
                     self.apply(slot, next);
                 } else if next != Next::Wait {
@@ -365,17 +365,17 @@ impl<R: Ring> Server<R> {
         }
     }
 
-    fn end_of_send(&mut self, slot: Slot) -> Span {
+    fn end_of_send(&mut self, slot: Slot) -> Spans {
         let connection = &mut self.connections[slot.0 as usize];
-        let Transmit::Sending { span } = connection.transmit else {
+        let Transmit::Sending { spans } = connection.transmit else {
             unreachable!("a send of {slot:?} completed though none is in flight")
         };
         connection.transmit = Transmit::Idle;
-        self.site.returned(span);
+        self.site.returned(spans);
         // Now the edition that it kept from a new date may be free, and requests that came behind
         // it are to be answered with that.
         self.site.tick(self.ring.unix_seconds(), self.ring.memory(None).fixed);
-        span
+        spans
     }
 
     /// Whether a send's completion is still to be popped.

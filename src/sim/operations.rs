@@ -4,7 +4,7 @@ use super::faults::{Fault, Happening};
 use super::flight::{Phase, Posted, With};
 use super::network::{Handshake, LinkId, Read};
 use super::ring::SimRing;
-use crate::ring::{BufferId, Errno, Kind, Op, Slot, Span, Token};
+use crate::ring::{BufferId, Errno, Kind, Op, Slot, Spans, Token};
 
 /// What an operation does to its slot, as far as two of them exclude each other.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -96,13 +96,13 @@ impl SimRing {
             Op::Recv { .. } => self.receive(id, link),
             Op::RecvMany { .. } => self.receive_many(id, link),
             Op::Discard { len, .. } => self.discard(id, link, len),
-            Op::Send { span, .. } => {
-                let result = self.send(id, link, span);
+            Op::Send { spans, .. } => {
+                let result = self.send(id, link, spans);
                 self.done(id, result);
             }
-            Op::SendClose { span, .. } => {
-                let result = self.send(id, link, span);
-                if result == Ok(span.len) {
+            Op::SendClose { spans, .. } => {
+                let result = self.send(id, link, spans);
+                if result == Ok(spans.len()) {
                     self.faults.tally.note(Happening::SendClose);
                     self.close(slot, link);
                     let token = self.flights[&id].token.with_kind(Kind::Close);
@@ -290,7 +290,7 @@ impl SimRing {
         }
     }
 
-    fn send(&mut self, id: u64, link: LinkId, span: Span) -> Result<u32, Errno> {
+    fn send(&mut self, id: u64, link: LinkId, spans: Spans) -> Result<u32, Errno> {
         if self.faults.strikes(Fault::Reset, &mut self.random) {
             self.harm(link);
         }
@@ -298,7 +298,7 @@ impl SimRing {
         if !broken && self.faults.strikes(Fault::SendAgain, &mut self.random) {
             return Err(Errno(libc::EAGAIN));
         }
-        let mut max = span.len as usize;
+        let mut max = spans.len() as usize;
         if max > 1 && self.faults.strikes(Fault::ShortSend, &mut self.random) {
             max = self.random.count(1, max - 1);
         }
@@ -306,7 +306,7 @@ impl SimRing {
         let result = self.network.user_sends(link, &bytes, max);
         self.flights.get_mut(&id).expect("it is tried").copy = bytes;
         match result {
-            Ok(count) => Ok(u32::try_from(count).expect("not above the span")),
+            Ok(count) => Ok(u32::try_from(count).expect("not above the spans")),
             Err(_) if broken && self.random.chance(300) => Err(Errno(libc::EPIPE)),
             Err(errno) => Err(errno),
         }

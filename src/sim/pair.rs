@@ -153,7 +153,7 @@ impl<'a> Meeting<'a> {
         tally: Tally<'a>,
     ) -> Result<Self, String> {
         let Drawn { config, plan, page, .. } = drawn;
-        let (site, fixed) = build_site(page, config.spawn)?;
+        let (site, fixed) = build_site(page, config.spawn, random)?;
         let mut ring = |spawn, listeners, fixed, buffer_bytes| {
             let setup = Setup {
                 spawn,

@@ -11,7 +11,7 @@ use super::network::{LinkId, Network};
 use super::peer::Peer;
 use super::random::Random;
 use crate::ring::{
-    BufferId, Completion, Errno, Full, Kind, Memory, Nanos, Op, Received, Ring, Slot, Token,
+    BufferId, Completion, Errno, Full, Kind, Memory, Nanos, Op, Received, Ring, Slot, Spans, Token,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
@@ -207,9 +207,7 @@ impl SimRing {
                 self.network.user_receives(link);
             }
             let copy = match op {
-                Op::Send { span, .. } | Op::SendClose { span, .. } => {
-                    self.fixed[span.range()].to_vec()
-                }
+                Op::Send { spans, .. } | Op::SendClose { spans, .. } => self.bytes_of(spans),
                 _ => Vec::new(),
             };
             let id = self.flights_begun;
@@ -257,7 +255,7 @@ impl SimRing {
         let flight = self.flights.get_mut(&id).expect("its last completion was not popped");
         let completion = flight.outcomes.pop_front().expect("one was entered for each post");
         let silent = match flight.op {
-            Op::Send { span, lazy: true, .. } => completion.result == Ok(span.len),
+            Op::Send { spans, lazy: true, .. } => completion.result == Ok(spans.len()),
             _ => false,
         };
         if silent {
@@ -387,11 +385,15 @@ impl SimRing {
     /// Checks, when a send's completion is popped, that nobody wrote where it read.
     fn check_unchanged(&mut self, id: u64) {
         let flight = &self.flights[&id];
-        let (Op::Send { span, .. } | Op::SendClose { span, .. }) = flight.op else { return };
-        if self.fixed[span.range()] != flight.copy {
-            let what = format!("{:?} changed under {:?}", span, flight.token);
+        let (Op::Send { spans, .. } | Op::SendClose { spans, .. }) = flight.op else { return };
+        if self.bytes_of(spans) != flight.copy {
+            let what = format!("{:?} changed under {:?}", spans, flight.token);
             self.violate(what);
         }
+    }
+
+    fn bytes_of(&self, spans: Spans) -> Vec<u8> {
+        [&self.fixed[spans.first.range()], &self.fixed[spans.then.range()]].concat()
     }
 }
 

@@ -6,9 +6,13 @@ use super::judge::{Circumstances, judge};
 use super::plan::{Plan, Setting};
 use super::random::Random;
 use super::ring::{Setup, SimRing};
-use crate::ring::Nanos;
+use crate::http::coding::Coding;
+use crate::ring::{Nanos, Span};
 use crate::server::{Config, Server, Turn};
-use crate::site::{Page, Site};
+use crate::site::pattern::{Pattern, Template, Unknown};
+use crate::site::redirects::{Effect, Redirect, Redirects};
+use crate::site::tree::build::{Body, Builder, Leaf};
+use crate::site::{Page, Site, entity_tag};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -97,7 +101,7 @@ fn prepare(random: &mut Random, options: Options) -> Result<(Server<SimRing>, Fa
     let listeners = u32::try_from(random.between(1, 3)).expect("few");
     let config = draw_config(random, listeners);
     let page = draw_page(random);
-    let (site, fixed) = build_site(&page, config.spawn)?;
+    let (site, fixed) = build_site(&page, config.spawn, random)?;
     let setup = Setup {
         spawn: config.spawn,
         listeners,
@@ -131,13 +135,40 @@ fn prepare(random: &mut Random, options: Options) -> Result<(Server<SimRing>, Fa
     Ok((Server::new(ring, site, config), Facts { config, signal_at }))
 }
 
-pub(super) fn build_site(page: &[u8], spawn: u32) -> Result<(Site, Vec<u8>), String> {
+/// One page for every path, or a tree in which every path leads to it: peers can't tell.
+pub(super) fn build_site(
+    page: &[u8],
+    spawn: u32,
+    random: &Random,
+) -> Result<(Site, Vec<u8>), String> {
+    // Looked at, not drawn: seeds that once found something go on to draw what they drew.
+    if random.clone().chance(400) {
+        return Ok(build_tree(page, spawn));
+    }
     let page_bytes = u32::try_from(page.len()).expect("a small page");
     let built = Site::build(Page::built_in(), page_bytes, spawn, |place| {
         place.copy_from_slice(page);
         Ok(())
     });
     built.map_err(|error| error.to_string())
+}
+
+fn build_tree(page: &[u8], spawn: u32) -> (Site, Vec<u8>) {
+    let mut builder = Builder::default();
+    let all = Span { offset: 0, len: u32::try_from(page.len()).expect("a small page") };
+    let body = Body { coding: Coding::Identity, span: all, tag: entity_tag(page) };
+    let file = builder.file(vec![body], Some(UNIX_START - 1000));
+    let fields = builder.fields([("Content-Type", "text/html")].into_iter());
+    builder.path(b"/page", Leaf { file, fields });
+    let from = Pattern::parse("/*").expect("a pattern");
+    let to = Template::parse("/page", &from, Unknown::Refused).expect("a template");
+    let effect = Effect::Rewrite(200);
+    let rule = Redirect { from, to, effect, forced: true, line: 1, text: "".into() };
+    builder.redirects(Redirects::new(vec![rule]));
+    let (tree, total) = builder.build(all.len, spawn).expect("it is small");
+    let mut fixed = page.to_vec();
+    fixed.resize(total, 0);
+    (Site::of_tree(tree), fixed)
 }
 
 pub(super) fn draw_config(random: &mut Random, listeners: u32) -> Config {

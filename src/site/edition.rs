@@ -23,6 +23,10 @@ pub enum Prebuilt {
     BadRequest,
     /// 405.
     MethodNotAllowed,
+    /// 404.
+    NotFound,
+    /// 406.
+    NotAcceptable,
     /// 408.
     RequestTimeout,
     /// 414.
@@ -35,11 +39,15 @@ pub enum Prebuilt {
     NotImplemented,
     /// 505.
     VersionNotSupported,
+    /// 200 to who asks whether the server is well.
+    Healthy,
+    /// 503 to the same, when it is about to end.
+    Draining,
 }
 
 impl Prebuilt {
     /// All of them, in the order they lie in an edition.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 17] = [
         Self::Page,
         Self::NotModified,
         Self::PreconditionFailed,
@@ -47,41 +55,50 @@ impl Prebuilt {
         Self::Allow,
         Self::BadRequest,
         Self::MethodNotAllowed,
+        Self::NotFound,
+        Self::NotAcceptable,
         Self::RequestTimeout,
         Self::UriTooLong,
         Self::ExpectationFailed,
         Self::FieldsTooLarge,
         Self::NotImplemented,
         Self::VersionNotSupported,
+        Self::Healthy,
+        Self::Draining,
     ];
 
-    /// The status code; for the page the one it was given.
-    fn status(self, page: &Page) -> u16 {
+    /// The status code; for a page that of one with no other.
+    pub(super) fn status(self) -> u16 {
         match self {
-            Self::Page => page.status,
+            Self::Page | Self::Healthy => 200,
             Self::NotModified => 304,
             Self::PreconditionFailed => 412,
             Self::RangeNotSatisfiable => 416,
             Self::Allow => 204,
             Self::BadRequest => 400,
             Self::MethodNotAllowed => 405,
+            Self::NotFound => 404,
+            Self::NotAcceptable => 406,
             Self::RequestTimeout => 408,
             Self::UriTooLong => 414,
             Self::ExpectationFailed => 417,
             Self::FieldsTooLarge => 431,
             Self::NotImplemented => 501,
             Self::VersionNotSupported => 505,
+            Self::Draining => 503,
         }
     }
 
     /// What an error's body says, in general terms; `None` for what has no body of its own.
     fn explanation(self) -> Option<&'static str> {
         match self {
-            Self::Page | Self::NotModified | Self::Allow => None,
+            Self::Page | Self::NotModified | Self::Allow | Self::Healthy | Self::Draining => None,
             Self::PreconditionFailed => Some("The page is not as the request requires."),
             Self::RangeNotSatisfiable => Some("The range lies beyond the end of the page."),
             Self::BadRequest => Some("The request is not valid HTTP."),
             Self::MethodNotAllowed => Some("Only GET, HEAD and OPTIONS are answered here."),
+            Self::NotFound => Some("There is nothing here by this name."),
+            Self::NotAcceptable => Some("It is not there in a content coding that is accepted."),
             Self::RequestTimeout => Some("The request did not arrive in time."),
             Self::UriTooLong => Some("The request target is too long."),
             Self::ExpectationFailed => Some("The expectation of the request can't be met."),
@@ -242,8 +259,8 @@ pub(super) fn compose(fields: &Fields<'_>) -> Composed {
     for which in Prebuilt::ALL {
         for persistence in [Persistence::Keep, Persistence::KeepHttp10, Persistence::Close] {
             let at = position(&composed.bytes);
-            let status = which.status(fields.page);
-            let body = error_body(which, status);
+            let status = if which == Prebuilt::Page { fields.page.status } else { which.status() };
+            let body = plain_body(which);
             write_fields(&mut composed.bytes, which, fields, body.len(), persistence);
             let head_bytes = position(&composed.bytes) - at;
             composed.bytes.extend_from_slice(body.as_bytes());
@@ -276,37 +293,80 @@ fn write_fields(
     body_bytes: usize,
     persistence: Persistence,
 ) {
-    let status = which.status(fields.page);
     let page_length = fields.body_bytes.to_string();
-    let length = body_bytes.to_string();
-    let unsatisfied = format!("bytes */{}", fields.body_bytes);
-    let error = [("Content-Type", ERROR_TYPE), ("Content-Length", &*length)];
     let written = match which {
-        Prebuilt::Page => write_head(out, status, fields.of_page(&page_length), persistence),
-        Prebuilt::NotModified => write_head(out, status, fields.of_not_modified(), persistence),
-        Prebuilt::Allow => write_head(out, status, [ALLOW], persistence),
-        Prebuilt::MethodNotAllowed => {
-            write_head(out, status, error.into_iter().chain([ALLOW]), persistence)
+        Prebuilt::Page => {
+            write_head(out, fields.page.status, fields.of_page(&page_length), persistence)
         }
+        Prebuilt::NotModified => write_head(out, 304, fields.of_not_modified(), persistence),
         Prebuilt::RangeNotSatisfiable => {
-            let range = ("Content-Range", &*unsatisfied);
-            write_head(out, status, error.into_iter().chain([range]), persistence)
+            let range = format!("bytes */{}", fields.body_bytes);
+            return write_plain_head(
+                out,
+                which,
+                &[("Content-Range", &range)],
+                body_bytes,
+                persistence,
+            );
         }
-        Prebuilt::PreconditionFailed
+        _ => return write_plain_head(out, which, &[], body_bytes, persistence),
+    };
+    written.expect(VECTOR);
+}
+
+/// Writes a reply that doesn't depend on what is served, with some fields more.
+pub(super) fn write_plain(
+    out: &mut Vec<u8>,
+    which: Prebuilt,
+    added: &[(&str, &str)],
+    persistence: Persistence,
+) {
+    let body = plain_body(which);
+    write_plain_head(out, which, added, body.len(), persistence);
+    out.extend_from_slice(body.as_bytes());
+}
+
+fn write_plain_head(
+    out: &mut Vec<u8>,
+    which: Prebuilt,
+    added: &[(&str, &str)],
+    body_bytes: usize,
+    persistence: Persistence,
+) {
+    let length = body_bytes.to_string();
+    let content = |media_type| [("Content-Type", media_type), ("Content-Length", &*length)];
+    let (content, own) = match which {
+        Prebuilt::Allow => (None, Some(ALLOW)),
+        Prebuilt::MethodNotAllowed => (Some(content(ERROR_TYPE)), Some(ALLOW)),
+        Prebuilt::NotAcceptable => (Some(content(ERROR_TYPE)), Some(VARY)),
+        Prebuilt::Healthy | Prebuilt::Draining => (Some(content(HEALTH_TYPE)), Some(NO_STORE)),
+        Prebuilt::Page
+        | Prebuilt::NotModified
+        | Prebuilt::PreconditionFailed
+        | Prebuilt::RangeNotSatisfiable
         | Prebuilt::BadRequest
+        | Prebuilt::NotFound
         | Prebuilt::RequestTimeout
         | Prebuilt::UriTooLong
         | Prebuilt::ExpectationFailed
         | Prebuilt::FieldsTooLarge
         | Prebuilt::NotImplemented
-        | Prebuilt::VersionNotSupported => write_head(out, status, error, persistence),
+        | Prebuilt::VersionNotSupported => (Some(content(ERROR_TYPE)), None),
     };
-    written.expect("writing to a vector does not fail");
+    let fields = content.into_iter().flatten().chain(own).chain(added.iter().copied());
+    write_head(out, which.status(), fields, persistence).expect(VECTOR);
 }
 
-fn error_body(which: Prebuilt, status: u16) -> String {
+/// The body of a reply that doesn't depend on what is served.
+pub(super) fn plain_body(which: Prebuilt) -> String {
     let mut body = String::new();
+    match which {
+        Prebuilt::Healthy => body.push_str("ok\n"),
+        Prebuilt::Draining => body.push_str("draining\n"),
+        _ => {}
+    }
     if let Some(explanation) = which.explanation() {
+        let status = which.status();
         let title = reason(status);
         write!(
             body,
@@ -323,8 +383,12 @@ fn position(bytes: &[u8]) -> u32 {
     u32::try_from(bytes.len()).expect("an edition is far below 4 GiB")
 }
 
+const VARY: (&str, &str) = ("Vary", "Accept-Encoding");
+const NO_STORE: (&str, &str) = ("Cache-Control", "no-store");
+const HEALTH_TYPE: &str = "text/plain; charset=utf-8";
+const VECTOR: &str = "writing to a vector does not fail";
 const ALLOW: (&str, &str) = ("Allow", "GET, HEAD, OPTIONS");
-const ERROR_TYPE: &str = "text/html; charset=utf-8";
+pub(super) const ERROR_TYPE: &str = "text/html; charset=utf-8";
 const PERSISTENCES: usize = 3;
 /// A larger page lies once in the buffer, and its head is sent before it.
 const INLINE_BYTES_MAX: u32 = 64 * 1024;

@@ -1,7 +1,8 @@
 //! The page that is served and what goes with it; the built-in page of the experiment.
 
+use super::tree::build::{TAG_BYTES, Tag};
 use sha2::{Digest, Sha256};
-use std::fmt::Write;
+use std::io::Write;
 
 /// What is known of the page before its bytes are read.
 #[derive(Clone, Debug)]
@@ -32,15 +33,21 @@ impl Page {
     pub const BUILT_IN: &'static [u8] = include_bytes!("page.html");
 }
 
-/// A strong entity tag from the content, so that equal pages agree on every machine: half of
+/// A strong entity tag from the content, so that equal bodies agree on every machine: half of
 /// their SHA-256, in hexadecimal and quotes.
-pub(super) fn etag(body: &[u8]) -> String {
-    let mut tag = String::from("\"");
+#[must_use]
+pub fn entity_tag(body: &[u8]) -> Tag {
+    let mut tag = [b'"'; TAG_BYTES];
+    let mut rest = &mut tag[1..];
     for byte in &Sha256::digest(body)[..ETAG_HASH_BYTES] {
-        write!(tag, "{byte:02x}").expect("writing to a string does not fail");
+        write!(rest, "{byte:02x}").expect("there is room for two digits each");
     }
-    tag.push('"');
     tag
+}
+
+/// The same as text.
+pub(super) fn etag(body: &[u8]) -> String {
+    String::from_utf8_lossy(&entity_tag(body)).into_owned()
 }
 
 const ETAG_HASH_BYTES: usize = 16;

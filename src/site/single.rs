@@ -1,30 +1,24 @@
-//! What is served: replies built at start in one fixed buffer, and the choice among them.
+//! One page for every path: its replies, built at start in one fixed buffer.
 //!
 //! The buffer holds, in this order: the page; two *editions* of every reply, alike but for the
 //! second in their `Date`; and a block for each slot, for heads that only one peer gets. A reply
 //! is a span of it. `Date` changes by writing the edition of which no span is in flight, and
 //! serving from that one: bytes that a ring may still read never change.
-//!
-//! Knows HTTP; knows no connection, no ring, no clock.
 
-mod edition;
-mod page;
 #[cfg(test)]
 mod tests;
 
-pub use edition::Prebuilt;
-pub use page::Page;
-
+use super::edition::{Composed, Fields, Prebuilt, compose};
+use super::{Answer, PAGE_BYTES_MAX, Page, page};
 use crate::http::conditional::{Selection, Validators, select};
 use crate::http::request::{Method, Persistence, Request};
 use crate::http::response::{DATE_BYTES, date_text, write_date, write_head};
-use crate::ring::{Slot, Span};
-use edition::{Composed, Fields, compose};
+use crate::ring::{Slot, Span, Spans};
 use std::io::{self, Write};
 
-/// The replies, as spans of the fixed buffer that [`Site::build`] fills.
+/// The replies, as spans of the fixed buffer that [`Single::build`] fills.
 #[derive(Debug)]
-pub struct Site {
+pub(super) struct Single {
     page: Page,
     etag: String,
     last_modified_text: Option<String>,
@@ -46,30 +40,7 @@ struct Edition {
     in_flight: u32,
 }
 
-/// Which reply a request gets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// One that was built at start.
-    Whole(Prebuilt),
-    /// The page's bytes from `first` to `last`, both included.
-    Part {
-        /// Offset of the first byte.
-        first: u32,
-        /// Offset of the last byte.
-        last: u32,
-    },
-}
-
-/// What is still to be sent of a reply (or of several in a row): `first`, then `then`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Output {
-    /// Sent first.
-    pub first: Span,
-    /// Sent when `first` is empty.
-    pub then: Span,
-}
-
-impl Site {
+impl Single {
     /// Lays out the fixed buffer for a page of `body_bytes` and `slots` connections. `read` puts
     /// the page's bytes where they will stay.
     ///
@@ -78,7 +49,7 @@ impl Site {
     ///
     /// # Panics
     /// If the page is over [`PAGE_BYTES_MAX`].
-    pub fn build(
+    pub(super) fn build(
         page: Page,
         body_bytes: u32,
         slots: u32,
@@ -128,7 +99,7 @@ impl Site {
     }
 
     /// Brings the dates up to this second, if no ring reads the edition that is written.
-    pub fn tick(&mut self, unix_seconds: u64, fixed: &mut [u8]) {
+    pub(super) fn tick(&mut self, unix_seconds: u64, fixed: &mut [u8]) {
         self.now = unix_seconds;
         if self.editions[self.current].unix_seconds == unix_seconds {
             return;
@@ -153,8 +124,8 @@ impl Site {
     }
 
     /// Notes that a ring may read this span from now on.
-    pub fn lend(&mut self, span: Span) {
-        if let Some(edition) = self.edition_of(span) {
+    pub(super) fn lend(&mut self, spans: Spans) {
+        for edition in self.editions_of(spans).into_iter().flatten() {
             self.editions[edition].in_flight += 1;
         }
     }
@@ -163,11 +134,20 @@ impl Site {
     ///
     /// # Panics
     /// If it wasn't.
-    pub fn returned(&mut self, span: Span) {
-        if let Some(edition) = self.edition_of(span) {
+    pub(super) fn returned(&mut self, spans: Spans) {
+        for edition in self.editions_of(spans).into_iter().flatten() {
             let in_flight = &mut self.editions[edition].in_flight;
             *in_flight = in_flight.checked_sub(1).expect("a span was returned that wasn't lent");
         }
+    }
+
+    /// The editions that spans lie in: the rest of a row may lie in another than its beginning,
+    /// which may be in a block.
+    fn editions_of(&self, spans: Spans) -> [Option<usize>; 2] {
+        [spans.first, spans.then].map(|span| {
+            let is_there = span.len > 0;
+            is_there.then(|| self.edition_of(span)).flatten()
+        })
     }
 
     fn edition_of(&self, span: Span) -> Option<usize> {
@@ -178,8 +158,7 @@ impl Site {
     }
 
     /// Which reply a request gets. The one page answers every target.
-    #[must_use]
-    pub fn choose(&self, request: &Request<'_, '_>) -> Answer {
+    pub(super) fn choose(&self, request: &Request<'_, '_>) -> Answer {
         match request.method {
             Method::Get | Method::Head if request.selective && self.page.status == 200 => {
                 self.choose_selective(request)
@@ -195,7 +174,7 @@ impl Site {
         let etag = self.etag.as_bytes();
         let validators = Validators { etag, last_modified: self.page.last_modified };
         let length = u64::from(self.body.len);
-        match select(request.method, request.fields, &validators, length) {
+        match select(request.method, request.fields, &validators, Some(length)) {
             Selection::Whole => Answer::Whole(Prebuilt::Page),
             Selection::NotModified => Answer::Whole(Prebuilt::NotModified),
             Selection::PreconditionFailed => Answer::Whole(Prebuilt::PreconditionFailed),
@@ -209,8 +188,7 @@ impl Site {
     }
 
     /// How many whole pages in a row one send can answer with.
-    #[must_use]
-    pub fn pages_in_a_row(&self) -> u32 {
+    pub(super) fn pages_in_a_row(&self) -> u32 {
         self.composed.copies
     }
 
@@ -218,8 +196,7 @@ impl Site {
     ///
     /// # Panics
     /// If `count` is 0 or over [`Site::pages_in_a_row`].
-    #[must_use]
-    pub fn pages(&self, count: u32) -> Output {
+    pub(super) fn pages(&self, count: u32) -> Spans {
         assert!(count >= 1 && count <= self.composed.copies, "{count} pages in a row");
         let mut output = self.prebuilt(Prebuilt::Page, Persistence::Keep, false);
         output.first.len *= count;
@@ -227,8 +204,12 @@ impl Site {
     }
 
     /// A reply that was built at start; without its body for HEAD.
-    #[must_use]
-    pub fn prebuilt(&self, which: Prebuilt, persistence: Persistence, head_only: bool) -> Output {
+    pub(super) fn prebuilt(
+        &self,
+        which: Prebuilt,
+        persistence: Persistence,
+        head_only: bool,
+    ) -> Spans {
         let reply = self.composed.reply(which, persistence);
         let offset = self.editions[self.current].at + reply.at;
         let len = if head_only { reply.head_bytes } else { reply.bytes };
@@ -236,18 +217,34 @@ impl Site {
             Prebuilt::Page if !self.composed.inline && !head_only => self.body,
             _ => Span::default(),
         };
-        Output { first: Span { offset, len }, then }
+        Spans { first: Span { offset, len }, then }
+    }
+
+    /// The reply that was chosen.
+    pub(super) fn output(
+        &self,
+        answer: Answer,
+        persistence: Persistence,
+        head_only: bool,
+        slot: Slot,
+        fixed: &mut [u8],
+    ) -> Spans {
+        match answer {
+            Answer::Whole(which) => self.prebuilt(which, persistence, head_only),
+            Answer::Part { first, last } => self.part((first, last), persistence, slot, fixed),
+            Answer::Found(_) | Answer::Moved(_) => unreachable!("there is one page only"),
+        }
     }
 
     /// A part of the page; its head is written into the slot's block, of which nothing may be in
     /// flight.
-    pub fn part(
+    pub(super) fn part(
         &self,
         (first, last): (u32, u32),
         persistence: Persistence,
         slot: Slot,
         fixed: &mut [u8],
-    ) -> Output {
+    ) -> Spans {
         assert!(first <= last && last < self.body.len, "bytes {first} to {last} of the page");
         let mut length = [0; 16];
         let length = format_into(&mut length, format_args!("{}", last - first + 1));
@@ -268,7 +265,7 @@ impl Site {
         let head = Span { offset: block.offset, len: block.len - left };
         let date = block.offset as usize + date_offset_of_part();
         write_date(&mut fixed[date..date + DATE_BYTES], self.now);
-        Output {
+        Spans {
             first: head,
             then: Span { offset: self.body.offset + first, len: last - first + 1 },
         }
@@ -276,8 +273,7 @@ impl Site {
 
     /// Makes what is left of an output after a short send fit to wait: an edition may be written
     /// anew meanwhile, so a head that was cut before the end of its date goes on from a copy.
-    #[must_use]
-    pub fn keep(&self, left: Output, slot: Slot, fixed: &mut [u8]) -> Output {
+    pub(super) fn keep(&self, left: Spans, slot: Slot, fixed: &mut [u8]) -> Spans {
         let Some(edition) = self.edition_of(left.first) else { return left };
         if left.first.len == 0 {
             return left;
@@ -294,7 +290,7 @@ impl Site {
         fixed.copy_within(head.range(), block.range().start);
         let first = Span { offset: block.offset, len: cut.head_left };
         let rest = left.first.after(cut.head_left);
-        Output { first, then: if rest.len > 0 { rest } else { left.then } }
+        Spans { first, then: if rest.len > 0 { rest } else { left.then } }
     }
 
     fn block(&self, slot: Slot) -> Span {
@@ -319,8 +315,6 @@ fn length(bytes: &[u8]) -> u32 {
     u32::try_from(bytes.len()).expect("replies are far below 4 GiB")
 }
 
-/// The largest page: 1 GiB.
-pub const PAGE_BYTES_MAX: u32 = 1 << 30;
 /// What `Content-Range` and longer numbers add to the page's head.
 const PART_HEAD_EXTRA: u32 = 128;
 /// Editions and blocks begin on a cache line.

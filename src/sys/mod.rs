@@ -16,5 +16,6 @@ pub mod process;
 pub mod shared;
 pub mod signal;
 pub mod uring;
+mod vectors;
 
 mod call;

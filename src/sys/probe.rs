@@ -21,6 +21,9 @@ pub struct Features {
     pub silent_send: bool,
     /// A reply after which nothing can come is sent and closed by one linked pair.
     pub send_close: bool,
+    /// A head and a body that lie apart are sent by an entry that names their places itself
+    /// (`IORING_SEND_VECTORIZED`, Linux 6.17), not by one of sendmsg(2).
+    pub send_vector: bool,
 }
 
 impl Features {
@@ -31,6 +34,7 @@ impl Features {
         recv_many: true,
         silent_send: true,
         send_close: true,
+        send_vector: true,
     };
 }
 
@@ -46,6 +50,7 @@ impl fmt::Display for Features {
             (self.recv_many, "multishot receive"),
             (self.silent_send, "silent send"),
             (self.send_close, "linked close"),
+            (self.send_vector, "vectored send"),
         ] {
             if on {
                 write!(f, ", {name}")?;
@@ -76,6 +81,9 @@ const CQ_RESERVE: u32 = 576;
 const SQ_ENTRIES_MAX: u32 = 1024;
 /// The oldest kernel that has all we need: multishot receive and buffer rings.
 pub const KERNEL_MIN: (u32, u32) = (6, 1);
+
+/// The oldest kernel that knows `IORING_SEND_VECTORIZED`.
+const SEND_VECTOR_KERNEL: (u32, u32) = (6, 17);
 
 /// `struct io_rings`, which stands before the entries of the completion queue.
 const RINGS_BYTES: u64 = 64;
@@ -109,6 +117,7 @@ pub(super) fn ring(spawn: u32, features: &mut Features) -> Result<IoUring, Failu
         match build(cq, features.task_run) {
             Ok(ring) => {
                 check_operations(&ring)?;
+                features.send_vector &= kernel_version() >= SEND_VECTOR_KERNEL;
                 return Ok(ring);
             }
             Err(error) if errno_of(&error) == libc::EINVAL => match features.task_run {
@@ -180,6 +189,7 @@ fn check_operations(ring: &IoUring) -> Result<(), Failure> {
         opcode::Read::CODE,
         opcode::Recv::CODE,
         opcode::Send::CODE,
+        opcode::SendMsg::CODE,
         opcode::Shutdown::CODE,
     ];
     match needed.iter().find(|&&code| !probe.is_supported(code)) {

@@ -11,8 +11,9 @@ use super::failure::{Failure, errno_of};
 use super::net::Listener;
 use super::probe::{self, Features};
 use super::process::monotonic_ns;
+use super::vectors::Vectors;
 use crate::ring::{
-    BufferId, Completion, Errno, Full, Kind, Memory, Nanos, Op, Received, Ring, Slot, Token,
+    BufferId, Completion, Errno, Full, Kind, Memory, Nanos, Op, Received, Ring, Slot, Spans, Token,
     result_of,
 };
 use io_uring::squeue::{Entry, Flags};
@@ -62,6 +63,7 @@ pub struct Uring {
     signal: Box<MaybeUninit<libc::signalfd_siginfo>>,
     buffers: Buffers,
     fixed: Box<[u8]>,
+    vectors: Vectors,
     /// Sends that post a completion only if they fall short, in the order they were pushed.
     silent: VecDeque<Silent>,
     /// Entries pushed since the start.
@@ -142,6 +144,7 @@ impl Uring {
             signal: Box::new(MaybeUninit::uninit()),
             buffers,
             fixed: setup.fixed.into_boxed_slice(),
+            vectors: Vectors::new(sq),
             silent: VecDeque::with_capacity(sq),
             pushed: 0,
             arrived: VecDeque::with_capacity(cq),
@@ -202,19 +205,12 @@ impl Uring {
                 // TCP drops what it would copy, so nothing is written to the null (tcp(7)).
                 opcode::Recv::new(file, std::ptr::null_mut(), len).flags(DISCARD_FLAGS).build()
             }),
-            Op::Send { slot, span, more, lazy: _ } => {
+            Op::Send { slot, spans, more, lazy: _ } => {
                 let flags = if more { SEND_FLAGS | libc::MSG_MORE } else { SEND_FLAGS };
-                let bytes = &self.fixed[span.range()];
-                on_slot!(self, slot, |file| {
-                    opcode::Send::new(file, bytes.as_ptr(), span.len).flags(flags).build()
-                })
+                self.send(slot, spans, flags)
             }
-            Op::SendClose { slot, span } => {
-                let bytes = &self.fixed[span.range()];
-                on_slot!(self, slot, |file| {
-                    opcode::Send::new(file, bytes.as_ptr(), span.len).flags(SEND_FLAGS).build()
-                })
-                .flags(Flags::IO_LINK | Flags::SKIP_SUCCESS)
+            Op::SendClose { slot, spans } => {
+                self.send(slot, spans, SEND_FLAGS).flags(Flags::IO_LINK | Flags::SKIP_SUCCESS)
             }
             Op::Writable { slot } => {
                 on_slot!(self, slot, |file| opcode::PollAdd::new(file, POLL_OUT).build())
@@ -234,6 +230,33 @@ impl Uring {
             }
         };
         entry.user_data(token.bits())
+    }
+
+    /// A plain send where one span says it all; else one that gathers two.
+    fn send(&mut self, slot: Slot, spans: Spans, flags: i32) -> Entry {
+        let (first, then) = (&self.fixed[spans.first.range()], &self.fixed[spans.then.range()]);
+        let one = match (first.len(), then.len()) {
+            (_, 0) => Some((first, spans.first.len)),
+            (0, _) => Some((then, spans.then.len)),
+            _ => None,
+        };
+        if let Some((bytes, len)) = one {
+            return on_slot!(self, slot, |file| {
+                opcode::Send::new(file, bytes.as_ptr(), len).flags(flags).build()
+            });
+        }
+        let vector = self.vectors.at(self.pushed);
+        vector.set([first, then]);
+        if self.features.send_vector {
+            let (pieces, count) = vector.pieces();
+            return on_slot!(self, slot, |file| {
+                opcode::Send::new(file, pieces, count).ioprio(SEND_VECTOR).flags(flags).build()
+            });
+        }
+        let message = vector.message();
+        on_slot!(self, slot, |file| {
+            opcode::SendMsg::new(file, message).flags(flags.cast_unsigned()).build()
+        })
     }
 
     fn accept(&self, listener: u32, slot: Slot) -> Entry {
@@ -273,8 +296,9 @@ impl Uring {
 
     fn push_entry(&mut self, entry: &Entry) {
         // SAFETY: what the entry points to is part of the fixed buffer, of the receive buffers, of
-        // the signal's record or of the target's address, all of which outlive the ring (see
-        // `drop`; the kernel copies the address when it takes the entry).
+        // the signal's record, of the target's address or of the vectors, all of which outlive the
+        // ring (see `drop`). The kernel copies an address and a vector when it takes the entry
+        // (IORING_FEAT_SUBMIT_STABLE), and until then `Vectors` doesn't use their place again.
         let pushed = unsafe { self.ring.submission().push(entry) };
         pushed.expect("the caller saw that there is room");
         self.pushed += 1;
@@ -380,11 +404,11 @@ impl Ring for Uring {
             return Ok(());
         }
         let mut entry = self.entry(token, op);
-        if let Op::Send { span, lazy: true, .. } = op
+        if let Op::Send { spans, lazy: true, .. } = op
             && self.features.silent_send
         {
             entry = entry.flags(Flags::SKIP_SUCCESS);
-            self.silent.push_back(Silent { token, len: span.len, number: self.pushed });
+            self.silent.push_back(Silent { token, len: spans.len(), number: self.pushed });
         }
         self.push_entry(&entry);
         if let Op::SendClose { slot, .. } = op {
@@ -464,6 +488,8 @@ const SEND_FLAGS: i32 = libc::MSG_DONTWAIT | libc::MSG_WAITALL | libc::MSG_NOSIG
 /// Thrown away unseen. Not with `MSG_WAITALL`: what is dropped doesn't shorten what the kernel goes
 /// on waiting for (seen on Linux 6.18), so it would take more than was asked.
 const DISCARD_FLAGS: i32 = libc::MSG_TRUNC;
+/// `IORING_SEND_VECTORIZED` of `linux/io_uring.h`: the address is that of a vector.
+const SEND_VECTOR: u16 = 1 << 5;
 const POLL_IN: u32 = libc::POLLIN as u32;
 const POLL_OUT: u32 = libc::POLLOUT as u32;
 const SIGNAL_BYTES: u32 = size_of::<libc::signalfd_siginfo>() as u32;

@@ -18,6 +18,8 @@ pub(crate) struct Server {
     lines: Receiver<String>,
     /// Where it says that it listens: `127.0.0.1:PORT`, `[::1]:PORT` or `unix:PATH`.
     pub(crate) addresses: Vec<String>,
+    /// What it said before it was ready.
+    pub(crate) said: Vec<String>,
 }
 
 /// How the program ended.
@@ -38,8 +40,15 @@ impl Server {
     pub(crate) fn start_on(addresses: &[&str], options: &[&str]) -> Self {
         let listen = addresses.iter().flat_map(|address| ["--listen", address]);
         let (child, lines) = spawn(listen.chain(options.iter().copied()));
-        let mut server = Self { child, lines, addresses: Vec::new() };
-        let ready = server.line().expect("the program says when it is ready");
+        let mut server = Self { child, lines, addresses: Vec::new(), said: Vec::new() };
+        let ready = loop {
+            let said = server.said.join("\n");
+            let line = server.line().unwrap_or_else(|| panic!("it never was ready: {said}"));
+            if line.contains("ready on ") {
+                break line;
+            }
+            server.said.push(line);
+        };
         let (_, rest) = ready.split_once("ready on ").unwrap_or_else(|| panic!("{ready}"));
         let (urls, _) = rest.split_once(" with ").expect("the page follows the addresses");
         server.addresses = urls
@@ -98,7 +107,7 @@ impl Server {
     /// Runs the program where it is expected to end by itself.
     pub(crate) fn run(options: &[&str]) -> Exit {
         let (child, lines) = spawn(options.iter().copied());
-        Self { child, lines, addresses: Vec::new() }.wait()
+        Self { child, lines, addresses: Vec::new(), said: Vec::new() }.wait()
     }
 }
 
@@ -335,6 +344,40 @@ impl TemporaryFile {
     /// The path as an option has it.
     pub(crate) fn path(&self) -> &str {
         self.0.to_str().expect("the path is text")
+    }
+}
+
+/// A folder in the temporary directory, removed at the end with all that is in it.
+pub(crate) struct TemporaryFolder(TemporaryFile);
+
+impl TemporaryFolder {
+    /// A folder with these files; folders on their way are made.
+    pub(crate) fn with(files: &[(&str, &[u8])]) -> Self {
+        let folder = Self(TemporaryFile::vacant("folder"));
+        std::fs::create_dir(&folder.0.0).expect("the temporary directory is writable");
+        for (name, content) in files {
+            folder.add(name, content);
+        }
+        folder
+    }
+
+    /// Adds a file.
+    pub(crate) fn add(&self, name: impl AsRef<std::path::Path>, content: &[u8]) {
+        let path = self.0.0.join(name);
+        let parent = path.parent().expect("it is in the folder");
+        std::fs::create_dir_all(parent).expect("the folder is writable");
+        std::fs::write(path, content).expect("the folder is writable");
+    }
+
+    /// The path as an option has it.
+    pub(crate) fn path(&self) -> &str {
+        self.0.path()
+    }
+}
+
+impl Drop for TemporaryFolder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0.0);
     }
 }
 

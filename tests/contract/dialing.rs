@@ -11,7 +11,10 @@ pub(crate) fn a_connect_reaches_who_listens<G: Rig>(make: impl Fn(Needs) -> Test
     result.expect("somebody listens");
     let peer = peer.expect("and accepted it");
     let span = Span { offset: 0, len: 5 };
-    assert_eq!(tester.result(Op::Send { slot: SLOT, span, more: false, lazy: false }), Ok(5));
+    assert_eq!(
+        tester.result(Op::Send { slot: SLOT, spans: span.into(), more: false, lazy: false }),
+        Ok(5)
+    );
     assert_eq!(tester.read(peer, 5).0.len(), 5);
     tester.rig.write(peer, b"back");
     let receive = tester.push(Op::Recv { slot: SLOT });

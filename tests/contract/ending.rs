@@ -12,7 +12,7 @@ pub(crate) fn a_shutdown_ends_the_sending_side_alone<G: Rig>(make: impl Fn(Needs
     let peer = tester.connected(SLOT);
     let span = Span { offset: 0, len: 500 };
     let expected = tester.rig.ring().memory(None).fixed[span.range()].to_vec();
-    let send = Op::Send { slot: SLOT, span, more: false, lazy: false };
+    let send = Op::Send { slot: SLOT, spans: span.into(), more: false, lazy: false };
     assert_eq!(tester.result(send), Ok(500));
     tester.result(Op::Shutdown { slot: SLOT }).expect("it is connected");
     tester.reads_to_the_end(peer, &expected);

@@ -207,7 +207,10 @@ impl<G: Rig> Tester<G> {
     pub(crate) fn broken(&mut self, slot: Slot) {
         let peer = self.connected(slot);
         let span = uringstatic::ring::Span { offset: 0, len: 10 };
-        assert_eq!(self.result(Op::Send { slot, span, more: false, lazy: false }), Ok(10));
+        assert_eq!(
+            self.result(Op::Send { slot, spans: span.into(), more: false, lazy: false }),
+            Ok(10)
+        );
         self.rig.reset(peer);
     }
 }

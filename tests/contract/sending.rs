@@ -6,7 +6,7 @@ use uringstatic::ring::{Errno, Kind, Op, Ring, Slot, Span, Token};
 const SLOT: Slot = Slot(3);
 
 fn send(span: Span) -> Op {
-    Op::Send { slot: SLOT, span, more: false, lazy: false }
+    Op::Send { slot: SLOT, spans: span.into(), more: false, lazy: false }
 }
 
 fn whole<G: Rig>() -> Span {
@@ -51,7 +51,7 @@ pub(crate) fn spans_arrive_in_order<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
     let spans = [(40, 10), (0, 700), (9000, 1)].map(|(offset, len)| Span { offset, len });
     let mut expected = Vec::new();
     for (span, more) in spans.into_iter().zip([true, true, false]) {
-        let op = Op::Send { slot: SLOT, span, more, lazy: false };
+        let op = Op::Send { slot: SLOT, spans: span.into(), more, lazy: false };
         assert_eq!(tester.result(op), Ok(span.len));
         expected.extend(bytes_of(&mut tester, span));
     }
@@ -64,7 +64,7 @@ pub(crate) fn a_lazy_send_ends_no_wait<G: Rig>(make: impl Fn(Needs) -> Tester<G>
     let receive = tester.push(Op::RecvMany { slot: SLOT });
     tester.nothing_completes();
     let span = Span { offset: 5, len: 300 };
-    let sent = tester.push(Op::Send { slot: SLOT, span, more: false, lazy: true });
+    let sent = tester.push(Op::Send { slot: SLOT, spans: span.into(), more: false, lazy: true });
     let expected = bytes_of(&mut tester, span);
     assert_eq!(tester.read(peer, 300).0, expected, "it is sent though nobody waits for it");
     tester.rig.write(peer, b"next");
@@ -133,7 +133,7 @@ pub(crate) fn send_close_closes<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
     for round in 0..3 {
         let peer = tester.connected(SLOT);
         let span = Span { offset: round * 50, len: 6000 };
-        let sent = tester.push(Op::SendClose { slot: SLOT, span });
+        let sent = tester.push(Op::SendClose { slot: SLOT, spans: span.into() });
         tester.last(sent.with_kind(Kind::Close)).expect("all was taken");
         let expected = bytes_of(&mut tester, span);
         tester.reads_to_the_end(peer, &expected);
@@ -144,7 +144,7 @@ pub(crate) fn send_close_closes<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
 pub(crate) fn send_close_without_room_does_not_close<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
     let mut tester = make(Needs::default());
     let peer = tester.connected(SLOT);
-    let sent = tester.push(Op::SendClose { slot: SLOT, span: whole::<G>() });
+    let sent = tester.push(Op::SendClose { slot: SLOT, spans: whole::<G>().into() });
     let count = tester.last(sent).expect("some found room");
     assert!(0 < count && count < G::LARGE, "{count} found room");
     tester.nothing_completes();
@@ -154,7 +154,7 @@ pub(crate) fn send_close_without_room_does_not_close<G: Rig>(make: impl Fn(Needs
     assert!(read == expected, "what was taken has come");
 
     let rest = Span { offset: 7, len: 1000 };
-    let sent = tester.push(Op::SendClose { slot: SLOT, span: rest });
+    let sent = tester.push(Op::SendClose { slot: SLOT, spans: rest.into() });
     tester.last(sent.with_kind(Kind::Close)).expect("there is room again");
     let expected = bytes_of(&mut tester, rest);
     tester.reads_to_the_end(peer, &expected);
@@ -166,7 +166,7 @@ pub(crate) fn send_close_on_a_broken_connection_does_not_close<G: Rig>(
     let mut tester = make(Needs::default());
     tester.broken(SLOT);
     let span = Span { offset: 0, len: 100 };
-    let sent = tester.push(Op::SendClose { slot: SLOT, span });
+    let sent = tester.push(Op::SendClose { slot: SLOT, spans: span.into() });
     let errno = tester.last(sent).expect_err("it is broken");
     assert!([libc::ECONNRESET, libc::EPIPE].contains(&errno.0), "{errno:?}");
     tester.nothing_completes();

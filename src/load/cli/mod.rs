@@ -58,7 +58,7 @@ where
     }
     let flags = Flags::try_parse_from(argv)?;
     if let Some(kind) = flags.generate {
-        return Ok(Command::Print(kind.render(Flags::command(), SWEEP, "sweep options")));
+        return Ok(Command::Print(kind.render(Flags::command(), &[(SWEEP, "sweep options")])));
     }
     if let Some(Subcommand::Sweep(sweep)) = flags.subcommand {
         return Ok(Command::Sweep(sweep));

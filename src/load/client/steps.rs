@@ -79,7 +79,7 @@ impl<R: Ring> Client<'_, R> {
     fn send(&mut self, slot: Slot, span: Span) {
         let token = self.token(slot, Kind::Send);
         self.connections[slot.0 as usize].transmit = Transmit::Sending { span };
-        self.push(token, Op::Send { slot, span, more: false, lazy: true });
+        self.push(token, Op::Send { slot, spans: span.into(), more: false, lazy: true });
     }
 
     pub(super) fn sent(&mut self, slot: Slot, result: Result<u32, Errno>) {

@@ -11,8 +11,8 @@ impl<R: Ring> Server<R> {
     pub(super) fn closed(&mut self, slot: Slot) {
         if let Transmit::Sending { .. } = self.connections[slot.0 as usize].transmit {
             // The close that was linked to the last send: all of it was taken.
-            let span = self.end_of_send(slot);
-            self.stats.bytes += u64::from(span.len);
+            let spans = self.end_of_send(slot);
+            self.stats.bytes += u64::from(spans.len());
         }
         self.free(slot);
     }

@@ -4,17 +4,17 @@ use super::*;
 
 const SECOND: u64 = 784_111_777;
 
-fn build(page: Page, bytes: u32) -> (Site, Vec<u8>) {
+fn build(page: Page, bytes: u32) -> (Single, Vec<u8>) {
     let fill = |place: &mut [u8]| {
         place.fill(b'p');
         Ok(())
     };
-    let (mut site, mut fixed) = Site::build(page, bytes, 4, fill).expect("filling does not fail");
+    let (mut site, mut fixed) = Single::build(page, bytes, 4, fill).expect("filling does not fail");
     site.tick(SECOND, &mut fixed);
     (site, fixed)
 }
 
-fn text(output: Output, fixed: &[u8]) -> String {
+fn text(output: Spans, fixed: &[u8]) -> String {
     let bytes = [&fixed[output.first.range()], &fixed[output.then.range()]].concat();
     String::from_utf8(bytes).expect("replies are text here")
 }
@@ -92,18 +92,18 @@ fn a_304_keeps_the_fields_that_caches_need() {
 fn a_date_never_changes_under_a_send() {
     let (mut site, mut fixed) = build(Page::built_in(), 100);
     let first = site.pages(1).first;
-    site.lend(first);
+    site.lend(first.into());
     let before = fixed[first.range()].to_vec();
     site.tick(SECOND + 1, &mut fixed);
     let second = site.pages(1).first;
     assert_ne!(first, second, "the next second is in the other edition");
-    site.lend(second);
+    site.lend(second.into());
     for seconds in 2..5 {
         site.tick(SECOND + seconds, &mut fixed);
         assert_eq!(fixed[first.range()], before, "lent for {seconds} s");
         assert_eq!(site.pages(1).first, second, "both are lent: no third second");
     }
-    site.returned(first);
+    site.returned(first.into());
     site.tick(SECOND + 5, &mut fixed);
     assert!(text(site.pages(1), &fixed).contains("08:49:42 GMT"));
 }
@@ -113,9 +113,9 @@ fn a_date_never_changes_under_a_send() {
 fn a_span_returns_once() {
     let (mut site, _) = build(Page::built_in(), 100);
     let span = site.pages(1).first;
-    site.lend(span);
-    site.returned(span);
-    site.returned(span);
+    site.lend(span.into());
+    site.returned(span.into());
+    site.returned(span.into());
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn a_send_cut_anywhere_in_a_head_can_wait() {
     let whole = text(site.pages(3), &fixed);
     for cut in 0..u32::try_from(whole.len()).expect("small") {
         let output = site.pages(3);
-        let left = Output { first: output.first.after(cut), ..output };
+        let left = output.after(cut);
         let kept = site.keep(left, Slot(1), &mut fixed);
         let now = site.now + 1;
         for seconds in 0..2 {

@@ -1,0 +1,87 @@
+//! Finding a file of a large site, choosing its coding, and putting its reply together.
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use httparse::Header;
+use std::hint::black_box;
+use uringstatic::http::coding::Coding;
+use uringstatic::http::request::{Framing, Method, Persistence, Request, Target};
+use uringstatic::ring::{Slot, Span};
+use uringstatic::site::tree::build::{Body, Builder, Leaf};
+use uringstatic::site::{Answer, Occasion, Site, entity_tag};
+
+/// A site of so many files in three codings and the identity, each with a name of its own.
+fn grow(files: usize) -> (Site, Vec<u8>, Vec<String>) {
+    let mut builder = Builder::default();
+    let fields = [("Content-Type", "text/html"), ("Vary", "Accept-Encoding")];
+    let fields = builder.fields(fields.into_iter());
+    let codings =
+        [(Coding::Identity, 900), (Coding::Gzip, 400), (Coding::Zstd, 380), (Coding::Brotli, 350)];
+    let body = |(coding, len)| Body {
+        coding,
+        span: Span { offset: 0, len },
+        tag: entity_tag(coding.name().as_bytes()),
+    };
+    let bodies: Vec<Body> = codings.into_iter().map(body).collect();
+    let mut paths = Vec::new();
+    for number in 0..files {
+        let path = format!("/section-{}/part-{}/page-{number}.html", number % 97, number % 1009);
+        let file = builder.file(bodies.clone(), Some(784_111_777));
+        assert!(builder.path(path.as_bytes(), Leaf { file, fields }));
+        paths.push(path);
+    }
+    let (tree, total) = builder.build(1000, 64).expect("it fits");
+    (Site::of_tree(tree), vec![0; total], paths)
+}
+
+fn request<'a>(path: &'a str, fields: &'a [Header<'a>]) -> Request<'a, 'a> {
+    Request {
+        head_len: 0,
+        method: Method::Get,
+        target: Target::Origin { path: path.as_bytes(), query: None },
+        persistence: Persistence::Keep,
+        framing: Framing::None,
+        expects_continue: false,
+        selective: false,
+        fields,
+    }
+}
+
+fn lookup(c: &mut Criterion) {
+    let fields = [
+        Header { name: "Host", value: b"127.0.0.1:10001" },
+        Header { name: "Accept", value: b"*/*" },
+        Header { name: "Accept-Encoding", value: b"gzip, deflate, br, zstd" },
+    ];
+    let mut group = c.benchmark_group("site");
+    group.throughput(Throughput::Elements(1));
+    for files in [100, 10_000, 100_000] {
+        let (site, mut fixed, paths) = grow(files);
+        // Any order will do that the caches can't guess.
+        let mut state = 1usize;
+        let mut next = move || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 33) % files
+        };
+        let mut choose = |site: &Site, fixed: &mut [u8]| {
+            let request = request(&paths[next()], &fields);
+            let mut occasion = Occasion { slot: Slot(7), fixed, draining: false };
+            site.choose(black_box(&request), &mut occasion)
+        };
+        group.bench_function(format!("lookup and choice, {files} files"), |b| {
+            b.iter(|| {
+                assert!(matches!(choose(&site, &mut fixed), Answer::Found(_)));
+            });
+        });
+        group.bench_function(format!("the same, and the reply, {files} files"), |b| {
+            b.iter(|| {
+                let answer = choose(&site, &mut fixed);
+                let spans = site.output(answer, Persistence::Keep, false, Slot(7), &mut fixed);
+                assert!(spans.then.len == 350);
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, lookup);
+criterion_main!(benches);

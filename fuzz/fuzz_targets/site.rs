@@ -1,0 +1,6 @@
+#![no_main]
+//! A folder, its rules, and a request for something in it.
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| uringstatic::tree::properties::site(data));

@@ -1,0 +1,179 @@
+//! What is served: the replies, as spans of one fixed buffer, and the choice among them.
+//!
+//! Either one page for every path (`single`), or a whole site ([`tree`]); `edition` has the replies
+//! that don't depend on which. Knows HTTP; knows no connection, no ring, no clock, no file.
+
+mod edition;
+mod page;
+pub mod pattern;
+pub mod redirects;
+mod single;
+pub mod tree;
+
+pub use edition::Prebuilt;
+pub use page::{Page, entity_tag};
+
+use crate::http::request::{Persistence, Request};
+use crate::ring::{Slot, Spans};
+use single::Single;
+use std::io;
+use tree::{Found, Moved, Tree};
+
+/// What is served.
+#[derive(Debug)]
+pub struct Site(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Single(Single),
+    Tree(Tree),
+}
+
+/// Which reply a request gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// One that was built at start.
+    Whole(Prebuilt),
+    /// The bytes of the one page from `first` to `last`, both included.
+    Part {
+        /// Offset of the first byte.
+        first: u32,
+        /// Offset of the last byte.
+        last: u32,
+    },
+    /// A file of a tree, or what its validators make of it.
+    Found(Found),
+    /// Somewhere else in a tree.
+    Moved(Moved),
+}
+
+/// Where a request comes from, and when.
+#[derive(Debug)]
+pub struct Occasion<'a> {
+    /// The connection's slot, of which no reply is under way.
+    pub slot: Slot,
+    /// The buffer.
+    pub fixed: &'a mut [u8],
+    /// Whether the server is about to end.
+    pub draining: bool,
+}
+
+impl Site {
+    /// One page for every path: lays out the fixed buffer for a page of `body_bytes` and `slots`
+    /// connections. `read` puts the page's bytes where they will stay.
+    ///
+    /// # Errors
+    /// What `read` returns.
+    ///
+    /// # Panics
+    /// If the page is over [`PAGE_BYTES_MAX`].
+    pub fn build(
+        page: Page,
+        body_bytes: u32,
+        slots: u32,
+        read: impl FnOnce(&mut [u8]) -> io::Result<()>,
+    ) -> io::Result<(Self, Vec<u8>)> {
+        let (single, fixed) = Single::build(page, body_bytes, slots, read)?;
+        Ok((Self(Kind::Single(single)), fixed))
+    }
+
+    /// A whole site.
+    #[must_use]
+    pub fn of_tree(tree: Tree) -> Self {
+        Self(Kind::Tree(tree))
+    }
+
+    /// Brings the dates up to this second, as far as no ring reads what would be written.
+    pub fn tick(&mut self, unix_seconds: u64, fixed: &mut [u8]) {
+        match &mut self.0 {
+            Kind::Single(single) => single.tick(unix_seconds, fixed),
+            Kind::Tree(tree) => tree.tick(unix_seconds),
+        }
+    }
+
+    /// Notes that a ring may read these spans from now on.
+    pub fn lend(&mut self, spans: Spans) {
+        match &mut self.0 {
+            Kind::Single(single) => single.lend(spans),
+            // Only a slot's own block is ever written, and only for its next reply.
+            Kind::Tree(_) => {}
+        }
+    }
+
+    /// Notes that the ring is done with spans that were lent.
+    ///
+    /// # Panics
+    /// If they weren't.
+    pub fn returned(&mut self, spans: Spans) {
+        match &mut self.0 {
+            Kind::Single(single) => single.returned(spans),
+            Kind::Tree(_) => {}
+        }
+    }
+
+    /// Which reply a request gets.
+    #[must_use]
+    pub fn choose(&self, request: &Request<'_, '_>, occasion: &mut Occasion<'_>) -> Answer {
+        match &self.0 {
+            Kind::Single(single) => single.choose(request),
+            Kind::Tree(tree) => tree.choose(request, occasion),
+        }
+    }
+
+    /// Whether every path has the same page, so that replies with it can be sent in a row.
+    #[must_use]
+    pub fn is_one_page(&self) -> bool {
+        matches!(self.0, Kind::Single(_))
+    }
+
+    /// How many whole pages in a row one send can answer with.
+    #[must_use]
+    pub fn pages_in_a_row(&self) -> u32 {
+        match &self.0 {
+            Kind::Single(single) => single.pages_in_a_row(),
+            Kind::Tree(_) => 1,
+        }
+    }
+
+    /// `count` replies with the page, in a row, on a connection that persists.
+    ///
+    /// # Panics
+    /// If `count` is 0 or over [`Site::pages_in_a_row`], or there isn't one page only.
+    #[must_use]
+    pub fn pages(&self, count: u32) -> Spans {
+        match &self.0 {
+            Kind::Single(single) => single.pages(count),
+            Kind::Tree(_) => unreachable!("a tree has many pages"),
+        }
+    }
+
+    /// A reply that was chosen, without its body for HEAD; its head may be written into the
+    /// slot's block, of which nothing may be in flight.
+    #[must_use]
+    pub fn output(
+        &self,
+        answer: Answer,
+        persistence: Persistence,
+        head_only: bool,
+        slot: Slot,
+        fixed: &mut [u8],
+    ) -> Spans {
+        match &self.0 {
+            Kind::Single(single) => single.output(answer, persistence, head_only, slot, fixed),
+            Kind::Tree(tree) => tree.output(answer, persistence, head_only, slot, fixed),
+        }
+    }
+
+    /// Makes what is left of an output after a short send fit to wait.
+    #[must_use]
+    pub fn keep(&self, left: Spans, slot: Slot, fixed: &mut [u8]) -> Spans {
+        match &self.0 {
+            Kind::Single(single) => single.keep(left, slot, fixed),
+            // Its head is in the slot's block already.
+            Kind::Tree(_) => left,
+        }
+    }
+}
+
+/// The largest page: 1 GiB.
+pub const PAGE_BYTES_MAX: u32 = 1 << 30;

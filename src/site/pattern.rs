@@ -1,0 +1,473 @@
+//! Patterns over decoded paths, as `_redirects` and `_headers` have them, and templates that what
+//! they captured is put into.
+//!
+//! `/blog/:year/*` has a placeholder, which stands for one whole segment, and a splat, which
+//! stands for anything. There is at most one splat, so that whether a path matches is decided by
+//! one look from its front and one from its back.
+
+use crate::http::path;
+use std::fmt;
+
+/// A pattern over decoded paths.
+#[derive(Clone, Debug)]
+pub struct Pattern {
+    /// What comes before the splat; all of it if there is none.
+    front: Box<[Part]>,
+    /// What comes behind the splat, if there is one.
+    back: Option<Box<[Part]>>,
+    /// The names of the captures, in their order.
+    names: Box<[Box<str>]>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    /// These octets.
+    Literal(Box<[u8]>),
+    /// One segment, or the rest of one, that isn't empty.
+    Segment,
+}
+
+/// What a pattern captured of a path, in the order of the pattern.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Captures<'p> {
+    values: [&'p [u8]; CAPTURES_MAX],
+    count: usize,
+}
+
+impl<'p> Captures<'p> {
+    /// The values.
+    #[must_use]
+    pub fn values(&self) -> &[&'p [u8]] {
+        &self.values[..self.count]
+    }
+
+    fn add(&mut self, value: &'p [u8]) {
+        self.values[self.count] = value;
+        self.count += 1;
+    }
+}
+
+/// Why a text is no pattern, or no template of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Malformed {
+    /// It doesn't begin with a slash.
+    NoSlash,
+    /// It can't be decoded.
+    Unnameable,
+    /// There are two splats.
+    TwoSplats,
+    /// There are more placeholders than [`CAPTURES_MAX`].
+    TooManyNames,
+    /// Two placeholders have this name.
+    SameName(String),
+    /// A template has a placeholder that the pattern hasn't.
+    UnknownName(String),
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSlash => f.write_str("a path begins with a slash"),
+            Self::Unnameable => f.write_str(
+                "its escapes are not right: each is % and two hexadecimal digits, and none stands \
+                 for a slash or a NUL",
+            ),
+            Self::TwoSplats => f.write_str("there can be one * only"),
+            Self::TooManyNames => write!(f, "there can be {CAPTURES_MAX} placeholders at most"),
+            Self::SameName(name) => write!(f, "there are two placeholders :{name}"),
+            Self::UnknownName(name) => write!(f, "the pattern has no :{name}"),
+        }
+    }
+}
+
+impl Pattern {
+    /// Reads a pattern.
+    ///
+    /// # Errors
+    /// [`Malformed`].
+    pub fn parse(text: &str) -> Result<Self, Malformed> {
+        if !text.starts_with('/') {
+            return Err(Malformed::NoSlash);
+        }
+        let mut scratch = vec![0; text.len()];
+        let decoded = path::decode(text.as_bytes(), &mut scratch);
+        let decoded = decoded.map_err(|path::Unnameable| Malformed::Unnameable)?;
+        let mut names = Vec::new();
+        let (front, back) = match memchr::memchr(b'*', decoded) {
+            None => (parts(without_slash(decoded), &mut names)?, None),
+            Some(at) => {
+                let behind = &decoded[at + 1..];
+                if behind.contains(&b'*') {
+                    return Err(Malformed::TwoSplats);
+                }
+                let front = parts(&decoded[..at], &mut names)?;
+                add_name(SPLAT, &mut names)?;
+                let behind = if behind == b"/" { b"" } else { without_slash(behind) };
+                (front, Some(parts(behind, &mut names)?))
+            }
+        };
+        Ok(Self { front, back, names: names.into() })
+    }
+
+    /// What the pattern captures of a decoded path, if it matches. A slash at the end makes no
+    /// difference, but belongs to what a splat at the end stands for; and that may be nothing,
+    /// with the slash before it: `/blog/*` matches `/blog`.
+    #[must_use]
+    pub fn matches<'p>(&self, path: &'p [u8]) -> Option<Captures<'p>> {
+        let mut captures = Captures::default();
+        let Some(back) = &self.back else {
+            let rest = match_front(&self.front, without_slash(path), &mut captures)?;
+            return rest.is_empty().then_some(captures);
+        };
+        if back.is_empty() {
+            if let Some(rest) = match_front(&self.front, path, &mut captures) {
+                captures.add(rest);
+                return Some(captures);
+            }
+            return self.matches_without_its_end(path);
+        }
+        let rest = match_front(&self.front, without_slash(path), &mut captures)?;
+        let mut behind = [&[][..]; CAPTURES_MAX];
+        let (splat, count) = match_back(back, rest, &mut behind)?;
+        captures.add(splat);
+        // They were found from the back on.
+        behind[..count].iter().rev().for_each(|value| captures.add(value));
+        Some(captures)
+    }
+
+    /// Whether the pattern is one path, without placeholders.
+    #[must_use]
+    pub fn exact(&self) -> Option<&[u8]> {
+        match (&*self.front, &self.back) {
+            ([Part::Literal(path)], None) => Some(path),
+            _ => None,
+        }
+    }
+
+    /// `/blog` for `/blog/*`.
+    fn matches_without_its_end<'p>(&self, path: &'p [u8]) -> Option<Captures<'p>> {
+        let (last, parts) = self.front.split_last()?;
+        let Part::Literal(literal) = last else { return None };
+        let literal = literal.strip_suffix(b"/")?;
+        let mut captures = Captures::default();
+        let rest = match_front(parts, path, &mut captures)?;
+        // For `/*` there is no path that is shorter.
+        let matches = rest == literal && !path.is_empty();
+        captures.add(b"");
+        matches.then_some(captures)
+    }
+}
+
+/// The path by which patterns without a splat compare: without the slash at its end.
+#[must_use]
+pub fn without_slash(path: &[u8]) -> &[u8] {
+    match path.strip_suffix(b"/") {
+        Some(shorter) if !shorter.is_empty() => shorter,
+        _ => path,
+    }
+}
+
+/// Splits a piece of a pattern at its placeholders.
+fn parts(text: &[u8], names: &mut Vec<Box<str>>) -> Result<Box<[Part]>, Malformed> {
+    let mut parts = Vec::new();
+    let mut literal = Vec::new();
+    let mut at = 0;
+    while at < text.len() {
+        let behind_slash = at > 0 && text[at - 1] == b'/';
+        match name_at(text, at) {
+            Some(name) if behind_slash => {
+                if !literal.is_empty() {
+                    parts.push(Part::Literal(std::mem::take(&mut literal).into()));
+                }
+                parts.push(Part::Segment);
+                add_name(name, names)?;
+                at += 1 + name.len();
+            }
+            _ => {
+                literal.push(text[at]);
+                at += 1;
+            }
+        }
+    }
+    if !literal.is_empty() {
+        parts.push(Part::Literal(literal.into()));
+    }
+    Ok(parts.into())
+}
+
+fn add_name(name: &str, names: &mut Vec<Box<str>>) -> Result<(), Malformed> {
+    if names.iter().any(|known| &**known == name) {
+        return Err(Malformed::SameName(name.to_owned()));
+    }
+    if names.len() == CAPTURES_MAX {
+        return Err(Malformed::TooManyNames);
+    }
+    names.push(name.into());
+    Ok(())
+}
+
+/// The name of the placeholder that begins here: a colon, a letter, letters, digits and `_`.
+fn name_at(text: &[u8], at: usize) -> Option<&str> {
+    let name = text.get(at..)?.strip_prefix(b":")?;
+    let is_name = |octet: &u8| octet.is_ascii_alphanumeric() || *octet == b'_';
+    let len = name.iter().position(|octet| !is_name(octet)).unwrap_or(name.len());
+    let begins = name.first().is_some_and(u8::is_ascii_alphabetic);
+    begins.then(|| std::str::from_utf8(&name[..len]).expect("letters and digits are ASCII"))
+}
+
+/// What is left of the path behind these parts.
+fn match_front<'p>(
+    parts: &[Part],
+    mut path: &'p [u8],
+    captures: &mut Captures<'p>,
+) -> Option<&'p [u8]> {
+    for (index, part) in parts.iter().enumerate() {
+        match part {
+            Part::Literal(literal) => path = path.strip_prefix(&**literal)?,
+            Part::Segment => {
+                let mut end = memchr::memchr(b'/', path).unwrap_or(path.len());
+                // `/:name.html` ends the segment where its literal begins.
+                if let Some(Part::Literal(next)) = parts.get(index + 1)
+                    && next.first() != Some(&b'/')
+                {
+                    let within = memchr::memchr(b'/', next).unwrap_or(next.len());
+                    end = memchr::memmem::rfind(&path[..end], &next[..within])?;
+                }
+                if end == 0 {
+                    return None;
+                }
+                captures.add(&path[..end]);
+                path = &path[end..];
+            }
+        }
+    }
+    Some(path)
+}
+
+/// What is left of the path before these parts, and how many captures were found, the last first.
+fn match_back<'p>(
+    parts: &[Part],
+    mut path: &'p [u8],
+    captures: &mut [&'p [u8]],
+) -> Option<(&'p [u8], usize)> {
+    let mut count = 0;
+    for part in parts.iter().rev() {
+        match part {
+            Part::Literal(literal) => path = path.strip_suffix(&**literal)?,
+            Part::Segment => {
+                let start = memchr::memrchr(b'/', path).map_or(0, |at| at + 1);
+                if start == path.len() {
+                    return None;
+                }
+                captures[count] = &path[start..];
+                count += 1;
+                path = &path[..start];
+            }
+        }
+    }
+    Some((path, count))
+}
+
+/// A text with places for what a pattern captures.
+#[derive(Clone, Debug)]
+pub struct Template {
+    pieces: Box<[Piece]>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Piece {
+    Literal(Box<[u8]>),
+    Capture(usize),
+}
+
+/// What a name stands for that the pattern hasn't.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unknown {
+    /// It is refused.
+    Refused,
+    /// It is text like any other: header values have colons.
+    Literal,
+}
+
+impl Template {
+    /// Reads a template for a pattern. `:splat` is what its splat stood for.
+    ///
+    /// # Errors
+    /// [`Malformed::UnknownName`], if those are refused.
+    pub fn parse(text: &str, pattern: &Pattern, unknown: Unknown) -> Result<Self, Malformed> {
+        let text = text.as_bytes();
+        let mut pieces = Vec::new();
+        let mut literal = Vec::new();
+        let mut at = 0;
+        while at < text.len() {
+            let name = name_at(text, at);
+            let known = name.and_then(|name| pattern.names.iter().position(|n| &**n == name));
+            match (name, known) {
+                (Some(name), Some(index)) => {
+                    if !literal.is_empty() {
+                        pieces.push(Piece::Literal(std::mem::take(&mut literal).into()));
+                    }
+                    pieces.push(Piece::Capture(index));
+                    at += 1 + name.len();
+                }
+                (Some(name), None) if unknown == Unknown::Refused => {
+                    return Err(Malformed::UnknownName(name.to_owned()));
+                }
+                _ => {
+                    literal.push(text[at]);
+                    at += 1;
+                }
+            }
+        }
+        if !literal.is_empty() {
+            pieces.push(Piece::Literal(literal.into()));
+        }
+        Ok(Self { pieces: pieces.into() })
+    }
+
+    /// The text, if nothing is put into it.
+    #[must_use]
+    pub fn fixed(&self) -> Option<&[u8]> {
+        match &*self.pieces {
+            [] => Some(b""),
+            [Piece::Literal(text)] => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Writes the text with the captures put in; says how long it became, or `None` if it doesn't
+    /// fit. `encoded` writes captures as they may stand in a URI.
+    #[must_use]
+    pub fn write(&self, captures: &Captures<'_>, encoded: bool, out: &mut [u8]) -> Option<usize> {
+        let mut written = 0;
+        for piece in &self.pieces {
+            let room = &mut out[written..];
+            written += match piece {
+                Piece::Literal(text) => copy(text, room)?,
+                Piece::Capture(index) if encoded => path::encode(captures.values()[*index], room)?,
+                Piece::Capture(index) => copy(captures.values()[*index], room)?,
+            };
+        }
+        Some(written)
+    }
+}
+
+fn copy(text: &[u8], out: &mut [u8]) -> Option<usize> {
+    out.get_mut(..text.len())?.copy_from_slice(text);
+    Some(text.len())
+}
+
+/// The most placeholders of a pattern, its splat included.
+pub const CAPTURES_MAX: usize = 8;
+const SPLAT: &str = "splat";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn captured(pattern: &str, path: &str) -> Option<Vec<String>> {
+        let pattern = Pattern::parse(pattern).expect("a pattern");
+        let captures = pattern.matches(path.as_bytes())?;
+        let text = |value: &&[u8]| String::from_utf8_lossy(value).into_owned();
+        Some(captures.values().iter().map(text).collect())
+    }
+
+    #[test]
+    fn a_pattern_matches_what_it_says() {
+        let found = |values: &[&str]| Some(values.iter().map(|v| (*v).to_owned()).collect());
+        for (pattern, path, expected) in [
+            ("/a", "/a", found(&[])),
+            ("/a", "/a/", found(&[])),
+            ("/a/", "/a", found(&[])),
+            ("/", "/", found(&[])),
+            ("/a", "/ab", None),
+            ("/a", "/A", None),
+            ("/a%20b", "/a b", found(&[])),
+            ("/*", "/", found(&[""])),
+            ("/*", "/a/b", found(&["a/b"])),
+            ("/a/*", "/a", found(&[""])),
+            ("/a/*", "/a/", found(&[""])),
+            ("/a/*", "/a/b/", found(&["b/"])),
+            ("/a/*", "/ab", None),
+            ("/a*", "/ab", found(&["b"])),
+            ("/*.js", "/x/y.js", found(&["x/y"])),
+            ("/*.js", "/x/y.css", None),
+            ("/a/*/z", "/a/b/c/z", found(&["b/c"])),
+            ("/a/*/z", "/a/z", None),
+            ("/:year/:month", "/2010/03", found(&["2010", "03"])),
+            ("/:year/:month", "/2010/", None),
+            ("/:year/:month", "/2010/03/01", None),
+            ("/:name.html", "/a.b.html", found(&["a.b"])),
+            ("/:name.html", "/.html", None),
+            ("/x/:id/*", "/x/7/a/b", found(&["7", "a/b"])),
+            ("/x/:id/*", "/x/7", found(&["7", ""])),
+            ("/*/by/:who", "/a/b/by/me", found(&["a/b", "me"])),
+            ("/*/:a/:b", "/1/2/3/4", found(&["1/2", "3", "4"])),
+            ("/a:b", "/a:b", found(&[])),
+            ("/:1", "/:1", found(&[])),
+        ] {
+            assert_eq!(captured(pattern, path), expected, "{pattern} {path}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_pattern_is_explained() {
+        for (text, expected) in [
+            ("a", Malformed::NoSlash),
+            ("/%2f", Malformed::Unnameable),
+            ("/*/*", Malformed::TwoSplats),
+            ("/:a/:a", Malformed::SameName("a".to_owned())),
+            ("/:a/:b/:c/:d/:e/:f/:g/:h/:i", Malformed::TooManyNames),
+            ("/:splat/*", Malformed::SameName("splat".to_owned())),
+        ] {
+            assert_eq!(Pattern::parse(text).err(), Some(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_template_takes_what_was_captured() {
+        let pattern = Pattern::parse("/:lang/*").expect("a pattern");
+        let captures = pattern.matches("/de/ä b".as_bytes()).expect("it matches");
+        let template = |text, unknown| Template::parse(text, &pattern, unknown);
+        let to = template("https://x.example:80/:splat?l=:lang", Unknown::Refused);
+        let mut out = [0; 64];
+        let len = to.expect("known").write(&captures, true, &mut out).expect("room");
+        assert_eq!(&out[..len], b"https://x.example:80/%C3%A4%20b?l=de");
+        let missing = template("/:year", Unknown::Refused).err();
+        assert_eq!(missing, Some(Malformed::UnknownName("year".to_owned())));
+        let kept = template("a :year", Unknown::Literal).expect("literal");
+        assert_eq!(kept.fixed(), Some(&b"a :year"[..]));
+        let tight = template("/:splat", Unknown::Refused).expect("known");
+        assert_eq!(tight.write(&captures, true, &mut out[..5]), None);
+    }
+
+    proptest! {
+        /// Tries every way to divide a path, as a slow model.
+        #[test]
+        fn a_splat_stands_for_anything(
+            front in "/[ab/]{0,3}",
+            back in "[ab/]{0,3}",
+            path in "/[ab/]{0,6}",
+        ) {
+            let pattern = Pattern::parse(&format!("{front}*{back}"));
+            let Ok(pattern) = pattern else { return Ok(()) };
+            let (front, mut back) = (front.as_bytes(), back.as_bytes());
+            let whole = path.as_bytes();
+            let mut path = whole;
+            if back == b"/" {
+                back = b"";
+            }
+            let without_end = front.strip_suffix(b"/").filter(|path| !path.is_empty());
+            let shorter = back.is_empty() && without_end == Some(path);
+            if !back.is_empty() {
+                back = without_slash(back);
+                path = without_slash(path);
+            }
+            let divided = path.len() >= front.len() + back.len()
+                && path.starts_with(front)
+                && path.ends_with(back);
+            prop_assert_eq!(pattern.matches(whole).is_some(), divided || shorter);
+        }
+    }
+}

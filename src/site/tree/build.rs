@@ -1,0 +1,263 @@
+//! Putting a tree together at start: bodies that lie in the buffer already, and the paths by which
+//! they are reached.
+
+use super::heads::Heads;
+use super::{Entry, FieldBlock, LOCATION_BYTES_MAX, Place, Representation, Resource, Tree};
+use crate::http::coding::Coding;
+use crate::http::request::TARGET_BYTES_MAX;
+use crate::http::response::{DATE_BYTES, write_date};
+use crate::ring::Span;
+use crate::site::redirects::Redirects;
+use hashbrown::HashTable;
+use std::collections::HashMap;
+use std::hash::BuildHasher;
+use std::num::NonZeroU64;
+
+/// A body that lies in the buffer, in one coding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Body {
+    /// How it is coded.
+    pub coding: Coding,
+    /// Where it lies.
+    pub span: Span,
+    /// From its content.
+    pub tag: Tag,
+}
+
+/// A strong entity tag, quotes included: 32 hexadecimal digits of the content's hash.
+pub type Tag = [u8; TAG_BYTES];
+
+/// Bytes of a [`Tag`].
+pub const TAG_BYTES: usize = 34;
+
+/// A file that was added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileId(u32);
+
+/// A set of fields that was added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FieldsId(u32);
+
+/// What a path leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leaf {
+    /// The file.
+    pub file: FileId,
+    /// The fields of replies, besides those that follow from the file.
+    pub fields: FieldsId,
+}
+
+/// A tree that is being put together.
+#[derive(Debug, Default)]
+pub struct Builder {
+    names: Vec<u8>,
+    entries: Vec<Entry>,
+    table: HashTable<u32>,
+    hasher: foldhash::fast::FixedState,
+    resources: Vec<Resource>,
+    representations: Vec<Representation>,
+    blocks: Vec<FieldBlock>,
+    known_blocks: HashMap<Vec<(String, String)>, u32>,
+    not_found: Option<Leaf>,
+    fallback: Option<Leaf>,
+    redirects: Redirects,
+    health: Option<Box<[u8]>>,
+}
+
+impl Builder {
+    /// Adds a file with its bodies, of which one is the identity; the smallest is preferred.
+    ///
+    /// # Panics
+    /// If there is not exactly one identity, or it is not the largest.
+    pub fn file(&mut self, mut bodies: Vec<Body>, modified: Option<u64>) -> FileId {
+        bodies.sort_by_key(|body| (body.span.len, std::cmp::Reverse(body.coding)));
+        let last = bodies.last().map(|body| body.coding);
+        assert_eq!(last, Some(Coding::Identity), "the identity is the largest body");
+        let file = FileId(count(self.resources.len()));
+        let modified = modified.and_then(NonZeroU64::new);
+        let mut modified_text = [0; DATE_BYTES];
+        write_date(&mut modified_text, modified.map_or(0, NonZeroU64::get));
+        self.resources.push(Resource {
+            first: count(self.representations.len()),
+            count: u8::try_from(bodies.len()).expect("there are four codings"),
+            modified,
+            modified_text,
+        });
+        self.representations.extend(bodies.iter().map(Representation::new));
+        file
+    }
+
+    /// Adds a set of fields; equal ones are kept once. Those a 304 repeats have to be among the
+    /// names in [`Builder::KEPT`].
+    pub fn fields<'a>(&mut self, fields: impl Iterator<Item = (&'a str, &'a str)>) -> FieldsId {
+        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        let mut fields: Vec<_> = fields.map(owned).collect();
+        // Those of a 304 come last, so that it has the end of the block.
+        fields.sort_by_key(|(name, _)| Self::KEPT.iter().any(|k| k.eq_ignore_ascii_case(name)));
+        if let Some(&known) = self.known_blocks.get(&fields) {
+            return FieldsId(known);
+        }
+        let mut block = FieldBlock::default();
+        for (name, value) in &fields {
+            if !Self::KEPT.iter().any(|kept| kept.eq_ignore_ascii_case(name)) {
+                block.kept_at += name.len() + ": \r\n".len() + value.len();
+            }
+            block.text.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+        }
+        let id = count(self.blocks.len());
+        self.blocks.push(block);
+        self.known_blocks.insert(fields, id);
+        FieldsId(id)
+    }
+
+    /// The fields that a 304 has like the 200 it stands for (RFC 9110 15.4.5).
+    pub const KEPT: [&'static str; 4] = ["Cache-Control", "Content-Location", "Expires", "Vary"];
+
+    /// Adds a decoded path that leads to a file. Says whether it is new.
+    pub fn path(&mut self, path: &[u8], leaf: Leaf) -> bool {
+        self.insert(path, Place::File(leaf))
+    }
+
+    /// Adds a decoded path without a slash at its end that redirects to the one with it.
+    pub fn folder(&mut self, path: &[u8]) -> bool {
+        self.insert(path, Place::Folder)
+    }
+
+    fn insert(&mut self, path: &[u8], place: Place) -> bool {
+        let hash = self.hasher.hash_one(path);
+        let (entries, names) = (&self.entries, &self.names);
+        let is_same = |&index: &u32| entries[index as usize].name(names) == path;
+        if self.table.find(hash, is_same).is_some() {
+            return false;
+        }
+        let name = Span { offset: count(self.names.len()), len: count(path.len()) };
+        self.names.extend_from_slice(path);
+        let index = count(self.entries.len());
+        self.entries.push(Entry { name, place });
+        let (entries, names, hasher) = (&self.entries, &self.names, &self.hasher);
+        self.table.insert_unique(hash, index, |&index| {
+            hasher.hash_one(entries[index as usize].name(names))
+        });
+        true
+    }
+
+    /// What is served with 404 where there is nothing.
+    pub fn not_found(&mut self, leaf: Leaf) {
+        self.not_found = Some(leaf);
+    }
+
+    /// What a navigation gets where there is nothing: a page that finds its way by itself.
+    pub fn fallback(&mut self, leaf: Leaf) {
+        self.fallback = Some(leaf);
+    }
+
+    /// The rules that lead elsewhere.
+    pub fn redirects(&mut self, redirects: Redirects) {
+        self.redirects = redirects;
+    }
+
+    /// The path that says whether the server is well.
+    pub fn health(&mut self, path: &[u8]) {
+        self.health = Some(path.into());
+    }
+
+    /// The tree, for a buffer that has the bodies in its first `body_bytes` bytes; and how many
+    /// bytes it is to have in all, for this many connections.
+    ///
+    /// # Errors
+    /// The bytes it would have to have, if 32 bits can't name them.
+    pub fn build(self, body_bytes: u32, slots: u32) -> Result<(Tree, usize), u64> {
+        let heads = Heads::new();
+        let fields = self.blocks.iter().map(|block| block.text.len()).max().unwrap_or(0);
+        let block_bytes = block_bytes(&heads, fields);
+        let tail_bytes = tail_bytes();
+        let total = u64::from(body_bytes) + room(&heads, fields, slots);
+        if total > u64::from(u32::MAX) {
+            return Err(total);
+        }
+        let blocks_at = body_bytes.next_multiple_of(ALIGNMENT);
+        let tails_at = blocks_at + slots * block_bytes;
+        let scratch_at = (tails_at + slots * tail_bytes) as usize;
+        let tree = Tree {
+            names: self.names.into(),
+            entries: self.entries.into(),
+            table: self.table,
+            hasher: self.hasher,
+            resources: self.resources.into(),
+            representations: self.representations.into(),
+            blocks: self.blocks.into(),
+            not_found: self.not_found,
+            fallback: self.fallback,
+            redirects: self.redirects,
+            health: self.health,
+            heads,
+            blocks_at,
+            block_bytes,
+            tails_at,
+            tail_bytes,
+            scratch_at,
+        };
+        Ok((tree, scratch_at + TARGET_BYTES_MAX))
+    }
+}
+
+/// How many bytes a buffer needs behind its bodies, if no path has more than so many bytes of
+/// fields.
+#[must_use]
+pub fn room_for(fields_bytes_max: usize, slots: u32) -> u64 {
+    room(&Heads::new(), fields_bytes_max, slots)
+}
+
+fn room(heads: &Heads, fields_bytes_max: usize, slots: u32) -> u64 {
+    let slot = block_bytes(heads, fields_bytes_max) + tail_bytes();
+    u64::from(ALIGNMENT) + u64::from(slots) * u64::from(slot) + TARGET_BYTES_MAX as u64
+}
+
+fn block_bytes(heads: &Heads, fields_bytes_max: usize) -> u32 {
+    let head = heads.front_bytes_max() + fields_bytes_max + OWN_FIELDS_BYTES_MAX;
+    count(head.max(heads.reply_bytes_max())).next_multiple_of(ALIGNMENT)
+}
+
+fn tail_bytes() -> u32 {
+    count(LOCATION_BYTES_MAX + TAIL_RESERVE).next_multiple_of(ALIGNMENT)
+}
+
+impl Representation {
+    fn new(body: &Body) -> Self {
+        let mut digits = [0; 10];
+        let text = body.span.len.to_string();
+        digits[..text.len()].copy_from_slice(text.as_bytes());
+        let digits_len = u8::try_from(text.len()).expect("ten digits at most");
+        Self { body: body.span, coding: body.coding, digits_len, digits, tag: body.tag }
+    }
+}
+
+impl FileId {
+    pub(super) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl FieldsId {
+    pub(super) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl Entry {
+    pub(super) fn name<'a>(&self, names: &'a [u8]) -> &'a [u8] {
+        &names[self.name.range()]
+    }
+}
+
+/// The rest of the tree's numbers are of 32 bits, as spans are.
+fn count(value: usize) -> u32 {
+    u32::try_from(value).expect("a site's files and bytes are counted by 32 bits")
+}
+
+/// What follows from the file: coding, length, range, tag, date.
+const OWN_FIELDS_BYTES_MAX: usize = 320;
+/// What comes behind a location.
+const TAIL_RESERVE: usize = 64;
+/// Blocks begin on a cache line.
+const ALIGNMENT: u32 = 64;

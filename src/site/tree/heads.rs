@@ -1,0 +1,160 @@
+//! What all heads of a status have in common, and the replies that are the same for every path,
+//! each with its date. They are copied into a connection's block when they are needed, so no ring
+//! reads them and the date may change at any time.
+
+use crate::http::request::Persistence;
+use crate::http::response::{DATE_BYTES, date_offset, write_date, write_head};
+use crate::site::edition::{ERROR_TYPE, Prebuilt, plain_body, write_plain};
+use std::ops::Range;
+
+/// The beginnings of heads, and whole replies.
+#[derive(Debug)]
+pub(super) struct Heads {
+    text: Vec<u8>,
+    fronts: [[Range<usize>; PERSISTENCES]; STATUSES.len()],
+    replies: Vec<[Reply; PERSISTENCES]>,
+    /// Not a whole head, but what one has behind its `Content-Range`.
+    unsatisfiable: Reply,
+    /// Where in the text dates lie.
+    dates: Vec<usize>,
+    /// The second they say.
+    unix_seconds: u64,
+}
+
+/// A reply that is the same for every path.
+#[derive(Clone, Debug)]
+struct Reply {
+    head: Range<usize>,
+    end: usize,
+}
+
+/// The statuses that replies with a file or a `Location` can have, by number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Status(u8);
+
+impl Status {
+    pub(super) const OK: Self = Self(0);
+    pub(super) const PARTIAL_CONTENT: Self = Self(1);
+    pub(super) const NOT_MODIFIED: Self = Self(2);
+    pub(super) const NOT_FOUND: Self = Self(3);
+    pub(super) const RANGE_NOT_SATISFIABLE: Self = Self(4);
+    pub(super) const PERMANENT_REDIRECT: Self = Self(5);
+
+    /// Which it is, if it's one of them.
+    pub(super) fn of(code: u16) -> Option<Self> {
+        let index = STATUSES.iter().position(|&known| known == code)?;
+        Some(Self(u8::try_from(index).expect("they are few")))
+    }
+}
+
+impl Heads {
+    pub(super) fn new() -> Self {
+        let mut heads = Self {
+            text: Vec::new(),
+            fronts: Default::default(),
+            replies: Vec::new(),
+            unsatisfiable: Reply { head: 0..0, end: 0 },
+            dates: Vec::new(),
+            unix_seconds: 0,
+        };
+        for (index, status) in STATUSES.into_iter().enumerate() {
+            for persistence in PERSISTENCE {
+                let front = heads.front_of(status, persistence);
+                heads.fronts[index][persistence as usize] = front;
+            }
+        }
+        for which in Prebuilt::ALL {
+            // Those of a page follow from it, here from files: what stands in their place is never
+            // sent.
+            let replies = PERSISTENCE.map(|persistence| heads.reply_of(which, persistence));
+            heads.replies.push(replies);
+        }
+        let at = heads.text.len();
+        let body = plain_body(Prebuilt::RangeNotSatisfiable);
+        let fields =
+            format!("Content-Type: {ERROR_TYPE}\r\nContent-Length: {}\r\n\r\n", body.len());
+        heads.text.extend_from_slice(fields.as_bytes());
+        let head = at..heads.text.len();
+        heads.text.extend_from_slice(body.as_bytes());
+        heads.unsatisfiable = Reply { head, end: heads.text.len() };
+        heads.write_dates(0);
+        heads
+    }
+
+    fn front_of(&mut self, status: u16, persistence: Persistence) -> Range<usize> {
+        let at = self.text.len();
+        write_head(&mut self.text, status, [NOSNIFF], persistence).expect(VECTOR);
+        // The empty line comes behind the other fields.
+        self.text.truncate(self.text.len() - LINE_END);
+        self.dates.push(at + date_offset(status));
+        at..self.text.len()
+    }
+
+    fn reply_of(&mut self, which: Prebuilt, persistence: Persistence) -> Reply {
+        let at = self.text.len();
+        let status = which.status();
+        write_plain(&mut self.text, which, &[NOSNIFF], persistence);
+        self.dates.push(at + date_offset(status));
+        let head_end = memchr::memmem::find(&self.text[at..], b"\r\n\r\n").expect("a head ends");
+        Reply { head: at..at + head_end + 2 * LINE_END, end: self.text.len() }
+    }
+
+    /// Brings the dates up to this second.
+    pub(super) fn tick(&mut self, unix_seconds: u64) {
+        if self.unix_seconds != unix_seconds {
+            self.write_dates(unix_seconds);
+        }
+    }
+
+    fn write_dates(&mut self, unix_seconds: u64) {
+        self.unix_seconds = unix_seconds;
+        let mut date = [0; DATE_BYTES];
+        write_date(&mut date, unix_seconds);
+        for &at in &self.dates {
+            self.text[at..at + DATE_BYTES].copy_from_slice(&date);
+        }
+    }
+
+    /// The status line and the fields that all replies have, without the empty line.
+    pub(super) fn front(&self, status: Status, persistence: Persistence) -> &[u8] {
+        &self.text[self.fronts[status.0 as usize][persistence as usize].clone()]
+    }
+
+    /// A reply that is the same for every path; without its body for HEAD.
+    pub(super) fn reply(
+        &self,
+        which: Prebuilt,
+        persistence: Persistence,
+        head_only: bool,
+    ) -> &[u8] {
+        let reply = &self.replies[which as usize][persistence as usize];
+        let end = if head_only { reply.head.end } else { reply.end };
+        &self.text[reply.head.start..end]
+    }
+
+    /// What a 416 has behind its `Content-Range`.
+    pub(super) fn rest_of_unsatisfiable(&self, head_only: bool) -> &[u8] {
+        let end = if head_only { self.unsatisfiable.head.end } else { self.unsatisfiable.end };
+        &self.text[self.unsatisfiable.head.start..end]
+    }
+
+    /// The most bytes of a front.
+    pub(super) fn front_bytes_max(&self) -> usize {
+        self.fronts.iter().flatten().map(ExactSizeIterator::len).max().unwrap_or(0)
+    }
+
+    /// The most bytes of a reply.
+    pub(super) fn reply_bytes_max(&self) -> usize {
+        let replies = self.replies.iter().flatten();
+        replies.map(|reply| reply.end - reply.head.start).max().unwrap_or(0)
+    }
+}
+
+const STATUSES: [u16; 12] = [200, 206, 304, 404, 416, 308, 301, 302, 303, 307, 410, 451];
+const PERSISTENCE: [Persistence; PERSISTENCES] =
+    [Persistence::Keep, Persistence::KeepHttp10, Persistence::Close];
+const PERSISTENCES: usize = 3;
+/// Browsers shall not guess another type than the one that is said.
+const NOSNIFF: (&str, &str) = ("X-Content-Type-Options", "nosniff");
+const LINE_END: usize = "\r\n".len();
+const VECTOR: &str = "writing to a vector does not fail";

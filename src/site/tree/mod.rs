@@ -1,0 +1,324 @@
+//! A whole site: which path has what, and the replies, put together from pieces made at start.
+//!
+//! The buffer holds, in this order: the bodies, which never change; a *block* for each slot, into
+//! which the head of its reply is copied, piece by piece; a *tail* for each slot, for a `Location`
+//! that depends on the request; and room to decode one path. A reply is the block and the body
+//! behind it, or the block and the tail. A slot has one reply under way at a time, so what a ring
+//! may still read is not written to.
+//!
+//! Nothing is formatted for a whole file; numbers are, for a part of one.
+
+mod assemble;
+pub mod build;
+mod heads;
+#[cfg(test)]
+mod tests;
+
+use super::edition::Prebuilt;
+use super::redirects::{Effect, Redirects};
+use super::{Answer, Occasion};
+use crate::http::coding::{Accepted, Coding};
+use crate::http::conditional::{Selection, Validators, select};
+use crate::http::path;
+use crate::http::request::{Method, Request, TARGET_BYTES_MAX, Target};
+use crate::http::response::DATE_BYTES;
+use crate::ring::{Slot, Span};
+use build::{Leaf, Tag};
+use hashbrown::HashTable;
+use heads::{Heads, Status};
+use std::hash::BuildHasher;
+use std::num::NonZeroU64;
+
+/// A whole site.
+#[derive(Debug)]
+pub struct Tree {
+    /// The paths, one after another.
+    names: Box<[u8]>,
+    entries: Box<[Entry]>,
+    /// Entries by the hash of their path.
+    table: HashTable<u32>,
+    hasher: foldhash::fast::FixedState,
+    resources: Box<[Resource]>,
+    representations: Box<[Representation]>,
+    blocks: Box<[FieldBlock]>,
+    not_found: Option<Leaf>,
+    fallback: Option<Leaf>,
+    redirects: Redirects,
+    health: Option<Box<[u8]>>,
+    heads: Heads,
+    blocks_at: u32,
+    block_bytes: u32,
+    tails_at: u32,
+    tail_bytes: u32,
+    scratch_at: usize,
+}
+
+/// A path and what it leads to.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    name: Span,
+    place: Place,
+}
+
+/// What a path leads to.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    File(Leaf),
+    /// The same path with a slash.
+    Folder,
+}
+
+/// A file in all its codings; the one to be preferred first, identity last.
+#[derive(Clone, Copy, Debug)]
+struct Resource {
+    first: u32,
+    count: u8,
+    /// In seconds since the Unix epoch.
+    modified: Option<NonZeroU64>,
+    modified_text: [u8; DATE_BYTES],
+}
+
+/// A file in one coding, with the values of its fields.
+#[derive(Clone, Copy, Debug)]
+struct Representation {
+    body: Span,
+    coding: Coding,
+    digits_len: u8,
+    /// The length, in decimal.
+    digits: [u8; 10],
+    tag: Tag,
+}
+
+/// Fields that files have in common, as they stand in a head.
+#[derive(Debug, Default)]
+struct FieldBlock {
+    text: Vec<u8>,
+    /// Where those begin that a 304 has, too.
+    kept_at: usize,
+}
+
+/// A reply that was chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    leaf: Leaf,
+    representation: u32,
+    status: Status,
+    select: Select,
+}
+
+/// What of a representation is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Select {
+    Whole,
+    /// The bytes from the first to the second, both included.
+    Part(u32, u32),
+    NotModified,
+    Unsatisfiable,
+}
+
+/// A redirect whose `Location` lies in the slot's tail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moved {
+    status: Status,
+    location_bytes: u32,
+}
+
+impl Tree {
+    /// Brings the dates up to this second.
+    pub fn tick(&mut self, unix_seconds: u64) {
+        self.heads.tick(unix_seconds);
+    }
+
+    /// Which reply a request gets.
+    pub fn choose(&self, request: &Request<'_, '_>, occasion: &mut Occasion<'_>) -> Answer {
+        match request.method {
+            Method::Get | Method::Head => self.find(request, occasion),
+            Method::Options => Answer::Whole(Prebuilt::Allow),
+            Method::NotAllowed => Answer::Whole(Prebuilt::MethodNotAllowed),
+            Method::Unknown => Answer::Whole(Prebuilt::NotImplemented),
+        }
+    }
+
+    fn find(&self, request: &Request<'_, '_>, occasion: &mut Occasion<'_>) -> Answer {
+        let (path, query) = match request.target {
+            Target::Origin { path, query } | Target::Absolute { path, query } => (path, query),
+            // Of OPTIONS and CONNECT only.
+            Target::Asterisk | Target::Authority => return Answer::Whole(Prebuilt::BadRequest),
+        };
+        let (fixed, scratch) = occasion.fixed.split_at_mut(self.scratch_at);
+        assert!(path.len() <= TARGET_BYTES_MAX, "longer targets are refused");
+        let Ok(path) = path::decode(path, scratch) else {
+            return Answer::Whole(Prebuilt::BadRequest);
+        };
+        if self.health.as_deref().is_some_and(|health| health == path) {
+            let draining = occasion.draining;
+            return Answer::Whole(if draining { Prebuilt::Draining } else { Prebuilt::Healthy });
+        }
+        let tail = &mut fixed[self.tail(occasion.slot).range()];
+        if let Some(answer) = self.redirected(path, query, true, request, tail) {
+            return answer;
+        }
+        match self.lookup(path) {
+            Some(Place::File(leaf)) => return self.select(leaf, Status::OK, request),
+            Some(Place::Folder) => return moved_to_folder(path, query, tail),
+            None => {}
+        }
+        if let Some(answer) = self.redirected(path, query, false, request, tail) {
+            return answer;
+        }
+        match (self.fallback, self.not_found) {
+            (Some(leaf), _) if is_navigation(path, request) => {
+                self.select(leaf, Status::OK, request)
+            }
+            (_, Some(leaf)) => self.select(leaf, Status::NOT_FOUND, request),
+            (_, None) => Answer::Whole(Prebuilt::NotFound),
+        }
+    }
+
+    /// What a decoded path leads to by itself.
+    fn lookup(&self, path: &[u8]) -> Option<Place> {
+        let hash = self.hasher.hash_one(path);
+        let is_it = |&index: &u32| self.entries[index as usize].name(&self.names) == path;
+        let &index = self.table.find(hash, is_it)?;
+        Some(self.entries[index as usize].place)
+    }
+
+    /// What the first rule says that applies to the path, if any does. A rewrite to a path that
+    /// has nothing is as if it weren't there.
+    fn redirected(
+        &self,
+        path: &[u8],
+        query: Option<&[u8]>,
+        forced: bool,
+        request: &Request<'_, '_>,
+        tail: &mut [u8],
+    ) -> Option<Answer> {
+        let (rule, captures) = self.redirects.find(path, forced)?;
+        match rule.effect {
+            Effect::Redirect(status) => {
+                let status = Status::of(status).expect("rules have statuses that are known");
+                let written = rule.to.write(&captures, true, tail);
+                let location_bytes = written.and_then(|len| finish_location(len, query, tail));
+                Some(moved(status, location_bytes))
+            }
+            Effect::Rewrite(status) => {
+                let status = Status::of(status).expect("rules have statuses that are known");
+                let written = rule.to.write(&captures, false, tail)?;
+                let Place::File(leaf) = self.lookup(&tail[..written])? else { return None };
+                Some(self.select(leaf, status, request))
+            }
+        }
+    }
+
+    /// Chooses the coding, and what of it is sent.
+    fn select(&self, leaf: Leaf, status: Status, request: &Request<'_, '_>) -> Answer {
+        let resource = &self.resources[leaf.file.index()];
+        let all = resource.first as usize..resource.first as usize + resource.count as usize;
+        let representations = &self.representations[all.clone()];
+        let accepted = Accepted::of(request.fields);
+        let codings = representations.iter().map(|representation| representation.coding);
+        let Some(best) = accepted.best(codings) else {
+            return Answer::Whole(Prebuilt::NotAcceptable);
+        };
+        let found = |index: usize, select| {
+            let representation = resource.first + u32::try_from(index).expect("four at most");
+            Answer::Found(Found { leaf, representation, status, select })
+        };
+        // Validators and ranges belong to a 200.
+        if !request.selective || status != Status::OK {
+            return found(best, Select::Whole);
+        }
+        let validators = |representation: &'_ Representation| {
+            (representation.tag, resource.modified.map(NonZeroU64::get))
+        };
+        let evaluate = |index: usize, length: Option<u64>| {
+            let (tag, last_modified) = validators(&representations[index]);
+            let validators = Validators { etag: &tag, last_modified };
+            select(request.method, request.fields, &validators, length)
+        };
+        // A range is one of the identity: then a download can go on whoever began it.
+        let identity = representations.len() - 1;
+        if accepted.takes(Coding::Identity) {
+            let length = u64::from(representations[identity].body.len);
+            match evaluate(identity, Some(length)) {
+                Selection::Partial { first, last } => {
+                    let within = "a range is within the body, which 32 bits measure";
+                    let first = u32::try_from(first).expect(within);
+                    let last = u32::try_from(last).expect(within);
+                    return found(identity, Select::Part(first, last));
+                }
+                Selection::Unsatisfiable => return found(identity, Select::Unsatisfiable),
+                Selection::Whole | Selection::NotModified | Selection::PreconditionFailed => {}
+            }
+        }
+        match evaluate(best, None) {
+            Selection::NotModified => found(best, Select::NotModified),
+            Selection::PreconditionFailed => Answer::Whole(Prebuilt::PreconditionFailed),
+            Selection::Whole | Selection::Partial { .. } | Selection::Unsatisfiable => {
+                found(best, Select::Whole)
+            }
+        }
+    }
+
+    fn block(&self, slot: Slot) -> Span {
+        Span { offset: self.blocks_at + slot.0 * self.block_bytes, len: self.block_bytes }
+    }
+
+    fn tail(&self, slot: Slot) -> Span {
+        Span { offset: self.tails_at + slot.0 * self.tail_bytes, len: self.tail_bytes }
+    }
+}
+
+/// `/docs/?q` for `/docs?q`.
+fn moved_to_folder(path: &[u8], query: Option<&[u8]>, tail: &mut [u8]) -> Answer {
+    let written = path::encode(path, tail).and_then(|len| {
+        *tail.get_mut(len)? = b'/';
+        finish_location(len + 1, query, tail)
+    });
+    moved(Status::PERMANENT_REDIRECT, written)
+}
+
+fn moved(status: Status, location_bytes: Option<usize>) -> Answer {
+    match location_bytes.filter(|&bytes| bytes <= LOCATION_BYTES_MAX) {
+        Some(bytes) => {
+            let location_bytes = u32::try_from(bytes).expect("a location is short");
+            Answer::Moved(Moved { status, location_bytes })
+        }
+        // It was short enough to ask for, and is too long to be told.
+        None => Answer::Whole(Prebuilt::UriTooLong),
+    }
+}
+
+/// Makes what was written so far a `Location`: one slash at its beginning only, since two would
+/// lead to another host, and the request's query if it has none. Says how long it is then.
+fn finish_location(mut len: usize, query: Option<&[u8]>, tail: &mut [u8]) -> Option<usize> {
+    let slashes = tail[..len].iter().take_while(|&&octet| octet == b'/').count();
+    if slashes > 1 {
+        tail.copy_within(slashes - 1..len, 0);
+        len -= slashes - 1;
+    }
+    let Some(query) = query.filter(|_| !tail[..len].contains(&b'?')) else { return Some(len) };
+    let fragment = memchr::memchr(b'#', &tail[..len]).unwrap_or(len);
+    let added = query.len() + 1;
+    if len + added > tail.len() {
+        return None;
+    }
+    tail.copy_within(fragment..len, fragment + added);
+    tail[fragment] = b'?';
+    tail[fragment + 1..fragment + added].copy_from_slice(query);
+    Some(len + added)
+}
+
+/// Whether a person goes there, rather than a page loads it: its name has no extension, or the
+/// client says that it takes HTML.
+fn is_navigation(path: &[u8], request: &Request<'_, '_>) -> bool {
+    let takes_html = || {
+        let mut accepts =
+            request.fields.iter().filter(|field| field.name.eq_ignore_ascii_case("Accept"));
+        accepts.any(|field| memchr::memmem::find(field.value, b"text/html").is_some())
+    };
+    !path::last_segment(path).contains(&b'.') || takes_html()
+}
+
+/// The longest `Location`: as long as the longest target and what a rule puts around it.
+const LOCATION_BYTES_MAX: usize = TARGET_BYTES_MAX + 2048;

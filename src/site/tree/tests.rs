@@ -1,0 +1,322 @@
+//! Replies of a small tree, read with another parser; lookup against a slow model.
+
+use super::build::{Body, Builder, Leaf};
+use super::*;
+use crate::http::request::{Fields, Parsed, Persistence, Scan, parse};
+use crate::site::entity_tag;
+use crate::site::pattern::{Pattern, Template, Unknown};
+use crate::site::redirects::Redirect;
+use proptest::prelude::*;
+
+const SECOND: u64 = 784_111_777;
+
+/// A tree with its buffer.
+struct Grown {
+    tree: Tree,
+    fixed: Vec<u8>,
+    scratch_for: Slot,
+}
+
+/// Bodies and paths, to become a tree.
+#[derive(Default)]
+struct Seeds {
+    builder: Builder,
+    bytes: Vec<u8>,
+}
+
+impl Seeds {
+    /// A file of these bodies.
+    fn leaf(&mut self, bodies: &[(Coding, &str)], fields: &[(&str, &str)]) -> Leaf {
+        let bodies = bodies.iter().map(|&(coding, text)| {
+            let offset = u32::try_from(self.bytes.len()).expect("small");
+            self.bytes.extend_from_slice(text.as_bytes());
+            let span = Span { offset, len: u32::try_from(text.len()).expect("small") };
+            Body { coding, span, tag: entity_tag(text.as_bytes()) }
+        });
+        let bodies = bodies.collect();
+        let file = self.builder.file(bodies, Some(SECOND - 1000));
+        Leaf { file, fields: self.builder.fields(fields.iter().copied()) }
+    }
+
+    fn path(&mut self, path: &str, text: &str) {
+        let leaf = self.leaf(&[(Coding::Identity, text)], &[("Content-Type", "text/plain")]);
+        assert!(self.builder.path(path.as_bytes(), leaf));
+    }
+
+    fn grow(self) -> Grown {
+        let bytes = u32::try_from(self.bytes.len()).expect("small");
+        let (mut tree, total) = self.builder.build(bytes, 3).expect("it fits");
+        let mut fixed = self.bytes;
+        fixed.resize(total, 0);
+        tree.tick(SECOND);
+        Grown { tree, fixed, scratch_for: Slot(2) }
+    }
+}
+
+impl Grown {
+    /// The reply to a head without its last empty line, as text.
+    fn reply(&mut self, head: &str) -> String {
+        let head = format!("{head}\r\nHost: x\r\n\r\n");
+        let mut fields = Fields::new();
+        let parsed = parse(head.as_bytes(), &mut Scan::default(), 16_384, &mut fields);
+        let Parsed::Request(request) = parsed else { panic!("{head}: {parsed:?}") };
+        let slot = self.scratch_for;
+        let mut occasion = Occasion { slot, fixed: &mut self.fixed, draining: false };
+        let answer = self.tree.choose(&request, &mut occasion);
+        let head_only = request.method == Method::Head;
+        let spans = self.tree.output(answer, Persistence::Keep, head_only, slot, &mut self.fixed);
+        let bytes = [&self.fixed[spans.first.range()], &self.fixed[spans.then.range()]].concat();
+        String::from_utf8(bytes).expect("replies are text here")
+    }
+
+    fn status(&mut self, head: &str) -> u16 {
+        let reply = self.reply(head);
+        let word = reply.split(' ').nth(1).expect("a status line");
+        word.parse().expect("a status")
+    }
+}
+
+fn field<'a>(reply: &'a str, name: &str) -> Option<&'a str> {
+    let head = reply.split("\r\n\r\n").next()?;
+    head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+}
+
+fn body(reply: &str) -> &str {
+    reply.split_once("\r\n\r\n").expect("a head ends").1
+}
+
+#[test]
+fn a_file_has_all_its_fields() {
+    let mut seeds = Seeds::default();
+    seeds.path("/a.txt", "hello");
+    let mut site = seeds.grow();
+    let tag = String::from_utf8(entity_tag(b"hello").to_vec()).expect("text");
+    assert_eq!(
+        site.reply("GET /a.txt?q HTTP/1.1"),
+        format!(
+            "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nServer: uringstatic\r\n\
+             X-Content-Type-Options: nosniff\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\
+             Accept-Ranges: bytes\r\nETag: {tag}\r\n\
+             Last-Modified: Sun, 06 Nov 1994 08:32:57 GMT\r\n\r\nhello"
+        )
+    );
+    let head = site.reply("HEAD /a.txt HTTP/1.1");
+    assert!(head.ends_with("\r\n\r\n") && field(&head, "Content-Length") == Some("5"));
+}
+
+#[test]
+fn every_reply_has_the_length_it_says() {
+    let mut seeds = Seeds::default();
+    seeds.path("/a", "hello");
+    seeds.builder.folder(b"/d");
+    seeds.builder.health(b"/healthz");
+    let mut site = seeds.grow();
+    for (head, status) in [
+        ("GET /a HTTP/1.1", 200),
+        ("GET /a HTTP/1.1\r\nRange: bytes=1-2", 206),
+        ("GET /a HTTP/1.1\r\nRange: bytes=9-", 416),
+        ("GET /a HTTP/1.1\r\nIf-Match: \"x\"", 412),
+        ("GET /a HTTP/1.1\r\nAccept-Encoding: identity;q=0", 406),
+        ("GET /d?x HTTP/1.1", 308),
+        ("GET /e HTTP/1.1", 404),
+        ("GET /%2f HTTP/1.1", 400),
+        ("GET /healthz HTTP/1.1", 200),
+        ("POST /a HTTP/1.1", 405),
+        ("BREW /a HTTP/1.1", 501),
+    ] {
+        let reply = site.reply(head);
+        assert!(reply.starts_with(&format!("HTTP/1.1 {status} ")), "{head}: {reply}");
+        let length = field(&reply, "Content-Length").map(str::parse);
+        assert_eq!(length, Some(Ok(body(&reply).len())), "{head}: {reply}");
+        assert_eq!(field(&reply, "X-Content-Type-Options"), Some("nosniff"), "{head}");
+        let head_reply = site.reply(&head.replacen("GET", "HEAD", 1));
+        // Ranges are defined for GET only (RFC 9110 14.2).
+        if head.starts_with("GET") && !head.contains("Range") {
+            let end = reply.len() - body(&reply).len();
+            assert_eq!(head_reply, reply[..end], "HEAD has the fields of GET");
+        }
+    }
+}
+
+#[test]
+fn codings_are_chosen_and_vary() {
+    let mut seeds = Seeds::default();
+    let bodies =
+        [(Coding::Identity, "0123456789"), (Coding::Gzip, "gzip five"), (Coding::Brotli, "br4")];
+    let leaf = seeds.leaf(&bodies, &[("Content-Type", "a/b"), ("Vary", "Accept-Encoding")]);
+    seeds.builder.path(b"/x", leaf);
+    let mut site = seeds.grow();
+    for (accept, coding, expected) in [
+        ("br, gzip", Some("br"), "br4"),
+        ("gzip", Some("gzip"), "gzip five"),
+        ("deflate", None, "0123456789"),
+        ("br;q=0.1, identity", None, "0123456789"),
+    ] {
+        let reply = site.reply(&format!("GET /x HTTP/1.1\r\nAccept-Encoding: {accept}"));
+        assert_eq!((field(&reply, "Content-Encoding"), body(&reply)), (coding, expected));
+        assert_eq!(field(&reply, "Vary"), Some("Accept-Encoding"));
+        let tag = field(&reply, "ETag").expect("a tag").as_bytes();
+        assert_eq!(tag, entity_tag(expected.as_bytes()));
+        let again = format!(
+            "GET /x HTTP/1.1\r\nAccept-Encoding: {accept}\r\nIf-None-Match: {}",
+            String::from_utf8_lossy(tag)
+        );
+        let reply = site.reply(&again);
+        assert!(reply.starts_with("HTTP/1.1 304 "), "{reply}");
+        assert_eq!(field(&reply, "Vary"), Some("Accept-Encoding"));
+        assert_eq!(field(&reply, "Content-Type"), None);
+        assert_eq!(field(&reply, "ETag").map(str::as_bytes), Some(tag));
+    }
+    // A range is one of the identity, whatever else is taken.
+    let reply = site.reply("GET /x HTTP/1.1\r\nAccept-Encoding: br\r\nRange: bytes=2-3");
+    assert_eq!((field(&reply, "Content-Encoding"), body(&reply)), (None, "23"));
+    assert_eq!(field(&reply, "Content-Range"), Some("bytes 2-3/10"));
+    // But not where identity is refused.
+    let refused = "GET /x HTTP/1.1\r\nAccept-Encoding: br, identity;q=0\r\nRange: bytes=2-3";
+    assert_eq!(body(&site.reply(refused)), "br4");
+}
+
+#[test]
+fn what_a_304_keeps_is_a_part_of_the_fields() {
+    let mut seeds = Seeds::default();
+    let fields = [("Cache-Control", "no-cache"), ("X-A", "1"), ("expires", "0"), ("X-B", "2")];
+    let leaf = seeds.leaf(&[(Coding::Identity, "x")], &fields);
+    seeds.builder.path(b"/", leaf);
+    let mut site = seeds.grow();
+    let reply = site.reply("GET / HTTP/1.1\r\nIf-None-Match: *");
+    assert_eq!(field(&reply, "Cache-Control"), Some("no-cache"));
+    assert_eq!(field(&reply, "expires"), Some("0"));
+    assert!(field(&reply, "X-A").is_none() && field(&reply, "X-B").is_none());
+    let whole = site.reply("GET / HTTP/1.1");
+    assert!(fields.iter().all(|(name, value)| field(&whole, name) == Some(value)));
+}
+
+#[test]
+fn where_nothing_is_fallbacks_count() {
+    let mut seeds = Seeds::default();
+    seeds.path("/a.js", "js");
+    let missing = seeds.leaf(&[(Coding::Identity, "missing")], &[]);
+    let app = seeds.leaf(&[(Coding::Identity, "app")], &[]);
+    seeds.builder.not_found(missing);
+    seeds.builder.fallback(app);
+    let mut site = seeds.grow();
+    for (head, status, text) in [
+        ("GET /route HTTP/1.1", 200, "app"),
+        ("GET /route/ HTTP/1.1", 200, "app"),
+        ("GET /b.js HTTP/1.1", 404, "missing"),
+        ("GET /v1.2 HTTP/1.1\r\nAccept: text/html,*/*", 200, "app"),
+        ("GET /a.js HTTP/1.1", 200, "js"),
+    ] {
+        let reply = site.reply(head);
+        assert!(reply.starts_with(&format!("HTTP/1.1 {status} ")), "{head}: {reply}");
+        assert_eq!(body(&reply), text, "{head}");
+    }
+    let reply = site.reply("GET /b.js HTTP/1.1");
+    assert_eq!((field(&reply, "ETag"), field(&reply, "Last-Modified")), (None, None));
+    assert_eq!(site.status("GET /b.js HTTP/1.1\r\nIf-None-Match: *"), 404);
+}
+
+fn rule(from: &str, to: &str, effect: Effect, forced: bool) -> Redirect {
+    let from = Pattern::parse(from).expect("a pattern");
+    let to = Template::parse(to, &from, Unknown::Refused).expect("a template");
+    Redirect { from, to, effect, forced, line: 1, text: "".into() }
+}
+
+#[test]
+fn rules_lead_elsewhere() {
+    let mut seeds = Seeds::default();
+    seeds.path("/new", "new");
+    seeds.path("/here", "here");
+    seeds.path("/forced", "never");
+    seeds.builder.folder(b"/docs");
+    seeds.builder.redirects(Redirects::new(vec![
+        rule("/old", "/new", Effect::Redirect(301), false),
+        rule("/here", "/new", Effect::Redirect(301), false),
+        rule("/forced", "/new?own=1#f", Effect::Redirect(307), true),
+        rule("/blog/:y/*", "/b/:splat/:y#top", Effect::Redirect(302), false),
+        rule("/open/*", "/:splat", Effect::Redirect(302), false),
+        rule("/as/*", "/:splat", Effect::Rewrite(200), false),
+        rule("/gone", "/new", Effect::Rewrite(410), false),
+    ]));
+    let mut site = seeds.grow();
+    for (target, status, location) in [
+        ("/old", 301, "/new"),
+        ("/old/?a=b", 301, "/new?a=b"),
+        ("/forced?x", 307, "/new?own=1#f"),
+        ("/blog/2010/a/b%20c", 302, "/b/a/b%20c/2010#top"),
+        ("/blog/2010/a?q", 302, "/b/a/2010?q#top"),
+        ("/open//evil.example/", 302, "/evil.example/"),
+        ("/docs", 308, "/docs/"),
+        ("/docs?a=%2F", 308, "/docs/?a=%2F"),
+        ("/x/../docs", 308, "/docs/"),
+    ] {
+        let reply = site.reply(&format!("GET {target} HTTP/1.1"));
+        assert!(reply.starts_with(&format!("HTTP/1.1 {status} ")), "{target}: {reply}");
+        assert_eq!(field(&reply, "Location"), Some(location), "{target}");
+        assert_eq!(field(&reply, "Content-Length"), Some("0"));
+        assert!(reply.ends_with("\r\n\r\n"));
+    }
+    assert_eq!(body(&site.reply("GET /here HTTP/1.1")), "here", "files come before rules");
+    assert_eq!(body(&site.reply("GET /as/new HTTP/1.1")), "new");
+    assert_eq!(site.status("GET /as/nothing HTTP/1.1"), 404);
+    assert_eq!(site.status("GET /gone HTTP/1.1"), 410);
+    let long = format!("GET /open/{} HTTP/1.1", "%C3".repeat(2700));
+    assert_eq!(site.status(&long), 302);
+}
+
+#[test]
+fn health_is_said_before_all_else() {
+    let mut seeds = Seeds::default();
+    seeds.path("/health", "a file");
+    seeds.builder.health(b"/health");
+    let mut site = seeds.grow();
+    assert_eq!(body(&site.reply("GET /health HTTP/1.1")), "ok\n");
+    let mut occasion = Occasion { slot: Slot(0), fixed: &mut site.fixed, draining: true };
+    let head = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n";
+    let mut fields = Fields::new();
+    let parsed = parse(head, &mut Scan::default(), 16_384, &mut fields);
+    let Parsed::Request(request) = parsed else { panic!("{parsed:?}") };
+    assert_eq!(site.tree.choose(&request, &mut occasion), Answer::Whole(Prebuilt::Draining));
+}
+
+#[test]
+fn slots_have_blocks_of_their_own() {
+    let mut seeds = Seeds::default();
+    seeds.path("/a", "hello");
+    seeds.builder.folder(b"/d");
+    let mut site = seeds.grow();
+    let mut places: Vec<std::ops::Range<usize>> = Vec::new();
+    for slot in [Slot(0), Slot(1), Slot(2)] {
+        places.extend([site.tree.block(slot).range(), site.tree.tail(slot).range()]);
+        site.scratch_for = slot;
+        assert_eq!(site.status("GET /d?x HTTP/1.1"), 308);
+    }
+    places.sort_by_key(|place| place.start);
+    assert!(places.windows(2).all(|pair| pair[0].end <= pair[1].start));
+    assert!(places[0].start >= 5 && places[5].end <= site.tree.scratch_at);
+}
+
+proptest! {
+    /// Decoding, removing dot segments and looking up agree with a list that is searched.
+    #[test]
+    fn lookup_agrees_with_a_list(
+        names in prop::collection::btree_set("/[ab.]{0,3}(/[ab.]{1,3})?", 0..20),
+        asked in prop::collection::vec("/([ab./]|%2e|%61){0,8}", 1..20),
+    ) {
+        let mut seeds = Seeds::default();
+        for name in &names {
+            seeds.path(name, name);
+        }
+        let mut site = seeds.grow();
+        for target in asked {
+            let mut scratch = vec![0; target.len()];
+            let path = path::decode(target.as_bytes(), &mut scratch).expect("it is nameable");
+            let expected = names.iter().find(|name| name.as_bytes() == path);
+            let reply = site.reply(&format!("GET {target} HTTP/1.1"));
+            match expected {
+                Some(name) => prop_assert_eq!(body(&reply), name),
+                None => prop_assert!(reply.starts_with("HTTP/1.1 404 "), "{}", reply),
+            }
+        }
+    }
+}

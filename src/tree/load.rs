@@ -1,0 +1,261 @@
+//! Reading the files of a plan, on all cores, into one buffer; then compressing those for which it
+//! pays, behind them.
+
+use super::compress::{self, MADE};
+use super::plan::{Plan, Planned, Route, To};
+use super::walk::{Listed, Listing};
+use super::{Failure, Request, size};
+use crate::http::coding::Coding;
+use crate::ring::Span;
+use crate::site::entity_tag;
+use crate::site::tree::build::{Body, room_for};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Mutex;
+use std::thread;
+
+/// Bodies in a buffer.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    /// The bodies, one behind the other, and room for what slots need: never written to.
+    pub(super) fixed: Vec<u8>,
+    /// How many bytes they are.
+    pub(super) body_bytes: u32,
+    /// Where each file's lie, in the order of the plan; identity first.
+    pub(super) bodies: Vec<Vec<Body>>,
+}
+
+/// Reads everything.
+pub(super) fn load(request: &Request, listing: &Listing, plan: &Plan) -> Result<Loaded, Failure> {
+    let lengths: Vec<u64> =
+        plan.files.iter().map(|file| listing.files[file.listed].bytes).collect();
+    let identity_bytes: u64 = lengths.iter().sum();
+    let tries = tries(plan, &lengths, request);
+    // No coding is kept that saves less than 5 %, so this is the most that there can be. Memory
+    // that isn't written to costs nothing, and what is left over is given back.
+    let made_bytes: u64 = tries.iter().map(|try_| lengths[try_.file] * 19 / 20).sum();
+    let behind = room_for(fields_bytes_max(plan), request.slots);
+    let room = (identity_bytes + made_bytes).min(u64::from(u32::MAX).saturating_sub(behind));
+    if identity_bytes > room {
+        return Err(too_large(request, identity_bytes + behind));
+    }
+    let mut fixed = zeroed(room + behind).ok_or_else(|| too_large(request, room + behind))?;
+    let progress = bar(request.progress, identity_bytes);
+    let (identity, spare) = fixed[..usize_of(room)].split_at_mut(usize_of(identity_bytes));
+    let mut bodies = read_all(request, listing, plan, identity, &progress)?;
+    let identity = &*identity;
+    add_beside(plan, identity, &mut bodies);
+    let made = make_all(request, listing, plan, &tries, identity, spare, &mut bodies, &progress);
+    progress.finish_and_clear();
+    let body_bytes = u32::try_from(usize_of(identity_bytes) + made);
+    let body_bytes = body_bytes.expect("the room is named by 32 bits");
+    Ok(Loaded { fixed, body_bytes, bodies })
+}
+
+/// A coding of a file, to be tried.
+#[derive(Clone, Copy, Debug)]
+struct Try {
+    file: usize,
+    coding: Coding,
+}
+
+fn tries(plan: &Plan, lengths: &[u64], request: &Request) -> Vec<Try> {
+    if request.effort == compress::Effort::Off {
+        return Vec::new();
+    }
+    let mut tries = Vec::new();
+    for (file, planned) in plan.files.iter().enumerate() {
+        if compress::is_worth_while(&planned.media_type, lengths[file]) {
+            tries.extend(MADE.into_iter().map(|coding| Try { file, coding }));
+        }
+    }
+    // The longest first, so that no core is left with one of them at the end.
+    tries.sort_by_key(|try_| std::cmp::Reverse(lengths[try_.file]));
+    tries
+}
+
+/// The most bytes of fields that a path has.
+fn fields_bytes_max(plan: &Plan) -> usize {
+    let of_route = |route: &Route| match &route.to {
+        To::Leaf(leaf) => leaf.fields.bytes(),
+        To::Folder => 0,
+    };
+    let others = plan.not_found.iter().chain(&plan.fallback).map(|leaf| leaf.fields.bytes());
+    let most = plan.routes.iter().map(of_route).chain(others).max().unwrap_or(0);
+    most + VARY.len()
+}
+
+/// Zeroed memory, or `None` if the machine won't give so much.
+fn zeroed(bytes: u64) -> Option<Vec<u8>> {
+    let bytes = usize_of(bytes);
+    // `vec!` ends the process where there is no memory, so it's asked for first.
+    Vec::<u8>::new().try_reserve_exact(bytes).ok()?;
+    Some(vec![0; bytes])
+}
+
+fn read_all(
+    request: &Request,
+    listing: &Listing,
+    plan: &Plan,
+    mut place: &mut [u8],
+    progress: &ProgressBar,
+) -> Result<Vec<Vec<Body>>, Failure> {
+    let mut jobs = Vec::with_capacity(plan.files.len());
+    let mut offset = 0;
+    for (number, file) in plan.files.iter().enumerate() {
+        let listed = &listing.files[file.listed];
+        let len = usize_of(listed.bytes);
+        let (own, rest) = std::mem::take(&mut place).split_at_mut(len);
+        place = rest;
+        jobs.push((number, offset, listed, own));
+        offset += len;
+    }
+    let bodies = vec![Vec::new(); plan.files.len()];
+    let state = Mutex::new((jobs.into_iter(), bodies, None));
+    on_all_cores(|| {
+        loop {
+            let job = {
+                let mut state = state.lock().expect(NO_PANIC);
+                if state.2.is_some() { None } else { state.0.next() }
+            };
+            let Some((number, offset, listed, place)) = job else { return };
+            let outcome = read_one(&request.root, listed, place);
+            let tag = entity_tag(place);
+            progress.inc(listed.bytes);
+            let mut state = state.lock().expect(NO_PANIC);
+            match outcome {
+                Ok(()) => {
+                    let span = span(offset, place.len());
+                    state.1[number].push(Body { coding: Coding::Identity, span, tag });
+                }
+                Err(failure) => state.2 = Some(failure),
+            }
+        }
+    });
+    let (_, bodies, failure) = state.into_inner().expect(NO_PANIC);
+    failure.map_or(Ok(bodies), Err)
+}
+
+fn read_one(root: &Path, listed: &Listed, place: &mut [u8]) -> Result<(), Failure> {
+    let path = root.join(OsStr::from_bytes(&listed.name));
+    let outcome = File::open(&path).and_then(|mut file| {
+        file.read_exact(place)?;
+        match file.read(&mut [0])? {
+            0 => Ok(()),
+            _ => Err(io::Error::other("it has grown while it was read")),
+        }
+    });
+    outcome.map_err(|error| {
+        let error = match error.kind() {
+            io::ErrorKind::UnexpectedEof => io::Error::other("it has shrunk while it was read"),
+            _ => error,
+        };
+        let mend =
+            format!("`ls -lL {}` shows what it is; leave it alone during a start", path.display());
+        Failure::new(format!("reading {}", path.display()), error, mend)
+    })
+}
+
+/// What lies beside a file as its coding is one, if it decodes to it and is small enough.
+fn add_beside(plan: &Plan, identity: &[u8], bodies: &mut [Vec<Body>]) {
+    for (number, file) in plan.files.iter().enumerate() {
+        let own = bodies[number][0];
+        for &(coding, beside) in &file.beside {
+            let coded = bodies[beside][0];
+            let saves = compress::saves_enough(u64::from(coded.span.len), u64::from(own.span.len));
+            let (coded_bytes, own_bytes) =
+                (&identity[coded.span.range()], &identity[own.span.range()]);
+            if saves && compress::is_coding_of(coded_bytes, coding, own_bytes) {
+                bodies[number].push(Body { coding, ..coded });
+            }
+        }
+    }
+}
+
+/// Makes the codings that aren't there; says how many bytes of `spare` they take.
+#[allow(clippy::too_many_arguments, reason = "each is one thing, and it is called once")]
+fn make_all(
+    request: &Request,
+    listing: &Listing,
+    plan: &Plan,
+    tries: &[Try],
+    identity: &[u8],
+    spare: &mut [u8],
+    bodies: &mut [Vec<Body>],
+    progress: &ProgressBar,
+) -> usize {
+    let has = |try_: &&Try| !bodies[try_.file].iter().any(|body| body.coding == try_.coding);
+    let tries: Vec<Try> = tries.iter().filter(has).copied().collect();
+    let own: Vec<Span> = bodies.iter().map(|bodies| bodies[0].span).collect();
+    progress.set_position(0);
+    progress.set_length(tries.iter().map(|try_| u64::from(own[try_.file].len)).sum());
+    let state = Mutex::new((tries.into_iter(), 0, spare, bodies));
+    on_all_cores(|| {
+        loop {
+            let Some(Try { file, coding }) = state.lock().expect(NO_PANIC).0.next() else { return };
+            progress.set_message(name_of(listing, &plan.files[file]));
+            let own = own[file];
+            let coded = compress::compress(&identity[own.range()], coding, request.effort);
+            progress.inc(u64::from(own.len));
+            let Some(coded) = coded else { continue };
+            let tag = entity_tag(&coded);
+            let mut state = state.lock().expect(NO_PANIC);
+            let (_, used, spare, bodies) = &mut *state;
+            // Only where 4 GiB are full is there no room.
+            let Some(place) = spare.get_mut(*used..*used + coded.len()) else { continue };
+            place.copy_from_slice(&coded);
+            let span = span(identity.len() + *used, coded.len());
+            *used += coded.len();
+            bodies[file].push(Body { coding, span, tag });
+        }
+    });
+    state.into_inner().expect(NO_PANIC).1
+}
+
+fn on_all_cores(work: impl Fn() + Sync) {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        for _ in 1..cores {
+            scope.spawn(&work);
+        }
+        work();
+    });
+}
+
+/// A bar on a terminal; what isn't one is left alone.
+fn bar(wanted: bool, bytes: u64) -> ProgressBar {
+    if !wanted {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {msg}")
+        .expect("the template is right");
+    ProgressBar::new(bytes).with_style(style)
+}
+
+fn name_of(listing: &Listing, file: &Planned) -> String {
+    format!("compressing {}", String::from_utf8_lossy(&listing.files[file.listed].name))
+}
+
+fn too_large(request: &Request, bytes: u64) -> Failure {
+    Failure::new(
+        format!("reserving {} for the root {}", size(bytes), request.root.display()),
+        "the machine doesn't give it, or 32 bits don't name it",
+        "serve a smaller folder, or use --compress off",
+    )
+}
+
+fn span(offset: usize, len: usize) -> Span {
+    let small = |value| u32::try_from(value).expect("the room is named by 32 bits");
+    Span { offset: small(offset), len: small(len) }
+}
+
+fn usize_of(bytes: u64) -> usize {
+    usize::try_from(bytes).expect("addresses are of 64 bits")
+}
+
+const VARY: &str = "Vary: Accept-Encoding\r\n";
+const NO_PANIC: &str = "no thread panics with the lock";

@@ -1,0 +1,154 @@
+//! What must hold for any folder, any rules and any request: the fuzzer calls this, and the test
+//! over its corpus.
+
+use super::plan::{Manner, Plan, plan};
+use super::walk::{Limits, Listed, Listing};
+use super::{Effort, Request, builder};
+use crate::http::coding::Coding;
+use crate::http::properties::path_by_segments;
+use crate::http::request::{Fields, Parsed, Persistence, Scan, Target, parse};
+use crate::ring::{Slot, Span};
+use crate::site::tree::Tree;
+use crate::site::tree::build::Body;
+use crate::site::{Occasion, Site, entity_tag};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+/// Names, `_headers`, `_redirects` and a request's target, each ended by an octet that no text
+/// has: what comes back is a reply that is well formed, and never anything that isn't in the
+/// folder. Without rules, it is what a slow model says.
+///
+/// # Panics
+/// If that isn't so.
+pub fn site(data: &[u8]) {
+    let mut pieces = data.splitn(4, |&octet| octet == 0xff);
+    let mut piece = || pieces.next().unwrap_or_default();
+    let names: BTreeSet<&[u8]> =
+        piece().split(|&octet| octet == b'\n').filter(|name| is_name(name)).take(20).collect();
+    let (headers, redirects) = (piece(), piece());
+    let target = piece();
+    let listed = |name: &&[u8]| Listed { name: name.to_vec(), bytes: 0, modified: Some(1) };
+    let listing = Listing { files: names.iter().map(listed).collect(), left_out: Vec::new() };
+    let manner = Manner { clean_urls: true, ..Manner::default() };
+    let (Ok(headers_text), Ok(rules)) =
+        (std::str::from_utf8(headers), std::str::from_utf8(redirects))
+    else {
+        return;
+    };
+    let plan = plan(&listing, &manner, Some(headers_text), Some(rules));
+    for problem in &plan.problems {
+        assert!(problem.to_string().contains(": "), "{problem}");
+    }
+    if !plan.problems.is_empty() {
+        return;
+    }
+    let (tree, mut fixed) = grow(&listing, &plan, manner);
+    let head = [b"GET ", target, b" HTTP/1.1\r\nHost: a\r\n\r\n"].concat();
+    let mut fields = Fields::new();
+    let parsed = parse(&head, &mut Scan::default(), 16 * 1024, &mut fields);
+    let Parsed::Request(request) = parsed else { return };
+    let site = Site::of_tree(tree);
+    let mut occasion = Occasion { slot: Slot(1), fixed: &mut fixed, draining: false };
+    let answer = site.choose(&request, &mut occasion);
+    let spans = site.output(answer, Persistence::Keep, false, Slot(1), &mut fixed);
+    let reply = [&fixed[spans.first.range()], &fixed[spans.then.range()]].concat();
+    let (status, body) = read(&reply);
+    if matches!(status, 200 | 410 | 451) {
+        assert!(names.contains(body), "{} isn't in the folder", String::from_utf8_lossy(body));
+    }
+    let (Target::Origin { path, .. } | Target::Absolute { path, .. }) = request.target else {
+        return;
+    };
+    if plan.redirects.rules().is_empty() {
+        let expected = model(path, &names);
+        let found = (status, if status == 200 { body } else { b"" });
+        assert_eq!(found, (expected.0, &*expected.1), "{}", String::from_utf8_lossy(path));
+    }
+}
+
+/// What a folder can hold: no name of a folder is empty or says another place.
+fn is_name(name: &[u8]) -> bool {
+    let is_segment = |segment: &[u8]| !matches!(segment, b"" | b"." | b"..");
+    name.len() < 200 && !name.contains(&0) && name.split(|&octet| octet == b'/').all(is_segment)
+}
+
+/// Every file's content is its own name.
+fn grow(listing: &Listing, plan: &Plan, manner: Manner) -> (Tree, Vec<u8>) {
+    let mut fixed = Vec::new();
+    let bodies: Vec<Vec<Body>> = plan
+        .files
+        .iter()
+        .map(|file| {
+            let name = &listing.files[file.listed].name;
+            let small = |len: usize| u32::try_from(len).expect("a few names");
+            let span = Span { offset: small(fixed.len()), len: small(name.len()) };
+            fixed.extend_from_slice(name);
+            vec![Body { coding: Coding::Identity, span, tag: entity_tag(name) }]
+        })
+        .collect();
+    let request = Request {
+        root: PathBuf::new(),
+        manner,
+        limits: Limits { files: u32::MAX, bytes: u64::MAX },
+        effort: Effort::Off,
+        strict: false,
+        slots: 2,
+        progress: false,
+    };
+    let body_bytes = u32::try_from(fixed.len()).expect("a few names");
+    let built = builder(listing, plan, &bodies, &request).build(body_bytes, request.slots);
+    let (tree, total) = built.expect("it is small");
+    fixed.resize(total, 0);
+    (tree, fixed)
+}
+
+/// The status and the body of a reply, with all that must be right about its head.
+fn read(reply: &[u8]) -> (u16, &[u8]) {
+    let mut fields = [httparse::EMPTY_HEADER; 100];
+    let mut parsed = httparse::Response::new(&mut fields);
+    let Ok(httparse::Status::Complete(head)) = parsed.parse(reply) else {
+        panic!("a head that isn't right: {}", String::from_utf8_lossy(reply))
+    };
+    let body = &reply[head..];
+    let status = parsed.code.expect("there is a status");
+    let one = |name: &str| {
+        let mut values = parsed.headers.iter().filter(|field| field.name == name);
+        let value = values.next().map(|field| field.value);
+        assert!(values.next().is_none(), "{name} is there twice");
+        value
+    };
+    assert_eq!(one("Content-Length"), Some(body.len().to_string().as_bytes()));
+    match (one("Location"), status) {
+        (Some(location), 301 | 302 | 303 | 307 | 308) => {
+            assert!(location.iter().all(u8::is_ascii_graphic), "{location:?}");
+            assert!(!location.starts_with(b"//"), "it would lead to another host");
+            assert!([&b"/"[..], b"http://", b"https://"].iter().any(|p| location.starts_with(p)));
+        }
+        (None, 200 | 400 | 404 | 410 | 414 | 451) => {}
+        (location, status) => panic!("{status} with Location {location:?}"),
+    }
+    (status, body)
+}
+
+/// What a path has, by looking through the names.
+fn model(path: &[u8], names: &BTreeSet<&[u8]>) -> (u16, Vec<u8>) {
+    let Some(path) = path_by_segments(path) else { return (400, Vec::new()) };
+    let name = &path[1..];
+    let is_rules = |name: &[u8]| name == b"_headers" || name == b"_redirects";
+    let has = |name: &[u8]| names.contains(name) && !is_rules(name);
+    let index = [name, b"index.html"].concat();
+    let page = [name, b".html"].concat();
+    let folder = [name, b"/index.html"].concat();
+    let stem_is_empty = name.is_empty() || name.ends_with(b"/");
+    if has(name) {
+        (200, name.to_vec())
+    } else if stem_is_empty && has(&index) {
+        (200, index)
+    } else if !stem_is_empty && has(&page) {
+        (200, page)
+    } else if !stem_is_empty && has(&folder) {
+        (308, Vec::new())
+    } else {
+        (404, Vec::new())
+    }
+}

@@ -1,0 +1,279 @@
+//! A whole folder, served by the real program: which path has what, spoken to over raw sockets.
+
+mod common;
+
+use common::{Reply, Server, TemporaryFolder, assert_same_bytes};
+use std::io::Read;
+
+/// A folder with something of everything.
+fn folder() -> TemporaryFolder {
+    let prose = "To be, or not to be, that is the question. ".repeat(100);
+    let folder = TemporaryFolder::with(&[
+        ("index.html", b"<h1>home</h1>"),
+        ("about.html", b"<h1>about</h1>"),
+        ("404.html", b"<h1>missing</h1>"),
+        ("prose.txt", prose.as_bytes()),
+        ("empty.css", b""),
+        ("docs/index.html", b"<h1>docs</h1>"),
+        ("docs/a b.txt", b"a space"),
+        ("docs/\u{e4}.txt", "umlaut".as_bytes()),
+        ("assets/app.1f3a09bc.js", b"js()"),
+        ("unknown.zzz", b"\0\x01"),
+        (".well-known/security.txt", b"Contact: x"),
+        (".git/config", b"secret"),
+        ("_headers", b"/*\n  X-All: 1\n/docs/*\n  X-Docs: yes\n  ! X-All\n"),
+        (
+            "_redirects",
+            b"/old /about\n/blog/* /docs/:splat 302\n/about.html /never 301\n/forced /about 307!\n\
+              /gone /about.html 410\n/as/:name /docs/:name.txt 200\n",
+        ),
+        ("forced", b"never seen"),
+    ]);
+    std::os::unix::fs::symlink("/etc", std::path::Path::new(folder.path()).join("out"))
+        .expect("links can be made");
+    folder
+}
+
+fn serve(folder: &TemporaryFolder, options: &[&str]) -> Server {
+    Server::start(&[&["--root", folder.path()], options].concat())
+}
+
+fn get(server: &Server, target: &str, fields: &str) -> Reply {
+    server.ask(format!("GET {target} HTTP/1.1\r\nHost: a\r\n{fields}\r\n"))
+}
+
+/// A target; then the status, some fields and the body of its reply.
+type Row = (&'static str, u16, &'static [(&'static str, &'static str)], Option<&'static str>);
+
+#[test]
+fn each_path_has_what_is_meant() {
+    let folder = folder();
+    let server = serve(&folder, &["--health", "/healthz"]);
+    let cases: &[Row] = &[
+        ("/", 200, &[("Content-Type", "text/html; charset=utf-8")], Some("<h1>home</h1>")),
+        ("/", 200, &[("Cache-Control", "no-cache"), ("X-All", "1")], None),
+        ("/?query", 200, &[], Some("<h1>home</h1>")),
+        ("/index.html", 200, &[], Some("<h1>home</h1>")),
+        ("/about", 200, &[], Some("<h1>about</h1>")),
+        ("/about.html", 200, &[], Some("<h1>about</h1>")),
+        ("/about/", 404, &[], Some("<h1>missing</h1>")),
+        ("/About", 404, &[("Content-Type", "text/html; charset=utf-8")], None),
+        ("/empty.css", 200, &[("Content-Type", "text/css; charset=utf-8")], Some("")),
+        ("/docs", 308, &[("Location", "/docs/")], Some("")),
+        ("/docs?a=b&c", 308, &[("Location", "/docs/?a=b&c")], Some("")),
+        ("/docs/", 200, &[("X-Docs", "yes")], Some("<h1>docs</h1>")),
+        ("/docs/a%20b.txt", 200, &[], Some("a space")),
+        ("/docs/%C3%A4.txt", 200, &[], Some("umlaut")),
+        ("/docs/%c3%a4.txt", 200, &[], Some("umlaut")),
+        ("/docs/./../docs/a%20b.txt", 200, &[], Some("a space")),
+        ("/docs/%2e%2e/about", 200, &[], Some("<h1>about</h1>")),
+        ("/../../../etc/passwd", 404, &[], None),
+        ("/%2e%2e/%2e%2e/etc/passwd", 404, &[], None),
+        ("/docs%2f", 400, &[], None),
+        ("/a%00", 400, &[], None),
+        ("//", 404, &[], None),
+        ("/out/passwd", 404, &[], None),
+        ("/.git/config", 404, &[], None),
+        ("/_headers", 404, &[], None),
+        ("/_redirects", 404, &[], None),
+        ("/.well-known/security.txt", 200, &[], Some("Contact: x")),
+        (
+            "/assets/app.1f3a09bc.js",
+            200,
+            &[("Cache-Control", "public, max-age=31536000, immutable")],
+            Some("js()"),
+        ),
+        ("/unknown.zzz", 200, &[("Content-Type", "application/octet-stream")], Some("\0\x01")),
+        ("/old", 301, &[("Location", "/about")], Some("")),
+        ("/old?x", 301, &[("Location", "/about?x")], None),
+        ("/blog/2010/x", 302, &[("Location", "/docs/2010/x")], None),
+        ("/forced", 307, &[("Location", "/about")], None),
+        ("/gone", 410, &[], Some("<h1>about</h1>")),
+        ("/as/%C3%A4", 200, &[], Some("umlaut")),
+        ("/as/nothing", 404, &[], None),
+        ("/healthz", 200, &[("Cache-Control", "no-store")], Some("ok\n")),
+    ];
+    for (target, status, fields, body) in cases {
+        let reply = get(&server, target, "");
+        assert_eq!(reply.status, *status, "{target}: {}", reply.head);
+        for (name, value) in *fields {
+            assert_eq!(reply.field(name), Some(*value), "{target}: {}", reply.head);
+        }
+        if let Some(body) = body {
+            assert_same_bytes(&reply.body, body.as_bytes());
+        }
+        assert_eq!(reply.field("X-Content-Type-Options"), Some("nosniff"), "{target}");
+    }
+    assert_eq!(get(&server, "/docs/", "").field("X-All"), None);
+    let said = server.said.join("\n");
+    assert!(said.contains("left out out: it is a link out of the root"), "{said}");
+    assert!(said.contains(" files, "), "{said}");
+}
+
+#[test]
+fn codings_are_those_that_the_client_takes() {
+    let folder = folder();
+    let server = serve(&folder, &[]);
+    let plain = get(&server, "/prose.txt", "");
+    assert_eq!(plain.field("Vary"), Some("Accept-Encoding"));
+    for (accept, coding) in [
+        ("gzip", Some("gzip")),
+        ("zstd", Some("zstd")),
+        ("br", Some("br")),
+        ("gzip;q=0.5, identity", None),
+        ("", None),
+    ] {
+        let reply = get(&server, "/prose.txt", &format!("Accept-Encoding: {accept}\r\n"));
+        assert_eq!((reply.status, reply.field("Content-Encoding")), (200, coding), "{accept}");
+        let text = decoded(&reply);
+        assert_same_bytes(&text, &plain.body);
+        assert_eq!(coding.is_none(), reply.field("ETag") == plain.field("ETag"));
+    }
+    let refused = get(&server, "/", "Accept-Encoding: identity;q=0\r\n");
+    assert_eq!(refused.status, 406);
+}
+
+fn decoded(reply: &Reply) -> Vec<u8> {
+    let mut text = Vec::new();
+    let body = &*reply.body;
+    match reply.field("Content-Encoding") {
+        None => return body.to_vec(),
+        Some("gzip") => flate2::bufread::GzDecoder::new(body).read_to_end(&mut text),
+        Some("br") => brotli::Decompressor::new(body, 4096).read_to_end(&mut text),
+        Some("zstd") => return zstd::stream::decode_all(body).expect("it decodes"),
+        Some(other) => panic!("{other}"),
+    }
+    .expect("it decodes");
+    text
+}
+
+#[test]
+fn what_lies_beside_a_file_is_its_coding_if_it_decodes_to_it() {
+    let text = "the same again and ".repeat(400);
+    let coded = zstd::stream::encode_all(text.as_bytes(), 3).expect("it codes");
+    let folder = TemporaryFolder::with(&[
+        ("a.txt", text.as_bytes()),
+        ("a.txt.zst", &coded),
+        ("b.txt", b"other text, and more of it than what is beside it"),
+        ("b.txt.zst", &coded),
+    ]);
+    let server = serve(&folder, &["--compress", "off"]);
+    let reply = get(&server, "/a.txt", "Accept-Encoding: zstd, gzip\r\n");
+    assert_eq!(reply.field("Content-Encoding"), Some("zstd"));
+    assert_same_bytes(&reply.body, &coded);
+    let reply = get(&server, "/b.txt", "Accept-Encoding: zstd\r\n");
+    assert_eq!(reply.field("Content-Encoding"), None);
+    let own = get(&server, "/a.txt.zst", "");
+    assert_eq!(own.field("Content-Encoding"), None);
+    assert_same_bytes(&own.body, &coded);
+}
+
+#[test]
+fn conditions_and_ranges_are_those_of_the_file() {
+    let folder = folder();
+    let server = serve(&folder, &[]);
+    let whole = get(&server, "/prose.txt", "");
+    let br = "Accept-Encoding: br\r\n";
+    let coded = get(&server, "/prose.txt", br);
+    let etag = |reply: &Reply| reply.field("ETag").expect("a file has a tag").to_owned();
+    let modified = whole.field("Last-Modified").expect("a file has a date").to_owned();
+    for (fields, status) in [
+        (format!("If-None-Match: {}\r\n", etag(&whole)), 304),
+        (format!("{br}If-None-Match: {}\r\n", etag(&coded)), 304),
+        (format!("{br}If-None-Match: {}\r\n", etag(&whole)), 200),
+        (format!("If-Modified-Since: {modified}\r\n"), 304),
+        (format!("If-Match: {}\r\n", etag(&whole)), 200),
+        ("If-Match: \"other\"\r\n".to_owned(), 412),
+        ("Range: bytes=0-9\r\n".to_owned(), 206),
+        (format!("{br}Range: bytes=-5\r\n"), 206),
+        (format!("Range: bytes=0-9\r\nIf-Range: {}\r\n", etag(&whole)), 206),
+        (format!("Range: bytes=0-9\r\nIf-Range: {}\r\n", etag(&coded)), 200),
+        ("Range: bytes=100000-\r\n".to_owned(), 416),
+        ("Range: bytes=0-1,3-4\r\n".to_owned(), 200),
+    ] {
+        let reply = get(&server, "/prose.txt", &fields);
+        assert_eq!(reply.status, status, "{fields}{}", reply.head);
+        match status {
+            206 if fields.contains("0-9") => assert_same_bytes(&reply.body, &whole.body[..10]),
+            304 => assert!(reply.field("Vary").is_some() && reply.field("ETag").is_some()),
+            416 => assert!(reply.field("Content-Range").is_some_and(|r| r.starts_with("bytes */"))),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn an_application_of_one_page_finds_its_way() {
+    let folder = folder();
+    let server = serve(&folder, &["--spa", "--clean-urls", "off"]);
+    for (target, status) in
+        [("/route/to", 200), ("/about", 200), ("/missing.js", 404), ("/docs", 308)]
+    {
+        assert_eq!(get(&server, target, "").status, status, "{target}");
+    }
+    assert_same_bytes(&get(&server, "/about", "").body, b"<h1>home</h1>");
+    assert_eq!(get(&server, "/v1.2", "Accept: text/html\r\n").status, 200);
+}
+
+#[test]
+fn replies_on_one_connection_keep_their_order() {
+    let folder = folder();
+    let server = serve(&folder, &[]);
+    let mut client = server.connect();
+    let targets = ["/", "/docs/a%20b.txt", "/nothing", "/docs", "/assets/app.1f3a09bc.js", "/"];
+    let requests = targets.map(|target| format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n"));
+    client.send(requests.concat());
+    for (target, status) in targets.iter().zip([200, 200, 404, 308, 200, 200]) {
+        assert_eq!(client.reply().status, status, "{target}");
+    }
+}
+
+#[test]
+fn a_folder_that_is_not_right_does_not_start() {
+    let start = |files: &[(&str, &[u8])], options: &[&str]| {
+        let folder = TemporaryFolder::with(files);
+        Server::run(&[&["--listen", "127.0.0.1:0", "--root", folder.path()], options].concat())
+    };
+    for (files, options, hint) in [
+        (&[("_redirects", b"/a".as_slice())][..], &[][..], "_redirects:1: "),
+        (&[("_headers", b"x".as_slice())], &[], "_headers:1: "),
+        (&[("_redirects", b"/a /b 200".as_slice())], &[], "has no such file"),
+        (&[("a", b"12345".as_slice())], &["--site-bytes", "4"], "--site-bytes"),
+        (&[("a", b"".as_slice()), ("b", b"")], &["--site-files", "1"], "--site-files"),
+        (&[("a", b"".as_slice())], &["--spa"], "--spa"),
+    ] {
+        let exit = start(files, options);
+        assert_eq!(exit.code, Some(1), "{}", exit.text);
+        assert!(exit.text.contains(hint), "{hint}: {}", exit.text);
+    }
+    let folder = folder();
+    let strict = ["--listen", "127.0.0.1:0", "--root", folder.path(), "--strict"];
+    let exit = Server::run(&strict);
+    assert_eq!(exit.code, Some(1));
+    assert!(exit.text.contains("out: it is a link out of the root"), "{}", exit.text);
+    let exit = Server::run(&["--root", "/nonexistent"]);
+    assert_eq!(exit.code, Some(1));
+    assert!(exit.text.contains("/nonexistent"), "{}", exit.text);
+}
+
+#[test]
+fn check_says_what_would_be_served() {
+    let folder = folder();
+    let exit = Server::run(&["check", folder.path()]);
+    assert_eq!(exit.code, Some(1), "a link that leads out is a problem");
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_uringstatic"))
+        .args(["check", folder.path(), "--json"])
+        .output()
+        .expect("it runs");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(report["schema"], "uringstatic-check/1");
+    let row = |path: &str| {
+        let rows = report["paths"].as_array().expect("a list");
+        rows.iter().find(|row| row["path"] == path).cloned().unwrap_or_default()
+    };
+    assert_eq!(row("/about")["from"], "about.html");
+    assert_eq!(row("/about")["because"], "clean URL");
+    assert_eq!(row("/docs")["status"], 308);
+    assert!(row("/prose.txt")["bytes"]["br"].is_u64());
+    assert_eq!(report["problems"].as_array().map(Vec::len), Some(1));
+}
