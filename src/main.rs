@@ -107,6 +107,7 @@ fn start(config: &cli::Config) -> Result<Server<Uring>, Failure> {
 fn read_root(config: &cli::Config, root: &Path) -> Result<(Site, Vec<u8>, String), Failure> {
     let mut request = tree::Request::new(root, &config.root_options, &config.headers, config.spawn);
     request.progress = !config.quiet && std::io::stderr().is_terminal();
+    process::share_allocator();
     let read = tree::read(&request)?;
     for left_out in &read.listing.left_out {
         say::err(format_args!("uringstatic: left out {left_out}"));
@@ -114,7 +115,10 @@ fn read_root(config: &cli::Config, root: &Path) -> Result<(Site, Vec<u8>, String
     if !config.quiet {
         say::err(format_args!("uringstatic: read {}: {}", root.display(), read.summary));
     }
-    Ok((Site::of_tree(read.tree), read.fixed, root.display().to_string()))
+    let tree::Root { tree, fixed, plan, listing, bodies, summary: _ } = read;
+    drop((plan, listing, bodies));
+    process::release_freed_memory();
+    Ok((Site::of_tree(tree), fixed, root.display().to_string()))
 }
 
 /// Reads the page and builds the replies; says what it is.

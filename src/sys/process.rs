@@ -128,6 +128,27 @@ pub fn cores() -> Vec<u32> {
         .collect()
 }
 
+/// Has threads that are started from now on allocate where this one does: what they free can then
+/// be given back, whose own arenas keep their last chunk (glibc 2.36, `malloc_trim`).
+pub fn share_allocator() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: it sets a number of the allocator, under its lock (mallopt(3)).
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+    }
+}
+
+/// Gives memory that was freed back to the kernel, which the allocator would keep for more of the
+/// same: what a start needs is not needed again.
+pub fn release_freed_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: it works on the allocator's own lists, under its locks, and takes a plain number
+    // (malloc_trim(3)).
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 /// The monotonic clock, the same for all processes, in nanoseconds.
 #[must_use]
 pub fn monotonic_ns() -> u64 {
