@@ -46,6 +46,8 @@ fn request<'a>(path: &'a str, fields: &'a [Header<'a>]) -> Request<'a, 'a> {
     }
 }
 
+#[allow(clippy::cast_precision_loss, reason = "far below 2^52")]
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is a rank")]
 fn lookup(c: &mut Criterion) {
     let fields = [
         Header { name: "Host", value: b"127.0.0.1:10001" },
@@ -56,14 +58,24 @@ fn lookup(c: &mut Criterion) {
     group.throughput(Throughput::Elements(1));
     for files in [100, 10_000, 100_000] {
         let (site, mut fixed, paths) = grow(files);
-        // Any order will do that the caches can't guess.
+        // Drawn at random, the n-th as often as 1/n, and written down in that order: a request's
+        // path is in the cache, as it has just been received; what it leads to need not be.
         let mut state = 1usize;
-        let mut next = move || {
+        let mut drawn = String::new();
+        let mut ends = vec![0];
+        for _ in 0..DRAWN {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            (state >> 33) % files
-        };
+            // The inverse of the distribution's sum, which is nearly a logarithm.
+            let part = (state >> 33) as f64 / (1u64 << 31) as f64;
+            let rank = (files as f64).powf(part) as usize - 1;
+            // Neighbours by rank don't lie side by side.
+            drawn.push_str(&paths[rank * 7919 % files]);
+            ends.push(drawn.len());
+        }
+        let mut at = 0;
         let mut choose = |site: &Site, fixed: &mut [u8]| {
-            let request = request(&paths[next()], &fields);
+            at = (at + 1) % DRAWN;
+            let request = request(&drawn[ends[at]..ends[at + 1]], &fields);
             let mut occasion = Occasion { slot: Slot(7), fixed, draining: false };
             site.choose(black_box(&request), &mut occasion)
         };
@@ -82,6 +94,8 @@ fn lookup(c: &mut Criterion) {
     }
     group.finish();
 }
+
+const DRAWN: usize = 1 << 20;
 
 criterion_group!(benches, lookup);
 criterion_main!(benches);

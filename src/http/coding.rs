@@ -1,7 +1,6 @@
 //! Content codings and the choice among them by `Accept-Encoding` (RFC 9110 8.4.1, 12.5.3).
 
 use super::grammar::trim;
-use super::message::members;
 use httparse::Header;
 
 /// A content coding that a reply can have.
@@ -59,11 +58,19 @@ impl Accepted {
     /// any coding then, but who doesn't say that it decodes one, doesn't.
     #[must_use]
     pub fn of(fields: &[Header<'_>]) -> Self {
+        let is_named = |field: &&Header<'_>| {
+            field.name.len() == NAME.len() && field.name.eq_ignore_ascii_case(NAME)
+        };
+        let mut named = fields.iter().filter(is_named);
+        let Some(first) = named.next() else { return Reader::default().decide() };
+        let second = named.next();
+        let usual = USUAL.iter().find(|(value, _)| *value == first.value);
+        if let (Some((_, accepted)), None) = (usual, second) {
+            return *accepted;
+        }
         let mut reader = Reader::default();
-        for field in fields {
-            if field.name.len() == NAME.len() && field.name.eq_ignore_ascii_case(NAME) {
-                reader.read(field.value);
-            }
+        for field in [first].into_iter().chain(second).chain(named) {
+            reader.read(field.value);
         }
         reader.decide()
     }
@@ -107,10 +114,25 @@ struct Reader {
 
 impl Reader {
     fn read(&mut self, value: &[u8]) {
-        for member in members(value) {
-            let (name, weight) = match memchr::memchr(b';', member) {
-                None => (member, Some(WEIGHT_MAX)),
-                Some(at) => (trim(&member[..at]), weight(trim(&member[at + 1..]))),
+        let mut rest = value;
+        while let Some((&first, behind)) = rest.split_first() {
+            if matches!(first, b' ' | b'\t' | b',') {
+                rest = behind;
+                continue;
+            }
+            // Read by hand, since every request has this field.
+            let is_name = |octet: &u8| !matches!(octet, b' ' | b'\t' | b',' | b';');
+            let name_len = rest.iter().position(|octet| !is_name(octet)).unwrap_or(rest.len());
+            let (name, behind) = rest.split_at(name_len);
+            let (parameters, behind) = match behind.first() {
+                None | Some(b',') => (&[][..], behind),
+                Some(_) => behind.split_at(memchr::memchr(b',', behind).unwrap_or(behind.len())),
+            };
+            rest = behind;
+            let weight = match trim(parameters) {
+                [] => Some(WEIGHT_MAX),
+                [b';', parameter @ ..] => weight(trim(parameter)),
+                _ => None,
             };
             // A weight that isn't one says nothing about the coding, so it isn't taken.
             let weight = weight.unwrap_or(0);
@@ -164,6 +186,17 @@ fn weight(parameter: &[u8]) -> Option<u16> {
 }
 
 const NAME: &str = "Accept-Encoding";
+/// What browsers send, and what it means: reading it each time takes longer than to find a file.
+const USUAL: [(&[u8], Accepted); 3] = [
+    (b"gzip, deflate, br, zstd", usual([WEIGHT_MAX; 4])),
+    (b"gzip, deflate, br", usual([WEIGHT_MAX, WEIGHT_MAX, 0, WEIGHT_MAX])),
+    (b"gzip, deflate", usual([WEIGHT_MAX, WEIGHT_MAX, 0, 0])),
+];
+
+const fn usual(weights: [u16; Coding::ALL.len()]) -> Accepted {
+    Accepted { weights, identity_is_named: false }
+}
+
 const WEIGHT_MAX: u16 = 1000;
 
 #[cfg(test)]
@@ -198,6 +231,8 @@ mod tests {
             ("br;q=0.5, gzip;q=0.8", Some("gzip")),
             ("br;q=0.5,gzip;q=0.5", Some("br")),
             ("br ; q=0.001", Some("br")),
+            ("br x, gzip", Some("gzip")),
+            ("br\t;\tq=1 ,gzip;q=0.9", Some("br")),
             ("br;q=0.001, identity", Some("identity")),
             ("br;q=0.001, identity;q=0.001", Some("br")),
             ("br;q=0", Some("identity")),
@@ -215,6 +250,15 @@ mod tests {
             ("gzip;q=0, gzip", Some("gzip")),
         ] {
             assert_eq!(best(&[value]), expected, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn the_usual_means_what_it_says() {
+        for (value, accepted) in USUAL {
+            let mut reader = Reader::default();
+            reader.read(value);
+            assert_eq!(reader.decide(), accepted, "{}", String::from_utf8_lossy(value));
         }
     }
 

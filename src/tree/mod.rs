@@ -18,7 +18,7 @@ pub mod walk;
 use crate::cli::{Compress, RootOptions};
 use crate::http::coding::Coding;
 use crate::site::tree::Tree;
-use crate::site::tree::build::{self, Body, Builder, FieldsId, FileId};
+use crate::site::tree::build::{self, Body, Builder, FieldsId, File};
 pub use crate::sys::failure::Failure;
 use compress::Effort;
 use load::Loaded;
@@ -243,7 +243,7 @@ fn builder(listing: &Listing, plan: &Plan, bodies: &[Vec<Body>], request: &Reque
     // A file can't have been modified later than now (RFC 9110 8.8.2.1).
     let now =
         SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |age| age.as_secs());
-    let files: Vec<FileId> = plan
+    let files: Vec<File> = plan
         .files
         .iter()
         .zip(bodies)

@@ -136,7 +136,7 @@ impl Tree {
     fn put_validators(&self, leaf: Leaf, representation: &Representation, block: &mut Block<'_>) {
         block.put(b"ETag: ");
         block.put(&representation.tag);
-        let resource = &self.resources[leaf.file.index()];
+        let resource = &self.resources[leaf.file.id.index()];
         if resource.modified.is_some() {
             block.put(b"\r\nLast-Modified: ");
             block.put(&resource.modified_text);

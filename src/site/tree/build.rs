@@ -2,15 +2,14 @@
 //! they are reached.
 
 use super::heads::Heads;
-use super::{Entry, FieldBlock, LOCATION_BYTES_MAX, Place, Representation, Resource, Tree};
+use super::records::{Codings, Place, Records};
+use super::{FieldBlock, LOCATION_BYTES_MAX, Representation, Resource, Tree};
 use crate::http::coding::Coding;
 use crate::http::request::TARGET_BYTES_MAX;
 use crate::http::response::{DATE_BYTES, write_date};
 use crate::ring::Span;
 use crate::site::redirects::Redirects;
-use hashbrown::HashTable;
 use std::collections::HashMap;
-use std::hash::BuildHasher;
 use std::num::NonZeroU64;
 
 /// A body that lies in the buffer, in one coding.
@@ -32,17 +31,26 @@ pub const TAG_BYTES: usize = 34;
 
 /// A file that was added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FileId(u32);
+pub struct File {
+    pub(super) id: FileId,
+    /// The first of its representations.
+    pub(super) first: u32,
+    pub(super) codings: Codings,
+}
+
+/// A file's number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FileId(pub(super) u32);
 
 /// A set of fields that was added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FieldsId(u32);
+pub struct FieldsId(pub(super) u32);
 
 /// What a path leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Leaf {
     /// The file.
-    pub file: FileId,
+    pub file: File,
     /// The fields of replies, besides those that follow from the file.
     pub fields: FieldsId,
 }
@@ -50,10 +58,7 @@ pub struct Leaf {
 /// A tree that is being put together.
 #[derive(Debug, Default)]
 pub struct Builder {
-    names: Vec<u8>,
-    entries: Vec<Entry>,
-    table: HashTable<u32>,
-    hasher: foldhash::fast::FixedState,
+    records: Records,
     resources: Vec<Resource>,
     representations: Vec<Representation>,
     blocks: Vec<FieldBlock>,
@@ -69,7 +74,7 @@ impl Builder {
     ///
     /// # Panics
     /// If there is not exactly one identity, or it is not the largest.
-    pub fn file(&mut self, mut bodies: Vec<Body>, modified: Option<u64>) -> FileId {
+    pub fn file(&mut self, mut bodies: Vec<Body>, modified: Option<u64>) -> File {
         bodies.sort_by_key(|body| (body.span.len, std::cmp::Reverse(body.coding)));
         let last = bodies.last().map(|body| body.coding);
         assert_eq!(last, Some(Coding::Identity), "the identity is the largest body");
@@ -77,14 +82,11 @@ impl Builder {
         let modified = modified.and_then(NonZeroU64::new);
         let mut modified_text = [0; DATE_BYTES];
         write_date(&mut modified_text, modified.map_or(0, NonZeroU64::get));
-        self.resources.push(Resource {
-            first: count(self.representations.len()),
-            count: u8::try_from(bodies.len()).expect("there are four codings"),
-            modified,
-            modified_text,
-        });
+        let first = count(self.representations.len());
+        let codings = Codings::new(bodies.iter().map(|body| body.coding));
+        self.resources.push(Resource { modified, modified_text });
         self.representations.extend(bodies.iter().map(Representation::new));
-        file
+        File { id: file, first, codings }
     }
 
     /// Adds a set of fields; equal ones are kept once. Those a 304 repeats have to be among the
@@ -124,21 +126,7 @@ impl Builder {
     }
 
     fn insert(&mut self, path: &[u8], place: Place) -> bool {
-        let hash = self.hasher.hash_one(path);
-        let (entries, names) = (&self.entries, &self.names);
-        let is_same = |&index: &u32| entries[index as usize].name(names) == path;
-        if self.table.find(hash, is_same).is_some() {
-            return false;
-        }
-        let name = Span { offset: count(self.names.len()), len: count(path.len()) };
-        self.names.extend_from_slice(path);
-        let index = count(self.entries.len());
-        self.entries.push(Entry { name, place });
-        let (entries, names, hasher) = (&self.entries, &self.names, &self.hasher);
-        self.table.insert_unique(hash, index, |&index| {
-            hasher.hash_one(entries[index as usize].name(names))
-        });
-        true
+        self.records.add(path, place)
     }
 
     /// What is served with 404 where there is nothing.
@@ -179,10 +167,7 @@ impl Builder {
         let tails_at = blocks_at + slots * block_bytes;
         let scratch_at = (tails_at + slots * tail_bytes) as usize;
         let tree = Tree {
-            names: self.names.into(),
-            entries: self.entries.into(),
-            table: self.table,
-            hasher: self.hasher,
+            records: self.records.shrunk(),
             resources: self.resources.into(),
             representations: self.representations.into(),
             blocks: self.blocks.into(),
@@ -241,12 +226,6 @@ impl FileId {
 impl FieldsId {
     pub(super) fn index(self) -> usize {
         self.0 as usize
-    }
-}
-
-impl Entry {
-    pub(super) fn name<'a>(&self, names: &'a [u8]) -> &'a [u8] {
-        &names[self.name.range()]
     }
 }
 

@@ -11,6 +11,7 @@
 mod assemble;
 pub mod build;
 mod heads;
+mod records;
 #[cfg(test)]
 mod tests;
 
@@ -23,21 +24,15 @@ use crate::http::path;
 use crate::http::request::{Method, Request, TARGET_BYTES_MAX, Target};
 use crate::http::response::DATE_BYTES;
 use crate::ring::{Slot, Span};
-use build::{Leaf, Tag};
-use hashbrown::HashTable;
+use build::{File, Leaf, Tag};
 use heads::{Heads, Status};
-use std::hash::BuildHasher;
+use records::{Place, Records};
 use std::num::NonZeroU64;
 
 /// A whole site.
 #[derive(Debug)]
 pub struct Tree {
-    /// The paths, one after another.
-    names: Box<[u8]>,
-    entries: Box<[Entry]>,
-    /// Entries by the hash of their path.
-    table: HashTable<u32>,
-    hasher: foldhash::fast::FixedState,
+    records: Records,
     resources: Box<[Resource]>,
     representations: Box<[Representation]>,
     blocks: Box<[FieldBlock]>,
@@ -53,32 +48,16 @@ pub struct Tree {
     scratch_at: usize,
 }
 
-/// A path and what it leads to.
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    name: Span,
-    place: Place,
-}
-
-/// What a path leads to.
-#[derive(Clone, Copy, Debug)]
-enum Place {
-    File(Leaf),
-    /// The same path with a slash.
-    Folder,
-}
-
-/// A file in all its codings; the one to be preferred first, identity last.
+/// What a file's representations have in common.
 #[derive(Clone, Copy, Debug)]
 struct Resource {
-    first: u32,
-    count: u8,
     /// In seconds since the Unix epoch.
     modified: Option<NonZeroU64>,
     modified_text: [u8; DATE_BYTES],
 }
 
-/// A file in one coding, with the values of its fields.
+/// A file in one coding, with the values of its fields. A file's lie one behind the other, the one
+/// to be preferred first, identity last.
 #[derive(Clone, Copy, Debug)]
 struct Representation {
     body: Span,
@@ -177,10 +156,7 @@ impl Tree {
 
     /// What a decoded path leads to by itself.
     fn lookup(&self, path: &[u8]) -> Option<Place> {
-        let hash = self.hasher.hash_one(path);
-        let is_it = |&index: &u32| self.entries[index as usize].name(&self.names) == path;
-        let &index = self.table.find(hash, is_it)?;
-        Some(self.entries[index as usize].place)
+        self.records.find(path)
     }
 
     /// What the first rule says that applies to the path, if any does. A rewrite to a path that
@@ -212,34 +188,29 @@ impl Tree {
 
     /// Chooses the coding, and what of it is sent.
     fn select(&self, leaf: Leaf, status: Status, request: &Request<'_, '_>) -> Answer {
-        let resource = &self.resources[leaf.file.index()];
-        let all = resource.first as usize..resource.first as usize + resource.count as usize;
-        let representations = &self.representations[all.clone()];
+        let File { id, first, codings } = leaf.file;
         let accepted = Accepted::of(request.fields);
-        let codings = representations.iter().map(|representation| representation.coding);
-        let Some(best) = accepted.best(codings) else {
+        let Some(best) = accepted.best(codings.iter()) else {
             return Answer::Whole(Prebuilt::NotAcceptable);
         };
-        let found = |index: usize, select| {
-            let representation = resource.first + u32::try_from(index).expect("four at most");
-            Answer::Found(Found { leaf, representation, status, select })
+        let best = u32::try_from(best).expect("four at most");
+        let found = |index: u32, select| {
+            Answer::Found(Found { leaf, representation: first + index, status, select })
         };
         // Validators and ranges belong to a 200.
         if !request.selective || status != Status::OK {
             return found(best, Select::Whole);
         }
-        let validators = |representation: &'_ Representation| {
-            (representation.tag, resource.modified.map(NonZeroU64::get))
-        };
-        let evaluate = |index: usize, length: Option<u64>| {
-            let (tag, last_modified) = validators(&representations[index]);
-            let validators = Validators { etag: &tag, last_modified };
+        let last_modified = self.resources[id.index()].modified.map(NonZeroU64::get);
+        let representation = |index: u32| &self.representations[(first + index) as usize];
+        let evaluate = |index: u32, length: Option<u64>| {
+            let validators = Validators { etag: &representation(index).tag, last_modified };
             select(request.method, request.fields, &validators, length)
         };
         // A range is one of the identity: then a download can go on whoever began it.
-        let identity = representations.len() - 1;
+        let identity = codings.len() - 1;
         if accepted.takes(Coding::Identity) {
-            let length = u64::from(representations[identity].body.len);
+            let length = u64::from(representation(identity).body.len);
             match evaluate(identity, Some(length)) {
                 Selection::Partial { first, last } => {
                     let within = "a range is within the body, which 32 bits measure";
