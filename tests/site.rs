@@ -21,7 +21,10 @@ fn folder() -> TemporaryFolder {
         ("unknown.zzz", b"\0\x01"),
         (".well-known/security.txt", b"Contact: x"),
         (".git/config", b"secret"),
-        ("_headers", b"/*\n  X-All: 1\n/docs/*\n  X-Docs: yes\n  ! X-All\n"),
+        (
+            "_headers",
+            b"/*\n  X-All: 1\n/docs/*\n  X-Docs: yes\n  ! X-All\n/prose.txt\n  Vary: Origin\n",
+        ),
         (
             "_redirects",
             b"/old /about\n/blog/* /docs/:splat 302\n/about.html /never 301\n/forced /about 307!\n\
@@ -47,8 +50,17 @@ type Row = (&'static str, u16, &'static [(&'static str, &'static str)], Option<&
 
 #[test]
 fn each_path_has_what_is_meant() {
+    each_path(&[]);
+}
+
+#[test]
+fn each_path_has_the_same_without_vectored_send() {
+    each_path(&["--without", "vectored-send"]);
+}
+
+fn each_path(options: &[&str]) {
     let folder = folder();
-    let server = serve(&folder, &["--health", "/healthz"]);
+    let server = serve(&folder, &[&["--health", "/healthz"], options].concat());
     let cases: &[Row] = &[
         ("/", 200, &[("Content-Type", "text/html; charset=utf-8")], Some("<h1>home</h1>")),
         ("/", 200, &[("Cache-Control", "no-cache"), ("X-All", "1")], None),
@@ -115,7 +127,7 @@ fn codings_are_those_that_the_client_takes() {
     let folder = folder();
     let server = serve(&folder, &[]);
     let plain = get(&server, "/prose.txt", "");
-    assert_eq!(plain.field("Vary"), Some("Accept-Encoding"));
+    assert_eq!(plain.field("Vary"), Some("Origin, Accept-Encoding"));
     for (accept, coding) in [
         ("gzip", Some("gzip")),
         ("zstd", Some("zstd")),
@@ -205,7 +217,7 @@ fn conditions_and_ranges_are_those_of_the_file() {
 #[test]
 fn an_application_of_one_page_finds_its_way() {
     let folder = folder();
-    let server = serve(&folder, &["--spa", "--clean-urls", "off"]);
+    let server = serve(&folder, &["--spa", "index.html", "--clean-urls", "off"]);
     for (target, status) in
         [("/route/to", 200), ("/about", 200), ("/missing.js", 404), ("/docs", 308)]
     {

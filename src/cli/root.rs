@@ -24,7 +24,6 @@ pub struct RootOptions {
     /// Answer navigations to paths that have nothing with this file and 200, as an application of
     /// one page wants it; index.html, if none is named
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "index.html")]
-    #[arg(require_equals = true)]
     pub spa: Option<String>,
 
     /// Path that answers 200 while the server is well, and 503 while it drains

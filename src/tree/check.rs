@@ -155,12 +155,12 @@ impl Report {
         for Rule { line, text: rule, .. } in &self.redirects {
             writeln!(text, "{line:>6}  {rule}").expect(STRING);
         }
-        if self.problems.is_empty() {
-            writeln!(text, "\n{} paths, no problems", self.paths.len()).expect(STRING);
-        } else {
-            let problems = self.problems.len();
-            writeln!(text, "\n{} paths, {problems} problems", self.paths.len()).expect(STRING);
-        }
+        let problems = match self.problems.len() {
+            0 => "no problems".to_owned(),
+            1 => "1 problem".to_owned(),
+            many => format!("{many} problems"),
+        };
+        writeln!(text, "\n{} paths, {problems}", self.paths.len()).expect(STRING);
         for problem in &self.problems {
             writeln!(text, "  {problem}").expect(STRING);
         }
@@ -170,14 +170,10 @@ impl Report {
 
 impl Row {
     fn cells(&self) -> [String; 7] {
-        let bytes: Vec<_> = self
-            .bytes
-            .iter()
-            .map(|(coding, bytes)| match *coding {
-                "identity" => bytes.to_string(),
-                coding => format!("{coding} {bytes}"),
-            })
-            .collect();
+        let identity = Coding::Identity.name();
+        let mut bytes: Vec<_> = self.bytes.get(identity).map(u32::to_string).into_iter().collect();
+        let coded = self.bytes.iter().filter(|(coding, _)| **coding != identity);
+        bytes.extend(coded.map(|(coding, bytes)| format!("{coding} {bytes}")));
         let or_dash = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
         [
             self.path.clone(),

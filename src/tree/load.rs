@@ -45,6 +45,7 @@ pub(super) fn load(request: &Request, listing: &Listing, plan: &Plan) -> Result<
     }
     let mut fixed = zeroed(room + behind).ok_or_else(|| too_large(request, room + behind))?;
     let progress = bar(request.progress, identity_bytes);
+    progress.set_message(format!("reading {} files", plan.files.len()));
     let (identity, spare) = fixed[..usize_of(room)].split_at_mut(usize_of(identity_bytes));
     let mut bodies = read_all(request, listing, plan, identity, &progress)?;
     let identity = &*identity;

@@ -253,9 +253,11 @@ fn builder(listing: &Listing, plan: &Plan, bodies: &[Vec<Body>], request: &Reque
         })
         .collect();
     let leaf = |builder: &mut Builder, leaf: &Leaf| {
-        let varies = bodies[leaf.file].len() > 1;
-        let vary = varies.then_some(("Vary", "Accept-Encoding"));
-        let fields: FieldsId = builder.fields(leaf.fields.iter().chain(vary));
+        let mut fields = leaf.fields.clone();
+        if bodies[leaf.file].len() > 1 {
+            fields.add("Vary", "Accept-Encoding");
+        }
+        let fields: FieldsId = builder.fields(fields.iter());
         build::Leaf { file: files[leaf.file], fields }
     };
     for route in &plan.routes {

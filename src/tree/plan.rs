@@ -246,6 +246,8 @@ fn leaf(plan: &Plan, file: usize, path: &[u8], manner: &Manner, headers: &Header
         fields.add(name, value);
     }
     headers.apply(&[b"/", path].concat(), &mut fields);
+    // Every reply has it as it is.
+    fields.remove("X-Content-Type-Options");
     Leaf { file, fields }
 }
 
@@ -386,7 +388,8 @@ mod tests {
 
     #[test]
     fn fields_have_defaults_that_rules_change() {
-        let rules = "/x.css\n  Cache-Control: max-age=1\n  Content-Type: text/plain\n";
+        let rules = "/x.css\n  Cache-Control: max-age=1\n  Content-Type: text/plain\n\
+                     /*\n  X-Content-Type-Options: nosniff\n";
         let names = ["index.html", "app.1f3a09bc.js", "x.css", "y.css"];
         let plan = planned(&names, &clean(), [Some(rules), None]);
         assert!(plan.problems.is_empty());
@@ -403,6 +406,7 @@ mod tests {
         );
         assert_eq!(value("/x.css", "cache-control"), "max-age=1");
         assert_eq!(value("/x.css", "Content-Type"), "text/plain");
+        assert_eq!(value("/y.css", "X-Content-Type-Options"), "", "every reply has it");
         assert_eq!(value("/y.css", "Cache-Control"), "");
         assert_eq!(value("/y.css", "Content-Type"), "text/css; charset=utf-8");
     }
