@@ -7,8 +7,9 @@
 //! 2. Bytes arrive in a buffer that the ring picked. The server hands them to the connection's
 //!    state machine ([`conn`]), which reads them where they lie ([`http`]): incomplete, a request,
 //!    or something to refuse.
-//! 3. [`site`] names the bytes that answer it: a span of the fixed buffer, built at start.
-//! 4. The server pushes one send of that span. It runs to its end when it is submitted; if it took
+//! 3. [`site`] names the bytes that answer it: spans of the fixed buffer, built at start; of a
+//!    file's reply, the head is copied together from pieces first.
+//! 4. The server pushes one send of those. It runs to its end when it is submitted; if it took
 //!    everything it posts no completion, and the connection is back at step 2. If it fell short,
 //!    the rest waits until the socket is writable.
 //! 5. A reply that ends its connection is linked to the close. The slot is free when that has
@@ -42,7 +43,7 @@
 //! - [`doctor`]: what of a machine stands in the way. Names `sys` to gather facts.
 //!
 //! The same [`server::Server`] and the same [`load::client::Client`] run on either ring: they are
-//! generic over [`ring::Ring`] and name no other. Apart from `load`'s outer parts and `doctor`,
+//! generic over [`ring::Ring`] and name no other. Apart from `load`'s outer parts, `tree` and `doctor`,
 //! only programs, tests and benches name `sys`.
 
 #![deny(unsafe_code)]

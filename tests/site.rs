@@ -3,7 +3,12 @@
 mod common;
 
 use common::{Reply, Server, TemporaryFolder, assert_same_bytes};
+use std::ffi::OsStr;
 use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Command;
 
 /// A folder with something of everything.
 fn folder() -> TemporaryFolder {
@@ -32,8 +37,7 @@ fn folder() -> TemporaryFolder {
         ),
         ("forced", b"never seen"),
     ]);
-    std::os::unix::fs::symlink("/etc", std::path::Path::new(folder.path()).join("out"))
-        .expect("links can be made");
+    symlink("/etc", Path::new(folder.path()).join("out")).expect("links can be made");
     folder
 }
 
@@ -273,7 +277,7 @@ fn check_says_what_would_be_served() {
     let folder = folder();
     let exit = Server::run(&["check", folder.path()]);
     assert_eq!(exit.code, Some(1), "a link that leads out is a problem");
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_uringstatic"))
+    let output = Command::new(env!("CARGO_BIN_EXE_uringstatic"))
         .args(["check", folder.path(), "--json"])
         .output()
         .expect("it runs");
@@ -288,4 +292,33 @@ fn check_says_what_would_be_served() {
     assert_eq!(row("/docs")["status"], 308);
     assert!(row("/prose.txt")["bytes"]["br"].is_u64());
     assert_eq!(report["problems"].as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn what_a_folder_can_hold_besides_files_is_served_or_named() {
+    let folder = TemporaryFolder::with(&[("about.html", b"about"), ("sub/a.txt", b"a")]);
+    folder.add(OsStr::from_bytes(b"\xff\xfe.txt"), b"not UTF-8");
+    let path = |name: &str| Path::new(folder.path()).join(name);
+    symlink("about.html", path("alias.html")).expect("links can be made");
+    symlink("sub", path("sub-too")).expect("links can be made");
+    symlink("..", path("sub/up")).expect("links can be made");
+    symlink("nowhere", path("dangling")).expect("links can be made");
+    let pipe = Command::new("mkfifo").arg(path("pipe")).status().expect("it is part of coreutils");
+    assert!(pipe.success());
+    let server = serve(&folder, &[]);
+    for (target, body) in
+        [("/%FF%FE.txt", "not UTF-8"), ("/alias", "about"), ("/sub-too/a.txt", "a")]
+    {
+        let reply = get(&server, target, "");
+        assert_eq!(reply.status, 200, "{target}");
+        assert_same_bytes(&reply.body, body.as_bytes());
+    }
+    let said = server.said.join("\n");
+    for hint in [
+        "left out sub/up: it is a link to a folder that it is in",
+        "left out dangling: No such file",
+        "left out pipe: it is neither a file nor a folder",
+    ] {
+        assert!(said.contains(hint), "{hint}: {said}");
+    }
 }
