@@ -43,8 +43,8 @@
 //! - [`doctor`]: what of a machine stands in the way. Names `sys` to gather facts.
 //!
 //! The same [`server::Server`] and the same [`load::client::Client`] run on either ring: they are
-//! generic over [`ring::Ring`] and name no other. Apart from `load`'s outer parts, `tree` and `doctor`,
-//! only programs, tests and benches name `sys`.
+//! generic over [`ring::Ring`] and name no other. Apart from `load`'s outer parts, `tree` and
+//! `doctor`, only programs, tests and benches name `sys`.
 
 #![deny(unsafe_code)]
 
