@@ -41,6 +41,8 @@ fn suite<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
     receiving::a_cancel_of_nothing_says_so(&make);
     sending::a_send_arrives_whole(&make);
     sending::spans_arrive_in_order(&make);
+    sending::two_spans_are_sent_as_one(&make);
+    sending::two_spans_can_be_cut_anywhere(&make);
     sending::a_lazy_send_ends_no_wait(&make);
     sending::a_send_takes_what_there_is_room_for(&make);
     sending::a_wait_for_room_can_be_cancelled(&make);
@@ -92,6 +94,11 @@ fn the_kernels_ring_with_interrupting_task_run() {
 #[test]
 fn the_kernels_ring_with_ordinary_descriptors() {
     kernel_suite(Features { direct_descriptors: false, ..Features::ALL });
+}
+
+#[test]
+fn the_kernels_ring_without_vectored_sends() {
+    kernel_suite(Features { send_vector: false, ..Features::ALL });
 }
 
 #[test]

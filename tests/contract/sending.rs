@@ -1,7 +1,7 @@
 //! How bytes go: `Send`, `SendClose`, `Writable`.
 
 use super::rig::{Needs, Read, Rig, Tester};
-use uringstatic::ring::{Errno, Kind, Op, Ring, Slot, Span, Token};
+use uringstatic::ring::{Errno, Kind, Op, Ring, Slot, Span, Spans, Token};
 
 const SLOT: Slot = Slot(3);
 
@@ -58,14 +58,54 @@ pub(crate) fn spans_arrive_in_order<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
     assert_eq!(tester.read(peer, expected.len()).0, expected);
 }
 
+pub(crate) fn two_spans_are_sent_as_one<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
+    let mut tester = make(Needs::default());
+    let span = |offset, len| Span { offset, len };
+    for (first, then) in [
+        (span(40, 200), span(900, 5000)),
+        (span(900, 5000), span(40, 1)),
+        (span(0, 0), span(7, 300)),
+        (span(7, 300), span(0, 0)),
+        (span(50, 100), span(60, 100)),
+    ] {
+        let spans = Spans { first, then };
+        let expected = [bytes_of(&mut tester, first), bytes_of(&mut tester, then)].concat();
+        let peer = tester.connected(SLOT);
+        let send = Op::Send { slot: SLOT, spans, more: false, lazy: false };
+        assert_eq!(tester.result(send), Ok(spans.len()), "{spans:?}");
+        assert_eq!(tester.read(peer, expected.len()).0, expected);
+        let sent = tester.push(Op::SendClose { slot: SLOT, spans });
+        tester.last(sent.with_kind(Kind::Close)).expect("all was taken");
+        tester.reads_to_the_end(peer, &expected);
+    }
+}
+
+pub(crate) fn two_spans_can_be_cut_anywhere<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
+    for first in [1, 1000, G::LARGE - 1] {
+        let mut tester = make(Needs::default());
+        let peer = tester.connected(SLOT);
+        let spans = Spans {
+            first: Span { offset: 0, len: first },
+            then: Span { offset: first, len: G::LARGE - first },
+        };
+        let sent = tester.push(Op::SendClose { slot: SLOT, spans });
+        let count = tester.last(sent).expect("some found room");
+        assert!(0 < count && count < G::LARGE, "{count} found room");
+        tester.nothing_completes();
+        let expected = bytes_of(&mut tester, Span { offset: 0, len: count });
+        assert!(tester.read(peer, count as usize).0 == expected, "what was taken has come");
+    }
+}
+
 pub(crate) fn a_lazy_send_ends_no_wait<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
     let mut tester = make(Needs::default());
     let peer = tester.connected(SLOT);
     let receive = tester.push(Op::RecvMany { slot: SLOT });
     tester.nothing_completes();
-    let span = Span { offset: 5, len: 300 };
-    let sent = tester.push(Op::Send { slot: SLOT, spans: span.into(), more: false, lazy: true });
-    let expected = bytes_of(&mut tester, span);
+    let (first, then) = (Span { offset: 5, len: 100 }, Span { offset: 900, len: 200 });
+    let spans = Spans { first, then };
+    let sent = tester.push(Op::Send { slot: SLOT, spans, more: false, lazy: true });
+    let expected = [bytes_of(&mut tester, first), bytes_of(&mut tester, then)].concat();
     assert_eq!(tester.read(peer, 300).0, expected, "it is sent though nobody waits for it");
     tester.rig.write(peer, b"next");
     let received = tester.next(receive);
