@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use uringstatic::http::request::Persistence;
 use uringstatic::ring::{Completion, Kind, Op, Received, Ring, Slot, Span, Token};
 use uringstatic::server::ACCEPTS_MAX;
-use uringstatic::site::{Answer, Page, Prebuilt, Site};
+use uringstatic::site::{Answer, Owed, Page, Prebuilt, Site};
 use uringstatic::sys::net::{Endpoint, listen};
 use uringstatic::sys::probe::Features;
 use uringstatic::sys::process;
@@ -189,8 +189,9 @@ impl Floor {
             return;
         }
         if count > 0 && self.options.close {
-            let (whole, fixed) = (Answer::Whole(Prebuilt::Page), self.ring.memory(None).fixed);
-            let spans = self.site.output(whole, Persistence::Close, false, slot, fixed);
+            let answer = Answer::Whole(Prebuilt::Page);
+            let owed = Owed { answer, persistence: Persistence::Close, head_only: false };
+            let spans = self.site.output(owed, slot, self.ring.memory(None).fixed);
             connection.owed_bytes = 0;
             connection.sending = true;
             let op = Op::SendClose { slot, spans };

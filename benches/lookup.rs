@@ -7,7 +7,7 @@ use uringstatic::http::coding::Coding;
 use uringstatic::http::request::{Framing, Method, Persistence, Request, Target};
 use uringstatic::ring::{Slot, Span};
 use uringstatic::site::tree::build::{Body, Builder, Leaf};
-use uringstatic::site::{Answer, Occasion, Site, entity_tag};
+use uringstatic::site::{Answer, Occasion, Owed, Site, entity_tag};
 
 /// A site of so many files in three codings and the identity, each with a name of its own.
 fn grow(files: usize) -> (Site, Vec<u8>, Vec<String>) {
@@ -87,7 +87,8 @@ fn lookup(c: &mut Criterion) {
         group.bench_function(format!("the same, and the reply, {files} files"), |b| {
             b.iter(|| {
                 let answer = choose(&site, &mut fixed);
-                let spans = site.output(answer, Persistence::Keep, false, Slot(7), &mut fixed);
+                let owed = Owed { answer, persistence: Persistence::Keep, head_only: false };
+                let spans = site.output(owed, Slot(7), &mut fixed);
                 assert!(spans.then.len == 350);
             });
         });

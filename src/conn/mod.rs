@@ -26,7 +26,7 @@ pub use stash::{Overrun, Stash};
 use crate::http::body::Body;
 use crate::http::request::{Fields, Framing, Method, Parsed, Persistence, Request, Scan, parse};
 use crate::ring::{Slot, Spans};
-use crate::site::{Answer, Occasion, Prebuilt, Site};
+use crate::site::{Occasion, Owed, Prebuilt, Site};
 use crate::stats::Stats;
 
 /// What happened to a connection.
@@ -140,14 +140,6 @@ enum Phase {
     Linger { left: u32 },
     /// Nothing is left to do.
     Over,
-}
-
-/// A reply that was chosen and waits for the body to end.
-#[derive(Clone, Copy, Debug)]
-struct Owed {
-    answer: Answer,
-    persistence: Persistence,
-    head_only: bool,
 }
 
 /// What follows a reply, as far as the protocol decides.

@@ -1,9 +1,9 @@
 //! Replies of a connection: which one a request gets, sending it part by part, and what follows.
 
-use super::{After, Conn, Context, Next, Owed, Phase, Then};
+use super::{After, Conn, Context, Next, Phase, Then};
 use crate::http::body::{Body, Progress};
 use crate::http::request::{Framing, Method, Persistence, Reject, RejectStatus, Request};
-use crate::site::{Answer, Prebuilt};
+use crate::site::{Answer, Owed, Prebuilt};
 
 impl Conn {
     /// Takes a request that is not just one more page. Returns `None` if its body comes first.
@@ -98,9 +98,7 @@ impl Conn {
             Then::Persist if context.draining => (owed.closing(), Then::Linger),
             then => (owed, then),
         };
-        let Owed { answer, persistence, head_only } = owed;
-        let (site, slot) = (context.site, context.slot);
-        let output = site.output(answer, persistence, head_only, slot, context.fixed);
+        let output = context.site.output(owed, context.slot, context.fixed);
         self.phase = Phase::Reply { output, then };
         self.send()
     }
@@ -144,12 +142,6 @@ impl Conn {
                 Next::Linger
             }
         }
-    }
-}
-
-impl Owed {
-    fn closing(self) -> Self {
-        Self { persistence: Persistence::Close, ..self }
     }
 }
 

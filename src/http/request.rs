@@ -82,6 +82,11 @@ pub enum Persistence {
     Close,
 }
 
+impl Persistence {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Keep, Self::KeepHttp10, Self::Close];
+}
+
 /// The framing of a body (RFC 9112 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {

@@ -64,6 +64,14 @@ pub fn write_head<'a>(
     })
 }
 
+/// Whether a 304 has this field like the 200 that it stands for, besides validators and date
+/// (RFC 9110 15.4.5).
+#[must_use]
+pub fn is_kept_by_not_modified(name: &str) -> bool {
+    const KEPT: [&str; 4] = ["Cache-Control", "Content-Location", "Expires", "Vary"];
+    KEPT.iter().any(|kept| kept.eq_ignore_ascii_case(name))
+}
+
 /// The reason phrase of a status code, as the IANA registry has it; empty for others.
 #[must_use]
 pub fn reason(status: u16) -> &'static str {

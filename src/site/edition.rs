@@ -2,7 +2,7 @@
 
 use super::Page;
 use crate::http::request::Persistence;
-use crate::http::response::{DATE_BYTES, date_offset, reason, write_head};
+use crate::http::response::{DATE_BYTES, date_offset, is_kept_by_not_modified, reason, write_head};
 use crate::ring::Span;
 use std::fmt::Write;
 
@@ -148,10 +148,7 @@ impl<'a> Fields<'a> {
 
     /// The fields of a 304: those of the 200 that a cache needs (RFC 9110 15.4.5).
     fn of_not_modified(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
-        const KEPT: [&str; 4] = ["cache-control", "content-location", "expires", "vary"];
-        self.validators().chain(
-            self.added().filter(|(name, _)| KEPT.iter().any(|k| name.eq_ignore_ascii_case(k))),
-        )
+        self.validators().chain(self.added().filter(|(name, _)| is_kept_by_not_modified(name)))
     }
 
     fn validators(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
@@ -179,7 +176,7 @@ pub(super) struct Reply {
 pub(super) struct Composed {
     /// The bytes, with zeros for dates and the page; emptied once they're in the fixed buffer.
     pub(super) bytes: Vec<u8>,
-    replies: [[Reply; PERSISTENCES]; Prebuilt::ALL.len()],
+    replies: [[Reply; Persistence::ALL.len()]; Prebuilt::ALL.len()],
     /// How often the reply with the page for connections that persist stands in a row.
     pub(super) copies: u32,
     /// Whether the page lies behind its heads, rather than once for all.
@@ -257,7 +254,7 @@ pub(super) fn compose(fields: &Fields<'_>) -> Composed {
         inline: fields.body_bytes <= INLINE_BYTES_MAX,
     };
     for which in Prebuilt::ALL {
-        for persistence in [Persistence::Keep, Persistence::KeepHttp10, Persistence::Close] {
+        for persistence in Persistence::ALL {
             let at = position(&composed.bytes);
             let status = if which == Prebuilt::Page { fields.page.status } else { which.status() };
             let body = plain_body(which);
@@ -358,7 +355,7 @@ fn write_plain_head(
 }
 
 /// The body of a reply that doesn't depend on what is served.
-pub(super) fn plain_body(which: Prebuilt) -> String {
+fn plain_body(which: Prebuilt) -> String {
     let mut body = String::new();
     match which {
         Prebuilt::Healthy => body.push_str("ok\n"),
@@ -388,8 +385,7 @@ const NO_STORE: (&str, &str) = ("Cache-Control", "no-store");
 const HEALTH_TYPE: &str = "text/plain; charset=utf-8";
 const VECTOR: &str = "writing to a vector does not fail";
 const ALLOW: (&str, &str) = ("Allow", "GET, HEAD, OPTIONS");
-pub(super) const ERROR_TYPE: &str = "text/html; charset=utf-8";
-const PERSISTENCES: usize = 3;
+const ERROR_TYPE: &str = "text/html; charset=utf-8";
 /// A larger page lies once in the buffer, and its head is sent before it.
 const INLINE_BYTES_MAX: u32 = 64 * 1024;
 /// The most replies in a row, and the most bytes they may take in an edition.

@@ -13,7 +13,7 @@ pub mod tree;
 pub use edition::Prebuilt;
 pub use page::{Page, entity_tag};
 
-use crate::http::request::{Persistence, Request};
+use crate::http::request::{Method, Persistence, Request};
 use crate::ring::{Slot, Spans};
 use single::Single;
 use std::io;
@@ -45,6 +45,25 @@ pub enum Answer {
     Found(Found),
     /// Somewhere else in a tree.
     Moved(Moved),
+}
+
+/// A reply that was chosen, and how it is to be sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Owed {
+    /// Which it is.
+    pub answer: Answer,
+    /// Whether the connection persists after it.
+    pub persistence: Persistence,
+    /// Without its body, for HEAD.
+    pub head_only: bool,
+}
+
+impl Owed {
+    /// The same as the last reply of its connection.
+    #[must_use]
+    pub fn closing(self) -> Self {
+        Self { persistence: Persistence::Close, ..self }
+    }
 }
 
 /// Where a request comes from, and when.
@@ -114,9 +133,12 @@ impl Site {
     /// Which reply a request gets.
     #[must_use]
     pub fn choose(&self, request: &Request<'_, '_>, occasion: &mut Occasion<'_>) -> Answer {
-        match &self.0 {
-            Kind::Single(single) => single.choose(request),
-            Kind::Tree(tree) => tree.choose(request, occasion),
+        match (request.method, &self.0) {
+            (Method::Get | Method::Head, Kind::Single(single)) => single.choose(request),
+            (Method::Get | Method::Head, Kind::Tree(tree)) => tree.choose(request, occasion),
+            (Method::Options, _) => Answer::Whole(Prebuilt::Allow),
+            (Method::NotAllowed, _) => Answer::Whole(Prebuilt::MethodNotAllowed),
+            (Method::Unknown, _) => Answer::Whole(Prebuilt::NotImplemented),
         }
     }
 
@@ -147,20 +169,12 @@ impl Site {
         }
     }
 
-    /// A reply that was chosen, without its body for HEAD; its head may be written into the
-    /// slot's block, of which nothing may be in flight.
+    /// A reply; its head may be written into the slot's block, of which nothing may be in flight.
     #[must_use]
-    pub fn output(
-        &self,
-        answer: Answer,
-        persistence: Persistence,
-        head_only: bool,
-        slot: Slot,
-        fixed: &mut [u8],
-    ) -> Spans {
+    pub fn output(&self, owed: Owed, slot: Slot, fixed: &mut [u8]) -> Spans {
         match &self.0 {
-            Kind::Single(single) => single.output(answer, persistence, head_only, slot, fixed),
-            Kind::Tree(tree) => tree.output(answer, persistence, head_only, slot, fixed),
+            Kind::Single(single) => single.output(owed, slot, fixed),
+            Kind::Tree(tree) => tree.output(owed, slot, fixed),
         }
     }
 

@@ -9,9 +9,9 @@
 mod tests;
 
 use super::edition::{Composed, Fields, Prebuilt, compose};
-use super::{Answer, PAGE_BYTES_MAX, Page, page};
+use super::{Answer, Owed, PAGE_BYTES_MAX, Page, page};
 use crate::http::conditional::{Selection, Validators, select};
-use crate::http::request::{Method, Persistence, Request};
+use crate::http::request::{Persistence, Request};
 use crate::http::response::{DATE_BYTES, date_text, write_date, write_head};
 use crate::ring::{Slot, Span, Spans};
 use std::io::{self, Write};
@@ -157,20 +157,11 @@ impl Single {
         Some(usize::from(span.offset >= self.editions[1].at))
     }
 
-    /// Which reply a request gets. The one page answers every target.
+    /// Which reply a GET or HEAD gets. The one page answers every target.
     pub(super) fn choose(&self, request: &Request<'_, '_>) -> Answer {
-        match request.method {
-            Method::Get | Method::Head if request.selective && self.page.status == 200 => {
-                self.choose_selective(request)
-            }
-            Method::Get | Method::Head => Answer::Whole(Prebuilt::Page),
-            Method::Options => Answer::Whole(Prebuilt::Allow),
-            Method::NotAllowed => Answer::Whole(Prebuilt::MethodNotAllowed),
-            Method::Unknown => Answer::Whole(Prebuilt::NotImplemented),
+        if !request.selective || self.page.status != 200 {
+            return Answer::Whole(Prebuilt::Page);
         }
-    }
-
-    fn choose_selective(&self, request: &Request<'_, '_>) -> Answer {
         let etag = self.etag.as_bytes();
         let validators = Validators { etag, last_modified: self.page.last_modified };
         let length = u64::from(self.body.len);
@@ -221,14 +212,8 @@ impl Single {
     }
 
     /// The reply that was chosen.
-    pub(super) fn output(
-        &self,
-        answer: Answer,
-        persistence: Persistence,
-        head_only: bool,
-        slot: Slot,
-        fixed: &mut [u8],
-    ) -> Spans {
+    pub(super) fn output(&self, owed: Owed, slot: Slot, fixed: &mut [u8]) -> Spans {
+        let Owed { answer, persistence, head_only } = owed;
         match answer {
             Answer::Whole(which) => self.prebuilt(which, persistence, head_only),
             Answer::Part { first, last } => self.part((first, last), persistence, slot, fixed),

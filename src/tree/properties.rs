@@ -10,7 +10,7 @@ use crate::http::request::{Fields, Parsed, Persistence, Scan, Target, parse};
 use crate::ring::{Slot, Span};
 use crate::site::tree::Tree;
 use crate::site::tree::build::Body;
-use crate::site::{Occasion, Site, entity_tag};
+use crate::site::{Occasion, Owed, Site, entity_tag};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -50,7 +50,8 @@ pub fn site(data: &[u8]) {
     let site = Site::of_tree(tree);
     let mut occasion = Occasion { slot: Slot(1), fixed: &mut fixed, draining: false };
     let answer = site.choose(&request, &mut occasion);
-    let spans = site.output(answer, Persistence::Keep, false, Slot(1), &mut fixed);
+    let owed = Owed { answer, persistence: Persistence::Keep, head_only: false };
+    let spans = site.output(owed, Slot(1), &mut fixed);
     let reply = [&fixed[spans.first.range()], &fixed[spans.then.range()]].concat();
     let (status, body) = read(&reply);
     if matches!(status, 200 | 410 | 451) {

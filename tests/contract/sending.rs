@@ -71,8 +71,8 @@ pub(crate) fn two_spans_are_sent_as_one<G: Rig>(make: impl Fn(Needs) -> Tester<G
         let spans = Spans { first, then };
         let expected = [bytes_of(&mut tester, first), bytes_of(&mut tester, then)].concat();
         let peer = tester.connected(SLOT);
-        let send = Op::Send { slot: SLOT, spans, more: false, lazy: false };
-        assert_eq!(tester.result(send), Ok(spans.len()), "{spans:?}");
+        let whole = Op::Send { slot: SLOT, spans, more: false, lazy: false };
+        assert_eq!(tester.result(whole), Ok(spans.len()), "{spans:?}");
         assert_eq!(tester.read(peer, expected.len()).0, expected);
         let sent = tester.push(Op::SendClose { slot: SLOT, spans });
         tester.last(sent.with_kind(Kind::Close)).expect("all was taken");

@@ -29,7 +29,7 @@ fn every_reply_is_whole_and_of_the_length_it_says() {
     for bytes in [0, 100, 65_536, 65_537, 1 << 20] {
         let (site, fixed) = build(Page::built_in(), bytes);
         for which in Prebuilt::ALL {
-            for persistence in [Persistence::Keep, Persistence::KeepHttp10, Persistence::Close] {
+            for persistence in Persistence::ALL {
                 let reply = text(site.prebuilt(which, persistence, false), &fixed);
                 let (head, body) = reply.split_once("\r\n\r\n").expect("a head ends");
                 let length = field(&reply, "Content-Length").map(str::parse);

@@ -7,7 +7,7 @@ use super::{Found, Moved, Representation, Select, Tree};
 use crate::http::coding::Coding;
 use crate::http::request::Persistence;
 use crate::ring::{Slot, Span, Spans};
-use crate::site::Answer;
+use crate::site::{Answer, Owed, Prebuilt};
 
 /// A block while it is filled.
 struct Block<'a> {
@@ -40,19 +40,16 @@ impl Block<'_> {
 
 impl Tree {
     /// The reply that was chosen, in the slot's block; without its body for HEAD.
-    pub fn output(
-        &self,
-        answer: Answer,
-        persistence: Persistence,
-        head_only: bool,
-        slot: Slot,
-        fixed: &mut [u8],
-    ) -> Spans {
+    pub fn output(&self, owed: Owed, slot: Slot, fixed: &mut [u8]) -> Spans {
+        let Owed { answer, persistence, head_only } = owed;
         let span = self.block(slot);
         let mut block = Block { place: &mut fixed[span.range()], used: 0 };
         let mut then = match answer {
             Answer::Whole(which) => {
-                block.put(self.heads.reply(which, persistence, head_only));
+                let (head, body) = self.heads.reply(which, persistence);
+                block.put(head);
+                block.put(b"\r\n");
+                block.put(if head_only { b"" } else { body });
                 Span::default()
             }
             Answer::Found(found) => self.put_found(&found, persistence, head_only, &mut block),
@@ -123,11 +120,12 @@ impl Tree {
                 Span::default()
             }
             Select::Unsatisfiable => {
-                block.put(self.heads.front(Status::RANGE_NOT_SATISFIABLE, persistence));
+                let (head, body) = self.heads.reply(Prebuilt::RangeNotSatisfiable, persistence);
+                block.put(head);
                 block.put(b"Content-Range: bytes */");
                 block.put_number(representation.body.len);
-                block.put(b"\r\n");
-                block.put(self.heads.rest_of_unsatisfiable(head_only));
+                block.put(b"\r\n\r\n");
+                block.put(if head_only { b"" } else { body });
                 Span::default()
             }
         }

@@ -6,7 +6,7 @@ use super::records::{Codings, Place, Records};
 use super::{FieldBlock, LOCATION_BYTES_MAX, Representation, Resource, Tree};
 use crate::http::coding::Coding;
 use crate::http::request::TARGET_BYTES_MAX;
-use crate::http::response::{DATE_BYTES, write_date};
+use crate::http::response::{DATE_BYTES, is_kept_by_not_modified, write_date};
 use crate::ring::Span;
 use crate::site::redirects::Redirects;
 use std::collections::HashMap;
@@ -89,19 +89,18 @@ impl Builder {
         File { id: file, first, codings }
     }
 
-    /// Adds a set of fields; equal ones are kept once. Those a 304 repeats have to be among the
-    /// names in [`Builder::KEPT`].
+    /// Adds a set of fields; equal ones are kept once.
     pub fn fields<'a>(&mut self, fields: impl Iterator<Item = (&'a str, &'a str)>) -> FieldsId {
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
         let mut fields: Vec<_> = fields.map(owned).collect();
         // Those of a 304 come last, so that it has the end of the block.
-        fields.sort_by_key(|(name, _)| Self::KEPT.iter().any(|k| k.eq_ignore_ascii_case(name)));
+        fields.sort_by_key(|(name, _)| is_kept_by_not_modified(name));
         if let Some(&known) = self.known_blocks.get(&fields) {
             return FieldsId(known);
         }
         let mut block = FieldBlock::default();
         for (name, value) in &fields {
-            if !Self::KEPT.iter().any(|kept| kept.eq_ignore_ascii_case(name)) {
+            if !is_kept_by_not_modified(name) {
                 block.kept_at += name.len() + ": \r\n".len() + value.len();
             }
             block.text.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
@@ -112,21 +111,14 @@ impl Builder {
         FieldsId(id)
     }
 
-    /// The fields that a 304 has like the 200 it stands for (RFC 9110 15.4.5).
-    pub const KEPT: [&'static str; 4] = ["Cache-Control", "Content-Location", "Expires", "Vary"];
-
     /// Adds a decoded path that leads to a file. Says whether it is new.
     pub fn path(&mut self, path: &[u8], leaf: Leaf) -> bool {
-        self.insert(path, Place::File(leaf))
+        self.records.add(path, Place::File(leaf))
     }
 
     /// Adds a decoded path without a slash at its end that redirects to the one with it.
     pub fn folder(&mut self, path: &[u8]) -> bool {
-        self.insert(path, Place::Folder)
-    }
-
-    fn insert(&mut self, path: &[u8], place: Place) -> bool {
-        self.records.add(path, place)
+        self.records.add(path, Place::Folder)
     }
 
     /// What is served with 404 where there is nothing.

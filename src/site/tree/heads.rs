@@ -4,17 +4,15 @@
 
 use crate::http::request::Persistence;
 use crate::http::response::{DATE_BYTES, date_offset, write_date, write_head};
-use crate::site::edition::{ERROR_TYPE, Prebuilt, plain_body, write_plain};
+use crate::site::edition::{Prebuilt, write_plain};
 use std::ops::Range;
 
 /// The beginnings of heads, and whole replies.
 #[derive(Debug)]
 pub(super) struct Heads {
     text: Vec<u8>,
-    fronts: [[Range<usize>; PERSISTENCES]; STATUSES.len()],
-    replies: Vec<[Reply; PERSISTENCES]>,
-    /// Not a whole head, but what one has behind its `Content-Range`.
-    unsatisfiable: Reply,
+    fronts: [[Range<usize>; Persistence::ALL.len()]; STATUSES.len()],
+    replies: Vec<[Reply; Persistence::ALL.len()]>,
     /// Where in the text dates lie.
     dates: Vec<usize>,
     /// The second they say.
@@ -24,7 +22,9 @@ pub(super) struct Heads {
 /// A reply that is the same for every path.
 #[derive(Clone, Debug)]
 struct Reply {
+    /// Without the empty line.
     head: Range<usize>,
+    /// Where the body ends, which lies behind that line.
     end: usize,
 }
 
@@ -37,8 +37,7 @@ impl Status {
     pub(super) const PARTIAL_CONTENT: Self = Self(1);
     pub(super) const NOT_MODIFIED: Self = Self(2);
     pub(super) const NOT_FOUND: Self = Self(3);
-    pub(super) const RANGE_NOT_SATISFIABLE: Self = Self(4);
-    pub(super) const PERMANENT_REDIRECT: Self = Self(5);
+    pub(super) const PERMANENT_REDIRECT: Self = Self(4);
 
     /// Which it is, if it's one of them.
     pub(super) fn of(code: u16) -> Option<Self> {
@@ -53,12 +52,11 @@ impl Heads {
             text: Vec::new(),
             fronts: Default::default(),
             replies: Vec::new(),
-            unsatisfiable: Reply { head: 0..0, end: 0 },
             dates: Vec::new(),
             unix_seconds: 0,
         };
         for (index, status) in STATUSES.into_iter().enumerate() {
-            for persistence in PERSISTENCE {
+            for persistence in Persistence::ALL {
                 let front = heads.front_of(status, persistence);
                 heads.fronts[index][persistence as usize] = front;
             }
@@ -66,17 +64,9 @@ impl Heads {
         for which in Prebuilt::ALL {
             // Those of a page follow from it, here from files: what stands in their place is never
             // sent.
-            let replies = PERSISTENCE.map(|persistence| heads.reply_of(which, persistence));
+            let replies = Persistence::ALL.map(|persistence| heads.reply_of(which, persistence));
             heads.replies.push(replies);
         }
-        let at = heads.text.len();
-        let body = plain_body(Prebuilt::RangeNotSatisfiable);
-        let fields =
-            format!("Content-Type: {ERROR_TYPE}\r\nContent-Length: {}\r\n\r\n", body.len());
-        heads.text.extend_from_slice(fields.as_bytes());
-        let head = at..heads.text.len();
-        heads.text.extend_from_slice(body.as_bytes());
-        heads.unsatisfiable = Reply { head, end: heads.text.len() };
         heads.write_dates(0);
         heads
     }
@@ -96,7 +86,7 @@ impl Heads {
         write_plain(&mut self.text, which, &[NOSNIFF], persistence);
         self.dates.push(at + date_offset(status));
         let head_end = memchr::memmem::find(&self.text[at..], b"\r\n\r\n").expect("a head ends");
-        Reply { head: at..at + head_end + 2 * LINE_END, end: self.text.len() }
+        Reply { head: at..at + head_end + LINE_END, end: self.text.len() }
     }
 
     /// Brings the dates up to this second.
@@ -120,22 +110,10 @@ impl Heads {
         &self.text[self.fronts[status.0 as usize][persistence as usize].clone()]
     }
 
-    /// A reply that is the same for every path; without its body for HEAD.
-    pub(super) fn reply(
-        &self,
-        which: Prebuilt,
-        persistence: Persistence,
-        head_only: bool,
-    ) -> &[u8] {
-        let reply = &self.replies[which as usize][persistence as usize];
-        let end = if head_only { reply.head.end } else { reply.end };
-        &self.text[reply.head.start..end]
-    }
-
-    /// What a 416 has behind its `Content-Range`.
-    pub(super) fn rest_of_unsatisfiable(&self, head_only: bool) -> &[u8] {
-        let end = if head_only { self.unsatisfiable.head.end } else { self.unsatisfiable.end };
-        &self.text[self.unsatisfiable.head.start..end]
+    /// A reply that is the same for every path: its head without the empty line, and its body.
+    pub(super) fn reply(&self, which: Prebuilt, persistence: Persistence) -> (&[u8], &[u8]) {
+        let Reply { head, end } = &self.replies[which as usize][persistence as usize];
+        (&self.text[head.clone()], &self.text[head.end + LINE_END..*end])
     }
 
     /// The most bytes of a front.
@@ -150,10 +128,7 @@ impl Heads {
     }
 }
 
-const STATUSES: [u16; 12] = [200, 206, 304, 404, 416, 308, 301, 302, 303, 307, 410, 451];
-const PERSISTENCE: [Persistence; PERSISTENCES] =
-    [Persistence::Keep, Persistence::KeepHttp10, Persistence::Close];
-const PERSISTENCES: usize = 3;
+const STATUSES: [u16; 11] = [200, 206, 304, 404, 308, 301, 302, 303, 307, 410, 451];
 /// Browsers shall not guess another type than the one that is said.
 const NOSNIFF: (&str, &str) = ("X-Content-Type-Options", "nosniff");
 const LINE_END: usize = "\r\n".len();

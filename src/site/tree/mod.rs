@@ -21,7 +21,7 @@ use super::{Answer, Occasion};
 use crate::http::coding::{Accepted, Coding};
 use crate::http::conditional::{Selection, Validators, select};
 use crate::http::path;
-use crate::http::request::{Method, Request, TARGET_BYTES_MAX, Target};
+use crate::http::request::{Request, TARGET_BYTES_MAX, Target};
 use crate::http::response::DATE_BYTES;
 use crate::ring::{Slot, Span};
 use build::{File, Leaf, Tag};
@@ -108,17 +108,8 @@ impl Tree {
         self.heads.tick(unix_seconds);
     }
 
-    /// Which reply a request gets.
+    /// Which reply a GET or HEAD gets.
     pub fn choose(&self, request: &Request<'_, '_>, occasion: &mut Occasion<'_>) -> Answer {
-        match request.method {
-            Method::Get | Method::Head => self.find(request, occasion),
-            Method::Options => Answer::Whole(Prebuilt::Allow),
-            Method::NotAllowed => Answer::Whole(Prebuilt::MethodNotAllowed),
-            Method::Unknown => Answer::Whole(Prebuilt::NotImplemented),
-        }
-    }
-
-    fn find(&self, request: &Request<'_, '_>, occasion: &mut Occasion<'_>) -> Answer {
         let (path, query) = match request.target {
             Target::Origin { path, query } | Target::Absolute { path, query } => (path, query),
             // Of OPTIONS and CONNECT only.
@@ -137,7 +128,7 @@ impl Tree {
         if let Some(answer) = self.redirected(path, query, true, request, tail) {
             return answer;
         }
-        match self.lookup(path) {
+        match self.records.find(path) {
             Some(Place::File(leaf)) => return self.select(leaf, Status::OK, request),
             Some(Place::Folder) => return moved_to_folder(path, query, tail),
             None => {}
@@ -152,11 +143,6 @@ impl Tree {
             (_, Some(leaf)) => self.select(leaf, Status::NOT_FOUND, request),
             (_, None) => Answer::Whole(Prebuilt::NotFound),
         }
-    }
-
-    /// What a decoded path leads to by itself.
-    fn lookup(&self, path: &[u8]) -> Option<Place> {
-        self.records.find(path)
     }
 
     /// What the first rule says that applies to the path, if any does. A rewrite to a path that
@@ -180,7 +166,7 @@ impl Tree {
             Effect::Rewrite(status) => {
                 let status = Status::of(status).expect("rules have statuses that are known");
                 let written = rule.to.write(&captures, false, tail)?;
-                let Place::File(leaf) = self.lookup(&tail[..written])? else { return None };
+                let Place::File(leaf) = self.records.find(&tail[..written])? else { return None };
                 Some(self.select(leaf, status, request))
             }
         }

@@ -2,17 +2,17 @@
 
 use super::build::{Body, Builder, Leaf};
 use super::*;
-use crate::http::request::{Fields, Parsed, Persistence, Scan, parse};
-use crate::site::entity_tag;
+use crate::http::request::{Fields, Method, Parsed, Persistence, Scan, parse};
 use crate::site::pattern::{Pattern, Template, Unknown};
 use crate::site::redirects::Redirect;
+use crate::site::{Kind, Owed, Site, entity_tag};
 use proptest::prelude::*;
 
 const SECOND: u64 = 784_111_777;
 
 /// A tree with its buffer.
 struct Grown {
-    tree: Tree,
+    site: Site,
     fixed: Vec<u8>,
     scratch_for: Slot,
 }
@@ -45,15 +45,21 @@ impl Seeds {
 
     fn grow(self) -> Grown {
         let bytes = u32::try_from(self.bytes.len()).expect("small");
-        let (mut tree, total) = self.builder.build(bytes, 3).expect("it fits");
+        let (tree, total) = self.builder.build(bytes, 3).expect("it fits");
         let mut fixed = self.bytes;
         fixed.resize(total, 0);
-        tree.tick(SECOND);
-        Grown { tree, fixed, scratch_for: Slot(2) }
+        let mut site = Site::of_tree(tree);
+        site.tick(SECOND, &mut fixed);
+        Grown { site, fixed, scratch_for: Slot(2) }
     }
 }
 
 impl Grown {
+    fn tree(&self) -> &Tree {
+        let Kind::Tree(tree) = &self.site.0 else { unreachable!("it was grown") };
+        tree
+    }
+
     /// The reply to a head without its last empty line, as text.
     fn reply(&mut self, head: &str) -> String {
         let head = format!("{head}\r\nHost: x\r\n\r\n");
@@ -62,9 +68,10 @@ impl Grown {
         let Parsed::Request(request) = parsed else { panic!("{head}: {parsed:?}") };
         let slot = self.scratch_for;
         let mut occasion = Occasion { slot, fixed: &mut self.fixed, draining: false };
-        let answer = self.tree.choose(&request, &mut occasion);
+        let answer = self.site.choose(&request, &mut occasion);
         let head_only = request.method == Method::Head;
-        let spans = self.tree.output(answer, Persistence::Keep, head_only, slot, &mut self.fixed);
+        let owed = Owed { answer, persistence: Persistence::Keep, head_only };
+        let spans = self.site.output(owed, slot, &mut self.fixed);
         let bytes = [&self.fixed[spans.first.range()], &self.fixed[spans.then.range()]].concat();
         String::from_utf8(bytes).expect("replies are text here")
     }
@@ -276,7 +283,7 @@ fn health_is_said_before_all_else() {
     let mut fields = Fields::new();
     let parsed = parse(head, &mut Scan::default(), 16_384, &mut fields);
     let Parsed::Request(request) = parsed else { panic!("{parsed:?}") };
-    assert_eq!(site.tree.choose(&request, &mut occasion), Answer::Whole(Prebuilt::Draining));
+    assert_eq!(site.site.choose(&request, &mut occasion), Answer::Whole(Prebuilt::Draining));
 }
 
 #[test]
@@ -287,13 +294,13 @@ fn slots_have_blocks_of_their_own() {
     let mut site = seeds.grow();
     let mut places: Vec<std::ops::Range<usize>> = Vec::new();
     for slot in [Slot(0), Slot(1), Slot(2)] {
-        places.extend([site.tree.block(slot).range(), site.tree.tail(slot).range()]);
+        places.extend([site.tree().block(slot).range(), site.tree().tail(slot).range()]);
         site.scratch_for = slot;
         assert_eq!(site.status("GET /d?x HTTP/1.1"), 308);
     }
     places.sort_by_key(|place| place.start);
     assert!(places.windows(2).all(|pair| pair[0].end <= pair[1].start));
-    assert!(places[0].start >= 5 && places[5].end <= site.tree.scratch_at);
+    assert!(places[0].start >= 5 && places[5].end <= site.tree().scratch_at);
 }
 
 proptest! {
