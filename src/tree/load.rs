@@ -39,11 +39,8 @@ pub(super) fn load(request: &Request, listing: &Listing, plan: &Plan) -> Result<
     // that isn't written to costs nothing, and what is left over is given back.
     let made_bytes: u64 = tries.iter().map(|try_| lengths[try_.file] * 19 / 20).sum();
     let behind = room_for(fields_bytes_max(plan), request.slots);
-    let room = (identity_bytes + made_bytes).min(u64::from(u32::MAX).saturating_sub(behind));
-    if identity_bytes > room {
-        return Err(too_large(request, identity_bytes + behind));
-    }
-    let mut fixed = zeroed(room + behind).ok_or_else(|| too_large(request, room + behind))?;
+    let (mut fixed, room) = reserve(identity_bytes, made_bytes, behind, zeroed)
+        .ok_or_else(|| too_large(request, identity_bytes + behind))?;
     let progress = bar(request.progress, identity_bytes);
     progress.set_message(format!("reading {} files", plan.files.len()));
     let (identity, spare) = fixed[..usize_of(room)].split_at_mut(usize_of(identity_bytes));
@@ -88,6 +85,25 @@ fn fields_bytes_max(plan: &Plan) -> usize {
     let others = plan.not_found.iter().chain(&plan.fallback).map(|leaf| leaf.fields.bytes());
     let most = plan.routes.iter().map(of_route).chain(others).max().unwrap_or(0);
     most + VARY.len()
+}
+
+/// Memory for the bodies as they are, for codings, and for what slots need; and how much of it is
+/// for bodies. A small machine promises less than all codings could take, though they take far
+/// less than that: then it is asked for half as much, and codings that find no room are dropped.
+fn reserve(
+    identity_bytes: u64,
+    made_bytes: u64,
+    behind: u64,
+    zeroed: impl Fn(u64) -> Option<Vec<u8>>,
+) -> Option<(Vec<u8>, u64)> {
+    let bodies_max = u64::from(u32::MAX).checked_sub(behind)?;
+    if identity_bytes > bodies_max {
+        return None;
+    }
+    let halves = std::iter::successors(Some(made_bytes), |made| (*made > 0).then_some(made / 2));
+    halves
+        .map(|made| (identity_bytes + made).min(bodies_max))
+        .find_map(|room| Some((zeroed(room + behind)?, room)))
 }
 
 /// Zeroed memory, or `None` if the machine won't give so much.
@@ -206,7 +222,7 @@ fn make_all(
             let tag = entity_tag(&coded);
             let mut state = state.lock().expect(NO_PANIC);
             let (_, used, spare, bodies) = &mut *state;
-            // Only where 4 GiB are full is there no room.
+            // There is no room only where 4 GiB or the machine's memory are full.
             let Some(place) = spare.get_mut(*used..*used + coded.len()) else { continue };
             place.copy_from_slice(&coded);
             let span = span(identity.len() + *used, coded.len());
@@ -260,3 +276,32 @@ fn usize_of(bytes: u64) -> usize {
 
 const VARY: &str = "Vary: Accept-Encoding\r\n";
 const NO_PANIC: &str = "no thread panics with the lock";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_machine_gives_up_codings_before_bodies() {
+        let machine = |limit| move |bytes| (bytes <= limit).then(|| vec![0; usize_of(bytes)]);
+        let room = |limit| {
+            reserve(100, 280, 50, machine(limit)).map(|(fixed, room)| {
+                assert_eq!(fixed.len() as u64, room + 50);
+                room
+            })
+        };
+        assert_eq!(room(1000), Some(380));
+        assert_eq!(room(429), Some(240));
+        assert_eq!(room(200), Some(135));
+        assert_eq!(room(150), Some(100));
+        assert_eq!(room(149), None);
+        let named = u64::from(u32::MAX);
+        let asked = std::cell::Cell::new(0);
+        let nothing = |bytes| {
+            asked.set(bytes);
+            None
+        };
+        assert!(reserve(named, 1, 1, nothing).is_none() && asked.get() == 0, "beyond 32 bits");
+        assert!(reserve(named - 1, 1, 1, nothing).is_none() && asked.get() == named);
+    }
+}
