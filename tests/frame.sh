@@ -56,6 +56,12 @@ end_all() {
     rm -rf "$work"
 }
 
+# So many bytes of a file, from an offset on. By one program: in a pipe, a head that has enough may
+# end while its writer still writes, which then fails.
+part_of() {
+    dd if="$1" iflag=skip_bytes,count_bytes skip="$2" count="$3" status=none
+}
+
 # Arguments are program:package.
 install_missing() {
     local missing=()

@@ -139,7 +139,7 @@ decodes() {
 part_is() {
     local name=$1 range=$2 from=$3 count=$4
     curl -sS --fail --compressed --range "$range" -o "$work/got" "$url$name"
-    head -c "$((from + count))" "$site/$name" | tail -c "$count" | cmp - "$work/got"
+    part_of "$site/$name" "$from" "$count" | cmp - "$work/got"
 }
 
 continues() {
