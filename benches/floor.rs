@@ -11,7 +11,7 @@ use uringstatic::ring::{Completion, Kind, Op, Received, Ring, Slot, Span, Token}
 use uringstatic::server::ACCEPTS_MAX;
 use uringstatic::site::{Answer, Owed, Page, Prebuilt, Site};
 use uringstatic::sys::net::{Endpoint, listen};
-use uringstatic::sys::probe::Features;
+use uringstatic::sys::probe::{Features, Obstacles};
 use uringstatic::sys::process;
 use uringstatic::sys::uring::{Setup, Uring};
 
@@ -99,6 +99,8 @@ impl Floor {
             features: Features::ALL,
             buffers: 512,
             buffer_bytes: 4096,
+            restricted: false,
+            obstacles: Obstacles::read(),
         })?;
         let connections = vec![Connection::default(); SPAWN as usize];
         let free = (ACCEPTS_MAX..SPAWN).rev().map(Slot).collect();

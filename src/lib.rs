@@ -36,6 +36,8 @@
 //!   `timers`, and no byte of HTTP.
 //! - [`say`]: lines for people, which nobody need read.
 //! - [`tree`]: reads the folder that is served, at start. Knows `site`, `http` and `cli`.
+//! - [`start`]: from options to a server that is ready. Knows all rooms of the server, and `sys`.
+//! - [`lockdown`]: what the process gives up before it serves. Names `sys` to do it.
 //! - [`timers`]: deadlines of slots, in constant time. [`stats`]: what is counted.
 //! - [`cli`]: the command line of the server. Knows nothing else.
 //! - [`load`]: the load client and the sweep. Knows `http`, `ring`, `timers` and `cli`; its outer
@@ -43,8 +45,8 @@
 //! - [`doctor`]: what of a machine stands in the way. Names `sys` to gather facts.
 //!
 //! The same [`server::Server`] and the same [`load::client::Client`] run on either ring: they are
-//! generic over [`ring::Ring`] and name no other. Apart from `load`'s outer parts, `tree` and
-//! `doctor`, only programs, tests and benches name `sys`.
+//! generic over [`ring::Ring`] and name no other. Apart from `load`'s outer parts, `tree`,
+//! `doctor`, `start` and `lockdown`, only programs, tests and benches name `sys`.
 
 #![deny(unsafe_code)]
 
@@ -53,11 +55,13 @@ pub mod conn;
 pub mod doctor;
 pub mod http;
 pub mod load;
+pub mod lockdown;
 pub mod ring;
 pub mod say;
 pub mod server;
 pub mod sim;
 pub mod site;
+pub mod start;
 pub mod stats;
 pub mod sys;
 pub mod timers;

@@ -4,6 +4,9 @@
 //! (`sys::uring`) and the simulated one (`sim`). Addresses never appear: a receive buffer is named
 //! by [`BufferId`], a reply by a [`Span`] of the fixed buffer, a connection by its [`Slot`].
 
+mod op;
+
+pub use op::Op;
 use std::collections::VecDeque;
 use std::fmt;
 
@@ -55,95 +58,6 @@ pub trait Ring {
 
     /// Seconds since the Unix epoch, as of the last wake-up.
     fn unix_seconds(&self) -> u64;
-}
-
-/// What can be asked of a ring.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Op {
-    /// Accept one connection from a listener into a free slot.
-    Accept {
-        /// Index of the listener.
-        listener: u32,
-        /// Where the connection goes; it must be closed.
-        slot: Slot,
-    },
-    /// Complete once when a listener has a connection to accept; accepts nothing.
-    Watch {
-        /// Index of the listener.
-        listener: u32,
-    },
-    /// Make a socket in a free slot and connect it to the ring's target. Whatever comes of it,
-    /// the slot is to be closed.
-    Connect {
-        /// Where the connection goes; it must be closed.
-        slot: Slot,
-        /// The number of the local address it comes from; beyond the last it begins again.
-        source: u32,
-    },
-    /// Receive once into a buffer that the ring picks.
-    Recv {
-        /// The connection.
-        slot: Slot,
-    },
-    /// Receive again and again, a buffer each time.
-    RecvMany {
-        /// The connection.
-        slot: Slot,
-    },
-    /// Receive up to so many bytes and drop them.
-    Discard {
-        /// The connection.
-        slot: Slot,
-        /// How many at most.
-        len: u32,
-    },
-    /// Send spans of the fixed buffer, without waiting for room.
-    Send {
-        /// The connection.
-        slot: Slot,
-        /// What to send.
-        spans: Spans,
-        /// More follows at once: a partial packet may wait for it (`MSG_MORE`).
-        more: bool,
-        /// Nothing waits for this completion: it comes with the next wake-up, but must not cause
-        /// one unless the send was short or failed.
-        lazy: bool,
-    },
-    /// Send spans and, if all of them were taken, close the slot.
-    SendClose {
-        /// The connection.
-        slot: Slot,
-        /// What to send.
-        spans: Spans,
-    },
-    /// Complete once when the socket takes bytes again, or is broken.
-    Writable {
-        /// The connection.
-        slot: Slot,
-    },
-    /// Shut down the sending side: the peer reads end of stream after what was sent.
-    Shutdown {
-        /// The connection.
-        slot: Slot,
-    },
-    /// End the entry that was pushed with this token.
-    Cancel {
-        /// The token of the entry to end.
-        target: Token,
-    },
-    /// Close a slot on which nothing is in flight.
-    Close {
-        /// The connection.
-        slot: Slot,
-    },
-    /// Stop listening: who is not yet accepted is reset, who connects is refused, and entries
-    /// that wait on the listener complete with an error.
-    Unlisten {
-        /// Index of the listener.
-        listener: u32,
-    },
-    /// Complete with the number of the next signal that asks the process to end.
-    Signal,
 }
 
 /// What happened to an entry.

@@ -16,7 +16,7 @@ use uringstatic::http::reply::{Asked, Progress, Replies};
 use uringstatic::server::{ACCEPTS_MAX, Config, Server, Turn};
 use uringstatic::site::{Page, Site};
 use uringstatic::sys::net::{Endpoint, listen};
-use uringstatic::sys::probe::{Features, TaskRun};
+use uringstatic::sys::probe::{Features, Obstacles, TaskRun};
 use uringstatic::sys::signal;
 use uringstatic::sys::uring::{Setup, Uring};
 use uringstatic::tree;
@@ -180,6 +180,8 @@ fn start(features: Features, what: Served) -> SocketAddr {
             features,
             buffers: 64,
             buffer_bytes: 4096,
+            restricted: false,
+            obstacles: Obstacles::read(),
         };
         let ring = Uring::new(setup).expect("the kernel has io_uring");
         let minute = Duration::from_secs(60);

@@ -25,6 +25,17 @@ use uringstatic::sys::probe::{Features, TaskRun};
 
 /// Every rule, each on a ring of its own.
 fn suite<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
+    dialing::a_connect_reaches_who_listens(&make);
+    dialing::a_connect_where_nobody_listens_is_refused(&make);
+    dialing::a_slot_is_connected_again_after_its_close(&make);
+    receiving::a_discard_takes_no_more_than_was_asked(&make);
+    receiving::a_discard_waits_and_sees_the_end(&make);
+    receiving::a_discard_sees_a_reset(&make);
+    suite_of_a_server(make);
+}
+
+/// The rules of what a server does.
+fn suite_of_a_server<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
     listening::an_accept_waits_and_fills_its_slot(&make);
     listening::of_several_accepts_each_takes_one(&make);
     listening::a_watch_waits_and_accepts_nothing(&make);
@@ -51,12 +62,6 @@ fn suite<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
     sending::send_close_closes(&make);
     sending::send_close_without_room_does_not_close(&make);
     sending::send_close_on_a_broken_connection_does_not_close(&make);
-    dialing::a_connect_reaches_who_listens(&make);
-    dialing::a_connect_where_nobody_listens_is_refused(&make);
-    dialing::a_slot_is_connected_again_after_its_close(&make);
-    receiving::a_discard_takes_no_more_than_was_asked(&make);
-    receiving::a_discard_waits_and_sees_the_end(&make);
-    receiving::a_discard_sees_a_reset(&make);
     ending::a_shutdown_ends_the_sending_side_alone(&make);
     ending::a_shutdown_of_a_broken_connection_completes(&make);
     ending::a_close_frees_the_slot(&make);
@@ -67,6 +72,7 @@ fn suite<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
 
 fn kernel_suite(features: Features) {
     suite(|needs| Tester::new(Kernel::new(needs, features)));
+    suite_of_a_server(|needs| Tester::new(Kernel::restricted(needs, features)));
 }
 
 #[test]

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 source tests/frame.sh
 
 main() {
-    install_missing curl:curl ab:apache2-utils wrk:wrk nginx:nginx-light
+    install_missing curl:curl ab:apache2-utils wrk:wrk nginx:nginx-light strace:strace
     prepare
     # Every connection of ab is a descriptor, and so is every one of the server.
     ulimit -n "$(ulimit -Hn)" || true
@@ -21,6 +21,7 @@ main() {
     with_curl_on_a_file
     end file
     against_nginx
+    under_strace
 
     summary
 }
@@ -104,6 +105,22 @@ CONF
     end nginx
 }
 
+# Between the words that it is ready and those of what it served, the only system call is
+# io_uring_enter, whatever comes.
+under_strace() {
+    local plain=$program
+    # -D: so that the process started is the server, and not its tracer.
+    traced() { exec strace -D -f -o "$work/trace" "$plain" "$@"; }
+    program=traced
+    start traced --listen 127.0.0.1:0
+    check "strace: ab" ab_is_clean 2000 -c 100
+    check "strace: ab -k" ab_is_clean 2000 -c 100 -k
+    check "strace: an error" status_is 405 --data x=y
+    end traced
+    program=$plain
+    check "strace: nothing but io_uring_enter" only_enters
+}
+
 # Checks: each is given the options that make it one.
 
 same_page() {
@@ -162,6 +179,13 @@ wrk_is_clean() {
     wrk -t 1 -d 2s "$@" "$url" > "$work/wrk"
     if grep -E 'Socket errors|Non-2xx' "$work/wrk"; then return 1; fi
     grep -qE '^ +[1-9][0-9]* requests in' "$work/wrk"
+}
+
+only_enters() {
+    awk '/ready on/ { on = 1; next } /"uringstatic: served/ { on = 0 } on' "$work/trace" > "$work/calls"
+    grep -c 'io_uring_enter(' "$work/calls"
+    # The line about being ready ends by a write of its own.
+    if grep -v 'io_uring_enter(' "$work/calls" | grep -v 'write(2, "\\n", 1)'; then return 1; fi
 }
 
 same_status() {

@@ -9,6 +9,7 @@
 mod address;
 pub(crate) mod generate;
 pub(crate) mod header;
+mod lockdown;
 mod media;
 mod root;
 #[cfg(test)]
@@ -25,6 +26,7 @@ use clap::{CommandFactory, Parser, ValueEnum};
 
 pub use address::Address;
 use generate::Generate;
+pub use lockdown::{Lockdown, LockdownMode, LockdownOptions};
 pub use media::media_type;
 pub use root::{Check, Compress, RootOptions};
 
@@ -37,6 +39,8 @@ pub enum Command {
     Doctor(Doctor),
     /// Say what would be served.
     Check(Check),
+    /// Say what would be given up.
+    Lockdown(Lockdown),
     /// Write these bytes (a manual page, a completion script) to stdout and exit.
     Print(Vec<u8>),
 }
@@ -56,17 +60,20 @@ where
     let usage = match argv.get(1) {
         Some(word) if word == DOCTOR => subcommand(DOCTOR).render_usage(),
         Some(word) if word == CHECK => subcommand(CHECK).render_usage(),
+        Some(word) if word == LOCKDOWN => subcommand(LOCKDOWN).render_usage(),
         _ => Flags::command().render_usage(),
     };
     let flags =
         Flags::try_parse_from(argv).map_err(|error| with_usage(no_command(error), usage))?;
     if let Some(kind) = flags.generate {
-        let subcommands = [(DOCTOR, "doctor options"), (CHECK, "check options")];
+        let subcommands =
+            [(DOCTOR, "doctor options"), (CHECK, "check options"), (LOCKDOWN, "lockdown options")];
         return Ok(Command::Print(kind.render(Flags::command(), &subcommands)));
     }
     match flags.action {
         Some(Action::Doctor(doctor)) => return Ok(Command::Doctor(doctor)),
         Some(Action::Check(check)) => return Ok(Command::Check(check)),
+        Some(Action::Lockdown(lockdown)) => return Ok(Command::Lockdown(lockdown)),
         None => {}
     }
     let mut config = flags.config;
@@ -149,6 +156,13 @@ enum Action {
     /// Exits with 1 if there is one.
     #[command(max_term_width = 100)]
     Check(Check),
+
+    /// Say what the server gives up before it serves: users, files, operations, system calls
+    ///
+    /// Gives it up itself, as far as it can and still print, and lists each layer: whether it is in
+    /// force on this machine, why, and what it lets through. Exits with 1 if a layer is missing.
+    #[command(max_term_width = 100)]
+    Lockdown(Lockdown),
 }
 
 /// What the doctor can be told.
@@ -261,6 +275,10 @@ pub struct Config {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=CPU_MAX))]
     pub cpu: Option<u32>,
 
+    /// What is given up before it serves.
+    #[command(flatten)]
+    pub lockdown: LockdownOptions,
+
     /// Print nothing but errors
     #[arg(long)]
     pub quiet: bool,
@@ -290,6 +308,18 @@ pub enum Feature {
     VectoredSend,
     /// `TCP_DEFER_ACCEPT`; the fallback is a listener without it
     DeferAccept,
+    /// The lockdown's layers, each by itself; the fallback is the others
+    Privileges,
+    /// Landlock
+    Landlock,
+    /// Restrictions of the ring
+    Ring,
+    /// Closing what was inherited
+    Descriptors,
+    /// Clearing the environment
+    Environment,
+    /// The filter of system calls
+    Seccomp,
 }
 
 impl Feature {
@@ -308,6 +338,7 @@ impl Feature {
 /// The names of the subcommands.
 const DOCTOR: &str = "doctor";
 const CHECK: &str = "check";
+const LOCKDOWN: &str = "lockdown";
 
 const NEEDS_ROOT: &str = "--compress, --clean-urls, --spa, --health, --strict, --site-bytes and \
                           --site-files are about a folder: name it with --root DIR";

@@ -25,6 +25,12 @@ fn no_option_is_needed() {
         drain_timeout: Duration::from_secs(10),
         head_bytes_max: 16 * 1024,
         cpu: None,
+        lockdown: LockdownOptions {
+            mode: LockdownMode::On,
+            no_lockdown: false,
+            user: None,
+            allow_root: false,
+        },
         quiet: false,
         without: Vec::new(),
     };
@@ -52,6 +58,10 @@ fn each_option_sets_its_own_field() {
         (&["--max-head", "8k"], |c| c.head_bytes_max = 8192),
         (&["--cpu", "0"], |c| c.cpu = Some(0)),
         (&["--cpu", "1023"], |c| c.cpu = Some(1023)),
+        (&["--lockdown", "require"], |c| c.lockdown.mode = LockdownMode::Require),
+        (&["--no-lockdown"], |c| c.lockdown.no_lockdown = true),
+        (&["--user", "www-data:web"], |c| c.lockdown.user = Some("www-data:web".into())),
+        (&["--allow-root"], |c| c.lockdown.allow_root = true),
         (&["--quiet"], |c| c.quiet = true),
         (&["--without", "silent-send"], |c| c.without = vec![Feature::SilentSend]),
     ];
@@ -233,7 +243,8 @@ fn name_of(feature: Feature) -> String {
 }
 
 const ALL_FEATURES: &str = "defer-taskrun coop-taskrun direct-descriptors multishot-recv \
-                            silent-send linked-close vectored-send defer-accept";
+                            silent-send linked-close vectored-send defer-accept \
+                            privileges landlock ring descriptors environment seccomp";
 
 const VISIBLE_OPTIONS: [&str; 16] = [
     "--spawn <N>",

@@ -5,7 +5,7 @@
 use super::facts::{Container, Facts, Identity, Load, Reading, Refusal, Unread, Why};
 use super::{Purpose, parse};
 use crate::ring::{Nanos, Ring};
-use crate::sys::probe::{self, Features};
+use crate::sys::probe::{self, Features, Obstacles};
 use crate::sys::process::{self, Limit};
 use crate::sys::uring::{RECEIVE_BUFFER_BYTES, RECEIVE_BUFFERS, Setup, Uring};
 use std::fs;
@@ -88,6 +88,8 @@ fn servers_ring(purpose: &Purpose) -> Result<Features, Refusal> {
         features: Features::ALL,
         buffers: RECEIVE_BUFFERS,
         buffer_bytes: RECEIVE_BUFFER_BYTES,
+        restricted: false,
+        obstacles: Obstacles::read(),
     })?;
     // A filter may let a ring be made and refuse io_uring_enter(2).
     ring.submit_and_wait(Some(Nanos(0))).map_err(|errno| Refusal {

@@ -9,7 +9,7 @@ use super::tally::{Count, State, Tally};
 use crate::ring::{Nanos, Ring};
 use crate::sys::dial::Dial;
 use crate::sys::failure::Failure;
-use crate::sys::probe::{Features, check_spawn};
+use crate::sys::probe::{Features, Obstacles, check_spawn};
 use crate::sys::process;
 use crate::sys::shared::Words;
 use crate::sys::uring::{Setup, Uring};
@@ -128,6 +128,8 @@ fn make_ring(share: &Share) -> Result<Uring, Failure> {
         features: Features::ALL,
         buffers: RECEIVE_BUFFERS,
         buffer_bytes: RECEIVE_BUFFER_BYTES,
+        restricted: false,
+        obstacles: Obstacles::read(),
     })
 }
 

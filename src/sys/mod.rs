@@ -6,13 +6,17 @@
 // The C interface counts in whatever integers it likes; what is cast is small and constant.
 #![allow(clippy::cast_possible_truncation)]
 
+pub mod belongings;
 pub mod buffers;
 pub mod children;
 pub mod dial;
 pub mod failure;
+pub mod landlock;
 pub mod net;
+pub mod privileges;
 pub mod probe;
 pub mod process;
+pub mod seccomp;
 pub mod shared;
 pub mod signal;
 pub mod uring;

@@ -27,11 +27,13 @@ pub struct Listener {
     pub fd: OwnedFd,
     /// Where it listens.
     pub endpoint: Endpoint,
+    /// Whether the file of a Unix socket stays when this is dropped.
+    pub(super) keep_file: bool,
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Endpoint::Unix(path) = &self.endpoint {
+        if let (Endpoint::Unix(path), false) = (&self.endpoint, self.keep_file) {
             // Nothing to do if it is gone already; the next start replaces a stale one anyway.
             let _ = std::fs::remove_file(path);
         }
@@ -84,7 +86,7 @@ fn listen_tcp(address: SocketAddr, backlog: u32, defer_accept: bool) -> io::Resu
     checked(bound)?;
     start_listening(&fd, backlog)?;
     let endpoint = Endpoint::Tcp(local_address(&fd)?);
-    Ok(Listener { fd, endpoint })
+    Ok(Listener { fd, endpoint, keep_file: false })
 }
 
 fn listen_unix(path: &Path, backlog: u32) -> io::Result<Listener> {
@@ -105,7 +107,7 @@ fn listen_unix(path: &Path, backlog: u32) -> io::Result<Listener> {
     let bound = unsafe { libc::bind(fd.as_raw_fd(), (&raw const address).cast(), len) };
     checked(bound)?;
     start_listening(&fd, backlog)?;
-    Ok(Listener { fd, endpoint: Endpoint::Unix(path.to_owned()) })
+    Ok(Listener { fd, endpoint: Endpoint::Unix(path.to_owned()), keep_file: false })
 }
 
 /// A socket file outlives the server that made it: one that nobody listens on is removed.

@@ -110,11 +110,17 @@ pub fn check_spawn(spawn: u32) -> Result<(), Failure> {
 }
 
 /// Makes the ring for `spawn` connections; `features` says what may be used and returns what is.
-pub(super) fn ring(spawn: u32, features: &mut Features) -> Result<IoUring, Failure> {
+/// With `disabled` it takes no entry until it is enabled.
+pub(super) fn ring(
+    spawn: u32,
+    features: &mut Features,
+    disabled: bool,
+    obstacles: &Obstacles,
+) -> Result<IoUring, Failure> {
     check_spawn(spawn)?;
     let cq = cq_entries(spawn);
     loop {
-        match build(cq, features.task_run) {
+        match build(cq, features.task_run, disabled) {
             Ok(ring) => {
                 check_operations(&ring)?;
                 features.send_vector &= kernel_version() >= SEND_VECTOR_KERNEL;
@@ -123,9 +129,9 @@ pub(super) fn ring(spawn: u32, features: &mut Features) -> Result<IoUring, Failu
             Err(error) if errno_of(&error) == libc::EINVAL => match features.task_run {
                 TaskRun::Deferred => features.task_run = TaskRun::Cooperative,
                 TaskRun::Cooperative => features.task_run = TaskRun::Interrupting,
-                TaskRun::Interrupting => return Err(explain(&error)),
+                TaskRun::Interrupting => return Err(explain(&error, obstacles)),
             },
-            Err(error) => return Err(explain(&error)),
+            Err(error) => return Err(explain(&error, obstacles)),
         }
     }
 }
@@ -165,10 +171,13 @@ pub fn smallest_ring() -> Result<(), Errno> {
     }
 }
 
-fn build(cq: u32, task_run: TaskRun) -> io::Result<IoUring> {
+fn build(cq: u32, task_run: TaskRun, disabled: bool) -> io::Result<IoUring> {
     let mut builder = IoUring::builder();
     // One bad entry must not hold back those behind it (Linux 5.18).
     builder.dontfork().setup_cqsize(cq).setup_submit_all();
+    if disabled {
+        builder.setup_r_disabled();
+    }
     match task_run {
         TaskRun::Deferred => builder.setup_single_issuer().setup_defer_taskrun(),
         TaskRun::Cooperative => builder.setup_coop_taskrun().setup_taskrun_flag(),
@@ -181,23 +190,32 @@ fn check_operations(ring: &IoUring) -> Result<(), Failure> {
     let mut probe = Probe::new();
     let what = "asking the kernel for its io_uring operations";
     ring.submitter().register_probe(&mut probe).map_err(|error| Failure::new(what, error, ""))?;
-    let needed = [
-        opcode::Accept::CODE,
-        opcode::AsyncCancel::CODE,
-        opcode::Close::CODE,
-        opcode::PollAdd::CODE,
-        opcode::Read::CODE,
-        opcode::Recv::CODE,
-        opcode::Send::CODE,
-        opcode::SendMsg::CODE,
-        opcode::Shutdown::CODE,
-    ];
-    match needed.iter().find(|&&code| !probe.is_supported(code)) {
+    match OPERATIONS.iter().find(|&&(code, _)| !probe.is_supported(code)) {
         None if kernel_version() >= KERNEL_MIN => Ok(()),
         None => Err(too_old(&"multishot receive and buffer rings need it")),
-        Some(code) => Err(too_old(&format_args!("operation {code} is missing"))),
+        Some((_, name)) => Err(too_old(&format_args!("the operation {name} is missing"))),
     }
 }
+
+/// The kernel's name of an operation.
+pub(super) fn operation_name(code: u8) -> &'static str {
+    let known = OPERATIONS.iter().find(|&&(known, _)| known == code);
+    known.map_or("unknown", |&(_, name)| name)
+}
+
+/// The operations that servers and clients use (`IORING_OP_*`).
+const OPERATIONS: [(u8, &str); 10] = [
+    (opcode::Accept::CODE, "ACCEPT"),
+    (opcode::AsyncCancel::CODE, "ASYNC_CANCEL"),
+    (opcode::Close::CODE, "CLOSE"),
+    (opcode::Connect::CODE, "CONNECT"),
+    (opcode::PollAdd::CODE, "POLL_ADD"),
+    (opcode::Read::CODE, "READ"),
+    (opcode::Recv::CODE, "RECV"),
+    (opcode::Send::CODE, "SEND"),
+    (opcode::SendMsg::CODE, "SENDMSG"),
+    (opcode::Shutdown::CODE, "SHUTDOWN"),
+];
 
 fn too_old(why: &dyn fmt::Display) -> Failure {
     let (major, minor) = kernel_version();
@@ -208,15 +226,35 @@ fn too_old(why: &dyn fmt::Display) -> Failure {
     )
 }
 
+/// What may refuse a ring: to be read before a process denies itself files.
+#[derive(Clone, Debug)]
+pub struct Obstacles {
+    /// `kernel.io_uring_disabled`.
+    sysctl: Option<String>,
+    /// The seccomp mode of the process.
+    seccomp: Option<String>,
+}
+
+impl Obstacles {
+    /// Reads them from `/proc`.
+    #[must_use]
+    pub fn read() -> Self {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let mode = |line: &str| line.strip_prefix("Seccomp:").map(|mode| mode.trim().to_owned());
+        Self {
+            sysctl: first_line("/proc/sys/kernel/io_uring_disabled"),
+            seccomp: status.lines().find_map(mode),
+        }
+    }
+}
+
 /// ENOSYS and EPERM are both ambiguous, so everything that may refuse a ring is shown.
-fn explain(error: &io::Error) -> Failure {
-    let sysctl = first_line("/proc/sys/kernel/io_uring_disabled");
-    let seccomp = std::fs::read_to_string("/proc/self/status").ok().and_then(|status| {
-        status.lines().find_map(|line| line.strip_prefix("Seccomp:").map(|v| v.trim().to_owned()))
-    });
+fn explain(error: &io::Error, obstacles: &Obstacles) -> Failure {
+    let Obstacles { sysctl, seccomp } = obstacles;
     let mend = match errno_of(error) {
         libc::EPERM | libc::ENOSYS | libc::EACCES => format!(
-            "kernel.io_uring_disabled is {} (0 allows everybody, 1 a group or root, 2 nobody: \
+            "kernel.io_uring_disabled is {} (0 allows everybody, 1 root and the group of \
+             kernel.io_uring_group, for --user, 2 nobody: \
              `sysctl -w kernel.io_uring_disabled=0` as root); Seccomp is {} in /proc/self/status \
              (2 means a filter: containers refuse io_uring by default, so run them with a profile \
              that allows it, as in --security-opt seccomp=FILE)",

@@ -41,6 +41,44 @@ pub fn locked_memory() -> io::Result<Limit> {
     limit(|place| unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, place) })
 }
 
+/// Raises the limit of locked memory as far as it may, towards `needed` bytes. It is for others
+/// to find out whether that was enough: not every kernel counts, and not for every user.
+pub fn raise_locked_memory(needed: u64) {
+    let Ok(Limit { soft, hard }) = locked_memory() else { return };
+    for hard in [hard.max(needed), hard] {
+        let limit = libc::rlimit { rlim_cur: soft.max(hard), rlim_max: hard };
+        // SAFETY: setrlimit reads one rlimit, and is given one.
+        if checked(unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit) }).is_ok() {
+            return;
+        }
+    }
+}
+
+/// Waits until this process has no thread but this one. One that was joined is gone for its
+/// joiner a little earlier than for the kernel.
+///
+/// # Errors
+/// If there still is another after a second, or nobody says.
+pub fn be_alone() -> Result<(), Failure> {
+    let started = std::time::Instant::now();
+    loop {
+        let why: Box<dyn std::fmt::Display> = match std::fs::read_dir("/proc/self/task") {
+            Ok(threads) => match threads.count() {
+                1 => return Ok(()),
+                count => Box::new(format!("there are {count}")),
+            },
+            Err(error) => Box::new(error),
+        };
+        if started.elapsed() > ALONE_WITHIN {
+            let mend = "report it, and use --no-lockdown until it's mended";
+            return Err(Failure::new("waiting to be the only thread", why, mend));
+        }
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+}
+
+const ALONE_WITHIN: std::time::Duration = std::time::Duration::from_secs(1);
+
 fn limit(ask: impl FnOnce(&mut libc::rlimit) -> libc::c_int) -> io::Result<Limit> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     checked(ask(&mut limit))?;
@@ -169,11 +207,18 @@ fn read_clock(clock: libc::clockid_t) -> u64 {
     time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
 }
 
-/// The version of the running kernel: major and minor.
+/// The version of the running kernel: major and minor. No file is read for it.
 #[must_use]
 pub fn kernel_version() -> (u32, u32) {
-    std::fs::read_to_string("/proc/sys/kernel/osrelease")
-        .map_or((0, 0), |release| parse_version(&release))
+    let mut names = MaybeUninit::<libc::utsname>::uninit();
+    // SAFETY: uname writes one utsname, and is given one.
+    if checked(unsafe { libc::uname(names.as_mut_ptr()) }).is_err() {
+        return (0, 0);
+    }
+    // SAFETY: uname succeeded, so it was written.
+    let names = unsafe { names.assume_init_ref() };
+    let release = names.release.iter().take_while(|&&c| c != 0);
+    parse_version(&release.map(|c| char::from(c.cast_unsigned())).collect::<String>())
 }
 
 /// Major and minor of a release as `uname -r` writes it, 0 where there is no number.

@@ -5,23 +5,28 @@
 //! the fixed buffer, the receive buffers and the signal's record are owned by [`Uring`], which
 //! ends every operation before it lets go of them.
 
-use super::buffers::{Buffers, GROUP};
+mod entries;
+mod restrict;
+#[cfg(debug_assertions)]
+mod trespass;
+
+use super::buffers::Buffers;
 use super::dial::Dial;
-use super::failure::{Failure, errno_of};
+use super::failure::Failure;
 use super::net::Listener;
-use super::probe::{self, Features};
+use super::probe::{self, Features, Obstacles};
 use super::process::monotonic_ns;
 use super::vectors::Vectors;
 use crate::ring::{
-    BufferId, Completion, Errno, Full, Kind, Memory, Nanos, Op, Received, Ring, Slot, Spans, Token,
-    result_of,
+    BufferId, Completion, Errno, Full, Kind, Memory, Nanos, Op, Received, Ring, Token, result_of,
 };
-use io_uring::squeue::{Entry, Flags};
-use io_uring::types::{CancelBuilder, DestinationSlot, Fd, Fixed, SubmitArgs, Timespec};
-use io_uring::{IoUring, cqueue, opcode};
+use io_uring::squeue::Entry;
+use io_uring::types::{CancelBuilder, SubmitArgs, Timespec};
+use io_uring::{IoUring, cqueue};
+pub use restrict::{Allowed, Restriction};
 use std::collections::VecDeque;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Receive buffers of the server: enough for what one wait brings (measured: about 40 requests at
@@ -48,6 +53,10 @@ pub struct Setup {
     pub buffers: u16,
     /// The size of one, in bytes.
     pub buffer_bytes: u32,
+    /// Whether the kernel is to refuse everything that no [`Op`] of this ring needs.
+    pub restricted: bool,
+    /// What may refuse it.
+    pub obstacles: Obstacles,
 }
 
 /// The kernel's ring.
@@ -61,6 +70,7 @@ pub struct Uring {
     failed: VecDeque<Completion>,
     signals: Option<OwnedFd>,
     signal: Box<MaybeUninit<libc::signalfd_siginfo>>,
+    restriction: Restriction,
     buffers: Buffers,
     fixed: Box<[u8]>,
     vectors: Vectors,
@@ -90,22 +100,6 @@ struct Silent {
     number: u64,
 }
 
-/// Builds an entry on the file of a slot, be it a direct descriptor or an ordinary one.
-macro_rules! on_slot {
-    ($self:ident, $slot:expr, |$file:ident| $entry:expr) => {
-        match &$self.files {
-            Files::Direct => {
-                let $file = Fixed($slot.0);
-                $entry
-            }
-            Files::Ordinary(table) => {
-                let $file = Fd(table[$slot.0 as usize]);
-                $entry
-            }
-        }
-    };
-}
-
 impl Uring {
     /// Makes the ring and registers what it needs.
     ///
@@ -113,7 +107,7 @@ impl Uring {
     /// If the kernel has no `io_uring`, refuses it, is too old, or has no memory for it.
     pub fn new(setup: Setup) -> Result<Self, Failure> {
         let mut features = setup.features;
-        let mut ring = probe::ring(setup.spawn, &mut features)?;
+        let mut ring = probe::ring(setup.spawn, &mut features, setup.restricted, &setup.obstacles)?;
         // Saves a look-up for each enter (Linux 5.18); nothing depends on it.
         let _ = ring.submitter().register_ring_fd();
         if features.direct_descriptors {
@@ -142,6 +136,7 @@ impl Uring {
             failed: VecDeque::new(),
             signals: setup.signals,
             signal: Box::new(MaybeUninit::uninit()),
+            restriction: Restriction::NotWanted,
             buffers,
             fixed: setup.fixed.into_boxed_slice(),
             vectors: Vectors::new(sq),
@@ -152,6 +147,9 @@ impl Uring {
             now: Nanos(0),
             unix_seconds: 0,
         };
+        if setup.restricted {
+            uring.restrict()?;
+        }
         uring.read_clocks();
         Ok(uring)
     }
@@ -160,6 +158,27 @@ impl Uring {
     #[must_use]
     pub fn features(&self) -> Features {
         self.features
+    }
+
+    /// What the kernel refuses it.
+    #[must_use]
+    pub fn restriction(&self) -> &Restriction {
+        &self.restriction
+    }
+
+    /// The descriptors that it works with, beside those of slots.
+    #[must_use]
+    pub fn descriptors(&self) -> Vec<RawFd> {
+        let listeners = self.listeners.iter().map(|listener| listener.fd.as_raw_fd());
+        let others = [Some(self.ring.as_raw_fd()), self.signals.as_ref().map(AsRawFd::as_raw_fd)];
+        listeners.chain(others.into_iter().flatten()).collect()
+    }
+
+    /// Leaves the files of Unix sockets where they are at the end.
+    pub fn keep_socket_files(&mut self) {
+        for listener in &mut self.listeners {
+            listener.keep_file = true;
+        }
     }
 
     /// The sockets it accepts from.
@@ -180,118 +199,6 @@ impl Uring {
         self.now = Nanos(u64::try_from(nanos).expect("584 years have not passed"));
         let unix = SystemTime::now().duration_since(UNIX_EPOCH);
         self.unix_seconds = unix.map_or(0, |duration| duration.as_secs());
-    }
-
-    /// The entry for an operation; for [`Op::SendClose`] its first half.
-    fn entry(&mut self, token: Token, op: Op) -> Entry {
-        let entry = match op {
-            Op::Accept { listener, slot } => self.accept(listener, slot),
-            Op::Watch { listener } => {
-                opcode::PollAdd::new(self.listener(listener), POLL_IN).build()
-            }
-            Op::Connect { slot, source: _ } => {
-                let dial = self.dial.as_ref().expect("`open` has made a socket with it");
-                let (address, len) = dial.target();
-                on_slot!(self, slot, |file| opcode::Connect::new(file, address, len).build())
-            }
-            Op::Recv { slot } => on_slot!(self, slot, |file| {
-                opcode::Recv::new(file, std::ptr::null_mut(), 0).buf_group(GROUP).build()
-            })
-            .flags(Flags::BUFFER_SELECT),
-            Op::RecvMany { slot } => {
-                on_slot!(self, slot, |file| opcode::RecvMulti::new(file, GROUP).build())
-            }
-            Op::Discard { slot, len } => on_slot!(self, slot, |file| {
-                // TCP drops what it would copy, so nothing is written to the null (tcp(7)).
-                opcode::Recv::new(file, std::ptr::null_mut(), len).flags(DISCARD_FLAGS).build()
-            }),
-            Op::Send { slot, spans, more, lazy: _ } => {
-                let flags = if more { SEND_FLAGS | libc::MSG_MORE } else { SEND_FLAGS };
-                self.send(slot, spans, flags)
-            }
-            Op::SendClose { slot, spans } => {
-                self.send(slot, spans, SEND_FLAGS).flags(Flags::IO_LINK | Flags::SKIP_SUCCESS)
-            }
-            Op::Writable { slot } => {
-                on_slot!(self, slot, |file| opcode::PollAdd::new(file, POLL_OUT).build())
-            }
-            Op::Shutdown { slot } => {
-                on_slot!(self, slot, |file| opcode::Shutdown::new(file, libc::SHUT_WR).build())
-            }
-            Op::Cancel { target } => opcode::AsyncCancel::new(target.bits()).build(),
-            Op::Close { slot } => self.close(slot),
-            Op::Unlisten { listener } => {
-                opcode::Shutdown::new(self.listener(listener), libc::SHUT_RDWR).build()
-            }
-            Op::Signal => {
-                let fd = self.signals.as_ref().map_or(-1, AsRawFd::as_raw_fd);
-                let place = self.signal.as_mut_ptr().cast();
-                opcode::Read::new(Fd(fd), place, SIGNAL_BYTES).build()
-            }
-        };
-        entry.user_data(token.bits())
-    }
-
-    /// A plain send where one span says it all; else one that gathers two.
-    fn send(&mut self, slot: Slot, spans: Spans, flags: i32) -> Entry {
-        let (first, then) = (&self.fixed[spans.first.range()], &self.fixed[spans.then.range()]);
-        let one = match (first.len(), then.len()) {
-            (_, 0) => Some((first, spans.first.len)),
-            (0, _) => Some((then, spans.then.len)),
-            _ => None,
-        };
-        if let Some((bytes, len)) = one {
-            return on_slot!(self, slot, |file| {
-                opcode::Send::new(file, bytes.as_ptr(), len).flags(flags).build()
-            });
-        }
-        let vector = self.vectors.at(self.pushed);
-        vector.set([first, then]);
-        if self.features.send_vector {
-            let (pieces, count) = vector.pieces();
-            return on_slot!(self, slot, |file| {
-                opcode::Send::new(file, pieces, count).ioprio(SEND_VECTOR).flags(flags).build()
-            });
-        }
-        let message = vector.message();
-        on_slot!(self, slot, |file| {
-            opcode::SendMsg::new(file, message).flags(flags.cast_unsigned()).build()
-        })
-    }
-
-    fn accept(&self, listener: u32, slot: Slot) -> Entry {
-        let null = std::ptr::null_mut();
-        let accept = opcode::Accept::new(self.listener(listener), null, null.cast());
-        match self.files {
-            Files::Direct => {
-                let place = DestinationSlot::try_from_slot_target(slot.0);
-                accept.file_index(Some(place.expect("slots are far below u32::MAX"))).build()
-            }
-            Files::Ordinary(_) => accept.flags(libc::SOCK_CLOEXEC).build(),
-        }
-    }
-
-    /// Makes the socket of a slot, for an entry to connect it.
-    fn open(&mut self, slot: Slot, source: u32) -> Result<(), Errno> {
-        let dial = self.dial.as_ref().ok_or(Errno(libc::EDESTADDRREQ))?;
-        let errno = |error: &std::io::Error| Errno(errno_of(error));
-        let fd = dial.socket(source).map_err(|error| errno(&error))?;
-        match &mut self.files {
-            Files::Direct => {
-                let update = self.ring.submitter().register_files_update(slot.0, &[fd.as_raw_fd()]);
-                update.map_err(|error| errno(&error))?;
-            }
-            Files::Ordinary(table) => table[slot.0 as usize] = fd.into_raw_fd(),
-        }
-        Ok(())
-    }
-
-    fn close(&self, slot: Slot) -> Entry {
-        on_slot!(self, slot, |file| opcode::Close::new(file).build())
-    }
-
-    fn listener(&self, listener: u32) -> Fd {
-        Fd(self.listeners[listener as usize].fd.as_raw_fd())
     }
 
     fn push_entry(&mut self, entry: &Entry) {
@@ -403,17 +310,15 @@ impl Ring for Uring {
             self.failed.push_back(Completion { token, result, more: false, buffer: None });
             return Ok(());
         }
-        let mut entry = self.entry(token, op);
-        if let Op::Send { spans, lazy: true, .. } = op
-            && self.features.silent_send
+        let (entry, then) = self.entries(token, op);
+        if let Op::Send { spans, .. } = op
+            && self.is_silent(op)
         {
-            entry = entry.flags(Flags::SKIP_SUCCESS);
             self.silent.push_back(Silent { token, len: spans.len(), number: self.pushed });
         }
         self.push_entry(&entry);
-        if let Op::SendClose { slot, .. } = op {
-            let close = self.close(slot).user_data(token.with_kind(Kind::Close).bits());
-            self.push_entry(&close);
+        if let Some(then) = then {
+            self.push_entry(&then);
         }
         Ok(())
     }
@@ -481,15 +386,3 @@ impl Drop for Uring {
         }
     }
 }
-
-/// All of it or a short count at once, never a wait, never SIGPIPE. With `MSG_WAITALL` a short
-/// send counts as a failure, so that it breaks a link and posts a completion even when silent.
-const SEND_FLAGS: i32 = libc::MSG_DONTWAIT | libc::MSG_WAITALL | libc::MSG_NOSIGNAL;
-/// Thrown away unseen. Not with `MSG_WAITALL`: what is dropped doesn't shorten what the kernel goes
-/// on waiting for (seen on Linux 6.18), so it would take more than was asked.
-const DISCARD_FLAGS: i32 = libc::MSG_TRUNC;
-/// `IORING_SEND_VECTORIZED` of `linux/io_uring.h`: the address is that of a vector.
-const SEND_VECTOR: u16 = 1 << 5;
-const POLL_IN: u32 = libc::POLLIN as u32;
-const POLL_OUT: u32 = libc::POLLOUT as u32;
-const SIGNAL_BYTES: u32 = size_of::<libc::signalfd_siginfo>() as u32;

@@ -20,6 +20,8 @@ pub(crate) struct Server {
     pub(crate) addresses: Vec<String>,
     /// What it said before it was ready.
     pub(crate) said: Vec<String>,
+    /// How it said that it is ready.
+    pub(crate) ready: String,
 }
 
 /// How the program ended.
@@ -40,7 +42,8 @@ impl Server {
     pub(crate) fn start_on(addresses: &[&str], options: &[&str]) -> Self {
         let listen = addresses.iter().flat_map(|address| ["--listen", address]);
         let (child, lines) = spawn(listen.chain(options.iter().copied()));
-        let mut server = Self { child, lines, addresses: Vec::new(), said: Vec::new() };
+        let mut server =
+            Self { child, lines, addresses: Vec::new(), said: Vec::new(), ready: String::new() };
         let ready = loop {
             let said = server.said.join("\n");
             let line = server.line().unwrap_or_else(|| panic!("it never was ready: {said}"));
@@ -55,7 +58,13 @@ impl Server {
             .split(' ')
             .map(|url| url.trim_start_matches("http://").trim_end_matches('/').to_owned())
             .collect();
+        server.ready = ready;
         server
+    }
+
+    /// The number of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// A line of stderr, or `None` at its end.
@@ -107,7 +116,7 @@ impl Server {
     /// Runs the program where it is expected to end by itself.
     pub(crate) fn run(options: &[&str]) -> Exit {
         let (child, lines) = spawn(options.iter().copied());
-        Self { child, lines, addresses: Vec::new(), said: Vec::new() }.wait()
+        Self { child, lines, addresses: Vec::new(), said: Vec::new(), ready: String::new() }.wait()
     }
 }
 

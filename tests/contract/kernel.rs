@@ -5,8 +5,8 @@ use std::io::{ErrorKind, Read as _, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use uringstatic::sys::dial::Dial;
 use uringstatic::sys::net::{Endpoint, listen};
-use uringstatic::sys::probe::Features;
-use uringstatic::sys::uring::{Setup, Uring};
+use uringstatic::sys::probe::{Features, Obstacles};
+use uringstatic::sys::uring::{Restriction, Setup, Uring};
 
 /// The kernel's ring.
 pub(crate) struct Kernel {
@@ -18,7 +18,21 @@ pub(crate) struct Kernel {
 }
 
 impl Kernel {
+    /// A ring that may do everything.
     pub(crate) fn new(needs: Needs, features: Features) -> Self {
+        let target = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        Self::with(needs, features, Some(target))
+    }
+
+    /// A ring that may do what a server does, and connects to nobody.
+    pub(crate) fn restricted(needs: Needs, features: Features) -> Self {
+        let mut kernel = Self::with(needs, features, None);
+        let restriction = kernel.ring().restriction();
+        assert!(matches!(restriction, Restriction::InForce(_)), "{restriction:?}");
+        kernel
+    }
+
+    fn with(needs: Needs, features: Features, target: Option<TcpListener>) -> Self {
         let any = Endpoint::Tcp(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0));
         let listeners: Vec<_> =
             (0..2).map(|_| listen(&any, 16, false).expect("a free port")).collect();
@@ -29,20 +43,23 @@ impl Kernel {
                 Endpoint::Unix(_) => unreachable!("TCP was asked for"),
             })
             .collect();
-        let target = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-        let address = target.local_addr().expect("it is bound");
+        let dial = target
+            .as_ref()
+            .map(|target| Dial::new(target.local_addr().expect("it is bound"), Vec::new(), false));
         let ring = Uring::new(Setup {
             spawn: 4,
             listeners,
-            dial: Some(Dial::new(address, Vec::new(), false)),
+            restricted: dial.is_none(),
+            dial,
             signals: None,
             fixed: fixed_bytes(Self::LARGE),
             features,
             buffers: needs.buffers,
             buffer_bytes: needs.buffer_bytes,
+            obstacles: Obstacles::read(),
         });
         let ring = ring.expect("the kernel has io_uring");
-        Self { ring, addresses, peers: Vec::new(), target: Some(target) }
+        Self { ring, addresses, peers: Vec::new(), target }
     }
 
     fn keep(&mut self, stream: TcpStream) -> Peer {

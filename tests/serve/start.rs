@@ -121,6 +121,19 @@ fn a_stale_socket_file_is_replaced() {
 }
 
 #[test]
+fn a_socket_file_goes_with_a_server_that_may_remove_it() {
+    let file = TemporaryFile::vacant("sock");
+    let address = format!("unix:{}", file.path());
+    for (options, stays) in [(&[][..], true), (&["--no-lockdown"], false)] {
+        // The one that stayed is replaced.
+        let server = Server::start_on(&[&address], options);
+        assert_same_bytes(&server.ask(GET).body, PAGE);
+        server.end();
+        assert_eq!(file.0.exists(), stays, "{options:?}");
+    }
+}
+
+#[test]
 fn a_socket_file_in_use_is_left_alone() {
     let file = TemporaryFile::vacant("sock");
     let address = format!("unix:{}", file.path());

@@ -1,0 +1,289 @@
+//! What the serving process gives up before it serves, layer by layer, until it can accept,
+//! receive, send, shut down, close and wait, on sockets it already has, and nothing else.
+//!
+//! ```text
+//!  page read, sockets bound ─► privileges ─► files ─► ring made, restricted, enabled
+//!                                ─► belongings ─► system calls ─► serves
+//! ```
+//!
+//! The ring is made when privileges are gone, as a ring keeps those of its maker. Descriptors are
+//! closed before calls are filtered, since the filter forbids that, too. How a layer is done is
+//! in `sys`; what it lets through is in [`calls`] and, for the ring, made from [`crate::ring::Op`].
+
+pub mod calls;
+pub mod report;
+
+use crate::sys::belongings;
+use crate::sys::failure::Failure;
+use crate::sys::landlock::{self, Denied};
+use crate::sys::privileges::{self, Account, GivenUp};
+use crate::sys::uring::Restriction;
+use crate::sys::{process, seccomp};
+use std::fs::File;
+use std::os::fd::RawFd;
+
+/// What is to be done if a layer can't be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Go on with the others, and say so.
+    On,
+    /// Refuse to start.
+    Require,
+    /// No layer is wanted.
+    Off,
+}
+
+/// What is given up, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Layer {
+    /// Root, groups, capabilities, and ways to get more.
+    Privileges,
+    /// Files, connections and other processes, by Landlock.
+    Landlock,
+    /// Operations of the ring that no `Op` needs.
+    Ring,
+    /// Descriptors that were inherited.
+    Descriptors,
+    /// The environment.
+    Environment,
+    /// System calls.
+    Seccomp,
+}
+
+impl Layer {
+    /// All of them, in their order.
+    pub const ALL: [Self; 6] = [
+        Self::Privileges,
+        Self::Landlock,
+        Self::Ring,
+        Self::Descriptors,
+        Self::Environment,
+        Self::Seccomp,
+    ];
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Privileges => "privileges",
+            Self::Landlock => "landlock",
+            Self::Ring => "ring",
+            Self::Descriptors => "descriptors",
+            Self::Environment => "environment",
+            Self::Seccomp => "seccomp",
+        }
+    }
+}
+
+/// Whether a layer is in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It is; this is what it comes to.
+    On(String),
+    /// It is not, for this reason.
+    Off(String),
+}
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// Whether, and how strictly.
+    pub mode: Mode,
+    /// Who to become; if nobody is named and this process is root, [`Account::NOBODY`].
+    pub user: Option<String>,
+    /// Whether root may serve.
+    pub allow_root: bool,
+    /// Layers to do without, as on a machine that lacks them.
+    pub without: Vec<Layer>,
+}
+
+/// A lockdown under way, or done.
+pub struct Lockdown {
+    wanted: Wanted,
+    account: Option<Account>,
+    nothing: Option<File>,
+    states: Vec<(Layer, State)>,
+}
+
+impl Lockdown {
+    /// Gets ready, while files can still be read.
+    ///
+    /// # Errors
+    /// If there is no such user, or it is root, which must be allowed.
+    pub fn prepare(wanted: Wanted) -> Result<Self, Failure> {
+        let account = match &wanted.user {
+            Some(text) => Some(Account::look_up(text)?),
+            None if wanted.allow_root || !privileges::is_root() => None,
+            None => Some(Account::NOBODY),
+        };
+        let stays_root = |account: &Account| account.uid == 0 || account.gid == 0;
+        if account.as_ref().is_some_and(stays_root) && !wanted.allow_root {
+            return Err(Failure::new(
+                format!("serving as --user {}", wanted.user.as_deref().unwrap_or_default()),
+                "it is root, or of root's group",
+                "name another user; nothing needs root once the sockets are bound. If it must be, \
+                 --allow-root",
+            ));
+        }
+        let nothing = match wanted.mode {
+            Mode::Off => None,
+            Mode::On | Mode::Require => Some(belongings::open_nothing()?),
+        };
+        Ok(Self { wanted, account, nothing, states: Vec::new() })
+    }
+
+    /// Whether a layer is to be done; if not, that is noted.
+    fn begins(&mut self, layer: Layer) -> Result<bool, Failure> {
+        let why = match self.wanted.mode {
+            Mode::Off => "--no-lockdown",
+            Mode::On | Mode::Require if self.wanted.without.contains(&layer) => "--without",
+            Mode::On | Mode::Require => return Ok(true),
+        };
+        self.note(layer, State::Off(why.to_owned()))?;
+        Ok(false)
+    }
+
+    fn note(&mut self, layer: Layer, state: State) -> Result<(), Failure> {
+        if let (Mode::Require, State::Off(why)) = (self.wanted.mode, &state) {
+            return Err(Failure::new(
+                format!("locking down: {}", layer.name()),
+                why,
+                "--lockdown=on serves with the other layers, and `uringstatic lockdown` lists them",
+            ));
+        }
+        self.states.push((layer, state));
+        Ok(())
+    }
+
+    /// Gives up root and all capabilities. A user that was named is become in any case.
+    ///
+    /// # Errors
+    /// If it can't be done, or there is another thread, which would keep what this one gives up.
+    pub fn give_up_privileges(&mut self) -> Result<(), Failure> {
+        let named = self.wanted.mode == Mode::Off && self.wanted.user.is_some();
+        if named || self.wanted.mode != Mode::Off {
+            // All that follows is about this thread only, or must not meet another.
+            process::be_alone()?;
+        }
+        if !named && !self.begins(Layer::Privileges)? {
+            return Ok(());
+        }
+        let GivenUp { uid, gid, bounding_set } = privileges::give_up(self.account.as_ref())?;
+        let rest = if bounding_set { "" } else { " but the bounding set, which needs CAP_SETPCAP" };
+        let on = format!(
+            "user {uid}, group {gid}, no other groups, no capabilities{rest}, no_new_privs, not \
+             dumpable"
+        );
+        self.note(Layer::Privileges, State::On(on))
+    }
+
+    /// Denies itself files, connections and other processes.
+    ///
+    /// # Errors
+    /// If the kernel can and yet refuses, or can't and must.
+    pub fn deny_files(&mut self) -> Result<(), Failure> {
+        if !self.begins(Layer::Landlock)? {
+            return Ok(());
+        }
+        let denied = landlock::deny_everything()?;
+        let state = match &denied {
+            Denied::By { abi } => State::On(format!("ABI {abi}: {}", denied.list().join("; "))),
+            Denied::Nothing(why) => State::Off(why.clone()),
+        };
+        self.note(Layer::Landlock, state)
+    }
+
+    /// Whether the ring is to be restricted when it is made; then tell [`Lockdown::ring_made`].
+    #[must_use]
+    pub fn restricts_ring(&self) -> bool {
+        self.wanted.mode != Mode::Off && !self.wanted.without.contains(&Layer::Ring)
+    }
+
+    /// Takes note of how a ring is restricted.
+    ///
+    /// # Errors
+    /// If it is not, and must be.
+    pub fn ring_made(&mut self, restriction: &Restriction) -> Result<(), Failure> {
+        if !self.begins(Layer::Ring)? {
+            return Ok(());
+        }
+        let state = match restriction {
+            Restriction::InForce(allowed) => {
+                let names: Vec<_> = allowed.named_operations().map(|(name, _)| name).collect();
+                State::On(format!("only {}; no registration", names.join(", ")))
+            }
+            Restriction::Refused(why) => State::Off(why.clone()),
+            Restriction::NotWanted => State::Off("nobody asked for it".to_owned()),
+        };
+        self.note(Layer::Ring, state)
+    }
+
+    /// Closes all descriptors but these and standard error, and clears the environment.
+    ///
+    /// # Errors
+    /// If the kernel can't, and must.
+    pub fn let_go(&mut self, keep: &[RawFd]) -> Result<(), Failure> {
+        if self.begins(Layer::Descriptors)?
+            && let Some(nothing) = self.nothing.take()
+        {
+            let state = match belongings::keep_only(keep, nothing) {
+                Ok(()) => State::On(format!("{} and standard error", keep.len())),
+                Err(why) => State::Off(why.to_string()),
+            };
+            self.note(Layer::Descriptors, state)?;
+        }
+        self.nothing = None;
+        if self.begins(Layer::Environment)? {
+            belongings::clear_environment();
+            self.note(Layer::Environment, State::On("empty, and overwritten".to_owned()))?;
+        }
+        Ok(())
+    }
+
+    /// Filters system calls: the last step, and from here on the process can but serve.
+    ///
+    /// # Errors
+    /// If the kernel can and yet refuses, or can't and must.
+    pub fn filter_calls(&mut self) -> Result<(), Failure> {
+        if !self.begins(Layer::Seccomp)? {
+            return Ok(());
+        }
+        let calls = calls::allowed(std::process::id());
+        let state = match seccomp::install(&calls)? {
+            Ok(()) => State::On(format!("only {}", calls::names(&calls).join(", "))),
+            Err(why) => State::Off(why),
+        };
+        self.note(Layer::Seccomp, state)
+    }
+
+    /// Takes note of a layer that would be done now.
+    fn pretend(&mut self, layer: Layer, would: impl FnOnce() -> State) -> Result<(), Failure> {
+        if self.begins(layer)? {
+            self.note(layer, would())?;
+        }
+        Ok(())
+    }
+
+    /// The layers that were done or left out so far.
+    #[must_use]
+    pub fn states(&self) -> &[(Layer, State)] {
+        &self.states
+    }
+
+    /// Whether any layer is in force.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.states.iter().any(|(_, state)| matches!(state, State::On(_)))
+    }
+
+    /// One word for what is in force.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        let on = self.states.iter().filter(|(_, state)| matches!(state, State::On(_))).count();
+        match on {
+            0 => "off",
+            on if on == Layer::ALL.len() => "full",
+            _ => "partial",
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! From the options to a server that is ready: everything that can fail happens here, before the
+//! first connection is accepted. First all is read, bound and raised; then the process gives up
+//! what it needed for that ([`crate::lockdown`]).
+
+use crate::cli::{self, Address, Feature, LockdownMode};
+use crate::lockdown::{Layer, Lockdown, Mode, State, Wanted};
+use crate::say;
+use crate::server::{self, Server};
+use crate::site::{PAGE_BYTES_MAX, Page, Site};
+use crate::sys::failure::Failure;
+use crate::sys::net::{Endpoint, Listener, listen};
+use crate::sys::probe::{Features, Obstacles, TaskRun, check_spawn, locked_bytes};
+use crate::sys::uring::{RECEIVE_BUFFER_BYTES, RECEIVE_BUFFERS, Setup, Uring};
+use crate::sys::{process, signal};
+use crate::tree;
+use std::fs::File;
+use std::io::{IsTerminal, Read};
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A server that is ready, and what its process gave up.
+pub struct Started {
+    /// The server.
+    pub server: Server<Uring>,
+    /// What is in force.
+    pub lockdown: Lockdown,
+}
+
+/// Reads, binds, raises limits, locks down, and says that it is ready.
+///
+/// # Errors
+/// What failed, why, and what mends it.
+pub fn start(config: &cli::Config) -> Result<Started, Failure> {
+    check_spawn(config.spawn)?;
+    let mut lockdown = Lockdown::prepare(wanted(&config.lockdown, &config.without))?;
+    let (site, fixed, what) = match &config.root {
+        Some(root) => read_root(config, root)?,
+        None => load(config)?,
+    };
+    let listeners = bind(config)?;
+    let signals = signal::signals_to_end()?;
+    let obstacles = Obstacles::read();
+
+    lockdown.give_up_privileges()?;
+    lockdown.deny_files()?;
+    let mut ring = Uring::new(Setup {
+        spawn: config.spawn,
+        listeners,
+        dial: None,
+        signals: Some(signals.into()),
+        fixed,
+        features: features(&config.without),
+        buffers: RECEIVE_BUFFERS,
+        buffer_bytes: RECEIVE_BUFFER_BYTES,
+        restricted: lockdown.restricts_ring(),
+        obstacles,
+    })?;
+    lockdown.ring_made(ring.restriction())?;
+    lockdown.let_go(&ring.descriptors())?;
+    if lockdown.is_on() {
+        // It may not remove them any more; the next start replaces them.
+        ring.keep_socket_files();
+    }
+    let ready = ready_line(config, &ring, &what);
+    let server_config = server_config(config, &ring);
+    let server = Server::new(ring, site, server_config);
+    lockdown.filter_calls()?;
+
+    for (layer, state) in lockdown.states() {
+        if let (State::Off(why), LockdownMode::On) = (state, config.lockdown.effective_mode()) {
+            say::err(format_args!("uringstatic: not locked down by {}: {why}", layer.name()));
+        }
+    }
+    if !config.quiet {
+        say::err(format_args!("{ready}; lockdown {}", lockdown.word()));
+    }
+    Ok(Started { server, lockdown })
+}
+
+/// The lockdown that options ask for.
+#[must_use]
+pub fn wanted(options: &cli::LockdownOptions, without: &[Feature]) -> Wanted {
+    let layer_of = |feature: &Feature| match feature {
+        Feature::Privileges => Some(Layer::Privileges),
+        Feature::Landlock => Some(Layer::Landlock),
+        Feature::Ring => Some(Layer::Ring),
+        Feature::Descriptors => Some(Layer::Descriptors),
+        Feature::Environment => Some(Layer::Environment),
+        Feature::Seccomp => Some(Layer::Seccomp),
+        Feature::DeferTaskrun
+        | Feature::CoopTaskrun
+        | Feature::DirectDescriptors
+        | Feature::MultishotRecv
+        | Feature::SilentSend
+        | Feature::LinkedClose
+        | Feature::VectoredSend
+        | Feature::DeferAccept => None,
+    };
+    Wanted {
+        mode: match options.effective_mode() {
+            LockdownMode::On => Mode::On,
+            LockdownMode::Require => Mode::Require,
+            LockdownMode::Off => Mode::Off,
+        },
+        user: options.user.clone(),
+        allow_root: options.allow_root,
+        without: without.iter().filter_map(layer_of).collect(),
+    }
+}
+
+/// Limits, the core and the sockets: what may need a privilege.
+fn bind(config: &cli::Config) -> Result<Vec<Listener>, Failure> {
+    process::raise_open_files(u64::from(config.spawn) + process::OPEN_FILES_RESERVE, "--spawn")?;
+    process::raise_locked_memory(locked_bytes(config.spawn, RECEIVE_BUFFERS));
+    if let Some(core) = config.cpu {
+        process::run_on_core(core)?;
+    }
+    let defer_accept = !config.without.contains(&Feature::DeferAccept);
+    let addresses = config.listen.iter();
+    addresses.map(|address| listen(&endpoint(address), config.backlog, defer_accept)).collect()
+}
+
+fn server_config(config: &cli::Config, ring: &Uring) -> server::Config {
+    let listeners = ring.listeners().len();
+    server::Config {
+        spawn: config.spawn,
+        listeners: u32::try_from(listeners).expect("a command line is short"),
+        accepts: server::accepts_for(config.spawn, listeners),
+        head_timeout: config.head_timeout,
+        idle_timeout: config.idle_timeout,
+        send_timeout: config.send_timeout,
+        drain_timeout: config.drain_timeout,
+        head_bytes_max: config.head_bytes_max,
+        recv_many: ring.features().recv_many,
+        send_close: ring.features().send_close,
+    }
+}
+
+/// Reads a folder and builds its replies. What is left out of it is said, as it may be missed.
+fn read_root(config: &cli::Config, root: &Path) -> Result<(Site, Vec<u8>, String), Failure> {
+    let mut request = tree::Request::new(root, &config.root_options, &config.headers, config.spawn);
+    request.progress = !config.quiet && std::io::stderr().is_terminal();
+    process::share_allocator();
+    let read = tree::read(&request)?;
+    for left_out in &read.listing.left_out {
+        say::err(format_args!("uringstatic: left out {left_out}"));
+    }
+    if !config.quiet {
+        say::err(format_args!("uringstatic: read {}: {}", root.display(), read.summary));
+    }
+    let tree::Root { tree, fixed, plan, listing, bodies, summary: _ } = read;
+    drop((plan, listing, bodies));
+    process::release_freed_memory();
+    Ok((Site::of_tree(tree), fixed, root.display().to_string()))
+}
+
+/// Reads the page and builds the replies; says what it is.
+fn load(config: &cli::Config) -> Result<(Site, Vec<u8>, String), Failure> {
+    let mut page = Page::built_in();
+    page.status = config.status;
+    page.headers.clone_from(&config.headers);
+    if let Some(path) = &config.page {
+        page.content_type = cli::media_type(path);
+    }
+    if let Some(content_type) = &config.content_type {
+        page.content_type.clone_from(content_type);
+    }
+    let Some(path) = &config.page else {
+        let bytes = u32::try_from(Page::BUILT_IN.len()).expect("the built-in page is small");
+        let (site, fixed) = Site::build(page, bytes, config.spawn, |place| {
+            place.copy_from_slice(Page::BUILT_IN);
+            Ok(())
+        })
+        .expect("copying does not fail");
+        return Ok((site, fixed, format!("the built-in page ({bytes} bytes)")));
+    };
+    let mut file = File::open(path).map_err(|error| unreadable(path, &error))?;
+    let metadata = file.metadata().map_err(|error| unreadable(path, &error))?;
+    if !metadata.is_file() {
+        return Err(unreadable(path, &"it is not a regular file"));
+    }
+    let bytes = u32::try_from(metadata.len())
+        .ok()
+        .filter(|&bytes| bytes <= PAGE_BYTES_MAX)
+        .ok_or_else(|| unreadable(path, &"it is larger than 1 GiB"))?;
+    let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+    page.last_modified = modified.duration_since(UNIX_EPOCH).ok().map(|age| age.as_secs());
+    let (site, fixed) = Site::build(page, bytes, config.spawn, |place| file.read_exact(place))
+        .map_err(|error| unreadable(path, &error))?;
+    Ok((site, fixed, format!("{} ({bytes} bytes)", path.display())))
+}
+
+fn unreadable(path: &Path, why: &dyn std::fmt::Display) -> Failure {
+    let path = path.display();
+    let mend = format!("`ls -lL {path}` shows what it is; it must be a file this user may read");
+    Failure::new(format!("reading the page {path}"), why, mend)
+}
+
+fn endpoint(address: &Address) -> Endpoint {
+    match address {
+        Address::Tcp(address) => Endpoint::Tcp(*address),
+        Address::Unix(path) => Endpoint::Unix(path.clone()),
+    }
+}
+
+fn features(without: &[Feature]) -> Features {
+    let with = |feature| !without.contains(&feature);
+    Features {
+        task_run: match (with(Feature::DeferTaskrun), with(Feature::CoopTaskrun)) {
+            (true, _) => TaskRun::Deferred,
+            (false, true) => TaskRun::Cooperative,
+            (false, false) => TaskRun::Interrupting,
+        },
+        direct_descriptors: with(Feature::DirectDescriptors),
+        recv_many: with(Feature::MultishotRecv),
+        silent_send: with(Feature::SilentSend),
+        send_close: with(Feature::LinkedClose),
+        send_vector: with(Feature::VectoredSend),
+    }
+}
+
+fn ready_line(config: &cli::Config, ring: &Uring, what: &str) -> String {
+    let addresses: Vec<String> = ring
+        .listeners()
+        .iter()
+        .map(|listener| match &listener.endpoint {
+            Endpoint::Tcp(address) => format!("http://{address}/"),
+            Endpoint::Unix(path) => format!("unix:{}", path.display()),
+        })
+        .collect();
+    format!(
+        "uringstatic: ready on {} with {what}, at most {} connections; io_uring with {}",
+        addresses.join(" "),
+        config.spawn,
+        ring.features()
+    )
+}

@@ -1,0 +1,248 @@
+//! The attempts: what somebody would try who had taken the process over.
+
+#![allow(unsafe_code)]
+
+use crate::process::{INHERITED, Outcome, SECRET};
+use std::ffi::CString;
+use std::os::unix::fs::MetadataExt;
+use uringstatic::ring::Ring;
+use uringstatic::sys::net::Endpoint;
+use uringstatic::sys::uring::Uring;
+
+/// What has to be known before the process is locked down.
+pub(crate) struct Prepared {
+    parent: usize,
+    /// Where the secret lies in the environment.
+    secret: *const libc::c_char,
+}
+
+impl Prepared {
+    pub(crate) fn new() -> Self {
+        let name = CString::new(SECRET).expect("no zero in it");
+        // SAFETY: the name ends in a zero, and nobody changes the environment meanwhile.
+        let secret = unsafe { libc::getenv(name.as_ptr()) }; // tidy: the place, not a copy
+        assert!(!secret.is_null(), "it's given");
+        let parent = std::os::unix::process::parent_id();
+        Self { parent: parent.try_into().expect("a process number is small"), secret }
+    }
+}
+
+type Answer = Result<(), i32>;
+
+/// Makes an attempt; an error number says how it was refused.
+pub(crate) fn make(name: &str, ring: &mut Uring, prepared: &Prepared) -> Answer {
+    let executable = libc::PROT_READ | libc::PROT_EXEC;
+    let writable = libc::PROT_READ | libc::PROT_WRITE;
+    match name {
+        "open a file" => call(libc::SYS_openat, [at_cwd(), address(PASSWD), 0, 0, 0]).map(drop),
+        "connect" => {
+            let to = target(ring);
+            let socket = call(libc::SYS_socket, [number(libc::AF_INET), 1, 0, 0, 0])?;
+            call(libc::SYS_connect, [socket, to.as_ptr() as usize, to.len(), 0, 0]).map(drop)
+        }
+        "make a ring" => {
+            let params = [0u64; 15];
+            call(libc::SYS_io_uring_setup, [1, params.as_ptr() as usize, 0, 0, 0]).map(drop)
+        }
+        "register a personality with the ring" => {
+            // Behind the one listener.
+            let fd = number(ring.descriptors()[1]);
+            call(libc::SYS_io_uring_register, [fd, REGISTER_PERSONALITY, 0, 0, 0]).map(drop)
+        }
+        "trace the parent" => {
+            let seize = number(libc::PTRACE_SEIZE.cast_signed());
+            call(libc::SYS_ptrace, [seize, prepared.parent, 0, 0, 0]).map(drop)
+        }
+        // With no signal, it's whether it could be.
+        "kill the parent" => call(libc::SYS_kill, [prepared.parent, 0, 0, 0, 0]).map(drop),
+        "start a program" => {
+            let argv = [address(PROGRAM), 0];
+            let argv = argv.as_ptr() as usize;
+            call(libc::SYS_execve, [address(PROGRAM), argv, argv + size_of::<usize>(), 0, 0])
+                .map(drop)
+        }
+        "fork" => match call(libc::SYS_clone, [number(libc::SIGCHLD), 0, 0, 0, 0]) {
+            Ok(0) => std::process::exit(0),
+            outcome => outcome.map(drop),
+        },
+        "map executable memory" => map(executable).map(drop),
+        "make memory executable" => {
+            let place = map(writable)?;
+            call(libc::SYS_mprotect, [place, 4096, number(executable), 0, 0]).map(drop)
+        }
+        "pass a descriptor" => pass_a_descriptor(),
+        "become root" => call(libc::SYS_setresuid, [0; 5]).map(drop),
+        "mount" => {
+            call(libc::SYS_unshare, [number(libc::CLONE_NEWNS), 0, 0, 0, 0])?;
+            let flags = libc::MS_REC | libc::MS_PRIVATE;
+            let flags = flags.try_into().expect("flags are small");
+            call(libc::SYS_mount, [0, address(b"/\0"), 0, flags, 0]).map(drop)
+        }
+        "write to standard output" => call(libc::SYS_write, [1, address(b"x"), 1, 0, 0]).map(drop),
+        "read an inherited descriptor" => {
+            let mut byte = [0u8];
+            let place = byte.as_mut_ptr() as usize;
+            call(libc::SYS_read, [number(INHERITED), place, 1, 0, 0]).map(drop)
+        }
+        "read a secret of the environment" => {
+            // SAFETY: the environment lies where it lay, for as long as the process lives.
+            let first = unsafe { prepared.secret.read() }; // tidy: what an attacker could read
+            let is_there = first != 0 || std::env::var(SECRET).is_ok();
+            if is_there { Ok(()) } else { Err(libc::ENOENT) }
+        }
+        "be root, or have a capability" => {
+            eprintln!("outside");
+            loop {
+                ring.submit_and_wait(None).expect("it may wait");
+            }
+        }
+        by_ring => by_ring::make(by_ring, ring),
+    }
+}
+
+/// Attempts by entries of the ring, which a release build doesn't take.
+#[cfg(not(debug_assertions))]
+mod by_ring {
+    pub(super) fn make(name: &str, _: &mut super::Uring) -> super::Answer {
+        panic!("no attempt is called {name}")
+    }
+}
+
+#[cfg(debug_assertions)]
+mod by_ring {
+    use super::{Answer, INHERITED, PASSWD, Uring, target};
+    use io_uring::opcode;
+    use io_uring::squeue::Entry;
+    use io_uring::types::{DestinationSlot, Fd, Fixed, OpenHow};
+
+    pub(super) fn make(name: &str, ring: &mut Uring) -> Answer {
+        match name {
+            "open a file by the ring" => {
+                let how = OpenHow::new();
+                let here = Fd(libc::AT_FDCWD);
+                submit(
+                    ring,
+                    &opcode::OpenAt2::new(here, PASSWD.as_ptr().cast(), &raw const how).build(),
+                )
+            }
+            "make a socket by the ring" => submit(ring, &socket().build()),
+            "connect by the ring" => {
+                let to = target(ring);
+                let slot = DestinationSlot::try_from_slot_target(5).expect("it's small");
+                submit(ring, &socket().file_index(Some(slot)).build())?;
+                let len = to.len().try_into().expect("it's small");
+                submit(ring, &opcode::Connect::new(Fixed(5), to.as_ptr().cast(), len).build())
+            }
+            "read an inherited descriptor by the ring" => {
+                let mut byte = [0u8];
+                submit(ring, &opcode::Read::new(Fd(INHERITED), byte.as_mut_ptr(), 1).build())
+            }
+            _ => panic!("no attempt is called {name}"),
+        }
+    }
+
+    fn socket() -> opcode::Socket {
+        opcode::Socket::new(libc::AF_INET, libc::SOCK_STREAM, 0)
+    }
+
+    fn submit(ring: &mut Uring, entry: &Entry) -> Answer {
+        // SAFETY: what the entries above point to is there until this returns.
+        let answer = unsafe { ring.trespass(entry.clone()) }; // tidy: it is the attack
+        if answer < 0 { Err(-answer) } else { Ok(()) }
+    }
+}
+
+/// What the process is, seen from outside: success is too much.
+pub(crate) fn from_outside(process: u32) -> Outcome {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("it lives");
+    let value = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("it's there");
+        line.trim_start_matches(':').trim().to_owned()
+    };
+    let sets = ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"];
+    let is_capable = sets.iter().any(|set| value(set).chars().any(|digit| digit != '0'));
+    // What is not dumpable belongs to root (proc(5)), so that its own user can't read it.
+    let owner = std::fs::metadata(format!("/proc/{process}/environ")).expect("it lives").uid();
+    let may_gain = value("NoNewPrivs") != "1";
+    if user_of(process) == 0 || is_capable || may_gain || owner != 0 {
+        Outcome::Succeeded
+    } else {
+        Outcome::Refused(libc::EPERM)
+    }
+}
+
+/// The effective user of a process.
+pub(crate) fn user_of(process: u32) -> u32 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("it lives");
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:")).expect("it's there");
+    line.split_whitespace().nth(1).expect("the second of four").parse().expect("a number")
+}
+
+/// Makes a system call with these arguments.
+fn call(name: libc::c_long, arguments: [usize; 5]) -> Result<usize, i32> {
+    let [first, second, third, fourth, fifth] = arguments;
+    // SAFETY: every address among the arguments is that of something its caller holds.
+    let answer = unsafe { libc::syscall(name, first, second, third, fourth, fifth, 0usize) }; // tidy: it is the attack
+    usize::try_from(answer).map_err(|_| {
+        std::io::Error::last_os_error().raw_os_error().expect("the system call failed")
+    })
+}
+
+/// Maps a page of its own.
+fn map(protection: i32) -> Result<usize, i32> {
+    let flags = number(libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+    call(libc::SYS_mmap, [0, 4096, number(protection), flags, usize::MAX])
+}
+
+/// Sends standard error through a pair of sockets (unix(7), `SCM_RIGHTS`).
+fn pass_a_descriptor() -> Answer {
+    let mut pair = [0i32; 2];
+    let place = pair.as_mut_ptr() as usize;
+    call(libc::SYS_socketpair, [number(libc::AF_UNIX), 1, 0, place, 0])?;
+    let mut byte = *b"x";
+    let mut piece = libc::iovec { iov_base: byte.as_mut_ptr().cast(), iov_len: 1 };
+    // A header of 20 bytes, level, type, and the descriptor (cmsg(3)).
+    let level_and_type = u64::from(libc::SOL_SOCKET.unsigned_abs())
+        | u64::from(libc::SCM_RIGHTS.unsigned_abs()) << 32;
+    let mut control = [20u64, level_and_type, 2];
+    let message = libc::msghdr {
+        msg_name: std::ptr::null_mut(),
+        msg_namelen: 0,
+        msg_iov: &raw mut piece,
+        msg_iovlen: 1,
+        msg_control: control.as_mut_ptr().cast(),
+        msg_controllen: size_of_val(&control),
+        msg_flags: 0,
+    };
+    let message = (&raw const message) as usize;
+    call(libc::SYS_sendmsg, [number(pair[0]), message, 0, 0, 0]).map(drop)
+}
+
+/// The address of the process's own listener, as connect(2) takes it.
+fn target(ring: &Uring) -> [u8; 16] {
+    let Endpoint::Tcp(address) = ring.listeners()[0].endpoint else { panic!("TCP was asked for") };
+    let mut bytes = [0; 16];
+    let family = u16::try_from(libc::AF_INET).expect("it's small");
+    bytes[..2].copy_from_slice(&family.to_ne_bytes());
+    bytes[2..4].copy_from_slice(&address.port().to_be_bytes());
+    bytes[4..8].copy_from_slice(&[127, 0, 0, 1]);
+    bytes
+}
+
+fn at_cwd() -> usize {
+    number(libc::AT_FDCWD)
+}
+
+/// A number as the kernel's registers have it.
+fn number(value: i32) -> usize {
+    isize::try_from(value).expect("it's as large at least").cast_unsigned()
+}
+
+fn address(bytes: &[u8]) -> usize {
+    bytes.as_ptr() as usize
+}
+
+const PASSWD: &[u8] = b"/etc/passwd\0";
+const PROGRAM: &[u8] = b"/bin/true\0";
+/// `IORING_REGISTER_PERSONALITY` of `linux/io_uring.h`.
+const REGISTER_PERSONALITY: usize = 9;

@@ -1,0 +1,77 @@
+//! The lockdown, attacked from within. This program starts itself again as a serving process, by
+//! the very code that starts the server, which then, locked down, tries what somebody would who had
+//! taken it over. Each row of the table says how an attempt fails, and without which layers it
+//! would not: so each layer is seen to work.
+//!
+//! usage: cargo test --test lockdown [-- NAME]
+
+mod attempts;
+#[path = "../common/mod.rs"]
+mod common;
+mod process;
+mod rows;
+
+use process::{Outcome, attempt};
+use rows::{ROWS, Row};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    if let Ok(name) = std::env::var(process::ATTEMPT) {
+        process::be_attacked(&name);
+    }
+    // Options are the test runner's; a word is a part of the names that are wanted.
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if words.iter().any(|word| word == "--list") {
+        return ExitCode::SUCCESS;
+    }
+    let filter = words.iter().find(|word| !word.starts_with('-'));
+    let wanted = |name: &str| filter.is_none_or(|part| name.contains(part.as_str()));
+    let (mut passed, mut failed) = (0, 0);
+    let mut count = |name: &str, result: Result<String, String>| match result {
+        Ok(found) => {
+            passed += 1;
+            println!("ok    {name}: {found}");
+        }
+        Err(why) => {
+            failed += 1;
+            println!("FAIL  {name}: {why}");
+        }
+    };
+    for row in ROWS.iter().filter(|row| wanted(row.name)) {
+        count(row.name, holds(row));
+    }
+    for (name, check) in process::CHECKS.iter().filter(|(name, _)| wanted(name)) {
+        count(name, check());
+    }
+    println!("{passed} passed, {failed} failed");
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Whether an attempt fails as stated with all layers, and succeeds without those that the row
+/// names; if those are several, each by itself still stops it.
+fn holds(row: &Row) -> Result<String, String> {
+    if !cfg!(debug_assertions) && row.is_by_ring {
+        return Ok("left out of a release build, whose ring takes no foreign entry".to_owned());
+    }
+    if row.without.contains(&"privileges") && !uringstatic::sys::privileges::is_root() {
+        return Ok("left out: this user has nothing to give up".to_owned());
+    }
+    let found = attempt(row.name, &[]);
+    if found != row.stated {
+        return Err(format!("{found:?} where {:?} is stated", row.stated));
+    }
+    let bare = attempt(row.name, row.without);
+    if bare != Outcome::Succeeded {
+        return Err(format!("without {} it comes to {bare:?}", row.without.join(", ")));
+    }
+    let mut alone = String::new();
+    for &layer in row.without.iter().filter(|_| row.without.len() > 1) {
+        let others: Vec<_> = row.without.iter().copied().filter(|&other| other != layer).collect();
+        let outcome = attempt(row.name, &others);
+        if outcome == Outcome::Succeeded {
+            return Err(format!("{layer} alone does not stop it"));
+        }
+        alone.extend(["; ", layer, " alone: ", &format!("{outcome:?}")]);
+    }
+    Ok(format!("{found:?}; succeeds without {}{alone}", row.without.join(" and ")))
+}
