@@ -3,7 +3,8 @@
 
 usage: run.py [--rounds N] [--seconds N] [--loads LIST] [--names LIST] [--count N] [--json FILE]
 
-nginx is measured twice: as its default is, and with `listen ... deferred`.
+nginx is measured twice: as its default is, and with `listen ... deferred`. What the lockdown costs
+is shown by `--names uringstatic,uringstatic-unlocked`.
 
 Servers run on core 0 and clients on core 1. In a round the servers take turns at every load,
 so that whatever changes on the machine meanwhile meets all of them; medians over the rounds are
@@ -46,6 +47,10 @@ SERVER_CORE, CLIENT_CORE = "0", "1"
 OURS, NGINX, FLOOR = "uringstatic", "nginx", "floor"
 # nginx waking up only once a request has come (TCP_DEFER_ACCEPT), as this server does by default.
 NGINX_DEFERRED = "nginx-deferred"
+# This server with --no-lockdown; only if it's named.
+UNLOCKED = "uringstatic-unlocked"
+# What others are compared with, and how a column of ratios is called.
+PEERS = {NGINX: "nginx", NGINX_DEFERRED: "deferred", FLOOR: "floor", UNLOCKED: "unlocked"}
 
 
 def main():
@@ -118,8 +123,9 @@ class Bench:
         return result
 
     def command(self, name, load, port):
-        if name == OURS:
-            return [self.program, "--listen", f"127.0.0.1:{port}", "--quiet"]
+        if name in (OURS, UNLOCKED):
+            extra = ["--no-lockdown"] if name == UNLOCKED else []
+            return [self.program, "--listen", f"127.0.0.1:{port}", "--quiet", *extra]
         if name in (NGINX, NGINX_DEFERRED):
             extra = ["deferred"] if name == NGINX_DEFERRED else []
             return [os.path.join(ROOT, "benches/post/nginx"), str(port), *extra]
@@ -273,7 +279,7 @@ def row(load, name, results):
     line["per_second"] = middle("per_second", rounds)
     line["p99_ms"] = middle("p99_ms", rounds)
     line["errors"] = sum(result["errors"] for result in rounds)
-    for peer in (NGINX, NGINX_DEFERRED, FLOOR):
+    for peer in PEERS:
         # Within a round both met the same machine, so ratios are taken there.
         pairs = zip(rounds, results.get((load, peer), []))
         ratios = [ours["cpu_us"] / theirs["cpu_us"] for ours, theirs in pairs]
@@ -282,16 +288,18 @@ def row(load, name, results):
 
 
 def print_table(rows, options):
-    ratio = lambda value: "" if value is None else f"{value:.2f}"
+    ratio = lambda value: "" if value is None else f"{value:.3f}"
+    peers = [peer for peer in PEERS if peer in options.names]
+    columns = ["CPU µs", "lowest to highest", *(f"to {PEERS[peer]}" for peer in peers)]
+    columns += ["requests/s", "p99 ms"]
     print(f"CPU time per request, medians of {options.rounds} rounds, ratios within rounds\n")
-    print("| load | server | CPU µs | lowest to highest | to nginx | deferred | to floor ", end="")
-    print("| requests/s | p99 ms |\n|---|---|--:|--:|--:|--:|--:|--:|--:|")
+    print("| load | server |", " | ".join(columns), "|")
+    print("|---|---|" + "--:|" * len(columns))
     for line in rows:
         low, high = line["spread_us"]
         print(
             f"| {line['load']} | {line['server']} | {line['cpu_us']:.2f} | {low:.2f} to {high:.2f}"
-            f" | {ratio(line['to_' + NGINX])} | {ratio(line['to_' + NGINX_DEFERRED])}"
-            f" | {ratio(line['to_' + FLOOR])}"
+            f" | {' | '.join(ratio(line['to_' + peer]) for peer in peers)}"
             f" | {line['per_second']:.0f} | {line['p99_ms']:.2f} |"
         )
 
