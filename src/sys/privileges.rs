@@ -77,8 +77,9 @@ pub fn give_up(account: Option<&Account>) -> Result<GivenUp, Failure> {
         Failure::new(
             format!("giving up privileges: {what}"),
             why,
-            "start it as root, or as the user that is to serve and without --user; or, at your \
-             own risk, with --no-lockdown",
+            "start it as root, or as the user that is to serve and without --user; where there is \
+             no user but root, as in some user namespaces, --allow-root serves as that; \
+             --no-lockdown gives up nothing",
         )
     };
     let bounding_set = drop_bounding_set();

@@ -262,7 +262,9 @@ fn explain(error: &io::Error, obstacles: &Obstacles) -> Failure {
             seccomp.as_deref().unwrap_or("not there"),
         ),
         libc::ENOMEM => "the limit of locked memory or the memory of the control group is too \
-                         low: `ulimit -l` and LimitMEMLOCK=, or a lower --spawn"
+                         low: `ulimit -l`, LimitMEMLOCK= in a systemd unit, --ulimit memlock=-1 \
+                         for a container (root is no exception, as it is given up first), or a \
+                         lower --spawn"
             .to_owned(),
         libc::EMFILE | libc::ENFILE => "too many files are open: `ulimit -n`".to_owned(),
         _ if kernel_version() < KERNEL_MIN => return too_old(error),

@@ -62,16 +62,18 @@ pub fn raise_locked_memory(needed: u64) {
 pub fn be_alone() -> Result<(), Failure> {
     let started = std::time::Instant::now();
     loop {
-        let why: Box<dyn std::fmt::Display> = match std::fs::read_dir("/proc/self/task") {
-            Ok(threads) => match threads.count() {
-                1 => return Ok(()),
-                count => Box::new(format!("there are {count}")),
-            },
-            Err(error) => Box::new(error),
-        };
+        let what = "waiting to be the only thread, for what is given up to be given up by all";
+        let threads = std::fs::read_dir("/proc/self/task").map_err(|error| {
+            let mend = "mount /proc (`mount -t proc proc /proc`), or use --no-lockdown";
+            Failure::new(what, format!("/proc/self/task: {error}"), mend)
+        })?;
+        let count = threads.count();
+        if count == 1 {
+            return Ok(());
+        }
         if started.elapsed() > ALONE_WITHIN {
             let mend = "report it, and use --no-lockdown until it's mended";
-            return Err(Failure::new("waiting to be the only thread", why, mend));
+            return Err(Failure::new(what, format!("there are {count}"), mend));
         }
         std::thread::sleep(std::time::Duration::from_millis(1));
     }

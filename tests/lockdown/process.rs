@@ -97,6 +97,7 @@ pub(crate) const CHECKS: &[(&str, Check)] = &[
     ("a layer that is missing is said, and may be required", missing_layers),
     ("root is not served as on purpose, unless allowed", root_on_purpose),
     ("the list for auditors", list_for_auditors),
+    ("an assertion ends it as anywhere", abort),
 ];
 
 fn ensure(holds: bool, what: impl FnOnce() -> String) -> Result<(), String> {
@@ -160,6 +161,13 @@ fn root_on_purpose() -> Result<String, String> {
         ensure(found == uid, || format!("{options:?}: it serves as {found}"))?;
     }
     Ok("as nobody, as who is named, and as root if allowed".to_owned())
+}
+
+fn abort() -> Result<String, String> {
+    let mut child = spawn("abort", &[]);
+    let status = child.wait().expect("it can be waited for");
+    ensure(status.signal() == Some(libc::SIGABRT), || status.to_string())?;
+    Ok("SIGABRT, not SIGSYS".to_owned())
 }
 
 fn list_for_auditors() -> Result<String, String> {
