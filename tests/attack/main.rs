@@ -4,6 +4,7 @@
 //!
 //! ```text
 //!   main ─► slow, floods, garbage, cap, starvation, ending    the attacks, by topic
+//!     └───► soak ─► mix    a load of all kinds for minutes, on its own
 //!             └─► ground       the server, and whether it is as before
 //!                  ├─ crowd, good_client    the clients, bad and good
 //!                  ├─ watch, totals         what the kernel and the server itself say
@@ -11,8 +12,8 @@
 //! ```
 //!
 //! `cargo test` runs a short form; `cargo test --release --test attack -- --full` the full one.
-//! `--only NAME` runs one attack. Other options of the usual test programs are taken and ignored,
-//! words are filters of names.
+//! `--only NAME` runs one attack; `--soak MINUTES` none of them, but see `tests/soak.sh`. Other
+//! options of the usual test programs are taken and ignored, words are filters of names.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -25,7 +26,9 @@ mod floods;
 mod garbage;
 mod good_client;
 mod ground;
+mod mix;
 mod slow;
+mod soak;
 mod starvation;
 mod table;
 mod totals;
@@ -33,6 +36,7 @@ mod watch;
 
 use common::timed;
 use std::panic::catch_unwind;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 use table::Verdict;
@@ -89,6 +93,10 @@ fn main() -> ExitCode {
     let files = usize::try_from(hard).unwrap_or(usize::MAX);
     let clients_max = files.saturating_sub(FILES_RESERVE) / 10 * 10;
     let form = Form { full: arguments.full, clients_max };
+    if let Some(minutes) = arguments.soak {
+        let is_flat = soak::soak(minutes, Path::new(&arguments.svg));
+        return if is_flat { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
     table::print_title();
     let (mut passed, mut failed) = (0, 0);
     for (name, attack) in ATTACKS.iter().filter(|(name, _)| arguments.want(name)) {
@@ -113,6 +121,8 @@ struct Arguments {
     skipped: Vec<String>,
     exact: bool,
     nothing: bool,
+    soak: Option<f64>,
+    svg: String,
 }
 
 impl Arguments {
@@ -127,6 +137,8 @@ impl Arguments {
             match option {
                 "--full" => arguments.full = true,
                 "--only" => arguments.only = Some(value()),
+                "--soak" => arguments.soak = Some(value().parse().expect("minutes")),
+                "--svg" => arguments.svg = value(),
                 "--exact" => arguments.exact = true,
                 "--skip" => arguments.skipped.push(value()),
                 // Nothing is listed, and nothing is ignored that could be run by this.
