@@ -6,7 +6,7 @@ use crate::common::{GET, GET_CLOSE, PATIENCE};
 use crate::crowd::Incoming;
 use std::io::{Error, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -47,7 +47,8 @@ impl GoodClient {
                     Ok(()) => good.took.push(start.elapsed()),
                     Err(error) => good.lost.push(format!("request {number}: {error}")),
                 }
-                if stopped.recv_timeout(PAUSE).is_ok() {
+                // Also when an attack has failed, and nobody is there any more to stop it.
+                if stopped.recv_timeout(PAUSE) != Err(RecvTimeoutError::Timeout) {
                     return good;
                 }
             }
