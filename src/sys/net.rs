@@ -4,7 +4,7 @@ use super::call::checked;
 use super::failure::{Failure, errno_of};
 use std::io;
 use std::mem::MaybeUninit;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
@@ -143,6 +143,21 @@ pub(super) fn set_option(fd: &OwnedFd, level: i32, name: i32, value: i32) -> io:
     let value = (&raw const value).cast();
     // SAFETY: `value` points to an int of `len` bytes.
     checked(unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, value, len) })?;
+    Ok(())
+}
+
+/// Has closing reset the connection, whatever was sent or received (`SO_LINGER` of 0, socket(7)):
+/// what a hostile peer does, and the standard library doesn't offer.
+///
+/// # Errors
+/// If the socket is none any more.
+pub fn reset_on_close(stream: &TcpStream) -> io::Result<()> {
+    let linger = libc::linger { l_onoff: 1, l_linger: 0 };
+    let len = size_of_val(&linger) as libc::socklen_t;
+    let value = (&raw const linger).cast();
+    let (fd, name) = (stream.as_raw_fd(), libc::SO_LINGER);
+    // SAFETY: `value` points to a linger of `len` bytes.
+    checked(unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, name, value, len) })?;
     Ok(())
 }
 

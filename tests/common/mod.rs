@@ -40,8 +40,14 @@ impl Server {
 
     /// Starts the program on these addresses and waits until it is ready.
     pub(crate) fn start_on(addresses: &[&str], options: &[&str]) -> Self {
+        Self::start_by(&[], addresses, options)
+    }
+
+    /// The same by way of another program, of which these are the words: it has to become the
+    /// program that the words behind them name.
+    pub(crate) fn start_by(words: &[&str], addresses: &[&str], options: &[&str]) -> Self {
         let listen = addresses.iter().flat_map(|address| ["--listen", address]);
-        let (child, lines) = spawn(listen.chain(options.iter().copied()));
+        let (child, lines) = spawn(words, listen.chain(options.iter().copied()));
         let mut server =
             Self { child, lines, addresses: Vec::new(), said: Vec::new(), ready: String::new() };
         let ready = loop {
@@ -115,7 +121,7 @@ impl Server {
 
     /// Runs the program where it is expected to end by itself.
     pub(crate) fn run(options: &[&str]) -> Exit {
-        let (child, lines) = spawn(options.iter().copied());
+        let (child, lines) = spawn(&[], options.iter().copied());
         Self { child, lines, addresses: Vec::new(), said: Vec::new(), ready: String::new() }.wait()
     }
 }
@@ -128,8 +134,13 @@ impl Drop for Server {
     }
 }
 
-fn spawn<'a>(options: impl Iterator<Item = &'a str>) -> (Child, Receiver<String>) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_uringstatic"))
+fn spawn<'a>(
+    words: &[&'a str],
+    options: impl Iterator<Item = &'a str>,
+) -> (Child, Receiver<String>) {
+    let words = [words, &[env!("CARGO_BIN_EXE_uringstatic")]].concat();
+    let mut child = Command::new(words[0])
+        .args(&words[1..])
         .args(options)
         .stdin(Stdio::null())
         .stdout(Stdio::null())

@@ -1,4 +1,4 @@
-//! Charts of loads as SVG text: what a chart can show, and the two figures there are. Knows
+//! Charts of loads as SVG text: what a chart can show, and the three figures there are. Knows
 //! [`Report`] and otherwise no result: whoever has results turns them into [`Panel`]s.
 //!
 //! ```text
@@ -38,6 +38,20 @@ pub fn experiment(experiment: &Experiment) -> String {
     figure.draw()
 }
 
+/// The figure of something that was watched for a while: its panels below each other, each x a
+/// time, which is divided evenly.
+#[must_use]
+pub fn over_time(experiment: &Experiment) -> String {
+    let plots: Vec<Plot> = experiment.panels.iter().map(Plot::over_time).collect();
+    let figure = Figure {
+        title: &experiment.title,
+        notes: experiment.notes.clone(),
+        rows: plots.chunks(1).collect(),
+        looks: Looks::InEachPlot,
+    };
+    figure.draw()
+}
+
 /// The figure of one report: the latencies of its runs and, if there are several, their rates and
 /// failures.
 #[must_use]
@@ -56,7 +70,7 @@ pub struct Experiment {
     pub notes: Vec<String>,
 }
 
-/// Lines over one logarithmic x axis, which has its ticks where something was measured.
+/// Lines over one x axis: logarithmic, with its ticks where something was measured, or a time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Panel {
     /// What it is about.

@@ -3,7 +3,7 @@
 
 use super::axis::Axis;
 use super::svg::{Svg, compact, shortened, width};
-use super::{Measure, Panel, Series};
+use super::{Measure, Panel, Scale, Series};
 use std::fmt::Write as _;
 
 mod draw;
@@ -42,6 +42,11 @@ impl<'a> Plot<'a> {
     /// A panel whose x axis has its ticks where something was measured.
     pub(super) fn measured(panel: &'a Panel) -> Self {
         Self::new(panel, Axis::measured, compact)
+    }
+
+    /// A panel over a time.
+    pub(super) fn over_time(panel: &'a Panel) -> Self {
+        Self::new(panel, |times| Axis::round(Scale::Linear, times, compact), compact)
     }
 
     /// A panel over percentiles, whose x are 1 / (1 - p), with y in microseconds.

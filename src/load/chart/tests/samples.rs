@@ -11,11 +11,29 @@ pub(super) fn all() -> Vec<(&'static str, String)> {
         ("equal", experiment(&all_equal())),
         ("extreme", experiment(&extreme())),
         ("nothing", experiment(&nothing())),
+        ("over-time", over_time(&watched())),
         ("load", load(&report(&[64, 512, 5000]))),
         ("load-one", load(&report(&[100]))),
         ("load-many", load(&report(&(1..=30).map(|n| n * n).collect::<Vec<_>>()))),
         ("load-failed", load(&failed())),
     ]
+}
+
+/// A server that was watched for ten minutes, a moment of which nothing is known.
+pub(super) fn watched() -> Experiment {
+    let times = || (1..=120).map(|sample| f64::from(sample) * 5.0);
+    let line = |name: &str, value: fn(f64) -> f64| {
+        let mut points: Vec<Point> = times().map(|time| Point::at(time, value(time))).collect();
+        points[30] = Point::missing(points[30].x);
+        Series { name: name.into(), points }
+    };
+    let mut memory = panel("Memory", "MiB", Scale::Linear, vec![line("anonymous", f64::ln)]);
+    let lines = vec![line("p50", |t| 0.1 + t / 1e4), line("p99", |t| 2.0 + t.sin())];
+    let mut latency = panel("Latency", "ms, logarithmic", Scale::Log, lines);
+    for panel in [&mut memory, &mut latency] {
+        panel.x_title = "seconds".into();
+    }
+    Experiment { title: "Watched".into(), panels: vec![memory, latency], notes: Vec::new() }
 }
 
 const CONNECTIONS: [f64; 5] = [10.0, 100.0, 1000.0, 5000.0, 10_000.0];

@@ -1,0 +1,115 @@
+//! Where an attack takes place: a server that is warm, a good client beside the attack, and the
+//! comparison of what is with what was.
+//!
+//! Before an attack, each receive buffer is used once, and as many clients as it will have are in
+//! the middle of a long head at the same time: the server keeps the memory for both by design, so
+//! the most that it may hold is in use, and what an attack adds to that would be lost. The
+//! allocator's pages come and go by some; [`MEMORY_TOLERANCE_KIB`] is for those.
+
+use crate::common::{GET_CLOSE, PAGE, Server, assert_same_bytes};
+use crate::crowd::{crowd, receive_until, send_all};
+use crate::good_client::{Good, GoodClient};
+use crate::table::Aftermath;
+use crate::totals::Totals;
+use crate::watch::{Figures, Watch, await_that};
+use std::net::SocketAddr;
+use uringstatic::sys::uring::RECEIVE_BUFFERS;
+
+/// A server to attack.
+pub(crate) struct Ground {
+    pub(crate) server: Server,
+    pub(crate) watch: Watch,
+    pub(crate) address: SocketAddr,
+    /// What a request for / gets.
+    pub(crate) page: Vec<u8>,
+    before: Figures,
+    /// Connections and requests of the warm-up.
+    warm: (u64, u64),
+}
+
+impl Ground {
+    /// A server with the built-in page, warm for so many connections at once.
+    pub(crate) fn new(options: &[&str], clients: usize) -> Self {
+        Self::with_page(options, PAGE, clients)
+    }
+
+    /// The same with another page, which is named in the options.
+    pub(crate) fn with_page(options: &[&str], page: &[u8], clients: usize) -> Self {
+        Self::of(Server::start(options), page, clients)
+    }
+
+    /// The same with a server that was started already.
+    pub(crate) fn of(server: Server, page: &[u8], clients: usize) -> Self {
+        let address: SocketAddr = server.addresses[0].parse().expect("it listens on TCP");
+        let watch = Watch { pid: server.id(), port: address.port() };
+        // One request after the other uses each of the receive buffers.
+        let mut one = server.connect();
+        for _ in 0..RECEIVE_BUFFERS {
+            one.send(HEAD);
+            assert_eq!(one.reply_to_head().status, 200);
+        }
+        drop(one);
+        warm_up(&watch, address, page, clients);
+        let before = watch.figures();
+        let warm = (clients as u64 + 1, clients as u64 + u64::from(RECEIVE_BUFFERS));
+        Self { server, watch, address, page: page.to_owned(), before, warm }
+    }
+
+    /// Starts the good client.
+    pub(crate) fn good_client(&self) -> GoodClient {
+        GoodClient::start(self.address, &self.page)
+    }
+
+    /// Stops the server for as long as the action takes.
+    pub(crate) fn while_stopped<T>(&self, action: impl FnOnce() -> T) -> T {
+        self.server.signal("STOP");
+        await_that("the server is stopped", || self.watch.is_stopped());
+        let value = action();
+        self.server.signal("CONT");
+        value
+    }
+
+    /// Checks that everything is as it was, ends the server, and returns its books without what
+    /// the good client, the warm-up and these checks did.
+    pub(crate) fn end(self, good: Option<GoodClient>) -> (Aftermath, Totals) {
+        let good = good.map(GoodClient::stop);
+        if let Some(Good { lost, .. }) = &good {
+            assert!(lost.is_empty(), "the good client lost {}: {}", lost.len(), lost[0]);
+        }
+        let watch = &self.watch;
+        await_that("no connection is left", || watch.sockets().accepted == 0);
+        let Figures { descriptors, memory_kib } = self.before;
+        await_that("descriptors are as before", || watch.figures().descriptors == descriptors);
+        let after = watch.figures();
+        let more = after.memory_kib.saturating_sub(memory_kib);
+        assert!(more <= MEMORY_TOLERANCE_KIB, "{more} KiB more than the {memory_kib} before");
+        assert_same_bytes(&self.server.ask(GET_CLOSE).body, &self.page);
+        let mut totals = Totals::parse(&self.server.end());
+        let (connections, requests) =
+            good.as_ref().map_or((0, 0), |good| (good.connections, good.took.len() as u64));
+        totals.connections -= self.warm.0 + connections + 1;
+        totals.requests -= self.warm.1 + requests + 1;
+        let aftermath = Aftermath { good, descriptors, before_kib: memory_kib, after };
+        (aftermath, totals)
+    }
+}
+
+/// So many clients at once in the middle of the longest head, and then served.
+fn warm_up(watch: &Watch, address: SocketAddr, page: &[u8], clients: usize) {
+    let head = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}", "y".repeat(HEAD_BYTES));
+    let mut peers = crowd(address, clients, head);
+    await_that("all are in and have been heard", || {
+        let sockets = watch.sockets();
+        sockets.accepted == clients && sockets.unread == 0
+    });
+    send_all(&mut peers, "\r\n\r\n");
+    receive_until("the warm-up is served", &mut peers, page, |peer| peer.pages == 1);
+    drop(peers);
+    await_that("no connection of the warm-up is left", || watch.sockets().accepted == 0);
+}
+
+/// How much more memory may be in use after an attack than before.
+const MEMORY_TOLERANCE_KIB: u64 = 512;
+const HEAD: &str = "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n";
+/// Of a head that is nearly as long as it may be (`--max-head`).
+const HEAD_BYTES: usize = 16_000;

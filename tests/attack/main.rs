@@ -1,0 +1,172 @@
+//! Attacks on the real program: hostile, broken and far too many clients, and a machine that runs
+//! out of things. After each, everything has to be as it was, and nothing lost that the table
+//! doesn't say.
+//!
+//! ```text
+//!   main ─► slow, floods, garbage, cap, starvation, ending    the attacks, by topic
+//!     └───► soak ─► mix    a load of all kinds for minutes, on its own
+//!             └─► ground       the server, and whether it is as before
+//!                  ├─ crowd, good_client    the clients, bad and good
+//!                  ├─ watch, totals         what the kernel and the server itself say
+//!                  └─ table                 what is printed
+//! ```
+//!
+//! `cargo test` runs a short form; `cargo test --release --test attack -- --full` the full one.
+//! `--only NAME` runs one attack; `--soak MINUTES` none of them, but see `tests/soak.sh`. Other
+//! options of the usual test programs are taken and ignored, words are filters of names.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod cap;
+mod cgroup;
+mod crowd;
+mod ending;
+mod floods;
+mod garbage;
+mod good_client;
+mod ground;
+mod mix;
+mod slow;
+mod soak;
+mod starvation;
+mod table;
+mod totals;
+mod watch;
+
+use common::timed;
+use std::panic::catch_unwind;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+use table::Verdict;
+use uringstatic::sys::process::{open_files, raise_open_files};
+
+/// An attack: its name, and what makes it. It panics if the server doesn't withstand it.
+type Attack = (&'static str, fn(Form) -> Verdict);
+
+const ATTACKS: &[Attack] = &[
+    ("slow-heads", slow::heads),
+    ("slow-bodies", slow::bodies),
+    ("never-reading", slow::never_reading),
+    ("idle-flood", floods::idle),
+    ("connect-and-close", floods::connect_and_close),
+    ("connect-and-reset", floods::connect_and_reset),
+    ("request-and-reset", floods::request_and_reset),
+    ("garbage", garbage::garbage),
+    ("mutated-requests", garbage::mutated),
+    ("over-the-cap", cap::over_the_cap),
+    ("no-descriptors", starvation::descriptors),
+    ("stopped", starvation::stopped),
+    ("little-memory", starvation::memory),
+    ("killed", ending::killed),
+    ("terminated", ending::terminated),
+];
+
+/// How large an attack is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Form {
+    full: bool,
+    /// No more clients than this process may have files.
+    clients_max: usize,
+}
+
+impl Form {
+    /// The short form's or the full form's.
+    pub(crate) fn of<T>(self, short: T, full: T) -> T {
+        if self.full { full } else { short }
+    }
+
+    /// So many clients at once.
+    pub(crate) fn clients(self, short: usize, full: usize) -> usize {
+        self.of(short, full).min(self.clients_max)
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::read(std::env::args().skip(1));
+    if arguments.nothing {
+        return ExitCode::SUCCESS;
+    }
+    let hard = open_files().expect("the system says so").hard;
+    raise_open_files(hard, "").expect("up to the hard limit it may be raised");
+    let files = usize::try_from(hard).unwrap_or(usize::MAX);
+    let clients_max = files.saturating_sub(FILES_RESERVE) / 10 * 10;
+    let form = Form { full: arguments.full, clients_max };
+    if let Some(minutes) = arguments.soak {
+        let is_flat = soak::soak(minutes, Path::new(&arguments.svg));
+        return if is_flat { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
+    table::print_title();
+    let (mut passed, mut failed) = (0, 0);
+    for (name, attack) in ATTACKS.iter().filter(|(name, _)| arguments.want(name)) {
+        let (outcome, took) = timed(|| catch_unwind(|| attack(form)).ok());
+        table::print_line(name, outcome.as_ref(), took);
+        match outcome {
+            Some(Verdict::Held(_)) => passed += 1,
+            Some(Verdict::Skipped(_)) => {}
+            None => failed += 1,
+        }
+    }
+    println!("{passed} passed, {failed} failed");
+    if failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// What the command line asks for.
+#[derive(Debug, Default)]
+struct Arguments {
+    full: bool,
+    only: Option<String>,
+    filters: Vec<String>,
+    skipped: Vec<String>,
+    exact: bool,
+    nothing: bool,
+    soak: Option<f64>,
+    svg: String,
+}
+
+impl Arguments {
+    fn read(mut words: impl Iterator<Item = String>) -> Self {
+        let mut arguments = Self::default();
+        while let Some(word) = words.next() {
+            let (option, value) = match word.split_once('=') {
+                Some((option, value)) => (option, Some(value.to_owned())),
+                None => (word.as_str(), None),
+            };
+            let mut value = || value.clone().or_else(|| words.next()).unwrap_or_default();
+            match option {
+                "--full" => arguments.full = true,
+                "--only" => arguments.only = Some(value()),
+                "--soak" => arguments.soak = Some(value().parse().expect("minutes")),
+                "--svg" => arguments.svg = value(),
+                "--exact" => arguments.exact = true,
+                "--skip" => arguments.skipped.push(value()),
+                // Nothing is listed, and nothing is ignored that could be run by this.
+                "--list" | "--ignored" => arguments.nothing = true,
+                "--test-threads" | "--format" | "--color" | "--logfile" | "--shuffle-seed"
+                | "-Z" => {
+                    value();
+                }
+                option if option.starts_with('-') => {}
+                _ => arguments.filters.push(word),
+            }
+        }
+        arguments
+    }
+
+    fn want(&self, name: &str) -> bool {
+        let fits =
+            |filter: &String| if self.exact { name == filter } else { name.contains(filter) };
+        self.only.as_ref().is_none_or(|only| only == name)
+            && (self.filters.is_empty() || self.filters.iter().any(fits))
+            && !self.skipped.iter().any(fits)
+    }
+}
+
+/// A duration as an option has it.
+pub(crate) fn option_ms(time: Duration) -> String {
+    format!("{}ms", time.as_millis())
+}
+
+/// Files of this process beside its clients.
+const FILES_RESERVE: usize = 200;

@@ -1,0 +1,104 @@
+//! Clients that take their time: with a head, with a body, with reading.
+
+use crate::common::{PAGE, Server, TemporaryFolder, pattern};
+use crate::crowd::{count, crowd, receive_until};
+use crate::ground::Ground;
+use crate::table::{Fates, Row, Verdict};
+use crate::watch::{await_that, breathe};
+use crate::{Form, option_ms};
+use std::time::Duration;
+
+/// Heads that come a byte at a time and are never whole.
+pub(crate) fn heads(form: Form) -> Verdict {
+    let clients = form.clients(100, 2000);
+    let pause = form.of(Duration::from_millis(100), Duration::from_secs(1));
+    let (spawn, timeout) = ((clients + 100).to_string(), option_ms(pause * 10));
+    let ground = Ground::new(&["--spawn", &spawn, "--head-timeout", &timeout], clients);
+    let good = ground.good_client();
+    let mut peers = crowd(ground.address, clients, "G");
+    let mut head = "ET / HTTP/1.1\r\nHost: a\r\nX-Slow: ".bytes().chain(std::iter::repeat(b'y'));
+    while peers.iter().any(|peer| peer.end.is_none()) {
+        breathe(pause);
+        let byte = head.next().expect("it has no end");
+        for peer in &mut peers {
+            peer.receive(&ground.page);
+            if peer.end.is_none() {
+                // The server may have closed just now.
+                peer.send([byte]);
+            }
+        }
+    }
+    let told = count(&peers, |peer| peer.others == [408]);
+    drop(peers);
+    let (aftermath, totals) = ground.end(Some(good));
+    totals.assert_no_errors_but(&["request timeouts", "resets"]);
+    assert_eq!(totals.errors("request timeouts"), told as u64);
+    assert_eq!((totals.connections, totals.requests), (clients as u64, told as u64));
+    let fates = Fates { late: told as u64, ..Fates::default() };
+    let note = format!("a byte every {pause:?}, {timeout} for a head");
+    Row::new(clients as u64, fates, aftermath).noted(note)
+}
+
+/// Bodies that come a byte at a time: half of them to the end, half of them stop.
+pub(crate) fn bodies(form: Form) -> Verdict {
+    let clients = form.clients(100, 2000);
+    let pause = form.of(Duration::from_millis(100), Duration::from_secs(1));
+    let (spawn, timeout) = ((clients + 100).to_string(), option_ms(pause * 5));
+    let ground = Ground::new(&["--spawn", &spawn, "--send-timeout", &timeout], clients);
+    let good = ground.good_client();
+    let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {BODY_BYTES}\r\n\r\n");
+    let mut peers = crowd(ground.address, clients, head);
+    for sent in 0..BODY_BYTES {
+        breathe(pause);
+        for (number, peer) in peers.iter_mut().enumerate() {
+            peer.receive(&ground.page);
+            assert!(peer.others.is_empty() || number % 2 == 1, "a body with progress is late");
+            if number % 2 == 0 || sent < BODY_BYTES / 3 {
+                assert!(peer.send("y"), "the server takes a body that goes on");
+            }
+        }
+    }
+    receive_until("each is answered", &mut peers, &ground.page, |peer| peer.others.len() == 1);
+    let (refused, late) =
+        (count(&peers, |p| p.others == [405]), count(&peers, |p| p.others == [408]));
+    drop(peers);
+    let (aftermath, totals) = ground.end(Some(good));
+    totals.assert_no_errors_but(&["request timeouts", "resets"]);
+    assert_eq!((refused, late), (clients.div_ceil(2), clients / 2), "who goes on, and who stops");
+    assert_eq!(totals.errors("request timeouts"), late as u64);
+    assert_eq!((totals.connections, totals.requests), (clients as u64, clients as u64));
+    let fates = Fates { refused: refused as u64, late: late as u64, ..Fates::default() };
+    let note = format!("a byte every {pause:?}, half stop, {timeout} without progress");
+    Row::new(clients as u64, fates, aftermath).noted(note)
+}
+
+/// Clients that ask for much and never read it.
+pub(crate) fn never_reading(form: Form) -> Verdict {
+    let clients = form.clients(20, 300);
+    let timeout = form.of("1s", "5s");
+    let large = pattern(LARGE_BYTES);
+    let site = TemporaryFolder::with(&[("index.html", PAGE), ("large.bin", &large)]);
+    let options = ["--root", site.path(), "--compress", "off", "--send-timeout", timeout];
+    let ground = Ground::of(Server::start(&options), PAGE, clients);
+    let good = ground.good_client();
+    let request = "GET /large.bin HTTP/1.1\r\nHost: a\r\n\r\n";
+    let mut peers = crowd(ground.address, clients, request);
+    await_that("they are in", || ground.watch.sockets().accepted >= clients);
+    // The good client has a connection or two.
+    await_that("they are dropped", || ground.watch.sockets().accepted <= 2);
+    // Now they do read, and it's too late: what comes is a part of it, and right.
+    receive_until("each sees its end", &mut peers, &large, |peer| peer.end.is_some());
+    let late = count(&peers, |peer| peer.pages == 0);
+    drop(peers);
+    let (aftermath, totals) = ground.end(Some(good));
+    totals.assert_no_errors_but(&["send timeouts"]);
+    assert_eq!(totals.errors("send timeouts"), late as u64);
+    assert_eq!((totals.connections, totals.requests), (clients as u64, clients as u64));
+    let fates = Fates { late: late as u64, ..Fates::default() };
+    let note = format!("of {} MB each; {timeout} without progress", LARGE_BYTES / 1_000_000);
+    Row::new(clients as u64, fates, aftermath).noted(note)
+}
+
+const BODY_BYTES: usize = 12;
+/// More than the buffers of both sockets hold.
+const LARGE_BYTES: usize = 16_000_000;
