@@ -17,6 +17,7 @@ pub mod table;
 mod tests;
 pub mod usage;
 
+use crate::load::cli;
 use crate::say;
 use crate::sys::failure::Failure;
 use crate::sys::{process, signal};
@@ -116,7 +117,7 @@ pub fn main(args: &Args) -> ExitCode {
         Ok(End::Troubled) => ExitCode::FAILURE,
         Ok(End::Interrupted) => {
             say::err(format_args!("uringload: interrupted; the same command goes on"));
-            ExitCode::from(EXIT_INTERRUPTED)
+            ExitCode::from(cli::EXIT_INTERRUPTED)
         }
         Err(Error::Usage(complaint)) => {
             say::err(format_args!("uringload: {}", complaint.trim_end()));
@@ -232,5 +233,3 @@ fn is_clean(results: &Results) -> bool {
 }
 
 const EXIT_USAGE: u8 = 2;
-/// As a shell reports a program that SIGINT ended.
-const EXIT_INTERRUPTED: u8 = 130;

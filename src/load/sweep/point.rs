@@ -359,6 +359,12 @@ fn limits(load: &Load, run: &Run) -> Option<String> {
     if run.died > 0 {
         notes.push(format!("{} of {} load processes died", run.died, run.processes));
     }
+    if run.interrupted {
+        notes.push("the load client was interrupted".to_owned());
+    }
+    if run.lingered > 0 {
+        notes.push(format!("{} connections were not closed by the server", run.lingered));
+    }
     if run.client_was_the_limit {
         notes.push("the load client was at its limit".to_owned());
     }
