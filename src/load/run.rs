@@ -6,7 +6,7 @@ use super::report::{Kind, Latency, Run};
 use super::tally::{Count, Span, State, Tally};
 use super::worker::{Common, Share, tally_of, words_of};
 use crate::say;
-use crate::sys::children::{Process, Wait};
+use crate::sys::children::{Orphan, Process, Wait};
 use crate::sys::failure::Failure;
 use crate::sys::probe::SPAWN_MAX;
 use crate::sys::shared::Words;
@@ -234,7 +234,8 @@ impl Team {
             .arg(super::cli::WORKER)
             .args([words.fd().to_string(), index.to_string(), count.to_string()])
             .stdin(Stdio::piped());
-        let mut worker = Process::start(command, core).map_err(|error| fail(&error))?;
+        let mut worker =
+            Process::start(command, core, Orphan::Asked).map_err(|error| fail(&error))?;
         let text = serde_json::to_vec(share).map_err(|error| fail(&error))?;
         let mut input = worker.stdin().expect("it was asked for");
         self.workers.push(worker);

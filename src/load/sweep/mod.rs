@@ -141,6 +141,8 @@ pub fn run(args: &Args, interrupts: BorrowedFd<'_>) -> Result<End, Error> {
     let machine = machine::describe(Path::new("/proc"));
     let out = std::path::absolute(&args.out)
         .map_err(|error| Error::Usage(format!("--out {}: {error}", args.out.display())))?;
+    // Until the end: two sweeps would overwrite each other's points.
+    let _held = store::hold(&out)?;
     let mut store = Store::open(&out, args.fresh, settings, machine)?;
     let settings = store.results().settings.clone();
     let client_cpu = settings.client_cpu;
@@ -199,6 +201,9 @@ fn read_settings(args: &Args) -> Result<(Settings, PathBuf), Error> {
         options: args.options.clone(),
     };
     let settings = config::parse(&text, overrides).map_err(|error| fail(&error))?;
+    if args.client.is_none() {
+        config::check_options(&settings).map_err(|error| fail(&error))?;
+    }
     let cores = process::cores();
     let placed = settings
         .servers
