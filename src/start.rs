@@ -9,7 +9,7 @@ use crate::server::{self, Server};
 use crate::site::{PAGE_BYTES_MAX, Page, Site};
 use crate::sys::failure::Failure;
 use crate::sys::net::{Endpoint, Listener, listen};
-use crate::sys::probe::{Features, Obstacles, TaskRun, check_spawn, locked_bytes};
+use crate::sys::probe::{Features, Maker, Obstacles, TaskRun, locked_bytes};
 use crate::sys::uring::{RECEIVE_BUFFER_BYTES, RECEIVE_BUFFERS, Setup, Uring};
 use crate::sys::{process, signal};
 use crate::tree;
@@ -31,7 +31,7 @@ pub struct Started {
 /// # Errors
 /// What failed, why, and what mends it.
 pub fn start(config: &cli::Config) -> Result<Started, Failure> {
-    check_spawn(config.spawn)?;
+    Maker::Server.check_connections(config.spawn)?;
     let mut lockdown = Lockdown::prepare(wanted(&config.lockdown, &config.without))?;
     let (site, fixed, what) = match &config.root {
         Some(root) => read_root(config, root)?,

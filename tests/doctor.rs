@@ -2,6 +2,7 @@
 //! the server does.
 
 use serde_json::Value;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Output, Stdio};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_uringstatic");
@@ -69,6 +70,38 @@ fn a_fault_is_one_to_the_server_too() {
     assert_eq!(server.status.code(), Some(1));
     let text = String::from_utf8(server.stderr).expect("it is text");
     assert!(text.contains("5128 open files: the hard limit is 100"), "{text}");
+}
+
+#[test]
+fn a_limit_of_locked_memory_that_is_just_enough_is_no_fault() {
+    // What a ring for 5000 connections takes, and not a page for another ring beside it. The
+    // kernel counts by user, so this needs one that nobody else is, which only root can become.
+    if !uringstatic::sys::privileges::is_root() {
+        return;
+    }
+    let shell = "ulimit -l 336 && exec \"$0\" \"$@\"";
+    for user in 54_400..54_410 {
+        let mut command = Command::new("sh");
+        command.args(["-c", shell, PROGRAM, "doctor", "--json", "--spawn", "5000"]);
+        let output = command.uid(user).gid(user).stdin(Stdio::null()).output();
+        let output = output.expect("there is a shell");
+        let report: Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+        assert_ne!(check(&report, "ring")["status"], "fault", "{report:#}");
+        assert_ne!(check(&report, "locked_memory")["status"], "fault", "{report:#}");
+    }
+}
+
+#[test]
+fn root_has_its_locked_memory_judged_too() {
+    if !uringstatic::sys::privileges::is_root() {
+        return;
+    }
+    let output = run(&["doctor", "--json"]);
+    let report: Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+    let memory = check(&report, "locked_memory");
+    assert!(!memory["found"].as_str().is_some_and(|text| text.contains("root")), "{memory:#}");
+    let layers = &check(&report, "lockdown")["found"];
+    assert!(layers.as_str().is_some_and(|text| text.contains("seccomp")), "{layers}");
 }
 
 #[test]

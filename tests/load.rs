@@ -1,10 +1,11 @@
 //! The load client from outside: its counts against a server's own, and every way of failing
 //! against a server that misbehaves on purpose.
 
+use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -15,21 +16,31 @@ mod common;
 
 /// Runs the load client and reads its report.
 fn load(words: &[&str], url: &str) -> (Output, Run) {
-    static NUMBER: AtomicU32 = AtomicU32::new(0);
-    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let json = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("load-{number}.json"));
-    let output = Command::new(env!("CARGO_BIN_EXE_uringload"))
-        .args(words)
-        .arg("--json")
-        .arg(&json)
-        .arg(url)
-        .output()
-        .expect("the load client runs");
+    let (output, report) = report(words, url);
+    let report: Report = serde_json::from_value(report).expect("it is a report");
+    (output, report.runs[0].clone())
+}
+
+/// The same, as whoever reads the JSON sees it.
+fn report(words: &[&str], url: &str) -> (Output, Value) {
+    let json = json_file();
+    let output = command(words, &json, url).output().expect("the load client runs");
     let text = std::fs::read_to_string(&json).unwrap_or_else(|error| {
         panic!("{words:?}: {error}: {}", String::from_utf8_lossy(&output.stderr))
     });
-    let report: Report = serde_json::from_str(&text).expect("it is a report");
-    (output, report.runs[0].clone())
+    (output, serde_json::from_str(&text).expect("it is JSON"))
+}
+
+fn json_file() -> PathBuf {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("load-{number}.json"))
+}
+
+fn command(words: &[&str], json: &Path, url: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_uringload"));
+    command.args(words).arg("--json").arg(json).arg(url);
+    command
 }
 
 /// A server that answers every connection by a script, until the test is over.
@@ -254,6 +265,7 @@ fn what_cannot_be_told_or_done_is_refused_before_the_load() {
         (&["--json", "/nowhere/out.json"][..], "opening /nowhere/out.json: No such file"),
         (&["-c", "1,2", "--hgrm", "/nowhere/a.b"], "opening /nowhere/a-1.b: No such file"),
         (&["--source", "::1-::2"], "no address that can be reached from --source"),
+        (&["--source", "192.0.2.7"], "`ip address`"),
     ] {
         let server = common::Server::start(&[]);
         let output = Command::new(env!("CARGO_BIN_EXE_uringload"))
@@ -266,4 +278,119 @@ fn what_cannot_be_told_or_done_is_refused_before_the_load() {
         assert!(said.contains(complaint), "{said}");
         assert!(server.end().contains("served 0 connections"), "{words:?}");
     }
+}
+
+/// A server that says more than it was asked for: with the reply, or a moment after it.
+fn garrulous(content: usize, late: bool, closes: bool) -> String {
+    let mut reply = format!("HTTP/1.1 200 OK\r\nContent-Length: {content}\r\n\r\n").into_bytes();
+    reply.resize(reply.len() + content, b'x');
+    let extra = b"and so on";
+    if !late {
+        reply.extend(extra);
+    }
+    misbehave(move |mut stream| {
+        let _ = stream.set_nodelay(true);
+        while request(&mut stream) {
+            let _ = stream.write_all(&reply);
+            if late {
+                std::thread::park_timeout(Duration::from_millis(20));
+                let _ = stream.write_all(extra);
+            }
+            if closes {
+                return;
+            }
+        }
+    })
+}
+
+#[test]
+fn bytes_nobody_asked_for_are_counted_once_whenever_they_come() {
+    let number = &["-n", "40", "-c", "4"][..];
+    for content in [5, 300_000] {
+        for late in [false, true] {
+            // Nothing else is asked on the connection, so it is the reply that was wrong.
+            let words = [number, &["--close"]].concat();
+            let (_, run) = load(&words, &garrulous(content, late, true));
+            assert_eq!(run.requests, 0, "{content} {late} {run:?}");
+            only(&run, "wrong_bytes", 40);
+            // What comes behind the next request is no reply to it.
+            let (_, run) = load(number, &garrulous(content, late, false));
+            let of = |kind| run.failures.get(kind).copied().unwrap_or(0);
+            assert_eq!(run.requests + run.failed, 40, "{content} {late} {run:?}");
+            assert_eq!(of("wrong_bytes") + of("malformed"), run.failed, "{run:?}");
+            // Each connection has one right reply at most, and a failure; but for the last ones,
+            // which are closed before they hear.
+            assert!(run.requests <= run.failed + 4, "{content} {late} {run:?}");
+        }
+    }
+}
+
+#[test]
+fn what_warms_up_does_not_count() {
+    let url = &misbehave(|mut stream| {
+        while request(&mut stream) {
+            let _ = stream.write_all(REPLY);
+        }
+    });
+    let words = ["-n", "20", "-c", "2", "--warmup", "200ms"];
+    let (_, run) = load(&words, url);
+    let bytes = 20 * REPLY.len() as u64;
+    assert_eq!((run.requests, run.failed, run.bytes), (20, 0, bytes), "{run:?}");
+    assert_eq!((run.connects, run.connect_us.count), (0, 0), "they were made before");
+    let url = &misbehave(|mut stream| {
+        request(&mut stream);
+        let _ = stream.write_all(REPLY);
+    });
+    let (_, run) = load(&[&words[..], &["--close"]].concat(), url);
+    assert_eq!((run.requests, run.failed, run.bytes), (20, 0, bytes), "{run:?}");
+    assert_eq!((run.connects, run.connect_us.count), (20, 20));
+}
+
+#[test]
+fn a_server_that_does_not_close_is_told() {
+    let url = misbehave(|mut stream| {
+        while request(&mut stream) {
+            let _ = stream.write_all(REPLY);
+        }
+    });
+    let (output, report) = report(&["-n", "6", "-c", "3", "--close"], &url);
+    assert!(output.status.success(), "{report}");
+    assert_eq!(report["runs"][0]["lingered"], 6, "{report}");
+    let said = String::from_utf8(output.stdout).expect("figures are text");
+    assert!(said.contains("6 connections were not closed by the server"), "{said}");
+}
+
+#[test]
+fn an_interrupted_load_says_so() {
+    let (told, hears) = std::sync::mpsc::channel();
+    let url = misbehave(move |mut stream| {
+        while request(&mut stream) {
+            let _ = told.send(());
+            let _ = stream.write_all(REPLY);
+        }
+    });
+    let json = json_file();
+    let mut client = command(&["-d", "60s", "-c", "1,2"], &json, &url);
+    let mut client = client.stdout(Stdio::piped()).spawn().expect("the load client runs");
+    hears.recv().expect("it asks");
+    let killed = Command::new("kill").args(["-INT", &client.id().to_string()]).status();
+    assert!(killed.expect("there is a kill").success());
+    let status = client.wait().expect("it ends");
+    let text = std::fs::read_to_string(&json).expect("there is a report");
+    let report: Value = serde_json::from_str(&text).expect("it is JSON");
+    assert_eq!(report["runs"].as_array().map(Vec::len), Some(1), "{report}");
+    assert_eq!(report["runs"][0]["interrupted"], true, "{report}");
+    assert_eq!(status.code(), Some(130));
+}
+
+#[test]
+fn more_connections_than_processes_carry_is_wrong_usage() {
+    let output = Command::new(env!("CARGO_BIN_EXE_uringload"))
+        .args(["-c", "10,40000", "--processes", "1", "-n", "5", "http://127.0.0.1:9/"])
+        .output()
+        .expect("the program was built");
+    let said = String::from_utf8(output.stderr).expect("errors are text");
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("-c 40000") && said.contains("--processes 2"), "{said}");
+    assert!(!said.contains("--spawn"), "{said}");
 }

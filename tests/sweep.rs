@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
+use std::io::Read;
 use std::net::TcpStream;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -223,6 +224,67 @@ fn an_interrupted_sweep_goes_on_where_it_stopped() {
 }
 
 #[test]
+fn a_sweep_has_its_folder_alone_and_takes_its_servers_along() {
+    let sweep = Sweep::new(&format!(
+        r#"
+        requests = 2
+        concurrency = [3, 4, 5]
+        [[load]]
+        name = "close"
+        options = ["--log", "{{here}}/log", "--hang", "{{here}}/pipe"]
+        [[server]]
+        name = "a"
+        command = ["{PROGRAM}", "--listen", "127.0.0.1:{{port}}"]
+        "#
+    ));
+    let made = Command::new("mkfifo").arg(sweep.path("pipe")).status().unwrap();
+    assert!(made.success());
+    let mut pipe = OpenOptions::new().read(true).write(true).open(sweep.path("pipe")).unwrap();
+    let mut first = Command::new(env!("CARGO_BIN_EXE_uringload"))
+        .args(["sweep", "--quiet", "--client", CLIENT, "--out"])
+        .arg(sweep.path("out"))
+        .arg(sweep.path("sweep.toml"))
+        .spawn()
+        .unwrap();
+    // The third load has begun, and never ends.
+    pipe.read_exact(&mut [0]).unwrap();
+    let Err(Error::Failed(failure)) = sweep.run() else { panic!() };
+    assert!(failure.to_string().contains("another sweep is at work there"), "{failure}");
+    assert!(failure.mend.contains("--out"), "{failure}");
+    let log = fs::read_to_string(sweep.path("log")).unwrap();
+    let url = log.lines().nth(2).unwrap().rsplit(' ').next().unwrap();
+    let port = url.trim_end_matches('/').rsplit(':').next().unwrap().parse().unwrap();
+    assert!(TcpStream::connect(("127.0.0.1", port)).is_ok(), "the server is there");
+    // By SIGKILL, which nobody can prepare for.
+    first.kill().unwrap();
+    first.wait().unwrap();
+    sweep.assert_deserted(port);
+    assert_eq!(sweep.run().unwrap(), End::Clean, "the folder is free again");
+    assert_eq!(sweep.results().measurements.len(), 3);
+}
+
+#[test]
+fn a_missing_folder_is_told_from_a_missing_program() {
+    let sweep = Sweep::new(
+        r#"
+        concurrency = [3]
+        [[load]]
+        name = "close"
+        [[server]]
+        name = "a"
+        command = ["sh", "{port}"]
+        folder = "nowhere"
+        "#,
+    );
+    assert_eq!(sweep.run().unwrap(), End::Troubled);
+    let measurement = &sweep.results().measurements[0];
+    assert_eq!(measurement.outcome, Outcome::NotStarted);
+    let note = measurement.note.as_deref().unwrap();
+    let expected = format!("its folder {}: No such file", sweep.path("nowhere").display());
+    assert!(note.contains(&expected), "{note}");
+}
+
+#[test]
 fn a_load_client_without_a_report_is_told() {
     let sweep = Sweep::new(&format!(
         r#"
@@ -257,6 +319,16 @@ fn a_wrong_file_is_refused_before_anything_is_done() {
                 command = 'c {port}'\ncpu = 1000";
     let complaint = usage(text);
     assert!(complaint.contains("server \"b\": cpu: core 1000 is not among"), "{complaint}");
+    let sweep = Sweep::new(
+        "concurrency = [1]\n[[load]]\nname = 'a'\noptions = ['--close', '--pipelines=2']\n\
+         [[server]]\nname = 'b'\ncommand = 'c {port}'",
+    );
+    let Err(Error::Usage(complaint)) = run_alone(&Args { client: None, ..sweep.args() }) else {
+        panic!()
+    };
+    assert!(complaint.contains("load \"a\": options: "), "{complaint}");
+    assert!(complaint.contains("unexpected argument '--pipelines'"), "{complaint}");
+    assert!(!sweep.path("out").exists());
     let absent = Args { file: "/nowhere.toml".into(), ..Sweep::new("").args() };
     let Err(Error::Usage(complaint)) = run_alone(&absent) else { panic!() };
     assert!(complaint.starts_with("/nowhere.toml: No such file"), "{complaint}");

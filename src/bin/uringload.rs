@@ -3,32 +3,30 @@
 #![forbid(unsafe_code)]
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use uringstatic::load::cli::{self, Command, Options};
-use uringstatic::load::report::{Report, SCHEMA};
-use uringstatic::load::run::Load;
+use uringstatic::load::report::{Report, Run, SCHEMA};
+use uringstatic::load::run::{Load, check_connections};
 use uringstatic::load::{chart, files, show, sweep, worker};
 use uringstatic::say;
 use uringstatic::sys::failure::Failure;
 
 fn main() -> ExitCode {
     let outcome = match cli::parse(std::env::args_os()) {
-        Ok(Command::Load(options)) => load(&options),
-        Ok(Command::Worker(number)) => worker::run(number).map(|()| true),
+        Ok(Command::Load(options)) => match check_connections(&options) {
+            Ok(()) => load(&options),
+            Err(message) => cli::wrong(message).exit(),
+        },
+        Ok(Command::Worker(number)) => worker::run(number).map(|()| ExitCode::SUCCESS),
         Ok(Command::Sweep(arguments)) => return sweep::main(&arguments),
-        Ok(Command::Print(text)) => print(&text).map(|()| true),
+        Ok(Command::Print(text)) => print(&text).map(|()| ExitCode::SUCCESS),
         // Prints the usage or the help, and exits with 2 or 0.
         Err(error) => error.exit(),
     };
-    match outcome {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(failure) => {
-            say::err(format_args!("uringload: {failure}"));
-            ExitCode::FAILURE
-        }
-    }
+    outcome.unwrap_or_else(|failure| {
+        say::err(format_args!("uringload: {failure}"));
+        ExitCode::FAILURE
+    })
 }
 
 fn print(text: &[u8]) -> Result<(), Failure> {
@@ -36,9 +34,9 @@ fn print(text: &[u8]) -> Result<(), Failure> {
     written.map_err(|error| Failure::new("writing to standard output", error, ""))
 }
 
-/// Says whether everything went well.
-fn load(options: &Options) -> Result<bool, Failure> {
-    files::check(&outputs(options))?;
+/// Makes the load and says what came of it.
+fn load(options: &Options) -> Result<ExitCode, Failure> {
+    files::check(&options.outputs())?;
     let load = Load::new(options)?;
     let mut report = Report {
         schema: SCHEMA.to_owned(),
@@ -54,11 +52,12 @@ fn load(options: &Options) -> Result<bool, Failure> {
             say::out(show::figures(&outcome.run, options));
         }
         if let Some(path) = &options.hgrm {
-            let path = histogram(path, options, connections.get());
+            let path = options.histogram(path, connections.get());
             files::write(&path, &files::hgrm(&outcome.responses))?;
         }
+        let interrupted = outcome.run.interrupted;
         report.runs.push(outcome.run);
-        if outcome.interrupted {
+        if interrupted {
             break;
         }
     }
@@ -71,24 +70,12 @@ fn load(options: &Options) -> Result<bool, Failure> {
     if let Some(path) = &options.svg {
         files::write(path, &chart::load(&report))?;
     }
-    Ok(report.runs.iter().all(|run| run.failed == 0 && run.died == 0))
-}
-
-/// The files that results are to be written to.
-fn outputs(options: &Options) -> Vec<PathBuf> {
-    let single = [&options.json, &options.csv, &options.svg].into_iter().flatten().cloned();
-    let numbers = options.connections.iter().map(|connections| connections.get());
-    let histograms = options
-        .hgrm
-        .iter()
-        .flat_map(|path| numbers.clone().map(|number| histogram(path, options, number)));
-    single.chain(histograms).collect()
-}
-
-/// Where the response times of a run go.
-fn histogram(path: &Path, options: &Options, connections: u32) -> PathBuf {
-    match options.connections.len() {
-        1 => path.to_owned(),
-        _ => files::numbered(path, connections),
-    }
+    let clean = |run: &Run| run.failed == 0 && run.died == 0;
+    Ok(if report.runs.iter().any(|run| run.interrupted) {
+        ExitCode::from(cli::EXIT_INTERRUPTED)
+    } else if report.runs.iter().all(clean) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }

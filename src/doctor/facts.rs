@@ -61,10 +61,12 @@ pub struct Facts {
     pub identity: Reading<Identity>,
     /// The container this seems to be.
     pub container: Option<Container>,
-    /// Whether the smallest ring could be made and used.
+    /// Whether the smallest ring could be made and used; so it is if the server's own was.
     pub smallest_ring: Result<(), Errno>,
     /// The features of the server's own ring, made and entered once.
     pub ring: Result<Features, Refusal>,
+    /// What of the lockdown this kernel can do.
+    pub lockdown: Lockdown,
     /// How many files may be open.
     pub open_files: Reading<Limit>,
     /// `fs.nr_open`, above which no hard limit can be set.
@@ -81,9 +83,22 @@ pub struct Facts {
     pub load: Option<Load>,
 }
 
+/// The layers of the lockdown that a kernel may lack, each with why it does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lockdown {
+    /// Landlock, by the version of its interface.
+    pub landlock: Result<u32, String>,
+    /// Restrictions of a ring; `None` if there was none to be restricted.
+    pub ring: Option<Result<(), String>>,
+    /// Filters that kill the process.
+    pub seccomp: Result<(), String>,
+}
+
 /// What `/proc/self/status` says of this process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
+    /// Whether it is root, so that a server becomes somebody else.
+    pub is_root: bool,
     /// The seccomp mode; a kernel without seccomp has no such line.
     pub seccomp: Option<u64>,
     /// The effective capabilities, a bit for each.
@@ -106,10 +121,10 @@ impl Identity {
 /// A capability, by its number (`capabilities(7)`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Capability {
-    /// `CAP_IPC_LOCK`
-    IpcLock = 14,
     /// `CAP_SYS_ADMIN`
     SysAdmin = 21,
+    /// `CAP_SYS_RESOURCE`
+    SysResource = 24,
 }
 
 /// Who seems to run this container. A hint only: the remedy is worded by it.

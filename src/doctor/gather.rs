@@ -2,12 +2,13 @@
 //! and changes no setting; what it does is over when it returns, but for the entries that a
 //! firewall keeps for half a minute of the datagrams that ask whether it does.
 
-use super::facts::{Container, Facts, Identity, Load, Reading, Refusal, Unread, Why};
+use super::facts::{Container, Facts, Identity, Load, Lockdown, Reading, Refusal, Unread, Why};
 use super::{Purpose, parse};
 use crate::ring::{Nanos, Ring};
-use crate::sys::probe::{self, Features, Obstacles};
+use crate::sys::probe::{self, Features, Obstacles, locked_bytes};
 use crate::sys::process::{self, Limit};
-use crate::sys::uring::{RECEIVE_BUFFER_BYTES, RECEIVE_BUFFERS, Setup, Uring};
+use crate::sys::uring::{RECEIVE_BUFFER_BYTES, RECEIVE_BUFFERS, Restriction, Setup, Uring};
+use crate::sys::{landlock, seccomp};
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, UdpSocket};
@@ -19,15 +20,27 @@ impl Facts {
     pub fn gather(purpose: &Purpose) -> Self {
         let open_files = limit(process::open_files(), "the limit of open files");
         let locked_memory = limit(process::locked_memory(), "the limit of locked memory");
+        // After the limits were read, as it raises them.
+        let (ring, restriction) = match servers_ring(purpose) {
+            Ok((features, restriction)) => (Ok(features), Some(restriction)),
+            Err(refusal) => (Err(refusal), None),
+        };
+        // Only now and only if need be: the kernel counts the memory of a ring that is closed for
+        // some milliseconds more, and the server's might no longer fit beside it.
+        let smallest_ring = if ring.is_ok() { Ok(()) } else { probe::smallest_ring() };
         Self {
             release: setting("kernel.osrelease", |text| Some(text.trim().to_owned())),
             io_uring_disabled: setting("kernel.io_uring_disabled", parse::number),
             io_uring_group: setting("kernel.io_uring_group", parse::number),
             identity: identity(),
             container: container(),
-            smallest_ring: probe::smallest_ring(),
-            // After the limits were read, as it raises one.
-            ring: servers_ring(purpose),
+            smallest_ring,
+            ring,
+            lockdown: Lockdown {
+                landlock: landlock::version(),
+                ring: restriction,
+                seccomp: seccomp::available(),
+            },
             open_files,
             nr_open: setting("fs.nr_open", parse::number),
             locked_memory,
@@ -76,19 +89,21 @@ fn container() -> Option<Container> {
 }
 
 /// Makes the ring that the server would make, enters it once, and lets it go.
-fn servers_ring(purpose: &Purpose) -> Result<Features, Refusal> {
-    // As the server does; if it can't, the check of open files says so.
+fn servers_ring(purpose: &Purpose) -> Result<(Features, Result<(), String>), Refusal> {
+    // As the server does; if it can't, the checks of open files and locked memory say so.
     let _ = process::raise_open_files(purpose.files_needed(), "--spawn");
+    process::raise_locked_memory(locked_bytes(purpose.spawn, RECEIVE_BUFFERS));
     let mut ring = Uring::new(Setup {
         dial: None,
         spawn: purpose.spawn,
         listeners: Vec::new(),
         signals: None,
-        fixed: Vec::new(),
+        // Entries of sends are about two bytes.
+        fixed: vec![0; 2],
         features: Features::ALL,
         buffers: RECEIVE_BUFFERS,
         buffer_bytes: RECEIVE_BUFFER_BYTES,
-        restricted: false,
+        restricted: true,
         obstacles: Obstacles::read(),
     })?;
     // A filter may let a ring be made and refuse io_uring_enter(2).
@@ -96,7 +111,12 @@ fn servers_ring(purpose: &Purpose) -> Result<Features, Refusal> {
         what: format!("waiting on the ring (errno {}): {errno}", errno.0),
         mend: String::new(),
     })?;
-    Ok(ring.features())
+    let restriction = match ring.restriction() {
+        Restriction::InForce(_) => Ok(()),
+        Restriction::Refused(why) => Err(why.clone()),
+        Restriction::NotWanted => Err("nobody asked for it".to_owned()),
+    };
+    Ok((ring.features(), restriction))
 }
 
 fn load() -> Load {

@@ -34,14 +34,16 @@ pub(super) fn identity(status: &str, is_in_first_user_namespace: bool) -> Option
         let mut lines = status.lines();
         lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
     };
-    // Real, effective, saved, and of the file system, which is the one that counts.
+    // Real, effective, saved, and of the file system, which is the one that counts for a group.
     let group = field("Gid")?.split_whitespace().nth(3)?;
     let others = field("Groups").unwrap_or_default().split_whitespace();
     let seccomp = match field("Seccomp") {
         Some(mode) => Some(mode.parse().ok()?),
         None => None,
     };
+    let mut users = field("Uid")?.split_whitespace().take(3);
     Some(Identity {
+        is_root: users.any(|user| user == "0"),
         seccomp,
         capabilities: u64::from_str_radix(field("CapEff")?, 16).ok()?,
         groups: others.chain([group]).map(|id| id.parse().ok()).collect::<Option<_>>()?,
@@ -88,6 +90,7 @@ mod tests {
                       CapInh:\t0000000000000000\nCapEff:\t000001fffeffffff\nSeccomp:\t2\n\
                       Seccomp_filters:\t1\n";
         let expected = Identity {
+            is_root: true,
             seccomp: Some(2),
             capabilities: 0x1ff_feff_ffff,
             groups: vec![24, 25, 4],
@@ -103,5 +106,9 @@ mod tests {
             assert_eq!(identity(&status.replace(wrong, by), true), None, "{wrong}");
         }
         assert_eq!(identity("", true), None);
+        let user = status.replace("Uid:\t0\t0\t0\t0", "Uid:\t1000\t1000\t1000\t0");
+        assert_eq!(identity(&user, true).map(|identity| identity.is_root), Some(false));
+        let set_uid = status.replace("Uid:\t0\t0\t0\t0", "Uid:\t1000\t0\t0\t0");
+        assert_eq!(identity(&set_uid, true).map(|identity| identity.is_root), Some(true));
     }
 }

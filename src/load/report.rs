@@ -33,6 +33,9 @@ pub struct Run {
     pub died: u32,
     /// How long it took, warm-up aside, in seconds.
     pub seconds: f64,
+    /// It was ended by a signal before all was asked that was to be.
+    #[serde(default)]
+    pub interrupted: bool,
     /// Requests whose replies were whole and as wanted.
     pub requests: u64,
     /// Requests that failed, each counted once.
@@ -43,17 +46,24 @@ pub struct Run {
     pub rate: f64,
     /// Bytes received, heads and framing included.
     pub bytes: u64,
-    /// Connections that were established.
+    /// Connections that were established; those of the warm-up don't count, as nothing of it does.
     pub connects: u64,
+    /// Connections that the server left open after its last reply, though it was to close them (it
+    /// was told so, or has HTTP/1.0, or said so itself). Each took a second of waiting, until the
+    /// client closed it.
+    #[serde(default)]
+    pub lingered: u64,
     /// How long establishing a connection took.
     pub connect_us: Latency,
     /// How long a whole reply took from the request; with `--rate`, from when the request was due.
+    /// A reply that was found wrong only by what came behind it is among these.
     pub response_us: Latency,
     /// CPU time of the client's processes, in seconds.
     pub client_cpu_seconds: f64,
     /// The share of its time that the busiest process spent on the CPU, from 0 to 1.
     pub client_busiest: f64,
-    /// The client was at its limit, so the figures are its own and not the server's.
+    /// The client was at its limit, so the figures are its own and not the server's. Nothing is
+    /// said of runs that are shorter than a second, or of less than a thousand requests.
     pub client_was_the_limit: bool,
 }
 
@@ -100,7 +110,7 @@ pub enum Kind {
     ReplyTimedOut,
     /// The connection ended before the reply was whole.
     Short,
-    /// The reply was whole, but not of the length or bytes expected.
+    /// The reply was whole, but not of the length or bytes expected; or more came behind it.
     WrongBytes,
     /// The reply was not HTTP/1.x.
     Malformed,

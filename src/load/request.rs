@@ -46,10 +46,15 @@ impl Request {
             (false, false) if !has("Connection") => field("Connection", "close"),
             _ => {}
         }
-        if let Some(body) = &self.body
-            && !has("Content-Length")
-        {
-            field("Content-Length", &body.len().to_string());
+        // A method that is about content says that there is none (RFC 9110 8.6).
+        let needs_length = matches!(self.method.as_str(), "POST" | "PUT" | "PATCH");
+        let length = match &self.body {
+            Some(body) => Some(body.len()),
+            None if needs_length && !has("Transfer-Encoding") => Some(0),
+            None => None,
+        };
+        if let Some(length) = length.filter(|_| !has("Content-Length")) {
+            field("Content-Length", &length.to_string());
         }
         for (name, value) in &self.headers {
             field(name, value);
@@ -107,5 +112,18 @@ mod tests {
         let expected =
             format!("POST /a?b HTTP/1.1\r\n{OWN}Content-Length: 3\r\nhost: a\r\nX: \r\n\r\nabc");
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_method_that_is_about_content_says_that_there_is_none() {
+        for (method, says) in
+            [("POST", true), ("PUT", true), ("PATCH", true), ("GET", false), ("DELETE", false)]
+        {
+            let request = Request { method: method.into(), ..request() };
+            assert_eq!(text(&request).contains("Content-Length: 0\r\n"), says, "{method}");
+        }
+        let headers = vec![("transfer-encoding".into(), "chunked".into())];
+        let own = Request { method: "POST".into(), headers, ..request() };
+        assert!(!text(&own).contains("Content-Length"));
     }
 }

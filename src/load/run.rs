@@ -6,14 +6,15 @@ use super::report::{Kind, Latency, Run};
 use super::tally::{Count, Span, State, Tally};
 use super::worker::{Common, Share, tally_of, words_of};
 use crate::say;
-use crate::sys::children::{Process, Wait};
+use crate::sys::children::{Orphan, Process, Wait};
 use crate::sys::failure::Failure;
+use crate::sys::probe::SPAWN_MAX;
 use crate::sys::shared::Words;
 use crate::sys::signal::Signals;
 use crate::sys::{process, signal};
 use hdrhistogram::Histogram;
 use std::io::Write;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -32,8 +33,6 @@ pub struct Outcome {
     pub run: Run,
     /// All response times, in nanoseconds.
     pub responses: Histogram<u64>,
-    /// It was interrupted: there are to be no further runs.
-    pub interrupted: bool,
 }
 
 /// How a run goes, for who shows it.
@@ -63,6 +62,7 @@ impl<'a> Load<'a> {
                 let why = "it has no address that can be reached from --source";
                 Failure::new(what(), why, "give it sources of the target's family")
             })?;
+        check_sources(sources)?;
         let body = match options.body.as_deref().map(|body| body.strip_prefix('@').ok_or(body)) {
             None => None,
             Some(Err(text)) => Some(text.as_bytes().to_vec()),
@@ -85,8 +85,7 @@ impl<'a> Load<'a> {
         mut watch: impl FnMut(&Progress<'_>),
     ) -> Result<Outcome, Failure> {
         let cores = process::cores();
-        let usual = u32::try_from(cores.len()).unwrap_or(1).saturating_sub(1).max(1);
-        let workers = self.options.processes.unwrap_or(usual).min(connections);
+        let workers = workers(self.options, cores.len()).min(connections);
         let words = Words::new(words_of(workers))?;
         let tallies: Vec<_> = (0..workers).map(|index| tally_of(words.words(), index)).collect();
         let mut team = Team::default();
@@ -102,9 +101,8 @@ impl<'a> Load<'a> {
         words.words()[Common::Begin as usize].store(begin, Ordering::Release);
         let interrupted = self.watch(&mut team, words.words(), &tallies, begin, &mut watch)?;
         Ok(Outcome {
-            run: sum_up(connections, workers, team.died, &tallies),
+            run: Run { interrupted, ..sum_up(connections, workers, team.died, &tallies) },
             responses: Tally::histogram(&tallies, Span::Response),
-            interrupted,
         })
     }
 
@@ -171,6 +169,46 @@ impl<'a> Load<'a> {
     }
 }
 
+/// Whether the processes carry so many connections, which only this machine can say.
+///
+/// # Errors
+/// What is wrong with the options, and what mends it.
+pub fn check_connections(options: &Options) -> Result<(), String> {
+    let workers = workers(options, process::cores().len());
+    for connections in options.connections.iter().map(|number| number.get()) {
+        let needed = connections.div_ceil(SPAWN_MAX);
+        if needed > workers {
+            return Err(format!(
+                "-c {connections} is more than {workers} of the client's processes can keep, which \
+                 is {SPAWN_MAX} each: use --processes {needed}, or fewer connections"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// How many processes make the load, on so many cores.
+fn workers(options: &Options, cores: usize) -> u32 {
+    let usual = u32::try_from(cores).unwrap_or(1).saturating_sub(1).max(1);
+    options.processes.unwrap_or(usual)
+}
+
+/// Whether this machine has the addresses that connections are to come from: asks for a port of
+/// each, as one that is missing would look like one without a free port.
+fn check_sources(sources: &[IpAddr]) -> Result<(), Failure> {
+    for &source in sources {
+        UdpSocket::bind((source, 0)).map_err(|error| {
+            Failure::new(
+                format!("connecting from {source} (--source)"),
+                error,
+                "`ip address` lists the addresses that this machine has; any of 127.0.0.0/8 is \
+                 among them",
+            )
+        })?;
+    }
+    Ok(())
+}
+
 /// The workers of a run. They are killed if this is dropped early.
 #[derive(Default)]
 struct Team {
@@ -196,7 +234,8 @@ impl Team {
             .arg(super::cli::WORKER)
             .args([words.fd().to_string(), index.to_string(), count.to_string()])
             .stdin(Stdio::piped());
-        let mut worker = Process::start(command, core).map_err(|error| fail(&error))?;
+        let mut worker =
+            Process::start(command, core, Orphan::Asked).map_err(|error| fail(&error))?;
         let text = serde_json::to_vec(share).map_err(|error| fail(&error))?;
         let mut input = worker.stdin().expect("it was asked for");
         self.workers.push(worker);
@@ -246,6 +285,7 @@ fn sum_up(connections: u32, processes: u32, died: u32, tallies: &[Tally<'_>]) ->
     let ended = tallies.iter().map(|tally| tally.get(Count::Ended)).max().unwrap_or(0);
     let seconds = ended.saturating_sub(started) as f64 / 1e9;
     let requests = sum(Count::Requests);
+    let failed: u64 = tallies.iter().map(Tally::failed).sum();
     let failures = Kind::ALL
         .iter()
         .map(|&kind| (kind, tallies.iter().map(|tally| tally.failures(kind)).sum::<u64>()))
@@ -262,17 +302,24 @@ fn sum_up(connections: u32, processes: u32, died: u32, tallies: &[Tally<'_>]) ->
         died,
         seconds,
         requests,
-        failed: tallies.iter().map(Tally::failed).sum(),
+        interrupted: false,
+        failed,
         failures,
         rate: if seconds > 0.0 { requests as f64 / seconds } else { 0.0 },
         bytes: sum(Count::Bytes),
         connects: sum(Count::Connects),
+        lingered: sum(Count::Lingered),
         connect_us: latency(Span::Connect),
         response_us: latency(Span::Response),
         client_cpu_seconds: sum(Count::Cpu) as f64 / 1e9,
         client_busiest: busiest,
-        client_was_the_limit: busiest >= BUSY,
+        client_was_the_limit: was_the_limit(busiest, seconds, requests + failed),
     }
+}
+
+/// Whether the client was busy all the time, if that was long enough to say anything.
+fn was_the_limit(busiest: f64, seconds: f64, made: u64) -> bool {
+    busiest >= BUSY && seconds >= LIMIT_SECONDS_MIN && made >= LIMIT_REQUESTS_MIN
 }
 
 /// Time for all workers to see the moment of the beginning before it comes.
@@ -280,3 +327,30 @@ const BEGIN_IN_NS: u64 = 5_000_000;
 const WATCH_PAUSE: Duration = Duration::from_millis(100);
 /// From this share of a core on, the client can't be said to have waited for the server.
 const BUSY: f64 = 0.95;
+/// Before, it is the start that kept the client busy, or the last tick of its clock.
+const LIMIT_SECONDS_MIN: f64 = 1.0;
+/// With fewer a second or more, it is something else that took the time.
+const LIMIT_REQUESTS_MIN: u64 = 1000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_run_says_nothing_of_the_clients_limit() {
+        assert!(was_the_limit(0.96, 1.0, 1000));
+        assert!(!was_the_limit(0.94, 10.0, 1_000_000), "it had time to spare");
+        assert!(!was_the_limit(1.0, 0.99, 1_000_000), "too short");
+        assert!(!was_the_limit(1.0, 10.0, 999), "too few");
+    }
+
+    #[test]
+    fn sources_are_addresses_of_this_machine() {
+        let here = [[127, 0, 0, 2].into(), [127, 0, 0, 20].into()];
+        assert!(check_sources(&here).is_ok());
+        let elsewhere: IpAddr = [192, 0, 2, 7].into();
+        let refusal = check_sources(&[here[0], elsewhere]).expect_err("it is a documentation's");
+        assert!(refusal.to_string().contains("192.0.2.7 (--source): "), "{refusal}");
+        assert!(refusal.mend.contains("`ip address`"), "{refusal}");
+    }
+}

@@ -1,6 +1,7 @@
 //! What people see: the live line while a load runs, and its figures at the end.
 
 use super::cli::Options;
+use super::client::LINGER;
 use super::report::{Kind, Latency, Run};
 use super::run::Progress;
 use super::tally::{Count, Span, Tally};
@@ -78,12 +79,22 @@ pub fn figures(run: &Run, options: &Options) -> String {
         writeln!(text, "{name:<16}{value}").expect("writing to a string does not fail");
     };
     line("connections", &run.connections.to_string());
+    let interrupted = if run.interrupted { "; interrupted" } else { "" };
     line(
         "requests",
-        &format!("{} in {:.2} s, {:.0} per second", run.requests, run.seconds, run.rate),
+        &format!(
+            "{} in {:.2} s, {:.0} per second{interrupted}",
+            run.requests, run.seconds, run.rate
+        ),
     );
     line("failed", &failures(run));
+    for mend in mends(run) {
+        line("", &mend);
+    }
     line("received", &bytes(run));
+    if run.lingered > 0 {
+        line("waited", &lingered(run));
+    }
     line("connecting", &latency(&run.connect_us));
     line("response", &latency(&run.response_us));
     line("client", &client(run));
@@ -91,6 +102,34 @@ pub fn figures(run: &Run, options: &Options) -> String {
         line("as ab counts", &as_ab_counts(run));
     }
     text
+}
+
+/// What is to be done about failures that are not the server's.
+fn mends(run: &Run) -> Vec<String> {
+    let has = |kind: Kind| run.failures.contains_key(kind.name());
+    if !has(Kind::NoLocalPort) {
+        return Vec::new();
+    }
+    [
+        "no local port: all ports of the local addresses were taken towards this server. More of",
+        "them: --source A-B with more addresses (127.0.0.2-127.0.0.20), or",
+        "sysctl -w net.ipv4.ip_local_port_range='10240 65535'; sooner again:",
+        "sysctl -w net.ipv4.tcp_tw_reuse=1; or fewer: a smaller -c, and no --close",
+    ]
+    .map(str::to_owned)
+    .into()
+}
+
+/// What was lost to a server that doesn't close.
+fn lingered(run: &Run) -> String {
+    format!(
+        "{} {} not closed by the server after the last reply, though that was agreed (Connection: \
+         close,\n{:16}or HTTP/1.0); the client waited {} s for each, so the rate says little",
+        run.lingered,
+        if run.lingered == 1 { "connection was" } else { "connections were" },
+        "",
+        LINGER.as_secs()
+    )
 }
 
 fn failures(run: &Run) -> String {
@@ -179,6 +218,7 @@ fn time(micros: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::load::cli::{self, Command};
 
     #[test]
     fn times_have_three_digits_or_so() {
@@ -186,6 +226,27 @@ mod tests {
         assert_eq!(time(999.4), "999 us");
         assert_eq!(time(1234.0), "1.23 ms");
         assert_eq!(time(2_500_000.0), "2.50 s");
+    }
+
+    fn shown(run: &Run) -> String {
+        let words = ["uringload", "http://a/"];
+        let Ok(Command::Load(options)) = cli::parse(words) else { panic!("it is a load") };
+        figures(run, &options)
+    }
+
+    #[test]
+    fn what_can_be_mended_is_said_with_what_mends_it() {
+        let failures = |kind: &str| [(kind.to_owned(), 2)].into();
+        let run = Run { failed: 2, failures: failures("no_local_port"), ..Run::default() };
+        for mend in ["--source", "net.ipv4.ip_local_port_range", "tcp_tw_reuse=1", "smaller -c"] {
+            assert!(shown(&run).contains(mend), "{}", shown(&run));
+        }
+        let run = Run { failed: 2, failures: failures("short"), ..Run::default() };
+        assert!(!shown(&run).contains("--source") && !shown(&run).contains("waited"));
+        let run = Run { lingered: 1, ..Run::default() };
+        assert!(shown(&run).contains("1 connection was not closed by the server"));
+        let run = Run { interrupted: true, ..Run::default() };
+        assert!(shown(&run).contains("interrupted"));
     }
 
     #[test]

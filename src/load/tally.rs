@@ -26,6 +26,8 @@ pub enum Count {
     Connects,
     /// Connections open now.
     Open,
+    /// Connections that the server did not close in time after its last reply.
+    Lingered,
     /// CPU time used since the start of the load, in nanoseconds.
     Cpu,
     /// How long that was, in nanoseconds.
@@ -88,6 +90,14 @@ impl<'a> Tally<'a> {
     /// Adds to a count.
     pub fn add(&self, count: Count, value: u64) {
         add(&self.words[count as usize], value);
+    }
+
+    /// Counts one request less: its reply turned out to be wrong after all.
+    pub fn take_back_request(&self) {
+        let word = &self.words[Count::Requests as usize];
+        let count = word.load(Ordering::Relaxed);
+        let less = count.checked_sub(1).expect("only what was counted is taken back");
+        word.store(less, Ordering::Relaxed);
     }
 
     /// Counts a failure.

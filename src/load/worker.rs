@@ -9,7 +9,7 @@ use super::tally::{Count, State, Tally};
 use crate::ring::{Nanos, Ring};
 use crate::sys::dial::Dial;
 use crate::sys::failure::Failure;
-use crate::sys::probe::{Features, Obstacles, check_spawn};
+use crate::sys::probe::{Features, Maker, Obstacles};
 use crate::sys::process;
 use crate::sys::shared::Words;
 use crate::sys::uring::{Setup, Uring};
@@ -109,7 +109,7 @@ fn read_share() -> Result<Share, Failure> {
 
 fn make_ring(share: &Share) -> Result<Uring, Failure> {
     let connections = share.plan.connections;
-    check_spawn(connections)?;
+    Maker::Client.check_connections(connections)?;
     process::raise_open_files(u64::from(connections), "--connections")?;
     let batch_bytes = share.request.len() * share.plan.pipeline as usize;
     if batch_bytes > BATCH_BYTES_MAX {

@@ -29,20 +29,31 @@ pub enum Wait {
     TimedOut,
 }
 
+/// What becomes of a process when the thread that started it ends, so that nothing keeps a core
+/// busy once nobody is there to end it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Orphan {
+    /// It is asked to end, by SIGTERM, and trusted to do so.
+    Asked,
+    /// It is killed, whoever wrote it.
+    Killed,
+}
+
 impl Process {
     /// Starts a program, on one core if one is named.
     ///
-    /// It gets SIGTERM when the thread that calls this ends, so that nothing keeps a core busy
-    /// once nobody is there to end it.
-    ///
     /// # Errors
     /// If the program can't be started, or the core is none that it may use.
-    pub fn start(mut command: Command, core: Option<u32>) -> io::Result<Self> {
+    pub fn start(mut command: Command, core: Option<u32>, orphan: Orphan) -> io::Result<Self> {
         let cores = core.map(only_core).transpose()?;
+        let at_our_end = match orphan {
+            Orphan::Asked => libc::SIGTERM,
+            Orphan::Killed => libc::SIGKILL,
+        };
         let none = no_signals();
         let prepare = move || {
             // SAFETY: prctl with PR_SET_PDEATHSIG takes numbers only.
-            checked(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM) })?;
+            checked(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, at_our_end) })?;
             // Who reads signals from a descriptor has them blocked, and a child would inherit that.
             // SAFETY: the set is initialised; a null old set is allowed.
             let set = unsafe {
@@ -177,7 +188,7 @@ mod tests {
     fn shell(script: &str, core: Option<u32>) -> (Process, BufReader<ChildStdout>) {
         let mut command = Command::new("sh");
         command.args(["-c", script]).stdout(Stdio::piped());
-        let mut process = Process::start(command, core).expect("there is a shell");
+        let mut process = Process::start(command, core, Orphan::Killed).expect("there is a shell");
         let stdout = process.child.stdout.take().expect("it is piped");
         (process, BufReader::new(stdout))
     }
@@ -211,7 +222,7 @@ mod tests {
     #[test]
     fn a_core_that_is_not_there_is_refused() {
         for core in [1023, 4_000_000] {
-            let started = Process::start(Command::new("true"), Some(core));
+            let started = Process::start(Command::new("true"), Some(core), Orphan::Asked);
             let error = started.err().expect("there is no such core");
             assert_eq!(error.raw_os_error(), Some(libc::EINVAL));
         }
@@ -254,6 +265,18 @@ mod tests {
         assert_eq!(line(&mut stdout), "here\n");
         assert!(matches!(process.wait(PATIENCE, None).unwrap(), Wait::Ended(_)));
         assert_eq!(line(&mut stdout), "");
+    }
+
+    #[test]
+    fn an_orphan_is_killed_though_it_would_not_end_by_itself() {
+        let started = std::thread::spawn(|| {
+            let (process, mut stdout) = shell("trap '' TERM; echo here; cat /dev/zero", None);
+            assert_eq!(line(&mut stdout), "here\n");
+            process
+        });
+        let mut process = started.join().unwrap();
+        let Wait::Ended(status) = process.wait(PATIENCE, None).unwrap() else { panic!() };
+        assert_eq!(status.signal(), Some(libc::SIGKILL));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use landlock::{
     ABI, Access, AccessFs, AccessNet, LandlockStatus, Ruleset, RulesetAttr, RulesetError,
     RulesetStatus, Scope,
 };
+use std::io;
 
 /// What is denied.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,16 +55,42 @@ pub fn deny_everything() -> Result<Denied, Failure> {
     let status = ruleset.restrict_self().map_err(refused)?;
     let missing = |why: &str| Ok(Denied::Nothing(why.to_owned()));
     match (status.landlock, status.ruleset) {
-        (LandlockStatus::NotImplemented, _) => missing("this kernel was built without Landlock"),
-        (LandlockStatus::NotEnabled, _) => {
-            missing("Landlock is not among the security modules that were chosen at boot (lsm=)")
-        }
+        (LandlockStatus::NotImplemented, _) => missing(NOT_BUILT),
+        (LandlockStatus::NotEnabled, _) => missing(NOT_CHOSEN),
         (_, RulesetStatus::NotEnforced) => missing("the kernel did not enforce it"),
         (LandlockStatus::Available { effective_abi, kernel_abi: _ }, _) => {
             Ok(Denied::By { abi: effective_abi as u32 })
         }
     }
 }
+
+/// The version of the kernel's interface. Asking gives nothing up.
+///
+/// # Errors
+/// Why there is none.
+pub fn version() -> Result<u32, String> {
+    let nothing = std::ptr::null::<libc::c_void>();
+    // SAFETY: with this flag the kernel takes no attributes, makes nothing and returns a number
+    // (landlock_create_ruleset(2)).
+    let asked = unsafe {
+        libc::syscall(libc::SYS_landlock_create_ruleset, nothing, 0_usize, CREATE_RULESET_VERSION)
+    };
+    if let Ok(version @ 1..) = u32::try_from(asked) {
+        return Ok(version);
+    }
+    let error = io::Error::last_os_error();
+    Err(match error.raw_os_error() {
+        Some(libc::ENOSYS) => NOT_BUILT.to_owned(),
+        Some(libc::EOPNOTSUPP) => NOT_CHOSEN.to_owned(),
+        _ => format!("Landlock can't be had: {error}"),
+    })
+}
+
+const NOT_BUILT: &str = "this kernel was built without Landlock";
+const NOT_CHOSEN: &str =
+    "Landlock is not among the security modules that were chosen at boot (lsm=)";
+/// `LANDLOCK_CREATE_RULESET_VERSION` of `linux/landlock.h`.
+const CREATE_RULESET_VERSION: u32 = 1;
 
 /// What can be denied, and since which version (landlock(7)).
 const WHAT: [(u32, &str); 7] = [

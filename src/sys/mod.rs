@@ -12,6 +12,7 @@ pub mod children;
 pub mod dial;
 pub mod failure;
 pub mod landlock;
+pub mod lock;
 pub mod net;
 pub mod privileges;
 pub mod probe;

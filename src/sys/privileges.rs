@@ -84,8 +84,12 @@ pub fn give_up(account: Option<&Account>) -> Result<GivenUp, Failure> {
     };
     let bounding_set = drop_bounding_set();
     if let Some(account) = account {
+        // Another user is no longer told of its parent's end (PR_SET_PDEATHSIG(2const)), though
+        // whoever started it asked for that, as a sweep does.
+        let wish = signal_at_parents_end();
         become_account(account)
             .map_err(|why| failed(&format!("to become {}:{}", account.uid, account.gid), &why))?;
+        control(libc::PR_SET_PDEATHSIG, wish).map_err(|why| failed("its parent's end", &why))?;
     }
     for set in [CapSet::Ambient, CapSet::Inheritable, CapSet::Effective, CapSet::Permitted] {
         // Kernels before 4.3 have no ambient set; nothing that old has a ring.
@@ -175,6 +179,14 @@ fn groups() -> io::Result<Vec<u32>> {
     let count = checked(unsafe { libc::getgroups(count, groups.as_mut_ptr()) })?;
     groups.truncate(usize::try_from(count).unwrap_or(0));
     Ok(groups)
+}
+
+/// The signal that this process gets when its parent ends, 0 for none.
+fn signal_at_parents_end() -> libc::c_ulong {
+    let mut signal: libc::c_int = 0;
+    // SAFETY: prctl writes one number, and is given one.
+    let asked = unsafe { libc::prctl(libc::PR_GET_PDEATHSIG, &raw mut signal) };
+    if asked == -1 { 0 } else { signal.unsigned_abs().into() }
 }
 
 fn control(option: libc::c_int, value: libc::c_ulong) -> io::Result<()> {

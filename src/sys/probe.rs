@@ -94,19 +94,53 @@ const BUF_BYTES: u64 = 16;
 /// The smallest page; where pages are larger, more is counted.
 const PAGE_BYTES: u64 = 4096;
 
-/// Whether one ring can carry so many connections.
-///
-/// # Errors
-/// If there are more than [`SPAWN_MAX`].
-pub fn check_spawn(spawn: u32) -> Result<(), Failure> {
-    if spawn <= SPAWN_MAX {
-        return Ok(());
+/// Who makes a ring: the words for what is too much are those of its command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Maker {
+    /// It accepts connections.
+    Server,
+    /// It makes them.
+    Client,
+}
+
+impl Maker {
+    /// Whether one ring can carry so many connections.
+    ///
+    /// # Errors
+    /// If there are more than [`SPAWN_MAX`].
+    pub fn check_connections(self, connections: u32) -> Result<(), Failure> {
+        if connections <= SPAWN_MAX {
+            return Ok(());
+        }
+        let (what, mend) = match self {
+            Self::Server => (
+                format!("making a ring for --spawn {connections}"),
+                format!("use --spawn {SPAWN_MAX} or less, and a second server for the rest"),
+            ),
+            Self::Client => (
+                format!("making a ring for {connections} connections of one process"),
+                format!("use more --processes, or -c {SPAWN_MAX} or less for each"),
+            ),
+        };
+        let why = format!("a completion queue has at most {CQ_ENTRIES_MAX} entries");
+        Err(Failure::new(what, why, mend))
     }
-    Err(Failure::new(
-        format!("making a ring for --spawn {spawn}"),
-        format!("a completion queue has at most {CQ_ENTRIES_MAX} entries"),
-        format!("use --spawn {SPAWN_MAX} or less, and a second server for the rest"),
-    ))
+
+    /// What it does to have a smaller ring.
+    fn less(self) -> &'static str {
+        match self {
+            Self::Server => "a lower --spawn",
+            Self::Client => "a lower -c or more --processes",
+        }
+    }
+
+    /// How a group that may make rings is had.
+    fn group(self) -> &'static str {
+        match self {
+            Self::Server => "the group of kernel.io_uring_group, for --user",
+            Self::Client => "the group of kernel.io_uring_group",
+        }
+    }
 }
 
 /// Makes the ring for `spawn` connections; `features` says what may be used and returns what is.
@@ -115,9 +149,10 @@ pub(super) fn ring(
     spawn: u32,
     features: &mut Features,
     disabled: bool,
+    maker: Maker,
     obstacles: &Obstacles,
 ) -> Result<IoUring, Failure> {
-    check_spawn(spawn)?;
+    maker.check_connections(spawn)?;
     let cq = cq_entries(spawn);
     loop {
         match build(cq, features.task_run, disabled) {
@@ -129,9 +164,9 @@ pub(super) fn ring(
             Err(error) if errno_of(&error) == libc::EINVAL => match features.task_run {
                 TaskRun::Deferred => features.task_run = TaskRun::Cooperative,
                 TaskRun::Cooperative => features.task_run = TaskRun::Interrupting,
-                TaskRun::Interrupting => return Err(explain(&error, obstacles)),
+                TaskRun::Interrupting => return Err(explain(&error, maker, obstacles)),
             },
-            Err(error) => return Err(explain(&error, obstacles)),
+            Err(error) => return Err(explain(&error, maker, obstacles)),
         }
     }
 }
@@ -249,23 +284,25 @@ impl Obstacles {
 }
 
 /// ENOSYS and EPERM are both ambiguous, so everything that may refuse a ring is shown.
-fn explain(error: &io::Error, obstacles: &Obstacles) -> Failure {
+fn explain(error: &io::Error, maker: Maker, obstacles: &Obstacles) -> Failure {
     let Obstacles { sysctl, seccomp } = obstacles;
     let mend = match errno_of(error) {
         libc::EPERM | libc::ENOSYS | libc::EACCES => format!(
-            "kernel.io_uring_disabled is {} (0 allows everybody, 1 root and the group of \
-             kernel.io_uring_group, for --user, 2 nobody: \
+            "kernel.io_uring_disabled is {} (0 allows everybody, 1 root and {}, 2 nobody: \
              `sysctl -w kernel.io_uring_disabled=0` as root); Seccomp is {} in /proc/self/status \
              (2 means a filter: containers refuse io_uring by default, so run them with a profile \
              that allows it, as in --security-opt seccomp=FILE)",
             sysctl.as_deref().unwrap_or("not there"),
+            maker.group(),
             seccomp.as_deref().unwrap_or("not there"),
         ),
-        libc::ENOMEM => "the limit of locked memory or the memory of the control group is too \
-                         low: `ulimit -l`, LimitMEMLOCK= in a systemd unit, --ulimit memlock=-1 \
-                         for a container (root is no exception, as it is given up first), or a \
-                         lower --spawn"
-            .to_owned(),
+        libc::ENOMEM => format!(
+            "the limit of locked memory, which counts what all processes of that user have, or the \
+             memory of the control group is too low: `ulimit -l`, LimitMEMLOCK= in a systemd unit, \
+             --ulimit memlock=-1 for a container (root is no exception, as it is given up first), \
+             or {}",
+            maker.less()
+        ),
         libc::EMFILE | libc::ENFILE => "too many files are open: `ulimit -n`".to_owned(),
         _ if kernel_version() < KERNEL_MIN => return too_old(error),
         _ => String::new(),
@@ -280,6 +317,23 @@ fn first_line(path: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_program_is_told_in_its_own_words() {
+        let none = Obstacles { sysctl: None, seccomp: None };
+        let no_memory = io::Error::from_raw_os_error(libc::ENOMEM);
+        for (maker, own, other) in
+            [(Maker::Server, "--spawn", "--processes"), (Maker::Client, "--processes", "--spawn")]
+        {
+            assert!(maker.check_connections(SPAWN_MAX).is_ok());
+            let too_many = maker.check_connections(SPAWN_MAX + 1).expect_err("too many");
+            for text in [too_many.to_string(), explain(&no_memory, maker, &none).to_string()] {
+                assert!(text.contains(own) && !text.contains(other), "{maker:?}: {text}");
+            }
+        }
+        let forbidden = io::Error::from_raw_os_error(libc::EPERM);
+        assert!(!explain(&forbidden, Maker::Client, &none).mend.contains("--user"));
+    }
 
     #[test]
     fn locked_memory_is_counted_by_the_page() {

@@ -14,7 +14,7 @@ use super::buffers::Buffers;
 use super::dial::Dial;
 use super::failure::Failure;
 use super::net::Listener;
-use super::probe::{self, Features, Obstacles};
+use super::probe::{self, Features, Maker, Obstacles};
 use super::process::monotonic_ns;
 use super::vectors::Vectors;
 use crate::ring::{
@@ -107,7 +107,9 @@ impl Uring {
     /// If the kernel has no `io_uring`, refuses it, is too old, or has no memory for it.
     pub fn new(setup: Setup) -> Result<Self, Failure> {
         let mut features = setup.features;
-        let mut ring = probe::ring(setup.spawn, &mut features, setup.restricted, &setup.obstacles)?;
+        let maker = if setup.dial.is_some() { Maker::Client } else { Maker::Server };
+        let mut ring =
+            probe::ring(setup.spawn, &mut features, setup.restricted, maker, &setup.obstacles)?;
         // Saves a look-up for each enter (Linux 5.18); nothing depends on it.
         let _ = ring.submitter().register_ring_fd();
         if features.direct_descriptors {

@@ -2,8 +2,9 @@
 
 use super::{Check, Remedy, Scope, limits, sysctl, version};
 use crate::doctor::Purpose;
-use crate::doctor::facts::{Capability, Container, Facts, Identity};
+use crate::doctor::facts::{Capability, Container, Facts, Identity, Lockdown};
 use crate::ring::Errno;
+use crate::sys::privileges::Account;
 use crate::sys::probe::{Features, KERNEL_MIN, SPAWN_MAX, TaskRun};
 
 /// The version of the kernel.
@@ -32,7 +33,8 @@ fn newer_kernel() -> Vec<Remedy> {
 pub(super) fn disabled(facts: &Facts) -> Check {
     const NAME: &str = "io_uring_disabled";
     let why = "kernel.io_uring_disabled (Linux 6.6) can forbid io_uring to everybody (2, as in \
-               RHEL 10) or to all but root and a group (1); the server then can't start.";
+               RHEL 10) or to all but root and a group (1); the server makes its ring when it \
+               has given up being root, so it can't start then unless it is of that group.";
     let value = match &facts.io_uring_disabled {
         Ok(value) => *value,
         Err(unread) if unread.is_missing() && facts.smallest_ring.is_ok() => {
@@ -49,10 +51,16 @@ pub(super) fn disabled(facts: &Facts) -> Check {
         0 => check("everybody may make rings"),
         1 => match grant(facts) {
             Grant::Group(group) => check(&format!("allowed, as a member of group {group}")),
-            Grant::Privilege => {
-                check("allowed as root only: the server as another user would be refused")
-                    .warning(let_group(facts))
-            }
+            Grant::AfterRoot(group) => check(&format!(
+                "allowed, as a server that root starts becomes a member of group {group}"
+            )),
+            Grant::None if starts_as_root(facts) => check(&format!(
+                "refused: a server that root starts gives up its capabilities and becomes user \
+                 {}, group {}, who may make no ring",
+                Account::NOBODY.uid,
+                Account::NOBODY.gid
+            ))
+            .fault(let_root(facts)),
             Grant::None => check("this user may make no ring").fault(let_group(facts)),
         },
         _ => check("nobody may make rings, not even root").fault(sysctl(
@@ -64,20 +72,63 @@ pub(super) fn disabled(facts: &Facts) -> Check {
     }
 }
 
-/// What lets this process make rings where `io_uring_disabled` is 1.
+/// What lets a server make its ring where `io_uring_disabled` is 1. No capability does, as it has
+/// none by then.
 enum Grant {
+    /// It is of the group.
     Group(i64),
-    Privilege,
+    /// Who it becomes is of the group.
+    AfterRoot(i64),
     None,
 }
 
 fn grant(facts: &Facts) -> Grant {
     let Ok(identity) = &facts.identity else { return Grant::None };
     match facts.io_uring_group {
-        Ok(group) if group >= 0 && identity.groups.contains(&group) => Grant::Group(group),
-        _ if identity.may(Capability::SysAdmin) => Grant::Privilege,
+        Ok(group) if identity.is_root && group == NOBODYS_GROUP => Grant::AfterRoot(group),
+        Ok(group) if !identity.is_root && group >= 0 && identity.groups.contains(&group) => {
+            Grant::Group(group)
+        }
         _ => Grant::None,
     }
+}
+
+fn starts_as_root(facts: &Facts) -> bool {
+    facts.identity.as_ref().is_ok_and(|identity| identity.is_root)
+}
+
+/// Whether this very process may make rings where `io_uring_disabled` is 1.
+fn may_try(facts: &Facts) -> bool {
+    let Ok(identity) = &facts.identity else { return false };
+    let is_of = |&group: &i64| group >= 0 && identity.groups.contains(&group);
+    identity.may(Capability::SysAdmin) || facts.io_uring_group.as_ref().is_ok_and(is_of)
+}
+
+/// What lets a server make its ring that root starts.
+fn let_root(facts: &Facts) -> Vec<Remedy> {
+    let nobody = Account::NOBODY.uid;
+    let group = facts.io_uring_group.as_ref().copied().unwrap_or(-1);
+    let mut remedies = match group {
+        0 => vec![Remedy::new(
+            "uringstatic --allow-root",
+            "it stays of root's group, which kernel.io_uring_group names, though without a \
+             capability",
+        )],
+        1.. => vec![Remedy::new(
+            format!("uringstatic --user {nobody}:{group}"),
+            "any user will do, if it is of the group that kernel.io_uring_group names",
+        )],
+        _ => {
+            let own = NOBODYS_GROUP.to_string();
+            let mut own = sysctl(facts, Scope::Machine, "kernel.io_uring_group", &own);
+            for remedy in &mut own {
+                remedy.place.push_str("; or the group of the user that --user names");
+            }
+            own
+        }
+    };
+    remedies.extend(sysctl(facts, Scope::Machine, "kernel.io_uring_disabled", "0"));
+    remedies
 }
 
 fn let_group(facts: &Facts) -> Vec<Remedy> {
@@ -156,7 +207,7 @@ fn refuser(facts: &Facts) -> Refuser {
     let Err(Errno(errno)) = facts.smallest_ring else { return Refuser::Nobody };
     let forbidden = match facts.io_uring_disabled {
         Ok(0) | Err(_) => false,
-        Ok(1) => matches!(grant(facts), Grant::None),
+        Ok(1) => !may_try(facts),
         Ok(_) => true,
     };
     let filtered = |identity: &Identity| identity.seccomp.is_some_and(|mode| mode > 0);
@@ -183,7 +234,10 @@ pub(super) fn ring(purpose: &Purpose, facts: &Facts) -> Check {
         );
         return check(found).fault(vec![fewer]);
     }
-    if let Err(error) = facts.smallest_ring {
+    // Too little memory is judged below, whichever ring it was that didn't fit.
+    if let Err(error) = facts.smallest_ring
+        && error != Errno(libc::ENOMEM)
+    {
         let found = format!("refused: {error}");
         return check(found).fault(match refuser(facts) {
             Refuser::Setting => disabled(facts).mend,
@@ -223,6 +277,44 @@ pub(super) fn ring(purpose: &Purpose, facts: &Facts) -> Check {
         }
     }
 }
+
+/// What a server gives up before it serves, as far as that depends on the kernel.
+pub(super) fn lockdown(facts: &Facts) -> Check {
+    let why = "The server gives up what it doesn't need before it serves; where the kernel lacks \
+               a layer it goes on with the others and says so, and --lockdown=require refuses.";
+    let Lockdown { landlock, ring, seccomp } = &facts.lockdown;
+    let mut has = vec!["privileges".to_owned()];
+    let mut lacks = Vec::new();
+    let mut mend = Vec::new();
+    match landlock {
+        Ok(version) => has.push(format!("Landlock (ABI {version})")),
+        Err(why) => {
+            lacks.push(format!("Landlock: {why}"));
+            mend.push(Remedy::new(
+                "cat /sys/kernel/security/lsm",
+                "shows the modules that are chosen: put landlock before them, as in \
+                 lsm=landlock,..., on the kernel's command line",
+            ));
+        }
+    }
+    match ring {
+        Some(Ok(())) => has.push("restricted rings".to_owned()),
+        Some(Err(why)) => lacks.push(format!("restricted rings: {why}")),
+        None => lacks.push("restricted rings: not known without a ring".to_owned()),
+    }
+    match seccomp {
+        Ok(()) => has.push("seccomp filters that kill".to_owned()),
+        Err(why) => lacks.push(format!("seccomp: {why}")),
+    }
+    if lacks.is_empty() {
+        return Check::ok("lockdown", has.join(", "), why);
+    }
+    let found = format!("{}; without {}", has.join(", "), lacks.join("; "));
+    Check::ok("lockdown", found, why).warning(mend)
+}
+
+/// The group of who a server becomes that root starts.
+const NOBODYS_GROUP: i64 = Account::NOBODY.gid as i64;
 
 /// The features for which there would be a fallback.
 fn missing(features: Features) -> Vec<&'static str> {

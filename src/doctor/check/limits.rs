@@ -2,7 +2,7 @@
 
 use super::{Check, Remedy, Scope, sysctl, version};
 use crate::doctor::Purpose;
-use crate::doctor::facts::{Capability, Container, Facts};
+use crate::doctor::facts::{Capability, Container, Facts, Identity};
 use crate::sys::probe::locked_bytes;
 use crate::sys::process::{Limit, OPEN_FILES_RESERVE};
 use crate::sys::uring::RECEIVE_BUFFERS;
@@ -46,42 +46,38 @@ fn more_files(facts: &Facts, hard: u64, needed: u64) -> Vec<Remedy> {
 pub(super) fn locked_memory(purpose: &Purpose, facts: &Facts) -> Check {
     const NAME: &str = "locked_memory";
     let why = "Linux before 5.12 and since 6.14 counts a ring's queues as locked memory of the \
-               user: of all the user's processes together, and until a moment after each ends.";
+               user: of all the user's processes together, and until a moment after each ends. \
+               The server raises its soft limit to the hard one, and that as far as it may; root \
+               is counted too, as the server isn't root any more when it makes its ring.";
     let limit = match &facts.locked_memory {
         Ok(limit) => *limit,
         Err(unread) => return Check::unread(NAME, unread, why),
     };
     let needed = locked_bytes(purpose.spawn, RECEIVE_BUFFERS);
     let needed_kib = needed.div_ceil(1024);
-    let soft = if limit.soft == Limit::NONE {
+    let hard = if limit.hard == Limit::NONE {
         "no limit".to_owned()
     } else {
-        format!("soft limit {} KiB", limit.soft / 1024)
+        format!("hard limit {} KiB", limit.hard / 1024)
     };
-    let check = |rest: &str| Check::ok(NAME, format!("{soft}; {rest}"), why);
-    let identity = facts.identity.as_ref();
-    if identity.is_ok_and(|identity| identity.may(Capability::IpcLock)) {
-        return check(&format!("{needed_kib} KiB, but not counted for root (CAP_IPC_LOCK)"));
-    }
+    let check = |rest: &str| Check::ok(NAME, format!("{hard}; {rest}"), why);
     if version(facts).is_some_and(|version| ((5, 12)..(6, 14)).contains(&version)) {
         return check("this kernel doesn't count what the server uses");
     }
-    let check = check(&format!("{needed_kib} KiB needed for each server"));
-    let kib = 2 * needed_kib;
-    if limit.soft < 2 * needed {
-        let mut remedies = Vec::new();
-        if limit.hard >= 2 * needed {
-            remedies.push(Remedy::new(
-                format!("ulimit -Sl {kib}"),
-                "in the shell that starts the server",
-            ));
-        }
-        remedies.extend(raise(facts, "memlock", "LimitMEMLOCK", kib * 1024));
-        let is_enough = limit.soft >= needed;
-        // Twice that, as a server that is started again meets what the last one leaves.
-        return if is_enough { check.warning(remedies) } else { check.fault(remedies) };
+    let may_raise = |identity: &Identity| identity.may(Capability::SysResource);
+    let may_raise = facts.identity.as_ref().is_ok_and(may_raise);
+    let check = if may_raise && limit.hard < needed {
+        check(&format!("{needed_kib} KiB needed for each server, which raises it to that"))
+    } else {
+        check(&format!("{needed_kib} KiB needed for each server"))
+    };
+    // Twice that, as a server that is started again meets what the last one leaves.
+    if limit.hard >= 2 * needed {
+        return check;
     }
-    check
+    let remedies = raise(facts, "memlock", "LimitMEMLOCK", 2 * needed_kib * 1024);
+    let is_enough = limit.hard >= needed || may_raise;
+    if is_enough { check.warning(remedies) } else { check.fault(remedies) }
 }
 
 /// The ways to raise a limit above the hard one.

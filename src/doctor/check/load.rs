@@ -125,8 +125,9 @@ pub(super) fn conntrack(purpose: &Purpose, facts: &Facts, load: &Load) -> Check 
 /// The governor of the CPUs' frequency (Documentation/admin-guide/pm/cpufreq.rst).
 pub(super) fn governor(facts: &Facts, load: &Load) -> Check {
     const NAME: &str = "cpu_governor";
-    let why = "Every governor but `performance` changes the clock rate with the load, so that \
-               two runs of one test differ.";
+    let why = "With `performance` the clock rate is the highest there is. `powersave` keeps the \
+               lowest (but with intel_pstate and amd-pstate it follows the load), `userspace` what \
+               was set; all others follow the load, so that two runs of one test differ.";
     let governors = match &load.governors {
         Ok(governors) => governors,
         Err(unread) if unread.is_missing() => {

@@ -20,6 +20,7 @@ pub fn examine(purpose: &Purpose, facts: &Facts) -> Report {
         kernel::disabled(facts),
         kernel::seccomp(facts),
         kernel::ring(purpose, facts),
+        kernel::lockdown(facts),
         limits::open_files(purpose, facts),
         limits::locked_memory(purpose, facts),
         queues::somaxconn(purpose, facts),

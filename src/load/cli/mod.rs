@@ -6,14 +6,14 @@ mod tests;
 mod values;
 
 use super::request::Request;
-use super::sweep;
+use super::{files, sweep};
 use crate::cli::generate::Generate;
 use crate::cli::{header, value};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use std::ffi::OsString;
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 pub use values::{Sources, Url};
 
@@ -68,11 +68,14 @@ where
         options.close = true;
         options.http_1_0 = true;
     }
-    options.check().map_err(|message| {
-        let mut command = Flags::command();
-        command.error(ErrorKind::ArgumentConflict, message)
-    })?;
+    options.check().map_err(wrong)?;
     Ok(Command::Load(Box::new(options)))
+}
+
+/// Wrong usage that shows only when options are seen together, or on this machine.
+#[must_use]
+pub fn wrong(message: String) -> clap::Error {
+    Flags::command().error(ErrorKind::ArgumentConflict, message)
 }
 
 #[derive(Parser)]
@@ -223,7 +226,45 @@ impl Options {
                 "--close has one request a connection: it can't be had with --pipeline".to_owned()
             );
         }
-        Ok(())
+        let is_again = |place| self.connections[..place].contains(&self.connections[place]);
+        if self.hgrm.is_some()
+            && let Some(place) = (0..self.connections.len()).find(|&place| is_again(place))
+        {
+            let number = self.connections[place];
+            return Err(format!(
+                "-c has {number} twice, and --hgrm has one file for each number: it can't have both"
+            ));
+        }
+        // However it is written: ./a is a.
+        let outputs: Vec<PathBuf> = self.outputs().iter().map(|path| plain(path)).collect();
+        match (0..outputs.len()).find(|&place| outputs[..place].contains(&outputs[place])) {
+            None => Ok(()),
+            Some(place) => Err(format!(
+                "{} is named for two outputs, of which one would be lost",
+                outputs[place].display()
+            )),
+        }
+    }
+
+    /// The files that results are to be written to.
+    #[must_use]
+    pub fn outputs(&self) -> Vec<PathBuf> {
+        let single = [&self.json, &self.csv, &self.svg].into_iter().flatten().cloned();
+        let numbers = self.connections.iter().map(|connections| connections.get());
+        let histograms = self
+            .hgrm
+            .iter()
+            .flat_map(|path| numbers.clone().map(|number| self.histogram(path, number)));
+        single.chain(histograms).collect()
+    }
+
+    /// Where the response times of a run go.
+    #[must_use]
+    pub fn histogram(&self, path: &Path, connections: u32) -> PathBuf {
+        match self.connections.len() {
+            1 => path.to_owned(),
+            _ => files::numbered(path, connections),
+        }
     }
 
     /// How long the load goes on, as far as time decides.
@@ -272,6 +313,13 @@ impl Options {
     }
 }
 
+/// A path without the parts that stand for the folder it is in already.
+fn plain(path: &Path) -> PathBuf {
+    path.components().filter(|part| *part != Component::CurDir).collect()
+}
+
+/// The exit status of what was interrupted: as a shell reports a program that SIGINT ended.
+pub const EXIT_INTERRUPTED: u8 = 130;
 /// The first argument of a worker.
 pub(super) const WORKER: &str = "worker";
 const SWEEP: &str = "sweep";
@@ -282,4 +330,5 @@ const EXAMPLES: &str = "Examples:
   uringload --ab -c 10,100,1000 -n 100000 http://127.0.0.1:10001/
   uringload -c 100 --rate 5000 --json out.json http://127.0.0.1:10001/
 
-Exit status: 0 if nothing failed, 1 if requests failed or a process died, 2 for wrong usage.";
+Exit status: 0 if nothing failed, 1 if requests failed or a process died, 2 for wrong usage, 130 if
+it was interrupted.";

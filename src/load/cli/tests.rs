@@ -61,10 +61,21 @@ fn what_is_wrong_is_said() {
         (&["--header", "A b: c", "http://a/"], "can't contain ' '"),
         (&["--status", "99", "http://a/"], "200 to 599"),
         (&["--bogus", "http://a/"], "--bogus"),
+        (&["http://[::1]x:80/"], "[HOST]:PORT"),
+        (&["-c", "1,2,1", "--hgrm", "a", "http://a/"], "-c has 1 twice"),
+        (&["--json", "a", "--csv", "./a", "http://a/"], "a is named for two outputs"),
+        (&["-c", "1,2", "--hgrm", "a", "--svg", "a-2", "http://a/"], "a-2 is named for two"),
     ] {
         let message = refused(words);
         assert!(message.contains(hint), "{words:?}: {message}");
     }
+}
+
+#[test]
+fn what_is_there_twice_may_be_if_no_file_is() {
+    assert_eq!(load(&["-c", "1,2,1", "--json", "a", "http://a/"]).connections.len(), 3);
+    let options = load(&["--json", "a", "--csv", "b/a", "--hgrm", "a-1", "http://a/"]);
+    assert_eq!(options.outputs().len(), 3);
 }
 
 #[test]

@@ -51,9 +51,16 @@ fn split_port(authority: &str) -> Result<(&str, u16), String> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(inside) => {
             let (host, after) = inside.split_once(']').ok_or("the bracket ] is missing")?;
-            (host, if after.is_empty() { None } else { after.strip_prefix(':') })
+            let port = after.strip_prefix(':');
+            if port.is_none() && !after.is_empty() {
+                return Err(format!("{after:?} is no port; write [HOST]:PORT"));
+            }
+            (host, port)
         }
         None => match authority.rsplit_once(':') {
+            Some((host, _)) if host.contains(':') => {
+                return Err(format!("write an IPv6 address in brackets: [{authority}]"));
+            }
             Some((host, port)) => (host, Some(port)),
             None => (authority, None),
         },
@@ -158,6 +165,11 @@ mod tests {
             ("http://a/\r\nX: y", "%XX"),
             ("http://u@a/", "--header"),
             ("http://[::1/", "]"),
+            ("http://[::1]x:80/", "[HOST]:PORT"),
+            ("http://[::1]80/", "[HOST]:PORT"),
+            ("http://::1:80/", "in brackets"),
+            ("http://::1/", "in brackets"),
+            ("http://a:b:80/", "in brackets"),
         ] {
             let message = text.parse::<Url>().expect_err(text);
             assert!(message.contains(hint), "{text}: {message}");

@@ -26,6 +26,8 @@ pub(super) struct Connection {
     pub(super) left: u32,
     /// Whether they count.
     pub(super) counts: bool,
+    /// Its last reply counts as right, and would not if anything came behind it.
+    revocable: bool,
     /// Since when they are due.
     pub(super) since: Nanos,
     replies: Replies,
@@ -99,6 +101,7 @@ impl Connection {
             dialed: Nanos(0),
             left: 0,
             counts: false,
+            revocable: false,
             since: Nanos(0),
             replies: Replies::new(),
             content_bytes: 0,
@@ -113,6 +116,7 @@ impl Connection {
         self.receive = Receive::Idle;
         self.transmit = Transmit::Idle;
         self.is_to_send = false;
+        self.revocable = false;
         self.replies = Replies::new();
         self.content_bytes = 0;
         self.differs = false;
@@ -130,11 +134,15 @@ impl Connection {
 
     /// Bytes came.
     pub(super) fn hear(&mut self, bytes: &[u8], desk: &mut Desk, now: Nanos) -> Heard {
-        desk.tally.add(Count::Bytes, bytes.len() as u64);
+        if self.left == 0 {
+            self.hear_unasked(bytes.len() as u64, desk, now);
+            return Heard::Broken;
+        }
+        self.count_bytes(bytes.len() as u64, desk);
         let mut used = 0;
         while used < bytes.len() {
             if self.left == 0 {
-                // Nothing was asked.
+                // The reply before was found wrong for it.
                 return Heard::Broken;
             }
             let (content_bytes, differs) = (&mut self.content_bytes, &mut self.differs);
@@ -166,9 +174,25 @@ impl Connection {
         if self.left == 0 { Heard::Answered } else { Heard::More }
     }
 
+    /// Bytes came that nobody asked for: behind the last reply, which was wrong then, although it
+    /// was counted as right when it was whole. Its latency stays recorded.
+    pub(super) fn hear_unasked(&mut self, count: u64, desk: &mut Desk, now: Nanos) {
+        self.count_bytes(count, desk);
+        if self.left == 0 && std::mem::take(&mut self.revocable) {
+            desk.tally.take_back_request();
+            desk.failed(Kind::WrongBytes, self.counts, now);
+        }
+    }
+
+    fn count_bytes(&self, count: u64, desk: &Desk) {
+        if self.counts {
+            desk.tally.add(Count::Bytes, count);
+        }
+    }
+
     /// Content was dropped unseen.
     pub(super) fn skip(&mut self, count: u32, desk: &mut Desk, now: Nanos) -> Heard {
-        desk.tally.add(Count::Bytes, u64::from(count));
+        self.count_bytes(u64::from(count), desk);
         match self.replies.skipped(u64::from(count)) {
             Progress::More => Heard::More,
             Progress::Malformed(_) => {
@@ -204,6 +228,7 @@ impl Connection {
         self.left = self.left.checked_sub(1).expect("only what was asked fails");
         self.content_bytes = 0;
         self.differs = false;
+        self.revocable = false;
         desk.failed(kind, self.counts, now);
     }
 
@@ -223,6 +248,7 @@ impl Connection {
         } else {
             self.left = self.left.checked_sub(1).expect("only what was asked is answered");
             self.content_bytes = 0;
+            self.revocable = self.counts;
             desk.answered(self.since, self.counts, now);
         }
         match (reply.persists && desk.plan.persist, self.left) {

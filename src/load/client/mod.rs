@@ -308,4 +308,4 @@ impl<'a, R: Ring> Client<'a, R> {
 }
 
 /// How long a server may take to close after its last reply.
-const LINGER: Duration = Duration::from_secs(1);
+pub const LINGER: Duration = Duration::from_secs(1);

@@ -27,14 +27,19 @@ impl<R: Ring> Client<'_, R> {
         let now = self.now;
         let connection = &mut self.connections[slot.0 as usize];
         let was_asked = connection.left > 0;
+        // Those that are made before any request is due are part of the warm-up, if there is one.
+        let counts =
+            if was_asked { connection.counts } else { self.desk.plan.amount.warmup_ns == 0 };
         connection.others -= 1;
         match (connection.phase, result) {
             (Phase::Connecting, Ok(_)) => {
                 connection.phase = Phase::Open;
                 self.timers.disarm(slot);
-                self.desk.tally.add(Count::Connects, 1);
                 self.desk.tally.add(Count::Open, 1);
-                self.desk.tally.record(Spent::Connect, connection.dialed, now);
+                if counts {
+                    self.desk.tally.add(Count::Connects, 1);
+                    self.desk.tally.record(Spent::Connect, connection.dialed, now);
+                }
                 self.receive(slot);
                 if was_asked {
                     self.transmit(slot);
@@ -146,8 +151,13 @@ impl<R: Ring> Client<'_, R> {
         if !completion.more {
             connection.receive = Receive::Idle;
         }
-        if matches!(connection.phase, Phase::Open | Phase::Parting) {
-            self.hear(slot, completion);
+        match (connection.phase, completion.result) {
+            (Phase::Open | Phase::Parting, _) => self.hear(slot, completion),
+            // It was given up, but what came behind its last reply tells of that all the same.
+            (Phase::Leaving, Ok(count)) if count > 0 => {
+                connection.hear_unasked(count.into(), &mut self.desk, self.now);
+            }
+            (Phase::Leaving | Phase::Closed | Phase::Connecting | Phase::Closing, _) => {}
         }
         if let Some(buffer) = completion.buffer {
             self.ring.give_back(buffer);
@@ -166,8 +176,14 @@ impl<R: Ring> Client<'_, R> {
             (Err(Errno(libc::ENOBUFS | libc::ECANCELED | libc::EINTR | libc::EAGAIN)), _) => {
                 Heard::More
             }
-            // Whatever comes after the last reply ends the connection, and is nobody's failure.
-            _ if connection.phase == Phase::Parting => Heard::Broken,
+            // Its end is what a connection waits for after the last reply; bytes are too many.
+            (result, _) if connection.phase == Phase::Parting => {
+                let count = result.unwrap_or(0);
+                if count > 0 {
+                    connection.hear_unasked(count.into(), &mut self.desk, now);
+                }
+                Heard::Broken
+            }
             (Ok(0), _) => {
                 connection.hear_end(&mut self.desk, now);
                 Heard::Broken
@@ -207,7 +223,10 @@ impl<R: Ring> Client<'_, R> {
         let kind = match wait {
             Wait::Connect => Failure::ConnectTimedOut,
             Wait::Reply => Failure::ReplyTimedOut,
-            Wait::Linger => return self.end(slot),
+            Wait::Linger => {
+                self.desk.lingered(connection.counts);
+                return self.end(slot);
+            }
         };
         if connection.left > 0 {
             connection.fail(kind, &mut self.desk, self.now);
@@ -274,6 +293,13 @@ impl Desk<'_> {
     /// Whether replies are so long, and so little looked at, that their content is dropped.
     fn drops_content(&self) -> bool {
         self.reply_bytes >= DISCARD_MIN && self.plan.expect.is_none()
+    }
+
+    /// A server did not close after its last reply.
+    fn lingered(&mut self, counts: bool) {
+        if counts {
+            self.tally.add(Count::Lingered, 1);
+        }
     }
 
     /// A request for which no connection was free in all its time.

@@ -27,6 +27,7 @@
 
 use super::results::{Load, Server, Settings};
 use crate::cli::value;
+use crate::load::cli;
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroU64};
@@ -62,6 +63,29 @@ pub fn parse(text: &str, overrides: Overrides) -> Result<Settings, String> {
     }
     settings.servers.iter().try_for_each(check_server)?;
     Ok(settings)
+}
+
+/// Checks the options of all loads as the load client itself will.
+///
+/// # Errors
+/// Which load has which wrong option.
+pub fn check_options(settings: &Settings) -> Result<(), String> {
+    for load in &settings.loads {
+        let own = ["uringload", "http://127.0.0.1:10001/"].map(str::to_owned);
+        let words = own.iter().chain(&load.options);
+        let why = match cli::parse(words) {
+            Ok(cli::Command::Load(_)) => continue,
+            Ok(_) => "these are no options of a load".to_owned(),
+            Err(error) => {
+                let text = error.to_string();
+                let first = text.split("\n\n").next().unwrap_or_default();
+                first.trim_start_matches("error: ").trim().to_owned()
+            }
+        };
+        let options = load.options.join(" ");
+        return Err(format!("load {:?}: options: {options}: {why}", load.name));
+    }
+    Ok(())
 }
 
 /// Puts in what is known only when a server is started.
@@ -381,6 +405,25 @@ command = "serve {port}"
             assert_ne!(text, LEAST, "{old}");
             let found = read(&text).err().unwrap_or_default();
             assert!(found.contains(complaint), "{new}: {found}");
+        }
+    }
+
+    #[test]
+    fn the_load_client_reads_the_options() {
+        let with = |options: &str| {
+            let text = LEAST.replacen("\"close\"", &format!("\"close\"\noptions = {options}"), 1);
+            check_options(&read(&text).unwrap()).err().unwrap_or_default()
+        };
+        assert_eq!(with(r#"["--ab", "--source", "127.0.0.2-127.0.0.20"]"#), "");
+        for (options, complaint) in [
+            (r#"["--bogus"]"#, "load \"close\": options: --bogus: unexpected argument '--bogus'"),
+            (r#"["--close", "--timeout=5"]"#, "--timeout=5: invalid value '5' for '--timeout"),
+            (r#"["--close", "--pipeline", "2"]"#, "can't be had with --pipeline"),
+            (r#"["http://a/"]"#, "load \"close\": options: http://a/: "),
+            (r#"["--help"]"#, "load \"close\": options: --help: "),
+        ] {
+            let found = with(options);
+            assert!(found.contains(complaint), "{options}: {found}");
         }
     }
 

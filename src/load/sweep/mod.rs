@@ -17,6 +17,7 @@ pub mod table;
 mod tests;
 pub mod usage;
 
+use crate::load::cli;
 use crate::say;
 use crate::sys::failure::Failure;
 use crate::sys::{process, signal};
@@ -116,7 +117,7 @@ pub fn main(args: &Args) -> ExitCode {
         Ok(End::Troubled) => ExitCode::FAILURE,
         Ok(End::Interrupted) => {
             say::err(format_args!("uringload: interrupted; the same command goes on"));
-            ExitCode::from(EXIT_INTERRUPTED)
+            ExitCode::from(cli::EXIT_INTERRUPTED)
         }
         Err(Error::Usage(complaint)) => {
             say::err(format_args!("uringload: {}", complaint.trim_end()));
@@ -140,6 +141,8 @@ pub fn run(args: &Args, interrupts: BorrowedFd<'_>) -> Result<End, Error> {
     let machine = machine::describe(Path::new("/proc"));
     let out = std::path::absolute(&args.out)
         .map_err(|error| Error::Usage(format!("--out {}: {error}", args.out.display())))?;
+    // Until the end: two sweeps would overwrite each other's points.
+    let _held = store::hold(&out)?;
     let mut store = Store::open(&out, args.fresh, settings, machine)?;
     let settings = store.results().settings.clone();
     let client_cpu = settings.client_cpu;
@@ -198,6 +201,9 @@ fn read_settings(args: &Args) -> Result<(Settings, PathBuf), Error> {
         options: args.options.clone(),
     };
     let settings = config::parse(&text, overrides).map_err(|error| fail(&error))?;
+    if args.client.is_none() {
+        config::check_options(&settings).map_err(|error| fail(&error))?;
+    }
     let cores = process::cores();
     let placed = settings
         .servers
@@ -232,5 +238,3 @@ fn is_clean(results: &Results) -> bool {
 }
 
 const EXIT_USAGE: u8 = 2;
-/// As a shell reports a program that SIGINT ended.
-const EXIT_INTERRUPTED: u8 = 130;

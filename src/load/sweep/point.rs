@@ -7,7 +7,7 @@
 use super::results::{Load, Measurement, Outcome, Server};
 use super::{config, usage};
 use crate::load::report::{Report, Run, SCHEMA};
-use crate::sys::children::{Process, Wait};
+use crate::sys::children::{Orphan, Process, Wait};
 use crate::sys::failure::Failure;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -107,7 +107,14 @@ impl Bench<'_> {
 
     fn fill_in(&self, point: &Point<'_>, measurement: &mut Measurement) -> Result<(), Stop> {
         let port = free_port()?;
-        let mut server = match self.start(point, port)? {
+        let folder = self.base.join(&point.server.folder);
+        if let Err(error) = fs::read_dir(&folder) {
+            // Else it would look as if the program were missing.
+            let note = format!("did not start: its folder {}: {error}", folder.display());
+            measurement.set(Outcome::NotStarted, note);
+            return Ok(());
+        }
+        let mut server = match self.start(point, port, &folder)? {
             Ok(server) => server,
             Err(error) => {
                 let note = format!("did not start: {}: {error}", point.server.command[0]);
@@ -124,7 +131,12 @@ impl Bench<'_> {
         Ok(())
     }
 
-    fn start(&self, point: &Point<'_>, port: u16) -> io::Result<io::Result<Process>> {
+    fn start(
+        &self,
+        point: &Point<'_>,
+        port: u16,
+        folder: &Path,
+    ) -> io::Result<io::Result<Process>> {
         let output = File::create(self.folder.join(SERVER_OUTPUT))?;
         let fill = |text: &String| config::fill(text, port, point.connections);
         let mut words = point.server.command.iter().map(fill);
@@ -132,11 +144,11 @@ impl Bench<'_> {
         command
             .args(words)
             .envs(point.server.environment.iter().map(|(name, value)| (name, fill(value))))
-            .current_dir(self.base.join(&point.server.folder))
+            .current_dir(folder)
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output);
-        Ok(Process::start(command, point.server.cpu))
+        Ok(Process::start(command, point.server.cpu, Orphan::Killed))
     }
 
     /// Waits until the server answers a request; if it never does, says why.
@@ -217,7 +229,8 @@ impl Bench<'_> {
         mut sample: impl FnMut(),
     ) -> Result<Result<ExitStatus, String>, Stop> {
         let time_max = Duration::from_secs_f64(point.load.time_max_seconds);
-        let mut client = match Process::start(self.client_command(point, port)?, self.client_cpu) {
+        let command = self.client_command(point, port)?;
+        let mut client = match Process::start(command, self.client_cpu, Orphan::Killed) {
             Ok(client) => client,
             Err(error) => return Ok(Err(format!("{}: {error}", self.client.display()))),
         };
@@ -358,6 +371,12 @@ fn limits(load: &Load, run: &Run) -> Option<String> {
     }
     if run.died > 0 {
         notes.push(format!("{} of {} load processes died", run.died, run.processes));
+    }
+    if run.interrupted {
+        notes.push("the load client was interrupted".to_owned());
+    }
+    if run.lingered > 0 {
+        notes.push(format!("{} connections were not closed by the server", run.lingered));
     }
     if run.client_was_the_limit {
         notes.push("the load client was at its limit".to_owned());

@@ -4,6 +4,7 @@
 use super::results::{Machine, Measurement, Results, SCHEMA, Settings};
 use super::{Point, figures, summary, table};
 use crate::sys::failure::Failure;
+use crate::sys::lock::Lock;
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -15,6 +16,20 @@ use std::time::SystemTime;
 pub struct Store {
     folder: PathBuf,
     results: Results,
+}
+
+/// Makes the folder, if need be, and holds it for one sweep alone, as long as what is returned is
+/// there.
+///
+/// # Errors
+/// If another sweep holds it, or it can't be made.
+pub fn hold(folder: &Path) -> Result<Lock, Failure> {
+    let fail = |what: &str, why: &dyn std::fmt::Display| {
+        Failure::new(format!("{what} {}", folder.display()), why, MEND)
+    };
+    fs::create_dir_all(folder).map_err(|error| fail("making the folder", &error))?;
+    let lock = Lock::take(folder).map_err(|error| fail("holding the folder", &error))?;
+    lock.ok_or_else(|| fail("holding the folder", &"another sweep is at work there"))
 }
 
 impl Store {
@@ -29,7 +44,7 @@ impl Store {
         machine: Machine,
     ) -> Result<Self, Failure> {
         let fail = |what: &str, why: &dyn std::fmt::Display| {
-            Failure::new(format!("{what} {}", folder.display()), why, "name another by --out")
+            Failure::new(format!("{what} {}", folder.display()), why, MEND)
         };
         fs::create_dir_all(folder).map_err(|error| fail("making the folder", &error))?;
         let now = now();
@@ -156,6 +171,7 @@ fn now() -> String {
     humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
 }
 
+const MEND: &str = "name another by --out";
 const JSON: &str = "results.json";
 const MARKDOWN: &str = "results.md";
 

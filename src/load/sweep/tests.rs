@@ -106,6 +106,7 @@ pub(super) fn measured(
         client_cpu_seconds: 0.5,
         client_busiest: 0.5,
         client_was_the_limit: false,
+        ..Run::default()
     };
     Measurement {
         outcome: Outcome::Measured,

@@ -35,9 +35,9 @@ fn rhel_10_forbids_rings_to_everybody() {
 fn a_group_may_be_let_in() {
     let mut facts = Facts { io_uring_disabled: Ok(1), ..linux_6_18() };
     let name = "io_uring_disabled";
-    // As root: it works, but not for another user.
+    // A capability is given up before the ring is made.
     facts.identity = Ok(Identity { capabilities: u64::MAX, ..user() });
-    judged(&facts, name, Status::Warning, "as root only", "kernel.io_uring_group=1000");
+    judged(&facts, name, Status::Fault, "this user may make no", "kernel.io_uring_group=1000");
     facts.io_uring_group = Ok(27);
     judged(&facts, name, Status::Ok, "1: allowed, as a member of group 27", "");
     // Root within a user namespace is nobody in particular.
@@ -55,6 +55,52 @@ fn a_group_may_be_let_in() {
     facts.io_uring_group = Ok(-1);
     facts.identity = Ok(Identity { groups: vec![-1], ..user() });
     judged(&facts, name, Status::Fault, "1: this user", "");
+}
+
+#[test]
+fn root_is_judged_as_who_it_becomes() {
+    let name = "io_uring_disabled";
+    let with = |group| Facts {
+        io_uring_disabled: Ok(1),
+        io_uring_group: Ok(group),
+        identity: Ok(root()),
+        ..linux_6_18()
+    };
+    let refused = |group, mend| {
+        judged(&with(group), name, Status::Fault, "becomes user 65534, group 65534", mend);
+        judged(&with(group), name, Status::Fault, "", "sysctl -w kernel.io_uring_disabled=0");
+    };
+    refused(-1, "sysctl -w kernel.io_uring_group=65534");
+    refused(27, "uringstatic --user 65534:27");
+    refused(0, "uringstatic --allow-root");
+    judged(&with(65_534), name, Status::Ok, "becomes a member of group 65534", "");
+    // The doctor itself may make one, so a filter is to blame for what it can't.
+    let filtered = Facts {
+        smallest_ring: Err(Errno(libc::EPERM)),
+        identity: Ok(Identity { seccomp: Some(2), ..root() }),
+        ..with(27)
+    };
+    judged(&filtered, "seccomp", Status::Fault, "refuses io_uring", "");
+}
+
+#[test]
+fn layers_of_the_lockdown_may_be_missing() {
+    let with = |change: fn(&mut Lockdown)| {
+        let mut facts = linux_6_18();
+        change(&mut facts.lockdown);
+        facts
+    };
+    let judge = |facts: &Facts, status, found, mend| judged(facts, "lockdown", status, found, mend);
+    let all = "privileges, Landlock (ABI 7), restricted rings, seccomp filters that kill";
+    judge(&linux_6_18(), Status::Ok, all, "");
+    let absent = with(|lockdown| lockdown.landlock = Err("not chosen".to_owned()));
+    judge(&absent, Status::Warning, "without Landlock: not chosen", "/security/lsm");
+    let absent = with(|lockdown| lockdown.ring = Some(Err("EINVAL".to_owned())));
+    judge(&absent, Status::Warning, "without restricted rings: EINVAL", "");
+    let absent = with(|lockdown| lockdown.ring = None);
+    judge(&absent, Status::Warning, "restricted rings: not known", "");
+    let absent = with(|lockdown| lockdown.seccomp = Err("no filters".to_owned()));
+    judge(&absent, Status::Warning, "without seccomp: no filters", "");
 }
 
 #[test]
@@ -109,6 +155,8 @@ fn a_ring_that_is_refused_or_lacks_something() {
     let facts = |what: &str| Facts { ring: refusal(what), ..linux_6_18() };
     ring(&facts("no memory"), Status::Fault, "no memory; do this", "");
     let poor = Facts { locked_memory: limits(65536, 65536), ..facts("no memory") };
+    ring(&poor, Status::Fault, "no memory", "prlimit --pid $$ --memlock");
+    let poor = Facts { smallest_ring: Err(Errno(libc::ENOMEM)), ..poor };
     ring(&poor, Status::Fault, "no memory", "prlimit --pid $$ --memlock");
     // RHEL 9 has the calls, but not all that 6.1 has.
     let rhel_9 = Facts { release: Ok("5.14.0-503.el9.x86_64".into()), ..facts("too old") };

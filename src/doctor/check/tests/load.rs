@@ -83,6 +83,8 @@ fn the_clock_rate_should_not_move() {
         judged(facts, "cpu_governor", status, found, mend);
     };
     judge(&with(&["performance"; 2]), Status::Ok, "performance on 2 CPUs", "");
+    let why = check_of(&with(&["performance"]), "cpu_governor").why;
+    assert!(why.contains("`powersave` keeps the lowest") && why.contains("`userspace` what"));
     judge(&with(&["schedutil"; 4]), Status::Warning, "schedutil on 4 CPUs", mend);
     let mixed = ["performance", "performance", "powersave"];
     judge(&with(&mixed), Status::Warning, "performance on 2 CPUs, powersave on 1 CPUs", mend);

@@ -5,7 +5,7 @@ mod limits;
 mod load;
 
 use super::*;
-use crate::doctor::facts::{Identity, Load, Refusal, Why};
+use crate::doctor::facts::{Identity, Load, Lockdown, Refusal, Why};
 use crate::ring::Errno;
 use crate::sys::probe::{Features, TaskRun};
 use crate::sys::process::Limit;
@@ -21,13 +21,13 @@ fn debian_12_with_its_defaults_is_in_order() {
     }
     assert_eq!(report.status, Status::Ok);
     let names: Vec<_> = report.checks.iter().map(|check| check.name.as_str()).collect();
-    let expected = "kernel io_uring_disabled seccomp ring open_files locked_memory somaxconn \
-                    tcp_max_syn_backlog tcp_syncookies local_ports tcp_tw_reuse conntrack \
-                    cpu_governor";
+    let expected = "kernel io_uring_disabled seccomp ring lockdown open_files locked_memory \
+                    somaxconn tcp_max_syn_backlog tcp_syncookies local_ports tcp_tw_reuse \
+                    conntrack cpu_governor";
     assert_eq!(names.join(" "), expected);
     let mut facts = debian_12();
     facts.load = None;
-    assert_eq!(examine(&SERVE, &facts).checks.len(), 8);
+    assert_eq!(examine(&SERVE, &facts).checks.len(), 9);
 }
 
 #[test]
@@ -87,6 +87,7 @@ fn linux_6_18() -> Facts {
         container: None,
         smallest_ring: Ok(()),
         ring: Ok(Features::ALL),
+        lockdown: Lockdown { landlock: Ok(7), ring: Some(Ok(())), seccomp: Ok(()) },
         open_files: limits(1024, 1_048_576),
         nr_open: Ok(1_048_576),
         locked_memory: limits(8 << 20, 8 << 20),
@@ -134,11 +135,16 @@ fn load() -> Load {
 
 fn user() -> Identity {
     Identity {
+        is_root: false,
         seccomp: Some(0),
         capabilities: 0,
         groups: vec![27, 1000],
         is_in_first_user_namespace: true,
     }
+}
+
+fn root() -> Identity {
+    Identity { is_root: true, capabilities: u64::MAX, groups: vec![0], ..user() }
 }
 
 fn with_load(change: impl FnOnce(Load) -> Load) -> Facts {

@@ -255,6 +255,7 @@ fn run(connections: u32) -> Run {
         client_cpu_seconds: 1.0,
         client_busiest: 0.5,
         client_was_the_limit: false,
+        ..Run::default()
     }
 }
 
