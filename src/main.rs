@@ -10,6 +10,7 @@ use uringstatic::lockdown;
 use uringstatic::say;
 use uringstatic::server::Turn;
 use uringstatic::start::{Started, start, wanted};
+use uringstatic::sys::process;
 use uringstatic::tree;
 
 fn main() -> ExitCode {
@@ -47,7 +48,7 @@ fn main() -> ExitCode {
     }
     if lockdown.is_on() {
         // It may not close what it has any more; the kernel does that for who is gone.
-        std::process::exit(code.into());
+        process::end(code);
     }
     ExitCode::from(code)
 }

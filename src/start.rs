@@ -41,13 +41,14 @@ pub fn start(config: &cli::Config) -> Result<Started, Failure> {
     let signals = signal::signals_to_end()?;
     let obstacles = Obstacles::read();
 
+    lockdown.deafen(&listeners)?;
     lockdown.give_up_privileges()?;
     lockdown.deny_files()?;
     let mut ring = Uring::new(Setup {
         spawn: config.spawn,
         listeners,
         dial: None,
-        signals: Some(signals.into()),
+        signals: Some(signals),
         fixed,
         features: features(&config.without),
         buffers: RECEIVE_BUFFERS,
@@ -61,10 +62,11 @@ pub fn start(config: &cli::Config) -> Result<Started, Failure> {
         // It may not remove them any more; the next start replaces them.
         ring.keep_socket_files();
     }
+    let signals_fd = ring.signals_fd();
     let ready = ready_line(config, &ring, &what);
     let server_config = server_config(config, &ring);
     let server = Server::new(ring, site, server_config);
-    lockdown.filter_calls()?;
+    lockdown.filter_calls(signals_fd)?;
 
     for (layer, state) in lockdown.states() {
         if let (State::Off(why), LockdownMode::On) = (state, config.lockdown.effective_mode()) {
@@ -83,6 +85,7 @@ pub fn wanted(options: &cli::LockdownOptions, without: &[Feature]) -> Wanted {
     let layer_of = |feature: &Feature| match feature {
         Feature::Privileges => Some(Layer::Privileges),
         Feature::Landlock => Some(Layer::Landlock),
+        Feature::Listeners => Some(Layer::Listeners),
         Feature::Ring => Some(Layer::Ring),
         Feature::Descriptors => Some(Layer::Descriptors),
         Feature::Environment => Some(Layer::Environment),

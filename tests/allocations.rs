@@ -175,7 +175,7 @@ fn start(features: Features, what: Served) -> SocketAddr {
             spawn: SPAWN,
             listeners: vec![listener],
             dial: None,
-            signals: Some(signal::signals_to_end().expect("a descriptor is free").into()),
+            signals: Some(signal::signals_to_end().expect("a descriptor is free")),
             fixed,
             features,
             buffers: 64,

@@ -309,6 +309,8 @@ pub enum Feature {
     /// `TCP_DEFER_ACCEPT`; the fallback is a listener without it
     DeferAccept,
     /// The lockdown's layers, each by itself; the fallback is the others
+    Listeners,
+    /// Giving up root and capabilities
     Privileges,
     /// Landlock
     Landlock,

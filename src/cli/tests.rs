@@ -244,7 +244,7 @@ fn name_of(feature: Feature) -> String {
 
 const ALL_FEATURES: &str = "defer-taskrun coop-taskrun direct-descriptors multishot-recv \
                             silent-send linked-close vectored-send defer-accept \
-                            privileges landlock ring descriptors environment seccomp";
+                            listeners privileges landlock ring descriptors environment seccomp";
 
 const VISIBLE_OPTIONS: [&str; 16] = [
     "--spawn <N>",

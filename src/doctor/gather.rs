@@ -39,7 +39,7 @@ impl Facts {
             lockdown: Lockdown {
                 landlock: landlock::version(),
                 ring: restriction,
-                seccomp: seccomp::available(),
+                seccomp: seccomp::check(),
             },
             open_files,
             nr_open: setting("fs.nr_open", parse::number),

@@ -3,16 +3,28 @@
 
 use crate::sys::seccomp::{Call, Condition};
 use std::ffi::c_long;
+use std::os::fd::RawFd;
 
-/// The calls that are allowed for the process of this number.
+/// The calls that are allowed for the process of this number, which reads signals there.
 #[must_use]
-pub fn allowed(process: u32) -> Vec<Call> {
-    vec![
+pub fn allowed(process: u32, signals: Option<RawFd>) -> Vec<Call> {
+    [work(signals), memory(), crash(process)].concat()
+}
+
+/// What serving and its end take.
+fn work(signals: Option<RawFd>) -> Vec<Call> {
+    let mut calls = vec![
         call(
             libc::SYS_io_uring_enter,
             "io_uring_enter",
-            vec![none_but(3, ENTER_FLAGS, "flags: GETEVENTS, EXT_ARG, REGISTERED_RING")],
+            vec![none_but(3, ENTER_FLAGS, "flags GETEVENTS, EXT_ARG")],
             "submits operations and waits for completions: all of the work",
+        ),
+        call(
+            libc::SYS_clock_gettime,
+            "clock_gettime",
+            vec![none_but(0, 1, "real and monotonic time")],
+            "reads the clocks on machines whose vDSO can't",
         ),
         call(
             libc::SYS_write,
@@ -21,31 +33,39 @@ pub fn allowed(process: u32) -> Vec<Call> {
             "says that it is ready, what it served, and what an assertion found",
         ),
         call(libc::SYS_exit_group, "exit_group", vec![], "ends"),
-        call(
-            libc::SYS_mmap,
-            "mmap",
-            vec![
-                none_of(2, libc::PROT_EXEC, "not executable"),
-                all_of(3, libc::MAP_ANONYMOUS, "no file"),
-            ],
-            ALLOCATOR,
-        ),
+    ];
+    if let Some(fd) = signals.and_then(|fd| u64::try_from(fd).ok()) {
+        let only = vec![equals(0, fd, "the descriptor of signals")];
+        calls.push(call(libc::SYS_read, "read", only, "reads the signal that asks for the end"));
+    }
+    calls
+}
+
+fn memory() -> Vec<Call> {
+    let not_executable = || none_of(2, libc::PROT_EXEC, "not executable");
+    let no_file = all_of(3, libc::MAP_ANONYMOUS, "no file");
+    let no_place = equals(3, libc::MREMAP_MAYMOVE.unsigned_abs().into(), "not to a chosen place");
+    vec![
+        call(libc::SYS_mmap, "mmap", vec![not_executable(), no_file], ALLOCATOR),
         call(
             libc::SYS_mprotect,
             "mprotect",
-            vec![none_of(2, libc::PROT_EXEC, "not executable")],
+            vec![not_executable()],
             "musl's allocator opens memory that it reserved before",
         ),
-        call(libc::SYS_mremap, "mremap", vec![], ALLOCATOR),
+        call(libc::SYS_mremap, "mremap", vec![no_place], ALLOCATOR),
         call(libc::SYS_munmap, "munmap", vec![], ALLOCATOR),
         call(libc::SYS_madvise, "madvise", vec![], ALLOCATOR),
         call(libc::SYS_brk, "brk", vec![], ALLOCATOR),
-        call(
-            libc::SYS_clock_gettime,
-            "clock_gettime",
-            vec![],
-            "reads the clocks on machines whose vDSO can't",
-        ),
+    ]
+}
+
+/// What it takes to end by the signal by which a program without a filter would.
+fn crash(process: u32) -> Vec<Call> {
+    let itself = || equals(0, u64::from(process), "itself");
+    let abort = |argument| equals(argument, libc::SIGABRT.unsigned_abs().into(), "SIGABRT");
+    let of_signal = |signal: i32, words| equals(0, signal.unsigned_abs().into(), words);
+    vec![
         call(
             libc::SYS_rt_sigreturn,
             "rt_sigreturn",
@@ -53,23 +73,23 @@ pub fn allowed(process: u32) -> Vec<Call> {
             "comes back from the handler that tells of a stack overflow",
         ),
         call(
-            libc::SYS_sigaltstack,
-            "sigaltstack",
-            vec![],
-            "takes down that handler's stack at the end",
+            libc::SYS_rt_sigaction,
+            "rt_sigaction",
+            vec![of_signal(libc::SIGSEGV, "SIGSEGV")],
+            CRASH,
+        ),
+        call(
+            libc::SYS_rt_sigaction,
+            "rt_sigaction",
+            vec![of_signal(libc::SIGBUS, "SIGBUS")],
+            CRASH,
         ),
         call(libc::SYS_rt_sigprocmask, "rt_sigprocmask", vec![], ABORT),
         call(libc::SYS_getpid, "getpid", vec![], ABORT),
         call(libc::SYS_gettid, "gettid", vec![], ABORT),
-        call(
-            libc::SYS_tgkill,
-            "tgkill",
-            vec![
-                equals(0, u64::from(process), "itself"),
-                equals(2, libc::SIGABRT.unsigned_abs().into(), "SIGABRT"),
-            ],
-            ABORT,
-        ),
+        call(libc::SYS_tgkill, "tgkill", vec![itself(), abort(2)], ABORT),
+        // musl's; the only thread has the number of the process.
+        call(libc::SYS_tkill, "tkill", vec![itself(), abort(1)], ABORT),
     ]
 }
 
@@ -103,8 +123,9 @@ fn all_of(argument: u8, bits: i32, words: &'static str) -> Condition {
     Condition { argument, mask: bits, value: bits, words }
 }
 
-/// `IORING_ENTER_GETEVENTS`, `_EXT_ARG` and `_REGISTERED_RING` of `linux/io_uring.h`.
-const ENTER_FLAGS: u32 = 1 | 1 << 3 | 1 << 4;
+/// `IORING_ENTER_GETEVENTS` and `_EXT_ARG` of `linux/io_uring.h`.
+const ENTER_FLAGS: u32 = 1 | 1 << 3;
+const CRASH: &str = "the runtime's handler gives back to the system a crash that is no overflow";
 const STDERR: u64 = 2;
 const ALLOCATOR: &str = "the allocator: nothing grows once it is warm, but if so, it must not kill";
 const ABORT: &str = "an assertion that fails ends the process by SIGABRT, as anywhere (abort(3))";

@@ -2,7 +2,7 @@
 //! receive, send, shut down, close and wait, on sockets it already has, and nothing else.
 //!
 //! ```text
-//!  page read, sockets bound ─► privileges ─► files ─► ring made, restricted, enabled
+//!  page read, sockets bound ─► listeners ─► privileges ─► files ─► ring made, restricted, enabled
 //!                                ─► belongings ─► system calls ─► serves
 //! ```
 //!
@@ -16,7 +16,8 @@ pub mod report;
 use crate::sys::belongings;
 use crate::sys::failure::Failure;
 use crate::sys::landlock::{self, Denied};
-use crate::sys::privileges::{self, Account, GivenUp};
+use crate::sys::net::{self, Listener};
+use crate::sys::privileges::{self, Account, Left};
 use crate::sys::uring::Restriction;
 use crate::sys::{process, seccomp};
 use std::fs::File;
@@ -36,6 +37,8 @@ pub enum Mode {
 /// What is given up, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Layer {
+    /// Connections that a listening socket could be made to open.
+    Listeners,
     /// Root, groups, capabilities, and ways to get more.
     Privileges,
     /// Files, connections and other processes, by Landlock.
@@ -52,7 +55,8 @@ pub enum Layer {
 
 impl Layer {
     /// All of them, in their order.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
+        Self::Listeners,
         Self::Privileges,
         Self::Landlock,
         Self::Ring,
@@ -65,6 +69,7 @@ impl Layer {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            Self::Listeners => "listeners",
             Self::Privileges => "privileges",
             Self::Landlock => "landlock",
             Self::Ring => "ring",
@@ -155,12 +160,13 @@ impl Lockdown {
         Ok(())
     }
 
-    /// Gives up root and all capabilities. A user that was named is become in any case.
+    /// Gives up root and all capabilities. Whoever is to be become is become in any case.
     ///
     /// # Errors
     /// If it can't be done, or there is another thread, which would keep what this one gives up.
     pub fn give_up_privileges(&mut self) -> Result<(), Failure> {
-        let named = self.wanted.mode == Mode::Off && self.wanted.user.is_some();
+        // Root is given up in any case, unless it is allowed.
+        let named = self.wanted.mode == Mode::Off && self.account.is_some();
         if named || self.wanted.mode != Mode::Off {
             // All that follows is about this thread only, or must not meet another.
             process::be_alone()?;
@@ -168,11 +174,15 @@ impl Lockdown {
         if !named && !self.begins(Layer::Privileges)? {
             return Ok(());
         }
-        let GivenUp { uid, gid, bounding_set } = privileges::give_up(self.account.as_ref())?;
-        let rest = if bounding_set { "" } else { " but the bounding set, which needs CAP_SETPCAP" };
+        let Left { uid, gid, groups, bounding_set } = privileges::give_up(self.account.as_ref())?;
+        let groups = match &groups[..] {
+            [] => "no other groups".to_owned(),
+            others => format!("the groups {others:?}, as it may not leave them"),
+        };
+        let rest =
+            if bounding_set { " but in the bounding set, which is not ours to empty" } else { "" };
         let on = format!(
-            "user {uid}, group {gid}, no other groups, no capabilities{rest}, no_new_privs, not \
-             dumpable"
+            "user {uid}, group {gid}, {groups}, no capabilities{rest}, no_new_privs, not dumpable"
         );
         self.note(Layer::Privileges, State::On(on))
     }
@@ -191,6 +201,25 @@ impl Lockdown {
             Denied::Nothing(why) => State::Off(why.clone()),
         };
         self.note(Layer::Landlock, state)
+    }
+
+    /// Has listening sockets drop what would answer them, if they were made to connect. Before the
+    /// privileges go, as some kernels want one for this.
+    ///
+    /// # Errors
+    /// If the kernel can't, and must.
+    pub fn deafen(&mut self, listeners: &[Listener]) -> Result<(), Failure> {
+        if !self.begins(Layer::Listeners)? {
+            return Ok(());
+        }
+        let state = match listeners.iter().try_for_each(Listener::drop_answers) {
+            Ok(()) => State::On("drop what answers, should one be made to connect".to_owned()),
+            Err(_) if !net::sends_connect() => {
+                State::On("net.ipv4.tcp_fastopen has nobody connect by a send".to_owned())
+            }
+            Err(why) => State::Off(format!("{why}; `sysctl -w net.ipv4.tcp_fastopen=2` mends it")),
+        };
+        self.note(Layer::Listeners, state)
     }
 
     /// Whether the ring is to be restricted when it is made; then tell [`Lockdown::ring_made`].
@@ -240,15 +269,16 @@ impl Lockdown {
         Ok(())
     }
 
-    /// Filters system calls: the last step, and from here on the process can but serve.
+    /// Filters system calls: the last step, and from here on the process can but serve. `signals`
+    /// is the one descriptor that may be read.
     ///
     /// # Errors
     /// If the kernel can and yet refuses, or can't and must.
-    pub fn filter_calls(&mut self) -> Result<(), Failure> {
+    pub fn filter_calls(&mut self, signals: Option<RawFd>) -> Result<(), Failure> {
         if !self.begins(Layer::Seccomp)? {
             return Ok(());
         }
-        let calls = calls::allowed(std::process::id());
+        let calls = calls::allowed(std::process::id(), signals);
         let state = match seccomp::install(&calls)? {
             Ok(()) => State::On(format!("only {}", calls::names(&calls).join(", "))),
             Err(why) => State::Off(why),

@@ -1,6 +1,7 @@
 //! What of the lockdown is in force on this machine, for an auditor: found out by doing it.
 
 use super::{Layer, Lockdown, Mode, State, Wanted, calls};
+use crate::sys::belongings;
 use crate::sys::failure::Failure;
 use crate::sys::net::{Endpoint, listen};
 use crate::sys::probe::{Features, Obstacles};
@@ -9,6 +10,7 @@ use crate::sys::signal;
 use crate::sys::uring::{Restriction, Setup, Uring};
 use serde::Serialize;
 use std::fmt::Write;
+use std::os::fd::RawFd;
 
 /// Name and version of the schema of the JSON. A field may be added without a new version, but none
 /// changes its meaning.
@@ -96,13 +98,14 @@ pub fn list(mut wanted: Wanted) -> Result<Report, Failure> {
     let listeners = vec![listen(&any, 1, false)?];
     let signals = signal::signals_to_end()?;
     let obstacles = Obstacles::read();
+    lockdown.deafen(&listeners)?;
     lockdown.give_up_privileges()?;
     lockdown.deny_files()?;
     let ring = Uring::new(Setup {
         spawn: 1,
         listeners,
         dial: None,
-        signals: Some(signals.into()),
+        signals: Some(signals),
         // Entries of sends are about two bytes.
         fixed: vec![0; 2],
         features: Features::ALL,
@@ -112,11 +115,14 @@ pub fn list(mut wanted: Wanted) -> Result<Report, Failure> {
         obstacles,
     })?;
     lockdown.ring_made(ring.restriction())?;
-    lockdown.pretend(Layer::Descriptors, || {
-        State::On("closed, but for the sockets, the ring, signals and standard error".to_owned())
+    lockdown.pretend(Layer::Descriptors, || match belongings::can_close() {
+        Ok(()) => {
+            State::On("closed, but the sockets, the ring, signals, standard error".to_owned())
+        }
+        Err(why) => State::Off(why.to_string()),
     })?;
     lockdown.pretend(Layer::Environment, || State::On("overwritten".to_owned()))?;
-    lockdown.pretend(Layer::Seccomp, || match seccomp::available() {
+    lockdown.pretend(Layer::Seccomp, || match seccomp::check() {
         Ok(()) => State::On("anything else kills the process".to_owned()),
         Err(why) => State::Off(why),
     })?;
@@ -132,7 +138,7 @@ impl Entry {
         };
         let allows = match (layer, on) {
             (Layer::Ring, true) => of_ring(ring.restriction()),
-            (Layer::Seccomp, true) => of_calls(),
+            (Layer::Seccomp, true) => of_calls(ring.signals_fd()),
             _ => Vec::new(),
         };
         Self { layer: layer.name(), on, why, allows }
@@ -148,8 +154,8 @@ fn of_ring(restriction: &Restriction) -> Vec<Allowed> {
     operations.chain(flags).collect()
 }
 
-fn of_calls() -> Vec<Allowed> {
-    let allowed = calls::allowed(std::process::id()).into_iter().map(|call| {
+fn of_calls(signals: Option<RawFd>) -> Vec<Allowed> {
+    let allowed = calls::allowed(std::process::id(), signals).into_iter().map(|call| {
         let only: Vec<_> = call.only.iter().map(|condition| condition.words).collect();
         Allowed { name: call.name.to_owned(), only: only.join(", "), why: call.why.to_owned() }
     });

@@ -117,7 +117,7 @@ impl Op {
             Self::Cancel { .. } => "end an operation before its connection is closed",
             Self::Close { .. } => "close a connection",
             Self::Unlisten { .. } => "stop listening when the end has begun",
-            Self::Signal => "read the signal that asks for the end",
+            Self::Signal => "learn of the signal that asks for the end",
         }
     }
 

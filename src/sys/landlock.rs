@@ -55,7 +55,8 @@ pub fn deny_everything() -> Result<Denied, Failure> {
     let status = ruleset.restrict_self().map_err(refused)?;
     let missing = |why: &str| Ok(Denied::Nothing(why.to_owned()));
     match (status.landlock, status.ruleset) {
-        (LandlockStatus::NotImplemented, _) => missing(NOT_BUILT),
+        // The crate takes any refusal for that.
+        (LandlockStatus::NotImplemented, _) => missing(&version().err().unwrap_or_default()),
         (LandlockStatus::NotEnabled, _) => missing(NOT_CHOSEN),
         (_, RulesetStatus::NotEnforced) => missing("the kernel did not enforce it"),
         (LandlockStatus::Available { effective_abi, kernel_abi: _ }, _) => {

@@ -98,7 +98,11 @@ fn listen_unix(path: &Path, backlog: u32) -> io::Result<Listener> {
         return Err(io::Error::from_raw_os_error(libc::ENAMETOOLONG));
     }
     for (place, byte) in address.sun_path.iter_mut().zip(bytes) {
-        *place = byte.cast_signed();
+        // `c_char` is signed on some machines only.
+        #[allow(clippy::cast_possible_wrap)]
+        {
+            *place = *byte as libc::c_char;
+        }
     }
     remove_stale_socket(path)?;
     let fd = socket(libc::AF_UNIX)?;
@@ -191,6 +195,61 @@ pub(super) fn to_sockaddr(address: SocketAddr) -> (libc::sockaddr_storage, libc:
         }
     }
 }
+
+impl Listener {
+    /// Has a TCP listener, and what it accepts, drop what answers an attempt to connect, for good.
+    ///
+    /// One that is shut down can be made to connect by a mere send (`MSG_FASTOPEN`, tcp(7)), which
+    /// neither Landlock nor the restrictions of a ring can forbid. With this it's never connected,
+    /// and learns nothing of who would have answered.
+    ///
+    /// # Errors
+    /// If the kernel refuses (socket(7), `SO_ATTACH_FILTER`, `SO_LOCK_FILTER`).
+    pub fn drop_answers(&self) -> io::Result<()> {
+        if let Endpoint::Unix(_) = self.endpoint {
+            return Ok(());
+        }
+        let mut filter = NO_ANSWERS;
+        let len = u16::try_from(filter.len()).expect("it is short");
+        let program = libc::sock_fprog { len, filter: filter.as_mut_ptr() };
+        let (size, place) = (size_of_val(&program) as libc::socklen_t, (&raw const program).cast());
+        let (fd, level, name) = (self.fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_ATTACH_FILTER);
+        // SAFETY: `place` points to a program whose instructions are there until this returns.
+        checked(unsafe { libc::setsockopt(fd, level, name, place, size) })?;
+        set_option(&self.fd, level, libc::SO_LOCK_FILTER, 1)
+    }
+}
+
+/// Whether a socket may connect by a send (`net.ipv4.tcp_fastopen`, bit 0; it's on by default).
+#[must_use]
+pub fn sends_connect() -> bool {
+    let setting = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_fastopen");
+    setting.ok().and_then(|text| text.trim().parse::<u32>().ok()).is_none_or(|bits| bits & 1 != 0)
+}
+
+/// Classic BPF, over a segment from its header on (RFC 9293, 3.1): drops those with SYN and ACK,
+/// which accept a connection, and resets with the sequence number 0, which refuse one. A peer of an
+/// established connection sends neither.
+const NO_ANSWERS: [libc::sock_filter; 8] = {
+    const fn step(code: u32, jt: u8, jf: u8, k: u32) -> libc::sock_filter {
+        libc::sock_filter { code: code as u16, jt, jf, k }
+    }
+    const JUMP: u32 = libc::BPF_JMP | libc::BPF_K;
+    const FLAGS_AT: u32 = 13;
+    const SEQUENCE_AT: u32 = 4;
+    const RST: u32 = 0x04;
+    const SYN_ACK: u32 = 0x12;
+    [
+        step(libc::BPF_LD | libc::BPF_B | libc::BPF_ABS, 0, 0, FLAGS_AT),
+        step(JUMP | libc::BPF_JSET, 2, 0, RST),
+        step(libc::BPF_ALU | libc::BPF_AND | libc::BPF_K, 0, 0, SYN_ACK),
+        step(JUMP | libc::BPF_JEQ, 3, 2, SYN_ACK),
+        step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, SEQUENCE_AT),
+        step(JUMP | libc::BPF_JEQ, 1, 0, 0),
+        step(libc::BPF_RET | libc::BPF_K, 0, 0, u32::MAX),
+        step(libc::BPF_RET | libc::BPF_K, 0, 0, 0),
+    ]
+};
 
 fn local_address(fd: &OwnedFd) -> io::Result<SocketAddr> {
     // SAFETY: a sockaddr_storage is integers only, for which zero is a value.

@@ -54,62 +54,63 @@ pub fn is_root() -> bool {
     uids.contains(&0)
 }
 
-/// What was given up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct GivenUp {
-    /// The user that is left.
+/// What is left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// The user.
     pub uid: u32,
-    /// The group that is left.
+    /// The group.
     pub gid: u32,
-    /// Whether the bounding set is empty, too, which takes a capability to do (`CAP_SETPCAP`).
+    /// Other groups, which it takes a capability to leave (`CAP_SETGID`).
+    pub groups: Vec<u32>,
+    /// Whether the bounding set is, which takes one, too (`CAP_SETPCAP`).
     pub bounding_set: bool,
 }
 
-/// Becomes `account`, if one is named, and gives up all capabilities, and every way to get more:
-/// `no_new_privs` (prctl(2)). Memory is not to be dumped, nor to be read by others of that user.
+/// Becomes `account`, or stays who it is if none is named, and gives up all capabilities, and every
+/// way to get more: `no_new_privs` (prctl(2)). Memory is not to be dumped, nor to be read by others
+/// of that user.
 ///
 /// All of it is verified afterwards. It is about this thread alone: there must be no other.
 ///
 /// # Errors
-/// If the kernel refuses a step, or something is left afterwards.
-pub fn give_up(account: Option<&Account>) -> Result<GivenUp, Failure> {
+/// If the kernel refuses a step, or something is left afterwards that should not be.
+pub fn give_up(account: Option<&Account>) -> Result<Left, Failure> {
     let failed = |what: &str, why: &dyn std::fmt::Display| {
         Failure::new(
             format!("giving up privileges: {what}"),
             why,
             "start it as root, or as the user that is to serve and without --user; where there is \
-             no user but root, as in some user namespaces, --allow-root serves as that; \
-             --no-lockdown gives up nothing",
+             no user but root, as in some user namespaces, --allow-root serves as that",
         )
     };
-    let bounding_set = drop_bounding_set();
-    if let Some(account) = account {
-        // Another user is no longer told of its parent's end (PR_SET_PDEATHSIG(2const)), though
-        // whoever started it asked for that, as a sweep does.
-        let wish = signal_at_parents_end();
-        become_account(account)
-            .map_err(|why| failed(&format!("to become {}:{}", account.uid, account.gid), &why))?;
-        control(libc::PR_SET_PDEATHSIG, wish).map_err(|why| failed("its parent's end", &why))?;
-    }
+    let bounding_set = !drop_bounding_set();
+    let ([_, uid, _], [_, gid, _]) = ids();
+    let account = account.cloned().unwrap_or(Account { uid, gid });
+    // Another user is no longer told of its parent's end (PR_SET_PDEATHSIG(2const)), though
+    // whoever started it asked for that, as a sweep does.
+    let wish = signal_at_parents_end();
+    become_account(&account)
+        .map_err(|why| failed(&format!("to become {}:{}", account.uid, account.gid), &why))?;
+    control(libc::PR_SET_PDEATHSIG, wish).map_err(|why| failed("its parent's end", &why))?;
     for set in [CapSet::Ambient, CapSet::Inheritable, CapSet::Effective, CapSet::Permitted] {
         // Kernels before 4.3 have no ambient set; nothing that old has a ring.
         caps::clear(None, set).map_err(|why| failed(&format!("the {set:?} capabilities"), &why))?;
     }
     control(libc::PR_SET_NO_NEW_PRIVS, 1).map_err(|why| failed("no_new_privs", &why))?;
     control(libc::PR_SET_DUMPABLE, 0).map_err(|why| failed("not to be dumped", &why))?;
-    let (uid, gid) =
-        verify(account, bounding_set).map_err(|why| failed("something is left", &why))?;
-    Ok(GivenUp { uid, gid, bounding_set })
+    verify(&account, bounding_set).map_err(|why| failed("something is left", &why))
 }
 
 fn become_account(account: &Account) -> io::Result<()> {
-    let (uids, gids) = ids();
-    if uids == [account.uid; 3] && gids == [account.gid; 3] && account.uid != 0 {
-        return Ok(());
-    }
     let Account { uid, gid } = *account;
+    let is_already = ids() == ([uid; 3], [gid; 3]);
     // SAFETY: setgroups reads one group, and is given one.
-    checked(unsafe { libc::setgroups(1, &raw const gid) })?;
+    match checked(unsafe { libc::setgroups(1, &raw const gid) }) {
+        // Who stays who it is keeps its groups where it may not leave them.
+        Err(error) if is_already && error.raw_os_error() == Some(libc::EPERM) => {}
+        outcome => drop(outcome?),
+    }
     // SAFETY: setresgid takes numbers only.
     checked(unsafe { libc::setresgid(gid, gid, gid) })?;
     // SAFETY: setresuid takes numbers only.
@@ -129,23 +130,17 @@ fn drop_bounding_set() -> bool {
     true
 }
 
-/// The user and group that are left, if nothing else is.
-fn verify(account: Option<&Account>, bounding_set: bool) -> Result<(u32, u32), String> {
+/// What is left, if that is no more than it has to be.
+fn verify(account: &Account, bounding_set: bool) -> Result<Left, String> {
+    let Account { uid, gid } = *account;
     let (uids, gids) = ids();
-    let [uid, gid] = [uids[0], gids[0]];
-    if uids != [uid; 3] || gids != [gid; 3] {
+    if (uids, gids) != ([uid; 3], [gid; 3]) {
         return Err(format!("the users are {uids:?} and the groups {gids:?}"));
     }
-    if let Some(account) = account {
-        let groups = groups().map_err(|why| format!("the groups can't be read: {why}"))?;
-        let others = groups.iter().any(|&group| group != account.gid);
-        // Who was that user from the start may not change its groups.
-        if (uid, gid) != (account.uid, account.gid) || (others && bounding_set) {
-            return Err(format!("it is user {uid} with the groups {gid} and {groups:?}"));
-        }
-    }
+    let mut groups = groups().map_err(|why| format!("the groups can't be read: {why}"))?;
+    groups.retain(|&group| group != gid);
     let sets = [CapSet::Effective, CapSet::Permitted, CapSet::Inheritable, CapSet::Ambient];
-    for set in sets.into_iter().chain(bounding_set.then_some(CapSet::Bounding)) {
+    for set in sets.into_iter().chain((!bounding_set).then_some(CapSet::Bounding)) {
         let left = caps::read(None, set).map_err(|why| why.to_string())?;
         if !left.is_empty() {
             return Err(format!("the {set:?} set has {left:?}"));
@@ -155,7 +150,7 @@ fn verify(account: Option<&Account>, bounding_set: bool) -> Result<(u32, u32), S
     if uid != 0 && unsafe { libc::setresuid(0, 0, 0) } == 0 {
         return Err("it could become root again".to_owned());
     }
-    Ok((uid, gid))
+    Ok(Left { uid, gid, groups, bounding_set })
 }
 
 /// Real, effective and saved user and group.
@@ -214,8 +209,9 @@ fn user_of(name: &str) -> Option<(u32, u32)> {
             libc::getpwnam_r(c_name.as_ptr(), entry.as_mut_ptr(), place, len, &raw mut found)
         },
     };
-    if asked != 0 || found.is_null() {
-        return number.map(|number| (number, number));
+    if found.is_null() {
+        // A number needs no name, if it is certain that it has none.
+        return number.filter(|_| asked == 0).map(|number| (number, number));
     }
     // SAFETY: a pointer that is not null says that the entry was written (getpwnam(3)).
     let entry = unsafe { entry.assume_init_ref() };

@@ -45,7 +45,8 @@ pub fn locked_memory() -> io::Result<Limit> {
 /// to find out whether that was enough: not every kernel counts, and not for every user.
 pub fn raise_locked_memory(needed: u64) {
     let Ok(Limit { soft, hard }) = locked_memory() else { return };
-    for hard in [hard.max(needed), hard] {
+    // What counts is what all processes of a user have.
+    for hard in [Limit::NONE, hard.max(needed), hard] {
         let limit = libc::rlimit { rlim_cur: soft.max(hard), rlim_max: hard };
         // SAFETY: setrlimit reads one rlimit, and is given one.
         if checked(unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit) }).is_ok() {
@@ -189,6 +190,13 @@ pub fn release_freed_memory() {
     }
 }
 
+/// Ends the process at once, without what libraries have to do at an end: their destructors make
+/// system calls that one which is locked down may not make.
+pub fn end(code: u8) -> ! {
+    // SAFETY: it takes a number and doesn't return.
+    unsafe { libc::_exit(code.into()) }
+}
+
 /// The monotonic clock, the same for all processes, in nanoseconds.
 #[must_use]
 pub fn monotonic_ns() -> u64 {
@@ -220,7 +228,9 @@ pub fn kernel_version() -> (u32, u32) {
     // SAFETY: uname succeeded, so it was written.
     let names = unsafe { names.assume_init_ref() };
     let release = names.release.iter().take_while(|&&c| c != 0);
-    parse_version(&release.map(|c| char::from(c.cast_unsigned())).collect::<String>())
+    // `c_char` is signed on some machines only.
+    #[allow(clippy::cast_sign_loss)]
+    parse_version(&release.map(|&c| char::from(c as u8)).collect::<String>())
 }
 
 /// Major and minor of a release as `uname -r` writes it, 0 where there is no number.

@@ -45,28 +45,32 @@ pub fn install(calls: &[Call]) -> Result<Result<(), String>, Failure> {
     let failed = |why: &dyn std::fmt::Display| {
         Failure::new("limiting itself to a few system calls (seccomp)", why, "--no-lockdown")
     };
-    let Ok(arch) = TargetArch::try_from(std::env::consts::ARCH) else {
-        return Ok(Err(format!("no filter is known for {}", std::env::consts::ARCH)));
+    let arch = match available() {
+        Ok(arch) => arch,
+        Err(why) => return Ok(Err(why)),
     };
-    if let Err(why) = available() {
-        return Ok(Err(why));
-    }
     let program = compile(calls, arch).map_err(|why| failed(&why))?;
     seccompiler::apply_filter(&program).map_err(|why| failed(&why))?;
     Ok(Ok(()))
 }
 
-/// Whether the kernel can kill a process for a call (Linux 4.14).
+/// Whether the kernel can kill a process for a call (Linux 4.14), and the machine is known.
 ///
 /// # Errors
 /// Why it can't.
-pub fn available() -> Result<(), String> {
+pub fn check() -> Result<(), String> {
+    available().map(drop)
+}
+
+fn available() -> Result<TargetArch, String> {
+    let arch = TargetArch::try_from(std::env::consts::ARCH)
+        .map_err(|_| format!("no filter is known for {}", std::env::consts::ARCH))?;
     let action: u32 = libc::SECCOMP_RET_KILL_PROCESS;
     let operation = libc::SECCOMP_GET_ACTION_AVAIL;
     // SAFETY: seccomp reads one number, and is given one (seccomp(2)).
     let asked = unsafe { libc::syscall(libc::SYS_seccomp, operation, 0, &raw const action) };
     match asked {
-        0 => Ok(()),
+        0 => Ok(arch),
         _ => Err(format!("this kernel has no filters: {}", io::Error::last_os_error())),
     }
 }

@@ -3,7 +3,7 @@
 use super::call::checked;
 use super::failure::Failure;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
@@ -19,20 +19,27 @@ impl Signals {
         let millis = i32::try_from(time.as_millis()).unwrap_or(i32::MAX);
         // SAFETY: poll reads and writes one pollfd, and is given one.
         let ready = checked(unsafe { libc::poll(&raw mut poll, 1, millis) });
+        matches!(ready, Ok(1)) && self.read().is_ok()
+    }
+}
+
+impl Signals {
+    /// Takes the next signal and returns its number.
+    ///
+    /// # Errors
+    /// `EAGAIN` if there is none.
+    pub fn read(&self) -> io::Result<u32> {
         let mut record = [0; size_of::<libc::signalfd_siginfo>()];
-        matches!(ready, Ok(1)) && (&self.0).read_exact(&mut record).is_ok()
+        (&self.0).read_exact(&mut record)?;
+        // `ssi_signo` comes first (signalfd(2)).
+        let [a, b, c, d, ..] = record;
+        Ok(u32::from_ne_bytes([a, b, c, d]))
     }
 }
 
 impl AsFd for Signals {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
-    }
-}
-
-impl From<Signals> for OwnedFd {
-    fn from(signals: Signals) -> Self {
-        signals.0.into()
     }
 }
 
@@ -53,13 +60,15 @@ pub fn signals_to_end() -> Result<Signals, Failure> {
     // SAFETY: SIG_IGN is a valid disposition for SIGPIPE.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
     // SAFETY: the set is initialised; -1 asks for a new descriptor.
-    let opened = checked(unsafe { libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC) });
+    let opened = checked(unsafe { libc::signalfd(-1, &raw const set, SIGNALFD_FLAGS) });
     let fd = opened.map_err(|error| {
         Failure::new("opening a descriptor for signals", error, "raise the limit of open files")
     })?;
     // SAFETY: signalfd returned a new descriptor that nobody else owns.
     Ok(Signals(File::from(unsafe { OwnedFd::from_raw_fd(fd) })))
 }
+
+const SIGNALFD_FLAGS: libc::c_int = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
 
 /// The empty set.
 pub(super) fn no_signals() -> libc::sigset_t {

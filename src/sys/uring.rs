@@ -2,8 +2,8 @@
 //! buffers become addresses, here and nowhere else.
 //!
 //! What the kernel may read or write while an operation is under way lives as long as the ring:
-//! the fixed buffer, the receive buffers and the signal's record are owned by [`Uring`], which
-//! ends every operation before it lets go of them.
+//! the fixed buffer and the receive buffers are owned by [`Uring`], which ends every operation
+//! before it lets go of them.
 
 mod entries;
 mod restrict;
@@ -12,10 +12,11 @@ mod trespass;
 
 use super::buffers::Buffers;
 use super::dial::Dial;
-use super::failure::Failure;
+use super::failure::{Failure, errno_of};
 use super::net::Listener;
 use super::probe::{self, Features, Maker, Obstacles};
 use super::process::monotonic_ns;
+use super::signal::Signals;
 use super::vectors::Vectors;
 use crate::ring::{
     BufferId, Completion, Errno, Full, Kind, Memory, Nanos, Op, Received, Ring, Token, result_of,
@@ -25,8 +26,7 @@ use io_uring::types::{CancelBuilder, SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue};
 pub use restrict::{Allowed, Restriction};
 use std::collections::VecDeque;
-use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Receive buffers of the server: enough for what one wait brings (measured: about 40 requests at
@@ -44,7 +44,7 @@ pub struct Setup {
     /// Where [`Op::Connect`] connects to; without it, that completes with `EDESTADDRREQ`.
     pub dial: Option<Dial>,
     /// Where signals are read from; without one, [`Op::Signal`] completes with `EBADF`.
-    pub signals: Option<OwnedFd>,
+    pub signals: Option<Signals>,
     /// The buffer that replies are sent from.
     pub fixed: Vec<u8>,
     /// The features that may be used.
@@ -68,8 +68,7 @@ pub struct Uring {
     dial: Option<Dial>,
     /// Connects that failed before there was an entry.
     failed: VecDeque<Completion>,
-    signals: Option<OwnedFd>,
-    signal: Box<MaybeUninit<libc::signalfd_siginfo>>,
+    signals: Option<Signals>,
     restriction: Restriction,
     buffers: Buffers,
     fixed: Box<[u8]>,
@@ -110,8 +109,6 @@ impl Uring {
         let maker = if setup.dial.is_some() { Maker::Client } else { Maker::Server };
         let mut ring =
             probe::ring(setup.spawn, &mut features, setup.restricted, maker, &setup.obstacles)?;
-        // Saves a look-up for each enter (Linux 5.18); nothing depends on it.
-        let _ = ring.submitter().register_ring_fd();
         if features.direct_descriptors {
             features.direct_descriptors =
                 ring.submitter().register_files_sparse(setup.spawn).is_ok();
@@ -137,7 +134,6 @@ impl Uring {
             dial: setup.dial,
             failed: VecDeque::new(),
             signals: setup.signals,
-            signal: Box::new(MaybeUninit::uninit()),
             restriction: Restriction::NotWanted,
             buffers,
             fixed: setup.fixed.into_boxed_slice(),
@@ -172,8 +168,14 @@ impl Uring {
     #[must_use]
     pub fn descriptors(&self) -> Vec<RawFd> {
         let listeners = self.listeners.iter().map(|listener| listener.fd.as_raw_fd());
-        let others = [Some(self.ring.as_raw_fd()), self.signals.as_ref().map(AsRawFd::as_raw_fd)];
+        let others = [Some(self.ring.as_raw_fd()), self.signals_fd()];
         listeners.chain(others.into_iter().flatten()).collect()
+    }
+
+    /// The descriptor that signals are read from.
+    #[must_use]
+    pub fn signals_fd(&self) -> Option<RawFd> {
+        self.signals.as_ref().map(|signals| signals.as_fd().as_raw_fd())
     }
 
     /// Leaves the files of Unix sockets where they are at the end.
@@ -205,8 +207,8 @@ impl Uring {
 
     fn push_entry(&mut self, entry: &Entry) {
         // SAFETY: what the entry points to is part of the fixed buffer, of the receive buffers, of
-        // the signal's record, of the target's address or of the vectors, all of which outlive the
-        // ring (see `drop`). The kernel copies an address and a vector when it takes the entry
+        // the target's address or of the vectors, all of which outlive the ring (see `drop`). The
+        // kernel copies an address and a vector when it takes the entry
         // (IORING_FEAT_SUBMIT_STABLE), and until then `Vectors` doesn't use their place again.
         let pushed = unsafe { self.ring.submission().push(entry) };
         pushed.expect("the caller saw that there is room");
@@ -247,9 +249,8 @@ impl Uring {
         }
         match (token.kind(), result) {
             (Kind::Signal, Ok(_)) => {
-                // SAFETY: a read that succeeded filled the record (signalfd(2): always whole).
-                let record = unsafe { self.signal.assume_init_ref() };
-                result = Ok(record.ssi_signo);
+                let signals = self.signals.as_ref().ok_or(Errno(libc::EBADF));
+                result = signals.and_then(|signals| signals.read().map_err(|why| errno(&why)));
             }
             (Kind::Accept, Ok(file)) => {
                 if let Files::Ordinary(table) = &mut self.files {
@@ -295,6 +296,10 @@ impl Uring {
         }
         Ok(())
     }
+}
+
+fn errno(error: &std::io::Error) -> Errno {
+    Errno(errno_of(error))
 }
 
 impl Ring for Uring {
@@ -383,7 +388,6 @@ impl Drop for Uring {
         };
         if !nothing_in_flight {
             std::mem::forget(std::mem::take(&mut self.fixed));
-            std::mem::forget(std::mem::replace(&mut self.signal, Box::new(MaybeUninit::uninit())));
             self.buffers.leak();
         }
     }

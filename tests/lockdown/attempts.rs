@@ -25,6 +25,13 @@ impl Prepared {
         let parent = std::os::unix::process::parent_id();
         Self { parent: parent.try_into().expect("a process number is small"), secret }
     }
+
+    fn read_secret(&self) -> Answer {
+        // SAFETY: the environment lies where it lay, for as long as the process lives.
+        let first = unsafe { self.secret.read() }; // tidy: what an attacker could read
+        let is_there = first != 0 || std::env::var(SECRET).is_ok();
+        if is_there { Ok(()) } else { Err(libc::ENOENT) }
+    }
 }
 
 type Answer = Result<(), i32>;
@@ -45,8 +52,7 @@ pub(crate) fn make(name: &str, ring: &mut Uring, prepared: &Prepared) -> Answer 
             call(libc::SYS_io_uring_setup, [1, params.as_ptr() as usize, 0, 0, 0]).map(drop)
         }
         "register a personality with the ring" => {
-            // Behind the one listener.
-            let fd = number(ring.descriptors()[1]);
+            let fd = number(ring.descriptors()[ring.listeners().len()]);
             call(libc::SYS_io_uring_register, [fd, REGISTER_PERSONALITY, 0, 0, 0]).map(drop)
         }
         "trace the parent" => {
@@ -71,6 +77,12 @@ pub(crate) fn make(name: &str, ring: &mut Uring, prepared: &Prepared) -> Answer 
             call(libc::SYS_mprotect, [place, 4096, number(executable), 0, 0]).map(drop)
         }
         "pass a descriptor" => pass_a_descriptor(),
+        "read the clock of another process" => {
+            let mut time = [0u64; 2];
+            // Of the parent's CPU time (clock_getcpuclockid(3)): by number, inverted.
+            let clock = !prepared.parent << 3 | 2;
+            call(libc::SYS_clock_gettime, [clock, time.as_mut_ptr() as usize, 0, 0, 0]).map(drop)
+        }
         "become root" => call(libc::SYS_setresuid, [0; 5]).map(drop),
         "mount" => {
             call(libc::SYS_unshare, [number(libc::CLONE_NEWNS), 0, 0, 0, 0])?;
@@ -84,12 +96,7 @@ pub(crate) fn make(name: &str, ring: &mut Uring, prepared: &Prepared) -> Answer 
             let place = byte.as_mut_ptr() as usize;
             call(libc::SYS_read, [number(INHERITED), place, 1, 0, 0]).map(drop)
         }
-        "read a secret of the environment" => {
-            // SAFETY: the environment lies where it lay, for as long as the process lives.
-            let first = unsafe { prepared.secret.read() }; // tidy: what an attacker could read
-            let is_there = first != 0 || std::env::var(SECRET).is_ok();
-            if is_there { Ok(()) } else { Err(libc::ENOENT) }
-        }
+        "read a secret of the environment" => prepared.read_secret(),
         "be root, or have a capability" => {
             eprintln!("outside");
             loop {
@@ -115,6 +122,7 @@ mod by_ring {
     use io_uring::opcode;
     use io_uring::squeue::Entry;
     use io_uring::types::{DestinationSlot, Fd, Fixed, OpenHow};
+    use std::os::fd::AsRawFd;
 
     pub(super) fn make(name: &str, ring: &mut Uring) -> Answer {
         match name {
@@ -134,12 +142,42 @@ mod by_ring {
                 let len = to.len().try_into().expect("it's small");
                 submit(ring, &opcode::Connect::new(Fixed(5), to.as_ptr().cast(), len).build())
             }
+            "connect by fast open" => fast_open(ring),
+            "poll an inherited descriptor by the ring" => {
+                submit(ring, &opcode::PollAdd::new(Fd(INHERITED), libc::POLLIN as u32).build())
+            }
+            "pass a descriptor by the ring" => {
+                // Where there is no message the kernel says so, unless it refuses before.
+                let nothing = std::ptr::null();
+                match submit(ring, &opcode::SendMsg::new(Fd(2), nothing).build()) {
+                    Err(libc::EACCES) => Err(libc::EACCES),
+                    _ => Ok(()),
+                }
+            }
             "read an inherited descriptor by the ring" => {
                 let mut byte = [0u8];
                 submit(ring, &opcode::Read::new(Fd(INHERITED), byte.as_mut_ptr(), 1).build())
             }
             _ => panic!("no attempt is called {name}"),
         }
+    }
+
+    /// Makes a socket that connects of a listener, and sends by it to another listener.
+    fn fast_open(ring: &mut Uring) -> Answer {
+        let to = target(ring);
+        let fd = Fd(ring.listeners()[1].fd.as_raw_fd());
+        submit(ring, &opcode::Shutdown::new(fd, libc::SHUT_RDWR).build())?;
+        let len = to.len().try_into().expect("it's small");
+        let open = opcode::Send::new(fd, b"x".as_ptr(), 1)
+            .flags(libc::MSG_FASTOPEN)
+            .dest_addr(to.as_ptr().cast())
+            .dest_addr_len(len);
+        match submit(ring, &open.build()) {
+            Ok(()) | Err(libc::EINPROGRESS) => {}
+            refused => return refused,
+        }
+        // Over loopback, whoever answers has answered by now.
+        submit(ring, &opcode::Send::new(fd, b"x".as_ptr(), 1).flags(libc::MSG_DONTWAIT).build())
     }
 
     fn socket() -> opcode::Socket {

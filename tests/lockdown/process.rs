@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 use uringstatic::cli::{self, Command as Asked};
+use uringstatic::lockdown::Layer;
 use uringstatic::start::{Started, start};
 
 /// What an attempt came to.
@@ -72,10 +73,9 @@ fn spawn(name: &str, without: &[&str]) -> Child {
 /// Serves, and makes the attempt instead of the first turn.
 pub(crate) fn be_attacked(name: &str) -> ! {
     let without = std::env::var(WITHOUT).expect("it's given");
-    let mut argv: Vec<OsString> =
-        ["uringstatic", "--listen", "127.0.0.1:0", "--spawn", "8", "--quiet"]
-            .map(Into::into)
-            .into();
+    let any = ["--listen", "127.0.0.1:0"];
+    let words = [&["uringstatic"][..], &any, &any, &["--spawn", "8", "--quiet"]].concat();
+    let mut argv: Vec<OsString> = words.into_iter().map(Into::into).collect();
     for layer in without.split(',').filter(|layer| !layer.is_empty()) {
         argv.extend(["--without".into(), layer.into()]);
     }
@@ -87,7 +87,7 @@ pub(crate) fn be_attacked(name: &str) -> ! {
     if let Err(errno) = answer {
         eprintln!("errno {errno}");
     }
-    std::process::exit(i32::from(answer.is_err()));
+    uringstatic::sys::process::end(u8::from(answer.is_err()));
 }
 
 /// What is checked beside the table, by its name.
@@ -118,8 +118,8 @@ fn ready_line() -> Result<String, String> {
         (&[][..], "full"),
         (&["--lockdown", "require"], "full"),
         (&["--without", "seccomp"], "partial"),
-        (&["--no-lockdown"], "off"),
-        (&["--lockdown=off"], "off"),
+        (&["--no-lockdown", "--allow-root"], "off"),
+        (&["--lockdown=off", "--allow-root"], "off"),
     ] {
         let (said, ready) = last_word(options);
         ensure(ready.ends_with(&format!("; lockdown {word}")), || format!("{options:?}: {ready}"))?;
@@ -129,7 +129,7 @@ fn ready_line() -> Result<String, String> {
 }
 
 fn missing_layers() -> Result<String, String> {
-    let layers = ["privileges", "landlock", "ring", "descriptors", "environment", "seccomp"];
+    let layers = Layer::ALL.map(Layer::name);
     for layer in layers {
         let (said, _) = last_word(&["--without", layer]);
         let expected = format!("uringstatic: not locked down by {layer}: --without");
@@ -152,9 +152,13 @@ fn root_on_purpose() -> Result<String, String> {
     if !uringstatic::sys::privileges::is_root() {
         return Ok("not root here, so not more than that".to_owned());
     }
-    for (options, uid) in
-        [(&[][..], 65_534), (&["--user", "54321:12345"], 54_321), (&["--allow-root"], 0)]
-    {
+    for (options, uid) in [
+        (&[][..], 65_534),
+        (&["--no-lockdown"], 65_534),
+        (&["--user", "54321:12345"], 54_321),
+        (&["--user", "54321:12345", "--no-lockdown"], 54_321),
+        (&["--allow-root"], 0),
+    ] {
         let server = Server::start(options);
         let found = attempts::user_of(server.id());
         server.end();
@@ -183,7 +187,7 @@ fn list_for_auditors() -> Result<String, String> {
     ensure(value["schema"] == "uringstatic-lockdown/1", || json.clone())?;
     let layers = value["layers"].as_array().ok_or_else(|| json.clone())?;
     let is_on = |layer: &serde_json::Value| layer["on"] == true;
-    ensure(layers.len() == 6 && layers.iter().all(is_on), || json.clone())?;
+    ensure(layers.len() == Layer::ALL.len() && layers.iter().all(is_on), || json.clone())?;
     // What the README has for each entry is what the program says of it.
     let readme = include_str!("../../README.md");
     for entry in layers.iter().flat_map(|layer| layer["allows"].as_array().into_iter().flatten()) {

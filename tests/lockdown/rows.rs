@@ -29,6 +29,8 @@ pub(crate) const ROWS: &[Row] = &[
     call("connect", &["seccomp", "landlock"]),
     ring("make a socket by the ring", DENIED, &["ring"]),
     ring("connect by the ring", DENIED, &["ring", "landlock"]),
+    // A send that connects, from a listener that was shut down: none of the layers before sees it.
+    ring("connect by fast open", Outcome::Refused(libc::EAGAIN), &["listeners"]),
     call("make a ring", &["seccomp"]),
     call("register a personality with the ring", &["seccomp", "ring"]),
     call("trace the parent", &["seccomp", "landlock", "privileges"]),
@@ -42,11 +44,15 @@ pub(crate) const ROWS: &[Row] = &[
     call("mount", &["seccomp", "landlock", "privileges"]),
     call("write to standard output", &["seccomp"]),
     call("read an inherited descriptor", &["seccomp", "descriptors"]),
+    ring("read an inherited descriptor by the ring", DENIED, &["ring", "descriptors"]),
+    // To poll is allowed, and tells that there is one.
     ring(
-        "read an inherited descriptor by the ring",
+        "poll an inherited descriptor by the ring",
         Outcome::Refused(libc::EBADF),
         &["descriptors"],
     ),
+    ring("pass a descriptor by the ring", DENIED, &["ring"]),
+    call("read the clock of another process", &["seccomp"]),
     Row {
         name: "read a secret of the environment",
         stated: Outcome::Refused(libc::ENOENT),

@@ -124,7 +124,7 @@ fn a_stale_socket_file_is_replaced() {
 fn a_socket_file_goes_with_a_server_that_may_remove_it() {
     let file = TemporaryFile::vacant("sock");
     let address = format!("unix:{}", file.path());
-    for (options, stays) in [(&[][..], true), (&["--no-lockdown"], false)] {
+    for (options, stays) in [(&[][..], true), (&["--no-lockdown", "--allow-root"], false)] {
         // The one that stayed is replaced.
         let server = Server::start_on(&[&address], options);
         assert_same_bytes(&server.ask(GET).body, PAGE);

@@ -86,9 +86,8 @@ impl Uring {
                 opcode::Shutdown::new(self.listener(listener), libc::SHUT_RDWR).build()
             }
             Op::Signal => {
-                let fd = self.signals.as_ref().map_or(-1, AsRawFd::as_raw_fd);
-                let place = self.signal.as_mut_ptr().cast();
-                opcode::Read::new(Fd(fd), place, SIGNAL_BYTES).build()
+                // Not read by the ring: who may read one descriptor may read them all.
+                opcode::PollAdd::new(Fd(self.signals_fd().unwrap_or(-1)), POLL_IN).build()
             }
         }
     }
@@ -166,4 +165,3 @@ const DISCARD_FLAGS: i32 = libc::MSG_TRUNC;
 const SEND_VECTOR: u16 = 1 << 5;
 const POLL_IN: u32 = libc::POLLIN as u32;
 const POLL_OUT: u32 = libc::POLLOUT as u32;
-const SIGNAL_BYTES: u32 = size_of::<libc::signalfd_siginfo>() as u32;
