@@ -24,6 +24,10 @@ fn folder() -> TemporaryFolder {
         ("docs/\u{e4}.txt", "umlaut".as_bytes()),
         ("assets/app.1f3a09bc.js", b"js()"),
         ("unknown.zzz", b"\0\x01"),
+        ("pictures/banner_2024dec1.txt", b"no hash"),
+        ("a*.txt", b"an asterisk"),
+        ("drawing.svgz", b"\x1f\x8b\x08 and so on"),
+        ("plain.svgz", b"<svg/>"),
         (".well-known/security.txt", b"Contact: x"),
         (".git/config", b"secret"),
         (
@@ -33,7 +37,9 @@ fn folder() -> TemporaryFolder {
         (
             "_redirects",
             b"/old /about\n/blog/* /docs/:splat 302\n/about.html /never 301\n/forced /about 307!\n\
-              /gone /about.html 410\n/as/:name /docs/:name.txt 200\n",
+              /gone /about.html 410\n/as/:name /docs/:name.txt 200\n\
+              /space /docs/../docs/a%20b.txt 200\n/star%2A /docs/ 302\n\
+              /find/* https://x.example/?q=:splat 302\n",
         ),
         ("forced", b"never seen"),
     ]);
@@ -100,6 +106,19 @@ fn each_path(options: &[&str]) {
             Some("js()"),
         ),
         ("/unknown.zzz", 200, &[("Content-Type", "application/octet-stream")], Some("\0\x01")),
+        ("/pictures/banner_2024dec1.txt", 200, &[], Some("no hash")),
+        ("/a%2A.txt", 200, &[], Some("an asterisk")),
+        (
+            "/drawing.svgz",
+            200,
+            &[("Content-Type", "image/svg+xml"), ("Content-Encoding", "gzip")],
+            None,
+        ),
+        ("/plain.svgz", 200, &[("Content-Type", "image/svg+xml")], Some("<svg/>")),
+        ("/space", 200, &[], Some("a space")),
+        ("/star*", 302, &[("Location", "/docs/")], None),
+        ("/stars", 404, &[], None),
+        ("/find/a&b=c", 302, &[("Location", "https://x.example/?q=a%26b%3Dc")], None),
         ("/old", 301, &[("Location", "/about")], Some("")),
         ("/old?x", 301, &[("Location", "/about?x")], None),
         ("/blog/2010/x", 302, &[("Location", "/docs/2010/x")], None),
@@ -121,9 +140,22 @@ fn each_path(options: &[&str]) {
         assert_eq!(reply.field("X-Content-Type-Options"), Some("nosniff"), "{target}");
     }
     assert_eq!(get(&server, "/docs/", "").field("X-All"), None);
+    let no_hash = get(&server, "/pictures/banner_2024dec1.txt", "");
+    assert_eq!(no_hash.field("Cache-Control"), None);
+    assert_eq!(get(&server, "/plain.svgz", "").field("Content-Encoding"), None);
     let said = server.said.join("\n");
     assert!(said.contains("left out out: it is a link out of the root"), "{said}");
     assert!(said.contains(" files, "), "{said}");
+}
+
+#[test]
+fn a_header_that_is_given_twice_is_sent_twice() {
+    let folder = folder();
+    let server =
+        serve(&folder, &["--header", "X-All: 0", "--header", "Link: a", "--header", "Link: b"]);
+    let reply = get(&server, "/about", "");
+    assert!(reply.head.contains("Link: a\r\nLink: b\r\n"), "{}", reply.head);
+    assert_eq!(reply.field("X-All"), Some("1"), "rules come behind");
 }
 
 #[test]
@@ -253,6 +285,8 @@ fn a_folder_that_is_not_right_does_not_start() {
     for (files, options, hint) in [
         (&[("_redirects", b"/a".as_slice())][..], &[][..], "_redirects:1: "),
         (&[("_headers", b"x".as_slice())], &[], "_headers:1: "),
+        (&[("_headers", b"/x\n  Content-Type: text".as_slice())], &[], "_headers:2: "),
+        (&[("_redirects", b"/a?b /c".as_slice())], &[], "_redirects:1: /a?b: no path has ?"),
         (&[("_redirects", b"/a /b 200".as_slice())], &[], "has no such file"),
         (&[("a", b"12345".as_slice())], &["--site-bytes", "4"], "--site-bytes"),
         (&[("a", b"".as_slice()), ("b", b"")], &["--site-files", "1"], "--site-files"),

@@ -105,9 +105,19 @@ fn hex(digit: u8) -> Option<u8> {
 /// Writes a decoded path as it may stand in a URI; what may not is percent-encoded. Says how long
 /// it became, or `None` if it doesn't fit.
 pub fn encode(path: &[u8], out: &mut [u8]) -> Option<usize> {
+    encode_all_but(path, |octet| grammar::is(octet, PATH), out)
+}
+
+/// Writes octets as they may stand in a query between the signs that divide it: `&`, `=`, `+` and
+/// `;` are percent-encoded, too. Says how long it became, or `None` if it doesn't fit.
+pub fn encode_in_query(octets: &[u8], out: &mut [u8]) -> Option<usize> {
+    encode_all_but(octets, |octet| grammar::is(octet, PATH) && !b"&=+;".contains(&octet), out)
+}
+
+fn encode_all_but(octets: &[u8], may: impl Fn(u8) -> bool, out: &mut [u8]) -> Option<usize> {
     let mut written = 0;
-    for &octet in path {
-        if grammar::is(octet, PATH) {
+    for &octet in octets {
+        if may(octet) {
             *out.get_mut(written)? = octet;
             written += 1;
         } else {

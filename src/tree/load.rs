@@ -67,7 +67,7 @@ fn tries(plan: &Plan, lengths: &[u64], request: &Request) -> Vec<Try> {
     }
     let mut tries = Vec::new();
     for (file, planned) in plan.files.iter().enumerate() {
-        if compress::is_worth_while(&planned.media_type, lengths[file]) {
+        if !planned.is_coded && compress::is_worth_while(&planned.media_type, lengths[file]) {
             tries.extend(MADE.into_iter().map(|coding| Try { file, coding }));
         }
     }

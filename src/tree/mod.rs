@@ -6,6 +6,7 @@
 //!
 //! Knows files and HTTP's words; knows no connection and no ring.
 
+mod caching;
 pub mod check;
 pub mod compress;
 pub mod headers;

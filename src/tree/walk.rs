@@ -3,7 +3,7 @@
 use super::Failure;
 use std::fmt;
 use std::fs::{self, File, Metadata};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -27,6 +27,8 @@ pub struct Listed {
     pub bytes: u64,
     /// When it was modified, in seconds since the Unix epoch.
     pub modified: Option<u64>,
+    /// Its name says that it is an SVG in gzip, and so do its first octets.
+    pub is_svg_in_gzip: bool,
 }
 
 /// Something that isn't served.
@@ -152,11 +154,13 @@ impl Walk {
             self.leave_out(name, &"it is neither a file nor a folder");
             return Ok(());
         }
-        if let Err(error) = File::open(path) {
-            self.leave_out(name, &error);
-            return Ok(());
+        match File::open(path).map(|file| name.ends_with(b".svgz") && begins_like_gzip(file)) {
+            Ok(is_svg_in_gzip) => self.file(name, &metadata, is_svg_in_gzip),
+            Err(error) => {
+                self.leave_out(name, &error);
+                Ok(())
+            }
         }
-        self.file(name, &metadata)
     }
 
     fn inner_folder(
@@ -186,13 +190,19 @@ impl Walk {
         outcome
     }
 
-    fn file(&mut self, name: &[u8], metadata: &Metadata) -> Result<(), Failure> {
+    fn file(
+        &mut self,
+        name: &[u8],
+        metadata: &Metadata,
+        is_svg_in_gzip: bool,
+    ) -> Result<(), Failure> {
         let modified = metadata.modified().ok();
         let modified = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         self.listing.files.push(Listed {
             name: name.to_vec(),
             bytes: metadata.size(),
             modified: modified.map(|age| age.as_secs()),
+            is_svg_in_gzip,
         });
         self.bytes += metadata.size();
         let Limits { files, bytes } = self.limits;
@@ -217,6 +227,12 @@ impl Walk {
     fn leave_out(&mut self, name: &[u8], why: &dyn std::fmt::Display) {
         self.listing.left_out.push(LeftOut { name: name.to_vec(), why: why.to_string() });
     }
+}
+
+/// RFC 1952 2.3.1.
+fn begins_like_gzip(mut file: File) -> bool {
+    let mut first = [0; 3];
+    file.read_exact(&mut first).is_ok() && first == [0x1f, 0x8b, 8]
 }
 
 const WELL_KNOWN: &[u8] = b".well-known";

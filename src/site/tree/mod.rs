@@ -159,13 +159,13 @@ impl Tree {
         match rule.effect {
             Effect::Redirect(status) => {
                 let status = Status::of(status).expect("rules have statuses that are known");
-                let written = rule.to.write(&captures, true, tail);
+                let written = rule.to.write(&captures, tail);
                 let location_bytes = written.and_then(|len| finish_location(len, query, tail));
                 Some(moved(status, location_bytes))
             }
             Effect::Rewrite(status) => {
                 let status = Status::of(status).expect("rules have statuses that are known");
-                let written = rule.to.write(&captures, false, tail)?;
+                let written = rule.to.write(&captures, tail)?;
                 let Place::File(leaf) = self.records.find(&tail[..written])? else { return None };
                 Some(self.select(leaf, status, request))
             }

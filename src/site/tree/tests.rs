@@ -3,8 +3,9 @@
 use super::build::{Body, Builder, Leaf};
 use super::*;
 use crate::http::request::{Fields, Method, Parsed, Persistence, Scan, parse};
-use crate::site::pattern::{Pattern, Template, Unknown};
+use crate::site::pattern::Pattern;
 use crate::site::redirects::Redirect;
+use crate::site::template::{Purpose, Template};
 use crate::site::{Kind, Owed, Site, entity_tag};
 use proptest::prelude::*;
 
@@ -225,7 +226,11 @@ fn where_nothing_is_fallbacks_count() {
 
 fn rule(from: &str, to: &str, effect: Effect, forced: bool) -> Redirect {
     let from = Pattern::parse(from).expect("a pattern");
-    let to = Template::parse(to, &from, Unknown::Refused).expect("a template");
+    let purpose = match effect {
+        Effect::Redirect(_) => Purpose::Location,
+        Effect::Rewrite(_) => Purpose::Path,
+    };
+    let to = Template::parse(to, &from, purpose).expect("a template");
     Redirect { from, to, effect, forced, line: 1, text: "".into() }
 }
 
