@@ -72,6 +72,18 @@ impl FieldList {
         self.0.push((name.to_owned(), value.to_owned()));
     }
 
+    /// Says that replies depend on a field of the request, unless that is said already.
+    pub fn vary_by(&mut self, name: &str) {
+        let known = self.iter().filter(|(own, _)| own.eq_ignore_ascii_case("Vary"));
+        let is_said = known.flat_map(|(_, value)| value.split(',')).any(|said| {
+            let said = said.trim();
+            said == "*" || said.eq_ignore_ascii_case(name)
+        });
+        if !is_said {
+            self.add("Vary", name);
+        }
+    }
+
     /// Takes a field away.
     pub fn remove(&mut self, name: &str) {
         self.0.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
@@ -193,10 +205,7 @@ impl Headers {
                         }
                         fields.add(name, &value);
                         if fields.bytes() > bytes_max {
-                            let why = format!(
-                                "here the fields of one path come to more than {PATH_BYTES_MAX} bytes"
-                            );
-                            return Err(Problem::at(NAME, *line, why));
+                            return Err(Problem::at(NAME, *line, too_much()));
                         }
                     }
                 }
@@ -204,6 +213,10 @@ impl Headers {
         }
         Ok(())
     }
+}
+
+fn too_much() -> String {
+    format!("here the fields of one path come to more than {PATH_BYTES_MAX} bytes")
 }
 
 /// What is captured goes into a value percent-encoded: a path may have any octet.
@@ -274,6 +287,24 @@ mod tests {
         let joined = applied("/x\n  A: 1\n  A: 2\n  Set-Cookie: a\n  Set-Cookie: b\n", "/x");
         let values: Vec<_> = joined.iter().map(|(_, value)| &**value).collect();
         assert_eq!(values, ["no-cache", "1, 2", "a", "b"]);
+    }
+
+    #[test]
+    fn what_replies_depend_on_is_said_once() {
+        for (before, after) in [
+            ("", "Accept-Encoding"),
+            ("Origin", "Origin, Accept-Encoding"),
+            ("Origin,accept-encoding", "Origin,accept-encoding"),
+            ("*", "*"),
+            ("X-Accept-Encoding", "X-Accept-Encoding, Accept-Encoding"),
+        ] {
+            let mut fields = FieldList::default();
+            if !before.is_empty() {
+                fields.add("vary", before);
+            }
+            fields.vary_by("Accept-Encoding");
+            assert_eq!(fields.value("Vary"), Some(after));
+        }
     }
 
     #[test]

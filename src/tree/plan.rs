@@ -3,6 +3,7 @@
 
 use super::caching::caching;
 use super::headers::{FieldList, Headers};
+use super::shown::shown;
 use super::walk::{Listed, Listing};
 use super::{Problem, headers, redirects};
 use crate::cli::media_type;
@@ -41,6 +42,14 @@ pub struct Plan {
     pub redirects: Redirects,
     /// What is wrong: each is a reason not to start.
     pub problems: Vec<Problem>,
+}
+
+impl Plan {
+    /// Whether every path is 404.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.redirects.rules().is_empty()
+    }
 }
 
 /// A file that is served.
@@ -151,7 +160,7 @@ pub fn plan(
         if let Some(&file) = numbers.get(name) {
             plan.fallback = Some(leaf(&mut plan, file, name, manner, &headers));
         } else {
-            let why = format!("the root has no file {}", String::from_utf8_lossy(name));
+            let why = format!("the root has no file {}", shown(name));
             plan.problems.push(Problem::of("--spa", why));
         }
     }
@@ -175,8 +184,7 @@ fn plan_redirects(plan: &mut Plan, text: Option<&str>) {
         let Effect::Rewrite(_) = rule.effect else { continue };
         let Some(path) = rule.to.fixed() else { continue };
         if !matches!(paths.get(path), Some(To::Leaf(_))) {
-            let path = String::from_utf8_lossy(path);
-            let why = format!("{path}: the root has no such file");
+            let why = format!("{}: the root has no such file", shown(path));
             problems.push(Problem::at(redirects::NAME, rule.line, why));
         }
     }

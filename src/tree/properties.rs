@@ -2,7 +2,7 @@
 //! over its corpus.
 
 use super::plan::{Manner, Plan, plan};
-use super::walk::{Limits, Listed, Listing};
+use super::walk::{LeftOuts, Limits, Listed, Listing};
 use super::{Effort, Request, builder};
 use crate::http::coding::Coding;
 use crate::http::properties::path_by_segments;
@@ -33,7 +33,8 @@ pub fn site(data: &[u8]) {
         modified: Some(1),
         is_svg_in_gzip: false,
     };
-    let listing = Listing { files: names.iter().map(listed).collect(), left_out: Vec::new() };
+    let listing =
+        Listing { files: names.iter().map(listed).collect(), left_out: LeftOuts::default() };
     let manner = Manner { clean_urls: true, ..Manner::default() };
     let (Ok(headers_text), Ok(rules)) =
         (std::str::from_utf8(headers), std::str::from_utf8(redirects))
