@@ -181,6 +181,10 @@ fn codings_are_those_that_the_client_takes() {
     }
     let refused = get(&server, "/", "Accept-Encoding: identity;q=0\r\n");
     assert_eq!(refused.status, 406);
+    for doubtful in ["identity;q=x", "*;q=2", "identity;q=0.0000"] {
+        let reply = get(&server, "/", &format!("Accept-Encoding: {doubtful}\r\n"));
+        assert_eq!(reply.status, 200, "{doubtful}");
+    }
 }
 
 fn decoded(reply: &Reply) -> Vec<u8> {
@@ -274,6 +278,35 @@ fn conditions_and_ranges_are_those_of_the_file() {
 }
 
 #[test]
+fn links_that_browsers_do_not_encode_are_followed() {
+    let folder = TemporaryFolder::with(&[
+        ("index.html", b"home"),
+        ("a[1]|b.txt", b"a name"),
+        ("docs/index.html", b"docs"),
+    ]);
+    let server = serve(&folder, &[]);
+    let encoded = "/docs/?filter%5B%5D=%7Ba%7Cb%7D&c=%5Ed%5Ce%60f";
+    for (target, status, location) in [
+        ("/?filter[]={a|b}&c=^d\\e`f", 200, None),
+        ("/a[1]|b.txt", 200, None),
+        ("/a%5B1%5D%7Cb.txt", 200, None),
+        ("/docs?filter[]={a|b}&c=^d\\e`f", 308, Some(encoded)),
+        ("/{", 400, None),
+        ("/a^b", 400, None),
+        ("/a\\b", 400, None),
+        ("/a`b", 400, None),
+        ("/?a\"b", 400, None),
+        ("/?a<b", 400, None),
+        ("/?a>b", 400, None),
+        ("/?a#b", 400, None),
+        ("/?a\u{e4}b", 400, None),
+    ] {
+        let reply = get(&server, target, "");
+        assert_eq!((reply.status, reply.field("Location")), (status, location), "{target}");
+    }
+}
+
+#[test]
 fn an_application_of_one_page_finds_its_way() {
     let folder = folder();
     let server = serve(&folder, &["--spa", "index.html", "--clean-urls", "off"]);
@@ -283,7 +316,26 @@ fn an_application_of_one_page_finds_its_way() {
         assert_eq!(get(&server, target, "").status, status, "{target}");
     }
     assert_same_bytes(&get(&server, "/about", "").body, b"<h1>home</h1>");
-    assert_eq!(get(&server, "/v1.2", "Accept: text/html\r\n").status, 200);
+    for (accept, status) in [
+        ("text/html,application/xhtml+xml,*/*;q=0.8", 200),
+        ("Text/HTML", 200),
+        ("*/*", 404),
+        ("text/html;q=0", 404),
+        ("application/x; a=\"text/html\"", 404),
+    ] {
+        let reply = get(&server, "/v1.2", &format!("Accept: {accept}\r\n"));
+        assert_eq!((reply.status, reply.field("Vary")), (status, Some("Accept")), "{accept}");
+    }
+    assert_eq!(get(&server, "/", "").field("Vary"), None);
+    assert_eq!(get(&server, "/docs/", "").field("Vary"), None);
+    let long = "<p>To be, or not to be, that is the question.</p>".repeat(100);
+    let folder = TemporaryFolder::with(&[("index.html", long.as_bytes())]);
+    let server = serve(&folder, &["--spa"]);
+    let reply = get(&server, "/route", "Accept-Encoding: br\r\n");
+    assert_eq!(reply.field("Vary"), Some("Accept, Accept-Encoding"));
+    assert_eq!(get(&server, "/", "").field("Vary"), Some("Accept-Encoding"));
+    let missing = get(&server, "/missing.js", "");
+    assert_eq!((missing.status, missing.field("Vary")), (404, Some("Accept")));
 }
 
 #[test]
