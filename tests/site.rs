@@ -141,10 +141,9 @@ fn each_path(options: &[&str]) {
         }
         assert_eq!(reply.field("X-Content-Type-Options"), Some("nosniff"), "{target}");
     }
-    assert_eq!(get(&server, "/docs/", "").field("X-All"), None);
-    let no_hash = get(&server, "/pictures/banner_2024dec1.txt", "");
-    assert_eq!(no_hash.field("Cache-Control"), None);
-    assert_eq!(get(&server, "/plain.svgz", "").field("Content-Encoding"), None);
+    let without = |target, name| get(&server, target, "").field(name).is_none();
+    assert!(without("/pictures/banner_2024dec1.txt", "Cache-Control"));
+    assert!(without("/plain.svgz", "Content-Encoding") && without("/docs/", "X-All"));
     let said = server.said.join("\n");
     assert!(said.contains("left out out: it is a link out of the root"), "{said}");
     assert!(said.contains(" files, "), "{said}");
@@ -357,8 +356,10 @@ fn a_folder_that_is_not_right_does_not_start() {
         let folder = TemporaryFolder::with(files);
         Server::run(&[&["--listen", "127.0.0.1:0", "--root", folder.path()], options].concat())
     };
+    let long = "# no rule\n".repeat((1 << 20) / 10 + 1);
     for (files, options, hint) in [
-        (&[("_redirects", b"/a".as_slice())][..], &[][..], "_redirects:1: "),
+        (&[("_redirects", long.as_bytes())][..], &[][..], "say more with fewer rules"),
+        (&[("_redirects", b"/a".as_slice())], &[], "_redirects:1: "),
         (&[("_headers", b"x".as_slice())], &[], "_headers:1: "),
         (&[("_headers", b"/x\n  Content-Type: text".as_slice())], &[], "_headers:2: "),
         (&[("_redirects", b"/a?b /c".as_slice())], &[], "_redirects:1: /a?b: no path has ?"),
