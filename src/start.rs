@@ -12,7 +12,7 @@ use crate::sys::net::{Endpoint, Listener, listen};
 use crate::sys::probe::{Features, Maker, Obstacles, TaskRun, locked_bytes};
 use crate::sys::uring::{RECEIVE_BUFFER_BYTES, RECEIVE_BUFFERS, Setup, Uring};
 use crate::sys::{process, signal};
-use crate::tree;
+use crate::tree::{self, shown::shown_path};
 use std::fs::File;
 use std::io::{IsTerminal, Read};
 use std::path::Path;
@@ -145,16 +145,20 @@ fn read_root(config: &cli::Config, root: &Path) -> Result<(Site, Vec<u8>, String
     request.progress = !config.quiet && std::io::stderr().is_terminal();
     process::share_allocator();
     let read = tree::read(&request)?;
-    for left_out in &read.listing.left_out {
+    for left_out in read.listing.left_out.lines() {
         say::err(format_args!("uringstatic: left out {left_out}"));
     }
+    if read.is_empty() {
+        say::err(format_args!("uringstatic: {}", tree::nothing_to_serve(root)));
+    }
     if !config.quiet {
-        say::err(format_args!("uringstatic: read {}: {}", root.display(), read.summary));
+        let root = shown_path(root);
+        say::err(format_args!("uringstatic: read {root}: {}", read.summary));
     }
     let tree::Root { tree, fixed, plan, listing, bodies, summary: _ } = read;
     drop((plan, listing, bodies));
     process::release_freed_memory();
-    Ok((Site::of_tree(tree), fixed, root.display().to_string()))
+    Ok((Site::of_tree(tree), fixed, shown_path(root)))
 }
 
 /// Reads the page and builds the replies; says what it is.

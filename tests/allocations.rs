@@ -138,7 +138,7 @@ fn folder() -> (Site, Vec<u8>) {
     let options = RootOptions {
         compress: Compress::Off,
         clean_urls: true,
-        spa: None,
+        spa: Some("index.html".to_owned()),
         health: None,
         strict: false,
         site_bytes: 1 << 20,
@@ -206,7 +206,7 @@ fn start(features: Features, what: Served) -> SocketAddr {
 
 type Load = fn(SocketAddr);
 
-const LOADS: [(&str, Load); 6] = [
+const LOADS: [(&str, Load); 7] = [
     ("keep-alive", |address| {
         let mut client = connect(address);
         for _ in 0..50 {
@@ -244,9 +244,19 @@ const LOADS: [(&str, Load); 6] = [
             ask(&mut client, body, 1);
         }
     }),
+    ("pages where nothing is", |address| {
+        let mut client = connect(address);
+        for target in ["/route", "/v1.2?a[]={b|c}"] {
+            let accept = "Accept: a/b;c=\"d,e\", text/html;q=0.5";
+            let request = format!("GET {target} HTTP/1.1\r\nHost: a\r\n{accept}\r\n\r\n");
+            ask(&mut client, &request, 1);
+        }
+    }),
     ("refusals and parts", |address| {
         for request in [
             "GET / HTTP/1.1\r\n\r\n",
+            "GET /docs?a[]={b|c} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+            "GET /b.js HTTP/1.1\r\nHost: a\r\nAccept: */*\r\nConnection: close\r\n\r\n",
             "FROB / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
             "GET / HTTP/1.1\r\nHost: a\r\nRange: bytes=5-9\r\nConnection: close\r\n\r\n",
             "GET / HTTP/1.1\r\nHost: a\r\nIf-None-Match: *\r\nConnection: close\r\n\r\n",

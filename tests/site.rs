@@ -24,6 +24,10 @@ fn folder() -> TemporaryFolder {
         ("docs/\u{e4}.txt", "umlaut".as_bytes()),
         ("assets/app.1f3a09bc.js", b"js()"),
         ("unknown.zzz", b"\0\x01"),
+        ("pictures/banner_2024dec1.txt", b"no hash"),
+        ("a*.txt", b"an asterisk"),
+        ("drawing.svgz", b"\x1f\x8b\x08 and so on"),
+        ("plain.svgz", b"<svg/>"),
         (".well-known/security.txt", b"Contact: x"),
         (".git/config", b"secret"),
         (
@@ -33,7 +37,9 @@ fn folder() -> TemporaryFolder {
         (
             "_redirects",
             b"/old /about\n/blog/* /docs/:splat 302\n/about.html /never 301\n/forced /about 307!\n\
-              /gone /about.html 410\n/as/:name /docs/:name.txt 200\n",
+              /gone /about.html 410\n/as/:name /docs/:name.txt 200\n\
+              /space /docs/../docs/a%20b.txt 200\n/star%2A /docs/ 302\n\
+              /find/* https://x.example/?q=:splat 302\n",
         ),
         ("forced", b"never seen"),
     ]);
@@ -62,54 +68,69 @@ fn each_path_has_the_same_without_vectored_send() {
     each_path(&["--without", "vectored-send"]);
 }
 
+/// What the folder has at some paths.
+const PATHS: &[Row] = &[
+    ("/", 200, &[("Content-Type", "text/html; charset=utf-8")], Some("<h1>home</h1>")),
+    ("/", 200, &[("Cache-Control", "no-cache"), ("X-All", "1")], None),
+    ("/?query", 200, &[], Some("<h1>home</h1>")),
+    ("/index.html", 200, &[], Some("<h1>home</h1>")),
+    ("/about", 200, &[], Some("<h1>about</h1>")),
+    ("/about.html", 200, &[], Some("<h1>about</h1>")),
+    ("/about/", 404, &[], Some("<h1>missing</h1>")),
+    ("/About", 404, &[("Content-Type", "text/html; charset=utf-8")], None),
+    ("/empty.css", 200, &[("Content-Type", "text/css; charset=utf-8")], Some("")),
+    ("/docs", 308, &[("Location", "/docs/")], Some("")),
+    ("/docs?a=b&c", 308, &[("Location", "/docs/?a=b&c")], Some("")),
+    ("/docs/", 200, &[("X-Docs", "yes")], Some("<h1>docs</h1>")),
+    ("/docs/a%20b.txt", 200, &[], Some("a space")),
+    ("/docs/%C3%A4.txt", 200, &[], Some("umlaut")),
+    ("/docs/%c3%a4.txt", 200, &[], Some("umlaut")),
+    ("/docs/./../docs/a%20b.txt", 200, &[], Some("a space")),
+    ("/docs/%2e%2e/about", 200, &[], Some("<h1>about</h1>")),
+    ("/../../../etc/passwd", 404, &[], None),
+    ("/%2e%2e/%2e%2e/etc/passwd", 404, &[], None),
+    ("/docs%2f", 400, &[], None),
+    ("/a%00", 400, &[], None),
+    ("//", 404, &[], None),
+    ("/out/passwd", 404, &[], None),
+    ("/.git/config", 404, &[], None),
+    ("/_headers", 404, &[], None),
+    ("/_redirects", 404, &[], None),
+    ("/.well-known/security.txt", 200, &[], Some("Contact: x")),
+    (
+        "/assets/app.1f3a09bc.js",
+        200,
+        &[("Cache-Control", "public, max-age=31536000, immutable")],
+        Some("js()"),
+    ),
+    ("/unknown.zzz", 200, &[("Content-Type", "application/octet-stream")], Some("\0\x01")),
+    ("/pictures/banner_2024dec1.txt", 200, &[], Some("no hash")),
+    ("/a%2A.txt", 200, &[], Some("an asterisk")),
+    (
+        "/drawing.svgz",
+        200,
+        &[("Content-Type", "image/svg+xml"), ("Content-Encoding", "gzip")],
+        None,
+    ),
+    ("/plain.svgz", 200, &[("Content-Type", "image/svg+xml")], Some("<svg/>")),
+    ("/space", 200, &[], Some("a space")),
+    ("/star*", 302, &[("Location", "/docs/")], None),
+    ("/stars", 404, &[], None),
+    ("/find/a&b=c", 302, &[("Location", "https://x.example/?q=a%26b%3Dc")], None),
+    ("/old", 301, &[("Location", "/about")], Some("")),
+    ("/old?x", 301, &[("Location", "/about?x")], None),
+    ("/blog/2010/x", 302, &[("Location", "/docs/2010/x")], None),
+    ("/forced", 307, &[("Location", "/about")], None),
+    ("/gone", 410, &[], Some("<h1>about</h1>")),
+    ("/as/%C3%A4", 200, &[], Some("umlaut")),
+    ("/as/nothing", 404, &[], None),
+    ("/healthz", 200, &[("Cache-Control", "no-store")], Some("ok\n")),
+];
+
 fn each_path(options: &[&str]) {
     let folder = folder();
     let server = serve(&folder, &[&["--health", "/healthz"], options].concat());
-    let cases: &[Row] = &[
-        ("/", 200, &[("Content-Type", "text/html; charset=utf-8")], Some("<h1>home</h1>")),
-        ("/", 200, &[("Cache-Control", "no-cache"), ("X-All", "1")], None),
-        ("/?query", 200, &[], Some("<h1>home</h1>")),
-        ("/index.html", 200, &[], Some("<h1>home</h1>")),
-        ("/about", 200, &[], Some("<h1>about</h1>")),
-        ("/about.html", 200, &[], Some("<h1>about</h1>")),
-        ("/about/", 404, &[], Some("<h1>missing</h1>")),
-        ("/About", 404, &[("Content-Type", "text/html; charset=utf-8")], None),
-        ("/empty.css", 200, &[("Content-Type", "text/css; charset=utf-8")], Some("")),
-        ("/docs", 308, &[("Location", "/docs/")], Some("")),
-        ("/docs?a=b&c", 308, &[("Location", "/docs/?a=b&c")], Some("")),
-        ("/docs/", 200, &[("X-Docs", "yes")], Some("<h1>docs</h1>")),
-        ("/docs/a%20b.txt", 200, &[], Some("a space")),
-        ("/docs/%C3%A4.txt", 200, &[], Some("umlaut")),
-        ("/docs/%c3%a4.txt", 200, &[], Some("umlaut")),
-        ("/docs/./../docs/a%20b.txt", 200, &[], Some("a space")),
-        ("/docs/%2e%2e/about", 200, &[], Some("<h1>about</h1>")),
-        ("/../../../etc/passwd", 404, &[], None),
-        ("/%2e%2e/%2e%2e/etc/passwd", 404, &[], None),
-        ("/docs%2f", 400, &[], None),
-        ("/a%00", 400, &[], None),
-        ("//", 404, &[], None),
-        ("/out/passwd", 404, &[], None),
-        ("/.git/config", 404, &[], None),
-        ("/_headers", 404, &[], None),
-        ("/_redirects", 404, &[], None),
-        ("/.well-known/security.txt", 200, &[], Some("Contact: x")),
-        (
-            "/assets/app.1f3a09bc.js",
-            200,
-            &[("Cache-Control", "public, max-age=31536000, immutable")],
-            Some("js()"),
-        ),
-        ("/unknown.zzz", 200, &[("Content-Type", "application/octet-stream")], Some("\0\x01")),
-        ("/old", 301, &[("Location", "/about")], Some("")),
-        ("/old?x", 301, &[("Location", "/about?x")], None),
-        ("/blog/2010/x", 302, &[("Location", "/docs/2010/x")], None),
-        ("/forced", 307, &[("Location", "/about")], None),
-        ("/gone", 410, &[], Some("<h1>about</h1>")),
-        ("/as/%C3%A4", 200, &[], Some("umlaut")),
-        ("/as/nothing", 404, &[], None),
-        ("/healthz", 200, &[("Cache-Control", "no-store")], Some("ok\n")),
-    ];
-    for (target, status, fields, body) in cases {
+    for (target, status, fields, body) in PATHS {
         let reply = get(&server, target, "");
         assert_eq!(reply.status, *status, "{target}: {}", reply.head);
         for (name, value) in *fields {
@@ -120,10 +141,22 @@ fn each_path(options: &[&str]) {
         }
         assert_eq!(reply.field("X-Content-Type-Options"), Some("nosniff"), "{target}");
     }
-    assert_eq!(get(&server, "/docs/", "").field("X-All"), None);
+    let without = |target, name| get(&server, target, "").field(name).is_none();
+    assert!(without("/pictures/banner_2024dec1.txt", "Cache-Control"));
+    assert!(without("/plain.svgz", "Content-Encoding") && without("/docs/", "X-All"));
     let said = server.said.join("\n");
     assert!(said.contains("left out out: it is a link out of the root"), "{said}");
     assert!(said.contains(" files, "), "{said}");
+}
+
+#[test]
+fn a_header_that_is_given_twice_is_sent_twice() {
+    let folder = folder();
+    let server =
+        serve(&folder, &["--header", "X-All: 0", "--header", "Link: a", "--header", "Link: b"]);
+    let reply = get(&server, "/about", "");
+    assert!(reply.head.contains("Link: a\r\nLink: b\r\n"), "{}", reply.head);
+    assert_eq!(reply.field("X-All"), Some("1"), "rules come behind");
 }
 
 #[test]
@@ -147,6 +180,10 @@ fn codings_are_those_that_the_client_takes() {
     }
     let refused = get(&server, "/", "Accept-Encoding: identity;q=0\r\n");
     assert_eq!(refused.status, 406);
+    for doubtful in ["identity;q=x", "*;q=2", "identity;q=0.0000"] {
+        let reply = get(&server, "/", &format!("Accept-Encoding: {doubtful}\r\n"));
+        assert_eq!(reply.status, 200, "{doubtful}");
+    }
 }
 
 fn decoded(reply: &Reply) -> Vec<u8> {
@@ -172,8 +209,19 @@ fn what_lies_beside_a_file_is_its_coding_if_it_decodes_to_it() {
         ("a.txt.zst", &coded),
         ("b.txt", b"other text, and more of it than what is beside it"),
         ("b.txt.zst", &coded),
+        ("c.txt", &text.as_bytes()[1..]),
+        ("c.txt.zst", &coded),
+        ("_headers", b"/a.txt\n  Vary: accept-encoding, Origin\n"),
     ]);
     let server = serve(&folder, &["--compress", "off"]);
+    let said = server.said.join("\n");
+    for name in ["b", "c"] {
+        let line = format!("left out {name}.txt.zst: it isn't {name}.txt in zstd");
+        assert!(said.contains(&line), "{line}: {said}");
+    }
+    assert!(!said.contains("a.txt.zst"), "{said}");
+    let vary = get(&server, "/a.txt", "");
+    assert_eq!(vary.field("Vary"), Some("accept-encoding, Origin"));
     let reply = get(&server, "/a.txt", "Accept-Encoding: zstd, gzip\r\n");
     assert_eq!(reply.field("Content-Encoding"), Some("zstd"));
     assert_same_bytes(&reply.body, &coded);
@@ -182,6 +230,16 @@ fn what_lies_beside_a_file_is_its_coding_if_it_decodes_to_it() {
     let own = get(&server, "/a.txt.zst", "");
     assert_eq!(own.field("Content-Encoding"), None);
     assert_same_bytes(&own.body, &coded);
+    drop(server);
+    // A variant that was made hides nothing.
+    let said = checked(&folder);
+    for name in ["b.txt.zst", "c.txt.zst"] {
+        assert!(said.contains(&format!("{name}: left out: it isn't ")), "{said}");
+    }
+    let strict = ["--listen", "127.0.0.1:0", "--root", folder.path(), "--strict"];
+    let exit = Server::run(&strict);
+    assert_eq!(exit.code, Some(1));
+    assert!(exit.text.contains("c.txt.zst: it isn't c.txt in zstd"), "{}", exit.text);
 }
 
 #[test]
@@ -219,6 +277,35 @@ fn conditions_and_ranges_are_those_of_the_file() {
 }
 
 #[test]
+fn links_that_browsers_do_not_encode_are_followed() {
+    let folder = TemporaryFolder::with(&[
+        ("index.html", b"home"),
+        ("a[1]|b.txt", b"a name"),
+        ("docs/index.html", b"docs"),
+    ]);
+    let server = serve(&folder, &[]);
+    let encoded = "/docs/?filter%5B%5D=%7Ba%7Cb%7D&c=%5Ed%5Ce%60f";
+    for (target, status, location) in [
+        ("/?filter[]={a|b}&c=^d\\e`f", 200, None),
+        ("/a[1]|b.txt", 200, None),
+        ("/a%5B1%5D%7Cb.txt", 200, None),
+        ("/docs?filter[]={a|b}&c=^d\\e`f", 308, Some(encoded)),
+        ("/{", 400, None),
+        ("/a^b", 400, None),
+        ("/a\\b", 400, None),
+        ("/a`b", 400, None),
+        ("/?a\"b", 400, None),
+        ("/?a<b", 400, None),
+        ("/?a>b", 400, None),
+        ("/?a#b", 400, None),
+        ("/?a\u{e4}b", 400, None),
+    ] {
+        let reply = get(&server, target, "");
+        assert_eq!((reply.status, reply.field("Location")), (status, location), "{target}");
+    }
+}
+
+#[test]
 fn an_application_of_one_page_finds_its_way() {
     let folder = folder();
     let server = serve(&folder, &["--spa", "index.html", "--clean-urls", "off"]);
@@ -228,7 +315,26 @@ fn an_application_of_one_page_finds_its_way() {
         assert_eq!(get(&server, target, "").status, status, "{target}");
     }
     assert_same_bytes(&get(&server, "/about", "").body, b"<h1>home</h1>");
-    assert_eq!(get(&server, "/v1.2", "Accept: text/html\r\n").status, 200);
+    for (accept, status) in [
+        ("text/html,application/xhtml+xml,*/*;q=0.8", 200),
+        ("Text/HTML", 200),
+        ("*/*", 404),
+        ("text/html;q=0", 404),
+        ("application/x; a=\"text/html\"", 404),
+    ] {
+        let reply = get(&server, "/v1.2", &format!("Accept: {accept}\r\n"));
+        assert_eq!((reply.status, reply.field("Vary")), (status, Some("Accept")), "{accept}");
+    }
+    assert_eq!(get(&server, "/", "").field("Vary"), None);
+    assert_eq!(get(&server, "/docs/", "").field("Vary"), None);
+    let long = "<p>To be, or not to be, that is the question.</p>".repeat(100);
+    let folder = TemporaryFolder::with(&[("index.html", long.as_bytes())]);
+    let server = serve(&folder, &["--spa"]);
+    let reply = get(&server, "/route", "Accept-Encoding: br\r\n");
+    assert_eq!(reply.field("Vary"), Some("Accept, Accept-Encoding"));
+    assert_eq!(get(&server, "/", "").field("Vary"), Some("Accept-Encoding"));
+    let missing = get(&server, "/missing.js", "");
+    assert_eq!((missing.status, missing.field("Vary")), (404, Some("Accept")));
 }
 
 #[test]
@@ -250,9 +356,13 @@ fn a_folder_that_is_not_right_does_not_start() {
         let folder = TemporaryFolder::with(files);
         Server::run(&[&["--listen", "127.0.0.1:0", "--root", folder.path()], options].concat())
     };
+    let long = "# no rule\n".repeat((1 << 20) / 10 + 1);
     for (files, options, hint) in [
-        (&[("_redirects", b"/a".as_slice())][..], &[][..], "_redirects:1: "),
+        (&[("_redirects", long.as_bytes())][..], &[][..], "say more with fewer rules"),
+        (&[("_redirects", b"/a".as_slice())], &[], "_redirects:1: "),
         (&[("_headers", b"x".as_slice())], &[], "_headers:1: "),
+        (&[("_headers", b"/x\n  Content-Type: text".as_slice())], &[], "_headers:2: "),
+        (&[("_redirects", b"/a?b /c".as_slice())], &[], "_redirects:1: /a?b: no path has ?"),
         (&[("_redirects", b"/a /b 200".as_slice())], &[], "has no such file"),
         (&[("a", b"12345".as_slice())], &["--site-bytes", "4"], "--site-bytes"),
         (&[("a", b"".as_slice()), ("b", b"")], &["--site-files", "1"], "--site-files"),
@@ -291,7 +401,73 @@ fn check_says_what_would_be_served() {
     assert_eq!(row("/about")["because"], "clean URL");
     assert_eq!(row("/docs")["status"], 308);
     assert!(row("/prose.txt")["bytes"]["br"].is_u64());
-    assert_eq!(report["problems"].as_array().map(Vec::len), Some(1));
+    let problems = report["problems"].as_array().expect("a list");
+    let said: Vec<_> = problems.iter().map(|problem| problem.as_str().unwrap_or("")).collect();
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(said[0].starts_with("out: left out: it is a link out of the root"), "{said:?}");
+    assert!(said[1].starts_with("_redirects:3: /about.html is never used"), "{said:?}");
+}
+
+/// What `check` says of a folder with problems, as a table.
+fn checked(folder: &TemporaryFolder) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_uringstatic"))
+        .args(["check", folder.path()])
+        .output()
+        .expect("it runs");
+    assert_eq!(output.status.code(), Some(1));
+    String::from_utf8(output.stdout).expect("it is text")
+}
+
+#[test]
+fn names_forge_nothing_and_look_as_different_as_they_are() {
+    let folder = TemporaryFolder::with(&[("index.html", b"home")]);
+    folder.add(OsStr::from_bytes(b"\xff.txt"), b"one");
+    folder.add(OsStr::from_bytes(b"\xfe.txt"), b"another");
+    let forged = Path::new(folder.path()).join("x\nuringstatic: read \x1b[31m");
+    symlink("/etc", forged).expect("links can be made");
+    let server = serve(&folder, &[]);
+    let left_out: Vec<_> = server.said.iter().filter(|line| line.contains("left out")).collect();
+    assert_eq!(left_out.len(), 1, "{:?}", server.said);
+    let expected = "left out x\\nuringstatic: read \\u{1b}[31m: it is a link";
+    assert!(left_out[0].contains(expected), "{left_out:?}");
+    let output = Command::new(env!("CARGO_BIN_EXE_uringstatic"))
+        .args(["check", folder.path(), "--json"])
+        .output()
+        .expect("it runs");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let rows = report["paths"].as_array().expect("a list");
+    for (path, target) in [("/\\xff.txt", "/%FF.txt"), ("/\\xfe.txt", "/%FE.txt")] {
+        assert!(rows.iter().any(|row| row["path"] == path && row["target"] == target), "{report}");
+    }
+    let said = checked(&folder);
+    assert!(!said.contains("\nuringstatic: read"), "{said}");
+}
+
+#[test]
+fn a_folder_with_nothing_is_said_to_have_nothing() {
+    let folder = TemporaryFolder::with(&[(".hidden", b"x")]);
+    let server = serve(&folder, &[]);
+    let said = server.said.join("\n");
+    assert!(said.contains("nothing to serve in ") && said.contains("every path is 404"), "{said}");
+    let said = checked(&folder);
+    assert!(said.contains("nothing to serve in "), "{said}");
+}
+
+#[test]
+fn links_among_folders_come_to_an_end() {
+    let folder = TemporaryFolder::with(&[("index.html", b"home")]);
+    let path = |name: String| Path::new(folder.path()).join(name);
+    for one in 0..9 {
+        std::fs::create_dir(path(format!("f{one}"))).expect("the folder is writable");
+        for other in 0..9 {
+            symlink(format!("../f{other}"), path(format!("f{one}/to{other}"))).expect("a link");
+        }
+    }
+    let options = ["--listen", "127.0.0.1:0", "--site-files", "2000", "--root", folder.path()];
+    let exit = Server::run(&options);
+    assert_eq!(exit.code, Some(1));
+    assert!(exit.text.contains("more than 2000 files and folders"), "{}", exit.text);
+    assert!(exit.text.contains("--site-files"), "{}", exit.text);
 }
 
 #[test]
@@ -316,7 +492,7 @@ fn what_a_folder_can_hold_besides_files_is_served_or_named() {
     let said = server.said.join("\n");
     for hint in [
         "left out sub/up: it is a link to a folder that it is in",
-        "left out dangling: No such file",
+        "left out dangling: it is a link that leads nowhere",
         "left out pipe: it is neither a file nor a folder",
     ] {
         assert!(said.contains(hint), "{hint}: {said}");

@@ -1,5 +1,6 @@
 //! Media types (RFC 9110, section 8.3.1): the grammar of `--content-type`, and a guess by name.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use mime_guess::{Mime, mime};
@@ -9,13 +10,17 @@ use super::header::is_token_char;
 /// The media type that a page's name suggests; its file is not read.
 #[must_use]
 pub fn media_type(page: &Path) -> String {
+    let extension = page.extension().and_then(OsStr::to_str).unwrap_or_default();
+    if let Some((_, own)) = OWN_GUESSES.iter().find(|(of, _)| extension.eq_ignore_ascii_case(of)) {
+        return (*own).to_owned();
+    }
     let guess = mime_guess::from_path(page).first_or_octet_stream();
     let essence = guess.essence_str();
     if is_text(&guess) { format!("{essence}; charset=utf-8") } else { essence.to_owned() }
 }
 
 /// Reads one `--content-type`, without its outer spaces.
-pub(super) fn parse(text: &str) -> Result<String, String> {
+pub(crate) fn parse(text: &str) -> Result<String, String> {
     let text = text.trim_matches(' ');
     if text.len() > MEDIA_TYPE_BYTES_MAX {
         return Err(format!("a media type can have {MEDIA_TYPE_BYTES_MAX} bytes here"));
@@ -77,6 +82,11 @@ fn is_text(guess: &Mime) -> bool {
     guess.type_() == mime::TEXT || is_named || is_suffixed
 }
 
+/// Extensions that are registered otherwise (RFC 8081 4.4.3, for the first), or not text by
+/// themselves.
+const OWN_GUESSES: [(&str, &str); 3] =
+    [("otf", "font/otf"), ("ndjson", "application/x-ndjson"), ("svgz", "image/svg+xml")];
+
 const WHITESPACE: [char; 2] = [' ', '\t'];
 
 const MEDIA_TYPE_BYTES_MAX: usize = 256;
@@ -97,6 +107,9 @@ mod tests {
             ("app.js", "text/javascript; charset=utf-8"),
             ("data.json", "application/json; charset=utf-8"),
             ("picture.svg", "image/svg+xml; charset=utf-8"),
+            ("picture.svgz", "image/svg+xml"),
+            ("letters.OTF", "font/otf"),
+            ("rows.ndjson", "application/x-ndjson"),
             ("page.xhtml", "application/xhtml+xml; charset=utf-8"),
             ("feed.xml", "text/xml; charset=utf-8"),
             ("picture.png", "image/png"),

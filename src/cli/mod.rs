@@ -10,7 +10,7 @@ mod address;
 pub(crate) mod generate;
 pub(crate) mod header;
 mod lockdown;
-mod media;
+pub(crate) mod media;
 mod root;
 #[cfg(test)]
 mod tests;

@@ -31,6 +31,10 @@ pub struct RootOptions {
     pub health: Option<String>,
 
     /// Refuse to start if anything has to be left out of the folder
+    ///
+    /// Links out of it and those that lead nowhere, what can't be read, what is neither file nor
+    /// folder, and files that end in .br, .zst or .gz and don't decode to the one that they lie
+    /// beside.
     #[arg(long)]
     pub strict: bool,
 
@@ -38,7 +42,7 @@ pub struct RootOptions {
     #[arg(long, value_name = "SIZE", default_value = "1g", value_parser = value::site_bytes)]
     pub site_bytes: u64,
 
-    /// Most files that the folder may have
+    /// Most files and folders that the folder may have, those behind links counted
     #[arg(long, value_name = "N", default_value = "200000")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     pub site_files: u32,

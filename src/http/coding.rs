@@ -134,8 +134,14 @@ impl Reader {
                 [b';', parameter @ ..] => weight(trim(parameter)),
                 _ => None,
             };
-            // A weight that isn't one says nothing about the coding, so it isn't taken.
-            let weight = weight.unwrap_or(0);
+            let Some(weight) = weight.or_else(|| {
+                // A weight that isn't one says nothing: what would be taken only if it's named
+                // isn't, and what is taken unless it's refused isn't refused.
+                let is_refusal = name == b"*" || name.eq_ignore_ascii_case(b"identity");
+                (!is_refusal).then_some(0)
+            }) else {
+                continue;
+            };
             let place = match name.len() {
                 1 if name == b"*" => &mut self.any,
                 2 if name.eq_ignore_ascii_case(b"br") => self.place(Coding::Brotli),
@@ -166,7 +172,7 @@ impl Reader {
 }
 
 /// A weight in thousandths (RFC 9110 12.4.2), from `q=0.5`.
-fn weight(parameter: &[u8]) -> Option<u16> {
+pub(super) fn weight(parameter: &[u8]) -> Option<u16> {
     let [b'q' | b'Q', b'=', whole @ (b'0' | b'1'), rest @ ..] = parameter else { return None };
     let digits = match rest {
         [] => rest,
@@ -243,6 +249,11 @@ mod tests {
             ("*;q=0", None),
             ("*;q=0, identity;q=0.1", Some("identity")),
             ("gzip;q=2, br;q=x, zstd;q=0.0001", Some("identity")),
+            ("identity;q=x", Some("identity")),
+            ("*;q=2", Some("identity")),
+            ("*;q=-1, identity;q=0.0000", Some("identity")),
+            ("gzip, *;q=x", Some("gzip")),
+            ("gzip;q=x, identity;q=0, *", Some("br")),
             ("gzip;q=1.000", Some("gzip")),
             ("gzip;q=1.001", Some("identity")),
             ("gzip;Q=0.3", Some("gzip")),

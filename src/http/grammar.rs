@@ -4,14 +4,17 @@
 pub(super) const TOKEN: u8 = 1;
 /// `pchar` and `/`, but for percent-encoding: paths.
 pub(super) const PATH: u8 = 2;
-/// What may stand in a query: a path's octets and `?`.
-pub(super) const QUERY: u8 = 4;
+/// What is taken in a query: a path's octets, `?`, and what browsers leave as it is.
+pub(super) const QUERY_TAKEN: u8 = 4;
 /// What may stand in a `reg-name`, but for percent-encoding.
 pub(super) const NAME: u8 = 8;
 /// Hexadecimal digits.
 pub(super) const HEX: u8 = 16;
 /// What may stand in a scheme, behind its first letter.
 pub(super) const SCHEME: u8 = 32;
+
+/// What is taken in a path: [`PATH`], and what browsers leave as it is.
+pub(super) const PATH_TAKEN: u8 = 64;
 
 /// Whether the octet is of the class.
 pub(super) fn is(octet: u8, class: u8) -> bool {
@@ -89,8 +92,15 @@ const fn classes_of(octet: u8) -> u8 {
     if path {
         classes |= PATH;
     }
-    if path || octet == b'?' {
-        classes |= QUERY;
+    // The URL standard percent-encodes less than RFC 3986 wants (its "path" and "query
+    // percent-encode sets"), and a link that somebody wrote with one of these must not break.
+    let left_in_path = matches!(octet, b'[' | b']' | b'|');
+    let left_in_query = left_in_path || matches!(octet, b'{' | b'}' | b'^' | b'\\' | b'`');
+    if path || left_in_path {
+        classes |= PATH_TAKEN;
+    }
+    if path || octet == b'?' || left_in_query {
+        classes |= QUERY_TAKEN;
     }
     if unreserved || sub_delimiter {
         classes |= NAME;

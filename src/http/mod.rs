@@ -2,6 +2,7 @@
 //! serving. RFC 9110 and RFC 9112 are the law; where they leave a choice, the strict one is taken.
 #![forbid(unsafe_code)]
 
+pub mod accept;
 pub mod body;
 mod chunks;
 pub mod coding;

@@ -105,9 +105,36 @@ fn hex(digit: u8) -> Option<u8> {
 /// Writes a decoded path as it may stand in a URI; what may not is percent-encoded. Says how long
 /// it became, or `None` if it doesn't fit.
 pub fn encode(path: &[u8], out: &mut [u8]) -> Option<usize> {
+    encode_all_but(path, |octet| grammar::is(octet, PATH), out)
+}
+
+/// Writes octets as they may stand in a query between the signs that divide it: `&`, `=`, `+` and
+/// `;` are percent-encoded, too. Says how long it became, or `None` if it doesn't fit.
+pub fn encode_in_query(octets: &[u8], out: &mut [u8]) -> Option<usize> {
+    encode_all_but(octets, |octet| grammar::is(octet, PATH) && !b"&=+;".contains(&octet), out)
+}
+
+/// Writes a query that was asked for as RFC 3986 has it: what clients leave as it is against that
+/// is percent-encoded. Says how long it became, or `None` if it doesn't fit.
+pub fn encode_query(query: &[u8], out: &mut [u8]) -> Option<usize> {
+    encode_all_but(query, stands_in_query, out)
+}
+
+/// How long a query is as [`encode_query`] writes it.
+#[must_use]
+pub fn query_bytes(query: &[u8]) -> usize {
+    query.len() + 2 * query.iter().filter(|&&octet| !stands_in_query(octet)).count()
+}
+
+fn stands_in_query(octet: u8) -> bool {
+    // A percent sign begins an escape, since the target was valid.
+    grammar::is(octet, PATH) || matches!(octet, b'?' | b'%')
+}
+
+fn encode_all_but(octets: &[u8], may: impl Fn(u8) -> bool, out: &mut [u8]) -> Option<usize> {
     let mut written = 0;
-    for &octet in path {
-        if grammar::is(octet, PATH) {
+    for &octet in octets {
+        if may(octet) {
             *out.get_mut(written)? = octet;
             written += 1;
         } else {
@@ -182,6 +209,17 @@ mod tests {
         assert_eq!(&out[..len], b"/%C3%A4%20b%25/c%3Fd%23");
         assert_eq!(encode(b"/abc", &mut out[..3]), None);
         assert_eq!(encode(b"/\xff", &mut out[..3]), None);
+    }
+
+    #[test]
+    fn a_query_is_encoded_where_it_must_be() {
+        let mut out = [0; 64];
+        let query = b"a=%5B1]&b[]={x|y}?\\^`/:";
+        let expected = b"a=%5B1%5D&b%5B%5D=%7Bx%7Cy%7D?%5C%5E%60/:";
+        assert_eq!(encode_query(query, &mut out), Some(expected.len()));
+        assert_eq!(&out[..expected.len()], expected);
+        assert_eq!(query_bytes(query), expected.len());
+        assert_eq!(encode_query(query, &mut out[..expected.len() - 1]), None);
     }
 
     proptest! {

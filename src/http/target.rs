@@ -1,6 +1,7 @@
-//! Request targets (RFC 9112 3.2) and hosts (RFC 3986 3.2.2), as their grammars have them.
+//! Request targets (RFC 9112 3.2) and hosts (RFC 3986 3.2.2), as their grammars have them, but for
+//! a few octets that browsers send as they are.
 
-use super::grammar::{self, NAME, PATH, QUERY, SCHEME};
+use super::grammar::{self, NAME, PATH_TAKEN, QUERY_TAKEN, SCHEME};
 
 /// What a request asks for. Nothing is decoded here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,8 +55,8 @@ fn path_and_query(text: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
         Some(at) => (&text[..at], Some(&text[at + 1..])),
         None => (text, None),
     };
-    let valid = grammar::all_or_encoded(path, PATH)
-        && query.is_none_or(|query| grammar::all_or_encoded(query, QUERY));
+    let valid = grammar::all_or_encoded(path, PATH_TAKEN)
+        && query.is_none_or(|query| grammar::all_or_encoded(query, QUERY_TAKEN));
     valid.then_some((path, query))
 }
 

@@ -46,6 +46,19 @@ fn a_request_is_read_in_all_its_parts() {
 }
 
 #[test]
+fn targets_may_have_what_browsers_leave_as_it_is() {
+    let outcome =
+        |target: &str| status_of(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
+    for octet in "[]|{}^\\`\"<>#% \u{e4}".chars() {
+        let (path, query) = (format!("/a{octet}b"), format!("http://a/?a{octet}b"));
+        let refused = Some(RejectStatus::BadRequest);
+        let expected = |taken: &str| if taken.contains(octet) { None } else { refused };
+        assert_eq!(outcome(&path), expected("[]|"), "{path}");
+        assert_eq!(outcome(&query), expected("[]|{}^\\`"), "{query}");
+    }
+}
+
+#[test]
 fn methods_are_case_sensitive() {
     for (name, method) in [
         ("GET", Method::Get),

@@ -8,6 +8,7 @@ mod page;
 pub mod pattern;
 pub mod redirects;
 mod single;
+pub mod template;
 pub mod tree;
 
 pub use edition::Prebuilt;

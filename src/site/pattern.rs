@@ -1,5 +1,4 @@
-//! Patterns over decoded paths, as `_redirects` and `_headers` have them, and templates that what
-//! they captured is put into.
+//! Patterns over decoded paths, as `_redirects` and `_headers` have them.
 //!
 //! `/blog/:year/*` has a placeholder, which stands for one whole segment, and a splat, which
 //! stands for anything. There is at most one splat, so that whether a path matches is decided by
@@ -16,7 +15,7 @@ pub struct Pattern {
     /// What comes behind the splat, if there is one.
     back: Option<Box<[Part]>>,
     /// The names of the captures, in their order.
-    names: Box<[Box<str>]>,
+    pub(super) names: Box<[Box<str>]>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +53,8 @@ pub enum Malformed {
     NoSlash,
     /// It can't be decoded.
     Unnameable,
+    /// It has a question mark or a number sign, behind which no path goes on.
+    NotOfPath(char),
     /// There are two splats.
     TwoSplats,
     /// There are more placeholders than [`CAPTURES_MAX`].
@@ -72,10 +73,18 @@ impl fmt::Display for Malformed {
                 "its escapes are not right: each is % and two hexadecimal digits, and none stands \
                  for a slash or a NUL",
             ),
+            Self::NotOfPath(sign) => write!(
+                f,
+                "no path has {sign}, so this would never match: the query and what is behind it \
+                 aren't looked at, and the character itself is written %{:02X}",
+                u32::from(*sign)
+            ),
             Self::TwoSplats => f.write_str("there can be one * only"),
             Self::TooManyNames => write!(f, "there can be {CAPTURES_MAX} placeholders at most"),
             Self::SameName(name) => write!(f, "there are two placeholders :{name}"),
-            Self::UnknownName(name) => write!(f, "the pattern has no :{name}"),
+            Self::UnknownName(name) => {
+                write!(f, "the pattern has no :{name} (where a colon is meant, write %3A)")
+            }
         }
     }
 }
@@ -89,9 +98,11 @@ impl Pattern {
         if !text.starts_with('/') {
             return Err(Malformed::NoSlash);
         }
-        let mut scratch = vec![0; text.len()];
-        let decoded = path::decode(text.as_bytes(), &mut scratch);
-        let decoded = decoded.map_err(|path::Unnameable| Malformed::Unnameable)?;
+        if let Some(sign) = text.chars().find(|sign| matches!(sign, '?' | '#')) {
+            return Err(Malformed::NotOfPath(sign));
+        }
+        let decoded = decode_but_signs(text)?;
+        let decoded = &*decoded;
         let mut names = Vec::new();
         let (front, back) = match memchr::memchr(b'*', decoded) {
             None => (parts(without_slash(decoded), &mut names)?, None),
@@ -167,6 +178,39 @@ pub fn without_slash(path: &[u8]) -> &[u8] {
     }
 }
 
+/// Decodes a path in which `*` and `:` say something: where they were escaped they still are, and
+/// so is the percent sign, so that [`unescape`] can tell what is left of escapes.
+pub(super) fn decode_but_signs(text: &str) -> Result<Vec<u8>, Malformed> {
+    let mut kept = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&octet, behind)) = rest.split_first() {
+        kept.push(octet);
+        rest = behind;
+        if octet == b'%' && is_sign(&behind[..behind.len().min(2)]) {
+            // Decoding takes this off again.
+            kept.extend_from_slice(b"25");
+        }
+    }
+    let mut scratch = vec![0; kept.len()];
+    let decoded = path::decode(&kept, &mut scratch);
+    decoded.map(<[u8]>::to_vec).map_err(|path::Unnameable| Malformed::Unnameable)
+}
+
+/// The octet that a text of [`decode_but_signs`] begins with, and how long it is there.
+pub(super) fn unescape(text: &[u8]) -> (u8, usize) {
+    match text {
+        [b'%', b'2', b'5', ..] => (b'%', 3),
+        [b'%', b'2', ..] => (b'*', 3),
+        [b'%', ..] => (b':', 3),
+        _ => (text[0], 1),
+    }
+}
+
+/// Whether these digits stand for a percent sign, an asterisk or a colon.
+fn is_sign(digits: &[u8]) -> bool {
+    [b"25", b"2A", b"3A"].iter().any(|sign| digits.eq_ignore_ascii_case(*sign))
+}
+
 /// Splits a piece of a pattern at its placeholders.
 fn parts(text: &[u8], names: &mut Vec<Box<str>>) -> Result<Box<[Part]>, Malformed> {
     let mut parts = Vec::new();
@@ -184,8 +228,9 @@ fn parts(text: &[u8], names: &mut Vec<Box<str>>) -> Result<Box<[Part]>, Malforme
                 at += 1 + name.len();
             }
             _ => {
-                literal.push(text[at]);
-                at += 1;
+                let (octet, len) = unescape(&text[at..]);
+                literal.push(octet);
+                at += len;
             }
         }
     }
@@ -207,7 +252,7 @@ fn add_name(name: &str, names: &mut Vec<Box<str>>) -> Result<(), Malformed> {
 }
 
 /// The name of the placeholder that begins here: a colon, a letter, letters, digits and `_`.
-fn name_at(text: &[u8], at: usize) -> Option<&str> {
+pub(super) fn name_at(text: &[u8], at: usize) -> Option<&str> {
     let name = text.get(at..)?.strip_prefix(b":")?;
     let is_name = |octet: &u8| octet.is_ascii_alphanumeric() || *octet == b'_';
     let len = name.iter().position(|octet| !is_name(octet)).unwrap_or(name.len());
@@ -268,95 +313,6 @@ fn match_back<'p>(
     Some((path, count))
 }
 
-/// A text with places for what a pattern captures.
-#[derive(Clone, Debug)]
-pub struct Template {
-    pieces: Box<[Piece]>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Piece {
-    Literal(Box<[u8]>),
-    Capture(usize),
-}
-
-/// What a name stands for that the pattern hasn't.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unknown {
-    /// It is refused.
-    Refused,
-    /// It is text like any other: header values have colons.
-    Literal,
-}
-
-impl Template {
-    /// Reads a template for a pattern. `:splat` is what its splat stood for.
-    ///
-    /// # Errors
-    /// [`Malformed::UnknownName`], if those are refused.
-    pub fn parse(text: &str, pattern: &Pattern, unknown: Unknown) -> Result<Self, Malformed> {
-        let text = text.as_bytes();
-        let mut pieces = Vec::new();
-        let mut literal = Vec::new();
-        let mut at = 0;
-        while at < text.len() {
-            let name = name_at(text, at);
-            let known = name.and_then(|name| pattern.names.iter().position(|n| &**n == name));
-            match (name, known) {
-                (Some(name), Some(index)) => {
-                    if !literal.is_empty() {
-                        pieces.push(Piece::Literal(std::mem::take(&mut literal).into()));
-                    }
-                    pieces.push(Piece::Capture(index));
-                    at += 1 + name.len();
-                }
-                (Some(name), None) if unknown == Unknown::Refused => {
-                    return Err(Malformed::UnknownName(name.to_owned()));
-                }
-                _ => {
-                    literal.push(text[at]);
-                    at += 1;
-                }
-            }
-        }
-        if !literal.is_empty() {
-            pieces.push(Piece::Literal(literal.into()));
-        }
-        Ok(Self { pieces: pieces.into() })
-    }
-
-    /// The text, if nothing is put into it.
-    #[must_use]
-    pub fn fixed(&self) -> Option<&[u8]> {
-        match &*self.pieces {
-            [] => Some(b""),
-            [Piece::Literal(text)] => Some(text),
-            _ => None,
-        }
-    }
-
-    /// Writes the text with the captures put in; says how long it became, or `None` if it doesn't
-    /// fit. `encoded` writes captures as they may stand in a URI.
-    #[must_use]
-    pub fn write(&self, captures: &Captures<'_>, encoded: bool, out: &mut [u8]) -> Option<usize> {
-        let mut written = 0;
-        for piece in &self.pieces {
-            let room = &mut out[written..];
-            written += match piece {
-                Piece::Literal(text) => copy(text, room)?,
-                Piece::Capture(index) if encoded => path::encode(captures.values()[*index], room)?,
-                Piece::Capture(index) => copy(captures.values()[*index], room)?,
-            };
-        }
-        Some(written)
-    }
-}
-
-fn copy(text: &[u8], out: &mut [u8]) -> Option<usize> {
-    out.get_mut(..text.len())?.copy_from_slice(text);
-    Some(text.len())
-}
-
 /// The most placeholders of a pattern, its splat included.
 pub const CAPTURES_MAX: usize = 8;
 const SPLAT: &str = "splat";
@@ -405,6 +361,14 @@ mod tests {
             ("/*/by/:who", "/a/b/by/me", found(&["a/b", "me"])),
             ("/*/:a/:b", "/1/2/3/4", found(&["1/2", "3", "4"])),
             ("/a:b", "/a:b", found(&[])),
+            ("/%2A", "/*", found(&[])),
+            ("/%2a", "/x", None),
+            ("/%2a/*", "/*/x", found(&["x"])),
+            ("/%3Aname", "/:name", found(&[])),
+            ("/%3aname", "/x", None),
+            ("/%253Aname", "/%3Aname", found(&[])),
+            ("/%25", "/%", found(&[])),
+            ("/a/%2E%2e/b%25%2A", "/b%*", found(&[])),
             ("/:1", "/:1", found(&[])),
         ] {
             assert_eq!(captured(pattern, path), expected, "{pattern} {path}");
@@ -416,6 +380,8 @@ mod tests {
         for (text, expected) in [
             ("a", Malformed::NoSlash),
             ("/%2f", Malformed::Unnameable),
+            ("/a?b", Malformed::NotOfPath('?')),
+            ("/a#b", Malformed::NotOfPath('#')),
             ("/*/*", Malformed::TwoSplats),
             ("/:a/:a", Malformed::SameName("a".to_owned())),
             ("/:a/:b/:c/:d/:e/:f/:g/:h/:i", Malformed::TooManyNames),
@@ -423,23 +389,6 @@ mod tests {
         ] {
             assert_eq!(Pattern::parse(text).err(), Some(expected), "{text}");
         }
-    }
-
-    #[test]
-    fn a_template_takes_what_was_captured() {
-        let pattern = Pattern::parse("/:lang/*").expect("a pattern");
-        let captures = pattern.matches("/de/ä b".as_bytes()).expect("it matches");
-        let template = |text, unknown| Template::parse(text, &pattern, unknown);
-        let to = template("https://x.example:80/:splat?l=:lang", Unknown::Refused);
-        let mut out = [0; 64];
-        let len = to.expect("known").write(&captures, true, &mut out).expect("room");
-        assert_eq!(&out[..len], b"https://x.example:80/%C3%A4%20b?l=de");
-        let missing = template("/:year", Unknown::Refused).err();
-        assert_eq!(missing, Some(Malformed::UnknownName("year".to_owned())));
-        let kept = template("a :year", Unknown::Literal).expect("literal");
-        assert_eq!(kept.fixed(), Some(&b"a :year"[..]));
-        let tight = template("/:splat", Unknown::Refused).expect("known");
-        assert_eq!(tight.write(&captures, true, &mut out[..5]), None);
     }
 
     proptest! {

@@ -3,7 +3,8 @@
 //! Rules without placeholders are found at once, however many they are; the others are tried in
 //! their order. Where several apply, the first one of the file counts.
 
-use super::pattern::{Captures, Pattern, Template, without_slash};
+use super::pattern::{Captures, Pattern, without_slash};
+use super::template::Template;
 use std::collections::HashMap;
 
 /// One rule.
@@ -102,7 +103,7 @@ impl Index {
 
 #[cfg(test)]
 mod tests {
-    use super::super::pattern::Unknown;
+    use super::super::template::Purpose;
     use super::*;
 
     fn rules(lines: &[&str]) -> Redirects {
@@ -112,7 +113,7 @@ mod tests {
                 None => (false, *text),
             };
             let from = Pattern::parse(text).expect("a pattern");
-            let to = Template::parse("/to", &from, Unknown::Refused).expect("a template");
+            let to = Template::parse("/to", &from, Purpose::Location).expect("a template");
             let line = u32::try_from(line).expect("few");
             let effect = Effect::Redirect(301);
             Redirect { from, to, effect, forced, line, text: text.into() }

@@ -1,13 +1,16 @@
 //! What would be served, as a table for people or JSON for programs, with every problem found.
 
-use super::load::{self, Loaded};
-use super::plan::{Because, To};
-use super::{Failure, Request, look};
+use super::load::{self, Loaded, Unused};
+use super::plan::{Because, Plan, To};
+use super::shown::{shown, shown_path, visible};
+use super::walk::Listing;
+use super::{Failure, Problem, Request, leave_out_stale, look, nothing_to_serve, redirects};
 use crate::http::coding::Coding;
-use crate::site::redirects::Effect;
+use crate::http::path;
+use crate::site::redirects::{Effect, Redirect};
 use crate::site::tree::build::Body;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
 
 /// Everything that a root would serve.
@@ -28,8 +31,10 @@ pub struct Report {
 /// A path.
 #[derive(Debug, Serialize)]
 pub struct Row {
-    /// The decoded path, with what isn't UTF-8 replaced.
+    /// The decoded path. What can't be seen in it, or isn't UTF-8, is escaped by a backslash.
     pub path: String,
+    /// The path as it is asked for, percent-encoded.
+    pub target: String,
     /// The status of its replies.
     pub status: u16,
     /// `Content-Type`; none for a redirect.
@@ -65,35 +70,22 @@ pub struct Rule {
 /// # Errors
 /// If it can't be read at all.
 pub fn check(request: &Request) -> Result<Report, Failure> {
-    let (listing, plan) = look(request)?;
-    let Loaded { bodies, .. } = load::load(request, &listing, &plan)?;
-    let name = |file: usize| text(&listing.files[plan.files[file].listed].name);
+    let (mut listing, plan) = look(request)?;
+    let Loaded { bodies, unused, .. } = load::load(request, &listing, &plan)?;
+    leave_out_stale(&mut listing, &plan, &unused);
+    let name = |file: usize| shown(&listing.files[plan.files[file].listed].name);
     let mut report = Report {
         schema: "uringstatic-check/1",
-        root: request.root.display().to_string(),
+        root: shown_path(&request.root),
         paths: Vec::new(),
         redirects: Vec::new(),
-        problems: plan.problems.iter().map(ToString::to_string).collect(),
+        problems: problems(request, &listing, &plan, &unused),
     };
-    for left_out in &listing.left_out {
-        report.problems.push(format!("{}: left out: {}", text(&left_out.name), left_out.why));
-    }
-    for (number, file) in plan.files.iter().enumerate() {
-        for &(coding, beside) in &file.beside {
-            if !bodies[number].iter().any(|body| body.coding == coding) {
-                report.problems.push(format!(
-                    "{}: not used as {} of {}: it isn't that, or saves less than 5 %",
-                    name(beside),
-                    coding.name(),
-                    name(number)
-                ));
-            }
-        }
-    }
     for route in &plan.routes {
         report.paths.push(match &route.to {
             To::Leaf(leaf) => Row {
-                path: text(&route.path),
+                path: shown(&route.path),
+                target: target(&route.path),
                 status: 200,
                 media_type: leaf.fields.value("Content-Type").map(str::to_owned),
                 bytes: lengths(&bodies[leaf.file]),
@@ -103,13 +95,14 @@ pub fn check(request: &Request) -> Result<Report, Failure> {
                 because: because(route.because),
             },
             To::Folder => Row {
-                path: text(&route.path),
+                path: shown(&route.path),
+                target: target(&route.path),
                 status: 308,
                 media_type: None,
                 bytes: BTreeMap::new(),
                 cache: None,
                 etag: None,
-                from: text(&route.path[1..]),
+                from: shown(&route.path[1..]),
                 because: because(route.because),
             },
         });
@@ -121,6 +114,58 @@ pub fn check(request: &Request) -> Result<Report, Failure> {
         report.redirects.push(Rule { line, status, forced, text });
     }
     Ok(report)
+}
+
+/// Everything that is wrong or left out.
+fn problems(request: &Request, listing: &Listing, plan: &Plan, unused: &[Unused]) -> Vec<String> {
+    let mut problems: Vec<String> = plan.problems.iter().map(ToString::to_string).collect();
+    for left_out in listing.left_out.named() {
+        problems.push(format!("{}: left out: {}", shown(&left_out.name), left_out.why));
+    }
+    if listing.left_out.more() > 0 {
+        problems.push(format!("{} more are left out", listing.left_out.more()));
+    }
+    let name = |file: usize| shown(&listing.files[plan.files[file].listed].name);
+    for &Unused { file, of, coding, because } in unused {
+        if because == load::Because::TooLarge {
+            let (file, of) = (name(file), name(of));
+            let coding = coding.name();
+            problems.push(format!("{file}: not used as {coding} of {of}: it saves less than 5 %"));
+        }
+    }
+    let paths: HashSet<&[u8]> = plan.routes.iter().map(|route| &*route.path).collect();
+    for rule in plan.redirects.rules().iter().filter(|rule| !rule.forced) {
+        let Some(path) = literal_path(rule) else { continue };
+        if paths.contains(&*path) {
+            let why = format!(
+                "{} is never used: the root has that path, and only ! behind the status comes \
+                 before it",
+                shown(&path)
+            );
+            problems.push(Problem::at(redirects::NAME, rule.line, why).to_string());
+        }
+    }
+    if plan.is_empty() {
+        problems.push(nothing_to_serve(&request.root));
+    }
+    problems
+}
+
+/// The path that a rule without placeholders applies to, with the slash that it was written with.
+fn literal_path(rule: &Redirect) -> Option<Vec<u8>> {
+    let mut path = rule.from.exact()?.to_vec();
+    let written = rule.text.split_ascii_whitespace().next()?;
+    if written.ends_with('/') && path.len() > 1 {
+        path.push(b'/');
+    }
+    Some(path)
+}
+
+fn target(path: &[u8]) -> String {
+    let mut target = vec![0; path.len() * 3];
+    let len = path::encode(path, &mut target).expect("three octets for each are enough");
+    target.truncate(len);
+    String::from_utf8(target).expect("what is percent-encoded is ASCII")
 }
 
 impl Report {
@@ -153,7 +198,7 @@ impl Report {
             writeln!(text, "\n_redirects").expect(STRING);
         }
         for Rule { line, text: rule, .. } in &self.redirects {
-            writeln!(text, "{line:>6}  {rule}").expect(STRING);
+            writeln!(text, "{line:>6}  {}", visible(rule)).expect(STRING);
         }
         let problems = match self.problems.len() {
             0 => "no problems".to_owned(),
@@ -193,7 +238,7 @@ fn lengths(bodies: &[Body]) -> BTreeMap<&'static str, u32> {
 
 fn tag(bodies: &[Body]) -> Option<String> {
     let identity = bodies.iter().find(|body| body.coding == Coding::Identity)?;
-    Some(text(&identity.tag))
+    Some(shown(&identity.tag))
 }
 
 fn because(because: Because) -> &'static str {
@@ -203,10 +248,6 @@ fn because(because: Because) -> &'static str {
         Because::CleanUrl => "clean URL",
         Because::Folder => "folder",
     }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 const STRING: &str = "writing to a string does not fail";

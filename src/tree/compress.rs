@@ -110,7 +110,7 @@ fn reads_as(mut reader: impl Read, expected: &[u8]) -> io::Result<bool> {
 }
 
 /// Types that are text though they aren't called so, or that compress like it.
-const TEXT_LIKE: [&str; 14] = [
+const TEXT_LIKE: [&str; 15] = [
     "application/javascript",
     "application/json",
     "application/manifest+json",
@@ -118,6 +118,7 @@ const TEXT_LIKE: [&str; 14] = [
     "application/vnd.ms-fontobject",
     "application/wasm",
     "application/x-javascript",
+    "application/x-ndjson",
     "application/xml",
     "application/x-sh",
     "font/otf",
@@ -168,6 +169,8 @@ mod tests {
             ("image/svg+xml; charset=utf-8", 5000, true),
             ("application/ld+json", 5000, true),
             ("application/wasm", 5000, true),
+            ("font/otf", 5000, true),
+            ("application/x-ndjson", 5000, true),
             ("image/png", 5000, false),
             ("application/octet-stream", 5000, false),
         ] {

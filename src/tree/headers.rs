@@ -11,11 +11,12 @@
 //!
 //! Where several patterns match, all their fields apply, in the order of the file: a name that
 //! comes again joins its values with a comma, and `! name` takes a field away that came before,
-//! the server's own defaults among them.
+//! the server's own defaults among them. Of `Content-Type`, which has one value, the last counts.
 
 use super::Problem;
-use crate::cli::header;
-use crate::site::pattern::{Captures, Pattern, Template, Unknown};
+use crate::cli::{header, media};
+use crate::site::pattern::{Captures, Pattern};
+use crate::site::template::{Purpose, Template};
 
 /// The name of the file, in the root.
 pub const NAME: &str = "_headers";
@@ -29,7 +30,8 @@ pub struct Headers {
 #[derive(Clone, Debug)]
 struct Block {
     pattern: Pattern,
-    changes: Vec<Change>,
+    /// Each with its line.
+    changes: Vec<(u32, Change)>,
 }
 
 #[derive(Clone, Debug)]
@@ -49,8 +51,11 @@ impl FieldList {
         self.0.push((name.to_owned(), value.to_owned()));
     }
 
-    /// Adds to a field; joined with a comma if it is there.
+    /// Adds to a field; joined with a comma if it is there, unless it has one value.
     pub fn add(&mut self, name: &str, value: &str) {
+        if name.eq_ignore_ascii_case(CONTENT_TYPE) {
+            return self.set(name, value);
+        }
         // Each cookie has a field of its own (RFC 6265 3).
         let joins = !name.eq_ignore_ascii_case("Set-Cookie");
         match self.0.iter_mut().find(|(known, _)| joins && known.eq_ignore_ascii_case(name)) {
@@ -59,6 +64,23 @@ impl FieldList {
                 known.push_str(value);
             }
             None => self.0.push((name.to_owned(), value.to_owned())),
+        }
+    }
+
+    /// Adds a field of its own, whatever others there are of its name.
+    pub fn append(&mut self, name: &str, value: &str) {
+        self.0.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Says that replies depend on a field of the request, unless that is said already.
+    pub fn vary_by(&mut self, name: &str) {
+        let known = self.iter().filter(|(own, _)| own.eq_ignore_ascii_case("Vary"));
+        let is_said = known.flat_map(|(_, value)| value.split(',')).any(|said| {
+            let said = said.trim();
+            said == "*" || said.eq_ignore_ascii_case(name)
+        });
+        if !is_said {
+            self.add("Vary", name);
         }
     }
 
@@ -97,7 +119,7 @@ impl Headers {
         let mut last_pattern = None;
         for (number, line) in super::lines(text) {
             let outcome = if line.starts_with([' ', '\t']) {
-                headers.field(line.trim())
+                headers.field(number, line.trim())
             } else {
                 last_pattern = Some(number);
                 headers.pattern(line.trim())
@@ -131,7 +153,7 @@ impl Headers {
         Ok(())
     }
 
-    fn field(&mut self, text: &str) -> Result<(), String> {
+    fn field(&mut self, number: u32, text: &str) -> Result<(), String> {
         let Some(block) = self.blocks.last_mut() else {
             return Err("a field comes below a pattern".to_owned());
         };
@@ -144,20 +166,34 @@ impl Headers {
         } else {
             let (name, value) = header::field(text)?;
             check_name(&name)?;
-            let template = Template::parse(&value, &block.pattern, Unknown::Literal);
+            if name.eq_ignore_ascii_case(CONTENT_TYPE) {
+                media::parse(&value).map_err(|why| format!("{value}: {why}"))?;
+                let is_type = |change: &(u32, Change)| match &change.1 {
+                    Change::Add(known, _) => known.eq_ignore_ascii_case(CONTENT_TYPE),
+                    Change::Remove(_) => false,
+                };
+                if block.changes.iter().any(is_type) {
+                    return Err(format!("{name} is there twice for this pattern"));
+                }
+            }
+            let template = Template::parse(&value, &block.pattern, Purpose::Value);
             Change::Add(name, template.map_err(|why| why.to_string())?)
         };
-        block.changes.push(change);
+        block.changes.push((number, change));
         Ok(())
     }
 
     /// Applies all that matches a decoded path.
-    pub fn apply(&self, path: &[u8], fields: &mut FieldList) {
+    ///
+    /// # Errors
+    /// Where it becomes too much for the head of a reply.
+    pub fn apply(&self, path: &[u8], fields: &mut FieldList) -> Result<(), Problem> {
+        let bytes_max = fields.bytes() + PATH_BYTES_MAX;
         // The first pattern that sets a field replaces the server's default.
         let mut added: Vec<String> = Vec::new();
         for block in &self.blocks {
             let Some(captures) = block.pattern.matches(path) else { continue };
-            for change in &block.changes {
+            for (line, change) in &block.changes {
                 match change {
                     Change::Remove(name) => fields.remove(name),
                     Change::Add(name, template) => {
@@ -168,18 +204,26 @@ impl Headers {
                             added.push(name.clone());
                         }
                         fields.add(name, &value);
+                        if fields.bytes() > bytes_max {
+                            return Err(Problem::at(NAME, *line, too_much()));
+                        }
                     }
                 }
             }
         }
+        Ok(())
     }
+}
+
+fn too_much() -> String {
+    format!("here the fields of one path come to more than {PATH_BYTES_MAX} bytes")
 }
 
 /// What is captured goes into a value percent-encoded: a path may have any octet.
 fn filled_in(template: &Template, captures: &Captures<'_>) -> String {
     let mut value = vec![0; VALUE_BYTES_FIRST];
     loop {
-        if let Some(len) = template.write(captures, true, &mut value) {
+        if let Some(len) = template.write(captures, &mut value) {
             value.truncate(len);
             return String::from_utf8_lossy(&value).into_owned();
         }
@@ -190,8 +234,8 @@ fn filled_in(template: &Template, captures: &Captures<'_>) -> String {
 /// Refuses what the server says itself.
 fn check_name(name: &str) -> Result<(), String> {
     match header::servers_own(name) {
-        // These have defaults here, to be changed.
-        Some(_) if ["Content-Type"].iter().any(|own| own.eq_ignore_ascii_case(name)) => Ok(()),
+        // It has a default here, to be changed.
+        Some(_) if name.eq_ignore_ascii_case(CONTENT_TYPE) => Ok(()),
         Some(why) => Err(format!("{name} can't be changed: {why}")),
         None => match OWN_OF_FILES.iter().find(|own| own.eq_ignore_ascii_case(name)) {
             Some(own) => Err(format!("{own} can't be changed: it follows from the file")),
@@ -200,10 +244,13 @@ fn check_name(name: &str) -> Result<(), String> {
     }
 }
 
+const CONTENT_TYPE: &str = "Content-Type";
 const OWN_OF_FILES: [&str; 2] = ["Content-Encoding", "Location"];
 const NO_FIELDS: &str = "it has no fields: they follow it, indented";
 /// The most patterns: each file's path is matched with each at start.
 const BLOCKS_MAX: usize = 1_000;
+/// The most bytes of fields that a path has from here: as many as `--header` can have.
+const PATH_BYTES_MAX: usize = 8 * 1024;
 const VALUE_BYTES_FIRST: usize = 1024;
 
 #[cfg(test)]
@@ -214,7 +261,7 @@ mod tests {
         let headers = Headers::parse(text).expect("right");
         let mut fields = FieldList::default();
         fields.set("Cache-Control", "no-cache");
-        headers.apply(path.as_bytes(), &mut fields);
+        headers.apply(path.as_bytes(), &mut fields).expect("it is little");
         fields.0
     }
 
@@ -243,6 +290,40 @@ mod tests {
     }
 
     #[test]
+    fn what_replies_depend_on_is_said_once() {
+        for (before, after) in [
+            ("", "Accept-Encoding"),
+            ("Origin", "Origin, Accept-Encoding"),
+            ("Origin,accept-encoding", "Origin,accept-encoding"),
+            ("*", "*"),
+            ("X-Accept-Encoding", "X-Accept-Encoding, Accept-Encoding"),
+        ] {
+            let mut fields = FieldList::default();
+            if !before.is_empty() {
+                fields.add("vary", before);
+            }
+            fields.vary_by("Accept-Encoding");
+            assert_eq!(fields.value("Vary"), Some(after));
+        }
+    }
+
+    #[test]
+    fn a_type_has_one_value() {
+        let text = "/*\n  Content-Type: a/b\n/x\n  content-type: a/c\n";
+        assert_eq!(applied(text, "/x")[1..], [("content-type".to_owned(), "a/c".to_owned())]);
+    }
+
+    #[test]
+    fn a_path_has_so_many_bytes_of_fields() {
+        let half = "v".repeat(PATH_BYTES_MAX / 2);
+        let text = format!("/*\n  A: {half}\n/x\n  B: 1\n  A: {half}\n");
+        let headers = Headers::parse(&text).expect("right");
+        assert_eq!(headers.apply(b"/y", &mut FieldList::default()), Ok(()));
+        let problem = headers.apply(b"/x", &mut FieldList::default()).expect_err("too much");
+        assert!(problem.to_string().starts_with("_headers:5: "), "{problem}");
+    }
+
+    #[test]
     fn what_is_wrong_is_said_with_its_line() {
         for (text, place, hint) in [
             ("  A: 1\n", ":1: ", "below a pattern"),
@@ -253,6 +334,11 @@ mod tests {
             ("/x\n  Content-Length: 1\n", ":2: ", "can't be changed"),
             ("/x\n  ! ETag\n", ":2: ", "can't be changed"),
             ("/x\n  content-encoding: br\n", ":2: ", "follows from the file"),
+            ("/x\n  Content-Type: text\n", ":2: ", "as in text/html"),
+            ("/x\n  Content-Type:\n", ":2: ", "as in text/html"),
+            ("/x\n  Content-Type: a/b\n  content-type: a/c\n", ":3: ", "there twice"),
+            ("/x?y\n  A: 1\n", ":1: ", "no path has ?"),
+            ("/x#y\n  A: 1\n", ":1: ", "no path has #"),
             ("/x\n\n", ":1: ", "no fields"),
             ("/x\n/y\n  A: 1\n", ":2: ", "no fields"),
             ("https://x.example/*\n  A: 1\n", ":1: ", "without a host"),

@@ -3,6 +3,7 @@
 
 use super::compress::{self, MADE};
 use super::plan::{Plan, Planned, Route, To};
+use super::shown::{shown, shown_path};
 use super::walk::{Listed, Listing};
 use super::{Failure, Request, size};
 use crate::http::coding::Coding;
@@ -27,6 +28,27 @@ pub(super) struct Loaded {
     pub(super) body_bytes: u32,
     /// Where each file's lie, in the order of the plan; identity first.
     pub(super) bodies: Vec<Vec<Body>>,
+    /// What lies beside files as their codings and isn't used.
+    pub(super) unused: Vec<Unused>,
+}
+
+/// A file that lies beside another as its coding and isn't used as that. Both are numbers of the
+/// plan.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unused {
+    pub(super) file: usize,
+    pub(super) of: usize,
+    pub(super) coding: Coding,
+    pub(super) because: Because,
+}
+
+/// Why it isn't used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Because {
+    /// It doesn't decode to the file.
+    Other,
+    /// It does, and is no smaller, or little.
+    TooLarge,
 }
 
 /// Reads everything.
@@ -46,12 +68,12 @@ pub(super) fn load(request: &Request, listing: &Listing, plan: &Plan) -> Result<
     let (identity, spare) = fixed[..usize_of(room)].split_at_mut(usize_of(identity_bytes));
     let mut bodies = read_all(request, listing, plan, identity, &progress)?;
     let identity = &*identity;
-    add_beside(plan, identity, &mut bodies);
+    let unused = add_beside(plan, identity, &mut bodies);
     let made = make_all(request, listing, plan, &tries, identity, spare, &mut bodies, &progress);
     progress.finish_and_clear();
     let body_bytes = u32::try_from(usize_of(identity_bytes) + made);
     let body_bytes = body_bytes.expect("the room is named by 32 bits");
-    Ok(Loaded { fixed, body_bytes, bodies })
+    Ok(Loaded { fixed, body_bytes, bodies, unused })
 }
 
 /// A coding of a file, to be tried.
@@ -67,7 +89,7 @@ fn tries(plan: &Plan, lengths: &[u64], request: &Request) -> Vec<Try> {
     }
     let mut tries = Vec::new();
     for (file, planned) in plan.files.iter().enumerate() {
-        if compress::is_worth_while(&planned.media_type, lengths[file]) {
+        if !planned.is_coded && compress::is_worth_while(&planned.media_type, lengths[file]) {
             tries.extend(MADE.into_iter().map(|coding| Try { file, coding }));
         }
     }
@@ -159,6 +181,7 @@ fn read_all(
 
 fn read_one(root: &Path, listed: &Listed, place: &mut [u8]) -> Result<(), Failure> {
     let path = root.join(OsStr::from_bytes(&listed.name));
+    let name = shown_path(&path);
     let outcome = File::open(&path).and_then(|mut file| {
         file.read_exact(place)?;
         match file.read(&mut [0])? {
@@ -171,14 +194,15 @@ fn read_one(root: &Path, listed: &Listed, place: &mut [u8]) -> Result<(), Failur
             io::ErrorKind::UnexpectedEof => io::Error::other("it has shrunk while it was read"),
             _ => error,
         };
-        let mend =
-            format!("`ls -lL {}` shows what it is; leave it alone during a start", path.display());
-        Failure::new(format!("reading {}", path.display()), error, mend)
+        let mend = format!("`ls -lL {name}` shows what it is; leave it alone during a start");
+        Failure::new(format!("reading {name}"), error, mend)
     })
 }
 
-/// What lies beside a file as its coding is one, if it decodes to it and is small enough.
-fn add_beside(plan: &Plan, identity: &[u8], bodies: &mut [Vec<Body>]) {
+/// What lies beside a file as its coding is one, if it decodes to it and is small enough; says what
+/// isn't.
+fn add_beside(plan: &Plan, identity: &[u8], bodies: &mut [Vec<Body>]) -> Vec<Unused> {
+    let mut unused = Vec::new();
     for (number, file) in plan.files.iter().enumerate() {
         let own = bodies[number][0];
         for &(coding, beside) in &file.beside {
@@ -186,11 +210,18 @@ fn add_beside(plan: &Plan, identity: &[u8], bodies: &mut [Vec<Body>]) {
             let saves = compress::saves_enough(u64::from(coded.span.len), u64::from(own.span.len));
             let (coded_bytes, own_bytes) =
                 (&identity[coded.span.range()], &identity[own.span.range()]);
-            if saves && compress::is_coding_of(coded_bytes, coding, own_bytes) {
+            let because = if !compress::is_coding_of(coded_bytes, coding, own_bytes) {
+                Because::Other
+            } else if saves {
                 bodies[number].push(Body { coding, ..coded });
-            }
+                continue;
+            } else {
+                Because::TooLarge
+            };
+            unused.push(Unused { file: beside, of: number, coding, because });
         }
     }
+    unused
 }
 
 /// Makes the codings that aren't there; says how many bytes of `spare` they take.
@@ -254,12 +285,12 @@ fn bar(wanted: bool, bytes: u64) -> ProgressBar {
 }
 
 fn name_of(listing: &Listing, file: &Planned) -> String {
-    format!("compressing {}", String::from_utf8_lossy(&listing.files[file.listed].name))
+    format!("compressing {}", shown(&listing.files[file.listed].name))
 }
 
 fn too_large(request: &Request, bytes: u64) -> Failure {
     Failure::new(
-        format!("reserving {} for the root {}", size(bytes), request.root.display()),
+        format!("reserving {} for the root {}", size(bytes), shown_path(&request.root)),
         "the machine doesn't give it, or 32 bits don't name it",
         "serve a smaller folder, or use --compress off",
     )
@@ -274,7 +305,7 @@ fn usize_of(bytes: u64) -> usize {
     usize::try_from(bytes).expect("addresses are of 64 bits")
 }
 
-const VARY: &str = "Vary: Accept-Encoding\r\n";
+const VARY: &str = "Vary: Accept, Accept-Encoding\r\n";
 const NO_PANIC: &str = "no thread panics with the lock";
 
 #[cfg(test)]

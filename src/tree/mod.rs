@@ -6,6 +6,7 @@
 //!
 //! Knows files and HTTP's words; knows no connection and no ring.
 
+mod caching;
 pub mod check;
 pub mod compress;
 pub mod headers;
@@ -13,6 +14,7 @@ mod load;
 pub mod plan;
 pub mod properties;
 pub mod redirects;
+pub mod shown;
 pub mod walk;
 
 use crate::cli::{Compress, RootOptions};
@@ -21,8 +23,9 @@ use crate::site::tree::Tree;
 use crate::site::tree::build::{self, Body, Builder, FieldsId, File};
 pub use crate::sys::failure::Failure;
 use compress::Effort;
-use load::Loaded;
+use load::{Loaded, Unused};
 use plan::{Leaf, Manner, Plan, To};
+use shown::{shown, shown_path, visible};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -108,6 +111,14 @@ pub struct Summary {
     pub took: Duration,
 }
 
+impl Root {
+    /// Whether there is nothing at all: not a mistake for sure, but nearly.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.plan.is_empty()
+    }
+}
+
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} files, {}", self.files, size(self.bytes))?;
@@ -116,6 +127,12 @@ impl fmt::Display for Summary {
         }
         write!(f, "; in {:.2} s", self.took.as_secs_f64())
     }
+}
+
+/// What is said of a root that has nothing.
+#[must_use]
+pub fn nothing_to_serve(root: &Path) -> String {
+    format!("nothing to serve in {}: every path is 404", shown_path(root))
 }
 
 /// Bytes as people read them.
@@ -155,8 +172,8 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { place, line, why } = self;
         match line {
-            Some(line) => write!(f, "{place}:{line}: {why}"),
-            None => write!(f, "{place}: {why}"),
+            Some(line) => write!(f, "{place}:{line}: {}", visible(why)),
+            None => write!(f, "{place}: {}", visible(why)),
         }
     }
 }
@@ -185,23 +202,23 @@ pub fn look(request: &Request) -> Result<(Listing, Plan), Failure> {
 /// If it can't be read, changes meanwhile, or has problems: each is said with its place.
 pub fn read(request: &Request) -> Result<Root, Failure> {
     let started = Instant::now();
-    let (listing, plan) = look(request)?;
+    let (mut listing, plan) = look(request)?;
+    let root = shown_path(&request.root);
     if !plan.problems.is_empty() {
         let said: Vec<_> = plan.problems.iter().map(Problem::to_string).collect();
-        let what = format!("reading the root {}", request.root.display());
-        let mend = format!(
-            "`uringstatic check {}` shows all that would be served",
-            request.root.display()
-        );
+        let what = format!("reading the root {root}");
+        let mend = format!("`uringstatic check {root}` shows all that would be served");
         return Err(Failure::new(what, said.join("\n  "), mend));
     }
+    let loaded = load::load(request, &listing, &plan)?;
+    leave_out_stale(&mut listing, &plan, &loaded.unused);
     if request.strict && !listing.left_out.is_empty() {
-        let said: Vec<_> = listing.left_out.iter().map(ToString::to_string).collect();
-        let what = format!("reading the root {}", request.root.display());
+        let said: Vec<_> = listing.left_out.lines().collect();
+        let what = format!("reading the root {root}");
         let mend = "take these out of the root, or leave --strict out";
         return Err(Failure::new(what, said.join("\n  "), mend));
     }
-    let Loaded { mut fixed, body_bytes, bodies } = load::load(request, &listing, &plan)?;
+    let Loaded { mut fixed, body_bytes, bodies, unused: _ } = loaded;
     let builder = builder(&listing, &plan, &bodies, request);
     let (tree, total) = builder.build(body_bytes, request.slots).map_err(|total| {
         Failure::new(
@@ -219,22 +236,33 @@ pub fn read(request: &Request) -> Result<Root, Failure> {
     Ok(Root { tree, fixed, plan, listing, bodies, summary })
 }
 
+/// What lies beside a file as its coding and doesn't decode to it is most likely older: it is left
+/// out as that, and as nothing else.
+fn leave_out_stale(listing: &mut Listing, plan: &Plan, unused: &[Unused]) {
+    let Listing { files, left_out } = listing;
+    let name = |file: usize| &files[plan.files[file].listed].name;
+    for unused in unused.iter().filter(|unused| unused.because == load::Because::Other) {
+        let of = shown(name(unused.of));
+        let coding = unused.coding.name();
+        left_out.add(name(unused.file), &format_args!("it isn't {of} in {coding}"));
+    }
+}
+
 /// The text of a file of rules, if there is one.
 fn rules(root: &Path, listing: &Listing, name: &str) -> Result<Option<String>, Failure> {
     let Some(listed) = listing.files.iter().find(|file| file.name == name.as_bytes()) else {
         return Ok(None);
     };
     let path = root.join(name);
-    let failure = |why: String| {
-        Failure::new(format!("reading {}", path.display()), why, "it has to be a text in UTF-8")
-    };
+    let what = format!("reading {}", shown_path(&path));
     if listed.bytes > RULES_BYTES_MAX {
-        return Err(failure(format!(
-            "it has {} bytes, and {RULES_BYTES_MAX} are allowed",
-            listed.bytes
-        )));
+        let why = format!("it has {} bytes, and {RULES_BYTES_MAX} are allowed", listed.bytes);
+        let mend = "say more with fewer rules: * stands for anything, :name for a segment";
+        return Err(Failure::new(what, why, mend));
     }
-    std::fs::read_to_string(&path).map(Some).map_err(|error| failure(error.to_string()))
+    std::fs::read_to_string(&path)
+        .map(Some)
+        .map_err(|error| Failure::new(what, error, "it has to be a text in UTF-8"))
 }
 
 /// Puts the tree together.
@@ -252,10 +280,13 @@ fn builder(listing: &Listing, plan: &Plan, bodies: &[Vec<Body>], request: &Reque
             builder.file(bodies.clone(), modified)
         })
         .collect();
-    let leaf = |builder: &mut Builder, leaf: &Leaf| {
+    let leaf = |builder: &mut Builder, leaf: &Leaf, is_by_accept: bool| {
         let mut fields = leaf.fields.clone();
+        if is_by_accept {
+            fields.vary_by("Accept");
+        }
         if bodies[leaf.file].len() > 1 {
-            fields.add("Vary", "Accept-Encoding");
+            fields.vary_by("Accept-Encoding");
         }
         let fields: FieldsId = builder.fields(fields.iter());
         build::Leaf { file: files[leaf.file], fields }
@@ -263,19 +294,21 @@ fn builder(listing: &Listing, plan: &Plan, bodies: &[Vec<Body>], request: &Reque
     for route in &plan.routes {
         let is_new = match &route.to {
             To::Leaf(to) => {
-                let to = leaf(&mut builder, to);
+                let to = leaf(&mut builder, to, false);
                 builder.path(&route.path, to)
             }
             To::Folder => builder.folder(&route.path),
         };
         assert!(is_new, "a plan has each path once");
     }
+    // Where there is nothing, it's for `Accept` to say which of the two is served.
+    let is_by_accept = plan.fallback.is_some();
     if let Some(to) = &plan.not_found {
-        let to = leaf(&mut builder, to);
+        let to = leaf(&mut builder, to, is_by_accept);
         builder.not_found(to);
     }
     if let Some(to) = &plan.fallback {
-        let to = leaf(&mut builder, to);
+        let to = leaf(&mut builder, to, is_by_accept);
         builder.fallback(to);
     }
     if let Some(path) = &request.manner.health {

@@ -1,7 +1,9 @@
 //! What a listing makes of paths: which file each one has, and with which fields. Pure: the same
 //! listing and the same rules make the same plan on every machine.
 
+use super::caching::caching;
 use super::headers::{FieldList, Headers};
+use super::shown::shown;
 use super::walk::{Listed, Listing};
 use super::{Problem, headers, redirects};
 use crate::cli::media_type;
@@ -42,6 +44,14 @@ pub struct Plan {
     pub problems: Vec<Problem>,
 }
 
+impl Plan {
+    /// Whether every path is 404.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.redirects.rules().is_empty()
+    }
+}
+
 /// A file that is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Planned {
@@ -51,6 +61,8 @@ pub struct Planned {
     pub beside: Vec<(Coding, usize)>,
     /// Its media type.
     pub media_type: String,
+    /// It is a coding by itself, of what nobody has: it is sent as that, and not coded again.
+    pub is_coded: bool,
 }
 
 /// A file with the fields that replies with it have.
@@ -118,8 +130,9 @@ pub fn plan(
         .collect();
     for &index in &served {
         let name = &listing.files[index].name;
+        let is_coded = listing.files[index].is_svg_in_gzip;
         let beside = |coding: Coding| {
-            let extension = coding.extension()?;
+            let extension = coding.extension().filter(|_| !is_coded)?;
             let number = numbers.get(&*[name, &b"."[..], extension.as_bytes()].concat())?;
             Some((coding, *number))
         };
@@ -127,6 +140,7 @@ pub fn plan(
             listed: index,
             beside: Coding::ALL.into_iter().filter_map(beside).collect(),
             media_type: media_type(Path::new(OsStr::from_bytes(name))),
+            is_coded,
         });
     }
     let mut router = Router { manner, headers: &headers, taken: HashMap::new(), plan: &mut plan };
@@ -140,13 +154,13 @@ pub fn plan(
         router.folders(&listing.files[index].name);
     }
     plan.not_found =
-        numbers.get(NOT_FOUND).map(|&file| leaf(&plan, file, NOT_FOUND, manner, &headers));
+        numbers.get(NOT_FOUND).map(|&file| leaf(&mut plan, file, NOT_FOUND, manner, &headers));
     if let Some(name) = &manner.fallback {
         let name = name.trim_start_matches('/').as_bytes();
         if let Some(&file) = numbers.get(name) {
-            plan.fallback = Some(leaf(&plan, file, name, manner, &headers));
+            plan.fallback = Some(leaf(&mut plan, file, name, manner, &headers));
         } else {
-            let why = format!("the root has no file {}", String::from_utf8_lossy(name));
+            let why = format!("the root has no file {}", shown(name));
             plan.problems.push(Problem::of("--spa", why));
         }
     }
@@ -170,8 +184,7 @@ fn plan_redirects(plan: &mut Plan, text: Option<&str>) {
         let Effect::Rewrite(_) = rule.effect else { continue };
         let Some(path) = rule.to.fixed() else { continue };
         if !matches!(paths.get(path), Some(To::Leaf(_))) {
-            let path = String::from_utf8_lossy(path);
-            let why = format!("{path}: the root has no such file");
+            let why = format!("{}: the root has no such file", shown(path));
             problems.push(Problem::at(redirects::NAME, rule.line, why));
         }
     }
@@ -234,77 +247,30 @@ impl Router<'_> {
 }
 
 /// A file as replies under this path have it (which is without its first slash).
-fn leaf(plan: &Plan, file: usize, path: &[u8], manner: &Manner, headers: &Headers) -> Leaf {
-    let media_type = &plan.files[file].media_type;
+fn leaf(plan: &mut Plan, file: usize, path: &[u8], manner: &Manner, headers: &Headers) -> Leaf {
+    let Planned { media_type, is_coded, .. } = &plan.files[file];
     let mut fields = FieldList::default();
     fields.set("Content-Type", media_type);
     if let Some(caching) = caching(path, media_type) {
         fields.set("Cache-Control", caching);
     }
-    for (name, value) in &manner.fields {
+    for (name, _) in &manner.fields {
         fields.remove(name);
-        fields.add(name, value);
     }
-    headers.apply(&[b"/", path].concat(), &mut fields);
+    for (name, value) in &manner.fields {
+        fields.append(name, value);
+    }
+    if *is_coded {
+        fields.set("Content-Encoding", Coding::Gzip.name());
+    }
+    if let Err(problem) = headers.apply(&[b"/", path].concat(), &mut fields)
+        && !plan.problems.contains(&problem)
+    {
+        plan.problems.push(problem);
+    }
     // Every reply has it as it is.
     fields.remove("X-Content-Type-Options");
     Leaf { file, fields }
-}
-
-/// What a cache is told where nobody said anything.
-fn caching(path: &[u8], media_type: &str) -> Option<&'static str> {
-    if media_type.starts_with("text/html") {
-        Some("no-cache")
-    } else if has_content_hash(path) {
-        Some("public, max-age=31536000, immutable")
-    } else {
-        None
-    }
-}
-
-/// Whether a name says that its file never changes. The part before its extension (of both, in
-/// `app.1f3a09bc.js.map`), behind the last dot, dash or underscore, must be
-///
-/// - 8 or more lower-case hexadecimal digits, some of them letters and some not, or
-/// - in a folder called `assets` or one that begins with an underscore: 8 letters and digits,
-///   among them lower case and either a digit or an upper case behind the first.
-#[must_use]
-pub fn has_content_hash(path: &[u8]) -> bool {
-    let (folders, name) = match memchr::memrchr(b'/', path) {
-        Some(at) => (&path[..at], &path[at + 1..]),
-        None => (&path[..0], path),
-    };
-    let mut stem = name;
-    for _ in 0..2 {
-        let Some(dot) = memchr::memrchr(b'.', stem) else { return false };
-        stem = &stem[..dot];
-        let at = stem.iter().rposition(|octet| matches!(octet, b'.' | b'-' | b'_'));
-        let Some(at) = at.filter(|&at| at > 0) else { return false };
-        let part = &stem[at + 1..];
-        let hex = |octet: &u8| matches!(octet, b'0'..=b'9' | b'a'..=b'f');
-        if part.len() >= HASH_DIGITS_MIN
-            && part.iter().all(hex)
-            && part.iter().any(u8::is_ascii_digit)
-            && part.iter().any(u8::is_ascii_lowercase)
-        {
-            return true;
-        }
-        let built = folders
-            .split(|&octet| octet == b'/')
-            .any(|folder| folder == b"assets" || folder.starts_with(b"_"));
-        if built
-            && part.len() == HASH_DIGITS_MIN
-            && part.iter().all(u8::is_ascii_alphanumeric)
-            && part.iter().any(u8::is_ascii_lowercase)
-            && part[1..].iter().any(|octet| !octet.is_ascii_lowercase())
-        {
-            return true;
-        }
-        if stem[at] != b'.' {
-            return false;
-        }
-    }
-    false
 }
 
 fn is_rules(name: &[u8]) -> bool {
@@ -313,7 +279,6 @@ fn is_rules(name: &[u8]) -> bool {
 
 const INDEX: &[u8] = b"index.html";
 const NOT_FOUND: &[u8] = b"404.html";
-const HASH_DIGITS_MIN: usize = 8;
 
 #[cfg(test)]
 mod tests {
@@ -323,7 +288,8 @@ mod tests {
         let mut listing = Listing::default();
         for name in names {
             let name = name.as_bytes().to_vec();
-            listing.files.push(Listed { name, bytes: 1, modified: None });
+            let is_svg_in_gzip = name.ends_with(b".svgz");
+            listing.files.push(Listed { name, bytes: 1, modified: None, is_svg_in_gzip });
         }
         listing.files.sort_by(|a, b| a.name.cmp(&b.name));
         plan(&listing, manner, rules[0], rules[1])
@@ -412,6 +378,25 @@ mod tests {
     }
 
     #[test]
+    fn fields_of_all_files_are_sent_as_they_were_given() {
+        let given = [("Link", "<a>"), ("link", "<b>"), ("Cache-Control", "max-age=5")];
+        let fields = given.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        let plan = planned(&["a.html"], &Manner { fields, ..clean() }, [None, None]);
+        let To::Leaf(leaf) = &plan.routes[0].to else { panic!("a folder") };
+        let sent: Vec<_> = leaf.fields.iter().skip(1).collect();
+        assert_eq!(sent, given);
+    }
+
+    #[test]
+    fn a_picture_in_gzip_is_sent_as_that() {
+        let plan = planned(&["a.svgz", "a.svgz.br"], &clean(), [None, None]);
+        let To::Leaf(leaf) = &plan.routes[0].to else { panic!("a folder") };
+        let sent: Vec<_> = leaf.fields.iter().collect();
+        assert_eq!(sent, [("Content-Type", "image/svg+xml"), ("Content-Encoding", "gzip")]);
+        assert!(plan.files[0].beside.is_empty());
+    }
+
+    #[test]
     fn problems_are_found() {
         let manner = Manner { fallback: Some("app.html".to_owned()), ..clean() };
         let rules = [Some("/x\n"), Some("/a /b 200\n/c /d.html 200\n/e /d.html/:x 200")];
@@ -421,40 +406,13 @@ mod tests {
         for (said, hint) in said.iter().zip(["_headers:1", "--spa", "_redirects:3"]) {
             assert!(said.contains(hint), "{said}");
         }
+        let names = ["a b\u{e4}.html"];
+        let rules = [None, Some("/x /c/../a%20b%C3%A4.html 200\n/y /a%2520b%C3%A4.html 404")];
+        let plan = planned(&names, &clean(), rules);
+        let said: Vec<_> = plan.problems.iter().map(ToString::to_string).collect();
+        assert!(said.len() == 1 && said[0].starts_with("_redirects:2: /a%20"), "{said:?}");
         let rules = [None, Some("/a /b 200\n/c /d 200\n/e/* /x/:splat 200")];
         let plan = planned(&["d.html", "x/index.html"], &clean(), rules);
         assert_eq!(plan.problems.len(), 1, "{:?}", plan.problems);
-    }
-
-    #[test]
-    fn names_with_a_content_hash_are_told_from_others() {
-        for name in [
-            "app.1f3a09bc.js",
-            "app-1f3a09bc.js",
-            "a/b_0123456789abcdef.png",
-            "x.1f3a09bc.js.map",
-            "assets/index-DiwrgTda.js",
-            "assets/index-BkQ9aX2z.css",
-            "_astro/page.Cx81bTq0.css",
-        ] {
-            assert!(has_content_hash(name.as_bytes()), "{name}");
-        }
-        for name in [
-            "app.js",
-            "photo-iPhone15.jpg",
-            "report-20240131.pdf",
-            "a-deadbeef.js",
-            "1f3a09bc.js",
-            "a-1f3a09bc",
-            "assets/index-template.js",
-            "assets/index-Template.js",
-            "a-1f3a09.js",
-            "jquery-3.7.1.min.js",
-            ".1f3a09bc.js",
-            "a-1F3A09BC.js",
-            "",
-        ] {
-            assert!(!has_content_hash(name.as_bytes()), "{name}");
-        }
     }
 }

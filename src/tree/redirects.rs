@@ -15,8 +15,9 @@
 //! status ends in `!`.
 
 use super::Problem;
-use crate::site::pattern::{Pattern, Template, Unknown};
+use crate::site::pattern::Pattern;
 use crate::site::redirects::{Effect, Redirect};
+use crate::site::template::{Purpose, Template};
 
 /// The name of the file, in the root.
 pub const NAME: &str = "_redirects";
@@ -64,10 +65,13 @@ fn rule(line: &str, number: u32) -> Result<Redirect, String> {
     }
     let from = Pattern::parse(from_text).map_err(|why| format!("{from_text}: {why}"))?;
     check_target(to_text, effect)?;
-    // A rewrite's path is looked up as it is, a redirect's is sent as it is.
-    let to = Template::parse(to_text, &from, Unknown::Refused)
-        .map_err(|why| format!("{to_text}: {why}"))?;
-    if matches!(effect, Effect::Redirect(_)) && leads_to_itself(&from, &to) {
+    // A rewrite's path is looked up as a request's is, a redirect's is sent as it is.
+    let purpose = match effect {
+        Effect::Redirect(_) => Purpose::Location,
+        Effect::Rewrite(_) => Purpose::Path,
+    };
+    let to = Template::parse(to_text, &from, purpose).map_err(|why| format!("{to_text}: {why}"))?;
+    if matches!(effect, Effect::Redirect(_)) && leads_to_itself(&from, to_text) {
         return Err(format!("{from_text} leads to itself"));
     }
     Ok(Redirect { from, to, effect, forced, line: number, text: line.trim().into() })
@@ -123,9 +127,11 @@ fn check_target(to: &str, effect: Effect) -> Result<(), String> {
     }
 }
 
-fn leads_to_itself(from: &Pattern, to: &Template) -> bool {
-    let Some(to) = to.fixed() else { return false };
-    to.starts_with(b"/") && from.exact().is_some() && from.matches(to).is_some()
+/// Whether one path leads to itself, whatever query or fragment is put behind it.
+fn leads_to_itself(from: &Pattern, to: &str) -> bool {
+    let path = to.split(['?', '#']).next().unwrap_or(to);
+    let to = Pattern::parse(path);
+    from.exact().is_some() && to.is_ok_and(|to| to.exact() == from.exact())
 }
 
 const STATUS_DEFAULT: u16 = 301;
@@ -167,6 +173,10 @@ mod tests {
             ("/a /b 301 Country=de", "conditions"),
             ("/a id=:id /b 301", "the query"),
             ("/a /:x", "has no :x"),
+            ("/a https://x.example/wiki/Special:Main", "write %3A"),
+            ("/a?b=c /d", "no path has ?"),
+            ("/a#b /d", "no path has #"),
+            ("/a /b%2Fc 200", "escapes are not right"),
             ("/*/* /b", "one * only"),
             ("/a https://x.example/ 200", "proxy"),
             ("/a /b?c 200", "without a query"),
@@ -174,6 +184,7 @@ mod tests {
             ("/a /ä", "percent-encoded"),
             ("/a /a", "leads to itself"),
             ("/a/ /a", "leads to itself"),
+            ("/a%20b /a%20b?c", "leads to itself"),
         ] {
             let problems = parse(&format!("# one\n{line}\n")).expect_err(line);
             let said = problems[0].to_string();

@@ -60,6 +60,9 @@ const REFUSED: &[(u16, &str)] = &[
     (400, "GET * HTTP/1.1\r\nHost: a\r\n\r\n"),
     (400, "GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n"),
     (400, "GET /a<b HTTP/1.1\r\nHost: a\r\n\r\n"),
+    (400, "GET /a{b HTTP/1.1\r\nHost: a\r\n\r\n"),
+    (400, "GET /?a<b HTTP/1.1\r\nHost: a\r\n\r\n"),
+    (400, "GET /?a\"b HTTP/1.1\r\nHost: a\r\n\r\n"),
     (400, "GET /%zz HTTP/1.1\r\nHost: a\r\n\r\n"),
     (400, "GET /\u{e9} HTTP/1.1\r\nHost: a\r\n\r\n"),
     // The length of a body.

@@ -86,8 +86,11 @@ fn is_path_and_query(text: &str) -> bool {
     let (path, query) = text.split_once('?').unwrap_or((text, ""));
     let (path, query) = (without_triplets(path), without_triplets(query));
     let is_pchar = |one: char| one.is_ascii_alphanumeric() || "-._~!$&'()*+,;=:@/".contains(one);
-    path.is_some_and(|path| path.chars().all(is_pchar))
-        && query.is_some_and(|query| query.chars().all(|one| one == '?' || is_pchar(one)))
+    // What the URL standard doesn't have browsers encode, beyond RFC 3986.
+    path.is_some_and(|path| path.chars().all(|one| is_pchar(one) || "[]|".contains(one)))
+        && query.is_some_and(|query| {
+            query.chars().all(|one| is_pchar(one) || "?[]|{}^\\`".contains(one))
+        })
 }
 
 /// The text with an `x` in place of each percent-encoded octet; none if there is a `%` more.

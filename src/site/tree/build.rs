@@ -147,7 +147,7 @@ impl Builder {
     /// # Errors
     /// The bytes it would have to have, if 32 bits can't name them.
     pub fn build(self, body_bytes: u32, slots: u32) -> Result<(Tree, usize), u64> {
-        let heads = Heads::new();
+        let heads = Heads::new(self.fallback.is_some());
         let fields = self.blocks.iter().map(|block| block.text.len()).max().unwrap_or(0);
         let block_bytes = block_bytes(&heads, fields);
         let tail_bytes = tail_bytes();
@@ -182,7 +182,7 @@ impl Builder {
 /// fields.
 #[must_use]
 pub fn room_for(fields_bytes_max: usize, slots: u32) -> u64 {
-    room(&Heads::new(), fields_bytes_max, slots)
+    room(&Heads::new(true), fields_bytes_max, slots)
 }
 
 fn room(heads: &Heads, fields_bytes_max: usize, slots: u32) -> u64 {

@@ -47,7 +47,8 @@ impl Status {
 }
 
 impl Heads {
-    pub(super) fn new() -> Self {
+    /// `has_fallback`: what is a 404 would have been a page for who asks for one.
+    pub(super) fn new(has_fallback: bool) -> Self {
         let mut heads = Self {
             text: Vec::new(),
             fronts: Default::default(),
@@ -64,7 +65,10 @@ impl Heads {
         for which in Prebuilt::ALL {
             // Those of a page follow from it, here from files: what stands in their place is never
             // sent.
-            let replies = Persistence::ALL.map(|persistence| heads.reply_of(which, persistence));
+            let by_accept = has_fallback && which == Prebuilt::NotFound;
+            let own = if by_accept { &[NOSNIFF, BY_ACCEPT][..] } else { &[NOSNIFF] };
+            let reply = |persistence| heads.reply_of(which, own, persistence);
+            let replies = Persistence::ALL.map(reply);
             heads.replies.push(replies);
         }
         heads.write_dates(0);
@@ -80,10 +84,15 @@ impl Heads {
         at..self.text.len()
     }
 
-    fn reply_of(&mut self, which: Prebuilt, persistence: Persistence) -> Reply {
+    fn reply_of(
+        &mut self,
+        which: Prebuilt,
+        own: &[(&str, &str)],
+        persistence: Persistence,
+    ) -> Reply {
         let at = self.text.len();
         let status = which.status();
-        write_plain(&mut self.text, which, &[NOSNIFF], persistence);
+        write_plain(&mut self.text, which, own, persistence);
         self.dates.push(at + date_offset(status));
         let head_end = memchr::memmem::find(&self.text[at..], b"\r\n\r\n").expect("a head ends");
         Reply { head: at..at + head_end + LINE_END, end: self.text.len() }
@@ -131,5 +140,6 @@ impl Heads {
 const STATUSES: [u16; 11] = [200, 206, 304, 404, 308, 301, 302, 303, 307, 410, 451];
 /// Browsers shall not guess another type than the one that is said.
 const NOSNIFF: (&str, &str) = ("X-Content-Type-Options", "nosniff");
+const BY_ACCEPT: (&str, &str) = ("Vary", "Accept");
 const LINE_END: usize = "\r\n".len();
 const VECTOR: &str = "writing to a vector does not fail";

@@ -18,6 +18,7 @@ mod tests;
 use super::edition::Prebuilt;
 use super::redirects::{Effect, Redirects};
 use super::{Answer, Occasion};
+use crate::http::accept::names_html;
 use crate::http::coding::{Accepted, Coding};
 use crate::http::conditional::{Selection, Validators, select};
 use crate::http::path;
@@ -159,13 +160,13 @@ impl Tree {
         match rule.effect {
             Effect::Redirect(status) => {
                 let status = Status::of(status).expect("rules have statuses that are known");
-                let written = rule.to.write(&captures, true, tail);
+                let written = rule.to.write(&captures, tail);
                 let location_bytes = written.and_then(|len| finish_location(len, query, tail));
                 Some(moved(status, location_bytes))
             }
             Effect::Rewrite(status) => {
                 let status = Status::of(status).expect("rules have statuses that are known");
-                let written = rule.to.write(&captures, false, tail)?;
+                let written = rule.to.write(&captures, tail)?;
                 let Place::File(leaf) = self.records.find(&tail[..written])? else { return None };
                 Some(self.select(leaf, status, request))
             }
@@ -256,25 +257,21 @@ fn finish_location(mut len: usize, query: Option<&[u8]>, tail: &mut [u8]) -> Opt
     }
     let Some(query) = query.filter(|_| !tail[..len].contains(&b'?')) else { return Some(len) };
     let fragment = memchr::memchr(b'#', &tail[..len]).unwrap_or(len);
-    let added = query.len() + 1;
+    let added = path::query_bytes(query) + 1;
     if len + added > tail.len() {
         return None;
     }
     tail.copy_within(fragment..len, fragment + added);
     tail[fragment] = b'?';
-    tail[fragment + 1..fragment + added].copy_from_slice(query);
+    let written = path::encode_query(query, &mut tail[fragment + 1..fragment + added]);
+    assert_eq!(written, Some(added - 1), "it was measured");
     Some(len + added)
 }
 
 /// Whether a person goes there, rather than a page loads it: its name has no extension, or the
 /// client says that it takes HTML.
 fn is_navigation(path: &[u8], request: &Request<'_, '_>) -> bool {
-    let takes_html = || {
-        let mut accepts =
-            request.fields.iter().filter(|field| field.name.eq_ignore_ascii_case("Accept"));
-        accepts.any(|field| memchr::memmem::find(field.value, b"text/html").is_some())
-    };
-    !path::last_segment(path).contains(&b'.') || takes_html()
+    !path::last_segment(path).contains(&b'.') || names_html(request.fields)
 }
 
 /// The longest `Location`: as long as the longest target and what a rule puts around it.

@@ -3,8 +3,9 @@
 use super::build::{Body, Builder, Leaf};
 use super::*;
 use crate::http::request::{Fields, Method, Parsed, Persistence, Scan, parse};
-use crate::site::pattern::{Pattern, Template, Unknown};
+use crate::site::pattern::Pattern;
 use crate::site::redirects::Redirect;
+use crate::site::template::{Purpose, Template};
 use crate::site::{Kind, Owed, Site, entity_tag};
 use proptest::prelude::*;
 
@@ -218,14 +219,37 @@ fn where_nothing_is_fallbacks_count() {
         assert!(reply.starts_with(&format!("HTTP/1.1 {status} ")), "{head}: {reply}");
         assert_eq!(body(&reply), text, "{head}");
     }
+    for (accept, status) in [("TEXT/html;q=0.1", 200), ("text/html;q=0", 404), ("text/*", 404)] {
+        let head = format!("GET /v1.2 HTTP/1.1\r\nAccept: {accept}");
+        assert_eq!(site.status(&head), status, "{accept}");
+    }
     let reply = site.reply("GET /b.js HTTP/1.1");
     assert_eq!((field(&reply, "ETag"), field(&reply, "Last-Modified")), (None, None));
     assert_eq!(site.status("GET /b.js HTTP/1.1\r\nIf-None-Match: *"), 404);
 }
 
+#[test]
+fn a_404_that_might_have_been_a_page_says_so() {
+    for has_fallback in [false, true] {
+        let mut seeds = Seeds::default();
+        let app = seeds.leaf(&[(Coding::Identity, "app")], &[]);
+        if has_fallback {
+            seeds.builder.fallback(app);
+        }
+        let mut site = seeds.grow();
+        let reply = site.reply("GET /b.js HTTP/1.1");
+        assert!(reply.starts_with("HTTP/1.1 404 "), "{reply}");
+        assert_eq!(field(&reply, "Vary"), has_fallback.then_some("Accept"));
+    }
+}
+
 fn rule(from: &str, to: &str, effect: Effect, forced: bool) -> Redirect {
     let from = Pattern::parse(from).expect("a pattern");
-    let to = Template::parse(to, &from, Unknown::Refused).expect("a template");
+    let purpose = match effect {
+        Effect::Redirect(_) => Purpose::Location,
+        Effect::Rewrite(_) => Purpose::Path,
+    };
+    let to = Template::parse(to, &from, purpose).expect("a template");
     Redirect { from, to, effect, forced, line: 1, text: "".into() }
 }
 
@@ -256,6 +280,9 @@ fn rules_lead_elsewhere() {
         ("/docs", 308, "/docs/"),
         ("/docs?a=%2F", 308, "/docs/?a=%2F"),
         ("/x/../docs", 308, "/docs/"),
+        ("/docs?a[]={x|y}", 308, "/docs/?a%5B%5D=%7Bx%7Cy%7D"),
+        ("/old?^\\`%7B", 301, "/new?%5E%5C%60%7B"),
+        ("/open/[a|b]?[", 302, "/%5Ba%7Cb%5D?%5B"),
     ] {
         let reply = site.reply(&format!("GET {target} HTTP/1.1"));
         assert!(reply.starts_with(&format!("HTTP/1.1 {status} ")), "{target}: {reply}");
