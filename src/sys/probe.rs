@@ -6,6 +6,7 @@ use crate::ring::Errno;
 use io_uring::{IoUring, Probe, opcode};
 use std::fmt;
 use std::io;
+use std::time::{Duration, Instant};
 
 /// The features of the ring that a newer kernel, or a flag, may decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,7 +156,7 @@ pub(super) fn ring(
     maker.check_connections(spawn)?;
     let cq = cq_entries(spawn);
     loop {
-        match build(cq, features.task_run, disabled) {
+        match patiently(|| build(cq, features.task_run, disabled)) {
             Ok(ring) => {
                 check_operations(&ring)?;
                 features.send_vector &= kernel_version() >= SEND_VECTOR_KERNEL;
@@ -170,6 +171,24 @@ pub(super) fn ring(
         }
     }
 }
+
+/// Makes something that locks memory; where there is none, tries again for a while, as the ring of
+/// a process that has ended is counted for some milliseconds longer, and a server may follow
+/// another.
+pub(super) fn patiently<T>(mut make: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    let started = Instant::now();
+    loop {
+        match make() {
+            Err(error) if errno_of(&error) == libc::ENOMEM && started.elapsed() < RETRY => {
+                std::thread::sleep(RETRY_PAUSE);
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+const RETRY: Duration = Duration::from_secs(1);
+const RETRY_PAUSE: Duration = Duration::from_millis(10);
 
 /// Two completions a connection, and the reserve.
 fn cq_entries(spawn: u32) -> u32 {
@@ -296,18 +315,31 @@ fn explain(error: &io::Error, maker: Maker, obstacles: &Obstacles) -> Failure {
             maker.group(),
             seccomp.as_deref().unwrap_or("not there"),
         ),
-        libc::ENOMEM => format!(
-            "the limit of locked memory, which counts what all processes of that user have, or the \
-             memory of the control group is too low: `ulimit -l`, LimitMEMLOCK= in a systemd unit, \
-             --ulimit memlock=-1 for a container (root is no exception, as it is given up first), \
-             or {}",
-            maker.less()
-        ),
+        libc::ENOMEM => more_memory(maker),
         libc::EMFILE | libc::ENFILE => "too many files are open: `ulimit -n`".to_owned(),
         _ if kernel_version() < KERNEL_MIN => return too_old(error),
         _ => String::new(),
     };
     Failure::new(format!("making an io_uring (errno {})", errno_of(error)), error, mend)
+}
+
+/// Why the kernel would not have receive buffers.
+pub(super) fn explain_buffers(error: &io::Error, maker: Maker) -> Failure {
+    let mend = match errno_of(error) {
+        libc::ENOMEM => more_memory(maker),
+        _ => "run Linux 6.1 or later".to_owned(),
+    };
+    Failure::new("registering receive buffers", error, mend)
+}
+
+fn more_memory(maker: Maker) -> String {
+    format!(
+        "the limit of locked memory, which counts what all processes of that user have, or the \
+         memory of the control group is too low: `ulimit -l`, LimitMEMLOCK= in a systemd unit, \
+         --ulimit memlock=-1 for a container (root is no exception, as it is given up first), \
+         or {}",
+        maker.less()
+    )
 }
 
 fn first_line(path: &str) -> Option<String> {

@@ -121,9 +121,8 @@ impl Uring {
         features.silent_send &= ring.params().is_feature_skip_cqe_on_success();
         features.send_close &= ring.params().is_feature_skip_cqe_on_success();
         let buffers =
-            Buffers::register(&ring, setup.buffers, setup.buffer_bytes).map_err(|why| {
-                Failure::new("registering receive buffers", why, "run Linux 6.1 or later")
-            })?;
+            probe::patiently(|| Buffers::register(&ring, setup.buffers, setup.buffer_bytes))
+                .map_err(|why| probe::explain_buffers(&why, maker))?;
         let sq = ring.submission().capacity();
         let cq = ring.completion().capacity();
         let mut uring = Self {

@@ -2,6 +2,7 @@
 //! files in `/proc`, and nothing of what the server is doing.
 
 use crate::common::PATIENCE;
+use std::collections::HashSet;
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
@@ -63,11 +64,13 @@ impl Watch {
         let table = std::fs::read_to_string("/proc/net/tcp").expect("there is a network");
         let port = format!(":{:04X}", self.port);
         let mut sockets = Sockets::default();
+        let mut seen = HashSet::new();
         for line in table.lines().skip(1) {
             let fields: Vec<&str> = line.split_whitespace().collect();
             // What nobody has accepted yet, or somebody has closed, has no inode.
             let is_ours = fields[1].ends_with(&port) && fields[3] != LISTENS && fields[9] != "0";
-            if is_ours {
+            // Read in pieces, a row may come twice if others' sockets come and go meanwhile.
+            if is_ours && seen.insert(fields[9]) {
                 sockets.accepted += 1;
                 let (_, unread) = fields[4].split_once(':').expect("two queues");
                 sockets.unread += u64::from_str_radix(unread, 16).expect("hexadecimal");
