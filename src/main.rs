@@ -10,6 +10,7 @@ use uringstatic::lockdown;
 use uringstatic::say;
 use uringstatic::server::Turn;
 use uringstatic::start::{Started, start, wanted};
+use uringstatic::sys::failure::Failure;
 use uringstatic::sys::process;
 use uringstatic::tree;
 
@@ -25,10 +26,7 @@ fn main() -> ExitCode {
     };
     let Started { mut server, lockdown } = match start(&config) {
         Ok(started) => started,
-        Err(failure) => {
-            say::err(format_args!("uringstatic: {failure}"));
-            return ExitCode::FAILURE;
-        }
+        Err(failure) => return fail(&failure),
     };
     let code = loop {
         match server.turn() {
@@ -59,32 +57,20 @@ fn check(options: &cli::Check) -> ExitCode {
     request.progress = std::io::stderr().is_terminal();
     let report = match tree::check::check(&request) {
         Ok(report) => report,
-        Err(failure) => {
-            say::err(format_args!("uringstatic: {failure}"));
-            return ExitCode::FAILURE;
-        }
+        Err(failure) => return fail(&failure),
     };
     let text = if options.json { report.to_json() } else { report.to_text() };
-    match print(text.as_bytes()) {
-        printed if report.problems.is_empty() => printed,
-        _ => ExitCode::FAILURE,
-    }
+    print_verdict(&text, report.problems.is_empty())
 }
 
 /// Prints what is given up on this machine, having given it up; a missing layer is a failure.
 fn list_lockdown(options: &cli::Lockdown) -> ExitCode {
     let report = match lockdown::report::list(wanted(&options.options, &options.without)) {
         Ok(report) => report,
-        Err(failure) => {
-            say::err(format_args!("uringstatic: {failure}"));
-            return ExitCode::FAILURE;
-        }
+        Err(failure) => return fail(&failure),
     };
     let text = if options.json { report.to_json() } else { report.to_text() };
-    match print(text.as_bytes()) {
-        printed if report.is_complete() => printed,
-        _ => ExitCode::FAILURE,
-    }
+    print_verdict(&text, report.is_complete())
 }
 
 /// Prints what the doctor finds; a fault is a failure.
@@ -96,9 +82,20 @@ fn examine(options: &cli::Doctor) -> ExitCode {
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let colour = !plain && std::io::stdout().is_terminal();
     let text = if json { report.to_json() } else { report.to_text(colour) };
-    match (print(text.as_bytes()), report.status) {
-        (printed, Status::Ok | Status::Warning) => printed,
-        (_, Status::Fault) => ExitCode::FAILURE,
+    print_verdict(&text, report.status != Status::Fault)
+}
+
+/// Says why it couldn't be done.
+fn fail(failure: &Failure) -> ExitCode {
+    say::err(format_args!("uringstatic: {failure}"));
+    ExitCode::FAILURE
+}
+
+/// Prints what was found, which is a failure unless it is good.
+fn print_verdict(text: &str, is_good: bool) -> ExitCode {
+    match print(text.as_bytes()) {
+        printed if is_good => printed,
+        _ => ExitCode::FAILURE,
     }
 }
 

@@ -160,6 +160,25 @@ impl Lockdown {
         Ok(())
     }
 
+    /// Has listening sockets drop what would answer them, if they were made to connect. Before the
+    /// privileges go, as some kernels want one for this.
+    ///
+    /// # Errors
+    /// If the kernel can't, and must.
+    pub fn deafen(&mut self, listeners: &[Listener]) -> Result<(), Failure> {
+        if !self.begins(Layer::Listeners)? {
+            return Ok(());
+        }
+        let state = match listeners.iter().try_for_each(Listener::drop_answers) {
+            Ok(()) => State::On("drop what answers, should one be made to connect".to_owned()),
+            Err(_) if !net::sends_connect() => {
+                State::On("net.ipv4.tcp_fastopen has nobody connect by a send".to_owned())
+            }
+            Err(why) => State::Off(format!("{why}; `sysctl -w net.ipv4.tcp_fastopen=2` mends it")),
+        };
+        self.note(Layer::Listeners, state)
+    }
+
     /// Gives up root and all capabilities. Whoever is to be become is become in any case.
     ///
     /// # Errors
@@ -201,25 +220,6 @@ impl Lockdown {
             Denied::Nothing(why) => State::Off(why.clone()),
         };
         self.note(Layer::Landlock, state)
-    }
-
-    /// Has listening sockets drop what would answer them, if they were made to connect. Before the
-    /// privileges go, as some kernels want one for this.
-    ///
-    /// # Errors
-    /// If the kernel can't, and must.
-    pub fn deafen(&mut self, listeners: &[Listener]) -> Result<(), Failure> {
-        if !self.begins(Layer::Listeners)? {
-            return Ok(());
-        }
-        let state = match listeners.iter().try_for_each(Listener::drop_answers) {
-            Ok(()) => State::On("drop what answers, should one be made to connect".to_owned()),
-            Err(_) if !net::sends_connect() => {
-                State::On("net.ipv4.tcp_fastopen has nobody connect by a send".to_owned())
-            }
-            Err(why) => State::Off(format!("{why}; `sysctl -w net.ipv4.tcp_fastopen=2` mends it")),
-        };
-        self.note(Layer::Listeners, state)
     }
 
     /// Whether the ring is to be restricted when it is made; then tell [`Lockdown::ring_made`].

@@ -42,7 +42,11 @@ impl Denied {
 /// If the kernel has it and yet refuses.
 pub fn deny_everything() -> Result<Denied, Failure> {
     let refused = |why: RulesetError| {
-        Failure::new("denying itself files and connections by Landlock", why, "--no-lockdown")
+        Failure::new(
+            "denying itself files and connections by Landlock",
+            why,
+            "--no-lockdown serves without",
+        )
     };
     // What a kernel doesn't know is left out.
     let newest = ABI::V10;

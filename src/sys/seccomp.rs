@@ -43,7 +43,11 @@ pub struct Condition {
 /// makes no program, or the kernel has filters and yet refuses.
 pub fn install(calls: &[Call]) -> Result<Result<(), String>, Failure> {
     let failed = |why: &dyn std::fmt::Display| {
-        Failure::new("limiting itself to a few system calls (seccomp)", why, "--no-lockdown")
+        Failure::new(
+            "limiting itself to a few system calls (seccomp)",
+            why,
+            "--no-lockdown serves without",
+        )
     };
     let arch = match available() {
         Ok(arch) => arch,
