@@ -27,6 +27,8 @@ fn replies(c: &mut Criterion) {
             slot: Slot(0),
             head_bytes_max: 16 * 1024,
             draining: false,
+            is_last: false,
+            health_only: false,
         };
         let mut conn = Conn::new();
         let Next::Send { spans, .. } = conn.on(Event::Received(input), &mut context) else {

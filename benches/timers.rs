@@ -13,7 +13,8 @@ fn timers(c: &mut Criterion) {
     let limits = Limits {
         head: Duration::from_secs(10),
         idle: Duration::from_secs(60),
-        progress: Duration::from_secs(30),
+        body: Duration::from_secs(30),
+        response: Duration::from_secs(1),
         linger: Duration::from_secs(2),
     };
     let mut timers = Timers::new(SLOTS, |wait| limits.of(wait));

@@ -31,12 +31,13 @@ pub struct Started {
 /// # Errors
 /// What failed, why, and what mends it.
 pub fn start(config: &cli::Config) -> Result<Started, Failure> {
-    Maker::Server.check_connections(config.spawn)?;
+    Maker::Server.check_connections(config.slots())?;
     let mut lockdown = Lockdown::prepare(wanted(&config.lockdown, &config.without))?;
     let (site, fixed, what) = match &config.root {
         Some(root) => read_root(config, root)?,
         None => load(config)?,
     };
+    let site = site.with_health_check(config.health_path());
     let listeners = bind(config)?;
     let signals = signal::signals_to_end()?;
     let obstacles = Obstacles::read();
@@ -45,7 +46,7 @@ pub fn start(config: &cli::Config) -> Result<Started, Failure> {
     lockdown.give_up_privileges()?;
     lockdown.deny_files()?;
     let mut ring = Uring::new(Setup {
-        spawn: config.spawn,
+        spawn: config.slots(),
         listeners,
         dial: None,
         signals: Some(signals),
@@ -113,35 +114,49 @@ pub fn wanted(options: &cli::LockdownOptions, without: &[Feature]) -> Wanted {
 
 /// Limits, the core and the sockets: what may need a privilege.
 fn bind(config: &cli::Config) -> Result<Vec<Listener>, Failure> {
-    process::raise_open_files(u64::from(config.spawn) + process::OPEN_FILES_RESERVE, "--spawn")?;
-    process::raise_locked_memory(locked_bytes(config.spawn, RECEIVE_BUFFERS));
+    process::raise_open_files(u64::from(config.slots()) + process::OPEN_FILES_RESERVE, "--spawn")?;
+    process::raise_locked_memory(locked_bytes(config.slots(), RECEIVE_BUFFERS));
     if let Some(core) = config.cpu {
         process::run_on_core(core)?;
     }
     let defer_accept = !config.without.contains(&Feature::DeferAccept);
-    let addresses = config.listen.iter();
+    let addresses = config.listen.iter().chain(&config.health_listen);
     addresses.map(|address| listen(&endpoint(address), config.backlog, defer_accept)).collect()
+}
+
+impl cli::Config {
+    /// How many connections there may be in all.
+    fn slots(&self) -> u32 {
+        let health = if self.health_listen.is_some() { server::HEALTH_SLOTS } else { 0 };
+        self.spawn.saturating_add(health)
+    }
 }
 
 fn server_config(config: &cli::Config, ring: &Uring) -> server::Config {
     let listeners = ring.listeners().len();
+    let health_listener = config.health_listen.is_some();
     server::Config {
         spawn: config.spawn,
         listeners: u32::try_from(listeners).expect("a command line is short"),
-        accepts: server::accepts_for(config.spawn, listeners),
+        health_listener,
+        accepts: server::accepts_for(config.spawn, listeners - usize::from(health_listener)),
         head_timeout: config.head_timeout,
         idle_timeout: config.idle_timeout,
+        body_timeout: config.body_timeout,
         send_timeout: config.send_timeout,
+        min_rate: config.min_rate,
         drain_timeout: config.drain_timeout,
         head_bytes_max: config.head_bytes_max,
         recv_many: ring.features().recv_many,
         send_close: ring.features().send_close,
+        trim_memory: process::release_freed_memory,
     }
 }
 
 /// Reads a folder and builds its replies. What is left out of it is said, as it may be missed.
 fn read_root(config: &cli::Config, root: &Path) -> Result<(Site, Vec<u8>, String), Failure> {
-    let mut request = tree::Request::new(root, &config.root_options, &config.headers, config.spawn);
+    let mut request =
+        tree::Request::new(root, &config.root_options, &config.headers, config.slots());
     request.progress = !config.quiet && std::io::stderr().is_terminal();
     process::share_allocator();
     let read = tree::read(&request)?;
@@ -174,7 +189,7 @@ fn load(config: &cli::Config) -> Result<(Site, Vec<u8>, String), Failure> {
     }
     let Some(path) = &config.page else {
         let bytes = u32::try_from(Page::BUILT_IN.len()).expect("the built-in page is small");
-        let (site, fixed) = Site::build(page, bytes, config.spawn, |place| {
+        let (site, fixed) = Site::build(page, bytes, config.slots(), |place| {
             place.copy_from_slice(Page::BUILT_IN);
             Ok(())
         })
@@ -192,7 +207,7 @@ fn load(config: &cli::Config) -> Result<(Site, Vec<u8>, String), Failure> {
         .ok_or_else(|| unreadable(path, &"it is larger than 1 GiB"))?;
     let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
     page.last_modified = modified.duration_since(UNIX_EPOCH).ok().map(|age| age.as_secs());
-    let (site, fixed) = Site::build(page, bytes, config.spawn, |place| file.read_exact(place))
+    let (site, fixed) = Site::build(page, bytes, config.slots(), |place| file.read_exact(place))
         .map_err(|error| unreadable(path, &error))?;
     Ok((site, fixed, format!("{} ({bytes} bytes)", path.display())))
 }
@@ -227,7 +242,7 @@ fn features(without: &[Feature]) -> Features {
 }
 
 fn ready_line(config: &cli::Config, ring: &Uring, what: &str) -> String {
-    let addresses: Vec<String> = ring
+    let mut addresses: Vec<String> = ring
         .listeners()
         .iter()
         .map(|listener| match &listener.endpoint {
@@ -235,8 +250,15 @@ fn ready_line(config: &cli::Config, ring: &Uring, what: &str) -> String {
             Endpoint::Unix(path) => format!("unix:{}", path.display()),
         })
         .collect();
+    let health = match config.health_listen.as_ref().and_then(|_| addresses.pop()) {
+        Some(address) if address.ends_with('/') => {
+            format!("; health checks on {}{}", address.trim_end_matches('/'), config.health_path())
+        }
+        Some(socket) => format!("; health checks on {socket}, {}", config.health_path()),
+        None => String::new(),
+    };
     format!(
-        "uringstatic: ready on {} with {what}, at most {} connections; io_uring with {}",
+        "uringstatic: ready on {} with {what}, at most {} connections{health}; io_uring with {}",
         addresses.join(" "),
         config.spawn,
         ring.features()

@@ -34,6 +34,8 @@ pub struct Errors {
     pub accepts: u64,
     /// Connections closed since their peer sent more than there was room for while it didn't read.
     pub overruns: u64,
+    /// Connections closed in the middle of a request, for one that waited in the backlog.
+    pub displaced: u64,
     /// Connections still open when the time to drain was over.
     pub cut_off: u64,
 }
@@ -54,6 +56,7 @@ impl fmt::Display for Stats {
             (errors.failures, "failed connections"),
             (errors.accepts, "failed accepts"),
             (errors.overruns, "overruns"),
+            (errors.displaced, "displaced"),
             (errors.cut_off, "cut off at the end"),
         ];
         let mut separator = "";

@@ -69,6 +69,13 @@ impl<W: Kinds> Timers<W> {
         self.links[slot.0 as usize].wait
     }
 
+    /// Since when a slot has been waiting for that.
+    #[must_use]
+    pub fn since(&self, slot: Slot) -> Option<Nanos> {
+        let link = &self.links[slot.0 as usize];
+        link.wait.map(|_| link.since)
+    }
+
     /// The earliest deadline.
     #[must_use]
     pub fn next(&self) -> Option<Nanos> {
@@ -88,6 +95,13 @@ impl<W: Kinds> Timers<W> {
     pub fn longest(&self, wait: W) -> Option<(Slot, Nanos)> {
         let first = self.lists[wait.index()].first;
         (first != NONE).then(|| (Slot(first), self.links[first as usize].since))
+    }
+
+    /// Since when the slot has waited for this that began last.
+    #[must_use]
+    pub fn newest(&self, wait: W) -> Option<Nanos> {
+        let last = self.lists[wait.index()].last;
+        (last != NONE).then(|| self.links[last as usize].since)
     }
 
     fn end(&self, wait: W) -> Option<Nanos> {

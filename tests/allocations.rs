@@ -191,11 +191,15 @@ fn start(features: Features, what: Served) -> SocketAddr {
             accepts: ACCEPTS_MAX,
             head_timeout: minute,
             idle_timeout: minute,
+            body_timeout: minute,
             send_timeout: minute,
+            min_rate: 240,
+            health_listener: false,
             drain_timeout: minute,
             head_bytes_max: 16 * 1024,
             recv_many: features.recv_many,
             send_close: features.send_close,
+            trim_memory: uringstatic::sys::process::release_freed_memory,
         };
         let mut server = Server::new(ring, site, config);
         sender.send(bound).expect("the test waits for it");

@@ -9,6 +9,8 @@ mod cap;
 mod drain;
 #[path = "serve/exchange.rs"]
 mod exchange;
+#[path = "serve/health.rs"]
+mod health;
 #[path = "serve/refusals.rs"]
 mod refusals;
 #[path = "serve/selective.rs"]
@@ -76,13 +78,14 @@ fn without_defer_accept() {
 
 /// Runs every case, a few at a time as most of them wait, and names those that failed.
 fn suite(flags: &[&str]) {
-    let groups: [&[Case]; 6] = [
+    let groups: [&[Case]; 7] = [
         exchange::CASES,
         refusals::CASES,
         selective::CASES,
         timeouts::CASES,
         cap::CASES,
         drain::CASES,
+        health::CASES,
     ];
     let cases: Vec<Case> = groups.into_iter().flatten().copied().collect();
     let left = Mutex::new(cases.iter());

@@ -3,7 +3,9 @@
 
 use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicU64, Ordering};
-use uringstatic::sim::{Fault, Happening, Options, Random, Report, Tally, run, run_pair};
+use uringstatic::sim::{
+    Attack, Fault, Happening, Options, Random, Report, Tally, run, run_hostile, run_pair,
+};
 
 /// Seeds that found a bug once, and what it was.
 const ONCE_BAD: [(u64, &str); 7] = [
@@ -111,6 +113,23 @@ fn every_pair_agrees() {
         let happenings = Happening::ALL.into_iter().filter(|h| h.is_of_clients());
         assert_seen(&total.tally, Fault::ALL.map(|(fault, _)| fault), happenings);
     }
+}
+
+/// Slots held by hostile peers alone, faults aside: a newcomer is served within a bound.
+#[test]
+fn a_newcomer_is_served_whatever_holds_the_slots() {
+    let seeds = from_environment("SIM_SEEDS").unwrap_or(SEEDS_USUAL) / 10;
+    let attacks = Attack::ALL.into_iter().map(Some).chain([None]);
+    let mut failures = Vec::new();
+    for attack in attacks {
+        for seed in 0..seeds {
+            if let Err(why) = run_hostile(Random::from_seed(seed), attack) {
+                failures.push(format!("{attack:?}, seed {seed}: {why}"));
+            }
+        }
+    }
+    let shown = &failures[..failures.len().min(20)];
+    assert!(failures.is_empty(), "{} fail:\n{}", failures.len(), shown.join("\n"));
 }
 
 /// Replays the seed in `SIM_SEED` with a trace; without one, those that found a bug once.

@@ -77,9 +77,14 @@ where
         None => {}
     }
     let mut config = flags.config;
-    address::check_all(&config.listen).map_err(refuse)?;
+    let addresses: Vec<_> = config.listen.iter().chain(&config.health_listen).cloned().collect();
+    address::check_all(&addresses).map_err(refuse)?;
     header::check_all(&config.headers).map_err(refuse)?;
-    if config.root.is_none() && config.root_options != RootOptions::none_given() {
+    let mut folder_options = config.root_options.clone();
+    if config.health_listen.is_some() {
+        folder_options.health = None;
+    }
+    if config.root.is_none() && folder_options != RootOptions::none_given() {
         return Err(refuse(NEEDS_ROOT.to_owned()));
     }
     config.without = Feature::closure(&config.without);
@@ -207,6 +212,14 @@ pub struct Config {
     #[arg(value_parser = OsStringValueParser::new().try_map(address::parse))]
     pub listen: Vec<Address>,
 
+    /// Address for health checks, which have slots of their own
+    ///
+    /// Nothing else is there than the path of --health, or /healthz if there is none: 200 while the
+    /// server is well, 503 while it drains, also when --spawn connections hold all other slots.
+    #[arg(long, value_name = "ADDR:PORT")]
+    #[arg(value_parser = OsStringValueParser::new().try_map(address::parse))]
+    pub health_listen: Option<Address>,
+
     /// Serve this file instead of the built-in page; up to 1 GiB
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub page: Option<PathBuf>,
@@ -256,9 +269,23 @@ pub struct Config {
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = value::duration)]
     pub idle_timeout: Duration,
 
-    /// Longest time for a reply or a request body without progress
+    /// Longest time for the body of a request, in all
+    ///
+    /// A request is answered when its head is complete. The body is dropped, so that the next
+    /// request on the connection can be read.
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = value::duration)]
+    pub body_timeout: Duration,
+
+    /// Longest time for a response without progress
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = value::duration)]
     pub send_timeout: Duration,
+
+    /// Lowest rate at which a response must be taken, in bytes a second; 0 for any
+    ///
+    /// It is averaged over the time that the socket is full, after a grace of 5 seconds. A sum of
+    /// bytes taken faster than that counts in advance, for up to --send-timeout.
+    #[arg(long, value_name = "BYTES", default_value = "240", value_parser = value::rate)]
+    pub min_rate: u32,
 
     /// Longest time that replies under way may take to finish once a signal says to stop
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = value::duration)]
@@ -341,6 +368,17 @@ impl Feature {
 const DOCTOR: &str = "doctor";
 const CHECK: &str = "check";
 const LOCKDOWN: &str = "lockdown";
+
+/// The path of health checks, if none is named.
+const HEALTH_PATH: &str = "/healthz";
+
+impl Config {
+    /// The path that answers health checks on an address of their own.
+    #[must_use]
+    pub fn health_path(&self) -> &str {
+        self.root_options.health.as_deref().unwrap_or(HEALTH_PATH)
+    }
+}
 
 const NEEDS_ROOT: &str = "--compress, --clean-urls, --spa, --health, --strict, --site-bytes and \
                           --site-files are about a folder: name it with --root DIR";

@@ -21,7 +21,10 @@ fn no_option_is_needed() {
         backlog: 4096,
         head_timeout: Duration::from_secs(10),
         idle_timeout: Duration::from_secs(60),
+        body_timeout: Duration::from_secs(30),
         send_timeout: Duration::from_secs(30),
+        min_rate: 240,
+        health_listen: None,
         drain_timeout: Duration::from_secs(10),
         head_bytes_max: 16 * 1024,
         cpu: None,
@@ -53,7 +56,13 @@ fn each_option_sets_its_own_field() {
         (&["--backlog", "2147483647"], |c| c.backlog = 2_147_483_647),
         (&["--head-timeout", "1s"], |c| c.head_timeout = Duration::from_secs(1)),
         (&["--idle-timeout", "2s"], |c| c.idle_timeout = Duration::from_secs(2)),
+        (&["--body-timeout", "5s"], |c| c.body_timeout = Duration::from_secs(5)),
         (&["--send-timeout", "3s"], |c| c.send_timeout = Duration::from_secs(3)),
+        (&["--min-rate", "0"], |c| c.min_rate = 0),
+        (&["--min-rate", "1m"], |c| c.min_rate = 1 << 20),
+        (&["--health-listen", "127.0.0.1:9"], |c| {
+            c.health_listen = Some(Address::Tcp("127.0.0.1:9".parse().expect("an address")));
+        }),
         (&["--drain-timeout", "4s"], |c| c.drain_timeout = Duration::from_secs(4)),
         (&["--max-head", "8k"], |c| c.head_bytes_max = 8192),
         (&["--cpu", "0"], |c| c.cpu = Some(0)),
@@ -90,6 +99,7 @@ fn an_error_names_the_option_and_what_mends_it() {
         (&["--backlog", "2147483648"], &["--backlog <N>", "is not in 1..=2147483647"]),
         (&["--head-timeout", "5"], &["--head-timeout <DURATION>", "write 5s or 5ms"]),
         (&["--idle-timeout", "0s"], &["--idle-timeout <DURATION>", "longer than zero"]),
+        (&["--min-rate", "2m"], &["--min-rate <BYTES>", "not within 0 to 1m"]),
         (&["--send-timeout", "2d"], &["--send-timeout <DURATION>", "one day"]),
         (&["--drain-timeout", "x"], &["--drain-timeout <DURATION>", "as 500ms, 10s or 1m30s"]),
         (&["--max-head", "1m"], &["--max-head <SIZE>", "not within 1k to 64k"]),
@@ -246,7 +256,7 @@ const ALL_FEATURES: &str = "defer-taskrun coop-taskrun direct-descriptors multis
                             silent-send linked-close vectored-send defer-accept \
                             listeners privileges landlock ring descriptors environment seccomp";
 
-const VISIBLE_OPTIONS: [&str; 16] = [
+const VISIBLE_OPTIONS: [&str; 19] = [
     "--spawn <N>",
     "--listen <ADDR:PORT>",
     "--page <FILE>",
@@ -256,7 +266,10 @@ const VISIBLE_OPTIONS: [&str; 16] = [
     "--backlog <N>",
     "--head-timeout <DURATION>",
     "--idle-timeout <DURATION>",
+    "--body-timeout <DURATION>",
     "--send-timeout <DURATION>",
+    "--min-rate <BYTES>",
+    "--health-listen <ADDR:PORT>",
     "--drain-timeout <DURATION>",
     "--max-head <SIZE>",
     "--cpu <N>",

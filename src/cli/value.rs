@@ -49,6 +49,15 @@ pub(super) fn site_bytes(text: &str) -> Result<u64, String> {
     within.then_some(bytes).ok_or_else(|| format!("{bytes} bytes is not within 1 to 3g"))
 }
 
+/// Reads `--min-rate`, in bytes a second.
+pub(super) fn rate(text: &str) -> Result<u32, String> {
+    let bytes = size(text)?;
+    u32::try_from(bytes)
+        .ok()
+        .filter(|&bytes| bytes <= RATE_MOST)
+        .ok_or_else(|| format!("{bytes} bytes a second is not within 0 to 1m"))
+}
+
 /// Reads an option that is on or off.
 pub(super) fn switch(text: &str) -> Result<bool, String> {
     match text {
@@ -78,6 +87,9 @@ fn size(text: &str) -> Result<u64, String> {
 }
 
 const DURATION_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Beyond this a least rate would refuse ordinary mobile connections.
+const RATE_MOST: u32 = 1024 * 1024;
 
 const HEAD_BYTES_LEAST: u32 = 1024;
 

@@ -1,17 +1,22 @@
 //! One connection as a state machine: an [`Event`] in, what to do [`Next`] out. No I/O.
 //!
 //! ```text
-//!            a request with a body          the body is over
-//!       ┌───────────────────────────► Body ───────────────────┐
-//!       │                               │ too long, late, bad │
-//!       │    a request, a bad head,     ▼                     ▼
+//!              a request, a bad head, a head that is late
 //!   ► Head ───────────────────────────────────────────────► Reply
 //!       ▲                                                     │ all sent
-//!       └─────────────────────────────────────────────────────┤
-//!                        the connection persists              │
-//!                                             may still send: ├──► Linger ──► Over
-//!                                             can't:          └─────────────► Over
+//!       ├─────────────────────────────────────────────────────┤
+//!       │                the connection persists              │
+//!       │ complete                    body still arriving     │
+//!       └─────────── Body ◄───────────────────────────────────┤
+//!                     │ too long, malformed                   │
+//!                     └───────────────► Linger ◄──────────────┤ more may arrive
+//!                                          │                  │ nothing more can arrive
+//!                                          └────────► Over ◄──┘
 //! ```
+//!
+//! No response here depends on content, so every request is answered as soon as its head is
+//! complete. A body that is still arriving is dropped afterwards, so that the connection can
+//! persist (RFC 9112 9.3).
 //!
 //! It knows the bytes of HTTP and the replies of the site; it knows no ring, socket or clock.
 
@@ -23,11 +28,12 @@ mod tests;
 
 pub use stash::{Overrun, Stash};
 
-use crate::http::body::Body;
+use crate::http::body::{Body, Progress};
 use crate::http::request::{Fields, Framing, Method, Parsed, Persistence, Request, Scan, parse};
 use crate::ring::{Slot, Spans};
-use crate::site::{Occasion, Owed, Prebuilt, Site};
+use crate::site::{Occasion, Prebuilt, Site};
 use crate::stats::Stats;
+use memchr::memmem;
 
 /// What happened to a connection.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +48,8 @@ pub enum Event<'a> {
     Writable,
     /// What the connection waits for did not come in time.
     Deadline,
+    /// Its slot is wanted for a connection in the backlog.
+    Displaced,
 }
 
 /// What to do about it.
@@ -113,6 +121,10 @@ pub struct Context<'a> {
     pub head_bytes_max: usize,
     /// Whether the server is about to end.
     pub draining: bool,
+    /// Whether the next response is the connection's last, whatever the request asks for.
+    pub is_last: bool,
+    /// Whether the connection came from the listener for health checks.
+    pub health_only: bool,
 }
 
 /// A connection.
@@ -132,8 +144,8 @@ enum Phase {
     /// Waiting for a head, or for the rest of it.
     #[default]
     Head,
-    /// Dropping a body; then the reply.
-    Body { body: Body, owed: Owed },
+    /// Dropping the rest of a body whose request has been answered.
+    Body { body: Body },
     /// Sending.
     Reply { output: Spans, then: Then },
     /// Dropping what comes after the last reply, up to so many bytes.
@@ -146,6 +158,8 @@ enum Phase {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Then {
     Persist,
+    /// The rest of the request's body has to be dropped before the next request.
+    Body(Body),
     Close,
     Linger,
 }
@@ -165,6 +179,7 @@ impl Conn {
             Event::Sent(count) => self.sent(count, context),
             Event::Writable => self.send(),
             Event::Deadline => self.deadline(context),
+            Event::Displaced => self.displaced(context),
         }
     }
 
@@ -178,6 +193,16 @@ impl Conn {
             Phase::Reply { .. } => Waiting::Reply,
             Phase::Linger { .. } => Waiting::Linger,
             Phase::Over => Waiting::Nothing,
+        }
+    }
+
+    /// Whether the response under way is the connection's last.
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        match self.phase {
+            Phase::Reply { then, .. } => matches!(then, Then::Close | Then::Linger),
+            Phase::Linger { .. } | Phase::Over => true,
+            Phase::Head | Phase::Body { .. } => false,
         }
     }
 
@@ -215,17 +240,29 @@ impl Conn {
                 Ok(()) => self.use_kept(context),
                 Err(Overrun) => self.overrun(context),
             },
-            Phase::Reply { then: Then::Persist, .. } => {
-                match context.stash.add(&mut self.kept, bytes) {
-                    Ok(()) => Next::Wait,
-                    Err(Overrun) => self.overrun(context),
+            Phase::Reply { then, .. } => match then {
+                Then::Persist => self.keep(bytes, context),
+                Then::Body(body) => {
+                    let (used, progress) = body.advance(bytes);
+                    match progress {
+                        Progress::More => Next::Wait,
+                        Progress::Done => {
+                            *then = Then::Persist;
+                            self.keep(&bytes[used..], context)
+                        }
+                        Progress::TooLong | Progress::Malformed => {
+                            *then = Then::Linger;
+                            context.note_body(progress);
+                            Next::Wait
+                        }
+                    }
                 }
-            }
-            // After a request that closes, nothing is answered.
-            Phase::Reply { then, .. } => {
-                *then = Then::Linger;
-                Next::Wait
-            }
+                // Nothing is answered after a request that closes.
+                Then::Close | Then::Linger => {
+                    *then = Then::Linger;
+                    Next::Wait
+                }
+            },
             Phase::Linger { left } => {
                 let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
                 match left.checked_sub(len) {
@@ -237,6 +274,14 @@ impl Conn {
                 }
             }
             Phase::Over => Next::Wait,
+        }
+    }
+
+    /// Keeps bytes for when the response under way has been sent.
+    fn keep(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Next {
+        match context.stash.add(&mut self.kept, bytes) {
+            Ok(()) => Next::Wait,
+            Err(Overrun) => self.overrun(context),
         }
     }
 
@@ -269,11 +314,20 @@ impl Conn {
         let mut used = 0;
         let mut pages = 0;
         while pages < context.site.pages_in_a_row() {
-            let left = &bytes[used..];
-            if let Phase::Body { .. } = self.phase {
-                let (next, count) = self.use_body(left, context);
-                return (next, used + count);
+            if let Phase::Body { body } = &mut self.phase {
+                let (count, progress) = body.advance(&bytes[used..]);
+                used += count;
+                match progress {
+                    Progress::Done => self.phase = Phase::Head,
+                    Progress::More if self.end_of_stream => return (self.over(), used),
+                    Progress::More => return (Next::Receive, used),
+                    Progress::TooLong | Progress::Malformed => {
+                        context.note_body(progress);
+                        return (self.linger(context), bytes.len());
+                    }
+                }
             }
+            let left = &bytes[used..];
             if left.is_empty() {
                 break;
             }
@@ -293,11 +347,14 @@ impl Conn {
                 Parsed::Request(request) => {
                     self.scan = Scan::default();
                     used += request.head_len;
-                    if let Some(next) = self.accept(&request, used == bytes.len(), context) {
-                        return (next, used);
-                    }
+                    let (next, count) = self.accept(&request, &bytes[used..], context);
+                    return (next, used + count);
                 }
-                Parsed::Reject(reject) => return (self.refuse(reject, context), bytes.len()),
+                Parsed::Reject(reject) => {
+                    let is_alone = !self.served && is_a_lone_head(left);
+                    let then = if is_alone { Then::Close } else { Then::Linger };
+                    return (self.refuse(reject, then, context), bytes.len());
+                }
             }
         }
         if pages == 0 {
@@ -318,7 +375,7 @@ impl Conn {
         if nothing_begun && self.end_of_stream {
             self.over()
         } else if self.end_of_stream {
-            self.bad_request(false, context)
+            self.bad_request(context)
         } else {
             Next::Receive
         }
@@ -328,9 +385,8 @@ impl Conn {
         self.end_of_stream = true;
         match self.phase {
             Phase::Head if self.kept.is_empty() => self.over(),
-            Phase::Head => self.bad_request(false, context),
-            Phase::Body { owed, .. } => self.bad_request(owed.head_only, context),
-            Phase::Linger { .. } => self.over(),
+            Phase::Head => self.bad_request(context),
+            Phase::Body { .. } | Phase::Linger { .. } => self.over(),
             Phase::Reply { .. } | Phase::Over => Next::Wait,
         }
     }
@@ -340,11 +396,12 @@ impl Conn {
             Phase::Head if self.kept.is_empty() => self.over(),
             Phase::Head => {
                 context.stats.errors.request_timeouts += 1;
-                self.last_reply(Prebuilt::RequestTimeout, false, context)
+                self.last_reply(Prebuilt::RequestTimeout, false, Then::Linger, context)
             }
-            Phase::Body { owed, .. } => {
+            // Its request was answered, so there is nothing left to say.
+            Phase::Body { .. } => {
                 context.stats.errors.request_timeouts += 1;
-                self.last_reply(Prebuilt::RequestTimeout, owed.head_only, context)
+                self.over()
             }
             Phase::Reply { .. } => {
                 context.stats.errors.send_timeouts += 1;
@@ -353,6 +410,26 @@ impl Conn {
             Phase::Linger { .. } => self.over(),
             Phase::Over => Next::Wait,
         }
+    }
+
+    /// Ends at once and without a response, which might not fit into the socket.
+    fn displaced(&mut self, context: &mut Context<'_>) -> Next {
+        match self.phase {
+            Phase::Over => return Next::Wait,
+            Phase::Head if self.kept.is_empty() => {}
+            Phase::Linger { .. } => {}
+            Phase::Head | Phase::Body { .. } | Phase::Reply { .. } => {
+                context.stats.errors.displaced += 1;
+            }
+        }
+        self.over()
+    }
+
+    /// Drops what still arrives, after the last response.
+    fn linger(&mut self, context: &mut Context<'_>) -> Next {
+        context.stash.give_back(&mut self.kept);
+        self.phase = Phase::Linger { left: LINGER_BYTES_MAX };
+        Next::Linger
     }
 
     fn overrun(&mut self, context: &mut Context<'_>) -> Next {
@@ -370,6 +447,11 @@ impl Context<'_> {
     fn occasion(&mut self) -> Occasion<'_> {
         Occasion { slot: self.slot, fixed: self.fixed, draining: self.draining }
     }
+
+    /// Counts a body that is not valid. Its request was answered, so nothing else says so.
+    fn note_body(&mut self, progress: Progress) {
+        self.stats.errors.refused += u64::from(progress == Progress::Malformed);
+    }
 }
 
 /// Whether a request gets the whole page on a connection that persists: such replies lie in a
@@ -380,5 +462,28 @@ fn is_plain(request: &Request<'_, '_>, context: &Context<'_>) -> bool {
         && request.persistence == Persistence::Keep
         && request.framing == Framing::None
         && !request.selective
-        && !context.draining
+        && !context.is_last
+        && !context.health_only
 }
+
+/// Whether the first bytes of a connection are exactly one head, of a method that needs no content,
+/// without a field that announces any: the client sends nothing more before it has the response, so
+/// that a close behind that provokes no reset (RFC 9112 9.6). A shutdown before the close would
+/// double the cost of a refusal: `io_uring` always has a worker thread do it.
+fn is_a_lone_head(bytes: &[u8]) -> bool {
+    let is_whole = memmem::find(bytes, HEAD_END) == bytes.len().checked_sub(HEAD_END.len());
+    let has_content = || {
+        let mut lines = bytes.split(|&octet| octet == b'\n');
+        lines.any(|line| {
+            let announces = |name: &[u8]| {
+                line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
+            };
+            announces(b"content-length") || announces(b"transfer-encoding")
+        })
+    };
+    is_whole && (bytes.starts_with(b"GET ") || bytes.starts_with(b"HEAD ")) && !has_content()
+}
+
+const HEAD_END: &[u8] = b"\r\n\r\n";
+/// The most bytes dropped while lingering.
+const LINGER_BYTES_MAX: u32 = 256 * 1024;

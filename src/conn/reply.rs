@@ -2,73 +2,64 @@
 
 use super::{After, Conn, Context, Next, Phase, Then};
 use crate::http::body::{Body, Progress};
-use crate::http::request::{Framing, Method, Persistence, Reject, RejectStatus, Request};
+use crate::http::request::{Method, Persistence, Reject, RejectStatus, Request};
 use crate::site::{Answer, Owed, Prebuilt};
 
 impl Conn {
-    /// Takes a request that is not just one more page. Returns `None` if its body comes first.
+    /// Answers a request that is not just one more page; `rest` is what arrived behind its head.
+    /// Says how much of that it has used.
     pub(super) fn accept(
         &mut self,
         request: &Request<'_, '_>,
-        nothing_behind: bool,
+        rest: &[u8],
         context: &mut Context<'_>,
-    ) -> Option<Next> {
+    ) -> (Next, usize) {
         self.served = true;
-        let owed = Owed {
-            answer: context.site.choose(request, &mut context.occasion()),
+        let answer = if context.health_only {
+            context.site.choose_health(request, context.draining)
+        } else {
+            context.site.choose(request, &mut context.occasion())
+        };
+        let mut owed = Owed {
+            answer,
             persistence: request.persistence,
             head_only: request.method == Method::Head,
         };
-        let body_comes = match request.framing {
-            Framing::None | Framing::Length(0) => false,
-            Framing::Length(_) | Framing::Chunked => true,
-        };
-        if !body_comes {
-            let then = match request.persistence {
-                Persistence::Close if nothing_behind => Then::Close,
-                Persistence::Close => Then::Linger,
-                Persistence::Keep | Persistence::KeepHttp10 => Then::Persist,
-            };
-            return Some(self.reply(owed, then, context));
-        }
-        if request.expects_continue {
-            // The reply is final, so the body need not come (RFC 9110 10.1.1).
-            return Some(self.reply(owed.closing(), Then::Linger, context));
-        }
-        self.phase = Phase::Body { body: Body::new(request.framing), owed };
-        None
-    }
-
-    pub(super) fn use_body(&mut self, bytes: &[u8], context: &mut Context<'_>) -> (Next, usize) {
-        let Phase::Body { body, owed } = &mut self.phase else { unreachable!("the caller looked") };
-        let owed = *owed;
-        let (used, progress) = body.advance(bytes);
-        let next = match progress {
-            Progress::More if self.end_of_stream => self.bad_request(owed.head_only, context),
-            Progress::More => Next::Receive,
-            Progress::Done => {
-                let then = match owed.persistence {
-                    Persistence::Close if used == bytes.len() => Then::Close,
-                    Persistence::Close => Then::Linger,
-                    Persistence::Keep | Persistence::KeepHttp10 => Then::Persist,
-                };
-                self.reply(owed, then, context)
+        let mut body = Body::new(request.framing);
+        let (then, used) = if body.is_too_long() || request.expects_continue && !body.is_done() {
+            // The client need not send the body (RFC 9110 10.1.1).
+            owed = owed.closing();
+            (Then::Linger, rest.len())
+        } else {
+            let (used, progress) = body.advance(rest);
+            let persists = request.persistence != Persistence::Close;
+            match progress {
+                Progress::Done if persists => (Then::Persist, used),
+                Progress::Done if used == rest.len() => (Then::Close, used),
+                Progress::More if persists => (Then::Body(body), used),
+                Progress::Done | Progress::More => (Then::Linger, rest.len()),
+                Progress::TooLong => {
+                    owed = owed.closing();
+                    (Then::Linger, rest.len())
+                }
+                // Of a body that arrives later the client is not told: it has its response.
+                Progress::Malformed => {
+                    let status = RejectStatus::BadRequest;
+                    let reject = Reject { status, head: owed.head_only };
+                    return (self.refuse(reject, Then::Linger, context), rest.len());
+                }
             }
-            Progress::TooLong => self.reply(owed.closing(), Then::Linger, context),
-            Progress::Malformed => self.bad_request(owed.head_only, context),
         };
-        match progress {
-            Progress::More | Progress::Done => (next, used),
-            Progress::TooLong | Progress::Malformed => (next, bytes.len()),
-        }
+        (self.reply(owed, then, context), used)
     }
 
-    pub(super) fn bad_request(&mut self, head_only: bool, context: &mut Context<'_>) -> Next {
-        let reject = Reject { status: RejectStatus::BadRequest, head: head_only };
-        self.refuse(reject, context)
+    /// Refuses what the end of the stream has cut short: its peer sends nothing more.
+    pub(super) fn bad_request(&mut self, context: &mut Context<'_>) -> Next {
+        let reject = Reject { status: RejectStatus::BadRequest, head: false };
+        self.refuse(reject, Then::Linger, context)
     }
 
-    pub(super) fn refuse(&mut self, reject: Reject, context: &mut Context<'_>) -> Next {
+    pub(super) fn refuse(&mut self, reject: Reject, then: Then, context: &mut Context<'_>) -> Next {
         context.stats.errors.refused += 1;
         let which = match reject.status {
             RejectStatus::BadRequest => Prebuilt::BadRequest,
@@ -78,24 +69,25 @@ impl Conn {
             RejectStatus::NotImplemented => Prebuilt::NotImplemented,
             RejectStatus::VersionNotSupported => Prebuilt::VersionNotSupported,
         };
-        self.last_reply(which, reject.head, context)
+        self.last_reply(which, reject.head, then, context)
     }
 
     pub(super) fn last_reply(
         &mut self,
         which: Prebuilt,
         head_only: bool,
+        then: Then,
         context: &mut Context<'_>,
     ) -> Next {
         let answer = Answer::Whole(which);
         let owed = Owed { answer, persistence: Persistence::Close, head_only };
-        self.reply(owed, Then::Linger, context)
+        self.reply(owed, then, context)
     }
 
     pub(super) fn reply(&mut self, owed: Owed, then: Then, context: &mut Context<'_>) -> Next {
         context.stats.requests += 1;
         let (owed, then) = match then {
-            Then::Persist if context.draining => (owed.closing(), Then::Linger),
+            Then::Persist | Then::Body(_) if context.is_last => (owed.closing(), Then::Linger),
             then => (owed, then),
         };
         let output = context.site.output(owed, context.slot, context.fixed);
@@ -111,7 +103,7 @@ impl Conn {
         let after = match then {
             _ if more => After::GoOn,
             Then::Persist if self.kept.is_empty() && !self.end_of_stream => After::Idle,
-            Then::Persist => After::GoOn,
+            Then::Persist | Then::Body(_) => After::GoOn,
             Then::Close => After::Close,
             Then::Linger => After::Linger,
         };
@@ -135,17 +127,15 @@ impl Conn {
                 }
             }
             Then::Close => self.over(),
-            Then::Linger if self.end_of_stream => self.over(),
-            Then::Linger => {
-                context.stash.give_back(&mut self.kept);
-                self.phase = Phase::Linger { left: LINGER_BYTES_MAX };
-                Next::Linger
+            Then::Body(_) | Then::Linger if self.end_of_stream => self.over(),
+            Then::Body(body) => {
+                self.phase = Phase::Body { body };
+                Next::Receive
             }
+            Then::Linger => self.linger(context),
         }
     }
 }
 
 /// The most bytes offered to a socket at once: others are waiting for their turn.
 const SEND_BYTES_MAX: u32 = 512 * 1024;
-/// The most bytes dropped while lingering.
-const LINGER_BYTES_MAX: u32 = 256 * 1024;

@@ -3,12 +3,17 @@
 
 /// The blocks of all connections.
 ///
-/// Blocks are kept when they come back, the last one to be used first, so that the memory in use
-/// is that of the most blocks ever needed at one time and nothing is allocated again.
+/// Blocks are kept when they come back, the last one to be used first, so that nothing is allocated
+/// while about as many connections need one as a moment ago. After a burst [`Stash::release`] gives
+/// back what it took.
 #[derive(Debug)]
 pub struct Stash {
     free: Vec<Vec<u8>>,
     block_bytes: usize,
+    /// Blocks that connections have.
+    used: usize,
+    /// The most of them at one time since the last release.
+    used_max: usize,
     /// What may still be kept beyond one block for a connection, by all of them together.
     spare_bytes: usize,
 }
@@ -27,7 +32,8 @@ impl Stash {
         free.resize_with(FIRST_BLOCKS.min(slots as usize), || {
             Vec::with_capacity(block_bytes as usize)
         });
-        Self { free, block_bytes: block_bytes as usize, spare_bytes }
+        let block_bytes = block_bytes as usize;
+        Self { free, block_bytes, used: 0, used_max: 0, spare_bytes }
     }
 
     /// Adds bytes to what a connection keeps.
@@ -40,6 +46,8 @@ impl Stash {
         }
         if kept.capacity() == 0 {
             *kept = self.free.pop().unwrap_or_else(|| Vec::with_capacity(self.block_bytes));
+            self.used += 1;
+            self.used_max = self.used_max.max(self.used);
         }
         let needed = kept.len() + bytes.len();
         if needed > kept.capacity() {
@@ -58,6 +66,7 @@ impl Stash {
     /// Takes back what a connection keeps.
     pub fn give_back(&mut self, kept: &mut Vec<u8>) {
         let mut block = std::mem::take(kept);
+        self.used -= usize::from(block.capacity() > 0);
         match block.capacity() {
             0 => {}
             capacity if capacity > self.block_bytes => {
@@ -68,6 +77,22 @@ impl Stash {
                 self.free.push(block);
             }
         }
+    }
+
+    /// Whether more blocks are free than are kept for good.
+    #[must_use]
+    pub fn has_surplus(&self) -> bool {
+        self.free.len() > FIRST_BLOCKS
+    }
+
+    /// Frees the blocks that were not needed since the last release. Says whether there were any.
+    pub fn release(&mut self) -> bool {
+        let wanted = self.used_max.max(FIRST_BLOCKS);
+        self.used_max = self.used;
+        let kept = wanted.saturating_sub(self.used);
+        let is_surplus = self.free.len() > kept;
+        self.free.truncate(kept);
+        is_surplus
     }
 
     /// How many bytes one connection keeps before it should stop receiving.
@@ -98,6 +123,30 @@ mod tests {
         assert_eq!(kept.capacity(), 0, "an idle connection owns no block");
         stash.add(&mut kept, b"d").expect("room");
         assert_eq!((kept.as_ptr(), &*kept), (place, &b"d"[..]));
+    }
+
+    #[test]
+    fn a_burst_is_given_back_when_it_is_over() {
+        let slots = 200;
+        let mut stash = Stash::new(slots, 64);
+        let mut kept: Vec<Vec<u8>> = (0..slots).map(|_| Vec::new()).collect();
+        for (number, kept) in kept.iter_mut().enumerate() {
+            stash.add(kept, b"abc").expect("room");
+            assert!(!stash.has_surplus(), "all of {number} are in use");
+        }
+        for kept in &mut kept[..150] {
+            stash.give_back(kept);
+        }
+        assert!(stash.has_surplus() && !stash.release(), "all were needed a moment ago");
+        assert!(stash.release(), "and now are not");
+        assert_eq!(stash.free.len(), 0, "50 are in use, which is more than are kept for good");
+        for kept in &mut kept {
+            stash.give_back(kept);
+        }
+        stash.release();
+        stash.release();
+        assert_eq!(stash.free.len(), FIRST_BLOCKS);
+        assert!(!stash.has_surplus());
     }
 
     #[test]

@@ -41,6 +41,8 @@ impl Bench {
             slot: Slot(0),
             head_bytes_max: 16 * 1024,
             draining: self.draining,
+            is_last: self.draining,
+            health_only: false,
         };
         self.conn.on(event, &mut context)
     }
@@ -129,18 +131,99 @@ fn a_half_closed_peer_gets_its_reply() {
     assert_eq!(bench.send_all(next).1, Next::Close);
 }
 
+const POST: &str = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n";
+
 #[test]
-fn a_body_is_dropped_before_the_reply() {
+fn a_request_is_answered_before_its_body_arrives() {
     let mut bench = Bench::new();
-    let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n";
-    assert_eq!(bench.receive(head), Next::Receive);
-    assert_eq!(bench.conn.waiting(), Waiting::Body);
+    let next = bench.receive(POST);
+    let (text, next) = bench.send_all(next);
+    assert!(text.starts_with("HTTP/1.1 405 ") && !text.contains("Connection: close"));
+    assert!(text.contains("Allow: GET, HEAD, OPTIONS\r\n"));
+    assert_eq!((next, bench.conn.waiting()), (Next::Receive, Waiting::Body));
     let next = bench.receive(&format!("0123456789{GET}"));
     let (text, next) = bench.send_all(next);
-    assert!(text.starts_with("HTTP/1.1 405 "));
-    assert!(text.contains("Allow: GET, HEAD, OPTIONS\r\n"));
     assert_eq!(text.matches("HTTP/1.1 200 OK").count(), 1, "the body was no request");
-    assert_eq!(next, Next::Receive);
+    assert_eq!((next, bench.conn.waiting()), (Next::Receive, Waiting::Idle));
+}
+
+#[test]
+fn a_body_that_arrives_with_its_head_is_dropped_at_once() {
+    let mut bench = Bench::new();
+    let next = bench.receive(&format!("{POST}0123456789{GET}"));
+    let (text, next) = bench.send_all(next);
+    assert_eq!(text.matches("HTTP/1.1 405 ").count(), 1);
+    assert_eq!(text.matches("HTTP/1.1 200 OK").count(), 1);
+    assert_eq!((next, bench.conn.waiting()), (Next::Receive, Waiting::Idle));
+}
+
+#[test]
+fn a_body_is_dropped_while_its_response_is_under_way() {
+    let mut bench = Bench::new();
+    let first = bench.receive(POST);
+    assert_eq!(bench.receive("01234"), Next::Wait);
+    assert_eq!(bench.receive(&format!("56789{GET}")), Next::Wait);
+    let (text, next) = bench.send_all(first);
+    assert_eq!(text.matches("HTTP/1.1 200 OK").count(), 1);
+    assert_eq!((next, bench.conn.waiting()), (Next::Receive, Waiting::Idle));
+}
+
+#[test]
+fn a_body_that_is_late_ends_its_connection() {
+    let mut bench = Bench::new();
+    let next = bench.receive(&POST.replace("POST", "GET"));
+    let (text, next) = bench.send_all(next);
+    assert_eq!((text.matches("HTTP/1.1 200 OK").count(), next), (1, Next::Receive));
+    assert_eq!(bench.receive("0123"), Next::Receive);
+    assert_eq!(bench.on(Event::Deadline), Next::Close);
+    assert_eq!(bench.stats.errors.request_timeouts, 1);
+}
+
+#[test]
+fn a_malformed_body_is_refused_if_no_response_is_sent_yet() {
+    let head = "GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let mut bench = Bench::new();
+    let next = bench.receive(&format!("{head}oops\r\n{GET}"));
+    let (text, next) = bench.send_all(next);
+    assert!(text.starts_with("HTTP/1.1 400 ") && text.matches("HTTP/1.1 ").count() == 1);
+    assert_eq!((next, bench.stats.errors.refused), (Next::Linger, 1));
+
+    let mut bench = Bench::new();
+    let next = bench.receive(head);
+    assert_eq!(bench.send_all(next).1, Next::Receive);
+    assert_eq!(bench.receive(&format!("oops\r\n{GET}")), Next::Linger);
+    assert_eq!((bench.stats.requests, bench.stats.errors.refused), (1, 1));
+}
+
+#[test]
+fn a_lone_head_that_is_refused_is_followed_by_the_close() {
+    for (text, expected) in [
+        ("GET / HTTP/3.0\r\nHost: a\r\n\r\n", After::Close),
+        ("GET / HTTP/3.0\r\nHost: a\r\n\r\nGET", After::Linger),
+        ("GET / HTTP/3.0\r\nHost: a\r\nContent-Length: 4\r\n\r\n", After::Linger),
+        ("POST / HTTP/3.0\r\nHost: a\r\n\r\n", After::Linger),
+        ("GET / HTTP/3.0\r\nHost", After::Linger),
+    ] {
+        let mut bench = Bench::new();
+        let next = bench.receive(text);
+        assert_eq!(bench.sends(next).1, expected, "{text:?}");
+    }
+    let mut bench = Bench::new();
+    let next = bench.receive(&format!("{GET}GET / HTTP/3.0\r\nHost: a\r\n\r\n"));
+    let Next::Send { spans, .. } = next else { panic!("{next:?} is no send") };
+    let next = bench.on(Event::Sent(spans.len()));
+    assert_eq!(bench.sends(next).1, After::Linger, "responses before it must not be reset");
+}
+
+#[test]
+fn a_displaced_connection_ends_at_once() {
+    for (text, displaced) in [("", 0), ("GET / HT", 1), (POST, 1)] {
+        let mut bench = Bench::new();
+        let next = bench.receive(text);
+        bench.send_all(next);
+        assert_eq!(bench.on(Event::Displaced), Next::Close, "{text:?}");
+        assert_eq!(bench.stats.errors.displaced, displaced, "{text:?}");
+    }
 }
 
 #[test]

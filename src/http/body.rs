@@ -32,6 +32,18 @@ impl Body {
         })
     }
 
+    /// Whether its length, known from the head, is over [`BODY_BYTES_MAX`].
+    #[must_use]
+    pub fn is_too_long(&self) -> bool {
+        self.0 == State::TooLong
+    }
+
+    /// Whether nothing of it is left to come, as far as is known without another byte.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.0 == State::Length(0)
+    }
+
     /// Takes bytes up to the end of the body; says how many.
     pub fn advance(&mut self, bytes: &[u8]) -> (usize, Progress) {
         match &mut self.0 {

@@ -16,10 +16,12 @@
 
 mod ending;
 
+use super::gate::Class;
+use super::rate::Taking;
 use super::waits::Wait;
 use super::{Life, Server};
 use crate::conn::{After, Conn, Context, Event, Next, Waiting};
-use crate::ring::{Completion, Errno, Kind, Op, Received, Ring, Slot, Spans, Token};
+use crate::ring::{Completion, Errno, Kind, Nanos, Op, Received, Ring, Slot, Spans, Token};
 use std::time::Duration;
 
 /// A slot in use: reserved for an accept, or a connection.
@@ -34,6 +36,13 @@ pub(super) struct Connection {
     /// It sent more while it didn't read than is kept: from now on it's received from once at a
     /// time, when there is room.
     paced: bool,
+    /// Which slots it counts among.
+    class: Class,
+    accepted: Nanos,
+    /// The response under way has filled its socket.
+    taking: Option<Taking>,
+    /// Its last response is under way so that its slot becomes free for another connection.
+    gives_way: bool,
 }
 
 /// The receive of a connection.
@@ -84,7 +93,7 @@ enum News {
 
 impl Connection {
     /// A slot reserved for a connection to be accepted.
-    pub(super) fn reserved(generation: u32) -> Self {
+    pub(super) fn reserved(generation: u32, class: Class) -> Self {
         Self {
             generation,
             conn: Conn::new(),
@@ -93,7 +102,25 @@ impl Connection {
             ending: Ending::Open,
             others: 0,
             paced: false,
+            class,
+            accepted: Nanos(0),
+            taking: None,
+            gives_way: false,
         }
+    }
+
+    /// Whether it was accepted so long ago.
+    pub(super) fn has_been_in_for(&self, time: Duration, now: Nanos) -> bool {
+        self.accepted.plus(time) <= now
+    }
+
+    /// Whether its peer is not to blame for the time that a request takes: it takes the response
+    /// well, or its bytes wait for a buffer.
+    pub(super) fn is_held_up(&self) -> bool {
+        let is_sending = matches!(self.transmit, Transmit::Sending { .. });
+        let is_taken_well = self.conn.waiting() == Waiting::Reply
+            && (is_sending || self.taking.is_none_or(|taking| !taking.is_slow()));
+        is_taken_well || self.receive == Receive::Starved
     }
 }
 
@@ -102,7 +129,8 @@ impl<R: Ring> Server<R> {
     pub(super) fn begin(&mut self, slot: Slot) {
         self.stats.connections += 1;
         self.stats.in_flight_max = self.stats.in_flight_max.max(self.live());
-        self.timers.arm(slot, Wait::Head, self.now);
+        self.connections[slot.0 as usize].accepted = self.now;
+        self.wait_for(slot, Wait::Head);
         self.receive(slot);
     }
 
@@ -162,8 +190,10 @@ impl<R: Ring> Server<R> {
 
     /// Tells the connection what happened, unless it is leaving and past caring.
     fn tell(&mut self, slot: Slot, news: News) -> Next {
+        let mut gives_way = false;
         if let News::Received(_) = news {
             self.reopen_if_idle(slot);
+            gives_way = self.should_give_way(slot);
         }
         let connection = &mut self.connections[slot.0 as usize];
         match connection.ending {
@@ -182,12 +212,45 @@ impl<R: Ring> Server<R> {
             slot,
             head_bytes_max: self.config.head_bytes_max as usize,
             draining: self.life != Life::Serving,
+            is_last: self.life != Life::Serving || gives_way || connection.class == Class::Health,
+            health_only: connection.class == Class::Health,
         };
         let event = match news {
             News::Received(_) => Event::Received(memory.received),
             News::Event(event) => event,
         };
-        connection.conn.on(event, &mut context)
+        let next = connection.conn.on(event, &mut context);
+        if gives_way && connection.conn.is_ending() {
+            connection.gives_way = true;
+            self.giving_way += 1;
+        }
+        next
+    }
+
+    /// Notes what a connection waits for from now on.
+    ///
+    /// Connections in the middle of a request are listed by when that began, whatever they waited
+    /// for since: the first of them has had the least use of its slot.
+    fn wait_for(&mut self, slot: Slot, wait: Wait) {
+        let before = self.timers.wait(slot);
+        self.timers.arm(slot, wait, self.now);
+        let connection = &mut self.connections[slot.0 as usize];
+        match wait {
+            Wait::Idle if before == Some(Wait::Idle) => {}
+            Wait::Idle => {
+                self.unfinished.disarm(slot);
+                connection.taking = None;
+            }
+            Wait::Head => {
+                self.unfinished.arm(slot, connection.class, self.now);
+                connection.taking = None;
+            }
+            Wait::Body | Wait::Response | Wait::Linger => {
+                if self.unfinished.wait(slot).is_none() {
+                    self.unfinished.arm(slot, connection.class, self.now);
+                }
+            }
+        }
     }
 
     fn apply(&mut self, slot: Slot, next: Next) {
@@ -211,21 +274,17 @@ impl<R: Ring> Server<R> {
             Ending::Leaving { .. } => return self.close_if_joined(slot),
             Ending::Closing => return,
         }
-        let armed = self.timers.wait(slot);
-        match connection.conn.waiting() {
-            Waiting::Head if armed != Some(Wait::Head) => {
-                self.timers.arm(slot, Wait::Head, self.now);
-            }
-            Waiting::Idle if armed != Some(Wait::Idle) => {
-                self.timers.arm(slot, Wait::Idle, self.now);
-            }
-            Waiting::Linger if armed != Some(Wait::Linger) => {
-                self.timers.arm(slot, Wait::Linger, self.now);
-            }
-            Waiting::Body => self.timers.arm(slot, Wait::Progress, self.now),
-            Waiting::Head | Waiting::Idle | Waiting::Linger | Waiting::Reply | Waiting::Nothing => {
-            }
+        let wait = match connection.conn.waiting() {
+            Waiting::Head => Some(Wait::Head),
+            Waiting::Idle => Some(Wait::Idle),
+            Waiting::Body => Some(Wait::Body),
+            Waiting::Linger => Some(Wait::Linger),
+            Waiting::Reply | Waiting::Nothing => None,
+        };
+        if wait.is_some_and(|wait| self.timers.wait(slot) != Some(wait)) {
+            self.wait_for(slot, wait.expect("it was seen"));
         }
+        let connection = &mut self.connections[slot.0 as usize];
         if connection.receive == Receive::Idle && connection.conn.wants_bytes() {
             self.receive(slot);
         }
@@ -305,26 +364,24 @@ impl<R: Ring> Server<R> {
         self.site.lend(spans);
         let alone = connection.receive == Receive::Idle && connection.others == 0;
         let receives = connection.receive != Receive::Idle;
+        let fell_short = connection.taking.is_some();
         if after == After::Close && alone && self.config.send_close {
             self.push(token, Op::SendClose { slot, spans });
         } else {
             // A completion after which there is nothing to do but wait need not be waited for.
-            let lazy = after == After::Idle && !draining;
+            let lazy = after == After::Idle && !draining && !fell_short;
             self.push(token, Op::Send { slot, spans, more, lazy });
         }
         match after {
-            After::Idle => {
-                self.timers.arm(slot, Wait::Idle, self.now);
-                if !receives {
-                    self.receive(slot);
+            After::Idle if !fell_short => self.wait_for(slot, Wait::Idle),
+            After::Idle | After::GoOn | After::Close | After::Linger => {
+                if self.timers.wait(slot) != Some(Wait::Response) {
+                    self.wait_for(slot, Wait::Response);
                 }
             }
-            After::GoOn | After::Close | After::Linger => {
-                // Only progress restarts this deadline; see `sent`.
-                if self.timers.wait(slot) != Some(Wait::Progress) {
-                    self.timers.arm(slot, Wait::Progress, self.now);
-                }
-            }
+        }
+        if after == After::Idle && !receives {
+            self.receive(slot);
         }
     }
 
@@ -335,19 +392,22 @@ impl<R: Ring> Server<R> {
                 self.stats.bytes += u64::from(count);
                 let next = self.tell(slot, News::Event(Event::Sent(count)));
                 if count == spans.len() {
-                    self.timers_after_progress(slot);
+                    let connection = &mut self.connections[slot.0 as usize];
+                    if let Some(taking) = &mut connection.taking {
+                        taking.took(count, &self.min_rate, self.now);
+                    }
+                    if self.timers.wait(slot) == Some(Wait::Response) {
+                        // Whatever began before it is done.
+                        self.unfinished.arm(slot, connection.class, self.now);
+                    }
                     self.apply(slot, next);
                 } else if next != Next::Wait {
-                    self.timers.arm(slot, Wait::Progress, self.now);
-                    self.await_room(slot);
+                    self.fell_short(slot, count);
                 }
             }
             Err(Errno(libc::EAGAIN | libc::EINTR)) => {
                 if self.connections[slot.0 as usize].ending == Ending::Open {
-                    if self.timers.wait(slot) != Some(Wait::Progress) {
-                        self.timers.arm(slot, Wait::Progress, self.now);
-                    }
-                    self.await_room(slot);
+                    self.fell_short(slot, 0);
                 }
             }
             Err(errno) => {
@@ -358,10 +418,32 @@ impl<R: Ring> Server<R> {
         self.settle(slot);
     }
 
-    /// A long reply that goes on has made progress.
-    fn timers_after_progress(&mut self, slot: Slot) {
-        if self.timers.wait(slot) == Some(Wait::Progress) {
-            self.timers.arm(slot, Wait::Progress, self.now);
+    /// The socket is full: waits for room in it, unless its peer has been too slow for too long.
+    fn fell_short(&mut self, slot: Slot, count: u32) {
+        if self.timers.wait(slot) != Some(Wait::Response) {
+            self.wait_for(slot, Wait::Response);
+        }
+        let taking = &mut self.connections[slot.0 as usize].taking;
+        match taking {
+            Some(taking) => taking.took(count, &self.min_rate, self.now),
+            None => *taking = Some(Taking::new(&self.min_rate, self.now)),
+        }
+        if taking.is_some_and(|taking| taking.is_late(self.now)) {
+            let next = self.tell(slot, News::Event(Event::Deadline));
+            self.apply(slot, next);
+        } else {
+            self.await_room(slot);
+        }
+    }
+
+    /// Sends again though the socket was not reported writable. It would be only when a third of
+    /// its buffer is free (`sk_stream_is_writeable` of Linux), which says little about the rate at
+    /// which the peer takes a response; a send takes whatever room there is.
+    pub(super) fn check_rate(&mut self, slot: Slot) {
+        self.wait_for(slot, Wait::Response);
+        let connection = &self.connections[slot.0 as usize];
+        if connection.ending == Ending::Open && connection.transmit == Transmit::Waiting {
+            self.cancel(slot, Kind::Writable);
         }
     }
 

@@ -1,18 +1,49 @@
-//! The gate: how connections get in, so that there are never more than `spawn` of them, nobody is
-//! turned away, and nobody waits behind a peer that is idle.
+//! The gate: how connections get in, so that there are never more than `spawn` of them, none is
+//! turned away, and no peer keeps a slot from others by doing nothing with it.
 //!
 //! A slot is reserved before a connection is accepted into it, so the cap is exact. Several accepts
 //! are armed on each listener, because a burst of connections must not take a turn of the loop
-//! each while those that are in keep the loop busy. With no slot left, listeners are only watched;
-//! when somebody waits, the connection that has been idle longest is closed. With several listeners
-//! and fewer slots, a slot reserved for a listener at which nobody is waiting goes to one where
-//! somebody is.
+//! each while those that are in keep the loop busy. With several listeners and fewer slots, a slot
+//! reserved for a listener with an empty backlog goes to one with a connection in it.
+//!
+//! With no slot left, listeners are only watched. While a connection waits in a backlog, another
+//! makes room for it, the one that has got the least out of its slot:
+//!
+//! 1. one that has been in the middle of a request for more than [`UNFINISHED_MIN`]: a head, a
+//!    body, a slow response, or lingering after the last one; the longest first;
+//! 2. one that has been idle for [`IDLE_MIN`], the longest first, or for [`QUIET_MIN`] if all
+//!    connections are;
+//! 3. else one that is busy: its next response says `Connection: close`, so that it loses no
+//!    request. It has had its slot for [`TENURE_MIN`]. Those come first that ask more often than
+//!    each [`BUSY_MAX`] or are never idle, having sent a part of the next head already; the longer
+//!    the other waits, the less often the one asks that gives way.
+//!
+//! The listener for health checks has slots of its own, so that it answers when all others are
+//! taken; the first rule alone makes room among them.
 
 use super::connection::Connection;
 use super::waits::Wait;
-use super::{Life, Server};
+use super::{Config, Life, Server};
 use crate::ring::{Completion, Errno, Kind, Nanos, Op, Ring, Slot, Token};
+use crate::timers::Kinds;
 use std::time::Duration;
+
+/// Which slots a connection counts among.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    /// Those of the cap.
+    Public,
+    /// Those of the listener for health checks.
+    Health,
+}
+
+impl Kinds for Class {
+    const ALL: &'static [Self] = &[Self::Public, Self::Health];
+
+    fn index(self) -> usize {
+        self as usize
+    }
+}
 
 /// The listeners and what is under way on them.
 pub(super) struct Gate {
@@ -23,15 +54,24 @@ pub(super) struct Gate {
     accepts: u32,
     /// The listener that is served first next time, so that none is served last always.
     first: usize,
+    /// How many slots there are, and how many are reserved or have a connection, by class.
+    slots: [Slots; Class::ALL.len()],
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Slots {
+    most: u32,
+    used: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Listener {
     /// How many accepts are in flight.
     accepts: u32,
+    class: Class,
     watch: Watch,
-    /// Somebody waits in the backlog, as far as is known.
-    waiting: bool,
+    /// Since when a connection has been known to wait in the backlog.
+    waiting: Option<Nanos>,
     /// Not before this moment again, after an error that may last.
     paused_until: Option<Nanos>,
     pause: Duration,
@@ -55,25 +95,49 @@ enum Watch {
 }
 
 impl Gate {
-    pub(super) fn new(listeners: u32, accepts: u32) -> Self {
+    pub(super) fn new(config: &Config) -> Self {
         let listener = Listener {
             accepts: 0,
+            class: Class::Public,
             watch: Watch::Idle,
-            waiting: false,
+            waiting: None,
             paused_until: None,
             pause: PAUSE_MIN,
         };
+        let mut listeners = vec![listener; config.listeners as usize];
+        if config.health_listener {
+            listeners.last_mut().expect("it is one of them").class = Class::Health;
+        }
         Self {
-            listeners: vec![listener; listeners as usize],
-            reserved: Vec::with_capacity(listeners as usize * accepts as usize),
-            accepts,
+            reserved: Vec::with_capacity(listeners.len() * config.accepts as usize),
+            listeners,
+            accepts: config.accepts,
             first: 0,
+            slots: [config.spawn, config.slots() - config.spawn]
+                .map(|most| Slots { most, used: 0 }),
         }
     }
 
-    /// How many slots are reserved for connections to be accepted.
-    pub(super) fn reserved(&self) -> u32 {
-        u32::try_from(self.reserved.len()).expect("slots are counted by u32")
+    /// How many slots of a class are reserved or have a connection.
+    pub(super) fn used(&self, class: Class) -> u32 {
+        self.slots[class.index()].used
+    }
+
+    /// How many connections of a class are accepted and not closed.
+    pub(super) fn live(&self, class: Class) -> u32 {
+        let of_class = |it: &&Reservation| self.listeners[it.listener].class == class;
+        let reserved = self.reserved.iter().filter(of_class).count();
+        self.used(class) - u32::try_from(reserved).expect("slots are counted by u32")
+    }
+
+    fn is_full(&self, class: Class) -> bool {
+        let Slots { most, used } = self.slots[class.index()];
+        used >= most
+    }
+
+    /// A slot is free again.
+    pub(super) fn freed(&mut self, class: Class) {
+        self.slots[class.index()].used -= 1;
     }
 
     /// Ends the reservation of a slot, and says which listener it was for.
@@ -89,7 +153,10 @@ impl Gate {
     /// accepts fail, one at a time tells whether they still do.
     fn lacks(&self, listener: usize, accepts: u32) -> bool {
         let listener = &self.listeners[listener];
-        let most = if listener.pause > PAUSE_MIN { 1 } else { self.accepts };
+        let most = match listener.class {
+            Class::Public if listener.pause == PAUSE_MIN => self.accepts,
+            Class::Public | Class::Health => 1,
+        };
         listener.paused_until.is_none() && listener.accepts < accepts.min(most)
     }
 }
@@ -97,78 +164,101 @@ impl Gate {
 impl<R: Ring> Server<R> {
     /// Arms accepts as far as there are slots, and watches the listeners that get none.
     pub(super) fn feed_listeners(&mut self) {
-        if self.life != Life::Serving {
-            return;
-        }
         let count = self.gate.listeners.len();
         for listener in &mut self.gate.listeners {
             listener.paused_until = listener.paused_until.filter(|&until| until > self.now);
         }
-        // Nobody gets a second accept before everybody has one; who is known to wait comes first.
+        // No listener gets a second accept before each has one; those with a backlog come first.
         for accepts in 1..=self.gate.accepts {
             for only_waiting in [true, false] {
                 for step in 0..count {
                     let index = (self.gate.first + step) % count;
-                    let waiting = self.gate.listeners[index].waiting;
+                    let waiting = self.gate.listeners[index].waiting.is_some();
                     if self.gate.lacks(index, accepts) && (waiting || !only_waiting) {
                         self.feed_listener(index);
                     }
                 }
             }
-            if self.connections.len() >= self.config.spawn as usize {
+            if self.gate.is_full(Class::Public) {
                 break;
             }
         }
         self.gate.first = (self.gate.first + 1) % count.max(1);
-        self.make_room();
+        for &class in Class::ALL {
+            self.make_room(class);
+        }
     }
 
     fn feed_listener(&mut self, index: usize) {
         let number = u32::try_from(index).expect("listeners are counted by u32");
-        if self.connections.len() < self.config.spawn as usize {
+        let Listener { class, accepts, watch, waiting, .. } = self.gate.listeners[index];
+        if !self.accepts_from(class) {
+            return;
+        }
+        if !self.gate.is_full(class) {
             let entry = self.connections.vacant_entry();
             let slot = Slot(u32::try_from(entry.key()).expect("slots are counted by u32"));
             let generation = self.generations[slot.0 as usize];
-            entry.insert(Connection::reserved(generation));
+            entry.insert(Connection::reserved(generation, class));
+            self.gate.slots[class.index()].used += 1;
             self.gate.reserved.push(Reservation { slot, listener: index, stopping: false });
             self.gate.listeners[index].accepts += 1;
             let op = Op::Accept { listener: number, slot };
             self.push(Token::new(Kind::Accept, generation, slot.0), op);
-        } else if self.gate.listeners[index].accepts == 0
-            && self.gate.listeners[index].watch == Watch::Idle
-            && !self.gate.listeners[index].waiting
-        {
+        } else if accepts == 0 && watch == Watch::Idle && waiting.is_none() {
             self.gate.listeners[index].watch = Watch::Armed;
             self.push(Token::new(Kind::Watch, 0, number), Op::Watch { listener: number });
         }
     }
 
-    /// Whether somebody waits and no slot is free or about to be.
-    fn wants_room(&self) -> bool {
-        let waits = |listener: &Listener| {
-            listener.waiting && listener.accepts == 0 && listener.paused_until.is_none()
-        };
-        self.connections.len() >= self.config.spawn as usize
-            && self.leaving == 0
-            && self.gate.listeners.iter().any(waits)
-            && !self.gate.reserved.iter().any(|reservation| reservation.stopping)
+    /// Health checks are answered until the end, which they announce.
+    fn accepts_from(&self, class: Class) -> bool {
+        match self.life {
+            Life::Serving => true,
+            Life::Draining { .. } => class == Class::Health,
+            Life::Over(_) => false,
+        }
     }
 
-    /// Frees a slot for somebody who waits.
-    fn make_room(&mut self) {
-        if !self.wants_room() {
+    /// Since when a connection has waited that has no slot, if none is free or about to be.
+    fn room_wanted_since(&self, class: Class) -> Option<Nanos> {
+        if !self.gate.is_full(class) || self.leaving > 0 || !self.accepts_from(class) {
+            return None;
+        }
+        if self.gate.reserved.iter().any(|reservation| reservation.stopping) {
+            return None;
+        }
+        let waits = |listener: &&Listener| {
+            listener.class == class && listener.accepts == 0 && listener.paused_until.is_none()
+        };
+        self.gate.listeners.iter().filter(waits).filter_map(|listener| listener.waiting).min()
+    }
+
+    /// Frees a slot for a connection that waits.
+    fn make_room(&mut self, class: Class) {
+        if self.room_wanted_since(class).is_none() {
             return;
         }
         let Gate { listeners, reserved, .. } = &mut self.gate;
-        if let Some(unused) = reserved.iter_mut().find(|it| !listeners[it.listener].waiting) {
+        let is_unused = |it: &&mut Reservation| {
+            let listener = &listeners[it.listener];
+            listener.class == class && listener.waiting.is_none()
+        };
+        if let Some(unused) = reserved.iter_mut().find(is_unused) {
             unused.stopping = true;
             let slot = unused.slot;
             let target = Token::new(Kind::Accept, self.generations[slot.0 as usize], slot.0);
             self.push(target.with_kind(Kind::CancelAccept), Op::Cancel { target });
             return;
         }
-        if let Some((slot, since)) = self.timers.longest(Wait::Idle)
-            && since.plus(IDLE_MIN) <= self.now
+        if let Some(slot) = self.longest_unfinished(class) {
+            self.displace(slot);
+            return;
+        }
+        // Connections for health checks are never idle.
+        if class == Class::Public
+            && let Some((slot, since)) = self.timers.longest(Wait::Idle)
+            && since.plus(self.idle_min()) <= self.now
             && !self.end_if_idle(slot)
         {
             // Its last reply may be over without having woken us up.
@@ -176,21 +266,83 @@ impl<R: Ring> Server<R> {
         }
     }
 
+    /// How long a connection has to be idle until it makes room.
+    fn idle_min(&self) -> Duration {
+        match self.quiet_from() {
+            Some(quiet) if quiet <= self.now => QUIET_MIN,
+            Some(_) | None => IDLE_MIN,
+        }
+    }
+
+    /// From when on all connections are idle for long enough that none of them is busy.
+    fn quiet_from(&self) -> Option<Nanos> {
+        let none_begun = self.unfinished.longest(Class::Public).is_none() && self.giving_way == 0;
+        let newest = self.timers.newest(Wait::Idle).filter(|_| none_begun);
+        newest.map(|since| since.plus(QUIET_MIN))
+    }
+
+    /// The connection that has been in the middle of a request for longest, if that is too long.
+    /// One that is held up without its fault goes behind the others.
+    fn longest_unfinished(&mut self, class: Class) -> Option<Slot> {
+        for _ in 0..UNFINISHED_TRIES {
+            let (slot, since) = self.unfinished.longest(class)?;
+            if since.plus(UNFINISHED_MIN) > self.now {
+                return None;
+            }
+            if !self.connections[slot.0 as usize].is_held_up() {
+                return Some(slot);
+            }
+            self.unfinished.arm(slot, class, self.now);
+        }
+        None
+    }
+
+    /// Whether the next response of a busy connection is to be its last, for one that waits.
+    pub(super) fn should_give_way(&self, slot: Slot) -> bool {
+        if !self.gate.is_full(Class::Public) || self.giving_way >= GIVING_WAY_MAX {
+            return false;
+        }
+        let Some(waiting_since) = self.room_wanted_since(Class::Public) else { return false };
+        let connection = &self.connections[slot.0 as usize];
+        let Some(since) = self.timers.since(slot) else { return false };
+        let gap_ns = self.now.0 - since.0;
+        let waited_ns = self.now.0 - waiting_since.0;
+        let is_busy = match self.timers.wait(slot) {
+            Some(Wait::Head) => true,
+            _ => since.plus(BUSY_MAX) > self.now,
+        };
+        connection.has_been_in_for(TENURE_MIN, self.now) && (is_busy || 2 * gap_ns < waited_ns)
+    }
+
     /// When the gate has something to do even if nothing completes.
     pub(super) fn gate_deadline(&self) -> Option<Nanos> {
-        if self.life != Life::Serving {
-            return None;
-        }
         let paused = self.gate.listeners.iter().filter_map(|listener| listener.paused_until).min();
-        let idle = self.timers.longest(Wait::Idle).filter(|_| self.wants_room());
+        let room = Class::ALL.iter().filter_map(|&class| self.room_deadline(class)).min();
+        [paused, room].into_iter().flatten().min()
+    }
+
+    /// When a connection can make room that can't yet.
+    fn room_deadline(&self, class: Class) -> Option<Nanos> {
+        self.room_wanted_since(class)?;
+        let unfinished = self.unfinished.longest(class);
+        let idle = self.timers.longest(Wait::Idle).filter(|_| class == Class::Public);
         // Past that moment it was tried, and what held it back ends a wait by itself.
-        let idle = idle.map(|(_, since)| since.plus(IDLE_MIN)).filter(|&end| end > self.now);
-        [paused, idle].into_iter().flatten().min()
+        [
+            unfinished.map(|(_, since)| since.plus(UNFINISHED_MIN)),
+            idle.map(|(_, since)| since.plus(IDLE_MIN)),
+            idle.and(self.quiet_from()),
+        ]
+        .into_iter()
+        .flatten()
+        .filter(|&end| end > self.now)
+        .min()
     }
 
     pub(super) fn watched(&mut self, completion: Completion) {
         let listener = &mut self.gate.listeners[completion.token.index() as usize];
-        listener.waiting |= listener.watch == Watch::Armed && completion.result.is_ok();
+        if listener.watch == Watch::Armed && completion.result.is_ok() {
+            listener.waiting.get_or_insert(self.now);
+        }
         listener.watch = Watch::Idle;
     }
 
@@ -202,14 +354,14 @@ impl<R: Ring> Server<R> {
         match completion.result {
             Ok(_) => {
                 listener.pause = PAUSE_MIN;
-                listener.waiting = false;
+                listener.waiting = None;
                 if listener.watch == Watch::Armed {
                     listener.watch = Watch::Stale;
                 }
                 self.begin(slot);
             }
             Err(errno) => {
-                listener.waiting &= errno == Errno(libc::ECANCELED);
+                listener.waiting = listener.waiting.filter(|_| errno == Errno(libc::ECANCELED));
                 self.free(slot);
                 self.accept_failed(number, errno);
             }
@@ -240,5 +392,18 @@ impl<R: Ring> Server<R> {
 /// How long an accept that failed for want of something is not tried again: first and at most.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
-/// A connection is not idle between two requests that follow each other.
-const IDLE_MIN: Duration = Duration::from_millis(100);
+/// A connection that completed a request so recently is not idle: a client that asks once a second
+/// keeps its connection.
+const IDLE_MIN: Duration = Duration::from_millis(1500);
+/// But if no connection completed one more recently than this, the longest idle makes room.
+const QUIET_MIN: Duration = Duration::from_millis(100);
+/// A request may take so long while others wait for a slot.
+const UNFINISHED_MIN: Duration = Duration::from_secs(2);
+/// How many connections to look at in one turn for one to close.
+const UNFINISHED_TRIES: u32 = 16;
+/// A connection has its slot at least for so long before it gives way by its next response.
+const TENURE_MIN: Duration = Duration::from_secs(1);
+/// Requests that follow each other within this are those of a busy connection.
+const BUSY_MAX: Duration = Duration::from_millis(500);
+/// How many connections give way at one time. Their peers close within a round trip, if they do.
+const GIVING_WAY_MAX: u32 = 4;

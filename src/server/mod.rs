@@ -7,6 +7,7 @@
 
 mod connection;
 mod gate;
+mod rate;
 pub mod waits;
 
 use crate::conn::Stash;
@@ -15,7 +16,8 @@ use crate::site::Site;
 use crate::stats::Stats;
 use crate::timers::Timers;
 use connection::Connection;
-use gate::Gate;
+use gate::{Class, Gate};
+use rate::MinRate;
 use slab::Slab;
 use std::time::Duration;
 use waits::{Limits, Wait};
@@ -27,14 +29,20 @@ pub struct Config {
     pub spawn: u32,
     /// How many listeners the ring has.
     pub listeners: u32,
+    /// Whether the last of them is for health checks alone, with [`HEALTH_SLOTS`] of its own.
+    pub health_listener: bool,
     /// How many accepts are in flight on each of them, as far as there are free slots.
     pub accepts: u32,
     /// How long a head may take, from the accept or from its first byte.
     pub head_timeout: Duration,
     /// How long a connection may be idle between requests.
     pub idle_timeout: Duration,
-    /// How long a reply or a body may make no progress.
+    /// How long a body may take, from the end of its response.
+    pub body_timeout: Duration,
+    /// How long a response may make no progress.
     pub send_timeout: Duration,
+    /// The least rate at which a response must be taken, in bytes a second; 0 for any.
+    pub min_rate: u32,
     /// How long the end may take.
     pub drain_timeout: Duration,
     /// The longest head, in bytes.
@@ -43,6 +51,8 @@ pub struct Config {
     pub recv_many: bool,
     /// Whether a send may be linked to a close.
     pub send_close: bool,
+    /// Gives memory that was freed back to the operating system.
+    pub trim_memory: fn(),
 }
 
 /// What a turn of the loop came to.
@@ -68,7 +78,12 @@ pub struct Server<R: Ring> {
     /// How many lives each slot has had.
     generations: Box<[u32]>,
     timers: Timers<Wait>,
+    /// Connections in the middle of a request, the one that has been longest first.
+    unfinished: Timers<Class>,
+    min_rate: MinRate,
     stash: Stash,
+    /// When blocks of the stash that a burst took are given back.
+    release_at: Option<Nanos>,
     stats: Stats,
     gate: Gate,
     /// Entries for which the submission queue had no room.
@@ -80,6 +95,8 @@ pub struct Server<R: Ring> {
     buffers_came_back: bool,
     /// Connections that are ending: their slots will be free soon.
     leaving: u32,
+    /// Connections whose last response is under way so that another can be accepted.
+    giving_way: u32,
     life: Life,
     /// Something waits for the completion of a send that ends no wait by itself.
     hurry: bool,
@@ -94,16 +111,18 @@ enum Life {
 }
 
 impl<R: Ring> Server<R> {
-    /// A server on a ring that has `config.spawn` slots, `config.listeners` listeners and the
-    /// fixed buffer of `site`.
+    /// A server on a ring that has [`Config::slots`], `config.listeners` listeners and the fixed
+    /// buffer of `site`.
     pub fn new(ring: R, site: Site, config: Config) -> Self {
+        let min_rate = MinRate { bytes_per_second: config.min_rate, stall: config.send_timeout };
         let limits = Limits {
             head: config.head_timeout,
             idle: config.idle_timeout,
-            progress: config.send_timeout,
+            body: config.body_timeout,
+            response: min_rate.check_every(),
             linger: LINGER,
         };
-        let slots = config.spawn as usize;
+        let slots = config.slots() as usize;
         let now = ring.now();
         let mut server = Self {
             ring,
@@ -111,15 +130,19 @@ impl<R: Ring> Server<R> {
             config,
             connections: Slab::with_capacity(slots),
             generations: vec![0; slots].into_boxed_slice(),
-            timers: Timers::new(config.spawn, |wait| limits.of(wait)),
-            stash: Stash::new(config.spawn, config.head_bytes_max),
+            timers: Timers::new(config.slots(), |wait| limits.of(wait)),
+            unfinished: Timers::new(config.slots(), |_| Duration::MAX),
+            min_rate,
+            stash: Stash::new(config.slots(), config.head_bytes_max),
+            release_at: None,
             stats: Stats::default(),
-            gate: Gate::new(config.listeners, config.accepts),
+            gate: Gate::new(&config),
             unsubmitted: Unsubmitted::with_capacity(slots + UNSUBMITTED_RESERVE),
             starved: Vec::with_capacity(slots),
             starved_until: Nanos(0),
             buffers_came_back: false,
             leaving: 0,
+            giving_way: 0,
             life: Life::Serving,
             hurry: false,
             now,
@@ -149,7 +172,21 @@ impl<R: Ring> Server<R> {
         }
         self.feed_starved();
         self.feed_listeners();
+        self.release_surplus();
         Ok(self.progress_of_drain())
+    }
+
+    /// Gives back what a burst of incomplete heads took, a moment after it.
+    fn release_surplus(&mut self) {
+        if self.release_at.is_some_and(|at| at <= self.now) {
+            self.release_at = None;
+            if self.stash.release() {
+                (self.config.trim_memory)();
+            }
+        }
+        if self.release_at.is_none() && self.stash.has_surplus() {
+            self.release_at = Some(self.now.plus(RELEASE_AFTER));
+        }
     }
 
     /// The ring.
@@ -162,10 +199,9 @@ impl<R: Ring> Server<R> {
         &self.stats
     }
 
-    /// How many connections are accepted and not closed.
+    /// How many connections are accepted and not closed; those for health checks don't count.
     pub fn live(&self) -> u32 {
-        let used = u32::try_from(self.connections.len()).expect("slots are counted by u32");
-        used - self.gate.reserved()
+        self.gate.live(Class::Public)
     }
 
     /// When the next wait has to end even if nothing comes.
@@ -177,7 +213,8 @@ impl<R: Ring> Server<R> {
         };
         let at_once = (self.hurry || !self.unsubmitted.is_empty()).then_some(self.now);
         let starved = (!self.starved.is_empty()).then_some(self.starved_until);
-        let times = [self.timers.next(), self.gate_deadline(), drain, at_once, starved];
+        let room = self.gate_deadline();
+        let times = [self.timers.next(), room, drain, at_once, starved, self.release_at];
         times.into_iter().flatten().min()
     }
 
@@ -217,10 +254,11 @@ impl<R: Ring> Server<R> {
         self.life = Life::Draining { until };
         // Sends whose completions nobody waited for are waited for now.
         self.hurry = true;
-        for listener in 0..self.config.listeners {
+        // The listener for health checks goes on: it is where the end is announced.
+        for listener in 0..self.config.listeners - u32::from(self.config.health_listener) {
             self.push(Token::new(Kind::Unlisten, 0, listener), Op::Unlisten { listener });
         }
-        for key in 0..self.config.spawn {
+        for key in 0..self.config.slots() {
             self.end_if_idle(Slot(key));
         }
     }
@@ -232,7 +270,7 @@ impl<R: Ring> Server<R> {
     fn progress_of_drain(&mut self) -> Turn {
         match self.life {
             Life::Over(turn) => turn,
-            Life::Draining { until } if self.connections.is_empty() || until <= self.now => {
+            Life::Draining { until } if self.gate.used(Class::Public) == 0 || until <= self.now => {
                 self.stats.errors.cut_off += u64::from(self.live());
                 self.life = Life::Over(Turn::Drained);
                 Turn::Drained
@@ -243,6 +281,14 @@ impl<R: Ring> Server<R> {
 
     fn push(&mut self, token: Token, op: Op) {
         self.unsubmitted.push(&mut self.ring, token, op);
+    }
+}
+
+impl Config {
+    /// How many slots the ring has: [`Config::spawn`], and those of the listener for health checks.
+    #[must_use]
+    pub fn slots(&self) -> u32 {
+        self.spawn + if self.health_listener { HEALTH_SLOTS } else { 0 }
     }
 }
 
@@ -258,6 +304,10 @@ pub fn accepts_for(spawn: u32, listeners: usize) -> u32 {
 /// 99th percentile of the response time is half of that with 1, and with 16 hardly less; but with
 /// 16 a connection costs a tenth more, as hardly any accept succeeds at once.
 pub const ACCEPTS_MAX: u32 = 4;
+/// How many connections the listener for health checks has at one time, beside all others.
+pub const HEALTH_SLOTS: u32 = 8;
 /// How long a peer may go on sending after the last reply.
 const LINGER: Duration = Duration::from_secs(2);
+/// How long after a burst its memory is given back, unless there is another.
+const RELEASE_AFTER: Duration = Duration::from_secs(1);
 const UNSUBMITTED_RESERVE: usize = 64;

@@ -10,8 +10,10 @@ pub enum Wait {
     Head,
     /// The next request on a connection that persists.
     Idle,
-    /// The next bytes of a request body, or room for the next bytes of a reply.
-    Progress,
+    /// The end of a request body.
+    Body,
+    /// The peer to take a response. The deadline is only that of the next look at its rate.
+    Response,
     /// The peer to close after us.
     Linger,
 }
@@ -23,14 +25,17 @@ pub struct Limits {
     pub head: Duration,
     /// For [`Wait::Idle`].
     pub idle: Duration,
-    /// For [`Wait::Progress`].
-    pub progress: Duration,
+    /// For [`Wait::Body`].
+    pub body: Duration,
+    /// For [`Wait::Response`].
+    pub response: Duration,
     /// For [`Wait::Linger`].
     pub linger: Duration,
 }
 
 impl Kinds for Wait {
-    const ALL: &'static [Self] = &[Self::Head, Self::Idle, Self::Progress, Self::Linger];
+    const ALL: &'static [Self] =
+        &[Self::Head, Self::Idle, Self::Body, Self::Response, Self::Linger];
 
     fn index(self) -> usize {
         self as usize
@@ -44,7 +49,8 @@ impl Limits {
         match wait {
             Wait::Head => self.head,
             Wait::Idle => self.idle,
-            Wait::Progress => self.progress,
+            Wait::Body => self.body,
+            Wait::Response => self.response,
             Wait::Linger => self.linger,
         }
     }

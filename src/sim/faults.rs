@@ -93,6 +93,10 @@ pub enum Happening {
     WatchFired,
     /// An idle connection was closed for somebody who waited.
     Evicted,
+    /// A connection was closed in the middle of a request, for one that waited.
+    Displaced,
+    /// A busy connection was told that a response was its last, for one that waited.
+    GaveWay,
     /// A peer stopped sending and got its replies.
     HalfClose,
     /// A signal came while connections were open, and all ended well.
@@ -115,12 +119,14 @@ pub enum Happening {
 
 impl Happening {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::HeadTimeout,
         Self::IdleTimeout,
         Self::SendTimeout,
         Self::WatchFired,
         Self::Evicted,
+        Self::Displaced,
+        Self::GaveWay,
         Self::HalfClose,
         Self::Drained,
         Self::SendClose,

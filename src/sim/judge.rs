@@ -38,7 +38,14 @@ pub(super) fn judge(
     if peer.harmed || !peer.plan.tame {
         return Ok(());
     }
-    if peer.link.is_some_and(|link| ring.network.link(link).abandoned) && !peer.was_told_the_end() {
+    if circumstances.crowded
+        && end != End::Peer
+        && was_unfinished(ring, peer, end_at, circumstances)
+    {
+        return Ok(());
+    }
+    let abandoned = peer.link.is_some_and(|link| ring.network.link(link).abandoned);
+    if abandoned && end != End::Peer && !peer.was_told_the_end() {
         return Err("it was closed as idle though its bytes waited for a buffer".to_owned());
     }
     let slow = matches!(peer.plan.reader, Reader::Slow { .. });
@@ -62,7 +69,11 @@ pub(super) fn judge(
     }
     let draining = end_at >= circumstances.signal_at;
     let told = peer.was_told_the_end();
-    if told && !owed[whole - 1].closes && !draining {
+    let gave_way = told && !owed[whole - 1].closes && circumstances.crowded;
+    if gave_way {
+        report.tally.note(Happening::GaveWay);
+    }
+    if told && !owed[whole - 1].closes && !draining && !gave_way {
         return Err(format!("reply {} closes for no reason", whole - 1));
     }
     if all {
@@ -71,6 +82,7 @@ pub(super) fn judge(
     }
     let idle = consumed(ring, peer) == whole.checked_sub(1).map_or(0, |last| owed[last].end);
     let reason = (draining && (told || idle))
+        || gave_way
         || (idle && whole > 0 && circumstances.crowded && end != End::Peer);
     if reason {
         return Ok(());
@@ -81,6 +93,21 @@ pub(super) fn judge(
         owed.len(),
         consumed(ring, peer)
     ))
+}
+
+/// Whether it was in the middle of a request for so long that another may have got its slot.
+fn was_unfinished(
+    ring: &SimRing,
+    peer: &Peer,
+    end_at: Nanos,
+    circumstances: &Circumstances,
+) -> bool {
+    let begun_at = peer.replied_at.last().copied().unwrap_or(Nanos(peer.plan.start_ns));
+    let done = peer.replies.len().checked_sub(1).map_or(0, |last| peer.plan.owed[last].end);
+    // Less than that, if the body of an answered request is still arriving.
+    let is_begun = peer.replies.is_empty() || consumed(ring, peer) != done;
+    // A send that is late makes its peer seem slow.
+    is_begun && (circumstances.late_sends || end_at.0 - begun_at.0 >= UNFINISHED_NS)
 }
 
 fn consumed(ring: &SimRing, peer: &Peer) -> usize {
@@ -116,7 +143,9 @@ fn note_end(
 fn check_promptness(peer: &Peer) -> Result<(), String> {
     for number in 1..peer.replies.len() {
         let Some(&sent) = peer.sent_at.get(number) else { continue };
-        let bytes = peer.plan.owed[number].end - peer.plan.owed[number - 1].end;
+        // The body of the request before it follows the response to that.
+        let begin = number.checked_sub(2).map_or(0, |number| peer.plan.owed[number].end);
+        let bytes = peer.plan.owed[number].end - begin;
         if bytes > PROMPT_BYTES_MAX {
             // Received in small buffers, some of them late, this takes its time.
             continue;
@@ -137,8 +166,9 @@ fn check_dates(ring: &SimRing, peer: &Peer, late_sends: bool) -> Result<(), Stri
     }
     let slack = if late_sends { DATE_SLACK_LATE } else { DATE_SLACK };
     for (number, reply) in peer.replies.iter().enumerate() {
-        let first = peer.sent_at.get(number).map_or(0, |&at| ring.unix_at(at));
         let last = ring.unix_at(peer.replied_at[number]);
+        // A request with a body is answered before that is whole.
+        let first = peer.sent_at.get(number).map_or(0, |&at| ring.unix_at(at).min(last));
         let early = matches!(reply.status, 408 | 400 | 431) || reply.closes;
         if reply.date > last || (!early && reply.date + slack < first) {
             return Err(format!(
@@ -150,9 +180,12 @@ fn check_dates(ring: &SimRing, peer: &Peer, late_sends: bool) -> Result<(), Stri
     Ok(())
 }
 
+/// A request may take so long while others wait for a slot, counted from when the server was done
+/// with the response before it; the peer reads that a little later.
+const UNFINISHED_NS: u64 = 1_950_000_000;
 /// A date may be so many seconds old: sends under way keep an edition from being written anew.
 const DATE_SLACK: u64 = 1;
 const DATE_SLACK_LATE: u64 = 6;
 /// Less than the shortest idle time, so that a request which waits for that to end is noticed.
 const PROMPT_NS: u64 = 2_800_000_000;
-const PROMPT_BYTES_MAX: usize = 500;
+const PROMPT_BYTES_MAX: usize = 1000;

@@ -17,6 +17,7 @@ mod agenda;
 mod books;
 mod faults;
 mod flight;
+mod hostile;
 mod inspect;
 mod judge;
 mod network;
@@ -31,6 +32,7 @@ mod run;
 mod wire;
 
 pub use faults::{Fault, Happening, Tally};
+pub use hostile::{Attack, run_hostile};
 pub use network::{Link, LinkId, Network, Read};
 pub use pair::run as run_pair;
 pub use random::Random;

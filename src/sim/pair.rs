@@ -84,6 +84,7 @@ impl Drawn {
             config.spawn = plan.connections + listeners * config.accepts;
             config.head_timeout = FOR_EVER;
             config.idle_timeout = FOR_EVER;
+            config.body_timeout = FOR_EVER;
             config.send_timeout = FOR_EVER;
         }
         Self { gentle, config, plan, http_1_0: random.chance(300), page, buffer_bytes }

@@ -80,6 +80,7 @@ struct Request {
     body: Content,
     head_only: bool,
     closes: bool,
+    unannounced: bool,
 }
 
 impl Plan {
@@ -134,6 +135,7 @@ impl Plan {
                     body: request.body,
                     head_only: request.head_only,
                     closes: request.closes,
+                    unannounced: request.unannounced,
                 });
             }
             self.draw_pieces(random);
@@ -266,6 +268,7 @@ fn whole(head: &str, setting: Setting) -> Request {
         body: Content::Page { from: 0, to: setting.page_bytes },
         head_only: false,
         closes: false,
+        unannounced: false,
     }
 }
 
@@ -308,6 +311,7 @@ fn method(name: &str) -> Request {
         body: Content::Any,
         head_only: false,
         closes: false,
+        unannounced: false,
     }
 }
 
@@ -338,7 +342,8 @@ fn draw_body(random: &mut Random, request: Request) -> Request {
     let too_long = len > BODY_MAX;
     let mut bytes = request.bytes;
     bytes.truncate(bytes.len() - 2);
-    if random.chance(500) {
+    let has_length = random.chance(500);
+    if has_length {
         bytes.extend(format!("Content-Length: {len}\r\n\r\n").bytes());
         bytes.resize(bytes.len() + len, b'b');
     } else {
@@ -353,7 +358,8 @@ fn draw_body(random: &mut Random, request: Request) -> Request {
         }
         bytes.extend(b"0\r\n\r\n");
     }
-    Request { bytes, closes: request.closes || too_long, ..request }
+    let unannounced = !request.closes && too_long && !has_length;
+    Request { bytes, closes: request.closes || too_long, unannounced, ..request }
 }
 
 /// What is refused.
@@ -369,7 +375,7 @@ fn garbage(random: &mut Random, setting: Setting) -> Request {
             (head.into_bytes(), &[431])
         }
     };
-    Request { bytes, statuses, body: Content::Any, head_only: false, closes: true }
+    Request { bytes, statuses, closes: true, ..method("") }
 }
 
 /// The longest body that is dropped without an end to the connection.

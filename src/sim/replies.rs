@@ -14,6 +14,8 @@ pub(super) struct Owed {
     pub head_only: bool,
     /// No reply may follow, and the reply says so (if it is 1.1).
     pub closes: bool,
+    /// But it doesn't say so: its chunked body turns out to be too long after it.
+    pub unannounced: bool,
 }
 
 /// What a reply's content has to be.
@@ -78,7 +80,7 @@ pub(super) fn read(bytes: &[u8], start: usize, owed: &Owed, page: &[u8]) -> Resu
     }
     let right = owed.statuses.contains(&status);
     let closes = fields.connection.is_some_and(|value| value.eq_ignore_ascii_case("close"));
-    if right && owed.closes && !closes {
+    if right && owed.closes && !owed.unannounced && !closes {
         return Err(format!("a last reply doesn't say so: {head:?}"));
     }
     let date = fields.date.ok_or("a reply without Date")?;

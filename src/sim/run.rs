@@ -180,10 +180,14 @@ pub(super) fn draw_config(random: &mut Random, listeners: u32) -> Config {
         head_timeout: Duration::from_secs(random.between(5, 10)),
         idle_timeout: Duration::from_secs(random.between(3, 20)),
         send_timeout: Duration::from_secs(random.between(4, 10)),
+        body_timeout: Duration::from_secs(10),
+        min_rate: 240,
+        health_listener: false,
         drain_timeout: Duration::from_secs(3600),
         head_bytes_max: random.pick(&[8192, 2048, 16_384]),
         recv_many: !random.chance(250),
         send_close: !random.chance(250),
+        trim_memory: || {},
     }
 }
 
@@ -203,7 +207,7 @@ pub(super) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).expect("some seconds")
 }
 
-fn check_turn(server: &mut Server<SimRing>, turns: u64) -> Result<(), String> {
+pub(super) fn check_turn(server: &mut Server<SimRing>, turns: u64) -> Result<(), String> {
     let live = server.live();
     let ring = server.ring_mut();
     ring.check_turn()?;
@@ -258,6 +262,9 @@ fn finish(
     }
     for _ in 0..stats.errors.send_timeouts {
         tally.note(Happening::SendTimeout);
+    }
+    for _ in 0..stats.errors.displaced {
+        tally.note(Happening::Displaced);
     }
     if facts.signal_at.is_some() && stats.connections > 0 {
         tally.note(Happening::Drained);

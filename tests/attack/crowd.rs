@@ -152,6 +152,15 @@ impl Peer {
         self.end.is_none()
     }
 
+    /// Reads one byte, whatever it is.
+    pub(crate) fn sip(&mut self) {
+        match self.stream.read(&mut [0]) {
+            Ok(0) => self.end = Some(End::Closed),
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => self.end = Some(End::Reset),
+            Ok(_) | Err(_) => {}
+        }
+    }
+
     fn take(&mut self, mut bytes: &[u8], page: &[u8]) {
         if let Some(raw) = &mut self.raw {
             return raw.extend_from_slice(bytes);
@@ -216,7 +225,7 @@ pub(crate) fn receive_all(peers: &mut [Peer], page: &[u8]) {
 }
 
 /// Of how many that is so.
-pub(crate) fn count(peers: &[Peer], is_so: impl Fn(&Peer) -> bool) -> usize {
+pub(crate) fn count(peers: &[Peer], mut is_so: impl FnMut(&Peer) -> bool) -> usize {
     peers.iter().filter(|peer| is_so(peer)).count()
 }
 

@@ -3,7 +3,7 @@
 //! doesn't say.
 //!
 //! ```text
-//!   main ─► slow, floods, garbage, cap, starvation, ending    the attacks, by topic
+//!   main ─► slow, slots, floods, garbage, cap, starvation, ending    the attacks, by topic
 //!     └───► soak ─► mix    a load of all kinds for minutes, on its own
 //!             └─► ground       the server, and whether it is as before
 //!                  ├─ crowd, good_client    the clients, bad and good
@@ -27,6 +27,7 @@ mod garbage;
 mod good_client;
 mod ground;
 mod mix;
+mod slots;
 mod slow;
 mod soak;
 mod starvation;
@@ -49,6 +50,14 @@ const ATTACKS: &[Attack] = &[
     ("slow-heads", slow::heads),
     ("slow-bodies", slow::bodies),
     ("never-reading", slow::never_reading),
+    ("slots-slow-bodies", slots::slow_bodies),
+    ("slots-extensions", slots::chunk_extensions),
+    ("slots-trailers", slots::trailers),
+    ("slots-halves", slots::heads_in_halves),
+    ("slots-one-byte", slots::one_byte_readers),
+    ("slots-lingering", slots::lingering),
+    ("slots-busy", slots::busy),
+    ("burst-of-heads", slots::burst_of_heads),
     ("idle-flood", floods::idle),
     ("connect-and-close", floods::connect_and_close),
     ("connect-and-reset", floods::connect_and_reset),

@@ -12,7 +12,9 @@ pub(crate) const CASES: &[Case] = cases![
     the_second_head_has_its_own_time,
     a_silent_client_is_closed,
     an_idle_connection_is_closed,
-    a_body_must_make_progress,
+    a_body_has_its_time_in_all,
+    a_response_has_a_least_rate,
+    without_a_least_rate_progress_is_enough,
     a_peer_that_never_reads_is_dropped,
     a_slow_but_steady_reader_is_not_dropped,
 ];
@@ -79,18 +81,65 @@ fn an_idle_connection_is_closed(flags: &[&str]) {
     assert!(totals.contains("errors: none"), "idleness is no error: {totals}");
 }
 
-fn a_body_must_make_progress(flags: &[&str]) {
-    let server = Server::start(&with(flags, &["--send-timeout", "400ms"]));
-    let mut client = server.connect();
-    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n");
-    for _ in 0..5 {
-        client.send("some");
-        assert!(client.is_quiet_for(Duration::from_millis(150)), "it makes progress");
+/// A body has its time in all, whatever part of it makes progress.
+fn a_body_has_its_time_in_all(flags: &[&str]) {
+    let chunked = "Transfer-Encoding: chunked\r\n\r\n";
+    for (begin, status) in [
+        ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n".to_owned(), 405),
+        ("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n".to_owned(), 200),
+        (format!("BREW / HTTP/1.1\r\nHost: a\r\n{chunked}4;x="), 501),
+        (format!("PUT / HTTP/1.1\r\nHost: a\r\n{chunked}0\r\nX: "), 405),
+    ] {
+        let server = Server::start(&with(flags, &["--body-timeout", "600ms"]));
+        let mut client = server.connect();
+        client.send(begin);
+        let reply = client.reply();
+        assert_eq!((reply.status, reply.closes()), (status, false), "the body isn't waited for");
+        let ((), took) = timed(|| {
+            while client.is_quiet_for(Duration::from_millis(50)) {
+                client.send("y");
+            }
+        });
+        assert!((Duration::from_millis(500)..LATE).contains(&took), "{took:?}");
+        client.ended();
+        let totals = server.end();
+        assert!(
+            totals.contains("1 requests, ") && totals.contains("1 request timeouts"),
+            "{totals}"
+        );
     }
-    let (reply, took) = timed(|| client.reply());
-    assert_eq!((reply.status, reply.closes()), (408, true));
-    assert!(took < LATE, "{took:?}");
-    client.ended();
+}
+
+/// A response has to be taken at a least rate; that it makes progress is not enough.
+fn a_response_has_a_least_rate(flags: &[&str]) {
+    let page = large_page();
+    let options = ["--page", page.path(), "--min-rate", "100k", "--send-timeout", "1s"];
+    let server = Server::start(&with(flags, &options));
+    let mut client = server.connect();
+    client.send(GET);
+    // 10 KB a second, without a pause that would be too long by itself.
+    for _ in 0..40 {
+        client.take(1000);
+        Client::pause(Duration::from_millis(100));
+    }
+    let totals = server.end();
+    assert!(totals.contains("1 send timeouts"), "{totals}");
+}
+
+/// The same peer is served if any rate will do.
+fn without_a_least_rate_progress_is_enough(flags: &[&str]) {
+    let page = large_page();
+    let options = ["--page", page.path(), "--min-rate", "0", "--send-timeout", "1s"];
+    let options = [&options[..], &["--drain-timeout", "100ms"]].concat();
+    let server = Server::start(&with(flags, &options));
+    let mut client = server.connect();
+    client.send(GET);
+    for _ in 0..40 {
+        client.take(100_000);
+        Client::pause(Duration::from_millis(100));
+    }
+    let totals = server.end();
+    assert!(totals.contains("errors: 1 cut off at the end"), "{totals}");
 }
 
 fn a_peer_that_never_reads_is_dropped(flags: &[&str]) {

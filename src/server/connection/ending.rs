@@ -23,7 +23,10 @@ impl<R: Ring> Server<R> {
         let mut connection = self.connections.remove(key);
         self.leaving -= u32::from(connection.ending != Ending::Open);
         connection.conn.release(&mut self.stash);
+        self.giving_way -= u32::from(connection.gives_way);
+        self.gate.freed(connection.class);
         self.timers.disarm(slot);
+        self.unfinished.disarm(slot);
         self.generations[key] = self.generations[key].wrapping_add(1);
     }
 
@@ -45,12 +48,20 @@ impl<R: Ring> Server<R> {
                     self.timers.arm(slot, Wait::Idle, self.now);
                 }
             }
-            Wait::Head | Wait::Progress | Wait::Linger => {
-                let next = self.tell(slot, News::Event(Event::Deadline));
-                self.apply(slot, next);
-                self.settle(slot);
-            }
+            Wait::Response => self.check_rate(slot),
+            Wait::Head | Wait::Body | Wait::Linger => self.report(slot, Event::Deadline),
         }
+    }
+
+    /// Ends a connection in the middle of a request, as its slot is wanted for another.
+    pub(in crate::server) fn displace(&mut self, slot: Slot) {
+        self.report(slot, Event::Displaced);
+    }
+
+    fn report(&mut self, slot: Slot, event: Event<'static>) {
+        let next = self.tell(slot, News::Event(event));
+        self.apply(slot, next);
+        self.settle(slot);
     }
 
     /// Ends a connection that waits for its next request. Says whether it did. One whose receive
@@ -70,6 +81,7 @@ impl<R: Ring> Server<R> {
     /// Ends a connection: cancels what is in flight; the rest follows from the completions.
     pub(super) fn end(&mut self, slot: Slot, was_idle: bool) {
         self.timers.disarm(slot);
+        self.unfinished.disarm(slot);
         let connection = &mut self.connections[slot.0 as usize];
         assert_eq!(connection.ending, Ending::Open, "a connection ends once");
         connection.ending = Ending::Leaving { was_idle };

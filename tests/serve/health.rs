@@ -1,0 +1,87 @@
+//! `--health-listen`: health checks are answered when all other slots are taken.
+
+use crate::common::{Client, GET, PAGE, Server, TemporaryFile, assert_same_bytes};
+use crate::{Case, cases, with};
+
+pub(crate) const CASES: &[Case] = cases![
+    health_is_answered_when_all_slots_are_taken,
+    nothing_else_is_on_the_address_for_health_checks,
+    silent_peers_of_the_health_listener_make_room,
+    the_drain_is_announced_there,
+];
+
+/// A server with one slot, and where its health is asked for.
+fn start(flags: &[&str], address: &str, options: &[&str]) -> (Server, String) {
+    let options = [&["--spawn", "1", "--health-listen", address], options].concat();
+    let server = Server::start(&with(flags, &options));
+    let (_, rest) = server.ready.split_once("health checks on ").expect("it is announced");
+    let (place, _) = rest.split_once(';').expect("more follows");
+    let place = match place.strip_prefix("http://") {
+        Some(url) => url.split_once('/').expect("a path follows").0,
+        None => place.split_once(',').expect("a path follows").0,
+    };
+    let place = place.to_owned();
+    (server, place)
+}
+
+fn ask(place: &str, request: &str) -> (u16, String) {
+    let mut client = Client::connect(place);
+    client.send(request);
+    let reply = client.reply();
+    assert!(reply.closes());
+    client.ended();
+    (reply.status, String::from_utf8(reply.body).expect("it is text"))
+}
+
+const CHECK: &str = "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n";
+
+fn health_is_answered_when_all_slots_are_taken(flags: &[&str]) {
+    let file = TemporaryFile::vacant("sock");
+    for address in ["127.0.0.1:0", &format!("unix:{}", file.path())] {
+        let (server, place) = start(flags, address, &["--head-timeout", "1m"]);
+        let mut holder = server.connect();
+        holder.send("GET / HTTP/1.1\r\n");
+        for _ in 0..20 {
+            assert_eq!(ask(&place, CHECK), (200, "ok\n".to_owned()));
+        }
+        holder.send("Host: a\r\n\r\n");
+        assert_same_bytes(&holder.reply().body, PAGE);
+    }
+}
+
+fn nothing_else_is_on_the_address_for_health_checks(flags: &[&str]) {
+    let (server, place) = start(flags, "127.0.0.1:0", &["--health", "/up"]);
+    assert_eq!(ask(&place, &CHECK.replace("/healthz", "/up?from=probe")).0, 200);
+    assert_eq!(ask(&place, CHECK).0, 404, "another path was named");
+    assert_eq!(ask(&place, GET).0, 404, "the page is elsewhere");
+    assert_eq!(ask(&place, &GET.replace("GET", "POST")).0, 405);
+    let page = server.ask(GET.replace(" / ", " /up "));
+    assert_same_bytes(&page.body, PAGE);
+}
+
+fn silent_peers_of_the_health_listener_make_room(flags: &[&str]) {
+    let (server, place) = start(flags, "127.0.0.1:0", &["--head-timeout", "1m"]);
+    let mut silent: Vec<_> = (0..12).map(|_| Client::connect(&place)).collect();
+    for client in &mut silent {
+        client.send("GET /healthz HT");
+    }
+    assert_eq!(ask(&place, CHECK).0, 200);
+    assert_same_bytes(&server.ask(GET).body, PAGE);
+}
+
+fn the_drain_is_announced_there(flags: &[&str]) {
+    let (server, place) = start(flags, "127.0.0.1:0", &[]);
+    let mut holder = server.connect();
+    holder.send("GET / HTTP/1.1\r\n");
+    assert_eq!(ask(&place, CHECK).0, 200);
+    server.signal("TERM");
+    while ask(&place, CHECK).0 == 200 {}
+    assert_eq!(ask(&place, CHECK).0, 503);
+    holder.send("Host: a\r\n\r\n");
+    let reply = holder.reply();
+    assert!(reply.closes());
+    assert_same_bytes(&reply.body, PAGE);
+    drop(holder);
+    let exit = server.wait();
+    assert_eq!(exit.code, Some(0), "{}", exit.text);
+}
