@@ -13,6 +13,8 @@ mod exchange;
 mod refusals;
 #[path = "serve/selective.rs"]
 mod selective;
+#[path = "serve/stalled.rs"]
+mod stalled;
 #[path = "serve/start.rs"]
 mod start;
 #[path = "serve/timeouts.rs"]

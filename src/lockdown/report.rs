@@ -126,6 +126,8 @@ pub fn list(mut wanted: Wanted) -> Result<Report, Failure> {
         Ok(()) => State::On("anything else kills the process".to_owned()),
         Err(why) => State::Off(why),
     })?;
+    // A reader of the report that is stalled must not keep a signal from ending it.
+    signal::unblock_signals();
     let layers = lockdown.states().iter().map(|(layer, state)| Entry::new(*layer, state, &ring));
     Ok(Report { schema: SCHEMA, lockdown: lockdown.word(), layers: layers.collect() })
 }
