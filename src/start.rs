@@ -8,7 +8,7 @@ use crate::say;
 use crate::server::{self, Server};
 use crate::site::{PAGE_BYTES_MAX, Page, Site};
 use crate::sys::failure::Failure;
-use crate::sys::net::{Endpoint, Listener, listen};
+use crate::sys::net::{Access, Endpoint, Listener, listen_with};
 use crate::sys::probe::{Features, Maker, Obstacles, TaskRun, locked_bytes};
 use crate::sys::uring::{RECEIVE_BUFFER_BYTES, RECEIVE_BUFFERS, Setup, Uring};
 use crate::sys::{process, signal};
@@ -113,6 +113,7 @@ pub fn wanted(options: &cli::LockdownOptions, without: &[Feature]) -> Wanted {
 
 /// Limits, the core and the sockets: what may need a privilege.
 fn bind(config: &cli::Config) -> Result<Vec<Listener>, Failure> {
+    let access = Access::look_up(config.socket.socket_mode, config.socket.socket_group.as_deref())?;
     process::raise_open_files(u64::from(config.spawn) + process::OPEN_FILES_RESERVE, "--spawn")?;
     process::raise_locked_memory(locked_bytes(config.spawn, RECEIVE_BUFFERS));
     if let Some(core) = config.cpu {
@@ -120,7 +121,8 @@ fn bind(config: &cli::Config) -> Result<Vec<Listener>, Failure> {
     }
     let defer_accept = !config.without.contains(&Feature::DeferAccept);
     let addresses = config.listen.iter();
-    addresses.map(|address| listen(&endpoint(address), config.backlog, defer_accept)).collect()
+    let listen = |address| listen_with(&endpoint(address), config.backlog, defer_accept, access);
+    addresses.map(listen).collect()
 }
 
 fn server_config(config: &cli::Config, ring: &Uring) -> server::Config {

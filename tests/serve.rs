@@ -13,6 +13,8 @@ mod exchange;
 mod refusals;
 #[path = "serve/selective.rs"]
 mod selective;
+#[path = "serve/sockets.rs"]
+mod sockets;
 #[path = "serve/stalled.rs"]
 mod stalled;
 #[path = "serve/start.rs"]

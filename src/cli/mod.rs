@@ -24,7 +24,7 @@ use clap::builder::{OsStringValueParser, StyledStr, TypedValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, ValueEnum};
 
-pub use address::Address;
+pub use address::{Address, SocketOptions};
 use generate::Generate;
 pub use lockdown::{Lockdown, LockdownMode, LockdownOptions};
 pub use media::media_type;
@@ -78,6 +78,7 @@ where
     }
     let mut config = flags.config;
     address::check_all(&config.listen).map_err(refuse)?;
+    config.socket.check(&config.listen).map_err(refuse)?;
     header::check_all(&config.headers).map_err(refuse)?;
     if config.root.is_none() && config.root_options != RootOptions::none_given() {
         return Err(refuse(NEEDS_ROOT.to_owned()));
@@ -206,6 +207,10 @@ pub struct Config {
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:10001")]
     #[arg(value_parser = OsStringValueParser::new().try_map(address::parse))]
     pub listen: Vec<Address>,
+
+    /// Who may connect to socket files.
+    #[command(flatten)]
+    pub socket: SocketOptions,
 
     /// Serve this file instead of the built-in page; up to 1 GiB
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]

@@ -12,6 +12,7 @@ fn no_option_is_needed() {
     let expected = Config {
         spawn: 5000,
         listen: vec![tcp("127.0.0.1:10001")],
+        socket: SocketOptions::default(),
         page: None,
         root: None,
         root_options: RootOptions::none_given(),
@@ -84,6 +85,9 @@ fn an_error_names_the_option_and_what_mends_it() {
         (&["--page", ""], &["--page <FILE>", "value is required"]),
         (&["--content-type", "html"], &["--content-type <TYPE>", "as in text/html"]),
         (&["--status", "204"], &["--status <CODE>", "can't carry a page"]),
+        (&["--socket-mode", "0o660", "--listen", "unix:a"], &["--socket-mode <MODE>", "as 0660"]),
+        (&["--socket-mode", "0660"], &["--socket-mode", "name one with --listen unix:PATH"]),
+        (&["--socket-group", "web"], &["--socket-group", "name one with --listen unix:PATH"]),
         (&["--header", "Date: now"], &["--header <HEADER>", "the server sets it itself"]),
         (&["--header", "Content-Type: a/b"], &["--header <HEADER>", "use --content-type"]),
         (&["--backlog", "0"], &["--backlog <N>", "0 is not in 1..=2147483647"]),
