@@ -74,10 +74,16 @@ pub fn start(config: &cli::Config) -> Result<Started, Failure> {
         }
     }
     if !config.quiet {
-        say::err(format_args!("{ready}; lockdown {}", lockdown.word()));
+        if lockdown.chose_nobody() {
+            say::err(SHARED_USER);
+        }
+        say::err(format_args!("{ready}; lockdown {}", lockdown.summary()));
     }
     Ok(Started { server, lockdown })
 }
+
+const SHARED_USER: &str = "uringstatic: serving as nobody, whose other processes can signal it: \
+                           `--user uringstatic` would have it serve as a user of its own";
 
 /// The lockdown that options ask for.
 #[must_use]

@@ -180,9 +180,14 @@ pub(super) fn to_sockaddr(address: SocketAddr) -> (libc::sockaddr_storage, libc:
 impl Listener {
     /// Has a TCP listener, and what it accepts, drop what answers an attempt to connect, for good.
     ///
-    /// One that is shut down can be made to connect by a mere send (`MSG_FASTOPEN`, tcp(7)), which
-    /// neither Landlock nor the restrictions of a ring can forbid. With this it's never connected,
-    /// and learns nothing of who would have answered.
+    /// A listener that is shut down can be made to connect by a mere send (`MSG_FASTOPEN`, tcp(7)),
+    /// which neither Landlock nor the restrictions of a ring can forbid. With this filter no server
+    /// is reached in this way, and a port scan learns nothing.
+    ///
+    /// A peer that cooperates still is: it answers the SYN with a SYN of its own (simultaneous
+    /// open, RFC 9293, 3.5), which the filter can't drop, as it is what a listener is there for.
+    /// Nor is the SYN itself held back, to whatever address. Only `net.ipv4.tcp_fastopen` without
+    /// bit 0 prevents both ([`sends_connect`]).
     ///
     /// # Errors
     /// If the kernel refuses (socket(7), `SO_ATTACH_FILTER`, `SO_LOCK_FILTER`).
