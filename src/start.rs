@@ -3,6 +3,7 @@
 //! what it needed for that ([`crate::lockdown`]).
 
 use crate::cli::{self, Address, Feature, LockdownMode};
+use crate::http::host::AllowedHosts;
 use crate::lockdown::{Layer, Lockdown, Mode, State, Wanted};
 use crate::say;
 use crate::server::{self, Server};
@@ -33,10 +34,11 @@ pub struct Started {
 pub fn start(config: &cli::Config) -> Result<Started, Failure> {
     Maker::Server.check_connections(config.spawn)?;
     let mut lockdown = Lockdown::prepare(wanted(&config.lockdown, &config.without))?;
-    let (site, fixed, what) = match &config.root {
+    let (mut site, fixed, what) = match &config.root {
         Some(root) => read_root(config, root)?,
         None => load(config)?,
     };
+    site.allow_only(AllowedHosts::new(config.allowed_hosts.clone()));
     let listeners = bind(config)?;
     let signals = signal::signals_to_end()?;
     let obstacles = Obstacles::read();

@@ -9,6 +9,8 @@ mod cap;
 mod drain;
 #[path = "serve/exchange.rs"]
 mod exchange;
+#[path = "serve/hosts.rs"]
+mod hosts;
 #[path = "serve/refusals.rs"]
 mod refusals;
 #[path = "serve/selective.rs"]

@@ -24,6 +24,7 @@ use clap::builder::{OsStringValueParser, StyledStr, TypedValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, ValueEnum};
 
+use crate::http::host::{ALLOWED_HOSTS_MAX, AllowedHost};
 pub use address::{Address, SocketOptions};
 use generate::Generate;
 pub use lockdown::{Lockdown, LockdownMode, LockdownOptions};
@@ -80,6 +81,9 @@ where
     address::check_all(&config.listen).map_err(refuse)?;
     config.socket.check(&config.listen).map_err(refuse)?;
     header::check_all(&config.headers).map_err(refuse)?;
+    if config.allowed_hosts.len() > ALLOWED_HOSTS_MAX {
+        return Err(refuse(format!("--allowed-hosts may name {ALLOWED_HOSTS_MAX} hosts at most")));
+    }
     if config.root.is_none() && config.root_options != RootOptions::none_given() {
         return Err(refuse(NEEDS_ROOT.to_owned()));
     }
@@ -244,6 +248,16 @@ pub struct Config {
     /// Headers that the server sets itself, such as Content-Length and Date, are refused.
     #[arg(long = "header", value_name = "HEADER", value_parser = header::parse)]
     pub headers: Vec<(String, String)>,
+
+    /// Host to answer for, as requests name it; may be repeated, or given as a list with commas
+    /// [default: any]
+    ///
+    /// A request for another host gets 421 (Misdirected Request), which keeps out pages that reach
+    /// the server by DNS rebinding. A host is a name, *.NAME for all names below it, an IPv4 address
+    /// or an IPv6 address in brackets; its port counts only if one is given. The path of --health
+    /// is answered for any host.
+    #[arg(long, value_name = "HOST", value_delimiter = ',')]
+    pub allowed_hosts: Vec<AllowedHost>,
 
     /// Most connections that wait to be accepted, for each address; the kernel's
     /// net.core.somaxconn may lower it

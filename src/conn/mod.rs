@@ -381,4 +381,5 @@ fn is_plain(request: &Request<'_, '_>, context: &Context<'_>) -> bool {
         && request.framing == Framing::None
         && !request.selective
         && !context.draining
+        && context.site.allows(request)
 }

@@ -14,8 +14,12 @@ impl Conn {
         context: &mut Context<'_>,
     ) -> Option<Next> {
         self.served = true;
+        let answer = context.site.choose(request, &mut context.occasion());
+        if answer == Answer::Whole(Prebuilt::Misdirected) {
+            context.stats.errors.refused += 1;
+        }
         let owed = Owed {
-            answer: context.site.choose(request, &mut context.occasion()),
+            answer,
             persistence: request.persistence,
             head_only: request.method == Method::Head,
         };

@@ -14,6 +14,7 @@ pub mod tree;
 pub use edition::Prebuilt;
 pub use page::{Page, entity_tag};
 
+use crate::http::host::AllowedHosts;
 use crate::http::request::{Method, Persistence, Request};
 use crate::ring::{Slot, Spans};
 use single::Single;
@@ -22,7 +23,10 @@ use tree::{Found, Moved, Tree};
 
 /// What is served.
 #[derive(Debug)]
-pub struct Site(Kind);
+pub struct Site {
+    kind: Kind,
+    hosts: AllowedHosts,
+}
 
 #[derive(Debug)]
 enum Kind {
@@ -94,18 +98,33 @@ impl Site {
         read: impl FnOnce(&mut [u8]) -> io::Result<()>,
     ) -> io::Result<(Self, Vec<u8>)> {
         let (single, fixed) = Single::build(page, body_bytes, slots, read)?;
-        Ok((Self(Kind::Single(single)), fixed))
+        Ok((Self::of(Kind::Single(single)), fixed))
     }
 
     /// A whole site.
     #[must_use]
     pub fn of_tree(tree: Tree) -> Self {
-        Self(Kind::Tree(tree))
+        Self::of(Kind::Tree(tree))
+    }
+
+    fn of(kind: Kind) -> Self {
+        Self { kind, hosts: AllowedHosts::default() }
+    }
+
+    /// Answers requests for these hosts only, but for those about its health.
+    pub fn allow_only(&mut self, hosts: AllowedHosts) {
+        self.hosts = hosts;
+    }
+
+    /// Whether a request names a host that is answered for.
+    #[must_use]
+    pub fn allows(&self, request: &Request<'_, '_>) -> bool {
+        self.hosts.allow(request.authority)
     }
 
     /// Brings the dates up to this second, as far as no ring reads what would be written.
     pub fn tick(&mut self, unix_seconds: u64, fixed: &mut [u8]) {
-        match &mut self.0 {
+        match &mut self.kind {
             Kind::Single(single) => single.tick(unix_seconds, fixed),
             Kind::Tree(tree) => tree.tick(unix_seconds),
         }
@@ -113,7 +132,7 @@ impl Site {
 
     /// Notes that a ring may read these spans from now on.
     pub fn lend(&mut self, spans: Spans) {
-        match &mut self.0 {
+        match &mut self.kind {
             Kind::Single(single) => single.lend(spans),
             // Only a slot's own block is ever written, and only for its next reply.
             Kind::Tree(_) => {}
@@ -125,7 +144,7 @@ impl Site {
     /// # Panics
     /// If they weren't.
     pub fn returned(&mut self, spans: Spans) {
-        match &mut self.0 {
+        match &mut self.kind {
             Kind::Single(single) => single.returned(spans),
             Kind::Tree(_) => {}
         }
@@ -134,25 +153,31 @@ impl Site {
     /// Which reply a request gets.
     #[must_use]
     pub fn choose(&self, request: &Request<'_, '_>, occasion: &mut Occasion<'_>) -> Answer {
-        match (request.method, &self.0) {
+        let answer = match (request.method, &self.kind) {
             (Method::Get | Method::Head, Kind::Single(single)) => single.choose(request),
             (Method::Get | Method::Head, Kind::Tree(tree)) => tree.choose(request, occasion),
             (Method::Options, _) => Answer::Whole(Prebuilt::Allow),
             (Method::NotAllowed, _) => Answer::Whole(Prebuilt::MethodNotAllowed),
             (Method::Unknown, _) => Answer::Whole(Prebuilt::NotImplemented),
+        };
+        match answer {
+            // A probe names an address that it was given, and learns nothing of the site.
+            Answer::Whole(Prebuilt::Healthy | Prebuilt::Draining) => answer,
+            _ if self.allows(request) => answer,
+            _ => Answer::Whole(Prebuilt::Misdirected),
         }
     }
 
     /// Whether every path has the same page, so that replies with it can be sent in a row.
     #[must_use]
     pub fn is_one_page(&self) -> bool {
-        matches!(self.0, Kind::Single(_))
+        matches!(self.kind, Kind::Single(_))
     }
 
     /// How many whole pages in a row one send can answer with.
     #[must_use]
     pub fn pages_in_a_row(&self) -> u32 {
-        match &self.0 {
+        match &self.kind {
             Kind::Single(single) => single.pages_in_a_row(),
             Kind::Tree(_) => 1,
         }
@@ -164,7 +189,7 @@ impl Site {
     /// If `count` is 0 or over [`Site::pages_in_a_row`], or there isn't one page only.
     #[must_use]
     pub fn pages(&self, count: u32) -> Spans {
-        match &self.0 {
+        match &self.kind {
             Kind::Single(single) => single.pages(count),
             Kind::Tree(_) => unreachable!("a tree has many pages"),
         }
@@ -173,7 +198,7 @@ impl Site {
     /// A reply; its head may be written into the slot's block, of which nothing may be in flight.
     #[must_use]
     pub fn output(&self, owed: Owed, slot: Slot, fixed: &mut [u8]) -> Spans {
-        match &self.0 {
+        match &self.kind {
             Kind::Single(single) => single.output(owed, slot, fixed),
             Kind::Tree(tree) => tree.output(owed, slot, fixed),
         }
@@ -182,7 +207,7 @@ impl Site {
     /// Makes what is left of an output after a short send fit to wait.
     #[must_use]
     pub fn keep(&self, left: Spans, slot: Slot, fixed: &mut [u8]) -> Spans {
-        match &self.0 {
+        match &self.kind {
             Kind::Single(single) => single.keep(left, slot, fixed),
             // Its head is in the slot's block already.
             Kind::Tree(_) => left,

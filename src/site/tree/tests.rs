@@ -57,7 +57,7 @@ impl Seeds {
 
 impl Grown {
     fn tree(&self) -> &Tree {
-        let Kind::Tree(tree) = &self.site.0 else { unreachable!("it was grown") };
+        let Kind::Tree(tree) = &self.site.kind else { unreachable!("it was grown") };
         tree
     }
 
