@@ -253,9 +253,9 @@ pub struct Config {
     /// [default: any]
     ///
     /// A request for another host gets 421 (Misdirected Request), which keeps out pages that reach
-    /// the server by DNS rebinding. A host is a name, *.NAME for all names below it, an IPv4 address
-    /// or an IPv6 address in brackets; its port counts only if one is given. The path of --health
-    /// is answered for any host.
+    /// the server by DNS rebinding. A host is a name, *.NAME for all names below it, an IPv4
+    /// address or an IPv6 address in brackets; its port counts only if one is given. The path of
+    /// --health is answered for any host.
     #[arg(long, value_name = "HOST", value_delimiter = ',')]
     pub allowed_hosts: Vec<AllowedHost>,
 

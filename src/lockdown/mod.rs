@@ -182,7 +182,8 @@ impl Lockdown {
                  open): {TURN_FAST_OPEN_OFF}"
             )),
             (true, Err(why)) => State::Off(format!(
-                "a send can open a connection, and the filter is refused: {why}; {TURN_FAST_OPEN_OFF}"
+                "the kernel refuses the filter ({why}), and a send can open a connection: \
+                 {TURN_FAST_OPEN_OFF}"
             )),
         };
         self.note(Layer::Listeners, state)

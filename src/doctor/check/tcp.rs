@@ -36,10 +36,10 @@ pub(super) fn orphans(purpose: &Purpose, facts: &Facts) -> Check {
     const NAME: &str = "tcp_orphans";
     let why = "A connection that is closed while its peer doesn't read stays in the kernel as an \
                orphan, with the unsent part of the reply, for minutes and outside --spawn, while \
-               the next peer has its slot. 600 of them, with 58 KB unsent each, took 59 MiB. \
-               net.ipv4.tcp_max_orphans bounds their number and net.ipv4.tcp_mem the memory of \
-               all of TCP; beyond the one the kernel resets orphans, and beyond the other it \
-               slows down every connection.";
+               the next peer has its slot. Over loopback, 600 of them with 58 KB unsent each took \
+               59 MiB. net.ipv4.tcp_max_orphans bounds their number and net.ipv4.tcp_mem the \
+               memory of all of TCP; beyond the one the kernel resets orphans, and beyond the \
+               other it slows down every connection.";
     let (most, memory) = match (&facts.tcp_max_orphans, &facts.tcp_memory) {
         (Ok(most), Ok(memory)) => (*most, *memory),
         (Err(unread), _) | (_, Err(unread)) if unread.is_missing() => {

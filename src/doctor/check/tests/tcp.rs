@@ -30,7 +30,7 @@ fn a_send_that_connects_is_advised_against() {
 fn orphans_of_one_round_of_slow_readers_fit_the_number_and_the_memory() {
     let with = |most, pressure_mib: u64| Facts {
         tcp_max_orphans: Ok(most),
-        tcp_memory: Ok([0, pressure_mib << 20, 2 * pressure_mib << 20]),
+        tcp_memory: Ok([0, pressure_mib << 20, pressure_mib << 21]),
         ..linux_6_18()
     };
     let judge = |facts: &Facts, status, found, mend| {
