@@ -43,7 +43,7 @@ impl LockdownOptions {
 pub enum LockdownMode {
     /// Serve with the other layers, and say which is missing
     On,
-    /// Refuse to start, also where net.ipv4.tcp_fastopen lets a send open a connection
+    /// Refuse to start, also where a send can open a TCP connection (`uringstatic doctor` has more)
     Require,
     /// Give up nothing
     Off,

@@ -51,6 +51,14 @@ fn each_option_sets_its_own_field() {
         (&["--content-type", "text/plain"], |c| c.content_type = Some("text/plain".into())),
         (&["--status", "503"], |c| c.status = 503),
         (&["--header", "A: b"], |c| c.headers = vec![("A".into(), "b".into())]),
+        (&["--allowed-hosts", "a.example,[::1]:80"], |c| {
+            c.allowed_hosts = ["a.example", "[::1]:80"].map(|host| host.parse().unwrap()).into();
+        }),
+        (&["--listen", "unix:a", "--socket-mode", "0660", "--socket-group", "web"], |c| {
+            c.listen = vec![Address::Unix("a".into())];
+            c.socket.socket_mode = Some(0o660);
+            c.socket.socket_group = Some("web".to_owned());
+        }),
         (&["--backlog", "1"], |c| c.backlog = 1),
         (&["--backlog", "2147483647"], |c| c.backlog = 2_147_483_647),
         (&["--head-timeout", "1s"], |c| c.head_timeout = Duration::from_secs(1)),
