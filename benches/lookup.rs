@@ -38,6 +38,7 @@ fn request<'a>(path: &'a str, fields: &'a [Header<'a>]) -> Request<'a, 'a> {
         head_len: 0,
         method: Method::Get,
         target: Target::Origin { path: path.as_bytes(), query: None },
+        authority: None,
         persistence: Persistence::Keep,
         framing: Framing::None,
         expects_continue: false,

@@ -39,7 +39,7 @@
 //! - [`start`]: from options to a server that is ready. Knows all rooms of the server, and `sys`.
 //! - [`lockdown`]: what the process gives up before it serves. Names `sys` to do it.
 //! - [`timers`]: deadlines of slots, in constant time. [`stats`]: what is counted.
-//! - [`cli`]: the command line of the server. Knows nothing else.
+//! - [`cli`]: the command line of the server. Knows of `http` how hosts are written.
 //! - [`load`]: the load client and the sweep. Knows `http`, `ring`, `timers` and `cli`; its outer
 //!   parts (`run`, `worker`, `files`, `sweep`) also name `sys`.
 //! - [`doctor`]: what of a machine stands in the way. Names `sys` to gather facts.

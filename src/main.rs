@@ -2,7 +2,9 @@
 
 #![forbid(unsafe_code)]
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{IsTerminal, Write};
+use std::panic;
 use std::process::ExitCode;
 use uringstatic::cli::{self, Command};
 use uringstatic::doctor::{self, Facts, Purpose, Status};
@@ -12,17 +14,23 @@ use uringstatic::server::Turn;
 use uringstatic::start::{Started, start, wanted};
 use uringstatic::sys::failure::Failure;
 use uringstatic::sys::process;
+use uringstatic::sys::signal;
 use uringstatic::tree;
 
 fn main() -> ExitCode {
+    panic::set_hook(Box::new(report_panic));
     let config = match cli::parse(std::env::args_os()) {
         Ok(Command::Serve(config)) => config,
         Ok(Command::Doctor(options)) => return examine(&options),
         Ok(Command::Check(options)) => return check(&options),
         Ok(Command::Lockdown(options)) => return list_lockdown(&options),
         Ok(Command::Print(text)) => return print(&text),
-        // Prints the usage or the help, and exits with 2 or 0.
-        Err(error) => error.exit(),
+        // In colour, for a person who is there to read it.
+        Err(error) if !error.use_stderr() || std::io::stderr().is_terminal() => error.exit(),
+        Err(error) => {
+            say::err(error.render().to_string().trim_end());
+            return ExitCode::from(EXIT_USAGE);
+        }
     };
     let Started { mut server, lockdown } = match start(&config) {
         Ok(started) => started,
@@ -41,6 +49,8 @@ fn main() -> ExitCode {
             }
         }
     };
+    // Nobody reads them from here on, so the next one has to end the process by itself.
+    signal::unblock_signals();
     if !config.quiet {
         say::err(format_args!("uringstatic: served {}", server.stats()));
     }
@@ -85,6 +95,16 @@ fn examine(options: &cli::Doctor) -> ExitCode {
     print_verdict(&text, report.status != Status::Fault)
 }
 
+/// Reports a panic, after which the process aborts (`panic = "abort"` in Cargo.toml). The standard
+/// library's hook would wait for a stalled reader of standard error.
+fn report_panic(info: &panic::PanicHookInfo<'_>) {
+    let trace = Backtrace::capture();
+    match trace.status() {
+        BacktraceStatus::Captured => say::err(format_args!("uringstatic: {info}\n{trace}")),
+        _ => say::err(format_args!("uringstatic: {info}")),
+    }
+}
+
 /// Says why it couldn't be done.
 fn fail(failure: &Failure) -> ExitCode {
     say::err(format_args!("uringstatic: {failure}"));
@@ -108,6 +128,9 @@ fn print(text: &[u8]) -> ExitCode {
         }
     }
 }
+
+/// What clap exits with, too.
+const EXIT_USAGE: u8 = 2;
 
 fn exit_code(turn: Turn) -> u8 {
     match turn {

@@ -3,12 +3,13 @@
 //! what it needed for that ([`crate::lockdown`]).
 
 use crate::cli::{self, Address, Feature, LockdownMode};
+use crate::http::host::AllowedHosts;
 use crate::lockdown::{Layer, Lockdown, Mode, State, Wanted};
 use crate::say;
 use crate::server::{self, Server};
 use crate::site::{PAGE_BYTES_MAX, Page, Site};
 use crate::sys::failure::Failure;
-use crate::sys::net::{Endpoint, Listener, listen};
+use crate::sys::net::{Access, Endpoint, Listener, listen_with};
 use crate::sys::probe::{Features, Maker, Obstacles, TaskRun, locked_bytes};
 use crate::sys::uring::{RECEIVE_BUFFER_BYTES, RECEIVE_BUFFERS, Setup, Uring};
 use crate::sys::{process, signal};
@@ -33,11 +34,12 @@ pub struct Started {
 pub fn start(config: &cli::Config) -> Result<Started, Failure> {
     Maker::Server.check_connections(config.slots())?;
     let mut lockdown = Lockdown::prepare(wanted(&config.lockdown, &config.without))?;
-    let (site, fixed, what) = match &config.root {
+    let (mut site, fixed, what) = match &config.root {
         Some(root) => read_root(config, root)?,
         None => load(config)?,
     };
-    let site = site.with_health_check(config.health_path());
+    site.check_health_at(config.health_path());
+    site.allow_only(AllowedHosts::new(config.allowed_hosts.clone()));
     let listeners = bind(config)?;
     let signals = signal::signals_to_end()?;
     let obstacles = Obstacles::read();
@@ -75,10 +77,16 @@ pub fn start(config: &cli::Config) -> Result<Started, Failure> {
         }
     }
     if !config.quiet {
-        say::err(format_args!("{ready}; lockdown {}", lockdown.word()));
+        if lockdown.chose_nobody() {
+            say::err(SHARED_USER);
+        }
+        say::err(format_args!("{ready}; lockdown {}", lockdown.summary()));
     }
     Ok(Started { server, lockdown })
 }
+
+const SHARED_USER: &str = "uringstatic: serving as nobody, whose other processes can signal it: \
+                           `--user uringstatic` would have it serve as a user of its own";
 
 /// The lockdown that options ask for.
 #[must_use]
@@ -114,6 +122,7 @@ pub fn wanted(options: &cli::LockdownOptions, without: &[Feature]) -> Wanted {
 
 /// Limits, the core and the sockets: what may need a privilege.
 fn bind(config: &cli::Config) -> Result<Vec<Listener>, Failure> {
+    let access = Access::look_up(config.socket.socket_mode, config.socket.socket_group.as_deref())?;
     process::raise_open_files(u64::from(config.slots()) + process::OPEN_FILES_RESERVE, "--spawn")?;
     process::raise_locked_memory(locked_bytes(config.slots(), RECEIVE_BUFFERS));
     if let Some(core) = config.cpu {
@@ -121,7 +130,8 @@ fn bind(config: &cli::Config) -> Result<Vec<Listener>, Failure> {
     }
     let defer_accept = !config.without.contains(&Feature::DeferAccept);
     let addresses = config.listen.iter().chain(&config.health_listen);
-    addresses.map(|address| listen(&endpoint(address), config.backlog, defer_accept)).collect()
+    let listen = |address| listen_with(&endpoint(address), config.backlog, defer_accept, access);
+    addresses.map(listen).collect()
 }
 
 impl cli::Config {

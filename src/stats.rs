@@ -20,7 +20,8 @@ pub struct Stats {
 /// How often what went wrong.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Errors {
-    /// Requests refused as not valid, too large or of a version or coding not known.
+    /// Requests refused as not valid, too large, of a version or coding not known, or for a host
+    /// that isn't on the list.
     pub refused: u64,
     /// Requests that were not complete in time.
     pub request_timeouts: u64,

@@ -186,8 +186,12 @@ only_enters() {
     grep -c 'io_uring_enter(' "$work/calls"
     grep -v 'io_uring_enter(' "$work/calls" > "$work/others"
     cat "$work/others"
-    # What asks for the end is read once: the record of SIGTERM, 15.
-    [ "$(wc -l < "$work/others")" -eq 1 ] && grep -qE ' read\([0-9]+, "\\17' "$work/others"
+    # The record of SIGTERM, 15, is read once. Then signals are unblocked, and standard error is
+    # asked whether it takes the last message.
+    [ "$(wc -l < "$work/others")" -eq 3 ] \
+        && sed -n 1p "$work/others" | grep -qE ' read\([0-9]+, "\\17' \
+        && sed -n 2p "$work/others" | grep -q ' rt_sigprocmask(SIG_UNBLOCK, \[INT TERM\]' \
+        && sed -n 3p "$work/others" | grep -q ' ppoll(\[{fd=2, '
 }
 
 same_status() {

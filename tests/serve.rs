@@ -11,10 +11,16 @@ mod drain;
 mod exchange;
 #[path = "serve/health.rs"]
 mod health;
+#[path = "serve/hosts.rs"]
+mod hosts;
 #[path = "serve/refusals.rs"]
 mod refusals;
 #[path = "serve/selective.rs"]
 mod selective;
+#[path = "serve/sockets.rs"]
+mod sockets;
+#[path = "serve/stalled.rs"]
+mod stalled;
 #[path = "serve/start.rs"]
 mod start;
 #[path = "serve/timeouts.rs"]

@@ -24,6 +24,42 @@ impl fmt::Display for Address {
     }
 }
 
+/// Who may connect to socket files.
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
+pub struct SocketOptions {
+    /// Mode of socket files, in octal, such as 0660 [default: 0777 less the umask]
+    ///
+    /// Connecting takes the permission to write, which the usual umask of 022 leaves to the owner
+    /// alone: to the user that starts the server, even if --user names another.
+    #[arg(long, value_name = "MODE", value_parser = socket_mode)]
+    pub socket_mode: Option<u32>,
+
+    /// Group of socket files, by name or number [default: the group that starts the server]
+    #[arg(long, value_name = "GROUP")]
+    pub socket_group: Option<String>,
+}
+
+impl SocketOptions {
+    /// Refuses options about socket files where there will be none.
+    pub(super) fn check(&self, addresses: &[Address]) -> Result<(), String> {
+        let is_unix = |address: &Address| matches!(address, Address::Unix(_));
+        if *self == Self::default() || addresses.iter().any(is_unix) {
+            return Ok(());
+        }
+        Err("--socket-mode and --socket-group are about socket files, and there is none: name one \
+             with --listen unix:PATH"
+            .to_owned())
+    }
+}
+
+/// Reads `--socket-mode`: permissions, without the bits for set-user-ID and the like.
+fn socket_mode(text: &str) -> Result<u32, String> {
+    let is_octal = !text.is_empty() && text.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
+    let mode = is_octal.then(|| u32::from_str_radix(text, 8).ok()).flatten();
+    mode.filter(|&mode| mode <= SOCKET_MODE_MAX)
+        .ok_or_else(|| "write an octal number from 0 to 0777, such as 0660".to_owned())
+}
+
 /// Reads one `--listen`. A path need not be UTF-8.
 pub(super) fn parse(text: OsString) -> Result<Address, String> {
     if let Some(path) = text.as_bytes().strip_prefix(b"unix:") {
@@ -96,6 +132,8 @@ const FORMS: &str = "write an IPv4 address and port (127.0.0.1:10001), an IPv6 a
 /// `sun_path` has 108 bytes, and the last is NUL.
 const UNIX_PATH_BYTES_MAX: usize = 107;
 
+const SOCKET_MODE_MAX: u32 = 0o777;
+
 /// Each listener keeps entries of its own in the ring.
 const LISTENERS_MAX: usize = 64;
 
@@ -156,6 +194,16 @@ mod tests {
         ] {
             let message = read(text).unwrap_err();
             assert!(message.contains(hint), "{text}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_socket_mode_is_octal() {
+        for (text, mode) in [("0660", 0o660), ("660", 0o660), ("0", 0), ("00777", 0o777)] {
+            assert_eq!(socket_mode(text), Ok(mode), "{text}");
+        }
+        for text in ["", "0o660", "0x1b0", "888", "+660", "01777", "u=rw", "777777777777"] {
+            assert!(socket_mode(text).is_err_and(|why| why.contains("0660")), "{text}");
         }
     }
 

@@ -19,6 +19,9 @@ pub struct LockdownOptions {
 
     /// User to become once the sockets are bound, by name or number [default: if root starts it,
     /// 65534, which is nobody]
+    ///
+    /// A user of its own is better: processes of one user can signal each other, and nobody is the
+    /// user of many programs.
     #[arg(long, value_name = "NAME[:GROUP]")]
     pub user: Option<String>,
 
@@ -40,7 +43,7 @@ impl LockdownOptions {
 pub enum LockdownMode {
     /// Serve with the other layers, and say which is missing
     On,
-    /// Refuse to start
+    /// Refuse to start, also where a send can open a TCP connection (`uringstatic doctor` has more)
     Require,
     /// Give up nothing
     Off,

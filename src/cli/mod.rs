@@ -24,7 +24,8 @@ use clap::builder::{OsStringValueParser, StyledStr, TypedValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, ValueEnum};
 
-pub use address::Address;
+use crate::http::host::{ALLOWED_HOSTS_MAX, AllowedHost};
+pub use address::{Address, SocketOptions};
 use generate::Generate;
 pub use lockdown::{Lockdown, LockdownMode, LockdownOptions};
 pub use media::media_type;
@@ -79,7 +80,11 @@ where
     let mut config = flags.config;
     let addresses: Vec<_> = config.listen.iter().chain(&config.health_listen).cloned().collect();
     address::check_all(&addresses).map_err(refuse)?;
+    config.socket.check(&addresses).map_err(refuse)?;
     header::check_all(&config.headers).map_err(refuse)?;
+    if config.allowed_hosts.len() > ALLOWED_HOSTS_MAX {
+        return Err(refuse(format!("--allowed-hosts may name {ALLOWED_HOSTS_MAX} hosts at most")));
+    }
     let mut folder_options = config.root_options.clone();
     if config.health_listen.is_some() {
         folder_options.health = None;
@@ -220,6 +225,10 @@ pub struct Config {
     #[arg(value_parser = OsStringValueParser::new().try_map(address::parse))]
     pub health_listen: Option<Address>,
 
+    /// Who may connect to socket files.
+    #[command(flatten)]
+    pub socket: SocketOptions,
+
     /// Serve this file instead of the built-in page; up to 1 GiB
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub page: Option<PathBuf>,
@@ -252,6 +261,16 @@ pub struct Config {
     /// Headers that the server sets itself, such as Content-Length and Date, are refused.
     #[arg(long = "header", value_name = "HEADER", value_parser = header::parse)]
     pub headers: Vec<(String, String)>,
+
+    /// Host to answer for, as requests name it; may be repeated, or given as a list with commas
+    /// [default: any]
+    ///
+    /// A request for another host gets 421 (Misdirected Request), which keeps out pages that reach
+    /// the server by DNS rebinding. A host is a name, *.NAME for all names below it, an IPv4
+    /// address or an IPv6 address in brackets; its port counts only if one is given. The path of
+    /// --health is answered for any host.
+    #[arg(long, value_name = "HOST", value_delimiter = ',')]
+    pub allowed_hosts: Vec<AllowedHost>,
 
     /// Most connections that wait to be accepted, for each address; the kernel's
     /// net.core.somaxconn may lower it

@@ -12,12 +12,14 @@ fn no_option_is_needed() {
     let expected = Config {
         spawn: 5000,
         listen: vec![tcp("127.0.0.1:10001")],
+        socket: SocketOptions::default(),
         page: None,
         root: None,
         root_options: RootOptions::none_given(),
         content_type: None,
         status: 200,
         headers: Vec::new(),
+        allowed_hosts: Vec::new(),
         backlog: 4096,
         head_timeout: Duration::from_secs(10),
         idle_timeout: Duration::from_secs(60),
@@ -52,6 +54,14 @@ fn each_option_sets_its_own_field() {
         (&["--content-type", "text/plain"], |c| c.content_type = Some("text/plain".into())),
         (&["--status", "503"], |c| c.status = 503),
         (&["--header", "A: b"], |c| c.headers = vec![("A".into(), "b".into())]),
+        (&["--allowed-hosts", "a.example,[::1]:80"], |c| {
+            c.allowed_hosts = ["a.example", "[::1]:80"].map(|host| host.parse().unwrap()).into();
+        }),
+        (&["--listen", "unix:a", "--socket-mode", "0660", "--socket-group", "web"], |c| {
+            c.listen = vec![Address::Unix("a".into())];
+            c.socket.socket_mode = Some(0o660);
+            c.socket.socket_group = Some("web".to_owned());
+        }),
         (&["--backlog", "1"], |c| c.backlog = 1),
         (&["--backlog", "2147483647"], |c| c.backlog = 2_147_483_647),
         (&["--head-timeout", "1s"], |c| c.head_timeout = Duration::from_secs(1)),
@@ -93,8 +103,12 @@ fn an_error_names_the_option_and_what_mends_it() {
         (&["--page", ""], &["--page <FILE>", "value is required"]),
         (&["--content-type", "html"], &["--content-type <TYPE>", "as in text/html"]),
         (&["--status", "204"], &["--status <CODE>", "can't carry a page"]),
+        (&["--socket-mode", "0o660", "--listen", "unix:a"], &["--socket-mode <MODE>", "as 0660"]),
+        (&["--socket-mode", "0660"], &["--socket-mode", "name one with --listen unix:PATH"]),
+        (&["--socket-group", "web"], &["--socket-group", "name one with --listen unix:PATH"]),
         (&["--header", "Date: now"], &["--header <HEADER>", "the server sets it itself"]),
         (&["--header", "Content-Type: a/b"], &["--header <HEADER>", "use --content-type"]),
+        (&["--allowed-hosts", "a,http://b"], &["--allowed-hosts <HOST>", "without a scheme"]),
         (&["--backlog", "0"], &["--backlog <N>", "0 is not in 1..=2147483647"]),
         (&["--backlog", "2147483648"], &["--backlog <N>", "is not in 1..=2147483647"]),
         (&["--head-timeout", "5"], &["--head-timeout <DURATION>", "write 5s or 5ms"]),

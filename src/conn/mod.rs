@@ -464,6 +464,7 @@ fn is_plain(request: &Request<'_, '_>, context: &Context<'_>) -> bool {
         && !request.selective
         && !context.is_last
         && !context.health_only
+        && context.site.allows(request)
 }
 
 /// Whether the first bytes of a connection are exactly one head, of a method that needs no content,

@@ -20,6 +20,9 @@ impl Conn {
         } else {
             context.site.choose(request, &mut context.occasion())
         };
+        if answer == Answer::Whole(Prebuilt::Misdirected) {
+            context.stats.errors.refused += 1;
+        }
         let mut owed = Owed {
             answer,
             persistence: request.persistence,

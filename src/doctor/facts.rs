@@ -79,6 +79,12 @@ pub struct Facts {
     pub tcp_max_syn_backlog: Reading<u64>,
     /// `net.ipv4.tcp_syncookies`.
     pub tcp_syncookies: Reading<u64>,
+    /// `net.ipv4.tcp_fastopen`, a set of bits.
+    pub tcp_fastopen: Reading<u64>,
+    /// `net.ipv4.tcp_max_orphans`; only the first network namespace has it, for all.
+    pub tcp_max_orphans: Reading<u64>,
+    /// `net.ipv4.tcp_mem` in bytes: low, pressure, most. As above.
+    pub tcp_memory: Reading<[u64; 3]>,
     /// What matters to a machine that makes load, if that was asked for.
     pub load: Option<Load>,
 }

@@ -47,6 +47,10 @@ impl Facts {
             somaxconn: setting("net.core.somaxconn", parse::number),
             tcp_max_syn_backlog: setting("net.ipv4.tcp_max_syn_backlog", parse::number),
             tcp_syncookies: setting("net.ipv4.tcp_syncookies", parse::number),
+            tcp_fastopen: setting("net.ipv4.tcp_fastopen", parse::number),
+            tcp_max_orphans: setting("net.ipv4.tcp_max_orphans", parse::number),
+            tcp_memory: setting("net.ipv4.tcp_mem", parse::three_numbers)
+                .map(|pages| pages.map(|pages: u64| pages.saturating_mul(process::page_bytes()))),
             load: purpose.load.then(load),
         }
     }

@@ -7,6 +7,12 @@ pub(super) fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
     text.trim().parse().ok()
 }
 
+/// Three numbers, as `net.ipv4.tcp_mem` has them.
+pub(super) fn three_numbers(text: &str) -> Option<[u64; 3]> {
+    let numbers: Option<Vec<_>> = text.split_whitespace().map(|word| word.parse().ok()).collect();
+    numbers?.try_into().ok()
+}
+
 /// `net.ipv4.ip_local_port_range`: two numbers with a tab between them.
 pub(super) fn port_range(text: &str) -> Option<(u16, u16)> {
     let mut numbers = text.split_whitespace().map(str::parse);
@@ -54,6 +60,14 @@ pub(super) fn identity(status: &str, is_in_first_user_namespace: bool) -> Option
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn three_numbers_are_three() {
+        assert_eq!(three_numbers("287901\t383868\t575802\n"), Some([287_901, 383_868, 575_802]));
+        for text in ["", "1 2", "1 2 3 4", "1 2 x"] {
+            assert_eq!(three_numbers(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn a_number_stands_alone() {

@@ -8,7 +8,9 @@ use httparse::Header;
 
 /// What was decided.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Decided {
+pub(super) struct Decided<'b> {
+    /// The value of `Host`.
+    pub(super) host: Option<&'b [u8]>,
     pub(super) persistence: Persistence,
     pub(super) framing: Framing,
     pub(super) expects_continue: bool,
@@ -16,7 +18,10 @@ pub(super) struct Decided {
 }
 
 /// Reads all fields of a request of HTTP/1.0 or later.
-pub(super) fn decide(fields: &[Header<'_>], is_http10: bool) -> Result<Decided, RejectStatus> {
+pub(super) fn decide<'b>(
+    fields: &[Header<'b>],
+    is_http10: bool,
+) -> Result<Decided<'b>, RejectStatus> {
     let mut seen = Seen::default();
     for field in fields {
         seen.field(field);
@@ -27,8 +32,9 @@ pub(super) fn decide(fields: &[Header<'_>], is_http10: bool) -> Result<Decided, 
 /// What has been seen so far. Refusals come at the end, so that they have an order.
 #[derive(Default)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own, in any combination")]
-struct Seen {
+struct Seen<'b> {
     hosts: u32,
+    host: Option<&'b [u8]>,
     host_is_bad: bool,
     length: Option<u64>,
     length_is_bad: bool,
@@ -39,13 +45,14 @@ struct Seen {
     selective: bool,
 }
 
-impl Seen {
-    fn field(&mut self, field: &Header<'_>) {
+impl<'b> Seen<'b> {
+    fn field(&mut self, field: &Header<'b>) {
         let is = |name| field.name.eq_ignore_ascii_case(name);
         // By length first, as most fields are of no interest here.
         match field.name.len() {
             4 if is("Host") => {
                 self.hosts += 1;
+                self.host = Some(field.value);
                 self.host_is_bad |= !target::is_host_field(field.value);
             }
             5 if is("Range") => self.selective = true,
@@ -76,7 +83,7 @@ impl Seen {
         }
     }
 
-    fn decide(self, is_http10: bool) -> Result<Decided, RejectStatus> {
+    fn decide(self, is_http10: bool) -> Result<Decided<'b>, RejectStatus> {
         let host_is_missing = self.hosts == 0 && !is_http10;
         if self.host_is_bad || self.hosts > 1 || host_is_missing || self.length_is_bad {
             return Err(RejectStatus::BadRequest);
@@ -104,6 +111,7 @@ impl Seen {
             (false, false, _) => Persistence::Keep,
         };
         Ok(Decided {
+            host: self.host,
             persistence,
             framing,
             expects_continue: self.expects_continue && !is_http10,

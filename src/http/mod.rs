@@ -9,6 +9,7 @@ pub mod coding;
 pub mod conditional;
 mod fields;
 mod grammar;
+pub mod host;
 mod message;
 mod method;
 #[cfg(test)]

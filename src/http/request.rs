@@ -59,6 +59,9 @@ pub struct Request<'f, 'b> {
     pub method: Method,
     /// What is asked for.
     pub target: Target<'b>,
+    /// The host, and the port if it names one: of an absolute target, or else of `Host`, which a
+    /// request of HTTP/1.0 may lack (RFC 9112, 3.2.2 and 3.3).
+    pub authority: Option<&'b [u8]>,
     /// Whether the connection persists.
     pub persistence: Persistence,
     /// The body that follows.
@@ -196,6 +199,7 @@ fn complete<'f, 'b>(
         head_len: 0,
         method: line.method,
         target: line.target,
+        authority: line.authority.or(decided.host),
         persistence: decided.persistence,
         framing: decided.framing,
         expects_continue: decided.expects_continue,
@@ -218,6 +222,8 @@ fn explain(head: &[u8], error: Option<httparse::Error>) -> RejectStatus {
 pub(super) struct RequestLine<'b> {
     method: Method,
     target: Target<'b>,
+    /// Of an absolute target.
+    authority: Option<&'b [u8]>,
     is_http10: bool,
 }
 
@@ -229,8 +235,12 @@ impl<'b> RequestLine<'b> {
         if target.len() > TARGET_BYTES_MAX {
             return Err(RejectStatus::UriTooLong);
         }
-        let target = target::parse(method, target).ok_or(RejectStatus::BadRequest)?;
-        Ok(Self { method: Method::of(method), target, is_http10 })
+        let parsed = target::parse(method, target).ok_or(RejectStatus::BadRequest)?;
+        let authority = match parsed {
+            Target::Absolute { .. } => Some(target::authority(target)),
+            Target::Origin { .. } | Target::Authority | Target::Asterisk => None,
+        };
+        Ok(Self { method: Method::of(method), target: parsed, authority, is_http10 })
     }
 }
 

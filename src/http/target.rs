@@ -75,6 +75,14 @@ fn absolute(target: &[u8]) -> Option<Target<'_>> {
     (scheme_is_valid && host_is_valid).then_some(Target::Absolute { path, query })
 }
 
+/// The host of an absolute target that was parsed, with its port if it has one.
+pub(super) fn authority(target: &[u8]) -> &[u8] {
+    let start = memchr::memmem::find(target, b"://").map_or(target.len(), |at| at + 3);
+    let rest = &target[start..];
+    let end = rest.iter().position(|octet| matches!(octet, b'/' | b'?')).unwrap_or(rest.len());
+    &rest[..end]
+}
+
 fn is_host(text: &[u8], port: Port) -> bool {
     let (host_is_valid, rest) = if text.first() == Some(&b'[') {
         let Some(end) = memchr::memchr(b']', text) else { return false };

@@ -32,6 +32,12 @@ fn work(signals: Option<RawFd>) -> Vec<Call> {
             vec![equals(0, STDERR, "standard error")],
             "says that it is ready, what it served, and what an assertion found",
         ),
+        call(
+            libc::SYS_ppoll,
+            "ppoll",
+            vec![equals(1, 1, "one descriptor"), null(3, "no signal mask")],
+            "finds out whether a message can be written without waiting for its reader",
+        ),
         call(libc::SYS_exit_group, "exit_group", vec![], "ends"),
     ];
     if let Some(fd) = signals.and_then(|fd| u64::try_from(fd).ok()) {
@@ -84,7 +90,12 @@ fn crash(process: u32) -> Vec<Call> {
             vec![of_signal(libc::SIGBUS, "SIGBUS")],
             CRASH,
         ),
-        call(libc::SYS_rt_sigprocmask, "rt_sigprocmask", vec![], ABORT),
+        call(
+            libc::SYS_rt_sigprocmask,
+            "rt_sigprocmask",
+            vec![],
+            "unblocks the signals, so that a second one ends the process at once; abort(3)",
+        ),
         call(libc::SYS_getpid, "getpid", vec![], ABORT),
         call(libc::SYS_gettid, "gettid", vec![], ABORT),
         call(libc::SYS_tgkill, "tgkill", vec![itself(), abort(2)], ABORT),
@@ -108,6 +119,10 @@ const INT: u64 = 0xffff_ffff;
 
 fn equals(argument: u8, value: u64, words: &'static str) -> Condition {
     Condition { argument, mask: INT, value, words }
+}
+
+fn null(argument: u8, words: &'static str) -> Condition {
+    Condition { argument, mask: u64::MAX, value: 0, words }
 }
 
 fn none_but(argument: u8, bits: u32, words: &'static str) -> Condition {

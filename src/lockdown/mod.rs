@@ -16,7 +16,7 @@ pub mod report;
 use crate::sys::belongings;
 use crate::sys::failure::Failure;
 use crate::sys::landlock::{self, Denied};
-use crate::sys::net::{self, Listener};
+use crate::sys::net::{self, Endpoint, Listener};
 use crate::sys::privileges::{self, Account, Left};
 use crate::sys::uring::Restriction;
 use crate::sys::{process, seccomp};
@@ -85,6 +85,8 @@ impl Layer {
 pub enum State {
     /// It is; this is what it comes to.
     On(String),
+    /// It is, but there is a way round it; this is the way, and what closes it.
+    Partial(String),
     /// It is not, for this reason.
     Off(String),
 }
@@ -149,7 +151,7 @@ impl Lockdown {
     }
 
     fn note(&mut self, layer: Layer, state: State) -> Result<(), Failure> {
-        if let (Mode::Require, State::Off(why)) = (self.wanted.mode, &state) {
+        if let (Mode::Require, State::Off(why) | State::Partial(why)) = (self.wanted.mode, &state) {
             return Err(Failure::new(
                 format!("locking down: {}", layer.name()),
                 why,
@@ -169,12 +171,20 @@ impl Lockdown {
         if !self.begins(Layer::Listeners)? {
             return Ok(());
         }
-        let state = match listeners.iter().try_for_each(Listener::drop_answers) {
-            Ok(()) => State::On("drop what answers, should one be made to connect".to_owned()),
-            Err(_) if !net::sends_connect() => {
-                State::On("net.ipv4.tcp_fastopen has nobody connect by a send".to_owned())
-            }
-            Err(why) => State::Off(format!("{why}; `sysctl -w net.ipv4.tcp_fastopen=2` mends it")),
+        let is_tcp = |listener: &Listener| matches!(listener.endpoint, Endpoint::Tcp(_));
+        let filtered = listeners.iter().try_for_each(Listener::drop_answers);
+        let state = match (net::sends_connect(), filtered) {
+            _ if !listeners.iter().any(is_tcp) => State::On("no TCP socket listens".to_owned()),
+            (false, Ok(())) => State::On(format!("{NO_FAST_OPEN}, and answers are dropped")),
+            (false, Err(_)) => State::On(NO_FAST_OPEN.to_owned()),
+            (true, Ok(())) => State::Partial(format!(
+                "answers are dropped, but for the SYN of a peer that cooperates (simultaneous \
+                 open): {TURN_FAST_OPEN_OFF}"
+            )),
+            (true, Err(why)) => State::Off(format!(
+                "the kernel refuses the filter ({why}), and a send can open a connection: \
+                 {TURN_FAST_OPEN_OFF}"
+            )),
         };
         self.note(Layer::Listeners, state)
     }
@@ -300,20 +310,40 @@ impl Lockdown {
         &self.states
     }
 
+    /// Whether root serves as nobody because no other user was named.
+    #[must_use]
+    pub fn chose_nobody(&self) -> bool {
+        self.wanted.user.is_none() && self.account.is_some()
+    }
+
     /// Whether any layer is in force.
     #[must_use]
     pub fn is_on(&self) -> bool {
-        self.states.iter().any(|(_, state)| matches!(state, State::On(_)))
+        self.states.iter().any(|(_, state)| !matches!(state, State::Off(_)))
     }
 
     /// One word for what is in force.
     #[must_use]
     pub fn word(&self) -> &'static str {
-        let on = self.states.iter().filter(|(_, state)| matches!(state, State::On(_))).count();
-        match on {
-            0 => "off",
-            on if on == Layer::ALL.len() => "full",
-            _ => "partial",
+        let full = self.states.iter().filter(|(_, state)| matches!(state, State::On(_))).count();
+        match full {
+            full if full == Layer::ALL.len() => "full",
+            _ if self.is_on() => "partial",
+            _ => "off",
+        }
+    }
+
+    /// The word, and the layers that are off or have a way round them.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let lacks = self.states.iter().filter(|(_, state)| !matches!(state, State::On(_)));
+        let names: Vec<_> = lacks.map(|(layer, _)| layer.name()).collect();
+        match self.word() {
+            word @ "partial" => format!("{word} ({})", names.join(", ")),
+            word => word.to_owned(),
         }
     }
 }
+
+const NO_FAST_OPEN: &str = "net.ipv4.tcp_fastopen lets no send open a connection";
+const TURN_FAST_OPEN_OFF: &str = "`sysctl -w net.ipv4.tcp_fastopen=2` prevents that";

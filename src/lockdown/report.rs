@@ -34,6 +34,8 @@ pub struct Entry {
     pub layer: &'static str,
     /// Whether it is in force.
     pub on: bool,
+    /// Whether it is in force without a way round it that is known.
+    pub complete: bool,
     /// What it comes to, or why it isn't in force.
     pub why: String,
     /// What it lets through, if it has a list.
@@ -52,10 +54,10 @@ pub struct Allowed {
 }
 
 impl Report {
-    /// Whether no layer is missing.
+    /// Whether no layer is missing, and none has a way round it: what `--lockdown=require` asks.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.layers.iter().all(|layer| layer.on)
+        self.layers.iter().all(|layer| layer.complete)
     }
 
     /// The report for a program: one JSON object and a line end.
@@ -70,8 +72,12 @@ impl Report {
     #[must_use]
     pub fn to_text(&self) -> String {
         let mut text = format!("lockdown {}\n", self.lockdown);
-        for Entry { layer, on, why, allows } in &self.layers {
-            let on = if *on { "on" } else { "off" };
+        for Entry { layer, on, complete, why, allows } in &self.layers {
+            let on = match (on, complete) {
+                (false, _) => "off",
+                (true, false) => "part",
+                (true, true) => "on",
+            };
             push(&mut text, format_args!("\n{on:<4} {layer:<12} {why}\n"));
             let width = allows.iter().map(|allowed| allowed.name.len()).max().unwrap_or(0);
             for Allowed { name, only, why } in allows {
@@ -126,22 +132,25 @@ pub fn list(mut wanted: Wanted) -> Result<Report, Failure> {
         Ok(()) => State::On("anything else kills the process".to_owned()),
         Err(why) => State::Off(why),
     })?;
+    // A reader of the report that is stalled must not keep a signal from ending it.
+    signal::unblock_signals();
     let layers = lockdown.states().iter().map(|(layer, state)| Entry::new(*layer, state, &ring));
     Ok(Report { schema: SCHEMA, lockdown: lockdown.word(), layers: layers.collect() })
 }
 
 impl Entry {
     fn new(layer: Layer, state: &State, ring: &Uring) -> Self {
-        let (on, why) = match state {
-            State::On(what) => (true, what.clone()),
-            State::Off(why) => (false, why.clone()),
+        let (on, complete, why) = match state {
+            State::On(what) => (true, true, what.clone()),
+            State::Partial(why) => (true, false, why.clone()),
+            State::Off(why) => (false, false, why.clone()),
         };
         let allows = match (layer, on) {
             (Layer::Ring, true) => of_ring(ring.restriction()),
             (Layer::Seccomp, true) => of_calls(ring.signals_fd()),
             _ => Vec::new(),
         };
-        Self { layer: layer.name(), on, why, allows }
+        Self { layer: layer.name(), on, complete, why, allows }
     }
 }
 

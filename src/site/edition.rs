@@ -33,6 +33,8 @@ pub enum Prebuilt {
     UriTooLong,
     /// 417.
     ExpectationFailed,
+    /// 421.
+    Misdirected,
     /// 431.
     FieldsTooLarge,
     /// 501.
@@ -47,7 +49,7 @@ pub enum Prebuilt {
 
 impl Prebuilt {
     /// All of them, in the order they lie in an edition.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Page,
         Self::NotModified,
         Self::PreconditionFailed,
@@ -60,6 +62,7 @@ impl Prebuilt {
         Self::RequestTimeout,
         Self::UriTooLong,
         Self::ExpectationFailed,
+        Self::Misdirected,
         Self::FieldsTooLarge,
         Self::NotImplemented,
         Self::VersionNotSupported,
@@ -82,6 +85,7 @@ impl Prebuilt {
             Self::RequestTimeout => 408,
             Self::UriTooLong => 414,
             Self::ExpectationFailed => 417,
+            Self::Misdirected => 421,
             Self::FieldsTooLarge => 431,
             Self::NotImplemented => 501,
             Self::VersionNotSupported => 505,
@@ -102,6 +106,7 @@ impl Prebuilt {
             Self::RequestTimeout => Some("The request did not arrive in time."),
             Self::UriTooLong => Some("The request target is too long."),
             Self::ExpectationFailed => Some("The expectation of the request can't be met."),
+            Self::Misdirected => Some("This server does not answer for the host of the request."),
             Self::FieldsTooLarge => Some("The head of the request is too large."),
             Self::NotImplemented => {
                 Some("The method or transfer coding of the request is not known here.")
@@ -346,6 +351,7 @@ fn write_plain_head(
         | Prebuilt::RequestTimeout
         | Prebuilt::UriTooLong
         | Prebuilt::ExpectationFailed
+        | Prebuilt::Misdirected
         | Prebuilt::FieldsTooLarge
         | Prebuilt::NotImplemented
         | Prebuilt::VersionNotSupported => (Some(content(ERROR_TYPE)), None),

@@ -14,6 +14,7 @@ pub mod tree;
 pub use edition::Prebuilt;
 pub use page::{Page, entity_tag};
 
+use crate::http::host::AllowedHosts;
 use crate::http::request::{Method, Persistence, Request, Target};
 use crate::ring::{Slot, Spans};
 use single::Single;
@@ -26,6 +27,7 @@ pub struct Site {
     kind: Kind,
     /// The one path of the listener for health checks.
     health_check: Option<Box<[u8]>>,
+    hosts: AllowedHosts,
 }
 
 #[derive(Debug)]
@@ -98,19 +100,33 @@ impl Site {
         read: impl FnOnce(&mut [u8]) -> io::Result<()>,
     ) -> io::Result<(Self, Vec<u8>)> {
         let (single, fixed) = Single::build(page, body_bytes, slots, read)?;
-        Ok((Self { kind: Kind::Single(single), health_check: None }, fixed))
+        Ok((Self::of(Kind::Single(single)), fixed))
     }
 
     /// A whole site.
     #[must_use]
     pub fn of_tree(tree: Tree) -> Self {
-        Self { kind: Kind::Tree(tree), health_check: None }
+        Self::of(Kind::Tree(tree))
     }
 
-    /// The same, with this path on the listener for health checks.
+    fn of(kind: Kind) -> Self {
+        Self { kind, health_check: None, hosts: AllowedHosts::default() }
+    }
+
+    /// Answers health checks at this path, on the listener that is for them alone.
+    pub fn check_health_at(&mut self, path: &str) {
+        self.health_check = Some(path.as_bytes().into());
+    }
+
+    /// Answers requests for these hosts only, but for those about its health.
+    pub fn allow_only(&mut self, hosts: AllowedHosts) {
+        self.hosts = hosts;
+    }
+
+    /// Whether a request names a host that is answered for.
     #[must_use]
-    pub fn with_health_check(self, path: &str) -> Self {
-        Self { health_check: Some(path.as_bytes().into()), ..self }
+    pub fn allows(&self, request: &Request<'_, '_>) -> bool {
+        self.hosts.allow(request.authority)
     }
 
     /// Brings the dates up to this second, as far as no ring reads what would be written.
@@ -144,12 +160,18 @@ impl Site {
     /// Which reply a request gets.
     #[must_use]
     pub fn choose(&self, request: &Request<'_, '_>, occasion: &mut Occasion<'_>) -> Answer {
-        match (request.method, &self.kind) {
+        let answer = match (request.method, &self.kind) {
             (Method::Get | Method::Head, Kind::Single(single)) => single.choose(request),
             (Method::Get | Method::Head, Kind::Tree(tree)) => tree.choose(request, occasion),
             (Method::Options, _) => Answer::Whole(Prebuilt::Allow),
             (Method::NotAllowed, _) => Answer::Whole(Prebuilt::MethodNotAllowed),
             (Method::Unknown, _) => Answer::Whole(Prebuilt::NotImplemented),
+        };
+        match answer {
+            // A probe names an address that it was given, and learns nothing of the site.
+            Answer::Whole(Prebuilt::Healthy | Prebuilt::Draining) => answer,
+            _ if self.allows(request) => answer,
+            _ => Answer::Whole(Prebuilt::Misdirected),
         }
     }
 

@@ -14,6 +14,7 @@ pub mod failure;
 pub mod landlock;
 pub mod lock;
 pub mod net;
+pub mod poll;
 pub mod privileges;
 pub mod probe;
 pub mod process;

@@ -1,14 +1,15 @@
 //! Listening sockets. Through libc, as the standard library's listener has a backlog of 128.
 
+mod unix;
+
+pub use unix::Access;
+
 use super::call::checked;
 use super::failure::{Failure, errno_of};
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileTypeExt;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -27,15 +28,20 @@ pub struct Listener {
     pub fd: OwnedFd,
     /// Where it listens.
     pub endpoint: Endpoint,
-    /// Whether the file of a Unix socket stays when this is dropped.
+    /// The file of a Unix socket.
+    file: Option<unix::Identity>,
+    /// Whether that file stays when this is dropped.
     pub(super) keep_file: bool,
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let (Endpoint::Unix(path), false) = (&self.endpoint, self.keep_file) {
+        // The socket is still open here, so that its inode can't have become another file's.
+        if let (Endpoint::Unix(path), Some(file), false) =
+            (&self.endpoint, self.file, self.keep_file)
+        {
             // Nothing to do if it is gone already; the next start replaces a stale one anyway.
-            let _ = std::fs::remove_file(path);
+            let _ = file.remove_at(path);
         }
     }
 }
@@ -49,11 +55,25 @@ impl Drop for Listener {
 /// # Errors
 /// If the address is in use, not ours, or not permitted.
 pub fn listen(endpoint: &Endpoint, backlog: u32, defer_accept: bool) -> Result<Listener, Failure> {
+    listen_with(endpoint, backlog, defer_accept, Access::default())
+}
+
+/// The same, with a mode and a group for the file of a Unix socket. No client can connect before
+/// it has them.
+///
+/// # Errors
+/// Those of [`listen`], and if the file can't be given the group.
+pub fn listen_with(
+    endpoint: &Endpoint,
+    backlog: u32,
+    defer_accept: bool,
+    access: Access,
+) -> Result<Listener, Failure> {
     let started = Instant::now();
     loop {
         let outcome = match endpoint {
             Endpoint::Tcp(address) => listen_tcp(*address, backlog, defer_accept),
-            Endpoint::Unix(path) => listen_unix(path, backlog),
+            Endpoint::Unix(path) => unix::listen(path, backlog, access),
         };
         match outcome {
             Err(error) if errno_of(&error) == libc::EADDRINUSE && started.elapsed() < RETRY => {
@@ -86,46 +106,7 @@ fn listen_tcp(address: SocketAddr, backlog: u32, defer_accept: bool) -> io::Resu
     checked(bound)?;
     start_listening(&fd, backlog)?;
     let endpoint = Endpoint::Tcp(local_address(&fd)?);
-    Ok(Listener { fd, endpoint, keep_file: false })
-}
-
-fn listen_unix(path: &Path, backlog: u32) -> io::Result<Listener> {
-    // SAFETY: a sockaddr_un is integers only, for which zero is a value.
-    let mut address = unsafe { MaybeUninit::<libc::sockaddr_un>::zeroed().assume_init() };
-    address.sun_family = libc::AF_UNIX as libc::sa_family_t;
-    let bytes = path.as_os_str().as_bytes();
-    if bytes.len() >= address.sun_path.len() || bytes.contains(&0) {
-        return Err(io::Error::from_raw_os_error(libc::ENAMETOOLONG));
-    }
-    for (place, byte) in address.sun_path.iter_mut().zip(bytes) {
-        // `c_char` is signed on some machines only.
-        #[allow(clippy::cast_possible_wrap)]
-        {
-            *place = *byte as libc::c_char;
-        }
-    }
-    remove_stale_socket(path)?;
-    let fd = socket(libc::AF_UNIX)?;
-    let len = size_of_val(&address) as libc::socklen_t;
-    // SAFETY: `address` is an initialised sockaddr_un of `len` bytes.
-    let bound = unsafe { libc::bind(fd.as_raw_fd(), (&raw const address).cast(), len) };
-    checked(bound)?;
-    start_listening(&fd, backlog)?;
-    Ok(Listener { fd, endpoint: Endpoint::Unix(path.to_owned()), keep_file: false })
-}
-
-/// A socket file outlives the server that made it: one that nobody listens on is removed.
-fn remove_stale_socket(path: &Path) -> io::Result<()> {
-    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|m| m.file_type().is_socket());
-    if is_socket {
-        match UnixStream::connect(path) {
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                return std::fs::remove_file(path);
-            }
-            Ok(_) | Err(_) => return Err(io::Error::from_raw_os_error(libc::EADDRINUSE)),
-        }
-    }
-    Ok(())
+    Ok(Listener { fd, endpoint, file: None, keep_file: false })
 }
 
 pub(super) fn socket(family: i32) -> io::Result<OwnedFd> {
@@ -199,9 +180,14 @@ pub(super) fn to_sockaddr(address: SocketAddr) -> (libc::sockaddr_storage, libc:
 impl Listener {
     /// Has a TCP listener, and what it accepts, drop what answers an attempt to connect, for good.
     ///
-    /// One that is shut down can be made to connect by a mere send (`MSG_FASTOPEN`, tcp(7)), which
-    /// neither Landlock nor the restrictions of a ring can forbid. With this it's never connected,
-    /// and learns nothing of who would have answered.
+    /// A listener that is shut down can be made to connect by a mere send (`MSG_FASTOPEN`, tcp(7)),
+    /// which neither Landlock nor the restrictions of a ring can forbid. With this filter no server
+    /// is reached in this way, and a port scan learns nothing.
+    ///
+    /// A peer that cooperates still is: it answers the SYN with a SYN of its own (simultaneous
+    /// open, RFC 9293, 3.5), which the filter can't drop, as it is what a listener is there for.
+    /// Nor is the SYN itself held back, to whatever address. Only `net.ipv4.tcp_fastopen` without
+    /// bit 0 prevents both ([`sends_connect`]).
     ///
     /// # Errors
     /// If the kernel refuses (socket(7), `SO_ATTACH_FILTER`, `SO_LOCK_FILTER`).

@@ -54,6 +54,12 @@ pub fn is_root() -> bool {
     uids.contains(&0)
 }
 
+/// The user that files are made by.
+pub(super) fn effective_user() -> u32 {
+    let ([_, uid, _], _) = ids();
+    uid
+}
+
 /// What is left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Left {
@@ -219,7 +225,7 @@ fn user_of(name: &str) -> Option<(u32, u32)> {
 }
 
 /// The number of a group.
-fn group_of(name: &str) -> Option<u32> {
+pub(super) fn group_of(name: &str) -> Option<u32> {
     if let Ok(number) = name.parse::<u32>() {
         return Some(number).filter(|&number| number != u32::MAX);
     }

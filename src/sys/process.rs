@@ -190,6 +190,14 @@ pub fn release_freed_memory() {
     }
 }
 
+/// The size of a page of memory.
+#[must_use]
+pub fn page_bytes() -> u64 {
+    // SAFETY: sysconf takes a number only.
+    let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    u64::try_from(bytes).expect("every system has a page size (sysconf(3))")
+}
+
 /// Ends the process at once, without what libraries have to do at an end: their destructors make
 /// system calls that one which is locked down may not make.
 pub fn end(code: u8) -> ! {

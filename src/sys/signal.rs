@@ -1,11 +1,13 @@
-//! SIGTERM and SIGINT as something to read: blocked for delivery, received by signalfd(2).
+//! SIGTERM and SIGINT as something to read: blocked for delivery, received by signalfd(2), until
+//! they are unblocked again so that the next one ends the process by itself.
 
 use super::call::checked;
 use super::failure::Failure;
+use super::poll::wait_readable;
 use std::fs::File;
 use std::io::{self, Read};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
 /// SIGTERM and SIGINT of this process, as something to read.
@@ -15,11 +17,7 @@ impl Signals {
     /// Waits for a signal; says whether one came within this time. It is taken.
     #[must_use]
     pub fn wait(&self, time: Duration) -> bool {
-        let mut poll = libc::pollfd { fd: self.0.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-        let millis = i32::try_from(time.as_millis()).unwrap_or(i32::MAX);
-        // SAFETY: poll reads and writes one pollfd, and is given one.
-        let ready = checked(unsafe { libc::poll(&raw mut poll, 1, millis) });
-        matches!(ready, Ok(1)) && self.read().is_ok()
+        matches!(wait_readable(self.0.as_fd(), time), Ok(true)) && self.read().is_ok()
     }
 }
 
@@ -50,11 +48,14 @@ impl AsFd for Signals {
 /// # Errors
 /// If the kernel refuses a signalfd (no descriptors left).
 pub fn signals_to_end() -> Result<Signals, Failure> {
-    let mut set = no_signals();
-    for signal in [libc::SIGTERM, libc::SIGINT] {
-        // SAFETY: the set is initialised and the signal numbers are valid.
-        unsafe { libc::sigaddset(&raw mut set, signal) };
+    for signal in ENDING {
+        // A shell has SIGINT ignored in what it runs in the background, and programs inherit that
+        // (POSIX, 2.12 Signals and Error Handling). Blocked signals are read all the same, and
+        // after `unblock_signals` the disposition counts again.
+        // SAFETY: the default is a valid disposition for both, and installs no handler.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
+    let set = ending_signals();
     // SAFETY: the set is initialised; a null old set is allowed.
     unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) };
     // SAFETY: SIG_IGN is a valid disposition for SIGPIPE.
@@ -68,6 +69,26 @@ pub fn signals_to_end() -> Result<Signals, Failure> {
     Ok(Signals(File::from(unsafe { OwnedFd::from_raw_fd(fd) })))
 }
 
+/// Unblocks SIGTERM and SIGINT after [`signals_to_end`]: one that is pending ends the process at
+/// once, and so does the next one. For the time when nobody reads them any more.
+pub fn unblock_signals() {
+    let set = ending_signals();
+    // SAFETY: the set is initialised; a null old set is allowed.
+    unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set, std::ptr::null_mut()) };
+}
+
+fn ending_signals() -> libc::sigset_t {
+    let mut set = no_signals();
+    for signal in ENDING {
+        // SAFETY: the set is initialised and the signal numbers are valid.
+        unsafe { libc::sigaddset(&raw mut set, signal) };
+    }
+    set
+}
+
+/// The signals that ask for the end.
+const ENDING: [libc::c_int; 2] = [libc::SIGTERM, libc::SIGINT];
+
 const SIGNALFD_FLAGS: libc::c_int = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
 
 /// The empty set.
@@ -77,4 +98,29 @@ pub(super) fn no_signals() -> libc::sigset_t {
     unsafe { libc::sigemptyset(set.as_mut_ptr()) };
     // SAFETY: the set was initialised by the line above.
     unsafe { set.assume_init() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The signals that this thread blocks, and those that the process ignores (proc(5)).
+    fn masks() -> [u64; 2] {
+        let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+        ["SigBlk:", "SigIgn:"].map(|name| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            u64::from_str_radix(line.trim(), 16).unwrap()
+        })
+    }
+
+    #[test]
+    fn signals_are_blocked_until_they_are_unblocked_and_never_ignored() {
+        let ending = ENDING.iter().fold(0, |bits, signal| bits | 1 << (signal - 1));
+        let _signals = signals_to_end().unwrap();
+        let [blocked, _] = masks();
+        assert_eq!(blocked & ending, ending);
+        unblock_signals();
+        let [blocked, ignored] = masks();
+        assert_eq!((blocked | ignored) & ending, 0);
+    }
 }

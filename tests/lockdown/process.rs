@@ -1,7 +1,7 @@
 //! The process that is attacked: how it is started, and how an attempt of its ends.
 
 use crate::attempts;
-use crate::common::Server;
+use crate::common::{Server, TemporaryFile};
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::ExitStatusExt;
@@ -9,6 +9,8 @@ use std::process::{Child, Command, Stdio};
 use uringstatic::cli::{self, Command as Asked};
 use uringstatic::lockdown::Layer;
 use uringstatic::start::{Started, start};
+use uringstatic::sys::net::sends_connect;
+use uringstatic::sys::privileges::is_root;
 
 /// What an attempt came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +35,12 @@ const WITHOUT: &str = "LOCKDOWN_WITHOUT";
 
 /// Starts a serving process that makes an attempt, and says what came of it.
 pub(crate) fn attempt(name: &str, without: &[&str]) -> Outcome {
-    let mut child = spawn(name, without);
+    attempt_by(&[], name, without)
+}
+
+/// The same by way of another program, of which these are the words.
+fn attempt_by(words: &[&str], name: &str, without: &[&str]) -> Outcome {
+    let mut child = spawn(words, name, without);
     let mut text = String::new();
     let mut lines = BufReader::new(child.stderr.take().expect("stderr is piped"));
     while let Ok(1..) = lines.read_line(&mut text) {
@@ -55,9 +62,11 @@ pub(crate) fn attempt(name: &str, without: &[&str]) -> Outcome {
     }
 }
 
-fn spawn(name: &str, without: &[&str]) -> Child {
+fn spawn(words: &[&str], name: &str, without: &[&str]) -> Child {
     let program = std::env::current_exe().expect("it has a path");
-    Command::new("sh")
+    let words = [words, &["sh"]].concat();
+    Command::new(words[0])
+        .args(&words[1..])
         .args(["-c", &format!("exec {INHERITED}</etc/passwd; exec \"$0\"")])
         .arg(program)
         .env(ATTEMPT, name)
@@ -97,6 +106,7 @@ pub(crate) const CHECKS: &[(&str, Check)] = &[
     ("a layer that is missing is said, and may be required", missing_layers),
     ("root is not served as on purpose, unless allowed", root_on_purpose),
     ("the list for auditors", list_for_auditors),
+    ("without fast open no send connects", no_fast_open),
     ("an assertion ends it as anywhere", abort),
 ];
 
@@ -104,42 +114,100 @@ fn ensure(holds: bool, what: impl FnOnce() -> String) -> Result<(), String> {
     if holds { Ok(()) } else { Err(what()) }
 }
 
-/// The last line before it ends, having started with these options.
-fn last_word(options: &[&str]) -> (Vec<String>, String) {
-    let server = Server::start(options);
+/// Has the program that the words behind these name run in a network namespace of its own, in which
+/// no send opens a connection; only root may make one.
+const ISOLATED: &[&str] = &[
+    "unshare",
+    "--net",
+    "sh",
+    "-c",
+    "echo 2 > /proc/sys/net/ipv4/tcp_fastopen && ip link set lo up && exec \"$0\" \"$@\"",
+];
+
+fn can_isolate() -> bool {
+    let true_program = [ISOLATED, &["true"]].concat();
+    let mut command = Command::new(true_program[0]);
+    command.args(&true_program[1..]).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+/// A user that is no other program's, so that root's start has nothing to advise.
+fn own_user() -> &'static [&'static str] {
+    if is_root() { &["--user", "54321"] } else { &[] }
+}
+
+/// What it says before it is ready, and how it says that it is.
+fn last_word(words: &[&str], address: &str, options: &[&str]) -> (Vec<String>, String) {
+    let user = if options.contains(&"--allow-root") { &[] } else { own_user() };
+    let server = Server::start_by(words, &[address], &[user, options].concat());
     let said = server.said.clone();
     let ready = server.ready.clone();
     server.end();
     (said, ready)
 }
 
+const ANY: &str = "127.0.0.1:0";
+
 fn ready_line() -> Result<String, String> {
-    for (options, word) in [
-        (&[][..], "full"),
-        (&["--lockdown", "require"], "full"),
-        (&["--without", "seccomp"], "partial"),
-        (&["--no-lockdown", "--allow-root"], "off"),
-        (&["--lockdown=off", "--allow-root"], "off"),
-    ] {
-        let (said, ready) = last_word(options);
-        ensure(ready.ends_with(&format!("; lockdown {word}")), || format!("{options:?}: {ready}"))?;
-        ensure(said.is_empty() == (word != "partial"), || format!("{options:?}: {said:?}"))?;
+    let socket = TemporaryFile::vacant("sock");
+    let unix = format!("unix:{}", socket.path());
+    let here = if sends_connect() { "partial (listeners)" } else { "full" };
+    let mut cases: Vec<(&[&str], &str, &[&str], &str)> = vec![
+        (&[], &unix, &[], "full"),
+        (&[], &unix, &["--lockdown", "require"], "full"),
+        (&[], &unix, &["--without", "seccomp"], "partial (seccomp)"),
+        (&[], ANY, &["--no-lockdown", "--allow-root"], "off"),
+        (&[], ANY, &["--lockdown=off", "--allow-root"], "off"),
+    ];
+    // Some kernels let only root attach a filter.
+    if is_root() {
+        cases.push((&[], ANY, &[], here));
     }
-    Ok("full, partial or off".to_owned())
+    let can_isolate = can_isolate();
+    if can_isolate {
+        cases.push((ISOLATED, ANY, &[], "full"));
+        cases.push((ISOLATED, ANY, &["--lockdown", "require"], "full"));
+    }
+    for (words, address, options, words_of_it) in cases {
+        let (said, ready) = last_word(words, address, options);
+        let is_right = ready.ends_with(&format!("; lockdown {words_of_it}"));
+        ensure(is_right, || format!("{address} {options:?}: {ready}"))?;
+        let is_left_out = options.contains(&"--without");
+        ensure(said.is_empty() != is_left_out, || format!("{options:?}: {said:?}"))?;
+    }
+    let namespace = if can_isolate { "" } else { "; not in a network namespace of its own here" };
+    Ok(format!("full, partial or off{namespace}"))
 }
 
 fn missing_layers() -> Result<String, String> {
+    let socket = TemporaryFile::vacant("sock");
+    let unix = format!("unix:{}", socket.path());
     let layers = Layer::ALL.map(Layer::name);
     for layer in layers {
-        let (said, _) = last_word(&["--without", layer]);
+        let (said, _) = last_word(&[], &unix, &["--without", layer]);
         let expected = format!("uringstatic: not locked down by {layer}: --without");
         ensure(said == [expected], || format!("{layer}: {said:?}"))?;
-        let options = ["--listen", "127.0.0.1:0", "--lockdown=require", "--without", layer];
-        let exit = Server::run(&options);
+        let exit = Server::run(&["--listen", &unix, "--lockdown=require", "--without", layer]);
         let is_named = exit.text.contains(&format!("locking down: {layer}: "));
         ensure(exit.code == Some(1) && is_named, || format!("{layer}: {}", exit.text))?;
     }
+    if sends_connect() {
+        let exit = Server::run(&["--listen", ANY, "--lockdown=require"]);
+        let is_told = exit.text.contains("locking down: listeners: ")
+            && exit.text.contains("`sysctl -w net.ipv4.tcp_fastopen=2`");
+        ensure(exit.code == Some(1) && is_told, || format!("{:?}: {}", exit.code, exit.text))?;
+    }
     Ok(format!("{} layers, each by itself", layers.len()))
+}
+
+/// What the sysctl is advised for: without the layer, too.
+fn no_fast_open() -> Result<String, String> {
+    if !cfg!(debug_assertions) || !can_isolate() {
+        return Ok("left out: it takes a debug build and a network namespace".to_owned());
+    }
+    let found = attempt_by(ISOLATED, "connect by fast open", &["listeners"]);
+    ensure(found == Outcome::Refused(libc::EOPNOTSUPP), || format!("it comes to {found:?}"))?;
+    Ok(format!("{found:?}"))
 }
 
 fn root_on_purpose() -> Result<String, String> {
@@ -149,7 +217,7 @@ fn root_on_purpose() -> Result<String, String> {
     let exit = Server::run(&["--listen", "127.0.0.1:0", "--user", "nobody at all"]);
     let is_told = exit.code == Some(1) && exit.text.contains("getent passwd");
     ensure(is_told, || format!("{:?}: {}", exit.code, exit.text))?;
-    if !uringstatic::sys::privileges::is_root() {
+    if !is_root() {
         return Ok("not root here, so not more than that".to_owned());
     }
     for (options, uid) in [
@@ -161,32 +229,39 @@ fn root_on_purpose() -> Result<String, String> {
     ] {
         let server = Server::start(options);
         let found = attempts::user_of(server.id());
+        let advises = server.said.iter().any(|line| line.contains("`--user uringstatic`"));
         server.end();
         ensure(found == uid, || format!("{options:?}: it serves as {found}"))?;
+        ensure(advises == (uid == 65_534), || format!("{options:?}: advice is {advises}"))?;
     }
     Ok("as nobody, as who is named, and as root if allowed".to_owned())
 }
 
 fn abort() -> Result<String, String> {
-    let mut child = spawn("abort", &[]);
+    let mut child = spawn(&[], "abort", &[]);
     let status = child.wait().expect("it can be waited for");
     ensure(status.signal() == Some(libc::SIGABRT), || status.to_string())?;
     Ok("SIGABRT, not SIGSYS".to_owned())
 }
 
 fn list_for_auditors() -> Result<String, String> {
-    let list = |options: &[&str]| {
-        let program = env!("CARGO_BIN_EXE_uringstatic");
-        let output = Command::new(program).arg("lockdown").args(options).output();
+    let list = |words: &[&str], options: &[&str]| {
+        let program = [words, &[env!("CARGO_BIN_EXE_uringstatic"), "lockdown"]].concat();
+        let output = Command::new(program[0]).args(&program[1..]).args(options).output();
         let output = output.expect("the program was built");
         (output.status.code(), String::from_utf8(output.stdout).expect("it is text"))
     };
-    let (code, json) = list(&["--json"]);
-    ensure(code == Some(0), || format!("{code:?}: {json}"))?;
+    let has_way_round = sends_connect() && !can_isolate();
+    let words = if can_isolate() { ISOLATED } else { &[] };
+    let (code, json) = list(words, &["--json"]);
+    ensure(code == Some(i32::from(has_way_round)), || format!("{code:?}: {json}"))?;
+    let is_filtered = is_root() || !has_way_round;
     let value: serde_json::Value = serde_json::from_str(&json).map_err(|why| why.to_string())?;
     ensure(value["schema"] == "uringstatic-lockdown/1", || json.clone())?;
     let layers = value["layers"].as_array().ok_or_else(|| json.clone())?;
-    let is_on = |layer: &serde_json::Value| layer["on"] == true;
+    let is_on = |layer: &serde_json::Value| {
+        layer["on"] == true || layer["layer"] == "listeners" && !is_filtered
+    };
     ensure(layers.len() == Layer::ALL.len() && layers.iter().all(is_on), || json.clone())?;
     // What the README has for each entry is what the program says of it.
     let readme = include_str!("../../README.md");
@@ -197,7 +272,12 @@ fn list_for_auditors() -> Result<String, String> {
             readme.lines().any(|line| line.contains(&format!("`{name}`")) && line.contains(why));
         ensure(told, || format!("the README lacks {name}: {why}"))?;
     }
-    let (code, text) = list(&["--without", "landlock"]);
+    let (code, text) = list(&[], &[]);
+    let state = if sends_connect() { "part" } else { "on  " };
+    let is_said = text.lines().any(|line| line.starts_with(&format!("{state} listeners")));
+    ensure(is_said || !is_filtered, || text.clone())?;
+    ensure(code == Some(i32::from(sends_connect())), || format!("{code:?}: {text}"))?;
+    let (code, text) = list(&[], &["--without", "landlock"]);
     let is_off = text.lines().any(|line| line.starts_with("off  landlock"));
     ensure(code == Some(1) && is_off, || format!("{code:?}: {text}"))?;
     Ok("on, off and why; the README has the same".to_owned())

@@ -1,8 +1,7 @@
 //! Starting, and failing to: exit codes and what is said.
 
-use crate::common::{Client, GET, PAGE, Server, TemporaryFile, assert_same_bytes};
+use crate::common::{GET, PAGE, Server, TemporaryFile, assert_same_bytes};
 use std::net::TcpListener;
-use std::os::unix::net::UnixListener;
 
 #[test]
 fn the_ready_line_says_where_what_and_how() {
@@ -106,47 +105,6 @@ fn an_empty_page() {
     client.send("GET / HTTP/1.1\r\nHost: a\r\nRange: bytes=0-\r\n\r\n");
     let reply = client.reply();
     assert_eq!((reply.status, reply.field("Content-Range")), (416, Some("bytes */0")));
-}
-
-#[test]
-fn a_stale_socket_file_is_replaced() {
-    let file = TemporaryFile::vacant("sock");
-    let address = format!("unix:{}", file.path());
-    drop(UnixListener::bind(&file.0).expect("the temporary directory is writable"));
-    assert!(file.0.exists(), "the file outlives its listener");
-    let server = Server::start_on(&[&address], &[]);
-    let mut client = Client::connect(&server.addresses[0]);
-    client.send(GET);
-    assert_same_bytes(&client.reply().body, PAGE);
-}
-
-#[test]
-fn a_socket_file_goes_with_a_server_that_may_remove_it() {
-    let file = TemporaryFile::vacant("sock");
-    let address = format!("unix:{}", file.path());
-    for (options, stays) in [(&[][..], true), (&["--no-lockdown", "--allow-root"], false)] {
-        // The one that stayed is replaced.
-        let server = Server::start_on(&[&address], options);
-        assert_same_bytes(&server.ask(GET).body, PAGE);
-        server.end();
-        assert_eq!(file.0.exists(), stays, "{options:?}");
-    }
-}
-
-#[test]
-fn a_socket_file_in_use_is_left_alone() {
-    let file = TemporaryFile::vacant("sock");
-    let address = format!("unix:{}", file.path());
-    let server = Server::start_on(&[&address], &[]);
-    let exit = Server::run(&["--listen", &address]);
-    assert_eq!(exit.code, Some(1), "{}", exit.text);
-    assert!(exit.text.contains("another process listens there"), "{}", exit.text);
-    assert_same_bytes(&server.ask(GET).body, PAGE);
-    let other = TemporaryFile::with("txt", b"not a socket");
-    let exit = Server::run(&["--listen", &format!("unix:{}", other.path())]);
-    assert_eq!(exit.code, Some(1), "{}", exit.text);
-    let content = std::fs::read(&other.0).expect("the file is still there");
-    assert_eq!(content, b"not a socket");
 }
 
 #[test]

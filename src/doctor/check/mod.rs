@@ -4,6 +4,7 @@ mod kernel;
 mod limits;
 mod load;
 mod queues;
+mod tcp;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +26,8 @@ pub fn examine(purpose: &Purpose, facts: &Facts) -> Report {
         limits::locked_memory(purpose, facts),
         queues::somaxconn(purpose, facts),
         queues::tcp_max_syn_backlog(purpose, facts),
+        tcp::orphans(purpose, facts),
+        tcp::fast_open(facts),
     ];
     if let Some(load) = &facts.load {
         checks.extend([
