@@ -26,7 +26,7 @@ use clap::{CommandFactory, Parser, ValueEnum};
 
 pub use address::Address;
 use generate::Generate;
-pub use lockdown::{Lockdown, LockdownMode, LockdownOptions};
+pub use lockdown::{AccountOptions, Lockdown, LockdownMode, LockdownOptions};
 pub use media::media_type;
 pub use root::{Check, Compress, RootOptions};
 
@@ -308,6 +308,8 @@ pub enum Feature {
     VectoredSend,
     /// `TCP_DEFER_ACCEPT`; the fallback is a listener without it
     DeferAccept,
+    /// `openat2(2)`; the fallback is an `openat` for each component of a path
+    Openat2,
     /// The lockdown's layers, each by itself; the fallback is the others
     Listeners,
     /// Giving up root and capabilities

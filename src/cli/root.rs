@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::value;
+use super::{AccountOptions, value};
 
 /// How a folder is served.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
@@ -86,6 +86,10 @@ pub struct Check {
     /// How it would be served.
     #[command(flatten)]
     pub options: RootOptions,
+
+    /// The user whose rights are judged.
+    #[command(flatten)]
+    pub account: AccountOptions,
 
     /// Print JSON (schema uringstatic-check/1)
     #[arg(long)]

@@ -40,7 +40,19 @@ impl Drop for Listener {
     }
 }
 
-/// Binds and listens.
+/// Binds and listens, as [`bind`] does and then [`Listener::start`].
+///
+/// # Errors
+/// If the address is in use, not ours, or not permitted.
+pub fn listen(endpoint: &Endpoint, backlog: u32, defer_accept: bool) -> Result<Listener, Failure> {
+    let listener = bind(endpoint, backlog, defer_accept)?;
+    listener.start(backlog)?;
+    Ok(listener)
+}
+
+/// Binds. A TCP socket doesn't listen yet: a client is refused until [`Listener::start`], and none
+/// waits in the backlog of a server that fails to start. A Unix socket listens at once, with this
+/// backlog, since a socket file that refuses clients is taken for a stale one and replaced.
 ///
 /// A port stays bound for some 16 to 37 ms after a server with an `io_uring` exits, so "in use" is
 /// believed only after [`RETRY`]. With `defer_accept`, a TCP connection is accepted when its first
@@ -48,14 +60,18 @@ impl Drop for Listener {
 ///
 /// # Errors
 /// If the address is in use, not ours, or not permitted.
-pub fn listen(endpoint: &Endpoint, backlog: u32, defer_accept: bool) -> Result<Listener, Failure> {
+pub fn bind(endpoint: &Endpoint, backlog: u32, defer_accept: bool) -> Result<Listener, Failure> {
+    until_free(endpoint, || match endpoint {
+        Endpoint::Tcp(address) => bind_tcp(*address, defer_accept),
+        Endpoint::Unix(path) => listen_unix(path, backlog),
+    })
+}
+
+/// Tries again for [`RETRY`] what fails because an address is in use.
+fn until_free<T>(endpoint: &Endpoint, attempt: impl Fn() -> io::Result<T>) -> Result<T, Failure> {
     let started = Instant::now();
     loop {
-        let outcome = match endpoint {
-            Endpoint::Tcp(address) => listen_tcp(*address, backlog, defer_accept),
-            Endpoint::Unix(path) => listen_unix(path, backlog),
-        };
-        match outcome {
+        match attempt() {
             Err(error) if errno_of(&error) == libc::EADDRINUSE && started.elapsed() < RETRY => {
                 std::thread::sleep(RETRY_PAUSE);
             }
@@ -68,7 +84,7 @@ pub fn listen(endpoint: &Endpoint, backlog: u32, defer_accept: bool) -> Result<L
 pub const RETRY: Duration = Duration::from_secs(1);
 const RETRY_PAUSE: Duration = Duration::from_millis(10);
 
-fn listen_tcp(address: SocketAddr, backlog: u32, defer_accept: bool) -> io::Result<Listener> {
+fn bind_tcp(address: SocketAddr, defer_accept: bool) -> io::Result<Listener> {
     let (storage, len) = to_sockaddr(address);
     let fd = socket(i32::from(storage.ss_family))?;
     set_option(&fd, libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)?;
@@ -84,7 +100,6 @@ fn listen_tcp(address: SocketAddr, backlog: u32, defer_accept: bool) -> io::Resu
     // SAFETY: `storage` holds a socket address of `len` bytes.
     let bound = unsafe { libc::bind(fd.as_raw_fd(), (&raw const storage).cast(), len) };
     checked(bound)?;
-    start_listening(&fd, backlog)?;
     let endpoint = Endpoint::Tcp(local_address(&fd)?);
     Ok(Listener { fd, endpoint, keep_file: false })
 }
@@ -197,6 +212,15 @@ pub(super) fn to_sockaddr(address: SocketAddr) -> (libc::sockaddr_storage, libc:
 }
 
 impl Listener {
+    /// Listens. Another socket may have been bound to the same port, as long as neither listened
+    /// (`SO_REUSEADDR`, socket(7)): then only one of the two can.
+    ///
+    /// # Errors
+    /// If another socket listens there.
+    pub fn start(&self, backlog: u32) -> Result<(), Failure> {
+        until_free(&self.endpoint, || start_listening(&self.fd, backlog))
+    }
+
     /// Has a TCP listener, and what it accepts, drop what answers an attempt to connect, for good.
     ///
     /// One that is shut down can be made to connect by a mere send (`MSG_FASTOPEN`, tcp(7)), which

@@ -11,6 +11,7 @@ pub mod check;
 pub mod compress;
 pub mod headers;
 mod load;
+mod opened;
 pub mod plan;
 pub mod properties;
 pub mod redirects;
@@ -21,11 +22,14 @@ use crate::cli::{Compress, RootOptions};
 use crate::http::coding::Coding;
 use crate::site::tree::Tree;
 use crate::site::tree::build::{self, Body, Builder, FieldsId, File};
+use crate::sys::beneath::Resolver;
 pub use crate::sys::failure::Failure;
 use compress::Effort;
 use load::{Loaded, Unused};
+use opened::OpenRoot;
 use plan::{Leaf, Manner, Plan, To};
 use shown::{shown, shown_path, visible};
+use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -48,6 +52,8 @@ pub struct Request {
     pub slots: u32,
     /// Whether to show on a terminal how far it is.
     pub progress: bool,
+    /// How paths of several components are resolved.
+    pub resolver: Resolver,
 }
 
 impl Request {
@@ -77,6 +83,7 @@ impl Request {
             strict: options.strict,
             slots,
             progress: false,
+            resolver: Resolver::default(),
         }
     }
 }
@@ -184,34 +191,85 @@ fn lines(text: &str) -> impl Iterator<Item = (u32, &str)> {
     numbered.filter(|(_, line)| !line.trim().is_empty() && !line.trim_start().starts_with('#'))
 }
 
-/// Lists a root and plans its paths, without reading its files.
+/// A root whose files were read and coded.
+struct Gathered {
+    listing: Listing,
+    plan: Plan,
+    loaded: Loaded,
+}
+
+/// Lists a root, plans its paths and reads its files. `judge` has the plan before they are read.
+///
+/// A file that can't be read as it was listed was most likely replaced in the meantime, as when a
+/// site is deployed while it is read: so the root is listed once more. What fails again is left
+/// out.
 ///
 /// # Errors
-/// If the root can't be listed, or its rules can't be read.
-pub fn look(request: &Request) -> Result<(Listing, Plan), Failure> {
-    let listing = walk::walk(&request.root, request.limits)?;
-    let headers = rules(&request.root, &listing, headers::NAME)?;
-    let redirects = rules(&request.root, &listing, redirects::NAME)?;
-    let plan = plan::plan(&listing, &request.manner, headers.as_deref(), redirects.as_deref());
-    Ok((listing, plan))
+/// If the root can't be listed, or its rules can't be read, or there is no memory for it; and what
+/// `judge` returns.
+fn gather(
+    request: &Request,
+    judge: impl Fn(&Plan) -> Result<(), Failure>,
+) -> Result<Gathered, Failure> {
+    let root = OpenRoot::open(&request.root, request.resolver)?;
+    let mut rounds = LISTED_TIMES_MAX;
+    loop {
+        rounds -= 1;
+        let mut listing = walk::walk(&root, request.limits)?;
+        let headers = rules(&root, &listing, headers::NAME)?;
+        let redirects = rules(&root, &listing, redirects::NAME)?;
+        let plan = |listing: &Listing| {
+            plan::plan(listing, &request.manner, headers.as_deref(), redirects.as_deref())
+        };
+        let mut planned = plan(&listing);
+        judge(&planned)?;
+        let identities = load::read(request, &root, &listing, &planned)?;
+        let failed: HashMap<usize, &str> =
+            identities.failed().map(|(file, why)| (planned.files[file].listed, why)).collect();
+        if !failed.is_empty() && rounds > 0 {
+            continue;
+        }
+        if !failed.is_empty() {
+            leave_out_failed(&mut listing, &failed);
+            planned = plan(&listing);
+            judge(&planned)?;
+        }
+        let loaded = load::code(request, &listing, &planned, identities);
+        leave_out_stale(&mut listing, &planned, &loaded.unused);
+        return Ok(Gathered { listing, plan: planned, loaded });
+    }
+}
+
+fn leave_out_failed(listing: &mut Listing, failed: &HashMap<usize, &str>) {
+    let Listing { files, left_out } = listing;
+    let mut number = 0;
+    files.retain(|file| {
+        let why = failed.get(&number);
+        number += 1;
+        if let Some(why) = why {
+            left_out.add(&file.name, why);
+        }
+        why.is_none()
+    });
 }
 
 /// Reads a root.
 ///
 /// # Errors
-/// If it can't be read, changes meanwhile, or has problems: each is said with its place.
+/// If it can't be read, or has problems: each is said with its place.
 pub fn read(request: &Request) -> Result<Root, Failure> {
     let started = Instant::now();
-    let (mut listing, plan) = look(request)?;
     let root = shown_path(&request.root);
-    if !plan.problems.is_empty() {
+    let no_problems = |plan: &Plan| {
+        if plan.problems.is_empty() {
+            return Ok(());
+        }
         let said: Vec<_> = plan.problems.iter().map(Problem::to_string).collect();
         let what = format!("reading the root {root}");
         let mend = format!("`uringstatic check {root}` shows all that would be served");
-        return Err(Failure::new(what, said.join("\n  "), mend));
-    }
-    let loaded = load::load(request, &listing, &plan)?;
-    leave_out_stale(&mut listing, &plan, &loaded.unused);
+        Err(Failure::new(what, said.join("\n  "), mend))
+    };
+    let Gathered { listing, plan, loaded } = gather(request, no_problems)?;
     if request.strict && !listing.left_out.is_empty() {
         let said: Vec<_> = listing.left_out.lines().collect();
         let what = format!("reading the root {root}");
@@ -227,10 +285,10 @@ pub fn read(request: &Request) -> Result<Root, Failure> {
             "serve a smaller folder, or use --compress off or a lower --spawn",
         )
     })?;
-    // Behind the bodies it was never written to, so that what nobody uses costs nothing.
-    fixed.truncate(total);
+    // Behind the bodies it was never written to, so that what nobody uses costs nothing. There was
+    // room for all slots, unless a file was left out and another, with more fields, has its path.
+    fixed.resize(total, 0);
     fixed.shrink_to_fit();
-    assert_eq!(fixed.len(), total, "there was room for all slots");
     let mut summary = summarise(&bodies);
     summary.took = started.elapsed();
     Ok(Root { tree, fixed, plan, listing, bodies, summary })
@@ -249,20 +307,26 @@ fn leave_out_stale(listing: &mut Listing, plan: &Plan, unused: &[Unused]) {
 }
 
 /// The text of a file of rules, if there is one.
-fn rules(root: &Path, listing: &Listing, name: &str) -> Result<Option<String>, Failure> {
+fn rules(root: &OpenRoot, listing: &Listing, name: &str) -> Result<Option<String>, Failure> {
     let Some(listed) = listing.files.iter().find(|file| file.name == name.as_bytes()) else {
         return Ok(None);
     };
-    let path = root.join(name);
-    let what = format!("reading {}", shown_path(&path));
-    if listed.bytes > RULES_BYTES_MAX {
+    let what = format!("reading {}", root.shown_file(&listed.name));
+    // No more than this is read, whatever the file has become since it was listed.
+    let Some(bytes) = usize::try_from(listed.bytes).ok().filter(|&bytes| bytes <= RULES_BYTES_MAX)
+    else {
         let why = format!("it has {} bytes, and {RULES_BYTES_MAX} are allowed", listed.bytes);
         let mend = "say more with fewer rules: * stands for anything, :name for a segment";
         return Err(Failure::new(what, why, mend));
+    };
+    let mut text = vec![0; bytes];
+    if let Err(why) = root.read(listed, &mut text) {
+        let mend = "its rules may protect what is served, so it is not left out: start again when \
+                    nothing changes it";
+        return Err(Failure::new(what, why, mend));
     }
-    std::fs::read_to_string(&path)
-        .map(Some)
-        .map_err(|error| Failure::new(what, error, "it has to be a text in UTF-8"))
+    let text = String::from_utf8(text);
+    text.map(Some).map_err(|error| Failure::new(what, error, "it has to be a text in UTF-8"))
 }
 
 /// Puts the tree together.
@@ -340,4 +404,6 @@ fn summarise(bodies: &[Vec<Body>]) -> Summary {
 }
 
 /// The longest file of rules.
-const RULES_BYTES_MAX: u64 = 1 << 20;
+const RULES_BYTES_MAX: usize = 1 << 20;
+/// How often a root is listed whose files change meanwhile.
+const LISTED_TIMES_MAX: u32 = 2;

@@ -11,6 +11,7 @@ use crate::ring::{Slot, Span};
 use crate::site::tree::Tree;
 use crate::site::tree::build::Body;
 use crate::site::{Occasion, Owed, Site, entity_tag};
+use crate::sys::beneath::Resolver;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -27,12 +28,8 @@ pub fn site(data: &[u8]) {
         piece().split(|&octet| octet == b'\n').filter(|name| is_name(name)).take(20).collect();
     let (headers, redirects) = (piece(), piece());
     let target = piece();
-    let listed = |name: &&[u8]| Listed {
-        name: name.to_vec(),
-        bytes: 0,
-        modified: Some(1),
-        is_svg_in_gzip: false,
-    };
+    let listed =
+        |name: &&[u8]| Listed { name: name.to_vec(), modified: Some(1), ..Listed::default() };
     let listing =
         Listing { files: names.iter().map(listed).collect(), left_out: LeftOuts::default() };
     let manner = Manner { clean_urls: true, ..Manner::default() };
@@ -101,6 +98,7 @@ fn grow(listing: &Listing, plan: &Plan, manner: Manner) -> (Tree, Vec<u8>) {
         strict: false,
         slots: 2,
         progress: false,
+        resolver: Resolver::default(),
     };
     let body_bytes = u32::try_from(fixed.len()).expect("a few names");
     let built = builder(listing, plan, &bodies, &request).build(body_bytes, request.slots);
