@@ -1,8 +1,8 @@
 //! From the options to a server that is ready: everything that can fail happens here, before the
-//! first connection is accepted. Limits are raised and sockets bound as the user that started the
-//! process; then root is given up, and files are read as the user that serves them, so that nothing
-//! is published that this user may not read, and no decoder of theirs runs as root. Then the process
-//! gives up the rest ([`crate::lockdown`]).
+//! first connection is accepted. Limits are raised and sockets are bound with the privileges of the
+//! starting user; then root is given up, and the files are read as the user that serves them, so
+//! that nothing is published which this user may not read and no decoder runs as root. Then the
+//! process gives up the rest ([`crate::lockdown`]).
 
 use crate::cli::{self, Address, Feature, LockdownMode};
 use crate::lockdown::{Layer, Lockdown, Mode, State, Wanted};
@@ -50,7 +50,7 @@ pub fn start(config: &cli::Config) -> Result<Started, Failure> {
         process::run_on_core(core)?;
     }
     let signals = signal::signals_to_end()?;
-    // Nothing but the machine's own limits can keep it from serving now.
+    // From here on clients queue, and only the kernel's refusal of a ring or a layer can fail.
     listeners.iter().try_for_each(|listener| listener.start(config.backlog))?;
     lockdown.deny_files()?;
     let mut ring = Uring::new(Setup {
@@ -121,7 +121,7 @@ pub fn wanted(options: &cli::LockdownOptions, without: &[Feature]) -> Wanted {
     }
 }
 
-/// Becomes the user that would serve, as a server does before it reads files, and nothing more.
+/// Becomes the user that would serve, as [`start`] does before it reads files.
 ///
 /// # Errors
 /// If there is no such user, or this process may not become it.
@@ -131,7 +131,7 @@ pub fn become_reader(options: &cli::AccountOptions) -> Result<(), Failure> {
     Lockdown::prepare(wanted(&off, &[]))?.give_up_privileges()
 }
 
-/// Limits and sockets: what may need a privilege.
+/// Raises limits and binds sockets, both of which may need a privilege.
 fn bind_all(config: &cli::Config) -> Result<Vec<Listener>, Failure> {
     process::raise_open_files(u64::from(config.spawn) + process::OPEN_FILES_RESERVE, "--spawn")?;
     process::raise_locked_memory(locked_bytes(config.spawn, RECEIVE_BUFFERS));
@@ -224,10 +224,10 @@ fn unreadable(path: &Path, error: &io::Error) -> Failure {
     let what = format!("reading the page {path}");
     if error.kind() == io::ErrorKind::PermissionDenied {
         let mend = format!(
-            "`namei -l {path}` shows what refuses; chmod(1) or chown(1) can allow it, and --user \
-             names another user to serve as"
+            "`namei -l {path}` shows which permission is missing; chmod(1) or chown(1) changes \
+             that, and --user selects another user"
         );
-        let why = format!("{} may not read it ({error})", Account::current());
+        let why = format!("{} can't read it ({error})", Account::current());
         return Failure::new(what, why, mend);
     }
     let mend = format!("`ls -lL {path}` shows what it is; it must be a regular file");

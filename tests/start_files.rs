@@ -1,17 +1,20 @@
-//! How files get from a folder into the server: whose rights count, which file is read if somebody
-//! replaces it at that moment, and what becomes of files that are none.
+//! Reading files at start: the permissions of the serving user, links, files that are swapped while
+//! they are read, and entries that are no regular files.
 
 mod common;
 #[path = "start_files/swap.rs"]
 mod swap;
 
 use common::{Exit, Reply, Server, TemporaryFile, TemporaryFolder, assert_same_bytes};
+use std::io::ErrorKind;
+use std::net::TcpStream;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use uringstatic::sys::net::{Endpoint, bind};
 use uringstatic::sys::privileges::is_root;
 
-/// Each way to resolve a path: an option that selects it.
+/// The options that select each way to resolve a path.
 const RESOLVERS: [&[&str]; 2] = [&[], &["--without", "openat2"]];
 
 fn get(server: &Server, target: &str) -> Reply {
@@ -22,7 +25,7 @@ fn serve(folder: &TemporaryFolder, options: &[&str]) -> Server {
     Server::start(&[&["--root", folder.path()], options].concat())
 }
 
-/// Starts a server that has to fail.
+/// Runs a server that must fail to start.
 fn fail(options: &[&str]) -> Exit {
     let exit = Server::run(&[&["--listen", "127.0.0.1:0"], options].concat());
     assert_eq!(exit.code, Some(1), "{options:?}: {}", exit.text);
@@ -44,7 +47,7 @@ fn set_mode(path: &Path, mode: u32) {
 }
 
 #[test]
-fn a_file_that_the_serving_user_may_not_read_is_left_out() {
+fn a_file_unreadable_for_the_serving_user_is_left_out() {
     if !is_root() {
         return;
     }
@@ -95,7 +98,7 @@ fn check_judges_as_the_user_that_would_serve() {
 }
 
 #[test]
-fn a_root_that_the_serving_user_may_not_enter_names_both() {
+fn an_unreadable_root_is_an_error_that_names_it_and_the_user() {
     if !is_root() {
         return;
     }
@@ -115,7 +118,7 @@ fn a_root_that_the_serving_user_may_not_enter_names_both() {
 }
 
 #[test]
-fn rules_that_cannot_be_read_are_an_error() {
+fn unreadable_rules_are_an_error() {
     let folder = TemporaryFolder::with(&[("index.html", b"home"), ("rules", b"/ /x 301!")]);
     let path = Path::new(folder.path()).join("_redirects");
     symlink("/etc/hostname", &path).expect("links can be made");
@@ -222,7 +225,7 @@ fn links_to_dot_files_are_left_out() {
 }
 
 #[test]
-fn a_page_is_a_regular_file_with_as_many_bytes_as_it_says() {
+fn a_page_must_be_a_regular_file_of_its_stated_length() {
     let fifo = TemporaryFile::vacant("fifo");
     make_fifo(&fifo.0);
     let link = TemporaryFile::vacant("link");
@@ -230,9 +233,9 @@ fn a_page_is_a_regular_file_with_as_many_bytes_as_it_says() {
     for (page, why) in [
         (fifo.path(), "it is not a regular file"),
         ("/dev/null", "it is not a regular file"),
-        ("/proc/version", "it has more bytes than its length says"),
-        (link.path(), "it has more bytes than its length says"),
-        ("/sys/kernel/mm/transparent_hugepage/enabled", "it has fewer bytes than its length says"),
+        ("/proc/version", "it continues past its stated length"),
+        (link.path(), "it continues past its stated length"),
+        ("/sys/kernel/mm/transparent_hugepage/enabled", "it ends before its stated length"),
     ] {
         if !page.starts_with("/sys") || Path::new(page).exists() {
             let exit = fail(&["--page", page]);
@@ -245,6 +248,35 @@ fn a_page_is_a_regular_file_with_as_many_bytes_as_it_says() {
     symlink(&page.0, &link.0).expect("links can be made");
     let server = Server::start(&["--page", link.path()]);
     assert_same_bytes(&get(&server, "/").body, b"a page");
+}
+
+#[test]
+fn files_with_generated_content_are_left_out() {
+    let root = "/proc/sys/kernel/random";
+    for resolver in RESOLVERS {
+        let server = Server::start(&[&["--root", root], resolver].concat());
+        let said = server.said.join("\n");
+        let line = "left out uuid: it continues past its stated length";
+        assert!(said.contains(line), "{said}");
+        assert_eq!(get(&server, "/uuid").status, 404);
+    }
+    let exit = fail(&["--root", root, "--strict"]);
+    assert!(exit.text.contains("uuid: it continues past"), "{}", exit.text);
+}
+
+#[test]
+fn tcp_clients_are_refused_until_the_server_listens() {
+    let any = Endpoint::Tcp(([127, 0, 0, 1], 0).into());
+    let listener = bind(&any, 1, true).unwrap_or_else(|failure| panic!("{failure}"));
+    let Endpoint::Tcp(address) = listener.endpoint else { panic!("it is TCP") };
+    let refused = TcpStream::connect(address).expect_err("it doesn't listen yet");
+    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+    let other =
+        bind(&Endpoint::Tcp(address), 1, true).unwrap_or_else(|failure| panic!("{failure}"));
+    listener.start(1).unwrap_or_else(|failure| panic!("{failure}"));
+    TcpStream::connect(address).expect("it listens");
+    let failure = other.start(1).expect_err("another listens");
+    assert!(failure.to_string().contains("ss -ltnp"), "{failure}");
 }
 
 fn make_fifo(path: &Path) {

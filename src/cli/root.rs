@@ -87,7 +87,7 @@ pub struct Check {
     #[command(flatten)]
     pub options: RootOptions,
 
-    /// The user whose rights are judged.
+    /// The user whose permissions count.
     #[command(flatten)]
     pub account: AccountOptions,
 

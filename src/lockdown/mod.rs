@@ -6,10 +6,11 @@
 //!                ─► ring made, restricted, enabled ─► belongings ─► system calls ─► serves
 //! ```
 //!
-//! The site is read when privileges are gone: what the user that serves may not read is not
-//! published, and whatever a file does to a decoder happens without them. The ring is made when privileges are gone, as a ring keeps those of its maker. Descriptors are
-//! closed before calls are filtered, since the filter forbids that, too. How a layer is done is
-//! in `sys`; what it lets through is in [`calls`] and, for the ring, made from [`crate::ring::Op`].
+//! The site is read once the privileges are gone: what the serving user may not read is not
+//! published, and decoders run without privileges. The ring is made after that, since a ring keeps
+//! the privileges of its maker. Descriptors are closed before system calls are filtered, since the
+//! filter forbids that, too. How a layer is done is in `sys`; what it lets through is in [`calls`]
+//! and, for the ring, made from [`crate::ring::Op`].
 
 pub mod calls;
 pub mod report;
@@ -207,11 +208,11 @@ impl Lockdown {
         self.note(Layer::Privileges, State::On(on))
     }
 
-    /// Waits until the threads that read the site have ended, as Landlock and seccomp bind only the
-    /// thread that asks for them, and those it starts.
+    /// Waits until the threads that read the site have ended: Landlock and seccomp restrict only
+    /// the calling thread and the threads that it starts.
     ///
     /// # Errors
-    /// If one of them doesn't end.
+    /// If one of them does not end.
     pub fn await_readers(&self) -> Result<(), Failure> {
         if self.wanted.mode == Mode::Off { Ok(()) } else { process::be_alone() }
     }

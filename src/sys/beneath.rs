@@ -26,7 +26,7 @@ pub enum Resolver {
     ByComponent,
 }
 
-/// An open folder, beneath which files and folders are opened.
+/// An open folder, the root of every path that is opened through it.
 #[derive(Debug)]
 pub struct Beneath {
     fd: OwnedFd,
@@ -44,12 +44,12 @@ impl Beneath {
         Ok(Self { fd, by_component: AtomicBool::new(resolver == Resolver::ByComponent) })
     }
 
-    /// Opens a file for reading. It may turn out to be anything but a symbolic link: the caller
-    /// looks at its metadata. Neither a FIFO nor a device blocks.
+    /// Opens a file for reading. The descriptor may be of anything but a symbolic link, so the
+    /// caller checks its metadata. Opening never blocks, not even on a FIFO or a device.
     ///
     /// # Errors
-    /// If there is none at this path, or it may not be read. `ELOOP` or `ENOTDIR` where a component
-    /// is a symbolic link, `EXDEV` where the path leaves the folder.
+    /// The kernel's: `ELOOP` or `ENOTDIR` if a component is a symbolic link, `EXDEV` if the path
+    /// leaves the folder.
     pub fn open_file(&self, path: &Path) -> io::Result<File> {
         Ok(self.open_beneath(path, READ_FILE)?.into())
     }
@@ -62,7 +62,7 @@ impl Beneath {
         Folder::new(self.open_beneath(path, READ_FOLDER)?)
     }
 
-    /// What is at a path, which is not opened for that.
+    /// The kind of the entry at a path, which is not opened for reading.
     ///
     /// # Errors
     /// As [`Beneath::open_file`].
@@ -84,7 +84,7 @@ impl Beneath {
                 rustix::fs::openat2(&self.fd, path, flags, Mode::empty(), resolve)
             });
             match opened {
-                // Kernels before 5.6; filters of containers that don't know the call.
+                // Kernels before 5.6, and container runtimes whose seccomp filter lacks the call.
                 Err(Errno::NOSYS | Errno::PERM) => self.by_component.store(true, Ordering::Relaxed),
                 opened => return Ok(opened?),
             }
@@ -100,7 +100,7 @@ impl Beneath {
     }
 }
 
-/// A folder whose entries are listed.
+/// An open folder with a position in its listing.
 pub struct Folder(Dir);
 
 impl Folder {
@@ -126,7 +126,7 @@ impl Folder {
         }
     }
 
-    /// What an entry is. Not every file system says so in its listing (`readdir(3)`).
+    /// The kind of an entry. Not every file system has it in its listing (`readdir(3)`).
     ///
     /// # Errors
     /// If the entry is gone.
@@ -141,20 +141,20 @@ impl Folder {
     /// Opens an entry for reading, as [`Beneath::open_file`] does.
     ///
     /// # Errors
-    /// If it is gone or may not be read, or is a symbolic link (`ELOOP`).
+    /// The kernel's: `ELOOP` if the entry is a symbolic link.
     pub fn open_file(&self, entry: &Entry) -> io::Result<File> {
         Ok(open_entry(self.fd()?, &entry.name, READ_FILE)?.into())
     }
 
-    /// Opens an entry to list what is in it.
+    /// Opens an entry that is a folder, to list it.
     ///
     /// # Errors
-    /// If it is gone or may not be read, or isn't a folder (`ENOTDIR`).
+    /// The kernel's: `ENOTDIR` if the entry is not a folder.
     pub fn open_folder(&self, entry: &Entry) -> io::Result<Self> {
         Self::new(open_entry(self.fd()?, &entry.name, READ_FOLDER)?)
     }
 
-    /// The folder's device and inode, by which it is told from every other.
+    /// The folder's device and inode, which no other folder has at the same time.
     ///
     /// # Errors
     /// If the file system fails.
@@ -178,7 +178,7 @@ impl Entry {
     }
 }
 
-/// What an entry is.
+/// The kind of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A regular file.
@@ -202,8 +202,8 @@ impl Kind {
     }
 }
 
-/// Which file it is and when it last changed. Two that are equal say that neither the file nor its
-/// content was replaced in between, as far as the clock of the file system tells.
+/// Identity and version of a file. If two stamps are equal, neither the file nor its content was
+/// replaced in between, within the resolution of the file system's timestamps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stamp {
     device: u64,
@@ -214,7 +214,7 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// That of an open file.
+    /// The stamp of an open file.
     #[must_use]
     pub fn of(metadata: &Metadata) -> Self {
         Self {
@@ -227,8 +227,8 @@ impl Stamp {
     }
 }
 
-/// Opens a file that the operator named for reading: links are followed, but neither a FIFO nor a
-/// device blocks.
+/// Opens a file that the operator named for reading. Links are followed; opening never blocks, not
+/// even on a FIFO or a device.
 ///
 /// # Errors
 /// If it can't be opened.
@@ -237,8 +237,8 @@ pub fn open_named(path: &Path) -> io::Result<File> {
     File::options().read(true).custom_flags(flags).open(path)
 }
 
-/// Reads all of a file, which has to have as many bytes as `place`, and the stamp that it has been
-/// given before and after that.
+/// Reads a whole file, whose length must be that of `place` and whose stamp must still be `stamp`
+/// afterwards. Never reads more than one byte beyond `place`.
 ///
 /// # Errors
 /// If it can't be read, has fewer bytes or more, or changed while it was read.
@@ -270,16 +270,16 @@ const READ_FILE: OFlags = OFlags::RDONLY
     .union(OFlags::NOCTTY)
     .union(OFlags::CLOEXEC);
 const READ_FOLDER: OFlags = READ_FILE.union(OFlags::DIRECTORY);
-/// A folder on the way need not be readable.
+/// Passing through a folder takes search permission only.
 const PASS_FOLDER: OFlags =
     OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// Why a file is not served that was another one, or had another content, a moment before.
+/// The reason for refusing a file that was replaced or modified between two looks at it.
 pub const CHANGED: &str = "it changed while it was read";
-const FEWER: &str = "it has fewer bytes than its length says: it shrank while it was read, or its \
-                     content is made up when it is read, as in /sys";
-const MORE: &str = "it has more bytes than its length says: it grew while it was read, or its \
-                    content is made up when it is read, as in /proc";
+const FEWER: &str = "it ends before its stated length: it shrank while it was read, or its content \
+                     is generated, as in /sys";
+const MORE: &str = "it continues past its stated length: it grew while it was read, or its content \
+                    is generated, as in /proc";
 
 #[cfg(test)]
 mod tests {

@@ -50,9 +50,9 @@ pub fn listen(endpoint: &Endpoint, backlog: u32, defer_accept: bool) -> Result<L
     Ok(listener)
 }
 
-/// Binds. A TCP socket doesn't listen yet: a client is refused until [`Listener::start`], and none
-/// waits in the backlog of a server that fails to start. A Unix socket listens at once, with this
-/// backlog, since a socket file that refuses clients is taken for a stale one and replaced.
+/// Binds. A TCP socket does not listen before [`Listener::start`], so that no client is queued by a
+/// server that then fails to start. A Unix socket listens at once, with this backlog: a socket file
+/// that refuses connections passes for a stale one, and another server would replace it.
 ///
 /// A port stays bound for some 16 to 37 ms after a server with an `io_uring` exits, so "in use" is
 /// believed only after [`RETRY`]. With `defer_accept`, a TCP connection is accepted when its first
@@ -67,7 +67,7 @@ pub fn bind(endpoint: &Endpoint, backlog: u32, defer_accept: bool) -> Result<Lis
     })
 }
 
-/// Tries again for [`RETRY`] what fails because an address is in use.
+/// Repeats an attempt for [`RETRY`] while it fails because the address is in use.
 fn until_free<T>(endpoint: &Endpoint, attempt: impl Fn() -> io::Result<T>) -> Result<T, Failure> {
     let started = Instant::now();
     loop {
@@ -212,8 +212,8 @@ pub(super) fn to_sockaddr(address: SocketAddr) -> (libc::sockaddr_storage, libc:
 }
 
 impl Listener {
-    /// Listens. Another socket may have been bound to the same port, as long as neither listened
-    /// (`SO_REUSEADDR`, socket(7)): then only one of the two can.
+    /// Listens. Two sockets with `SO_REUSEADDR` can be bound to one port while neither listens
+    /// (socket(7)); only the first of them gets further than this.
     ///
     /// # Errors
     /// If another socket listens there.

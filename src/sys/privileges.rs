@@ -22,7 +22,7 @@ impl Account {
     /// no file belongs by convention (65534 in every kernel, `overflowuid` in proc(5)).
     pub const NOBODY: Self = Self { uid: 65_534, gid: 65_534 };
 
-    /// That of this process, as its effective ids have it.
+    /// The effective user and group of this process.
     #[must_use]
     pub fn current() -> Self {
         let ([_, uid, _], [_, gid, _]) = ids();
@@ -235,7 +235,7 @@ fn user_of(name: &str) -> Option<(u32, u32)> {
     Some((entry.pw_uid, entry.pw_gid))
 }
 
-/// The name of a user, if it has one.
+/// The name of a user, if the user database has it.
 fn name_of(uid: u32) -> Option<String> {
     let mut entry = MaybeUninit::<libc::passwd>::uninit();
     let mut strings = vec![0; STRINGS_BYTES];

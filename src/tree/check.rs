@@ -1,10 +1,11 @@
 //! What would be served, as a table for people or JSON for programs, with every problem found.
 
+use super::gather::{Gathered, gather};
 use super::load::{self, Loaded, Unused};
 use super::plan::{Because, Plan, To};
 use super::shown::{shown, shown_path, visible};
 use super::walk::Listing;
-use super::{Failure, Gathered, Problem, Request, gather, nothing_to_serve, redirects};
+use super::{Failure, Problem, Request, nothing_to_serve, redirects};
 use crate::http::coding::Coding;
 use crate::http::path;
 use crate::site::redirects::{Effect, Redirect};
@@ -21,9 +22,9 @@ pub struct Report {
     pub schema: &'static str,
     /// The folder.
     pub root: String,
-    /// The number of the user that read it, as the server that it would serve as does.
+    /// User ID of the user that would serve the folder, and read it for this report.
     pub user: u32,
-    /// The number of this user's group.
+    /// Group ID of that user.
     pub group: u32,
     /// The paths, in their order.
     pub paths: Vec<Row>,
@@ -75,7 +76,7 @@ pub struct Rule {
 /// # Errors
 /// If it can't be read at all.
 pub fn check(request: &Request) -> Result<Report, Failure> {
-    // Problems are what a report is about, and not the end of it.
+    // Problems of the plan go into the report.
     let Gathered { listing, plan, loaded } = gather(request, |_| Ok(()))?;
     let Loaded { bodies, unused, .. } = loaded;
     let name = |file: usize| shown(&listing.files[plan.files[file].listed].name);

@@ -51,16 +51,16 @@ pub(super) enum Because {
 pub(super) struct Identities {
     /// The buffer: the files, room for codings, and room for what slots need.
     fixed: Vec<u8>,
-    /// How much of it is for the files.
+    /// The length of the files in it.
     bytes: u64,
-    /// How much of it is for files and codings.
+    /// The length of the files and the room for codings.
     room: u64,
-    /// Each file's body, in the order of the plan, or why there is none.
+    /// Each file's body, in the order of the plan, or the reason why it could not be read.
     bodies: Vec<Result<Body, String>>,
 }
 
 impl Identities {
-    /// Those files of the plan that could not be read, and why.
+    /// The files of the plan that could not be read, with the reasons.
     pub(super) fn failed(&self) -> impl Iterator<Item = (usize, &str)> {
         let numbered = self.bodies.iter().enumerate();
         numbered.filter_map(|(file, body)| Some((file, body.as_ref().err()?.as_str())))
@@ -90,7 +90,7 @@ pub(super) fn read(
     Ok(Identities { fixed, bytes, room, bodies })
 }
 
-/// Adds codings to the files that were read. Their plan has no others.
+/// Adds codings to the files that were read, which are exactly those of `plan`.
 pub(super) fn code(
     request: &Request,
     listing: &Listing,
@@ -99,7 +99,11 @@ pub(super) fn code(
 ) -> Loaded {
     let Identities { mut fixed, bytes, room, bodies } = identities;
     let mut bodies: Vec<Vec<Body>> = bodies.into_iter().flatten().map(|body| vec![body]).collect();
-    assert_eq!(bodies.len(), plan.files.len(), "what couldn't be read isn't planned any more");
+    assert_eq!(
+        bodies.len(),
+        plan.files.len(),
+        "files that could not be read are no longer in the plan"
+    );
     let tries = tries(plan, &lengths(listing, plan), request);
     let (identity, spare) = fixed[..usize_of(room)].split_at_mut(usize_of(bytes));
     let identity = &*identity;
@@ -205,7 +209,7 @@ fn read_all(
                 Body { coding: Coding::Identity, span, tag }
             });
             if body.is_err() {
-                // A part of the file may be there, which is not to be served.
+                // A partly read file must not stay in the image.
                 place.fill(0);
             }
             progress.inc(listed.bytes);

@@ -9,6 +9,7 @@
 mod caching;
 pub mod check;
 pub mod compress;
+mod gather;
 pub mod headers;
 mod load;
 mod opened;
@@ -25,11 +26,10 @@ use crate::site::tree::build::{self, Body, Builder, FieldsId, File};
 use crate::sys::beneath::Resolver;
 pub use crate::sys::failure::Failure;
 use compress::Effort;
-use load::{Loaded, Unused};
-use opened::OpenRoot;
+use gather::{Gathered, gather};
+use load::Loaded;
 use plan::{Leaf, Manner, Plan, To};
-use shown::{shown, shown_path, visible};
-use std::collections::HashMap;
+use shown::{shown_path, visible};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -52,7 +52,7 @@ pub struct Request {
     pub slots: u32,
     /// Whether to show on a terminal how far it is.
     pub progress: bool,
-    /// How paths of several components are resolved.
+    /// How paths beneath the root are resolved.
     pub resolver: Resolver,
 }
 
@@ -191,68 +191,6 @@ fn lines(text: &str) -> impl Iterator<Item = (u32, &str)> {
     numbered.filter(|(_, line)| !line.trim().is_empty() && !line.trim_start().starts_with('#'))
 }
 
-/// A root whose files were read and coded.
-struct Gathered {
-    listing: Listing,
-    plan: Plan,
-    loaded: Loaded,
-}
-
-/// Lists a root, plans its paths and reads its files. `judge` has the plan before they are read.
-///
-/// A file that can't be read as it was listed was most likely replaced in the meantime, as when a
-/// site is deployed while it is read: so the root is listed once more. What fails again is left
-/// out.
-///
-/// # Errors
-/// If the root can't be listed, or its rules can't be read, or there is no memory for it; and what
-/// `judge` returns.
-fn gather(
-    request: &Request,
-    judge: impl Fn(&Plan) -> Result<(), Failure>,
-) -> Result<Gathered, Failure> {
-    let root = OpenRoot::open(&request.root, request.resolver)?;
-    let mut rounds = LISTED_TIMES_MAX;
-    loop {
-        rounds -= 1;
-        let mut listing = walk::walk(&root, request.limits)?;
-        let headers = rules(&root, &listing, headers::NAME)?;
-        let redirects = rules(&root, &listing, redirects::NAME)?;
-        let plan = |listing: &Listing| {
-            plan::plan(listing, &request.manner, headers.as_deref(), redirects.as_deref())
-        };
-        let mut planned = plan(&listing);
-        judge(&planned)?;
-        let identities = load::read(request, &root, &listing, &planned)?;
-        let failed: HashMap<usize, &str> =
-            identities.failed().map(|(file, why)| (planned.files[file].listed, why)).collect();
-        if !failed.is_empty() && rounds > 0 {
-            continue;
-        }
-        if !failed.is_empty() {
-            leave_out_failed(&mut listing, &failed);
-            planned = plan(&listing);
-            judge(&planned)?;
-        }
-        let loaded = load::code(request, &listing, &planned, identities);
-        leave_out_stale(&mut listing, &planned, &loaded.unused);
-        return Ok(Gathered { listing, plan: planned, loaded });
-    }
-}
-
-fn leave_out_failed(listing: &mut Listing, failed: &HashMap<usize, &str>) {
-    let Listing { files, left_out } = listing;
-    let mut number = 0;
-    files.retain(|file| {
-        let why = failed.get(&number);
-        number += 1;
-        if let Some(why) = why {
-            left_out.add(&file.name, why);
-        }
-        why.is_none()
-    });
-}
-
 /// Reads a root.
 ///
 /// # Errors
@@ -285,48 +223,13 @@ pub fn read(request: &Request) -> Result<Root, Failure> {
             "serve a smaller folder, or use --compress off or a lower --spawn",
         )
     })?;
-    // Behind the bodies it was never written to, so that what nobody uses costs nothing. There was
-    // room for all slots, unless a file was left out and another, with more fields, has its path.
+    // The pages behind the bodies were never written to, so unused room costs nothing. The room
+    // suffices unless a file was left out and its path went to another one with more fields.
     fixed.resize(total, 0);
     fixed.shrink_to_fit();
     let mut summary = summarise(&bodies);
     summary.took = started.elapsed();
     Ok(Root { tree, fixed, plan, listing, bodies, summary })
-}
-
-/// What lies beside a file as its coding and doesn't decode to it is most likely older: it is left
-/// out as that, and as nothing else.
-fn leave_out_stale(listing: &mut Listing, plan: &Plan, unused: &[Unused]) {
-    let Listing { files, left_out } = listing;
-    let name = |file: usize| &files[plan.files[file].listed].name;
-    for unused in unused.iter().filter(|unused| unused.because == load::Because::Other) {
-        let of = shown(name(unused.of));
-        let coding = unused.coding.name();
-        left_out.add(name(unused.file), &format_args!("it isn't {of} in {coding}"));
-    }
-}
-
-/// The text of a file of rules, if there is one.
-fn rules(root: &OpenRoot, listing: &Listing, name: &str) -> Result<Option<String>, Failure> {
-    let Some(listed) = listing.files.iter().find(|file| file.name == name.as_bytes()) else {
-        return Ok(None);
-    };
-    let what = format!("reading {}", root.shown_file(&listed.name));
-    // No more than this is read, whatever the file has become since it was listed.
-    let Some(bytes) = usize::try_from(listed.bytes).ok().filter(|&bytes| bytes <= RULES_BYTES_MAX)
-    else {
-        let why = format!("it has {} bytes, and {RULES_BYTES_MAX} are allowed", listed.bytes);
-        let mend = "say more with fewer rules: * stands for anything, :name for a segment";
-        return Err(Failure::new(what, why, mend));
-    };
-    let mut text = vec![0; bytes];
-    if let Err(why) = root.read(listed, &mut text) {
-        let mend = "its rules may protect what is served, so it is not left out: start again when \
-                    nothing changes it";
-        return Err(Failure::new(what, why, mend));
-    }
-    let text = String::from_utf8(text);
-    text.map(Some).map_err(|error| Failure::new(what, error, "it has to be a text in UTF-8"))
 }
 
 /// Puts the tree together.
@@ -402,8 +305,3 @@ fn summarise(bodies: &[Vec<Body>]) -> Summary {
     }
     summary
 }
-
-/// The longest file of rules.
-const RULES_BYTES_MAX: usize = 1 << 20;
-/// How often a root is listed whose files change meanwhile.
-const LISTED_TIMES_MAX: u32 = 2;

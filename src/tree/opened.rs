@@ -1,5 +1,5 @@
-//! The root, opened once: all that is served is reached through its descriptor, and never by a
-//! path that somebody could lead elsewhere between two looks.
+//! The root, opened once. Every file and folder of the site is opened through its descriptor; no
+//! path is resolved from `/` again, where a renamed folder or a new link could redirect it.
 
 use super::Failure;
 use super::shown::shown_path;
@@ -14,9 +14,9 @@ use std::path::{Path, PathBuf};
 
 /// A root whose files can be listed and read.
 pub(super) struct OpenRoot {
-    /// As it was named.
+    /// The path that the operator gave, for messages.
     named: PathBuf,
-    /// Without links on the way: targets of links are compared with it.
+    /// The same without links: the prefix of link targets within the root.
     canonical: PathBuf,
     beneath: Beneath,
 }
@@ -42,20 +42,20 @@ impl OpenRoot {
         unreadable(&self.named, error)
     }
 
-    /// The root as people are shown it.
+    /// The root, for messages.
     pub(super) fn shown(&self) -> String {
         shown_path(&self.named)
     }
 
-    /// A file as people are shown it.
+    /// A file, for messages.
     pub(super) fn shown_file(&self, name: &[u8]) -> String {
         shown_path(&self.named.join(OsStr::from_bytes(name)))
     }
 
-    /// Where a link leads to, from the root on and without any further link; or why its target
-    /// isn't served.
+    /// The target of a link as a path from the root on, free of links; or the reason why the target
+    /// is not served.
     ///
-    /// What this finds may be outdated when it is opened. That does no harm, as it's opened beneath
+    /// The result may be outdated by the time it is opened. That is harmless: it is opened beneath
     /// the root and without following links.
     pub(super) fn target(&self, link: &Path) -> Result<PathBuf, String> {
         let target = match self.canonical.join(link).canonicalize() {
@@ -64,7 +64,7 @@ impl OpenRoot {
                 return Err("it is a link that leads nowhere".to_owned());
             }
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                return Err(format!("it is a link, and {}", denied("follow", &error)));
+                return Err(format!("it is a link, and {}", denied("follow it", &error)));
             }
             Err(error) => return Err(error.to_string()),
         };
@@ -78,7 +78,7 @@ impl OpenRoot {
         Ok(path.to_owned())
     }
 
-    /// What is at a path from the root on.
+    /// The kind of the entry at a path from the root on.
     pub(super) fn kind(&self, path: &Path) -> io::Result<Kind> {
         self.beneath.kind(path)
     }
@@ -93,7 +93,8 @@ impl OpenRoot {
         self.beneath.open_folder(path)
     }
 
-    /// Reads a listed file, if it still is the one that was listed; or says why it can't be served.
+    /// Reads a listed file. The error is the reason why it can't be served, such as that it is no
+    /// longer the file that was listed.
     pub(super) fn read(&self, listed: &Listed, place: &mut [u8]) -> Result<(), String> {
         let path = listed.path.as_deref().unwrap_or(Path::new(OsStr::from_bytes(&listed.name)));
         let mut read = || {
@@ -107,25 +108,25 @@ impl OpenRoot {
     }
 }
 
-/// Why an entry can't be served that could not be opened or read.
+/// The reason why an entry that could not be opened or read is not served.
 pub(super) fn why(error: &io::Error) -> String {
     match error.raw_os_error() {
         Some(libc::EACCES) => {
-            format!("{}; chmod(1) or chown(1) can allow it", denied("read", error))
+            format!("{}; chmod(1) or chown(1) changes that", denied("read it", error))
         }
-        // It was listed, and now it is gone, or something else.
+        // The entry was listed a moment ago, and is gone now or of another kind.
         Some(libc::ENOENT | libc::ELOOP | libc::ENOTDIR | libc::EXDEV) => CHANGED.to_owned(),
         _ => error.to_string(),
     }
 }
 
-/// Whether a name is that of a dot file, and not the one that is served (RFC 8615).
+/// Whether a name is that of a dot file. `.well-known` is served (RFC 8615).
 pub(super) fn is_hidden(name: &[u8]) -> bool {
     name.starts_with(b".") && name != b".well-known"
 }
 
 fn denied(what: &str, error: &io::Error) -> String {
-    format!("{} may not {what} it ({error})", Account::current())
+    format!("{} can't {what} ({error})", Account::current())
 }
 
 fn unreadable(root: &Path, error: &io::Error) -> Failure {
@@ -134,9 +135,9 @@ fn unreadable(root: &Path, error: &io::Error) -> Failure {
     if error.kind() == io::ErrorKind::PermissionDenied {
         let mend = format!(
             "`namei -l {root}` shows which folder on the way to it refuses; chmod(1) or chown(1) \
-             can allow it, and --user names another user to serve as"
+             changes that, and --user selects another user"
         );
-        return Failure::new(what, denied("enter and list", error), mend);
+        return Failure::new(what, denied("enter and list it", error), mend);
     }
     Failure::new(what, error, format!("`ls -ld {root}` shows what it is; it must be a folder"))
 }

@@ -90,21 +90,26 @@ fn grow(listing: &Listing, plan: &Plan, manner: Manner) -> (Tree, Vec<u8>) {
             vec![Body { coding: Coding::Identity, span, tag: entity_tag(name) }]
         })
         .collect();
-    let request = Request {
-        root: PathBuf::new(),
-        manner,
+    let request = Request { manner, ..request(PathBuf::new()) };
+    let body_bytes = u32::try_from(fixed.len()).expect("a few names");
+    let built = builder(listing, plan, &bodies, &request).build(body_bytes, request.slots);
+    let (tree, total) = built.expect("it is small");
+    fixed.resize(total, 0);
+    (tree, fixed)
+}
+
+/// What is asked of a folder where nothing else is said.
+pub(super) fn request(root: PathBuf) -> Request {
+    Request {
+        root,
+        manner: Manner { clean_urls: true, ..Manner::default() },
         limits: Limits { files: u32::MAX, bytes: u64::MAX },
         effort: Effort::Off,
         strict: false,
         slots: 2,
         progress: false,
         resolver: Resolver::default(),
-    };
-    let body_bytes = u32::try_from(fixed.len()).expect("a few names");
-    let built = builder(listing, plan, &bodies, &request).build(body_bytes, request.slots);
-    let (tree, total) = built.expect("it is small");
-    fixed.resize(total, 0);
-    (tree, fixed)
+    }
 }
 
 /// The status and the body of a reply, with all that must be right about its head.

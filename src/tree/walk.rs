@@ -76,9 +76,9 @@ pub struct Listed {
     pub modified: Option<u64>,
     /// Its name says that it is an SVG in gzip, and so do its first octets.
     pub is_svg_in_gzip: bool,
-    /// Its path from the root on without links, if its name has one.
+    /// Its path from the root on, free of links, if that differs from its name.
     pub path: Option<PathBuf>,
-    /// Which file it is: nothing else is read in its place.
+    /// Its identity and version: no other file is read in its place.
     pub stamp: Stamp,
 }
 
@@ -107,11 +107,11 @@ pub struct Limits {
 }
 
 /// Lists a root. Names that begin with a dot are left out without a word, but for `.well-known`
-/// (RFC 8615); so are links to them, but not without a word.
+/// (RFC 8615); links to them are left out, too, and reported.
 ///
 /// # Errors
-/// If the root can't be read, or has more than the limits allow; or if `_headers` or `_redirects`
-/// would have to be left out, which may protect what is served.
+/// If the root can't be read, or exceeds the limits; or if `_headers` or `_redirects` would be left
+/// out, whose rules may protect other files.
 pub(super) fn walk(root: &OpenRoot, limits: Limits) -> Result<Listing, Failure> {
     let folder = root.folder()?;
     let identity = folder.identity().map_err(|error| root.unreadable(&error))?;
@@ -124,7 +124,7 @@ pub(super) fn walk(root: &OpenRoot, limits: Limits) -> Result<Listing, Failure> 
 
 struct Walk<'a> {
     root: &'a OpenRoot,
-    /// The folders that we are in: a link to one of them has no end.
+    /// The folders on the way to the current one: a link to one of them would have no end.
     above: Vec<Above>,
     limits: Limits,
     bytes: u64,
@@ -133,11 +133,11 @@ struct Walk<'a> {
     listing: Listing,
 }
 
-/// A folder that is being listed.
+/// A folder on the way.
 struct Above {
     /// Its device and inode.
     identity: (u64, u64),
-    /// Its path from the root on without links, if its name has one.
+    /// Its path from the root on, free of links, if that differs from its name.
     path: Option<PathBuf>,
 }
 
@@ -147,7 +147,7 @@ impl Walk<'_> {
         while let Some(entry) = folder.next() {
             let entry = match entry {
                 Ok(entry) => entry,
-                // Nobody knows what else would be there.
+                // The rest of the root is unknown, rules included.
                 Err(error) if name.is_empty() => return Err(self.root.unreadable(&error)),
                 Err(error) => return self.leave_out(name, &why(&error)),
             };
@@ -166,7 +166,7 @@ impl Walk<'_> {
     }
 
     fn entry(&mut self, folder: &Folder, entry: &Entry, name: &mut Vec<u8>) -> Result<(), Failure> {
-        // Where the folder is behind a link, so is what is in it.
+        // In a folder reached through a link, the name is not the path.
         let own_name = OsStr::from_bytes(entry.name());
         let above = self.above.last().expect("the root is there");
         let path = above.path.as_ref().map(|path| path.join(own_name));
@@ -179,7 +179,7 @@ impl Walk<'_> {
         }
     }
 
-    /// What a link leads to is served under the link's name.
+    /// Lists the target of a link under the link's name.
     fn link(&mut self, name: &mut Vec<u8>, path: Option<PathBuf>) -> Result<(), Failure> {
         let link = path.as_deref().unwrap_or(Path::new(OsStr::from_bytes(name)));
         let target = match self.root.target(link) {
@@ -247,7 +247,7 @@ impl Walk<'_> {
             path,
             stamp: Stamp::of(&metadata),
         });
-        // A file system may claim any length.
+        // Some file systems state absurd lengths.
         self.bytes = self.bytes.saturating_add(metadata.size());
         self.check_count()?;
         let Limits { bytes, .. } = self.limits;
@@ -280,8 +280,7 @@ impl Walk<'_> {
             return Err(Failure::new(
                 format!("reading {}", self.root.shown_file(name)),
                 why,
-                "its rules may protect what is served, so they are not left out: mend the file, or \
-                 remove it",
+                "its rules may protect other files, so it is not left out: repair or remove it",
             ));
         }
         self.listing.left_out.add(name, why);

@@ -1,5 +1,5 @@
-//! An attacker that may write to the folder, and replaces a file in it at the very moment at which
-//! it is looked at.
+//! A race against an attacker that may write to the folder and swaps entries of it for links and
+//! FIFOs while they are listed and read.
 
 use crate::common::{PATIENCE, TemporaryFolder};
 use rustix::fs::{CWD, RenameFlags, inotify, renameat_with};
@@ -16,84 +16,87 @@ use uringstatic::cli::{Compress, RootOptions};
 use uringstatic::sys::beneath::Resolver;
 use uringstatic::tree::{self, Failure, Request};
 
-/// What the folder has, and may be published. Both texts are rules, too.
+/// Content that may be published. Both texts are valid `_headers`.
 const PUBLIC: &[u8] = b"/*\n  X-Found: everyone may read it\n";
-/// What lies outside of the folder, and is as long, since lengths are no secret.
+/// Content of a file outside the root. Its length is no secret, so the attacker can match it.
 const SECRET: &[u8] = b"/*\n  X-Found: nobody may read this\n";
 const _: () = assert!(SECRET.len() == PUBLIC.len());
 const MARK: &str = "nobody may read this";
-/// Files besides, so that there is a moment between the first look at a file and its reading.
+/// More files, which widen the gap between listing and reading the victim.
 const OTHERS: usize = 2_000;
-const ROUNDS: usize = 5;
+const ATTEMPTS: usize = 5;
 
-/// What is replaced.
+/// The entry that is swapped.
 #[derive(Clone, Copy, Debug)]
 enum Victim {
-    /// A file, by a link to the secret.
+    /// A file, for a link to the secret.
     File(&'static str),
-    /// The folder that the file is in, by a link to the folder of the secret.
+    /// The folder of a file, for a link to the folder of the secret.
     FolderOf(&'static str),
-    /// A file, by a FIFO.
+    /// A file, for a FIFO.
     FileByFifo(&'static str),
 }
 
-/// When it is replaced, and put back again.
+/// The moments of the swaps, each of which undoes the one before.
 #[derive(Clone, Copy, Debug)]
 enum When {
-    /// Each time that it is opened.
+    /// Whenever the entry is opened.
     Opened,
-    /// All the time.
+    /// Without a pause.
     Ceaselessly,
 }
 
 #[test]
-fn a_file_that_is_replaced_by_a_link_leads_nobody_out() {
+fn a_file_swapped_for_a_link_does_not_leak() {
     attack(Victim::File("victim.txt"));
 }
 
 #[test]
-fn a_file_in_a_folder_that_is_replaced_by_a_link_leads_nobody_out() {
+fn a_folder_swapped_for_a_link_does_not_leak() {
     attack(Victim::FolderOf("victim/victim.txt"));
 }
 
 #[test]
-fn a_coding_that_is_replaced_by_a_link_leads_nobody_out() {
+fn a_precompressed_file_swapped_for_a_link_does_not_leak() {
     attack(Victim::File("victim.txt.gz"));
 }
 
 #[test]
-fn rules_that_are_replaced_by_a_link_are_not_those_of_somebody_else() {
+fn rules_swapped_for_a_link_do_not_leak() {
     attack(Victim::File("_headers"));
 }
 
 #[test]
-fn a_file_that_is_replaced_by_a_fifo_does_not_block() {
+fn a_file_swapped_for_a_fifo_does_not_block() {
     attack(Victim::FileByFifo("victim.txt"));
     attack(Victim::FileByFifo("_headers"));
 }
 
 fn attack(victim: Victim) {
     let ground = Ground::new(victim);
-    let undisturbed = ground.read(Resolver::default()).expect("it is a folder like any other");
-    assert!(undisturbed.contains("everyone may read it"), "what is looked for would be found");
+    let undisturbed = ground.read(Resolver::default()).expect("nothing disturbs it");
+    assert!(undisturbed.contains("everyone may read it"), "the image has the content of files");
     for resolver in [Resolver::Openat2, Resolver::ByComponent] {
         for when in [When::Opened, When::Ceaselessly] {
-            for round in 0..ROUNDS {
+            for attempt in 0..ATTEMPTS {
                 let attacker = Attacker::start(&ground, when);
                 let published = ground.read(resolver).unwrap_or_default();
                 attacker.stop();
                 let is_secret = published.contains(MARK);
-                assert!(!is_secret, "{victim:?}, {when:?}, {resolver:?}: published in {round}");
+                assert!(
+                    !is_secret,
+                    "{victim:?}, {when:?}, {resolver:?}: published in attempt {attempt}"
+                );
             }
         }
     }
 }
 
-/// A folder that is served, and one beside it with what takes a part's place.
+/// A root, and a folder outside of it with the entry that is swapped in.
 struct Ground {
     root: TemporaryFolder,
     aside: TemporaryFolder,
-    /// The file or folder that is replaced, from the root on.
+    /// The swapped entry, from the root on.
     replaced: PathBuf,
 }
 
@@ -125,7 +128,7 @@ impl Ground {
         Self { root, aside, replaced }
     }
 
-    /// Reads the folder as a server does; returns all that it would send, and how.
+    /// Reads the root as a server does, and returns its image and plan.
     fn read(&self, resolver: Resolver) -> Result<String, Failure> {
         let options = RootOptions {
             compress: Compress::Off,
@@ -151,7 +154,7 @@ impl Ground {
 struct Attacker {
     thread: JoinHandle<()>,
     stopped: Arc<AtomicBool>,
-    /// A file that wakes it when it is opened.
+    /// A file in the root, whose opening wakes the attacker.
     bell: PathBuf,
 }
 
