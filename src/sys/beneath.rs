@@ -113,7 +113,7 @@ impl Folder {
     }
 
     /// The next entry but `.` and `..`, in the file system's order.
-    pub fn next(&mut self) -> Option<io::Result<Entry>> {
+    pub fn next_entry(&mut self) -> Option<io::Result<Entry>> {
         loop {
             match self.0.read()? {
                 Err(error) => return Some(Err(error.into())),
@@ -341,9 +341,9 @@ mod tests {
             assert_eq!(beneath.kind(Path::new("link")).ok(), Some(Kind::Link));
             assert_eq!(beneath.kind(Path::new("a/b")).ok(), Some(Kind::Folder));
             let mut folder = beneath.open_folder(Path::new("a/b")).expect("it is there");
-            let entry = folder.next().expect("it has a file").expect("it can be read");
+            let entry = folder.next_entry().expect("it has a file").expect("it can be read");
             assert_eq!((entry.name(), folder.kind(&entry).ok()), (&b"file"[..], Some(Kind::File)));
-            assert!(folder.next().is_none());
+            assert!(folder.next_entry().is_none());
             assert!(beneath.open_folder(Path::new("")).is_ok(), "the folder itself");
         }
     }

@@ -81,13 +81,13 @@ pub(super) fn read(
     // that isn't written to costs nothing, and what is left over is given back.
     let made_bytes: u64 = tries.iter().map(|try_| lengths[try_.file] * 19 / 20).sum();
     let behind = room_for(fields_bytes_max(plan), request.slots);
-    let (mut fixed, room) = reserve(bytes, made_bytes, behind, zeroed)
+    let (mut fixed, bodies_room) = reserve(bytes, made_bytes, behind, zeroed)
         .ok_or_else(|| too_large(request, bytes + behind))?;
     let progress = bar(request.progress, bytes);
     progress.set_message(format!("reading {} files", plan.files.len()));
     let bodies = read_all(root, listing, plan, &mut fixed[..usize_of(bytes)], &progress);
     progress.finish_and_clear();
-    Ok(Identities { fixed, bytes, room, bodies })
+    Ok(Identities { fixed, bytes, room: bodies_room, bodies })
 }
 
 /// Adds codings to the files that were read, which are exactly those of `plan`.

@@ -144,7 +144,7 @@ struct Above {
 impl Walk<'_> {
     /// Lists a folder, of which `name` is the path from the root on.
     fn folder(&mut self, mut folder: Folder, name: &mut Vec<u8>) -> Result<(), Failure> {
-        while let Some(entry) = folder.next() {
+        while let Some(entry) = folder.next_entry() {
             let entry = match entry {
                 Ok(entry) => entry,
                 // The rest of the root is unknown, rules included.
@@ -173,15 +173,15 @@ impl Walk<'_> {
         match folder.kind(entry) {
             Ok(Kind::File) => self.file(folder.open_file(entry), name, path),
             Ok(Kind::Folder) => self.inner_folder(folder.open_folder(entry), name, path, false),
-            Ok(Kind::Link) => self.link(name, path),
+            Ok(Kind::Link) => self.link(name, path.as_deref()),
             Ok(Kind::Other) => self.leave_out(name, &NO_FILE),
             Err(error) => self.leave_out(name, &why(&error)),
         }
     }
 
     /// Lists the target of a link under the link's name.
-    fn link(&mut self, name: &mut Vec<u8>, path: Option<PathBuf>) -> Result<(), Failure> {
-        let link = path.as_deref().unwrap_or(Path::new(OsStr::from_bytes(name)));
+    fn link(&mut self, name: &mut Vec<u8>, path: Option<&Path>) -> Result<(), Failure> {
+        let link = path.unwrap_or(Path::new(OsStr::from_bytes(name)));
         let target = match self.root.target(link) {
             Ok(target) => target,
             Err(why) => return self.leave_out(name, &why),
