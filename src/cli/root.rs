@@ -32,9 +32,9 @@ pub struct RootOptions {
 
     /// Refuse to start if anything has to be left out of the folder
     ///
-    /// Links out of it, to dot files and to nothing, entries that the serving user can't read or that
-    /// are neither file nor folder, files that keep changing while they are read, and files that end
-    /// in .br, .zst or .gz and don't decode to the one that they lie beside.
+    /// Links out of it, to dot files and to nothing, entries that the serving user can't read or
+    /// that are neither file nor folder, files that keep changing while they are read, and files
+    /// that end in .br, .zst or .gz and don't decode to the one that they lie beside.
     #[arg(long)]
     pub strict: bool,
 
