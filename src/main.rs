@@ -11,7 +11,7 @@ use uringstatic::doctor::{self, Facts, Purpose, Status};
 use uringstatic::lockdown;
 use uringstatic::say;
 use uringstatic::server::Turn;
-use uringstatic::start::{Started, start, wanted};
+use uringstatic::start::{Started, become_reader, start, wanted};
 use uringstatic::sys::failure::Failure;
 use uringstatic::sys::process;
 use uringstatic::sys::signal;
@@ -63,6 +63,9 @@ fn main() -> ExitCode {
 
 /// Prints what of a folder would be served; a problem is a failure.
 fn check(options: &cli::Check) -> ExitCode {
+    if let Err(failure) = become_reader(&options.account) {
+        return fail(&failure);
+    }
     let mut request = tree::Request::new(&options.root, &options.options, &[], 1);
     request.progress = std::io::stderr().is_terminal();
     let report = match tree::check::check(&request) {

@@ -1,6 +1,8 @@
 //! From the options to a server that is ready: everything that can fail happens here, before the
-//! first connection is accepted. First all is read, bound and raised; then the process gives up
-//! what it needed for that ([`crate::lockdown`]).
+//! first connection is accepted. Limits are raised and sockets are bound with the privileges of the
+//! starting user; then root is given up, and the files are read as the user that serves them, so
+//! that nothing is published which this user may not read and no decoder runs as root. Then the
+//! process gives up the rest ([`crate::lockdown`]).
 
 use crate::cli::{self, Address, Feature, LockdownMode};
 use crate::http::host::AllowedHosts;
@@ -8,14 +10,15 @@ use crate::lockdown::{Layer, Lockdown, Mode, State, Wanted};
 use crate::say;
 use crate::server::{self, Server};
 use crate::site::{PAGE_BYTES_MAX, Page, Site};
+use crate::sys::beneath::{self, Resolver, Stamp};
 use crate::sys::failure::Failure;
-use crate::sys::net::{Access, Endpoint, Listener, listen_with};
+use crate::sys::net::{Access, Endpoint, Listener, bind_with};
+use crate::sys::privileges::Account;
 use crate::sys::probe::{Features, Maker, Obstacles, TaskRun, locked_bytes};
 use crate::sys::uring::{RECEIVE_BUFFER_BYTES, RECEIVE_BUFFERS, Setup, Uring};
 use crate::sys::{process, signal};
 use crate::tree::{self, shown::shown_path};
-use std::fs::File;
-use std::io::{IsTerminal, Read};
+use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -27,25 +30,31 @@ pub struct Started {
     pub lockdown: Lockdown,
 }
 
-/// Reads, binds, raises limits, locks down, and says that it is ready.
+/// Raises limits, binds, gives up root, reads, locks down, and says that it is ready.
 ///
 /// # Errors
 /// What failed, why, and what mends it.
 pub fn start(config: &cli::Config) -> Result<Started, Failure> {
     Maker::Server.check_connections(config.slots())?;
     let mut lockdown = Lockdown::prepare(wanted(&config.lockdown, &config.without))?;
+    let listeners = bind_all(config)?;
+    let obstacles = Obstacles::read();
+    lockdown.deafen(&listeners)?;
+    lockdown.give_up_privileges()?;
+
     let (mut site, fixed, what) = match &config.root {
         Some(root) => read_root(config, root)?,
         None => load(config)?,
     };
     site.check_health_at(config.health_path());
     site.allow_only(AllowedHosts::new(config.allowed_hosts.clone()));
-    let listeners = bind(config)?;
+    lockdown.await_readers()?;
+    if let Some(core) = config.cpu {
+        process::run_on_core(core)?;
+    }
     let signals = signal::signals_to_end()?;
-    let obstacles = Obstacles::read();
-
-    lockdown.deafen(&listeners)?;
-    lockdown.give_up_privileges()?;
+    // From here on clients queue, and only the kernel's refusal of a ring or a layer can fail.
+    listeners.iter().try_for_each(|listener| listener.start(config.backlog))?;
     lockdown.deny_files()?;
     let mut ring = Uring::new(Setup {
         spawn: config.slots(),
@@ -106,7 +115,8 @@ pub fn wanted(options: &cli::LockdownOptions, without: &[Feature]) -> Wanted {
         | Feature::SilentSend
         | Feature::LinkedClose
         | Feature::VectoredSend
-        | Feature::DeferAccept => None,
+        | Feature::DeferAccept
+        | Feature::Openat2 => None,
     };
     Wanted {
         mode: match options.effective_mode() {
@@ -114,24 +124,31 @@ pub fn wanted(options: &cli::LockdownOptions, without: &[Feature]) -> Wanted {
             LockdownMode::Require => Mode::Require,
             LockdownMode::Off => Mode::Off,
         },
-        user: options.user.clone(),
-        allow_root: options.allow_root,
+        user: options.account.user.clone(),
+        allow_root: options.account.allow_root,
         without: without.iter().filter_map(layer_of).collect(),
     }
 }
 
-/// Limits, the core and the sockets: what may need a privilege.
-fn bind(config: &cli::Config) -> Result<Vec<Listener>, Failure> {
+/// Becomes the user that would serve, as [`start`] does before it reads files.
+///
+/// # Errors
+/// If there is no such user, or this process may not become it.
+pub fn become_reader(options: &cli::AccountOptions) -> Result<(), Failure> {
+    let account = options.clone();
+    let off = cli::LockdownOptions { mode: LockdownMode::Off, no_lockdown: false, account };
+    Lockdown::prepare(wanted(&off, &[]))?.give_up_privileges()
+}
+
+/// Raises limits and binds sockets, both of which may need a privilege.
+fn bind_all(config: &cli::Config) -> Result<Vec<Listener>, Failure> {
     let access = Access::look_up(config.socket.socket_mode, config.socket.socket_group.as_deref())?;
     process::raise_open_files(u64::from(config.slots()) + process::OPEN_FILES_RESERVE, "--spawn")?;
     process::raise_locked_memory(locked_bytes(config.slots(), RECEIVE_BUFFERS));
-    if let Some(core) = config.cpu {
-        process::run_on_core(core)?;
-    }
     let defer_accept = !config.without.contains(&Feature::DeferAccept);
     let addresses = config.listen.iter().chain(&config.health_listen);
-    let listen = |address| listen_with(&endpoint(address), config.backlog, defer_accept, access);
-    addresses.map(listen).collect()
+    let bind = |address| bind_with(&endpoint(address), config.backlog, defer_accept, access);
+    addresses.map(bind).collect()
 }
 
 impl cli::Config {
@@ -167,7 +184,10 @@ fn server_config(config: &cli::Config, ring: &Uring) -> server::Config {
 fn read_root(config: &cli::Config, root: &Path) -> Result<(Site, Vec<u8>, String), Failure> {
     let mut request =
         tree::Request::new(root, &config.root_options, &config.headers, config.slots());
-    request.progress = !config.quiet && std::io::stderr().is_terminal();
+    request.progress = !config.quiet && io::stderr().is_terminal();
+    if config.without.contains(&Feature::Openat2) {
+        request.resolver = Resolver::ByComponent;
+    }
     process::share_allocator();
     let read = tree::read(&request)?;
     for left_out in read.listing.left_out.lines() {
@@ -206,26 +226,37 @@ fn load(config: &cli::Config) -> Result<(Site, Vec<u8>, String), Failure> {
         .expect("copying does not fail");
         return Ok((site, fixed, format!("the built-in page ({bytes} bytes)")));
     };
-    let mut file = File::open(path).map_err(|error| unreadable(path, &error))?;
+    let file = beneath::open_named(path).map_err(|error| unreadable(path, &error))?;
     let metadata = file.metadata().map_err(|error| unreadable(path, &error))?;
     if !metadata.is_file() {
-        return Err(unreadable(path, &"it is not a regular file"));
+        return Err(unreadable(path, &io::Error::other("it is not a regular file")));
     }
     let bytes = u32::try_from(metadata.len())
         .ok()
         .filter(|&bytes| bytes <= PAGE_BYTES_MAX)
-        .ok_or_else(|| unreadable(path, &"it is larger than 1 GiB"))?;
+        .ok_or_else(|| unreadable(path, &io::Error::other("it is larger than 1 GiB")))?;
     let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
     page.last_modified = modified.duration_since(UNIX_EPOCH).ok().map(|age| age.as_secs());
-    let (site, fixed) = Site::build(page, bytes, config.slots(), |place| file.read_exact(place))
-        .map_err(|error| unreadable(path, &error))?;
+    let stamp = Stamp::of(&metadata);
+    let read = |place: &mut [u8]| beneath::read_whole(&file, &stamp, place);
+    let (site, fixed) =
+        Site::build(page, bytes, config.slots(), read).map_err(|error| unreadable(path, &error))?;
     Ok((site, fixed, format!("{} ({bytes} bytes)", path.display())))
 }
 
-fn unreadable(path: &Path, why: &dyn std::fmt::Display) -> Failure {
+fn unreadable(path: &Path, error: &io::Error) -> Failure {
     let path = path.display();
-    let mend = format!("`ls -lL {path}` shows what it is; it must be a file this user may read");
-    Failure::new(format!("reading the page {path}"), why, mend)
+    let what = format!("reading the page {path}");
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        let mend = format!(
+            "`namei -l {path}` shows which permission is missing; chmod(1) or chown(1) changes \
+             that, and --user selects another user"
+        );
+        let why = format!("{} can't read it ({error})", Account::current());
+        return Failure::new(what, why, mend);
+    }
+    let mend = format!("`ls -lL {path}` shows what it is; it must be a regular file");
+    Failure::new(what, error, mend)
 }
 
 fn endpoint(address: &Address) -> Endpoint {

@@ -80,6 +80,8 @@ prepare() {
     cargo build --release
     program=${CARGO_TARGET_DIR:-target}/release/uringstatic
     work=$(mktemp -d)
+    # If root runs this, files are read as nobody, who may not enter what mktemp makes.
+    chmod 755 "$work"
     trap end_all EXIT
 }
 

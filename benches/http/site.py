@@ -37,6 +37,8 @@ def main():
     options = read_options()
     program = next(run.build())
     with tempfile.TemporaryDirectory() as folder:
+        # If root runs this, files are read as nobody, who may not enter what tempfile makes.
+        os.chmod(folder, 0o755)
         script = prepare(folder, options)
         servers = {
             "one page": ["--page", f"{folder}/page.html"],

@@ -17,15 +17,24 @@ pub struct LockdownOptions {
     #[arg(long, conflicts_with = "mode")]
     pub no_lockdown: bool,
 
-    /// User to become once the sockets are bound, by name or number [default: if root starts it,
-    /// 65534, which is nobody]
+    /// The user that serves.
+    #[command(flatten)]
+    pub account: AccountOptions,
+}
+
+/// The user that reads the files and serves them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
+pub struct AccountOptions {
+    /// User to read the files and serve as, by name or number [default: if root starts it, 65534,
+    /// which is nobody]
     ///
-    /// A user of its own is better: processes of one user can signal each other, and nobody is the
-    /// user of many programs.
+    /// Root is given up once the sockets are bound and before any file is read, so this user must
+    /// be allowed to read what is to be served. A user of its own is best: processes of one user
+    /// can signal each other, and nobody is the user of many programs.
     #[arg(long, value_name = "NAME[:GROUP]")]
     pub user: Option<String>,
 
-    /// Serve as root, if root starts it or --user says so
+    /// Read files and serve as root, if root starts it or --user says so
     #[arg(long)]
     pub allow_root: bool,
 }

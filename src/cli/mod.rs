@@ -27,7 +27,7 @@ use clap::{CommandFactory, Parser, ValueEnum};
 use crate::http::host::{ALLOWED_HOSTS_MAX, AllowedHost};
 pub use address::{Address, SocketOptions};
 use generate::Generate;
-pub use lockdown::{Lockdown, LockdownMode, LockdownOptions};
+pub use lockdown::{AccountOptions, Lockdown, LockdownMode, LockdownOptions};
 pub use media::media_type;
 pub use root::{Check, Compress, RootOptions};
 
@@ -354,6 +354,8 @@ pub enum Feature {
     VectoredSend,
     /// `TCP_DEFER_ACCEPT`; the fallback is a listener without it
     DeferAccept,
+    /// `openat2(2)`; the fallback is an `openat` for each component of a path
+    Openat2,
     /// The lockdown's layers, each by itself; the fallback is the others
     Listeners,
     /// Giving up root and capabilities

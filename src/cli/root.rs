@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::value;
+use super::{AccountOptions, value};
 
 /// How a folder is served.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
@@ -32,9 +32,9 @@ pub struct RootOptions {
 
     /// Refuse to start if anything has to be left out of the folder
     ///
-    /// Links out of it and those that lead nowhere, what can't be read, what is neither file nor
-    /// folder, and files that end in .br, .zst or .gz and don't decode to the one that they lie
-    /// beside.
+    /// Links out of it, to dot files and to nothing, entries that the serving user can't read or
+    /// that are neither file nor folder, files that keep changing while they are read, and files
+    /// that end in .br, .zst or .gz and don't decode to the one that they lie beside.
     #[arg(long)]
     pub strict: bool,
 
@@ -86,6 +86,10 @@ pub struct Check {
     /// How it would be served.
     #[command(flatten)]
     pub options: RootOptions,
+
+    /// The user whose permissions count.
+    #[command(flatten)]
+    pub account: AccountOptions,
 
     /// Print JSON (schema uringstatic-check/1)
     #[arg(long)]

@@ -33,8 +33,7 @@ fn no_option_is_needed() {
         lockdown: LockdownOptions {
             mode: LockdownMode::On,
             no_lockdown: false,
-            user: None,
-            allow_root: false,
+            account: AccountOptions::default(),
         },
         quiet: false,
         without: Vec::new(),
@@ -79,8 +78,8 @@ fn each_option_sets_its_own_field() {
         (&["--cpu", "1023"], |c| c.cpu = Some(1023)),
         (&["--lockdown", "require"], |c| c.lockdown.mode = LockdownMode::Require),
         (&["--no-lockdown"], |c| c.lockdown.no_lockdown = true),
-        (&["--user", "www-data:web"], |c| c.lockdown.user = Some("www-data:web".into())),
-        (&["--allow-root"], |c| c.lockdown.allow_root = true),
+        (&["--user", "www-data:web"], |c| c.lockdown.account.user = Some("www-data:web".into())),
+        (&["--allow-root"], |c| c.lockdown.account.allow_root = true),
         (&["--quiet"], |c| c.quiet = true),
         (&["--without", "silent-send"], |c| c.without = vec![Feature::SilentSend]),
     ];
@@ -267,7 +266,7 @@ fn name_of(feature: Feature) -> String {
 }
 
 const ALL_FEATURES: &str = "defer-taskrun coop-taskrun direct-descriptors multishot-recv \
-                            silent-send linked-close vectored-send defer-accept \
+                            silent-send linked-close vectored-send defer-accept openat2 \
                             listeners privileges landlock ring descriptors environment seccomp";
 
 const VISIBLE_OPTIONS: [&str; 19] = [

@@ -2,13 +2,15 @@
 //! receive, send, shut down, close and wait, on sockets it already has, and nothing else.
 //!
 //! ```text
-//!  page read, sockets bound ─► listeners ─► privileges ─► files ─► ring made, restricted, enabled
-//!                                ─► belongings ─► system calls ─► serves
+//!  sockets bound ─► listeners ─► privileges ─► site read ─► sockets listen ─► files
+//!                ─► ring made, restricted, enabled ─► belongings ─► system calls ─► serves
 //! ```
 //!
-//! The ring is made when privileges are gone, as a ring keeps those of its maker. Descriptors are
-//! closed before calls are filtered, since the filter forbids that, too. How a layer is done is
-//! in `sys`; what it lets through is in [`calls`] and, for the ring, made from [`crate::ring::Op`].
+//! The site is read once the privileges are gone: what the serving user may not read is not
+//! published, and decoders run without privileges. The ring is made after that, since a ring keeps
+//! the privileges of its maker. Descriptors are closed before system calls are filtered, since the
+//! filter forbids that, too. How a layer is done is in `sys`; what it lets through is in [`calls`]
+//! and, for the ring, made from [`crate::ring::Op`].
 
 pub mod calls;
 pub mod report;
@@ -197,7 +199,7 @@ impl Lockdown {
         // Root is given up in any case, unless it is allowed.
         let named = self.wanted.mode == Mode::Off && self.account.is_some();
         if named || self.wanted.mode != Mode::Off {
-            // All that follows is about this thread only, or must not meet another.
+            // Capabilities and no_new_privs are the thread's own (capabilities(7), prctl(2)).
             process::be_alone()?;
         }
         if !named && !self.begins(Layer::Privileges)? {
@@ -214,6 +216,15 @@ impl Lockdown {
             "user {uid}, group {gid}, {groups}, no capabilities{rest}, no_new_privs, not dumpable"
         );
         self.note(Layer::Privileges, State::On(on))
+    }
+
+    /// Waits until the threads that read the site have ended: Landlock and seccomp restrict only
+    /// the calling thread and the threads that it starts.
+    ///
+    /// # Errors
+    /// If one of them does not end.
+    pub fn await_readers(&self) -> Result<(), Failure> {
+        if self.wanted.mode == Mode::Off { Ok(()) } else { process::be_alone() }
     }
 
     /// Denies itself files, connections and other processes.

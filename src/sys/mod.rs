@@ -7,6 +7,7 @@
 #![allow(clippy::cast_possible_truncation)]
 
 pub mod belongings;
+pub mod beneath;
 pub mod buffers;
 pub mod children;
 pub mod dial;

@@ -46,7 +46,19 @@ impl Drop for Listener {
     }
 }
 
-/// Binds and listens.
+/// Binds and listens, as [`bind`] does and then [`Listener::start`].
+///
+/// # Errors
+/// If the address is in use, not ours, or not permitted.
+pub fn listen(endpoint: &Endpoint, backlog: u32, defer_accept: bool) -> Result<Listener, Failure> {
+    let listener = bind(endpoint, backlog, defer_accept)?;
+    listener.start(backlog)?;
+    Ok(listener)
+}
+
+/// Binds. A TCP socket does not listen before [`Listener::start`], so that no client is queued by a
+/// server that then fails to start. A Unix socket listens at once, with this backlog: a socket file
+/// that refuses connections passes for a stale one, and another server would replace it.
 ///
 /// A port stays bound for some 16 to 37 ms after a server with an `io_uring` exits, so "in use" is
 /// believed only after [`RETRY`]. With `defer_accept`, a TCP connection is accepted when its first
@@ -54,28 +66,32 @@ impl Drop for Listener {
 ///
 /// # Errors
 /// If the address is in use, not ours, or not permitted.
-pub fn listen(endpoint: &Endpoint, backlog: u32, defer_accept: bool) -> Result<Listener, Failure> {
-    listen_with(endpoint, backlog, defer_accept, Access::default())
+pub fn bind(endpoint: &Endpoint, backlog: u32, defer_accept: bool) -> Result<Listener, Failure> {
+    bind_with(endpoint, backlog, defer_accept, Access::default())
 }
 
 /// The same, with a mode and a group for the file of a Unix socket. No client can connect before
 /// it has them.
 ///
 /// # Errors
-/// Those of [`listen`], and if the file can't be given the group.
-pub fn listen_with(
+/// Those of [`bind`], and if the file can't be given the group.
+pub fn bind_with(
     endpoint: &Endpoint,
     backlog: u32,
     defer_accept: bool,
     access: Access,
 ) -> Result<Listener, Failure> {
+    until_free(endpoint, || match endpoint {
+        Endpoint::Tcp(address) => bind_tcp(*address, defer_accept),
+        Endpoint::Unix(path) => unix::listen(path, backlog, access),
+    })
+}
+
+/// Repeats an attempt for [`RETRY`] while it fails because the address is in use.
+fn until_free<T>(endpoint: &Endpoint, attempt: impl Fn() -> io::Result<T>) -> Result<T, Failure> {
     let started = Instant::now();
     loop {
-        let outcome = match endpoint {
-            Endpoint::Tcp(address) => listen_tcp(*address, backlog, defer_accept),
-            Endpoint::Unix(path) => unix::listen(path, backlog, access),
-        };
-        match outcome {
+        match attempt() {
             Err(error) if errno_of(&error) == libc::EADDRINUSE && started.elapsed() < RETRY => {
                 std::thread::sleep(RETRY_PAUSE);
             }
@@ -88,7 +104,7 @@ pub fn listen_with(
 pub const RETRY: Duration = Duration::from_secs(1);
 const RETRY_PAUSE: Duration = Duration::from_millis(10);
 
-fn listen_tcp(address: SocketAddr, backlog: u32, defer_accept: bool) -> io::Result<Listener> {
+fn bind_tcp(address: SocketAddr, defer_accept: bool) -> io::Result<Listener> {
     let (storage, len) = to_sockaddr(address);
     let fd = socket(i32::from(storage.ss_family))?;
     set_option(&fd, libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)?;
@@ -104,7 +120,6 @@ fn listen_tcp(address: SocketAddr, backlog: u32, defer_accept: bool) -> io::Resu
     // SAFETY: `storage` holds a socket address of `len` bytes.
     let bound = unsafe { libc::bind(fd.as_raw_fd(), (&raw const storage).cast(), len) };
     checked(bound)?;
-    start_listening(&fd, backlog)?;
     let endpoint = Endpoint::Tcp(local_address(&fd)?);
     Ok(Listener { fd, endpoint, file: None, keep_file: false })
 }
@@ -178,6 +193,15 @@ pub(super) fn to_sockaddr(address: SocketAddr) -> (libc::sockaddr_storage, libc:
 }
 
 impl Listener {
+    /// Listens. Two sockets with `SO_REUSEADDR` can be bound to one port while neither listens
+    /// (socket(7)); only the first of them gets further than this.
+    ///
+    /// # Errors
+    /// If another socket listens there.
+    pub fn start(&self, backlog: u32) -> Result<(), Failure> {
+        until_free(&self.endpoint, || start_listening(&self.fd, backlog))
+    }
+
     /// Has a TCP listener, and what it accepts, drop what answers an attempt to connect, for good.
     ///
     /// A listener that is shut down can be made to connect by a mere send (`MSG_FASTOPEN`, tcp(7)),

@@ -3,7 +3,8 @@
 use super::call::checked;
 use super::failure::Failure;
 use caps::CapSet;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
+use std::fmt;
 use std::io;
 use std::mem::MaybeUninit;
 
@@ -20,6 +21,13 @@ impl Account {
     /// Who a server becomes that was started as root and not told otherwise: nobody, to whom
     /// no file belongs by convention (65534 in every kernel, `overflowuid` in proc(5)).
     pub const NOBODY: Self = Self { uid: 65_534, gid: 65_534 };
+
+    /// The effective user and group of this process.
+    #[must_use]
+    pub fn current() -> Self {
+        let ([_, uid, _], [_, gid, _]) = ids();
+        Self { uid, gid }
+    }
 
     /// Looks up `NAME[:GROUP]`, by name or by number. Without a group it's the user's own; a
     /// number that no user has is its own group's, too.
@@ -44,6 +52,16 @@ impl Account {
             None => own_group,
         };
         Ok(Self { uid, gid })
+    }
+}
+
+impl fmt::Display for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { uid, gid } = self;
+        match name_of(*uid) {
+            Some(name) => write!(f, "user {uid} ({name}), group {gid}"),
+            None => write!(f, "user {uid}, group {gid}"),
+        }
     }
 }
 
@@ -91,8 +109,7 @@ pub fn give_up(account: Option<&Account>) -> Result<Left, Failure> {
         )
     };
     let bounding_set = !drop_bounding_set();
-    let ([_, uid, _], [_, gid, _]) = ids();
-    let account = account.cloned().unwrap_or(Account { uid, gid });
+    let account = account.cloned().unwrap_or_else(Account::current);
     // Another user is no longer told of its parent's end (PR_SET_PDEATHSIG(2const)), though
     // whoever started it asked for that, as a sweep does.
     let wish = signal_at_parents_end();
@@ -222,6 +239,25 @@ fn user_of(name: &str) -> Option<(u32, u32)> {
     // SAFETY: a pointer that is not null says that the entry was written (getpwnam(3)).
     let entry = unsafe { entry.assume_init_ref() };
     Some((entry.pw_uid, entry.pw_gid))
+}
+
+/// The name of a user, if the user database has it.
+fn name_of(uid: u32) -> Option<String> {
+    let mut entry = MaybeUninit::<libc::passwd>::uninit();
+    let mut strings = vec![0; STRINGS_BYTES];
+    let mut found = std::ptr::null_mut();
+    let (place, len) = (strings.as_mut_ptr(), strings.len());
+    // SAFETY: the entry, the strings with their length, and the pointer are ours to write.
+    unsafe { libc::getpwuid_r(uid, entry.as_mut_ptr(), place, len, &raw mut found) };
+    if found.is_null() {
+        return None;
+    }
+    // SAFETY: a pointer that is not null says that the entry was written (getpwnam(3)).
+    let entry = unsafe { entry.assume_init_ref() };
+    // SAFETY: the name of an entry that was written is a string that ends in a zero, within
+    // `strings`, which is still there.
+    let name = unsafe { CStr::from_ptr(entry.pw_name) };
+    Some(name.to_string_lossy().into_owned())
 }
 
 /// The number of a group.

@@ -1,14 +1,16 @@
 //! What would be served, as a table for people or JSON for programs, with every problem found.
 
+use super::gather::{Gathered, gather};
 use super::load::{self, Loaded, Unused};
 use super::plan::{Because, Plan, To};
 use super::shown::{shown, shown_path, visible};
 use super::walk::Listing;
-use super::{Failure, Problem, Request, leave_out_stale, look, nothing_to_serve, redirects};
+use super::{Failure, Problem, Request, nothing_to_serve, redirects};
 use crate::http::coding::Coding;
 use crate::http::path;
 use crate::site::redirects::{Effect, Redirect};
 use crate::site::tree::build::Body;
+use crate::sys::privileges::Account;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
@@ -20,6 +22,10 @@ pub struct Report {
     pub schema: &'static str,
     /// The folder.
     pub root: String,
+    /// User ID of the user that would serve the folder, and read it for this report.
+    pub user: u32,
+    /// Group ID of that user.
+    pub group: u32,
     /// The paths, in their order.
     pub paths: Vec<Row>,
     /// The lines of `_redirects`, in their order.
@@ -70,13 +76,16 @@ pub struct Rule {
 /// # Errors
 /// If it can't be read at all.
 pub fn check(request: &Request) -> Result<Report, Failure> {
-    let (mut listing, plan) = look(request)?;
-    let Loaded { bodies, unused, .. } = load::load(request, &listing, &plan)?;
-    leave_out_stale(&mut listing, &plan, &unused);
+    // Problems of the plan go into the report.
+    let Gathered { listing, plan, loaded } = gather(request, |_| Ok(()))?;
+    let Loaded { bodies, unused, .. } = loaded;
     let name = |file: usize| shown(&listing.files[plan.files[file].listed].name);
+    let Account { uid: user, gid: group } = Account::current();
     let mut report = Report {
         schema: "uringstatic-check/1",
         root: shown_path(&request.root),
+        user,
+        group,
         paths: Vec::new(),
         redirects: Vec::new(),
         problems: problems(request, &listing, &plan, &unused),
@@ -209,6 +218,8 @@ impl Report {
         for problem in &self.problems {
             writeln!(text, "  {problem}").expect(STRING);
         }
+        let account = Account { uid: self.user, gid: self.group };
+        writeln!(text, "read as {account}").expect(STRING);
         text
     }
 }

@@ -2,20 +2,16 @@
 //! pays, behind them.
 
 use super::compress::{self, MADE};
+use super::opened::OpenRoot;
 use super::plan::{Plan, Planned, Route, To};
 use super::shown::{shown, shown_path};
-use super::walk::{Listed, Listing};
+use super::walk::Listing;
 use super::{Failure, Request, size};
 use crate::http::coding::Coding;
 use crate::ring::Span;
 use crate::site::entity_tag;
 use crate::site::tree::build::{Body, room_for};
 use indicatif::{ProgressBar, ProgressStyle};
-use std::ffi::OsStr;
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::sync::Mutex;
 use std::thread;
 
@@ -51,29 +47,77 @@ pub(super) enum Because {
     TooLarge,
 }
 
-/// Reads everything.
-pub(super) fn load(request: &Request, listing: &Listing, plan: &Plan) -> Result<Loaded, Failure> {
-    let lengths: Vec<u64> =
-        plan.files.iter().map(|file| listing.files[file.listed].bytes).collect();
-    let identity_bytes: u64 = lengths.iter().sum();
+/// Files that were read, one behind the other, before any of them is coded.
+pub(super) struct Identities {
+    /// The buffer: the files, room for codings, and room for what slots need.
+    fixed: Vec<u8>,
+    /// The length of the files in it.
+    bytes: u64,
+    /// The length of the files and the room for codings.
+    room: u64,
+    /// Each file's body, in the order of the plan, or the reason why it could not be read.
+    bodies: Vec<Result<Body, String>>,
+}
+
+impl Identities {
+    /// The files of the plan that could not be read, with the reasons.
+    pub(super) fn failed(&self) -> impl Iterator<Item = (usize, &str)> {
+        let numbered = self.bodies.iter().enumerate();
+        numbered.filter_map(|(file, body)| Some((file, body.as_ref().err()?.as_str())))
+    }
+}
+
+/// Reads the files of a plan.
+pub(super) fn read(
+    request: &Request,
+    root: &OpenRoot,
+    listing: &Listing,
+    plan: &Plan,
+) -> Result<Identities, Failure> {
+    let lengths = lengths(listing, plan);
+    let bytes: u64 = lengths.iter().sum();
     let tries = tries(plan, &lengths, request);
     // No coding is kept that saves less than 5 %, so this is the most that there can be. Memory
     // that isn't written to costs nothing, and what is left over is given back.
     let made_bytes: u64 = tries.iter().map(|try_| lengths[try_.file] * 19 / 20).sum();
     let behind = room_for(fields_bytes_max(plan), request.slots);
-    let (mut fixed, room) = reserve(identity_bytes, made_bytes, behind, zeroed)
-        .ok_or_else(|| too_large(request, identity_bytes + behind))?;
-    let progress = bar(request.progress, identity_bytes);
+    let (mut fixed, bodies_room) = reserve(bytes, made_bytes, behind, zeroed)
+        .ok_or_else(|| too_large(request, bytes + behind))?;
+    let progress = bar(request.progress, bytes);
     progress.set_message(format!("reading {} files", plan.files.len()));
-    let (identity, spare) = fixed[..usize_of(room)].split_at_mut(usize_of(identity_bytes));
-    let mut bodies = read_all(request, listing, plan, identity, &progress)?;
+    let bodies = read_all(root, listing, plan, &mut fixed[..usize_of(bytes)], &progress);
+    progress.finish_and_clear();
+    Ok(Identities { fixed, bytes, room: bodies_room, bodies })
+}
+
+/// Adds codings to the files that were read, which are exactly those of `plan`.
+pub(super) fn code(
+    request: &Request,
+    listing: &Listing,
+    plan: &Plan,
+    identities: Identities,
+) -> Loaded {
+    let Identities { mut fixed, bytes, room, bodies } = identities;
+    let mut bodies: Vec<Vec<Body>> = bodies.into_iter().flatten().map(|body| vec![body]).collect();
+    assert_eq!(
+        bodies.len(),
+        plan.files.len(),
+        "files that could not be read are no longer in the plan"
+    );
+    let tries = tries(plan, &lengths(listing, plan), request);
+    let (identity, spare) = fixed[..usize_of(room)].split_at_mut(usize_of(bytes));
     let identity = &*identity;
     let unused = add_beside(plan, identity, &mut bodies);
+    let progress = bar(request.progress, 0);
     let made = make_all(request, listing, plan, &tries, identity, spare, &mut bodies, &progress);
     progress.finish_and_clear();
-    let body_bytes = u32::try_from(usize_of(identity_bytes) + made);
+    let body_bytes = u32::try_from(usize_of(bytes) + made);
     let body_bytes = body_bytes.expect("the room is named by 32 bits");
-    Ok(Loaded { fixed, body_bytes, bodies, unused })
+    Loaded { fixed, body_bytes, bodies, unused }
+}
+
+fn lengths(listing: &Listing, plan: &Plan) -> Vec<u64> {
+    plan.files.iter().map(|file| listing.files[file.listed].bytes).collect()
 }
 
 /// A coding of a file, to be tried.
@@ -137,12 +181,12 @@ fn zeroed(bytes: u64) -> Option<Vec<u8>> {
 }
 
 fn read_all(
-    request: &Request,
+    root: &OpenRoot,
     listing: &Listing,
     plan: &Plan,
     mut place: &mut [u8],
     progress: &ProgressBar,
-) -> Result<Vec<Vec<Body>>, Failure> {
+) -> Vec<Result<Body, String>> {
     let mut jobs = Vec::with_capacity(plan.files.len());
     let mut offset = 0;
     for (number, file) in plan.files.iter().enumerate() {
@@ -153,50 +197,26 @@ fn read_all(
         jobs.push((number, offset, listed, own));
         offset += len;
     }
-    let bodies = vec![Vec::new(); plan.files.len()];
-    let state = Mutex::new((jobs.into_iter(), bodies, None));
+    let bodies: Vec<_> = plan.files.iter().map(|_| Err(String::new())).collect();
+    let state = Mutex::new((jobs.into_iter(), bodies));
     on_all_cores(|| {
         loop {
-            let job = {
-                let mut state = state.lock().expect(NO_PANIC);
-                if state.2.is_some() { None } else { state.0.next() }
-            };
+            let job = state.lock().expect(NO_PANIC).0.next();
             let Some((number, offset, listed, place)) = job else { return };
-            let outcome = read_one(&request.root, listed, place);
-            let tag = entity_tag(place);
-            progress.inc(listed.bytes);
-            let mut state = state.lock().expect(NO_PANIC);
-            match outcome {
-                Ok(()) => {
-                    let span = span(offset, place.len());
-                    state.1[number].push(Body { coding: Coding::Identity, span, tag });
-                }
-                Err(failure) => state.2 = Some(failure),
+            let outcome = root.read(listed, place);
+            let body = outcome.map(|()| {
+                let (span, tag) = (span(offset, place.len()), entity_tag(place));
+                Body { coding: Coding::Identity, span, tag }
+            });
+            if body.is_err() {
+                // A partly read file must not stay in the image.
+                place.fill(0);
             }
+            progress.inc(listed.bytes);
+            state.lock().expect(NO_PANIC).1[number] = body;
         }
     });
-    let (_, bodies, failure) = state.into_inner().expect(NO_PANIC);
-    failure.map_or(Ok(bodies), Err)
-}
-
-fn read_one(root: &Path, listed: &Listed, place: &mut [u8]) -> Result<(), Failure> {
-    let path = root.join(OsStr::from_bytes(&listed.name));
-    let name = shown_path(&path);
-    let outcome = File::open(&path).and_then(|mut file| {
-        file.read_exact(place)?;
-        match file.read(&mut [0])? {
-            0 => Ok(()),
-            _ => Err(io::Error::other("it has grown while it was read")),
-        }
-    });
-    outcome.map_err(|error| {
-        let error = match error.kind() {
-            io::ErrorKind::UnexpectedEof => io::Error::other("it has shrunk while it was read"),
-            _ => error,
-        };
-        let mend = format!("`ls -lL {name}` shows what it is; leave it alone during a start");
-        Failure::new(format!("reading {name}"), error, mend)
-    })
+    state.into_inner().expect(NO_PANIC).1
 }
 
 /// What lies beside a file as its coding is one, if it decodes to it and is small enough; says what

@@ -9,8 +9,10 @@
 mod caching;
 pub mod check;
 pub mod compress;
+mod gather;
 pub mod headers;
 mod load;
+mod opened;
 pub mod plan;
 pub mod properties;
 pub mod redirects;
@@ -21,11 +23,13 @@ use crate::cli::{Compress, RootOptions};
 use crate::http::coding::Coding;
 use crate::site::tree::Tree;
 use crate::site::tree::build::{self, Body, Builder, FieldsId, File};
+use crate::sys::beneath::Resolver;
 pub use crate::sys::failure::Failure;
 use compress::Effort;
-use load::{Loaded, Unused};
+use gather::{Gathered, gather};
+use load::Loaded;
 use plan::{Leaf, Manner, Plan, To};
-use shown::{shown, shown_path, visible};
+use shown::{shown_path, visible};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -48,6 +52,8 @@ pub struct Request {
     pub slots: u32,
     /// Whether to show on a terminal how far it is.
     pub progress: bool,
+    /// How paths beneath the root are resolved.
+    pub resolver: Resolver,
 }
 
 impl Request {
@@ -77,6 +83,7 @@ impl Request {
             strict: options.strict,
             slots,
             progress: false,
+            resolver: Resolver::default(),
         }
     }
 }
@@ -184,34 +191,23 @@ fn lines(text: &str) -> impl Iterator<Item = (u32, &str)> {
     numbered.filter(|(_, line)| !line.trim().is_empty() && !line.trim_start().starts_with('#'))
 }
 
-/// Lists a root and plans its paths, without reading its files.
-///
-/// # Errors
-/// If the root can't be listed, or its rules can't be read.
-pub fn look(request: &Request) -> Result<(Listing, Plan), Failure> {
-    let listing = walk::walk(&request.root, request.limits)?;
-    let headers = rules(&request.root, &listing, headers::NAME)?;
-    let redirects = rules(&request.root, &listing, redirects::NAME)?;
-    let plan = plan::plan(&listing, &request.manner, headers.as_deref(), redirects.as_deref());
-    Ok((listing, plan))
-}
-
 /// Reads a root.
 ///
 /// # Errors
-/// If it can't be read, changes meanwhile, or has problems: each is said with its place.
+/// If it can't be read, or has problems: each is said with its place.
 pub fn read(request: &Request) -> Result<Root, Failure> {
     let started = Instant::now();
-    let (mut listing, plan) = look(request)?;
     let root = shown_path(&request.root);
-    if !plan.problems.is_empty() {
+    let no_problems = |plan: &Plan| {
+        if plan.problems.is_empty() {
+            return Ok(());
+        }
         let said: Vec<_> = plan.problems.iter().map(Problem::to_string).collect();
         let what = format!("reading the root {root}");
         let mend = format!("`uringstatic check {root}` shows all that would be served");
-        return Err(Failure::new(what, said.join("\n  "), mend));
-    }
-    let loaded = load::load(request, &listing, &plan)?;
-    leave_out_stale(&mut listing, &plan, &loaded.unused);
+        Err(Failure::new(what, said.join("\n  "), mend))
+    };
+    let Gathered { listing, plan, loaded } = gather(request, no_problems)?;
     if request.strict && !listing.left_out.is_empty() {
         let said: Vec<_> = listing.left_out.lines().collect();
         let what = format!("reading the root {root}");
@@ -227,42 +223,13 @@ pub fn read(request: &Request) -> Result<Root, Failure> {
             "serve a smaller folder, or use --compress off or a lower --spawn",
         )
     })?;
-    // Behind the bodies it was never written to, so that what nobody uses costs nothing.
-    fixed.truncate(total);
+    // The pages behind the bodies were never written to, so unused room costs nothing. The room
+    // suffices unless a file was left out and its path went to another one with more fields.
+    fixed.resize(total, 0);
     fixed.shrink_to_fit();
-    assert_eq!(fixed.len(), total, "there was room for all slots");
     let mut summary = summarise(&bodies);
     summary.took = started.elapsed();
     Ok(Root { tree, fixed, plan, listing, bodies, summary })
-}
-
-/// What lies beside a file as its coding and doesn't decode to it is most likely older: it is left
-/// out as that, and as nothing else.
-fn leave_out_stale(listing: &mut Listing, plan: &Plan, unused: &[Unused]) {
-    let Listing { files, left_out } = listing;
-    let name = |file: usize| &files[plan.files[file].listed].name;
-    for unused in unused.iter().filter(|unused| unused.because == load::Because::Other) {
-        let of = shown(name(unused.of));
-        let coding = unused.coding.name();
-        left_out.add(name(unused.file), &format_args!("it isn't {of} in {coding}"));
-    }
-}
-
-/// The text of a file of rules, if there is one.
-fn rules(root: &Path, listing: &Listing, name: &str) -> Result<Option<String>, Failure> {
-    let Some(listed) = listing.files.iter().find(|file| file.name == name.as_bytes()) else {
-        return Ok(None);
-    };
-    let path = root.join(name);
-    let what = format!("reading {}", shown_path(&path));
-    if listed.bytes > RULES_BYTES_MAX {
-        let why = format!("it has {} bytes, and {RULES_BYTES_MAX} are allowed", listed.bytes);
-        let mend = "say more with fewer rules: * stands for anything, :name for a segment";
-        return Err(Failure::new(what, why, mend));
-    }
-    std::fs::read_to_string(&path)
-        .map(Some)
-        .map_err(|error| Failure::new(what, error, "it has to be a text in UTF-8"))
 }
 
 /// Puts the tree together.
@@ -338,6 +305,3 @@ fn summarise(bodies: &[Vec<Body>]) -> Summary {
     }
     summary
 }
-
-/// The longest file of rules.
-const RULES_BYTES_MAX: u64 = 1 << 20;

@@ -273,7 +273,7 @@ fn leaf(plan: &mut Plan, file: usize, path: &[u8], manner: &Manner, headers: &He
     Leaf { file, fields }
 }
 
-fn is_rules(name: &[u8]) -> bool {
+pub(super) fn is_rules(name: &[u8]) -> bool {
     name == headers::NAME.as_bytes() || name == redirects::NAME.as_bytes()
 }
 
@@ -289,7 +289,7 @@ mod tests {
         for name in names {
             let name = name.as_bytes().to_vec();
             let is_svg_in_gzip = name.ends_with(b".svgz");
-            listing.files.push(Listed { name, bytes: 1, modified: None, is_svg_in_gzip });
+            listing.files.push(Listed { name, bytes: 1, is_svg_in_gzip, ..Listed::default() });
         }
         listing.files.sort_by(|a, b| a.name.cmp(&b.name));
         plan(&listing, manner, rules[0], rules[1])

@@ -11,6 +11,7 @@ use crate::ring::{Slot, Span};
 use crate::site::tree::Tree;
 use crate::site::tree::build::Body;
 use crate::site::{Occasion, Owed, Site, entity_tag};
+use crate::sys::beneath::Resolver;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -27,12 +28,8 @@ pub fn site(data: &[u8]) {
         piece().split(|&octet| octet == b'\n').filter(|name| is_name(name)).take(20).collect();
     let (headers, redirects) = (piece(), piece());
     let target = piece();
-    let listed = |name: &&[u8]| Listed {
-        name: name.to_vec(),
-        bytes: 0,
-        modified: Some(1),
-        is_svg_in_gzip: false,
-    };
+    let listed =
+        |name: &&[u8]| Listed { name: name.to_vec(), modified: Some(1), ..Listed::default() };
     let listing =
         Listing { files: names.iter().map(listed).collect(), left_out: LeftOuts::default() };
     let manner = Manner { clean_urls: true, ..Manner::default() };
@@ -93,20 +90,26 @@ fn grow(listing: &Listing, plan: &Plan, manner: Manner) -> (Tree, Vec<u8>) {
             vec![Body { coding: Coding::Identity, span, tag: entity_tag(name) }]
         })
         .collect();
-    let request = Request {
-        root: PathBuf::new(),
-        manner,
-        limits: Limits { files: u32::MAX, bytes: u64::MAX },
-        effort: Effort::Off,
-        strict: false,
-        slots: 2,
-        progress: false,
-    };
+    let request = Request { manner, ..request(PathBuf::new()) };
     let body_bytes = u32::try_from(fixed.len()).expect("a few names");
     let built = builder(listing, plan, &bodies, &request).build(body_bytes, request.slots);
     let (tree, total) = built.expect("it is small");
     fixed.resize(total, 0);
     (tree, fixed)
+}
+
+/// What is asked of a folder where nothing else is said.
+pub(super) fn request(root: PathBuf) -> Request {
+    Request {
+        root,
+        manner: Manner { clean_urls: true, ..Manner::default() },
+        limits: Limits { files: u32::MAX, bytes: u64::MAX },
+        effort: Effort::Off,
+        strict: false,
+        slots: 2,
+        progress: false,
+        resolver: Resolver::default(),
+    }
 }
 
 /// The status and the body of a reply, with all that must be right about its head.

@@ -1,10 +1,13 @@
 //! Looking for the files of a root: names, lengths and dates, nothing of their content.
 
 use super::Failure;
-use super::shown::{shown, shown_path};
+use super::opened::{OpenRoot, is_hidden, why};
+use super::plan::is_rules;
+use super::shown::shown;
+use crate::sys::beneath::{CHANGED, Entry, Folder, Kind, Stamp};
 use std::ffi::OsStr;
 use std::fmt;
-use std::fs::{self, File, Metadata};
+use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -63,7 +66,7 @@ impl LeftOuts {
 }
 
 /// A file as it was found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listed {
     /// Its path from the root on, with slashes, none of them first.
     pub name: Vec<u8>,
@@ -73,6 +76,10 @@ pub struct Listed {
     pub modified: Option<u64>,
     /// Its name says that it is an SVG in gzip, and so do its first octets.
     pub is_svg_in_gzip: bool,
+    /// Its path from the root on, free of links, if that differs from its name.
+    pub path: Option<PathBuf>,
+    /// Its identity and version: no other file is read in its place.
+    pub stamp: Stamp,
 }
 
 /// Something that isn't served.
@@ -100,36 +107,25 @@ pub struct Limits {
 }
 
 /// Lists a root. Names that begin with a dot are left out without a word, but for `.well-known`
-/// (RFC 8615).
+/// (RFC 8615); links to them are left out, too, and reported.
 ///
 /// # Errors
-/// If the root can't be read, or has more than the limits allow.
-pub fn walk(root: &Path, limits: Limits) -> Result<Listing, Failure> {
-    let unreadable = |error: io::Error| {
-        let root = shown_path(root);
-        let mend = format!("`ls -ld {root}` shows what it is; it must be a folder");
-        Failure::new(format!("reading the root {root}"), error, mend)
-    };
-    let canonical = root.canonicalize().map_err(unreadable)?;
-    fs::read_dir(&canonical).map_err(unreadable)?;
-    let mut walk = Walk {
-        above: vec![canonical.clone()],
-        root: canonical,
-        limits,
-        bytes: 0,
-        folders: 0,
-        listing: Listing::default(),
-    };
-    let folder = walk.root.clone();
-    walk.folder(&folder, &mut Vec::new())?;
+/// If the root can't be read, or exceeds the limits; or if `_headers` or `_redirects` would be left
+/// out, whose rules may protect other files.
+pub(super) fn walk(root: &OpenRoot, limits: Limits) -> Result<Listing, Failure> {
+    let folder = root.folder()?;
+    let identity = folder.identity().map_err(|error| root.unreadable(&error))?;
+    let above = vec![Above { identity, path: None }];
+    let mut walk = Walk { root, above, limits, bytes: 0, folders: 0, listing: Listing::default() };
+    walk.folder(folder, &mut Vec::new())?;
     walk.listing.files.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(walk.listing)
 }
 
-struct Walk {
-    root: PathBuf,
-    /// The folders that we are in, by their real paths: a link to one of them has no end.
-    above: Vec<PathBuf>,
+struct Walk<'a> {
+    root: &'a OpenRoot,
+    /// The folders on the way to the current one: a link to one of them would have no end.
+    above: Vec<Above>,
     limits: Limits,
     bytes: u64,
     /// Those in the root. Through links one folder may be many.
@@ -137,122 +133,122 @@ struct Walk {
     listing: Listing,
 }
 
-impl Walk {
+/// A folder on the way.
+struct Above {
+    /// Its device and inode.
+    identity: (u64, u64),
+    /// Its path from the root on, free of links, if that differs from its name.
+    path: Option<PathBuf>,
+}
+
+impl Walk<'_> {
     /// Lists a folder, of which `name` is the path from the root on.
-    fn folder(&mut self, folder: &Path, name: &mut Vec<u8>) -> Result<(), Failure> {
-        let entries = match fs::read_dir(folder) {
-            Ok(entries) => entries,
-            Err(error) => {
-                self.leave_out(name, &error);
-                return Ok(());
-            }
-        };
-        for entry in entries {
+    fn folder(&mut self, mut folder: Folder, name: &mut Vec<u8>) -> Result<(), Failure> {
+        while let Some(entry) = folder.next_entry() {
             let entry = match entry {
                 Ok(entry) => entry,
-                Err(error) => {
-                    self.leave_out(name, &error);
-                    continue;
-                }
+                // The rest of the root is unknown, rules included.
+                Err(error) if name.is_empty() => return Err(self.root.unreadable(&error)),
+                Err(error) => return self.leave_out(name, &why(&error)),
             };
-            let own_name = entry.file_name();
-            if own_name.as_bytes().starts_with(b".") && own_name.as_bytes() != WELL_KNOWN {
+            if is_hidden(entry.name()) {
                 continue;
             }
             let before = name.len();
             if before > 0 {
                 name.push(b'/');
             }
-            name.extend_from_slice(own_name.as_bytes());
-            self.entry(&entry.path(), &own_name, name)?;
+            name.extend_from_slice(entry.name());
+            self.entry(&folder, &entry, name)?;
             name.truncate(before);
         }
         Ok(())
     }
 
-    fn entry(&mut self, path: &Path, own_name: &OsStr, name: &mut Vec<u8>) -> Result<(), Failure> {
-        let is_link = fs::symlink_metadata(path).is_ok_and(|own| own.is_symlink());
-        // Follows links.
-        let metadata = match fs::metadata(path) {
-            Ok(metadata) => metadata,
-            Err(error) if is_link && error.kind() == io::ErrorKind::NotFound => {
-                self.leave_out(name, &"it is a link that leads nowhere");
-                return Ok(());
-            }
-            Err(error) => {
-                self.leave_out(name, &error);
-                return Ok(());
-            }
+    fn entry(&mut self, folder: &Folder, entry: &Entry, name: &mut Vec<u8>) -> Result<(), Failure> {
+        // In a folder reached through a link, the name is not the path.
+        let own_name = OsStr::from_bytes(entry.name());
+        let above = self.above.last().expect("the root is there");
+        let path = above.path.as_ref().map(|path| path.join(own_name));
+        match folder.kind(entry) {
+            Ok(Kind::File) => self.file(folder.open_file(entry), name, path),
+            Ok(Kind::Folder) => self.inner_folder(folder.open_folder(entry), name, path, false),
+            Ok(Kind::Link) => self.link(name, path.as_deref()),
+            Ok(Kind::Other) => self.leave_out(name, &NO_FILE),
+            Err(error) => self.leave_out(name, &why(&error)),
+        }
+    }
+
+    /// Lists the target of a link under the link's name.
+    fn link(&mut self, name: &mut Vec<u8>, path: Option<&Path>) -> Result<(), Failure> {
+        let link = path.unwrap_or(Path::new(OsStr::from_bytes(name)));
+        let target = match self.root.target(link) {
+            Ok(target) => target,
+            Err(why) => return self.leave_out(name, &why),
         };
-        let mut real = self.above.last().expect("the root is there").join(own_name);
-        if is_link {
-            real = match real.canonicalize() {
-                Ok(target) if target.starts_with(&self.root) => target,
-                Ok(target) => {
-                    let why = format!("it is a link out of the root, to {}", shown_path(&target));
-                    self.leave_out(name, &why);
-                    return Ok(());
-                }
-                Err(error) => {
-                    self.leave_out(name, &error);
-                    return Ok(());
-                }
-            };
-        }
-        if metadata.is_dir() {
-            return self.inner_folder(path, name, real, is_link);
-        }
-        if !metadata.is_file() {
-            self.leave_out(name, &"it is neither a file nor a folder");
-            return Ok(());
-        }
-        match File::open(path).map(|file| name.ends_with(b".svgz") && begins_like_gzip(file)) {
-            Ok(is_svg_in_gzip) => self.file(name, &metadata, is_svg_in_gzip),
-            Err(error) => {
-                self.leave_out(name, &error);
-                Ok(())
+        match self.root.kind(&target) {
+            Ok(Kind::File) => self.file(self.root.open_file(&target), name, Some(target)),
+            Ok(Kind::Folder) => {
+                self.inner_folder(self.root.open_folder(&target), name, Some(target), true)
             }
+            Ok(Kind::Link) => self.leave_out(name, &CHANGED),
+            Ok(Kind::Other) => self.leave_out(name, &NO_FILE),
+            Err(error) => self.leave_out(name, &why(&error)),
         }
     }
 
     fn inner_folder(
         &mut self,
-        path: &Path,
+        folder: io::Result<Folder>,
         name: &mut Vec<u8>,
-        real: PathBuf,
+        path: Option<PathBuf>,
         is_link: bool,
     ) -> Result<(), Failure> {
-        if is_link && self.above.contains(&real) {
-            self.leave_out(name, &"it is a link to a folder that it is in");
-            return Ok(());
+        let opened = folder.and_then(|folder| Ok((folder.identity()?, folder)));
+        let (identity, folder) = match opened {
+            Ok(opened) => opened,
+            Err(error) => return self.leave_out(name, &why(&error)),
+        };
+        if is_link && self.above.iter().any(|above| above.identity == identity) {
+            return self.leave_out(name, &"it is a link to a folder that it is in");
         }
         if self.above.len() > DEPTH_MAX {
-            self.leave_out(name, &format_args!("it is more than {DEPTH_MAX} folders deep"));
-            return Ok(());
+            return self.leave_out(name, &format_args!("it is more than {DEPTH_MAX} folders deep"));
         }
         self.folders += 1;
         self.check_count()?;
-        self.above.push(real);
-        let outcome = self.folder(path, name);
+        self.above.push(Above { identity, path });
+        let outcome = self.folder(folder, name);
         self.above.pop();
         outcome
     }
 
     fn file(
         &mut self,
+        file: io::Result<File>,
         name: &[u8],
-        metadata: &Metadata,
-        is_svg_in_gzip: bool,
+        path: Option<PathBuf>,
     ) -> Result<(), Failure> {
+        let opened = file.and_then(|file| Ok((file.metadata()?, file)));
+        let (metadata, file) = match opened {
+            Ok(opened) => opened,
+            Err(error) => return self.leave_out(name, &why(&error)),
+        };
+        if !metadata.is_file() {
+            return self.leave_out(name, &CHANGED);
+        }
         let modified = metadata.modified().ok();
         let modified = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         self.listing.files.push(Listed {
             name: name.to_vec(),
             bytes: metadata.size(),
             modified: modified.map(|age| age.as_secs()),
-            is_svg_in_gzip,
+            is_svg_in_gzip: name.ends_with(b".svgz") && begins_like_gzip(file),
+            path,
+            stamp: Stamp::of(&metadata),
         });
-        self.bytes += metadata.size();
+        // Some file systems state absurd lengths.
+        self.bytes = self.bytes.saturating_add(metadata.size());
         self.check_count()?;
         let Limits { bytes, .. } = self.limits;
         if self.bytes > bytes {
@@ -270,17 +266,25 @@ impl Walk {
         Err(self.too_much(&what, "--site-files"))
     }
 
-    fn too_much(&self, what: &dyn std::fmt::Display, option: &str) -> Failure {
+    fn too_much(&self, what: &dyn fmt::Display, option: &str) -> Failure {
         let mend = format!("raise {option}, or serve a smaller folder");
         Failure::new(
-            format!("reading the root {}", shown_path(&self.root)),
+            format!("reading the root {}", self.root.shown()),
             format!("it has {what}"),
             mend,
         )
     }
 
-    fn leave_out(&mut self, name: &[u8], why: &dyn std::fmt::Display) {
+    fn leave_out(&mut self, name: &[u8], why: &dyn fmt::Display) -> Result<(), Failure> {
+        if is_rules(name) {
+            return Err(Failure::new(
+                format!("reading {}", self.root.shown_file(name)),
+                why,
+                "its rules may protect other files, so it is not left out: repair or remove it",
+            ));
+        }
         self.listing.left_out.add(name, why);
+        Ok(())
     }
 }
 
@@ -290,7 +294,7 @@ fn begins_like_gzip(mut file: File) -> bool {
     file.read_exact(&mut first).is_ok() && first == [0x1f, 0x8b, 8]
 }
 
-const WELL_KNOWN: &[u8] = b".well-known";
+const NO_FILE: &str = "it is neither a file nor a folder";
 /// The most of what is left out that is named.
 const NAMED_MAX: usize = 1_000;
 /// The most folders in each other.
