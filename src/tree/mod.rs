@@ -6,6 +6,7 @@
 //!
 //! Knows files and HTTP's words; knows no connection and no ring.
 
+mod beside;
 mod caching;
 pub mod check;
 pub mod compress;
@@ -237,14 +238,20 @@ pub fn read(request: &Request) -> Result<Root, Failure> {
 }
 
 /// What lies beside a file as its coding and doesn't decode to it is most likely older: it is left
-/// out as that, and as nothing else.
+/// out as that, and as nothing else. So is what browsers don't decode.
 fn leave_out_stale(listing: &mut Listing, plan: &Plan, unused: &[Unused]) {
     let Listing { files, left_out } = listing;
     let name = |file: usize| &files[plan.files[file].listed].name;
-    for unused in unused.iter().filter(|unused| unused.because == load::Because::Other) {
+    for unused in unused {
         let of = shown(name(unused.of));
         let coding = unused.coding.name();
-        left_out.add(name(unused.file), &format_args!("it isn't {of} in {coding}"));
+        match unused.because {
+            load::Because::Other => {
+                left_out.add(name(unused.file), &format_args!("it isn't {of} in {coding}"));
+            }
+            load::Because::Refused(why) => left_out.add(name(unused.file), &why),
+            load::Because::TooLarge => {}
+        }
     }
 }
 
