@@ -63,6 +63,8 @@ pub enum Malformed {
     SameName(String),
     /// A template has a placeholder that the pattern hasn't.
     UnknownName(String),
+    /// A template has a placeholder in the host of a URI, or directly behind it.
+    NameInHost(String),
 }
 
 impl fmt::Display for Malformed {
@@ -85,6 +87,12 @@ impl fmt::Display for Malformed {
             Self::UnknownName(name) => {
                 write!(f, "the pattern has no :{name} (where a colon is meant, write %3A)")
             }
+            Self::NameInHost(name) => write!(
+                f,
+                ":{name} is a part of the host, so that each request could choose where it is \
+                 sent; write the host out, and a slash before the first placeholder, as in \
+                 https://good.example/:{name}"
+            ),
         }
     }
 }

@@ -13,7 +13,7 @@ use zstd::zstd_safe;
 
 /// What a file beside another is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(super) enum Verdict {
     /// It decodes to the file.
     Same,
     /// It doesn't.
@@ -23,8 +23,7 @@ pub enum Verdict {
 }
 
 /// Whether `coded` is `identity` in this coding.
-#[must_use]
-pub fn judge(coded: &[u8], coding: Coding, identity: &[u8]) -> Verdict {
+pub(super) fn judge(coded: &[u8], coding: Coding, identity: &[u8]) -> Verdict {
     match coding {
         Coding::Identity if coded == identity => return Verdict::Same,
         Coding::Identity => return Verdict::Other,

@@ -4,9 +4,9 @@
 use super::plan::{Manner, Plan, plan};
 use super::walk::{LeftOuts, Limits, Listed, Listing};
 use super::{Effort, Request, builder};
-use crate::http::coding::Coding;
 use crate::http::properties::path_by_segments;
 use crate::http::request::{Fields, Parsed, Persistence, Scan, Target, parse};
+use crate::http::{self, coding::Coding};
 use crate::ring::{Slot, Span};
 use crate::site::tree::Tree;
 use crate::site::tree::build::Body;
@@ -48,17 +48,12 @@ pub fn site(data: &[u8]) {
     if !plan.problems.is_empty() {
         return;
     }
-    let (tree, mut fixed) = grow(&listing, &plan, manner);
+    let (tree, fixed) = grow(&listing, &plan, manner);
     let head = [b"GET ", target, b" HTTP/1.1\r\nHost: a\r\n\r\n"].concat();
     let mut fields = Fields::new();
     let parsed = parse(&head, &mut Scan::default(), 16 * 1024, &mut fields);
     let Parsed::Request(request) = parsed else { return };
-    let site = Site::of_tree(tree);
-    let mut occasion = Occasion { slot: Slot(1), fixed: &mut fixed, draining: false };
-    let answer = site.choose(&request, &mut occasion);
-    let owed = Owed { answer, persistence: Persistence::Keep, head_only: false };
-    let spans = site.output(owed, Slot(1), &mut fixed);
-    let reply = [&fixed[spans.first.range()], &fixed[spans.then.range()]].concat();
+    let reply = reply(&request, &Site::of_tree(tree), fixed);
     let (status, body) = read(&reply);
     if matches!(status, 200 | 410 | 451) {
         assert!(names.contains(body), "{} isn't in the folder", String::from_utf8_lossy(body));
@@ -71,6 +66,15 @@ pub fn site(data: &[u8]) {
         let found = (status, if status == 200 { body } else { b"" });
         assert_eq!(found, (expected.0, &*expected.1), "{}", String::from_utf8_lossy(path));
     }
+}
+
+/// The reply to a request.
+fn reply(request: &http::request::Request<'_, '_>, site: &Site, mut fixed: Vec<u8>) -> Vec<u8> {
+    let mut occasion = Occasion { slot: Slot(1), fixed: &mut fixed, draining: false };
+    let answer = site.choose(request, &mut occasion);
+    let owed = Owed { answer, persistence: Persistence::Keep, head_only: false };
+    let spans = site.output(owed, Slot(1), &mut fixed);
+    [&fixed[spans.first.range()], &fixed[spans.then.range()]].concat()
 }
 
 /// What a folder can hold: no name of a folder is empty or says another place.
@@ -158,5 +162,78 @@ fn model(path: &[u8], names: &BTreeSet<&[u8]>) -> (u16, Vec<u8>) {
         (308, Vec::new())
     } else {
         (404, Vec::new())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use url::{Origin, Url};
+
+    const OWN: &str = "https://own.example/r/x";
+
+    /// Where a rule leads for a request, as its `Location`; none if the rule is refused.
+    fn location(to: &str, target: &str) -> Option<String> {
+        let rules = format!("/r/:a/* {to} 302\n");
+        let plan = plan(&Listing::default(), &Manner::default(), None, Some(&rules));
+        if !plan.problems.is_empty() {
+            return None;
+        }
+        let (tree, fixed) = grow(&Listing::default(), &plan, Manner::default());
+        let head = format!("GET {target} HTTP/1.1\r\nHost: own.example\r\n\r\n");
+        let mut fields = Fields::new();
+        let parsed = parse(head.as_bytes(), &mut Scan::default(), 16 * 1024, &mut fields);
+        let Parsed::Request(request) = parsed else { return None };
+        let reply = reply(&request, &Site::of_tree(tree), fixed);
+        let (status, _) = read(&reply);
+        let text = String::from_utf8(reply).expect("a redirect is text");
+        let location = text.lines().find_map(|line| line.strip_prefix("Location: "));
+        assert_eq!(status == 302, location.is_some(), "{text}");
+        location.map(str::to_owned)
+    }
+
+    fn origin(location: &str) -> Option<Origin> {
+        let own = Url::parse(OWN).expect("it is right");
+        own.join(location).ok().map(|url| url.origin())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4000))]
+
+        /// No request chooses the host that a rule leads to, as browsers read it.
+        #[test]
+        fn a_redirect_leads_to_its_rules_origin(
+            to in "(https?://|/|//|https?:/|https?:///)?(:splat|:a|good\\.example|@|:|\\.|/|80|\\?q=|#|%40|%5C|x){1,6}",
+            value in "((@|:|/|\\.|\\.\\.|evil\\.example|%5C|%09|%0D%0A|%23|%3F|%40|%2E|%25|%E3%80%82|%EF%BC%8F|\\[|\\]|80|\\?y=//z){1,6}/?){1,3}",
+        ) {
+            let target = format!("/r/{value}");
+            let Some(location) = location(&to, &target) else { return Ok(()) };
+            let harmless = to.replace(":splat", "x").replace(":a", "x");
+            let expected = match to.starts_with('/') {
+                true => origin(OWN),
+                false => origin(&harmless),
+            };
+            prop_assert_eq!(origin(&location), expected, "{} {} {}", to, target, location);
+        }
+    }
+
+    #[test]
+    fn a_redirect_to_a_path_stays() {
+        for (to, target, expected) in [
+            ("/:splat", "/r/x//evil.example/", "/evil.example/"),
+            ("/:splat", "/r/x/%5C%5Cevil.example/", "/%5C%5Cevil.example/"),
+            (
+                "https://good.example/:splat",
+                "/r/x/@evil.example",
+                "https://good.example/@evil.example",
+            ),
+        ] {
+            let location = location(to, target).expect("it is redirected");
+            assert_eq!(location, expected);
+        }
+        for to in ["https://good.example:splat", "https://:splat", "https://:a.good.example/"] {
+            assert_eq!(location(to, "/r/x/y"), None, "{to}");
+        }
     }
 }
