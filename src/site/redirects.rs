@@ -41,6 +41,7 @@ pub struct Redirects {
     rules: Box<[Redirect]>,
     forced: Index,
     others: Index,
+    /// Paths of files that a forced rule hides.
     hidden: HashMap<Box<[u8]>, Hiding, FixedState>,
 }
 
@@ -74,7 +75,7 @@ impl Redirects {
         Self { forced, others, rules: rules.into(), hidden: HashMap::default() }
     }
 
-    /// Has a forced rule apply to another path of a file that it hides.
+    /// Has a forced rule apply to a path of a file that it hides, if none does by itself.
     pub fn hide(&mut self, path: &[u8], by: Hiding) {
         self.hidden.insert(path.into(), by);
     }
@@ -103,6 +104,12 @@ impl Redirects {
         }
         let Hiding { rule, matched } = self.hidden.get(path)?;
         Some((*rule, self.rules[*rule as usize].from.matches(matched)?))
+    }
+
+    /// Whether a path is one of a file that another rule than this one hides.
+    #[must_use]
+    pub fn hides(&self, path: &[u8], from: u32) -> bool {
+        !self.hidden.is_empty() && self.hidden.get(path).is_some_and(|by| by.rule != from)
     }
 
     /// All of them.

@@ -11,6 +11,7 @@ mod caching;
 pub mod check;
 pub mod compress;
 pub mod headers;
+mod hidden;
 mod load;
 pub mod plan;
 pub mod properties;

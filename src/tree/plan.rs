@@ -5,10 +5,10 @@ use super::caching::caching;
 use super::headers::{FieldList, Headers};
 use super::shown::shown;
 use super::walk::{Listed, Listing};
-use super::{Problem, headers, redirects};
+use super::{Problem, headers, hidden, redirects};
 use crate::cli::media_type;
 use crate::http::coding::Coding;
-use crate::site::redirects::{Effect, Redirects};
+use crate::site::redirects::{Effect, Redirect, Redirects};
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -165,6 +165,16 @@ pub fn plan(
         }
     }
     plan_redirects(&mut plan, redirects);
+    let hidden = hidden::hide(&mut plan, listing);
+    // A page that is served everywhere and one that is hidden can't be the same.
+    if let Some(leaf) = &plan.fallback
+        && let Some(&rule) = hidden.get(&leaf.file)
+    {
+        let name = shown(&listing.files[plan.files[leaf.file].listed].name);
+        let Redirect { line, text, .. } = &plan.redirects.rules()[rule as usize];
+        let why = format!("{name} is hidden by {}:{line} ({text})", redirects::NAME);
+        plan.problems.push(Problem::of("--spa", why));
+    }
     plan
 }
 

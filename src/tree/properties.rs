@@ -1,13 +1,14 @@
 //! What must hold for any folder, any rules and any request: the fuzzer calls this, and the test
 //! over its corpus.
 
-use super::plan::{Manner, Plan, plan};
+use super::plan::{Manner, Plan, To, plan};
 use super::walk::{LeftOuts, Limits, Listed, Listing};
 use super::{Effort, Request, builder};
 use crate::http::properties::path_by_segments;
 use crate::http::request::{Fields, Parsed, Persistence, Scan, Target, parse};
 use crate::http::{self, coding::Coding};
 use crate::ring::{Slot, Span};
+use crate::site::redirects::{Effect, Redirect};
 use crate::site::tree::Tree;
 use crate::site::tree::build::Body;
 use crate::site::{Occasion, Owed, Site, entity_tag};
@@ -58,6 +59,11 @@ pub fn site(data: &[u8]) {
     if matches!(status, 200 | 410 | 451) {
         assert!(names.contains(body), "{} isn't in the folder", String::from_utf8_lossy(body));
     }
+    let is_named =
+        |rule: &Redirect| matches!(rule.effect, Effect::Rewrite(_)) && rule.to.fixed().is_some();
+    if status == 200 && !plan.redirects.rules().iter().any(is_named) {
+        assert!(!is_hidden(body, &plan), "{} is hidden", String::from_utf8_lossy(body));
+    }
     let (Target::Origin { path, .. } | Target::Absolute { path, .. }) = request.target else {
         return;
     };
@@ -66,6 +72,28 @@ pub fn site(data: &[u8]) {
         let found = (status, if status == 200 { body } else { b"" });
         assert_eq!(found, (expected.0, &*expected.1), "{}", String::from_utf8_lossy(path));
     }
+}
+
+/// Whether a forced rule sends one of a file's paths to another host.
+fn is_hidden(name: &[u8], plan: &Plan) -> bool {
+    let path = [b"/", name].concat();
+    let folder = path.strip_suffix(b"index.html").filter(|folder| folder.ends_with(b"/"));
+    let page = path.strip_suffix(b".html").filter(|page| !page.ends_with(b"/"));
+    let file = |path: &[u8]| {
+        let route = plan.routes.iter().find(|route| route.path == path);
+        route.and_then(|route| match &route.to {
+            To::Leaf(leaf) => Some(leaf.file),
+            To::Folder => None,
+        })
+    };
+    let own = file(&path);
+    let mut paths = [Some(&*path), folder, page].into_iter().flatten();
+    paths.any(|path| {
+        // The name of one file may be what another has by convention.
+        let is_own = file(path).is_some() && file(path) == own;
+        let rule = plan.redirects.find(path, true).map(|(rule, _)| rule);
+        is_own && rule.is_some_and(|rule| rule.text.contains("://"))
+    })
 }
 
 /// The reply to a request.
