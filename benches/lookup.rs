@@ -133,8 +133,11 @@ fn miss(c: &mut Criterion) {
     group.finish();
 }
 
+/// The pattern of a rule by its number.
+type Rule = fn(usize) -> String;
+
 /// Sets of 200 rules, by the pattern of each number.
-const RULES: &[(&str, Option<fn(usize) -> String>)] = &[
+const RULES: &[(&str, Option<Rule>)] = &[
     ("no rules", None),
     ("prefixes", Some(|number| format!("/old-{number}/:id"))),
     ("splats", Some(|number| format!("/old-{number}/*"))),
@@ -149,7 +152,7 @@ const RULES: &[(&str, Option<fn(usize) -> String>)] = &[
     ("placeholders", Some(|number| format!("/:a/:b/:c/:d/y{number}"))),
 ];
 
-fn with_rules(pattern: Option<fn(usize) -> String>) -> (Site, Vec<u8>) {
+fn with_rules(pattern: Option<Rule>) -> (Site, Vec<u8>) {
     let mut builder = Builder::default();
     if let Some(pattern) = pattern {
         let rule = |number| {

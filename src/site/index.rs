@@ -43,15 +43,19 @@ struct Node {
 
 /// Edges to nodes, in the order of their texts.
 #[derive(Clone, Debug, Default)]
-struct Edges(Box<[Edge]>);
+struct Edges {
+    /// The first octets of each text as a number, so that most of a search is in one place.
+    heads: Box<[u64]>,
+    edges: Box<[Edge]>,
+}
 
 #[derive(Clone, Debug)]
 struct Edge {
     text: Box<[u8]>,
     /// The longest of the other texts that this one begins with.
     shorter: Option<u32>,
-    /// One that is shorter than that, or the same. These lead from any text to a much shorter one in
-    /// few steps (Myers 1983, "An applicative random-access stack").
+    /// One that is shorter than that, or the same. These lead from any text to a much shorter one
+    /// in few steps (Myers 1983, "An applicative random-access stack").
     jump: Option<u32>,
     /// How many of the others this one begins with.
     depth: u32,
@@ -73,25 +77,25 @@ impl PatternIndex {
     /// that don't, in no order.
     pub fn candidates(&self, path: &[u8], visit: &mut dyn FnMut(u32)) {
         if !self.nodes.is_empty() {
-            self.from_front(0, without_slash(path), visit);
+            self.walk_on(0, without_slash(path), visit);
         }
     }
 
-    fn from_front(&self, node: u32, rest: &[u8], visit: &mut dyn FnMut(u32)) {
+    fn walk_on(&self, node: u32, rest: &[u8], visit: &mut dyn FnMut(u32)) {
         let node = &self.nodes[node as usize];
         if rest.is_empty() {
             node.closed.iter().for_each(|&number| visit(number));
         }
         node.open.iter().for_each(|&number| visit(number));
         if let Some(behind) = node.behind {
-            self.from_end(behind, rest, visit);
+            self.walk_back(behind, rest, visit);
         }
         let mut edge = node.texts.longest::<false>(rest);
         while let Some(Edge { text, shorter, to, .. }) = edge {
-            self.from_front(*to, &rest[text.len()..], visit);
+            self.walk_on(*to, &rest[text.len()..], visit);
             edge = node.texts.get(*shorter);
         }
-        if node.segments.0.is_empty() {
+        if node.segments.edges.is_empty() {
             return;
         }
         let (segment, behind) = rest.split_at(memchr::memchr(b'/', rest).unwrap_or(rest.len()));
@@ -99,25 +103,25 @@ impl PatternIndex {
         while let Some(Edge { text, shorter, to, .. }) = edge {
             // A placeholder stands for something.
             if text.len() < segment.len() {
-                self.from_front(*to, behind, visit);
+                self.walk_on(*to, behind, visit);
             }
             edge = node.segments.get(*shorter);
         }
     }
 
     /// The same for what stands behind a splat, which takes all that is left in the end.
-    fn from_end(&self, node: u32, rest: &[u8], visit: &mut dyn FnMut(u32)) {
+    fn walk_back(&self, node: u32, rest: &[u8], visit: &mut dyn FnMut(u32)) {
         let node = &self.nodes[node as usize];
         node.open.iter().for_each(|&number| visit(number));
         let mut edge = node.texts.longest::<true>(rest);
         while let Some(Edge { text, shorter, to, .. }) = edge {
-            self.from_end(*to, &rest[..rest.len() - text.len()], visit);
+            self.walk_back(*to, &rest[..rest.len() - text.len()], visit);
             edge = node.texts.get(*shorter);
         }
-        if let Some(Edge { to, .. }) = node.segments.0.first() {
+        if let Some(Edge { to, .. }) = node.segments.edges.first() {
             let start = memchr::memrchr(b'/', rest).map_or(0, |at| at + 1);
             if start < rest.len() {
-                self.from_end(*to, &rest[..start], visit);
+                self.walk_back(*to, &rest[..start], visit);
             }
         }
     }
@@ -125,18 +129,25 @@ impl PatternIndex {
 
 impl Edges {
     fn get(&self, index: Option<u32>) -> Option<&Edge> {
-        self.0.get(index? as usize)
+        self.edges.get(index? as usize)
     }
 
     /// The edge with the longest text that `of` begins with, or ends with.
     fn longest<const AT_END: bool>(&self, of: &[u8]) -> Option<&Edge> {
+        if let [edge] = &*self.edges {
+            let text = &*edge.text;
+            let is_there = if AT_END { of.ends_with(text) } else { of.starts_with(text) };
+            return is_there.then_some(edge);
+        }
+        let head = head::<AT_END>(of);
+        let mut low = self.heads.partition_point(|&other| other < head);
+        let mut high = low + self.heads[low..].partition_point(|&other| other == head);
         // Texts before `low` come before `of`, and those from `high` on behind it. How much the
         // nearest ones have in common with it, all between them have, too.
-        let (mut low, mut high) = (0, self.0.len());
         let (mut common_low, mut common_high) = (0, 0);
         while low < high {
             let middle = low.midpoint(high);
-            let text = &*self.0[middle].text;
+            let text = &*self.edges[middle].text;
             let shared = common::<AT_END>(text, of, common_low.min(common_high));
             let is_behind = shared < text.len()
                 && (shared == of.len() || nth::<AT_END>(text, shared) > nth::<AT_END>(of, shared));
@@ -147,15 +158,27 @@ impl Edges {
             }
         }
         // The longest one is the last before `of`, or that one begins with it.
-        let mut edge = self.0.get(low.checked_sub(1)?)?;
-        while edge.text.len() > common_low {
+        let mut edge = self.edges.get(low.checked_sub(1)?)?;
+        let common = common::<AT_END>(&edge.text, of, common_low);
+        while edge.text.len() > common {
             edge = match self.get(edge.jump) {
-                Some(jump) if jump.text.len() > common_low => jump,
+                Some(jump) if jump.text.len() > common => jump,
                 _ => self.get(edge.shorter)?,
             };
         }
         Some(edge)
     }
+}
+
+/// The first eight octets from the front or from the end, as a number in their order; what isn't
+/// there is 0.
+fn head<const AT_END: bool>(text: &[u8]) -> u64 {
+    if let Some(octets) = if AT_END { text.last_chunk() } else { text.first_chunk() } {
+        return if AT_END { u64::from_le_bytes(*octets) } else { u64::from_be_bytes(*octets) };
+    }
+    (0..8).fold(0, |head, at| {
+        head << 8 | if at < text.len() { u64::from(nth::<AT_END>(text, at)) } else { 0 }
+    })
 }
 
 /// The octet at a place, counted from the front or from the end.
@@ -210,12 +233,11 @@ impl Growing {
         };
         let mut node = self.add_front(&pattern.front, back.is_empty());
         if !back.is_empty() {
-            node = match self.nodes[node as usize].behind {
-                Some(behind) => behind,
-                None => {
-                    let behind = self.node(true);
-                    *self.nodes[node as usize].behind.insert(behind)
-                }
+            node = if let Some(behind) = self.nodes[node as usize].behind {
+                behind
+            } else {
+                let behind = self.node(true);
+                *self.nodes[node as usize].behind.insert(behind)
             };
             for part in back.iter().rev() {
                 node = match part {
@@ -324,7 +346,10 @@ fn edges(keys: BTreeMap<Vec<u8>, u32>, are_turned: bool) -> Edges {
         edges.push(Edge { text: text.into(), shorter, jump, depth, to });
         open.push((key, index));
     }
-    Edges(edges.into())
+    let heads = edges
+        .iter()
+        .map(|edge| if are_turned { head::<true>(&edge.text) } else { head::<false>(&edge.text) });
+    Edges { heads: heads.collect(), edges: edges.into() }
 }
 
 fn turned(text: &[u8]) -> Vec<u8> {
@@ -334,186 +359,4 @@ fn turned(text: &[u8]) -> Vec<u8> {
 const CHUNK: usize = 16;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    /// The captures of a path, by trying each part where it stands: a segment ends where the text
-    /// behind it is found last.
-    fn slow(pattern: &Pattern, path: &[u8]) -> Option<Vec<Vec<u8>>> {
-        let mut captures = Vec::new();
-        let trimmed = without_slash(path);
-        let Some(back) = &pattern.back else {
-            let rest = slow_front(&pattern.front, trimmed, &mut captures)?;
-            return rest.is_empty().then_some(captures);
-        };
-        if back.is_empty() {
-            if let Some(rest) = slow_front(&pattern.front, path, &mut captures) {
-                captures.push(rest.to_vec());
-                return Some(captures);
-            }
-            let (Part::Literal(text), parts) = pattern.front.split_last()? else { return None };
-            let text = text.strip_suffix(b"/")?;
-            captures.clear();
-            let rest = slow_front(parts, path, &mut captures)?;
-            captures.push(Vec::new());
-            return (rest == text && !path.is_empty()).then_some(captures);
-        }
-        let mut rest = slow_front(&pattern.front, trimmed, &mut captures)?;
-        let splat = captures.len();
-        for part in back.iter().rev() {
-            let Part::Literal(text) = part else {
-                let start = rest.iter().rposition(|&octet| octet == b'/').map_or(0, |at| at + 1);
-                captures.insert(splat, rest[start..].to_vec());
-                if start == rest.len() {
-                    return None;
-                }
-                rest = &rest[..start];
-                continue;
-            };
-            rest = rest.strip_suffix(&**text)?;
-        }
-        captures.insert(splat, rest.to_vec());
-        Some(captures)
-    }
-
-    fn slow_front<'p>(
-        parts: &[Part],
-        mut path: &'p [u8],
-        captures: &mut Vec<Vec<u8>>,
-    ) -> Option<&'p [u8]> {
-        for (index, part) in parts.iter().enumerate() {
-            if let Part::Literal(text) = part {
-                path = path.strip_prefix(&**text)?;
-                continue;
-            }
-            let mut end = path.iter().position(|&octet| octet == b'/').unwrap_or(path.len());
-            if let Some(Part::Literal(next)) = parts.get(index + 1)
-                && next.first() != Some(&b'/')
-            {
-                let within = next.split(|&octet| octet == b'/').next().unwrap_or_default();
-                end = path[..end].windows(within.len()).rposition(|window| window == within)?;
-            }
-            if end == 0 {
-                return None;
-            }
-            captures.push(path[..end].to_vec());
-            path = &path[end..];
-        }
-        Some(path)
-    }
-
-    /// What the patterns capture of a path, by the index and one by one.
-    fn check(patterns: &[Pattern], path: &[u8]) {
-        let numbered = || (0..).zip(patterns);
-        let index = PatternIndex::new(numbered());
-        let mut seen = Vec::new();
-        index.candidates(path, &mut |number| seen.push(number));
-        let count = seen.len();
-        seen.sort_unstable();
-        seen.dedup();
-        assert_eq!(seen.len(), count, "each is a candidate once");
-        for (number, pattern) in numbered() {
-            let expected = slow(pattern, path);
-            let found = pattern.matches(path).map(|captures| {
-                captures.values().iter().map(|value| value.to_vec()).collect::<Vec<_>>()
-            });
-            assert_eq!(found, expected, "{pattern:?} {}", String::from_utf8_lossy(path));
-            let is_candidate = seen.binary_search(&number).is_ok();
-            assert!(is_candidate || expected.is_none(), "{pattern:?} is not found");
-        }
-    }
-
-    #[test]
-    fn names_that_begin_or_end_with_one_another_are_all_found() {
-        let texts = ["/a/*", "/a/b/*", "/a/b/c", "/*c", "/*/c", "/*bc", "/:x", "/:xc", "/:xbc"];
-        let more = ["/a/:x/*", "/*/:x/c", "/:x/b/:y", "/:xbc*", "/:xc*y", "/*", "/", "/:x/*/c/"];
-        let parse = |text: &&str| Pattern::parse(text).expect("a pattern");
-        let patterns: Vec<_> = texts.iter().chain(&more).map(parse).collect();
-        let paths = ["/", "//", "/a", "/a/", "/a/b", "/a/b/c", "/a/b/c/", "/abc", "/bc", "/c", ""];
-        let others =
-            ["/xbc/y", "/a//c", "/a/b/c/c", "/xbcbcy", "/a.b/c", "/x/b/y/", "abc", "/abc//"];
-        for path in paths.iter().chain(&others) {
-            check(&patterns, path.as_bytes());
-        }
-    }
-
-    #[test]
-    fn many_texts_in_one_another_are_left_in_few_steps() {
-        let texts: Vec<_> = (1..=200).map(|count| format!("/{}*z", "a".repeat(count))).collect();
-        let patterns: Vec<_> =
-            texts.iter().map(|text| Pattern::parse(text).expect("a pattern")).collect();
-        for count in 0..=200 {
-            check(&patterns, format!("/{}", "a".repeat(count)).as_bytes());
-            check(&patterns, format!("/{}z", "a".repeat(count)).as_bytes());
-        }
-        let index = PatternIndex::new((0..).zip(&patterns));
-        let edges = &index.nodes[0].texts;
-        let mut edge = edges.0.last();
-        let mut steps = 0;
-        while let Some(Edge { jump, shorter, .. }) = edge {
-            edge = edges.get(jump.or(*shorter));
-            steps += 1;
-        }
-        assert!(steps < 2 * 8, "{steps} steps through 200 texts");
-    }
-
-    #[test]
-    fn long_texts_are_compared_to_their_ends() {
-        let long = "ab".repeat(40);
-        let texts = ["/LONGx/*", "/LONG*", "/*xLONG", "/*LONG", "/:xLONG", "/:xbLONG", "/LONG"];
-        let parse = |text: &&str| Pattern::parse(&text.replace("LONG", &long)).expect("a pattern");
-        let patterns: Vec<_> = texts.iter().map(parse).collect();
-        for path in ["/LONG", "/LONGx", "/xLONG", "/bLONG", "/LONG/", "/LON", "/qbLONG", "/xLONG/"]
-        {
-            check(&patterns, path.replace("LONG", &long).as_bytes());
-        }
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(2000))]
-
-        /// The index and the quick matcher find what the slow one does, on any patterns and paths.
-        #[test]
-        fn the_index_finds_what_a_slow_search_does(
-            texts in prop::collection::vec(
-                "/(([ab.]{0,2}|:[xyz][ab.]{0,2})/){0,3}([ab.]{0,3}|:[uv][ab.]{0,2})(\\*[ab/]{0,3}(/:w(/[ab])?)?)?",
-                1..30,
-            ),
-            paths in prop::collection::vec("(/[ab.]{0,4}){0,5}/?", 1..30),
-        ) {
-            let patterns: Vec<_> =
-                texts.iter().filter_map(|text| Pattern::parse(text).ok()).collect();
-            for path in &paths {
-                check(&patterns, path.as_bytes());
-            }
-        }
-
-        /// The first rule counts, whichever is found first.
-        #[test]
-        fn rules_keep_their_order(
-            texts in prop::collection::vec("/([ab]{0,2}|:x)(/[ab]{0,2}|/:y|\\*b?|/\\*)?", 1..20),
-            paths in prop::collection::vec("(/[ab]{0,3}){1,3}", 1..20),
-        ) {
-            use crate::site::redirects::{Effect, Redirect, Redirects};
-            use crate::site::template::{Purpose, Template};
-            let rule = |(line, text): (u32, &String)| {
-                let from = Pattern::parse(text).ok()?;
-                let to = Template::parse("/to", &from, Purpose::Location).ok()?;
-                let effect = Effect::Redirect(301);
-                Some(Redirect { from, to, effect, forced: line % 3 == 0, line, text: "".into() })
-            };
-            let rules: Vec<_> = (0..).zip(&texts).filter_map(rule).collect();
-            let redirects = Redirects::new(rules.clone());
-            for path in &paths {
-                for forced in [false, true] {
-                    let path = path.as_bytes();
-                    let mut rules = rules.iter().filter(|rule| rule.forced == forced);
-                    let expected = rules.find(|rule| slow(&rule.from, path).is_some());
-                    let found = redirects.find(path, forced).map(|(rule, _)| rule.line);
-                    prop_assert_eq!(found, expected.map(|rule| rule.line));
-                }
-            }
-        }
-    }
-}
+mod tests;

@@ -48,6 +48,7 @@ pub struct Redirects {
 /// The rules of one kind, by number.
 #[derive(Clone, Debug, Default)]
 struct Index {
+    has_rules: bool,
     exact: HashMap<Box<[u8]>, u32, FixedState>,
     /// No longer path is looked for among them.
     exact_bytes_max: usize,
@@ -78,6 +79,12 @@ impl Redirects {
     /// Has a forced rule apply to a path of a file that it hides, if none does by itself.
     pub fn hide(&mut self, path: &[u8], by: Hiding) {
         self.hidden.insert(path.into(), by);
+    }
+
+    /// Whether there are rules that apply even where there is a file, or others.
+    #[must_use]
+    pub fn has(&self, forced: bool) -> bool {
+        if forced { self.forced.has_rules } else { self.others.has_rules }
     }
 
     /// The first rule that applies to a decoded path: of those that apply even where there is a
@@ -134,7 +141,9 @@ impl Index {
                 None => patterns.push((number, &rule.from)),
             }
         }
-        Self { exact, exact_bytes_max, patterns: PatternIndex::new(patterns.into_iter()) }
+        let has_rules = !exact.is_empty() || !patterns.is_empty();
+        let patterns = PatternIndex::new(patterns.into_iter());
+        Self { has_rules, exact, exact_bytes_max, patterns }
     }
 
     /// The first rule that matches a path.

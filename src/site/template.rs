@@ -134,7 +134,8 @@ impl Template {
 /// A placeholder there would let each request choose the host, whatever stands around it: a value
 /// of `@evil.example` makes what is before it a user's name, and `.evil.example` the beginning of
 /// another name. Not even a whole label is left to it (`https://:name.good.example/`): hosts end in
-/// names under which anybody may have one, and some clients decode `%3F` in a host (CVE-2022-27780).
+/// names under which anybody may have one, and clients have decoded separators in a host
+/// (CVE-2022-27780).
 fn host_end(text: &[u8]) -> Result<usize, Malformed> {
     let Some(start) = memchr::memmem::find(text, b"://").map(|at| at + 3) else { return Ok(0) };
     if text.starts_with(b"/") {

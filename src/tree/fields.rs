@@ -139,7 +139,8 @@ mod tests {
         fields.add("content-type", "f/g");
         fields.append("A", "3");
         let head = |fields: &FieldList| {
-            fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect::<String>()
+            let lines = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n"));
+            lines.collect::<Vec<_>>().concat()
         };
         let text = "A: 1, 2\r\nSet-Cookie: b\r\nset-cookie: c\r\ncontent-type: f/g\r\nA: 3\r\n";
         assert_eq!((head(&fields).as_str(), fields.bytes()), (text, text.len()));

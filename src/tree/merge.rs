@@ -52,7 +52,9 @@ impl Merged {
             let is_removed = |name: &String| block.removed.contains_key(name);
             let removed: Vec<_> =
                 growing.places.keys().filter(|name| is_removed(name)).cloned().collect();
-            removed.iter().for_each(|name| growing.remove(name));
+            for name in &removed {
+                growing.remove(name);
+            }
             for added in &block.added {
                 let value = match added.value.fixed() {
                     Some(text) => {
@@ -262,9 +264,9 @@ mod tests {
             None => format!("  ! {name}\n"),
         };
         let block = |(pattern, lines): &(String, Vec<_>)| {
-            format!("{pattern}\n{}", lines.iter().map(line).collect::<String>())
+            format!("{pattern}\n{}", lines.iter().map(line).collect::<Vec<_>>().concat())
         };
-        blocks.iter().map(block).collect()
+        blocks.iter().map(block).collect::<Vec<_>>().concat()
     }
 
     /// Line by line.
@@ -307,7 +309,10 @@ mod tests {
                 (
                     "(/\\*|/:x|/a|/a\\*|/\\*b|/:x/\\*)",
                     prop::collection::vec(
-                        ("(X-A|x-a|X-B|Set-Cookie|Vary)", prop::option::of("[a-c]{1,3}|:x;|:splat;a")),
+                        (
+                            "(X-A|x-a|X-B|Set-Cookie|Vary)",
+                            prop::option::of("[a-c]{1,3}|:x;|:splat;a"),
+                        ),
                         1..6,
                     ),
                 ),

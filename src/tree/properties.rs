@@ -232,16 +232,16 @@ mod tests {
         /// No request chooses the host that a rule leads to, as browsers read it.
         #[test]
         fn a_redirect_leads_to_its_rules_origin(
-            to in "(https?://|/|//|https?:/|https?:///)?(:splat|:a|good\\.example|@|:|\\.|/|80|\\?q=|#|%40|%5C|x){1,6}",
-            value in "((@|:|/|\\.|\\.\\.|evil\\.example|%5C|%09|%0D%0A|%23|%3F|%40|%2E|%25|%E3%80%82|%EF%BC%8F|\\[|\\]|80|\\?y=//z){1,6}/?){1,3}",
+            to in "(https?://|/|//|https?:/|https?:///)?\
+                   (:splat|:a|good\\.example|@|:|\\.|/|80|\\?q=|#|%40|%5C|x){1,6}",
+            value in "((@|:|/|\\.|\\.\\.|evil\\.example|\
+                      %5C|%09\
+                      |%0D%0A|%23|%3F|%40|%2E|%25|%E3%80%82|%EF%BC%8F|\\[|\\]|80|\\?y=//z){1,6}/?){1,3}",
         ) {
             let target = format!("/r/{value}");
             let Some(location) = location(&to, &target) else { return Ok(()) };
             let harmless = to.replace(":splat", "x").replace(":a", "x");
-            let expected = match to.starts_with('/') {
-                true => origin(OWN),
-                false => origin(&harmless),
-            };
+            let expected = origin(if to.starts_with('/') { OWN } else { &harmless });
             prop_assert_eq!(origin(&location), expected, "{} {} {}", to, target, location);
         }
     }

@@ -24,7 +24,7 @@ pub(crate) fn near_misses(form: Form) -> Verdict {
 }
 
 /// How many paths had nothing, and how much CPU time each took the server.
-fn attack(rule: Option<fn(usize) -> String>, rounds: usize) -> (u64, f64, Aftermath) {
+fn attack(rule: Option<Rule>, rounds: usize) -> (u64, f64, Aftermath) {
     let rules: String = (0..RULES).filter_map(|number| Some(rule?(number) + " /to\n")).collect();
     let folder = TemporaryFolder::with(&[("index.html", PAGE), ("_redirects", rules.as_bytes())]);
     let server = Server::start(&["--root", folder.path(), "--spawn", "200"]);
@@ -40,7 +40,8 @@ fn attack(rule: Option<fn(usize) -> String>, rounds: usize) -> (u64, f64, Afterm
             peer.others.len() == round + 1
         });
     }
-    let micros = (cpu_ns(pid) - before) / 1e3 / (rounds * AT_ONCE) as f64; // tidy: it is for people
+    let requests = u32::try_from(rounds * AT_ONCE).expect("they are few");
+    let micros = (cpu_ns(pid) - before) / 1e3 / f64::from(requests);
     let refused = peers.iter().flat_map(|peer| &peer.others).filter(|&&status| status == 404);
     let refused = refused.count() as u64;
     drop(peers);
@@ -58,8 +59,11 @@ fn cpu_ns(pid: u32) -> f64 {
     text.split(' ').next().and_then(|ns| ns.parse().ok()).unwrap_or(f64::NAN)
 }
 
+/// The pattern of a rule by its number.
+type Rule = fn(usize) -> String;
+
 /// The pattern of each number, which none of the paths below matches.
-const KINDS: &[(&str, Option<fn(usize) -> String>)] = &[
+const KINDS: &[(&str, Option<Rule>)] = &[
     ("no rules", None),
     ("ends of segments", Some(|number| format!("/:page.ht{number:03}ml/z"))),
     ("before a splat", Some(|number| format!("/:page.ht{number:03}ml/z/*"))),

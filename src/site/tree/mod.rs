@@ -126,7 +126,9 @@ impl Tree {
             return Answer::Whole(if draining { Prebuilt::Draining } else { Prebuilt::Healthy });
         }
         let tail = &mut fixed[self.tail(occasion.slot).range()];
-        if let Some(answer) = self.redirected(path, query, true, request, tail) {
+        if self.redirects.has(true)
+            && let Some(answer) = self.redirected(path, query, true, request, tail)
+        {
             return answer;
         }
         match self.records.find(path) {
@@ -134,7 +136,9 @@ impl Tree {
             Some(Place::Folder) => return moved_to_folder(path, query, tail),
             None => {}
         }
-        if let Some(answer) = self.redirected(path, query, false, request, tail) {
+        if self.redirects.has(false)
+            && let Some(answer) = self.redirected(path, query, false, request, tail)
+        {
             return answer;
         }
         self.nothing(path, request)
