@@ -141,7 +141,10 @@ impl Edges {
         }
         let head = head::<AT_END>(of);
         let mut low = self.heads.partition_point(|&other| other < head);
-        let mut high = low + self.heads[low..].partition_point(|&other| other == head);
+        let mut high = match self.heads.get(low) {
+            Some(&other) if other == head => self.heads.partition_point(|&other| other <= head),
+            _ => low,
+        };
         // Texts before `low` come before `of`, and those from `high` on behind it. How much the
         // nearest ones have in common with it, all between them have, too.
         let (mut common_low, mut common_high) = (0, 0);

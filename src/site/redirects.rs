@@ -103,14 +103,15 @@ impl Redirects {
     #[must_use]
     pub fn find_number<'p>(&'p self, path: &'p [u8], forced: bool) -> Option<(u32, Captures<'p>)> {
         let index = if forced { &self.forced } else { &self.others };
-        if let Some(found) = index.find(path, &self.rules) {
-            return Some(found);
-        }
-        if !forced || self.hidden.is_empty() {
-            return None;
-        }
-        let Hiding { rule, matched } = self.hidden.get(path)?;
-        Some((*rule, self.rules[*rule as usize].from.matches(matched)?))
+        let (number, matched) = match index.find(path, &self.rules) {
+            Some(number) => (number, path),
+            None if !forced || self.hidden.is_empty() => return None,
+            None => {
+                let Hiding { rule, matched } = self.hidden.get(path)?;
+                (*rule, &**matched)
+            }
+        };
+        Some((number, self.rules[number as usize].from.matches(matched)?))
     }
 
     /// Whether a path is one of a file that another rule than this one hides.
@@ -146,17 +147,16 @@ impl Index {
         Self { has_rules, exact, exact_bytes_max, patterns }
     }
 
-    /// The first rule that matches a path.
-    fn find<'p>(&self, path: &'p [u8], rules: &[Redirect]) -> Option<(u32, Captures<'p>)> {
+    /// The first rule that matches a path. What it captures is found again for the one that counts:
+    /// most paths have none.
+    fn find(&self, path: &[u8], rules: &[Redirect]) -> Option<u32> {
         let exact = without_slash(path);
         let is_short = exact.len() <= self.exact_bytes_max;
-        let exact = if is_short { self.exact.get(exact) } else { None };
-        let mut first = exact.map(|&number| (number, Captures::default()));
+        let mut first = if is_short { self.exact.get(exact).copied() } else { None };
         self.patterns.candidates(path, &mut |number| {
-            if first.is_none_or(|(first, _)| number < first)
-                && let Some(captures) = rules[number as usize].from.matches(path)
-            {
-                first = Some((number, captures));
+            let is_earlier = first.is_none_or(|first| number < first);
+            if is_earlier && rules[number as usize].from.matches(path).is_some() {
+                first = Some(number);
             }
         });
         first

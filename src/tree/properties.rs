@@ -235,8 +235,8 @@ mod tests {
             to in "(https?://|/|//|https?:/|https?:///)?\
                    (:splat|:a|good\\.example|@|:|\\.|/|80|\\?q=|#|%40|%5C|x){1,6}",
             value in "((@|:|/|\\.|\\.\\.|evil\\.example|\
-                      %5C|%09\
-                      |%0D%0A|%23|%3F|%40|%2E|%25|%E3%80%82|%EF%BC%8F|\\[|\\]|80|\\?y=//z){1,6}/?){1,3}",
+                      %5C|%09|%0D%0A|%23|%3F|%40|%2E|\
+                      %25|%E3%80%82|%EF%BC%8F|\\[|\\]|80|\\?y=//z){1,6}/?){1,3}",
         ) {
             let target = format!("/r/{value}");
             let Some(location) = location(&to, &target) else { return Ok(()) };
