@@ -1,4 +1,5 @@
-//! Finding a file of a large site, choosing its coding, and putting its reply together.
+//! Finding a file of a large site, choosing its coding, and putting its reply together; and finding
+//! nothing, with and without rules that nearly match.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use httparse::Header;
@@ -6,8 +7,11 @@ use std::hint::black_box;
 use uringstatic::http::coding::Coding;
 use uringstatic::http::request::{Framing, Method, Persistence, Request, Target};
 use uringstatic::ring::{Slot, Span};
+use uringstatic::site::pattern::Pattern;
+use uringstatic::site::redirects::{Effect, Redirect, Redirects};
+use uringstatic::site::template::{Purpose, Template};
 use uringstatic::site::tree::build::{Body, Builder, Leaf};
-use uringstatic::site::{Answer, Occasion, Owed, Site, entity_tag};
+use uringstatic::site::{Answer, Occasion, Owed, Prebuilt, Site, entity_tag};
 
 /// A site of so many files in three codings and the identity, each with a name of its own.
 fn grow(files: usize) -> (Site, Vec<u8>, Vec<String>) {
@@ -97,7 +101,75 @@ fn lookup(c: &mut Criterion) {
     group.finish();
 }
 
+/// A path that leads nowhere. The time with rules is to be read against the one without: at most
+/// three times that, whatever the rules are.
+fn miss(c: &mut Criterion) {
+    let mut group = c.benchmark_group("miss");
+    group.throughput(Throughput::Elements(1));
+    let fields = [Header { name: "Host", value: b"127.0.0.1:10001" }];
+    let long = "a".repeat(7000);
+    let many = "/a".repeat(3500);
+    let nested = format!("/{}{}/x", "a".repeat(200), "-".repeat(200));
+    let paths = [
+        ("a short path", "/section-1/part-2/page-3.html".to_owned()),
+        ("a long segment", format!("/{long}.ht001ml/y")),
+        ("two long segments", format!("/{long}/old-x")),
+        ("many segments", many),
+        ("nested names", nested),
+    ];
+    for (kind, rules) in RULES {
+        let (site, mut fixed) = with_rules(*rules);
+        for (name, path) in &paths {
+            let request = request(path, &fields);
+            group.bench_function(format!("{kind}, {name}"), |b| {
+                b.iter(|| {
+                    let occasion =
+                        &mut Occasion { slot: Slot(7), fixed: &mut fixed, draining: false };
+                    let answer = site.choose(black_box(&request), occasion);
+                    assert!(matches!(answer, Answer::Whole(Prebuilt::NotFound)));
+                });
+            });
+        }
+    }
+    group.finish();
+}
+
+/// The pattern of a rule by its number.
+type Rule = fn(usize) -> String;
+
+/// Sets of 200 rules, by the pattern of each number.
+const RULES: &[(&str, Option<Rule>)] = &[
+    ("no rules", None),
+    ("prefixes", Some(|number| format!("/old-{number}/:id"))),
+    ("splats", Some(|number| format!("/old-{number}/*"))),
+    ("suffixes in a segment", Some(|number| format!("/:page.ht{number:03}ml/z"))),
+    ("the same, open", Some(|number| format!("/:page.ht{number:03}ml/z/*"))),
+    ("the same, with text and *", Some(|number| format!("/:page.ht{number:03}ml*"))),
+    ("second segments", Some(|number| format!("/:lang/old-{number}/:id"))),
+    ("ends behind a splat", Some(|number| format!("/*/old-{number}"))),
+    ("middles behind a splat", Some(|number| format!("/*/old-{number}/:id"))),
+    ("nested prefixes", Some(|number| format!("/{}*z", "a".repeat(number + 1)))),
+    ("nested suffixes", Some(|number| format!("/:x{}/y", "-".repeat(number + 1)))),
+    ("placeholders", Some(|number| format!("/:a/:b/:c/:d/y{number}"))),
+];
+
+fn with_rules(pattern: Option<Rule>) -> (Site, Vec<u8>) {
+    let mut builder = Builder::default();
+    if let Some(pattern) = pattern {
+        let rule = |number| {
+            let text = pattern(number);
+            let from = Pattern::parse(&text).expect("a pattern");
+            let to = Template::parse("/to", &from, Purpose::Location).expect("a template");
+            let effect = Effect::Redirect(301);
+            Redirect { from, to, effect, forced: false, line: 1, text: text.into() }
+        };
+        builder.redirects(Redirects::new((0..200).map(rule).collect()));
+    }
+    let (tree, total) = builder.build(0, 64).expect("it fits");
+    (Site::of_tree(tree), vec![0; total])
+}
+
 const DRAWN: usize = 1 << 20;
 
-criterion_group!(benches, lookup);
+criterion_group!(benches, lookup, miss);
 criterion_main!(benches);

@@ -4,6 +4,7 @@
 //! that don't depend on which. Knows HTTP; knows no connection, no ring, no clock, no file.
 
 mod edition;
+pub mod index;
 mod page;
 pub mod pattern;
 pub mod redirects;

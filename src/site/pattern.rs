@@ -5,25 +5,37 @@
 //! one look from its front and one from its back.
 
 use crate::http::path;
+use memchr::memmem::FinderRev;
 use std::fmt;
 
 /// A pattern over decoded paths.
 #[derive(Clone, Debug)]
 pub struct Pattern {
     /// What comes before the splat; all of it if there is none.
-    front: Box<[Part]>,
+    pub(super) front: Box<[Part]>,
     /// What comes behind the splat, if there is one.
-    back: Option<Box<[Part]>>,
+    pub(super) back: Option<Box<[Part]>>,
     /// The names of the captures, in their order.
     pub(super) names: Box<[Box<str>]>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Part {
+#[derive(Clone, Debug)]
+pub(super) enum Part {
     /// These octets.
     Literal(Box<[u8]>),
-    /// One segment, or the rest of one, that isn't empty.
+    /// One segment that isn't empty; if text without a slash follows, without that at its end.
     Segment,
+    /// What is before the last such text in a segment, in which a splat goes on: `/:name.html*`.
+    /// That text is the next part, and the last one before the splat.
+    SegmentBefore(FinderRev<'static>),
+}
+
+impl Part {
+    /// The text that a segment before this part has to end with.
+    pub(super) fn end_of_segment(&self) -> &[u8] {
+        let Self::Literal(text) = self else { return b"" };
+        &text[..memchr::memchr(b'/', text).unwrap_or(text.len())]
+    }
 }
 
 /// What a pattern captured of a path, in the order of the pattern.
@@ -63,6 +75,8 @@ pub enum Malformed {
     SameName(String),
     /// A template has a placeholder that the pattern hasn't.
     UnknownName(String),
+    /// A template has a placeholder in the host of a URI, or directly behind it.
+    NameInHost(String),
 }
 
 impl fmt::Display for Malformed {
@@ -85,6 +99,12 @@ impl fmt::Display for Malformed {
             Self::UnknownName(name) => {
                 write!(f, "the pattern has no :{name} (where a colon is meant, write %3A)")
             }
+            Self::NameInHost(name) => write!(
+                f,
+                ":{name} is a part of the host, so that each request could choose where it is \
+                 sent; write the host out, and a slash before the first placeholder, as in \
+                 https://good.example/:{name}"
+            ),
         }
     }
 }
@@ -114,7 +134,7 @@ impl Pattern {
                 let front = parts(&decoded[..at], &mut names)?;
                 add_name(SPLAT, &mut names)?;
                 let behind = if behind == b"/" { b"" } else { without_slash(behind) };
-                (front, Some(parts(behind, &mut names)?))
+                (before_splat(front), Some(parts(behind, &mut names)?))
             }
         };
         Ok(Self { front, back, names: names.into() })
@@ -240,6 +260,16 @@ fn parts(text: &[u8], names: &mut Vec<Box<str>>) -> Result<Box<[Part]>, Malforme
     Ok(parts.into())
 }
 
+/// The parts before a splat, the last text of which may be in the middle of a segment.
+fn before_splat(mut parts: Box<[Part]>) -> Box<[Part]> {
+    if let [.., segment @ Part::Segment, Part::Literal(text)] = &mut *parts
+        && memchr::memchr(b'/', text).is_none()
+    {
+        *segment = Part::SegmentBefore(FinderRev::new(&**text).into_owned());
+    }
+    parts
+}
+
 fn add_name(name: &str, names: &mut Vec<Box<str>>) -> Result<(), Malformed> {
     if names.iter().any(|known| &**known == name) {
         return Err(Malformed::SameName(name.to_owned()));
@@ -270,23 +300,33 @@ fn match_front<'p>(
         match part {
             Part::Literal(literal) => path = path.strip_prefix(&**literal)?,
             Part::Segment => {
-                let mut end = memchr::memchr(b'/', path).unwrap_or(path.len());
-                // `/:name.html` ends the segment where its literal begins.
-                if let Some(Part::Literal(next)) = parts.get(index + 1)
-                    && next.first() != Some(&b'/')
-                {
-                    let within = memchr::memchr(b'/', next).unwrap_or(next.len());
-                    end = memchr::memmem::rfind(&path[..end], &next[..within])?;
-                }
-                if end == 0 {
+                let segment = &path[..segment_bytes(path)];
+                let end = parts.get(index + 1).map_or(&[][..], Part::end_of_segment);
+                let value = segment.strip_suffix(end)?;
+                if value.is_empty() {
                     return None;
                 }
-                captures.add(&path[..end]);
-                path = &path[end..];
+                captures.add(value);
+                path = &path[value.len()..];
+            }
+            Part::SegmentBefore(finder) => {
+                let near = &path[..path.len().min(SEGMENT_BYTES_MAX + 1)];
+                let segment = &near[..segment_bytes(near)];
+                if segment.len() > SEGMENT_BYTES_MAX {
+                    return None;
+                }
+                let len = finder.rfind(segment).filter(|&len| len > 0)?;
+                captures.add(&path[..len]);
+                path = &path[len..];
             }
         }
     }
     Some(path)
+}
+
+/// How long the segment is that this begins with.
+fn segment_bytes(path: &[u8]) -> usize {
+    memchr::memchr(b'/', path).unwrap_or(path.len())
 }
 
 /// What is left of the path before these parts, and how many captures were found, the last first.
@@ -308,6 +348,7 @@ fn match_back<'p>(
                 count += 1;
                 path = &path[..start];
             }
+            Part::SegmentBefore(_) => unreachable!("it is before a splat"),
         }
     }
     Some((path, count))
@@ -316,6 +357,9 @@ fn match_back<'p>(
 /// The most placeholders of a pattern, its splat included.
 pub const CAPTURES_MAX: usize = 8;
 const SPLAT: &str = "splat";
+/// The longest segment that is searched for a text (`/:name.html*`): the longest name of a file
+/// (`NAME_MAX`, limits.h). Without a bound, each such rule would cost a search of the whole path.
+const SEGMENT_BYTES_MAX: usize = 255;
 
 #[cfg(test)]
 mod tests {
@@ -356,6 +400,8 @@ mod tests {
             ("/:year/:month", "/2010/03/01", None),
             ("/:name.html", "/a.b.html", found(&["a.b"])),
             ("/:name.html", "/.html", None),
+            ("/:name.x*", "/q.x.xy/z", found(&["q.x", "y/z"])),
+            ("/:name.x*", "/.xy", None),
             ("/x/:id/*", "/x/7/a/b", found(&["7", "a/b"])),
             ("/x/:id/*", "/x/7", found(&["7", ""])),
             ("/*/by/:who", "/a/b/by/me", found(&["a/b", "me"])),
@@ -372,6 +418,15 @@ mod tests {
             ("/:1", "/:1", found(&[])),
         ] {
             assert_eq!(captured(pattern, path), expected, "{pattern} {path}");
+        }
+    }
+
+    #[test]
+    fn a_text_is_looked_for_in_segments_that_files_can_have() {
+        for (bytes, expected) in [(255, Some("y")), (256, None)] {
+            let path = format!("/{}.xy", "a".repeat(bytes - 3));
+            let splat = captured("/:name.x*", &path).and_then(|mut values| values.pop());
+            assert_eq!(splat.as_deref(), expected, "{bytes}");
         }
     }
 

@@ -43,7 +43,7 @@ impl Template {
     /// Reads a template for a pattern. `:splat` is what its splat stood for.
     ///
     /// # Errors
-    /// [`Malformed::UnknownName`] or [`Malformed::Unnameable`].
+    /// [`Malformed::UnknownName`], [`Malformed::Unnameable`] or [`Malformed::NameInHost`].
     pub fn parse(text: &str, pattern: &Pattern, purpose: Purpose) -> Result<Self, Malformed> {
         let decoded = match purpose {
             Purpose::Path => decode_but_signs(text)?,
@@ -56,7 +56,11 @@ impl Template {
             Purpose::Path => Written::Plain,
             Purpose::Location | Purpose::Value => Written::Path,
         };
-        let mut at = 0;
+        let mut at = match purpose {
+            Purpose::Location => host_end(text)?,
+            Purpose::Path | Purpose::Value => 0,
+        };
+        literal.extend_from_slice(&text[..at]);
         while at < text.len() {
             let name = name_at(text, at);
             let known = name.and_then(|name| pattern.names.iter().position(|n| &**n == name));
@@ -122,6 +126,31 @@ impl Template {
             };
         }
         Some(written)
+    }
+}
+
+/// Where the host of a URI with a scheme ends, and its port; 0 if it has none, as a path has.
+///
+/// A placeholder there would let each request choose the host, whatever stands around it: a value
+/// of `@evil.example` makes what is before it a user's name, and `.evil.example` the beginning of
+/// another name. Not even a whole label is left to it (`https://:name.good.example/`): hosts end in
+/// names under which anybody may have one, and clients have decoded separators in a host
+/// (CVE-2022-27780).
+fn host_end(text: &[u8]) -> Result<usize, Malformed> {
+    let Some(start) = memchr::memmem::find(text, b"://").map(|at| at + 3) else { return Ok(0) };
+    if text.starts_with(b"/") {
+        return Ok(0);
+    }
+    let is_end = |octet: &u8| matches!(octet, b'/' | b'?' | b'#');
+    let end = text[start..].iter().position(is_end).map_or(text.len(), |len| start + len);
+    // The colons of an IPv6 address, which stands in brackets, begin no placeholder.
+    let mut colons = match text[start..end].iter().position(|&octet| octet == b']') {
+        Some(bracket) if text[start] == b'[' => start + bracket..end,
+        _ => start..end,
+    };
+    match colons.find_map(|at| name_at(&text[..end], at)) {
+        Some(name) => Err(Malformed::NameInHost(name.to_owned())),
+        None => Ok(end),
     }
 }
 

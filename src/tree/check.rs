@@ -56,6 +56,8 @@ pub struct Row {
     pub from: String,
     /// How the path comes from it.
     pub because: &'static str,
+    /// The line of `_redirects` with the forced rule that applies instead.
+    pub rule: Option<u32>,
 }
 
 /// A line of `_redirects`.
@@ -91,38 +93,39 @@ pub fn check(request: &Request) -> Result<Report, Failure> {
         problems: problems(request, &listing, &plan, &unused),
     };
     for route in &plan.routes {
-        report.paths.push(match &route.to {
-            To::Leaf(leaf) => Row {
-                path: shown(&route.path),
-                target: target(&route.path),
-                status: 200,
-                media_type: leaf.fields.value("Content-Type").map(str::to_owned),
-                bytes: lengths(&bodies[leaf.file]),
-                cache: leaf.fields.value("Cache-Control").map(str::to_owned),
-                etag: tag(&bodies[leaf.file]),
-                from: name(leaf.file),
-                because: because(route.because),
-            },
-            To::Folder => Row {
-                path: shown(&route.path),
-                target: target(&route.path),
-                status: 308,
-                media_type: None,
-                bytes: BTreeMap::new(),
-                cache: None,
-                etag: None,
-                from: shown(&route.path[1..]),
-                because: because(route.because),
-            },
-        });
+        let mut row = Row::new(&route.path, route.because);
+        match (plan.redirects.find(&route.path, true), &route.to) {
+            (Some((rule, _)), to) => {
+                row.status = status(rule);
+                row.rule = Some(rule.line);
+                row.from = match to {
+                    To::Leaf(leaf) => name(leaf.file),
+                    To::Folder => row.from,
+                };
+            }
+            (None, To::Leaf(leaf)) => {
+                row.status = 200;
+                row.media_type = leaf.fields.value("Content-Type").map(str::to_owned);
+                row.bytes = lengths(&bodies[leaf.file]);
+                row.cache = leaf.fields.value("Cache-Control").map(str::to_owned);
+                row.etag = tag(&bodies[leaf.file]);
+                row.from = name(leaf.file);
+            }
+            (None, To::Folder) => {}
+        }
+        report.paths.push(row);
     }
     report.paths.sort_by(|a, b| a.path.cmp(&b.path));
     for rule in plan.redirects.rules() {
-        let (Effect::Redirect(status) | Effect::Rewrite(status)) = rule.effect;
         let (line, forced, text) = (rule.line, rule.forced, rule.text.to_string());
-        report.redirects.push(Rule { line, status, forced, text });
+        report.redirects.push(Rule { line, status: status(rule), forced, text });
     }
     Ok(report)
+}
+
+fn status(rule: &Redirect) -> u16 {
+    let (Effect::Redirect(status) | Effect::Rewrite(status)) = rule.effect;
+    status
 }
 
 /// Everything that is wrong or left out.
@@ -225,6 +228,22 @@ impl Report {
 }
 
 impl Row {
+    /// The row of a path that redirects to the same with a slash.
+    fn new(path: &[u8], because: Because) -> Self {
+        Self {
+            path: shown(path),
+            target: target(path),
+            status: 308,
+            media_type: None,
+            bytes: BTreeMap::new(),
+            cache: None,
+            etag: None,
+            from: shown(&path[1..]),
+            because: self::because(because),
+            rule: None,
+        }
+    }
+
     fn cells(&self) -> [String; 7] {
         let identity = Coding::Identity.name();
         let mut bytes: Vec<_> = self.bytes.get(identity).map(u32::to_string).into_iter().collect();
@@ -238,7 +257,13 @@ impl Row {
             bytes.join(", "),
             or_dash(&self.cache),
             or_dash(&self.etag),
-            format!("{} ({})", self.from, self.because),
+            match self.rule {
+                None => format!("{} ({})", self.from, self.because),
+                Some(line) => {
+                    let (from, because) = (&self.from, self.because);
+                    format!("{from} ({because}), hidden by {}:{line}", redirects::NAME)
+                }
+            },
         ]
     }
 }

@@ -1,8 +1,8 @@
-//! Content codings of files: made at start where that pays, and checked where somebody made them
-//! before.
+//! Content codings of files, made at start where that pays. Those that lie beside a file are
+//! checked in `beside`.
 
 use crate::http::coding::Coding;
-use std::io::{self, Read, Write};
+use std::io::Write;
 
 /// How hard to compress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,36 +79,6 @@ pub fn compress(bytes: &[u8], coding: Coding, effort: Effort) -> Option<Vec<u8>>
     saves_enough(coded.len() as u64, bytes.len() as u64).then_some(coded)
 }
 
-/// Whether `coded` is `identity` in this coding: what lies beside a file may be older than it, or
-/// have only its name in common.
-#[must_use]
-pub fn is_coding_of(coded: &[u8], coding: Coding, identity: &[u8]) -> bool {
-    let same = match coding {
-        Coding::Identity => Ok(coded == identity),
-        Coding::Gzip => reads_as(flate2::bufread::MultiGzDecoder::new(coded), identity),
-        Coding::Zstd => zstd::stream::read::Decoder::with_buffer(coded)
-            .and_then(|decoder| reads_as(decoder, identity)),
-        Coding::Brotli => reads_as(::brotli::Decompressor::new(coded, CHUNK_BYTES), identity),
-    };
-    same.unwrap_or(false)
-}
-
-/// Compares piece by piece, so that a few bytes that decode to many cost nothing.
-fn reads_as(mut reader: impl Read, expected: &[u8]) -> io::Result<bool> {
-    let mut chunk = vec![0; CHUNK_BYTES];
-    let mut rest = expected;
-    loop {
-        let count = reader.read(&mut chunk)?;
-        if count == 0 {
-            return Ok(rest.is_empty());
-        }
-        match rest.strip_prefix(&chunk[..count]) {
-            Some(left) => rest = left,
-            None => return Ok(false),
-        }
-    }
-}
-
 /// Types that are text though they aren't called so, or that compress like it.
 const TEXT_LIKE: [&str; 15] = [
     "application/javascript",
@@ -129,10 +99,10 @@ const TEXT_LIKE: [&str; 15] = [
 ];
 /// What is smaller fits a packet or two as it is.
 const BYTES_MIN: u64 = 1024;
-const CHUNK_BYTES: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests {
+    use super::super::beside::{Verdict, judge};
     use super::*;
 
     #[test]
@@ -141,9 +111,11 @@ mod tests {
         for effort in [Effort::Fast, Effort::Good, Effort::Best] {
             for coding in MADE {
                 let coded = compress(text.as_bytes(), coding, effort).expect("it pays");
-                assert!(is_coding_of(&coded, coding, text.as_bytes()), "{coding:?} {effort:?}");
-                assert!(!is_coding_of(&coded, coding, &text.as_bytes()[1..]));
-                assert!(!is_coding_of(&coded[..coded.len() / 2], coding, text.as_bytes()));
+                let verdict = judge(&coded, coding, text.as_bytes());
+                assert_eq!(verdict, Verdict::Same, "{coding:?} {effort:?}");
+                assert_ne!(judge(&coded, coding, &text.as_bytes()[1..]), Verdict::Same);
+                let half = &coded[..coded.len() / 2];
+                assert_ne!(judge(half, coding, text.as_bytes()), Verdict::Same);
             }
         }
         assert_eq!(compress(text.as_bytes(), Coding::Gzip, Effort::Off), None);

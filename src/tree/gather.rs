@@ -68,14 +68,20 @@ fn leave_out_failed(listing: &mut Listing, failed: &HashMap<usize, &str>) {
 }
 
 /// What lies beside a file as its coding and doesn't decode to it is most likely older: it is left
-/// out as that, and as nothing else.
+/// out as that, and as nothing else. So is what browsers don't decode.
 fn leave_out_stale(listing: &mut Listing, plan: &Plan, unused: &[Unused]) {
     let Listing { files, left_out } = listing;
     let name = |file: usize| &files[plan.files[file].listed].name;
-    for unused in unused.iter().filter(|unused| unused.because == Because::Other) {
+    for unused in unused {
         let of = shown(name(unused.of));
         let coding = unused.coding.name();
-        left_out.add(name(unused.file), &format_args!("it isn't {of} in {coding}"));
+        match unused.because {
+            Because::Other => {
+                left_out.add(name(unused.file), &format_args!("it isn't {of} in {coding}"));
+            }
+            Because::Refused(why) => left_out.add(name(unused.file), &why),
+            Because::TooLarge => {}
+        }
     }
 }
 

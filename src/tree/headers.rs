@@ -14,9 +14,12 @@
 //! the server's own defaults among them. Of `Content-Type`, which has one value, the last counts.
 
 use super::Problem;
+use super::fields::Repeated;
 use crate::cli::{header, media};
-use crate::site::pattern::{Captures, Pattern};
+use crate::site::index::PatternIndex;
+use crate::site::pattern::Pattern;
 use crate::site::template::{Purpose, Template};
+use std::collections::HashMap;
 
 /// The name of the file, in the root.
 pub const NAME: &str = "_headers";
@@ -25,87 +28,27 @@ pub const NAME: &str = "_headers";
 #[derive(Clone, Debug, Default)]
 pub struct Headers {
     blocks: Vec<Block>,
+    index: PatternIndex,
 }
 
+/// What stands below a pattern: first the fields that it takes away, then those that it adds. One
+/// that is added above a line that takes it away isn't here.
 #[derive(Clone, Debug)]
-struct Block {
-    pattern: Pattern,
-    /// Each with its line.
-    changes: Vec<(u32, Change)>,
+pub(super) struct Block {
+    pub(super) pattern: Pattern,
+    /// Names in lower case, so that a field is looked for among many at once; each with how many of
+    /// the lines below the pattern that add one come before the last that takes it away.
+    pub(super) removed: HashMap<String, usize>,
+    pub(super) added: Vec<Addition>,
+    has_type: bool,
 }
 
+/// A field that is added.
 #[derive(Clone, Debug)]
-enum Change {
-    Add(String, Template),
-    Remove(String),
-}
-
-/// The fields of a reply while they are put together.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct FieldList(Vec<(String, String)>);
-
-impl FieldList {
-    /// Sets a field, in place of what it was.
-    pub fn set(&mut self, name: &str, value: &str) {
-        self.remove(name);
-        self.0.push((name.to_owned(), value.to_owned()));
-    }
-
-    /// Adds to a field; joined with a comma if it is there, unless it has one value.
-    pub fn add(&mut self, name: &str, value: &str) {
-        if name.eq_ignore_ascii_case(CONTENT_TYPE) {
-            return self.set(name, value);
-        }
-        // Each cookie has a field of its own (RFC 6265 3).
-        let joins = !name.eq_ignore_ascii_case("Set-Cookie");
-        match self.0.iter_mut().find(|(known, _)| joins && known.eq_ignore_ascii_case(name)) {
-            Some((_, known)) => {
-                known.push_str(", ");
-                known.push_str(value);
-            }
-            None => self.0.push((name.to_owned(), value.to_owned())),
-        }
-    }
-
-    /// Adds a field of its own, whatever others there are of its name.
-    pub fn append(&mut self, name: &str, value: &str) {
-        self.0.push((name.to_owned(), value.to_owned()));
-    }
-
-    /// Says that replies depend on a field of the request, unless that is said already.
-    pub fn vary_by(&mut self, name: &str) {
-        let known = self.iter().filter(|(own, _)| own.eq_ignore_ascii_case("Vary"));
-        let is_said = known.flat_map(|(_, value)| value.split(',')).any(|said| {
-            let said = said.trim();
-            said == "*" || said.eq_ignore_ascii_case(name)
-        });
-        if !is_said {
-            self.add("Vary", name);
-        }
-    }
-
-    /// Takes a field away.
-    pub fn remove(&mut self, name: &str) {
-        self.0.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
-    }
-
-    /// The value of a field.
-    #[must_use]
-    pub fn value(&self, name: &str) -> Option<&str> {
-        let found = self.0.iter().find(|(known, _)| known.eq_ignore_ascii_case(name))?;
-        Some(&found.1)
-    }
-
-    /// Names and values, in their order.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (&**name, &**value))
-    }
-
-    /// How many bytes they take in a head.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.iter().map(|(name, value)| name.len() + ": \r\n".len() + value.len()).sum()
-    }
+pub(super) struct Addition {
+    pub(super) line: u32,
+    pub(super) name: String,
+    pub(super) value: Template,
 }
 
 impl Headers {
@@ -133,15 +76,21 @@ impl Headers {
                 format!("it has {} patterns, and {BLOCKS_MAX} are allowed", headers.blocks.len());
             problems.push(Problem::of(NAME, why));
         }
-        let last_is_empty = headers.blocks.last().is_some_and(|block| block.changes.is_empty());
+        let last_is_empty = headers.blocks.last().is_some_and(Block::is_empty);
         if let Some(number) = last_pattern.filter(|_| last_is_empty && problems.is_empty()) {
             problems.push(Problem::at(NAME, number, NO_FIELDS.to_owned()));
         }
-        if problems.is_empty() { Ok(headers) } else { Err(problems) }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        headers.blocks.iter_mut().for_each(Block::settle);
+        let patterns = headers.blocks.iter().map(|block| &block.pattern);
+        headers.index = PatternIndex::new((0..).zip(patterns));
+        Ok(headers)
     }
 
     fn pattern(&mut self, text: &str) -> Result<(), String> {
-        if self.blocks.last().is_some_and(|block| block.changes.is_empty()) {
+        if self.blocks.last().is_some_and(Block::is_empty) {
             return Err(format!("the pattern before it: {NO_FIELDS}"));
         }
         if text.contains("://") {
@@ -149,7 +98,8 @@ impl Headers {
         }
         let pattern = Pattern::parse(text)
             .map_err(|why| format!("{text}: {why} (fields of a pattern are indented)"))?;
-        self.blocks.push(Block { pattern, changes: Vec::new() });
+        let (removed, added) = (HashMap::new(), Vec::new());
+        self.blocks.push(Block { pattern, removed, added, has_type: false });
         Ok(())
     }
 
@@ -157,77 +107,58 @@ impl Headers {
         let Some(block) = self.blocks.last_mut() else {
             return Err("a field comes below a pattern".to_owned());
         };
-        let change = if let Some(name) = text.strip_prefix('!') {
+        if let Some(name) = text.strip_prefix('!') {
             let name = name.trim();
             // Checked as a field with that name would be.
             header::field(&format!("{name}:"))?;
             check_name(name)?;
-            Change::Remove(name.to_owned())
-        } else {
-            let (name, value) = header::field(text)?;
-            check_name(&name)?;
-            if name.eq_ignore_ascii_case(CONTENT_TYPE) {
-                media::parse(&value).map_err(|why| format!("{value}: {why}"))?;
-                let is_type = |change: &(u32, Change)| match &change.1 {
-                    Change::Add(known, _) => known.eq_ignore_ascii_case(CONTENT_TYPE),
-                    Change::Remove(_) => false,
-                };
-                if block.changes.iter().any(is_type) {
-                    return Err(format!("{name} is there twice for this pattern"));
-                }
+            block.removed.insert(name.to_ascii_lowercase(), block.added.len());
+            return Ok(());
+        }
+        let (name, value) = header::field(text)?;
+        check_name(&name)?;
+        if Repeated::of(&name) == Repeated::Replaces {
+            media::parse(&value).map_err(|why| format!("{value}: {why}"))?;
+            if std::mem::replace(&mut block.has_type, true) {
+                return Err(format!("{name} is there twice for this pattern"));
             }
-            let template = Template::parse(&value, &block.pattern, Purpose::Value);
-            Change::Add(name, template.map_err(|why| why.to_string())?)
-        };
-        block.changes.push((number, change));
+        }
+        let template = Template::parse(&value, &block.pattern, Purpose::Value);
+        let value = template.map_err(|why| why.to_string())?;
+        block.added.push(Addition { line: number, name, value });
         Ok(())
     }
 
-    /// Applies all that matches a decoded path.
-    ///
-    /// # Errors
-    /// Where it becomes too much for the head of a reply.
-    pub fn apply(&self, path: &[u8], fields: &mut FieldList) -> Result<(), Problem> {
-        let bytes_max = fields.bytes() + PATH_BYTES_MAX;
-        // The first pattern that sets a field replaces the server's default.
-        let mut added: Vec<String> = Vec::new();
-        for block in &self.blocks {
-            let Some(captures) = block.pattern.matches(path) else { continue };
-            for (line, change) in &block.changes {
-                match change {
-                    Change::Remove(name) => fields.remove(name),
-                    Change::Add(name, template) => {
-                        let value = filled_in(template, &captures);
-                        let again = added.iter().any(|known| known.eq_ignore_ascii_case(name));
-                        if !again {
-                            fields.remove(name);
-                            added.push(name.clone());
-                        }
-                        fields.add(name, &value);
-                        if fields.bytes() > bytes_max {
-                            return Err(Problem::at(NAME, *line, too_much()));
-                        }
-                    }
-                }
+    /// The blocks whose patterns match a decoded path, in the order of the file.
+    pub(super) fn matching(&self, path: &[u8]) -> Vec<u32> {
+        let mut numbers = Vec::new();
+        self.index.candidates(path, &mut |number| {
+            if self.block(number).pattern.matches(path).is_some() {
+                numbers.push(number);
             }
-        }
-        Ok(())
+        });
+        numbers.sort_unstable();
+        numbers
+    }
+
+    pub(super) fn block(&self, number: u32) -> &Block {
+        &self.blocks[number as usize]
     }
 }
 
-fn too_much() -> String {
-    format!("here the fields of one path come to more than {PATH_BYTES_MAX} bytes")
-}
+impl Block {
+    fn is_empty(&self) -> bool {
+        self.removed.is_empty() && self.added.is_empty()
+    }
 
-/// What is captured goes into a value percent-encoded: a path may have any octet.
-fn filled_in(template: &Template, captures: &Captures<'_>) -> String {
-    let mut value = vec![0; VALUE_BYTES_FIRST];
-    loop {
-        if let Some(len) = template.write(captures, &mut value) {
-            value.truncate(len);
-            return String::from_utf8_lossy(&value).into_owned();
-        }
-        value.resize(value.len() * 2, 0);
+    /// Leaves out what is added above a line that takes it away.
+    fn settle(&mut self) {
+        let removed = &self.removed;
+        let mut place = 0;
+        self.added.retain(|added| {
+            place += 1;
+            removed.get(&added.name.to_ascii_lowercase()).is_none_or(|&end| end < place)
+        });
     }
 }
 
@@ -235,7 +166,7 @@ fn filled_in(template: &Template, captures: &Captures<'_>) -> String {
 fn check_name(name: &str) -> Result<(), String> {
     match header::servers_own(name) {
         // It has a default here, to be changed.
-        Some(_) if name.eq_ignore_ascii_case(CONTENT_TYPE) => Ok(()),
+        Some(_) if Repeated::of(name) == Repeated::Replaces => Ok(()),
         Some(why) => Err(format!("{name} can't be changed: {why}")),
         None => match OWN_OF_FILES.iter().find(|own| own.eq_ignore_ascii_case(name)) {
             Some(own) => Err(format!("{own} can't be changed: it follows from the file")),
@@ -244,25 +175,26 @@ fn check_name(name: &str) -> Result<(), String> {
     }
 }
 
-const CONTENT_TYPE: &str = "Content-Type";
 const OWN_OF_FILES: [&str; 2] = ["Content-Encoding", "Location"];
 const NO_FIELDS: &str = "it has no fields: they follow it, indented";
 /// The most patterns: each file's path is matched with each at start.
 const BLOCKS_MAX: usize = 1_000;
 /// The most bytes of fields that a path has from here: as many as `--header` can have.
-const PATH_BYTES_MAX: usize = 8 * 1024;
-const VALUE_BYTES_FIRST: usize = 1024;
+pub(super) const PATH_BYTES_MAX: usize = 8 * 1024;
 
 #[cfg(test)]
 mod tests {
+    use super::super::fields::FieldList;
+    use super::super::merge::Merged;
     use super::*;
 
     fn applied(text: &str, path: &str) -> Vec<(String, String)> {
         let headers = Headers::parse(text).expect("right");
         let mut fields = FieldList::default();
         fields.set("Cache-Control", "no-cache");
-        headers.apply(path.as_bytes(), &mut fields).expect("it is little");
-        fields.0
+        let merged = Merged::new(&headers, &headers.matching(path.as_bytes()), &fields);
+        let fields = merged.fill(&headers, path.as_bytes()).expect("it is little");
+        fields.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
 
     #[test]
@@ -290,24 +222,6 @@ mod tests {
     }
 
     #[test]
-    fn what_replies_depend_on_is_said_once() {
-        for (before, after) in [
-            ("", "Accept-Encoding"),
-            ("Origin", "Origin, Accept-Encoding"),
-            ("Origin,accept-encoding", "Origin,accept-encoding"),
-            ("*", "*"),
-            ("X-Accept-Encoding", "X-Accept-Encoding, Accept-Encoding"),
-        ] {
-            let mut fields = FieldList::default();
-            if !before.is_empty() {
-                fields.add("vary", before);
-            }
-            fields.vary_by("Accept-Encoding");
-            assert_eq!(fields.value("Vary"), Some(after));
-        }
-    }
-
-    #[test]
     fn a_type_has_one_value() {
         let text = "/*\n  Content-Type: a/b\n/x\n  content-type: a/c\n";
         assert_eq!(applied(text, "/x")[1..], [("content-type".to_owned(), "a/c".to_owned())]);
@@ -318,8 +232,12 @@ mod tests {
         let half = "v".repeat(PATH_BYTES_MAX / 2);
         let text = format!("/*\n  A: {half}\n/x\n  B: 1\n  A: {half}\n");
         let headers = Headers::parse(&text).expect("right");
-        assert_eq!(headers.apply(b"/y", &mut FieldList::default()), Ok(()));
-        let problem = headers.apply(b"/x", &mut FieldList::default()).expect_err("too much");
+        let fill = |path: &[u8]| {
+            let merged = Merged::new(&headers, &headers.matching(path), &FieldList::default());
+            merged.fill(&headers, path)
+        };
+        assert!(fill(b"/y").is_ok());
+        let problem = fill(b"/x").expect_err("too much");
         assert!(problem.to_string().starts_with("_headers:5: "), "{problem}");
     }
 

@@ -1,6 +1,7 @@
 //! Reading the files of a plan, on all cores, into one buffer; then compressing those for which it
 //! pays, behind them.
 
+use super::beside::{self, Verdict};
 use super::compress::{self, MADE};
 use super::opened::OpenRoot;
 use super::plan::{Plan, Planned, Route, To};
@@ -43,6 +44,8 @@ pub(super) struct Unused {
 pub(super) enum Because {
     /// It doesn't decode to the file.
     Other,
+    /// Browsers don't decode it, and why.
+    Refused(&'static str),
     /// It does, and is no smaller, or little.
     TooLarge,
 }
@@ -230,13 +233,14 @@ fn add_beside(plan: &Plan, identity: &[u8], bodies: &mut [Vec<Body>]) -> Vec<Unu
             let saves = compress::saves_enough(u64::from(coded.span.len), u64::from(own.span.len));
             let (coded_bytes, own_bytes) =
                 (&identity[coded.span.range()], &identity[own.span.range()]);
-            let because = if !compress::is_coding_of(coded_bytes, coding, own_bytes) {
-                Because::Other
-            } else if saves {
-                bodies[number].push(Body { coding, ..coded });
-                continue;
-            } else {
-                Because::TooLarge
+            let because = match beside::judge(coded_bytes, coding, own_bytes) {
+                Verdict::Other => Because::Other,
+                Verdict::Refused(why) => Because::Refused(why),
+                Verdict::Same if saves => {
+                    bodies[number].push(Body { coding, ..coded });
+                    continue;
+                }
+                Verdict::Same => Because::TooLarge,
             };
             unused.push(Unused { file: beside, of: number, coding, because });
         }

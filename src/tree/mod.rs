@@ -6,12 +6,16 @@
 //!
 //! Knows files and HTTP's words; knows no connection and no ring.
 
+mod beside;
 mod caching;
 pub mod check;
 pub mod compress;
+pub mod fields;
 mod gather;
 pub mod headers;
+mod hidden;
 mod load;
+mod merge;
 mod opened;
 pub mod plan;
 pub mod properties;
@@ -26,12 +30,15 @@ use crate::site::tree::build::{self, Body, Builder, FieldsId, File};
 use crate::sys::beneath::Resolver;
 pub use crate::sys::failure::Failure;
 use compress::Effort;
+use fields::FieldList;
 use gather::{Gathered, gather};
 use load::Loaded;
 use plan::{Leaf, Manner, Plan, To};
 use shown::{shown_path, visible};
+use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use walk::{Limits, Listing};
 
@@ -247,15 +254,21 @@ fn builder(listing: &Listing, plan: &Plan, bodies: &[Vec<Body>], request: &Reque
             builder.file(bodies.clone(), modified)
         })
         .collect();
-    let leaf = |builder: &mut Builder, leaf: &Leaf, is_by_accept: bool| {
-        let mut fields = leaf.fields.clone();
-        if is_by_accept {
-            fields.vary_by("Accept");
-        }
-        if bodies[leaf.file].len() > 1 {
-            fields.vary_by("Accept-Encoding");
-        }
-        let fields: FieldsId = builder.fields(fields.iter());
+    // Fields that paths share are added once; the plan keeps them where they are.
+    let mut known: HashMap<(*const FieldList, bool, bool), FieldsId> = HashMap::new();
+    let mut leaf = |builder: &mut Builder, leaf: &Leaf, is_by_accept: bool| {
+        let is_coded = bodies[leaf.file].len() > 1;
+        let key = (Arc::as_ptr(&leaf.fields), is_by_accept, is_coded);
+        let fields = *known.entry(key).or_insert_with(|| {
+            let mut fields = (*leaf.fields).clone();
+            if is_by_accept {
+                fields.vary_by("Accept");
+            }
+            if is_coded {
+                fields.vary_by("Accept-Encoding");
+            }
+            builder.fields(fields.iter())
+        });
         build::Leaf { file: files[leaf.file], fields }
     };
     for route in &plan.routes {

@@ -2,17 +2,20 @@
 //! listing and the same rules make the same plan on every machine.
 
 use super::caching::caching;
-use super::headers::{FieldList, Headers};
+use super::fields::FieldList;
+use super::headers::Headers;
+use super::merge::FieldsOf;
 use super::shown::shown;
 use super::walk::{Listed, Listing};
-use super::{Problem, headers, redirects};
+use super::{Problem, headers, hidden, redirects};
 use crate::cli::media_type;
 use crate::http::coding::Coding;
-use crate::site::redirects::{Effect, Redirects};
+use crate::site::redirects::{Effect, Redirect, Redirects};
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::Arc;
 
 /// How a root is to be served.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -70,8 +73,8 @@ pub struct Planned {
 pub struct Leaf {
     /// Its number in the plan.
     pub file: usize,
-    /// The fields, besides those that follow from the file.
-    pub fields: FieldList,
+    /// The fields, besides those that follow from the file. Paths with the same ones share them.
+    pub fields: Arc<FieldList>,
 }
 
 /// A path that leads somewhere.
@@ -143,7 +146,8 @@ pub fn plan(
             is_coded,
         });
     }
-    let mut router = Router { manner, headers: &headers, taken: HashMap::new(), plan: &mut plan };
+    let fields = FieldsOf::new(&headers);
+    let mut router = Router { manner, fields, taken: HashMap::new(), plan: &mut plan };
     for (number, &index) in served.iter().enumerate() {
         router.by_name(number, &listing.files[index]);
     }
@@ -153,18 +157,27 @@ pub fn plan(
     for &index in &served {
         router.folders(&listing.files[index].name);
     }
-    plan.not_found =
-        numbers.get(NOT_FOUND).map(|&file| leaf(&mut plan, file, NOT_FOUND, manner, &headers));
+    router.plan.not_found = numbers.get(NOT_FOUND).map(|&file| router.leaf(file, NOT_FOUND));
     if let Some(name) = &manner.fallback {
         let name = name.trim_start_matches('/').as_bytes();
         if let Some(&file) = numbers.get(name) {
-            plan.fallback = Some(leaf(&mut plan, file, name, manner, &headers));
+            router.plan.fallback = Some(router.leaf(file, name));
         } else {
             let why = format!("the root has no file {}", shown(name));
-            plan.problems.push(Problem::of("--spa", why));
+            router.plan.problems.push(Problem::of("--spa", why));
         }
     }
     plan_redirects(&mut plan, redirects);
+    let hidden = hidden::hide(&mut plan, listing);
+    // A page that is served everywhere and one that is hidden can't be the same.
+    if let Some(leaf) = &plan.fallback
+        && let Some(&rule) = hidden.get(&leaf.file)
+    {
+        let name = shown(&listing.files[plan.files[leaf.file].listed].name);
+        let Redirect { line, text, .. } = &plan.redirects.rules()[rule as usize];
+        let why = format!("{name} is hidden by {}:{line} ({text})", redirects::NAME);
+        plan.problems.push(Problem::of("--spa", why));
+    }
     plan
 }
 
@@ -194,7 +207,8 @@ fn plan_redirects(plan: &mut Plan, text: Option<&str>) {
 
 struct Router<'a> {
     manner: &'a Manner,
-    headers: &'a Headers,
+    /// By what the fields without `_headers` depend on: the type, the caching, a coding of its own.
+    fields: FieldsOf<'a, (String, Option<&'static str>, bool)>,
     taken: HashMap<Vec<u8>, usize>,
     plan: &'a mut Plan,
 }
@@ -234,8 +248,24 @@ impl Router<'_> {
         if self.taken.contains_key(&path) {
             return;
         }
-        let leaf = leaf(self.plan, file, &path[1..], self.manner, self.headers);
+        let leaf = self.leaf(file, &path[1..]);
         self.add(Route { path, to: To::Leaf(leaf), because });
+    }
+
+    /// A file as replies under this path have it (which is without its first slash).
+    fn leaf(&mut self, file: usize, path: &[u8]) -> Leaf {
+        let Planned { media_type, is_coded, .. } = &self.plan.files[file];
+        let caching = caching(path, media_type);
+        let before = || default_fields(self.manner, media_type, caching, *is_coded);
+        let key = (media_type.clone(), caching, *is_coded);
+        let fields = self.fields.of(&[b"/", path].concat(), key, before);
+        let fields = fields.unwrap_or_else(|problem| {
+            if !self.plan.problems.contains(&problem) {
+                self.plan.problems.push(problem);
+            }
+            Arc::default()
+        });
+        Leaf { file, fields }
     }
 
     fn add(&mut self, route: Route) {
@@ -246,12 +276,16 @@ impl Router<'_> {
     }
 }
 
-/// A file as replies under this path have it (which is without its first slash).
-fn leaf(plan: &mut Plan, file: usize, path: &[u8], manner: &Manner, headers: &Headers) -> Leaf {
-    let Planned { media_type, is_coded, .. } = &plan.files[file];
+/// The fields of a file without `_headers`.
+fn default_fields(
+    manner: &Manner,
+    media_type: &str,
+    caching: Option<&str>,
+    is_coded: bool,
+) -> FieldList {
     let mut fields = FieldList::default();
     fields.set("Content-Type", media_type);
-    if let Some(caching) = caching(path, media_type) {
+    if let Some(caching) = caching {
         fields.set("Cache-Control", caching);
     }
     for (name, _) in &manner.fields {
@@ -260,17 +294,10 @@ fn leaf(plan: &mut Plan, file: usize, path: &[u8], manner: &Manner, headers: &He
     for (name, value) in &manner.fields {
         fields.append(name, value);
     }
-    if *is_coded {
+    if is_coded {
         fields.set("Content-Encoding", Coding::Gzip.name());
     }
-    if let Err(problem) = headers.apply(&[b"/", path].concat(), &mut fields)
-        && !plan.problems.contains(&problem)
-    {
-        plan.problems.push(problem);
-    }
-    // Every reply has it as it is.
-    fields.remove("X-Content-Type-Options");
-    Leaf { file, fields }
+    fields
 }
 
 pub(super) fn is_rules(name: &[u8]) -> bool {

@@ -1,13 +1,14 @@
 //! What must hold for any folder, any rules and any request: the fuzzer calls this, and the test
 //! over its corpus.
 
-use super::plan::{Manner, Plan, plan};
+use super::plan::{Manner, Plan, To, plan};
 use super::walk::{LeftOuts, Limits, Listed, Listing};
 use super::{Effort, Request, builder};
-use crate::http::coding::Coding;
 use crate::http::properties::path_by_segments;
 use crate::http::request::{Fields, Parsed, Persistence, Scan, Target, parse};
+use crate::http::{self, coding::Coding};
 use crate::ring::{Slot, Span};
+use crate::site::redirects::{Effect, Redirect};
 use crate::site::tree::Tree;
 use crate::site::tree::build::Body;
 use crate::site::{Occasion, Owed, Site, entity_tag};
@@ -45,20 +46,20 @@ pub fn site(data: &[u8]) {
     if !plan.problems.is_empty() {
         return;
     }
-    let (tree, mut fixed) = grow(&listing, &plan, manner);
+    let (tree, fixed) = grow(&listing, &plan, manner);
     let head = [b"GET ", target, b" HTTP/1.1\r\nHost: a\r\n\r\n"].concat();
     let mut fields = Fields::new();
     let parsed = parse(&head, &mut Scan::default(), 16 * 1024, &mut fields);
     let Parsed::Request(request) = parsed else { return };
-    let site = Site::of_tree(tree);
-    let mut occasion = Occasion { slot: Slot(1), fixed: &mut fixed, draining: false };
-    let answer = site.choose(&request, &mut occasion);
-    let owed = Owed { answer, persistence: Persistence::Keep, head_only: false };
-    let spans = site.output(owed, Slot(1), &mut fixed);
-    let reply = [&fixed[spans.first.range()], &fixed[spans.then.range()]].concat();
+    let reply = reply(&request, &Site::of_tree(tree), fixed);
     let (status, body) = read(&reply);
     if matches!(status, 200 | 410 | 451) {
         assert!(names.contains(body), "{} isn't in the folder", String::from_utf8_lossy(body));
+    }
+    let is_named =
+        |rule: &Redirect| matches!(rule.effect, Effect::Rewrite(_)) && rule.to.fixed().is_some();
+    if status == 200 && !plan.redirects.rules().iter().any(is_named) {
+        assert!(!is_hidden(body, &plan), "{} is hidden", String::from_utf8_lossy(body));
     }
     let (Target::Origin { path, .. } | Target::Absolute { path, .. }) = request.target else {
         return;
@@ -68,6 +69,37 @@ pub fn site(data: &[u8]) {
         let found = (status, if status == 200 { body } else { b"" });
         assert_eq!(found, (expected.0, &*expected.1), "{}", String::from_utf8_lossy(path));
     }
+}
+
+/// Whether a forced rule sends one of a file's paths to another host.
+fn is_hidden(name: &[u8], plan: &Plan) -> bool {
+    let path = [b"/", name].concat();
+    let folder = path.strip_suffix(b"index.html").filter(|folder| folder.ends_with(b"/"));
+    let page = path.strip_suffix(b".html").filter(|page| !page.ends_with(b"/"));
+    let file = |path: &[u8]| {
+        let route = plan.routes.iter().find(|route| route.path == path);
+        route.and_then(|route| match &route.to {
+            To::Leaf(leaf) => Some(leaf.file),
+            To::Folder => None,
+        })
+    };
+    let own = file(&path);
+    let mut paths = [Some(&*path), folder, page].into_iter().flatten();
+    paths.any(|path| {
+        // The name of one file may be what another has by convention.
+        let is_own = file(path).is_some() && file(path) == own;
+        let rule = plan.redirects.find(path, true).map(|(rule, _)| rule);
+        is_own && rule.is_some_and(|rule| rule.text.contains("://"))
+    })
+}
+
+/// The reply to a request.
+fn reply(request: &http::request::Request<'_, '_>, site: &Site, mut fixed: Vec<u8>) -> Vec<u8> {
+    let mut occasion = Occasion { slot: Slot(1), fixed: &mut fixed, draining: false };
+    let answer = site.choose(request, &mut occasion);
+    let owed = Owed { answer, persistence: Persistence::Keep, head_only: false };
+    let spans = site.output(owed, Slot(1), &mut fixed);
+    [&fixed[spans.first.range()], &fixed[spans.then.range()]].concat()
 }
 
 /// What a folder can hold: no name of a folder is empty or says another place.
@@ -161,5 +193,78 @@ fn model(path: &[u8], names: &BTreeSet<&[u8]>) -> (u16, Vec<u8>) {
         (308, Vec::new())
     } else {
         (404, Vec::new())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use url::{Origin, Url};
+
+    const OWN: &str = "https://own.example/r/x";
+
+    /// Where a rule leads for a request, as its `Location`; none if the rule is refused.
+    fn location(to: &str, target: &str) -> Option<String> {
+        let rules = format!("/r/:a/* {to} 302\n");
+        let plan = plan(&Listing::default(), &Manner::default(), None, Some(&rules));
+        if !plan.problems.is_empty() {
+            return None;
+        }
+        let (tree, fixed) = grow(&Listing::default(), &plan, Manner::default());
+        let head = format!("GET {target} HTTP/1.1\r\nHost: own.example\r\n\r\n");
+        let mut fields = Fields::new();
+        let parsed = parse(head.as_bytes(), &mut Scan::default(), 16 * 1024, &mut fields);
+        let Parsed::Request(request) = parsed else { return None };
+        let reply = reply(&request, &Site::of_tree(tree), fixed);
+        let (status, _) = read(&reply);
+        let text = String::from_utf8(reply).expect("a redirect is text");
+        let location = text.lines().find_map(|line| line.strip_prefix("Location: "));
+        assert_eq!(status == 302, location.is_some(), "{text}");
+        location.map(str::to_owned)
+    }
+
+    fn origin(location: &str) -> Option<Origin> {
+        let own = Url::parse(OWN).expect("it is right");
+        own.join(location).ok().map(|url| url.origin())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4000))]
+
+        /// No request chooses the host that a rule leads to, as browsers read it.
+        #[test]
+        fn a_redirect_leads_to_its_rules_origin(
+            to in "(https?://|/|//|https?:/|https?:///)?\
+                   (:splat|:a|good\\.example|@|:|\\.|/|80|\\?q=|#|%40|%5C|x){1,6}",
+            value in "((@|:|/|\\.|\\.\\.|evil\\.example|\
+                      %5C|%09|%0D%0A|%23|%3F|%40|%2E|\
+                      %25|%E3%80%82|%EF%BC%8F|\\[|\\]|80|\\?y=//z){1,6}/?){1,3}",
+        ) {
+            let target = format!("/r/{value}");
+            let Some(location) = location(&to, &target) else { return Ok(()) };
+            let harmless = to.replace(":splat", "x").replace(":a", "x");
+            let expected = origin(if to.starts_with('/') { OWN } else { &harmless });
+            prop_assert_eq!(origin(&location), expected, "{} {} {}", to, target, location);
+        }
+    }
+
+    #[test]
+    fn a_redirect_to_a_path_stays() {
+        for (to, target, expected) in [
+            ("/:splat", "/r/x//evil.example/", "/evil.example/"),
+            ("/:splat", "/r/x/%5C%5Cevil.example/", "/%5C%5Cevil.example/"),
+            (
+                "https://good.example/:splat",
+                "/r/x/@evil.example",
+                "https://good.example/@evil.example",
+            ),
+        ] {
+            let location = location(to, target).expect("it is redirected");
+            assert_eq!(location, expected);
+        }
+        for to in ["https://good.example:splat", "https://:splat", "https://:a.good.example/"] {
+            assert_eq!(location(to, "/r/x/y"), None, "{to}");
+        }
     }
 }

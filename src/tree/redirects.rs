@@ -71,6 +71,7 @@ fn rule(line: &str, number: u32) -> Result<Redirect, String> {
         Effect::Rewrite(_) => Purpose::Path,
     };
     let to = Template::parse(to_text, &from, purpose).map_err(|why| format!("{to_text}: {why}"))?;
+    check_host(to_text).map_err(|why| format!("{to_text}: {why}"))?;
     if matches!(effect, Effect::Redirect(_)) && leads_to_itself(&from, to_text) {
         return Err(format!("{from_text} leads to itself"));
     }
@@ -127,6 +128,30 @@ fn check_target(to: &str, effect: Effect) -> Result<(), String> {
     }
 }
 
+/// Whether a target without a placeholder in its host has a host that it may name.
+fn check_host(to: &str) -> Result<(), &'static str> {
+    let Some((_, rest)) = to.split_once("://").filter(|_| !to.starts_with('/')) else {
+        return Ok(());
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if authority.contains('@') {
+        return Err("a Location has no user before its host (RFC 9110 4.2.4)");
+    }
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, port),
+        _ => (authority, ""),
+    };
+    // Browsers skip any number of slashes (WHATWG URL, "special authority ignore slashes state"),
+    // so that what is meant for the path would be the host.
+    if host.is_empty() {
+        return Err("there is no host behind the slashes");
+    }
+    if !port.is_empty() && port.parse::<u16>().is_err() {
+        return Err("its port isn't a number up to 65535");
+    }
+    Ok(())
+}
+
 /// Whether one path leads to itself, whatever query or fragment is put behind it.
 fn leads_to_itself(from: &Pattern, to: &str) -> bool {
     let path = to.split(['?', '#']).next().unwrap_or(to);
@@ -181,6 +206,14 @@ mod tests {
             ("/a https://x.example/ 200", "proxy"),
             ("/a /b?c 200", "without a query"),
             ("/a //x.example/", "https://x.example/"),
+            ("/* https://x.example:splat", ":splat is a part of the host"),
+            ("/* https://:splat/", ":splat is a part of the host"),
+            ("/* https://a@:splat/", ":splat is a part of the host"),
+            ("/* https://:splat.x.example/", ":splat is a part of the host"),
+            ("/* https:///:splat", "no host"),
+            ("/* https://:80/:splat", "no host"),
+            ("/a https://b@x.example/", "RFC 9110"),
+            ("/a https://x.example:99999/", "its port"),
             ("/a /ä", "percent-encoded"),
             ("/a /a", "leads to itself"),
             ("/a/ /a", "leads to itself"),

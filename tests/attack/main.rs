@@ -3,7 +3,7 @@
 //! doesn't say.
 //!
 //! ```text
-//!   main ─► slow, slots, floods, garbage, cap, starvation, ending    the attacks, by topic
+//!   main ─► slow, slots, floods, garbage, rules, cap, starvation, ending    the attacks, by topic
 //!     └───► soak ─► mix    a load of all kinds for minutes, on its own
 //!             └─► ground       the server, and whether it is as before
 //!                  ├─ crowd, good_client    the clients, bad and good
@@ -27,6 +27,7 @@ mod garbage;
 mod good_client;
 mod ground;
 mod mix;
+mod rules;
 mod slots;
 mod slow;
 mod soak;
@@ -64,6 +65,7 @@ const ATTACKS: &[Attack] = &[
     ("request-and-reset", floods::request_and_reset),
     ("garbage", garbage::garbage),
     ("mutated-requests", garbage::mutated),
+    ("near-misses", rules::near_misses),
     ("over-the-cap", cap::over_the_cap),
     ("no-descriptors", starvation::descriptors),
     ("stopped", starvation::stopped),

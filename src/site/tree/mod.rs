@@ -126,7 +126,9 @@ impl Tree {
             return Answer::Whole(if draining { Prebuilt::Draining } else { Prebuilt::Healthy });
         }
         let tail = &mut fixed[self.tail(occasion.slot).range()];
-        if let Some(answer) = self.redirected(path, query, true, request, tail) {
+        if self.redirects.has(true)
+            && let Some(answer) = self.redirected(path, query, true, request, tail)
+        {
             return answer;
         }
         match self.records.find(path) {
@@ -134,9 +136,16 @@ impl Tree {
             Some(Place::Folder) => return moved_to_folder(path, query, tail),
             None => {}
         }
-        if let Some(answer) = self.redirected(path, query, false, request, tail) {
+        if self.redirects.has(false)
+            && let Some(answer) = self.redirected(path, query, false, request, tail)
+        {
             return answer;
         }
+        self.nothing(path, request)
+    }
+
+    /// What a path has that leads nowhere.
+    fn nothing(&self, path: &[u8], request: &Request<'_, '_>) -> Answer {
         match (self.fallback, self.not_found) {
             (Some(leaf), _) if is_navigation(path, request) => {
                 self.select(leaf, Status::OK, request)
@@ -147,7 +156,8 @@ impl Tree {
     }
 
     /// What the first rule says that applies to the path, if any does. A rewrite to a path that
-    /// has nothing is as if it weren't there.
+    /// has nothing is as if it weren't there; a forced one still hides what the path has. So it is
+    /// where a placeholder leads to a file that another rule hides.
     fn redirected(
         &self,
         path: &[u8],
@@ -156,7 +166,8 @@ impl Tree {
         request: &Request<'_, '_>,
         tail: &mut [u8],
     ) -> Option<Answer> {
-        let (rule, captures) = self.redirects.find(path, forced)?;
+        let (number, captures) = self.redirects.find_number(path, forced)?;
+        let rule = &self.redirects.rules()[number as usize];
         match rule.effect {
             Effect::Redirect(status) => {
                 let status = Status::of(status).expect("rules have statuses that are known");
@@ -166,9 +177,13 @@ impl Tree {
             }
             Effect::Rewrite(status) => {
                 let status = Status::of(status).expect("rules have statuses that are known");
-                let written = rule.to.write(&captures, tail)?;
-                let Place::File(leaf) = self.records.find(&tail[..written])? else { return None };
-                Some(self.select(leaf, status, request))
+                let target = rule.to.write(&captures, tail).map(|len| &tail[..len]);
+                let is_named = rule.to.fixed().is_some();
+                let open = target.filter(|to| is_named || !self.redirects.hides(to, number));
+                match open.and_then(|to| self.records.find(to)) {
+                    Some(Place::File(leaf)) => Some(self.select(leaf, status, request)),
+                    Some(Place::Folder) | None => forced.then(|| self.nothing(path, request)),
+                }
             }
         }
     }
