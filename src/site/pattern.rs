@@ -302,7 +302,7 @@ fn match_front<'p>(
             Part::Segment => {
                 let segment = &path[..segment_bytes(path)];
                 let end = parts.get(index + 1).map_or(&[][..], Part::end_of_segment);
-                let value = segment.strip_suffix(end)?;
+                let value = if end.is_empty() { segment } else { segment.strip_suffix(end)? };
                 if value.is_empty() {
                     return None;
                 }
