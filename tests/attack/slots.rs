@@ -176,8 +176,7 @@ fn drip(peer: &mut Peer, how: &Hold, ground: &Ground) -> bool {
 pub(crate) fn burst_of_heads(form: Form) -> Verdict {
     let clients = form.clients(400, 5000);
     let server = Server::start(&["--spawn", &clients.to_string()]);
-    let ground = Ground::of(server, PAGE, 1);
-    let before = ground.watch.figures().memory_kib;
+    let ground = Ground::of(server, PAGE, clients);
     let head = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}", "y".repeat(HEAD_BYTES));
     let peers = crowd(ground.address, clients, head);
     await_that("all are in and have been heard", || {
@@ -187,14 +186,15 @@ pub(crate) fn burst_of_heads(form: Form) -> Verdict {
     let during = ground.watch.figures().memory_kib;
     drop(peers);
     await_that("no connection is left", || ground.watch.sockets().accepted == 0);
-    let limit = before + (during - before) / 4;
+    let heads_kib = (clients * HEAD_BYTES / 1024) as u64;
+    let limit = during - heads_kib * 3 / 4;
     await_that("its memory is given back", || ground.watch.figures().memory_kib <= limit);
     let after = ground.watch.figures().memory_kib;
     let left = clients as u64;
     let (aftermath, totals) = ground.end(None);
     totals.assert_no_errors_but(&["resets", "refused requests"]);
     let fates = Fates { left, ..Fates::default() };
-    Row::new(left, fates, aftermath).noted(format!("memory {before} KiB, {during}, {after}"))
+    Row::new(left, fates, aftermath).noted(format!("memory {during} KiB, then {after}"))
 }
 
 const STEADY: usize = 2;
