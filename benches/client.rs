@@ -4,9 +4,9 @@
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
 use std::sync::atomic::AtomicU64;
+use uringstatic::engine::Nanos;
 use uringstatic::http::reply::{Asked, Progress, Replies, Reply};
 use uringstatic::load::tally::{Span, Tally};
-use uringstatic::ring::Nanos;
 
 criterion_group!(benches, whole, skipped, pipelined, byte_by_byte, recording);
 criterion_main!(benches);

@@ -6,14 +6,14 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
+use uringstatic::engine::uring::probe::{Features, Obstacles};
+use uringstatic::engine::uring::{Setup, Uring};
+use uringstatic::engine::{Completion, Kind, Op, Received, Ring, Slot, Span, Token};
 use uringstatic::http::request::Persistence;
-use uringstatic::ring::{Completion, Kind, Op, Received, Ring, Slot, Span, Token};
+use uringstatic::os::net::{Endpoint, listen};
+use uringstatic::os::process;
 use uringstatic::server::ACCEPTS_MAX;
 use uringstatic::site::{Answer, Owed, Page, Prebuilt, Site};
-use uringstatic::sys::net::{Endpoint, listen};
-use uringstatic::sys::probe::{Features, Obstacles};
-use uringstatic::sys::process;
-use uringstatic::sys::uring::{Setup, Uring};
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -79,7 +79,7 @@ struct Floor {
 }
 
 impl Floor {
-    fn new(options: Options) -> Result<Self, uringstatic::sys::failure::Failure> {
+    fn new(options: Options) -> Result<Self, uringstatic::error::Failure> {
         let bytes = u32::try_from(Page::BUILT_IN.len()).expect("the built-in page is small");
         let (mut site, mut fixed) = Site::build(Page::built_in(), bytes, SPAWN, |place| {
             place.copy_from_slice(Page::BUILT_IN);
@@ -111,7 +111,7 @@ impl Floor {
         Ok(floor)
     }
 
-    fn turn(&mut self) -> Result<(), uringstatic::ring::Errno> {
+    fn turn(&mut self) -> Result<(), uringstatic::engine::Errno> {
         // A silent send ends no wait, so who waits behind one asks for its end.
         let deadline = self.hurry.then(|| self.ring.now());
         self.hurry = false;

@@ -4,9 +4,9 @@
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use httparse::Header;
 use std::hint::black_box;
+use uringstatic::engine::{Slot, Span};
 use uringstatic::http::coding::Coding;
 use uringstatic::http::request::{Framing, Method, Persistence, Request, Target};
-use uringstatic::ring::{Slot, Span};
 use uringstatic::site::pattern::Pattern;
 use uringstatic::site::redirects::{Effect, Redirect, Redirects};
 use uringstatic::site::template::{Purpose, Template};

@@ -2,8 +2,8 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
-use uringstatic::conn::{Conn, Context, Event, Next, Stash};
-use uringstatic::ring::Slot;
+use uringstatic::engine::Slot;
+use uringstatic::http1::{Conn, Context, Event, Next, Stash};
 use uringstatic::site::{Page, Site};
 use uringstatic::stats::Stats;
 

@@ -3,7 +3,7 @@
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
 use std::time::Duration;
-use uringstatic::ring::{Nanos, Slot};
+use uringstatic::engine::{Nanos, Slot};
 use uringstatic::server::waits::{Limits, Wait};
 use uringstatic::timers::Timers;
 

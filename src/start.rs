@@ -2,22 +2,23 @@
 //! first connection is accepted. Limits are raised and sockets are bound with the privileges of the
 //! starting user; then root is given up, and the files are read as the user that serves them, so
 //! that nothing is published which this user may not read and no decoder runs as root. Then the
-//! process gives up the rest ([`crate::lockdown`]).
+//! process gives up the rest ([`crate::sandbox`]).
 
 use crate::cli::{self, Address, Feature, LockdownMode};
+use crate::engine::uring::probe::{Features, Maker, Obstacles, TaskRun, locked_bytes};
+use crate::engine::uring::{RECEIVE_BUFFER_BYTES, RECEIVE_BUFFERS, Setup, Uring};
+use crate::error::Failure;
 use crate::http::host::AllowedHosts;
-use crate::lockdown::{Layer, Lockdown, Mode, State, Wanted};
-use crate::say;
+use crate::http::media_type;
+use crate::os::beneath::{self, Resolver, Stamp};
+use crate::os::net::{Access, Endpoint, Listener, bind_with};
+use crate::os::privileges::Account;
+use crate::os::terminal;
+use crate::os::{process, signal};
+use crate::sandbox::{Layer, Lockdown, Mode, State, Wanted};
 use crate::server::{self, Server};
+use crate::site::build::{self, shown::shown_path};
 use crate::site::{PAGE_BYTES_MAX, Page, Site};
-use crate::sys::beneath::{self, Resolver, Stamp};
-use crate::sys::failure::Failure;
-use crate::sys::net::{Access, Endpoint, Listener, bind_with};
-use crate::sys::privileges::Account;
-use crate::sys::probe::{Features, Maker, Obstacles, TaskRun, locked_bytes};
-use crate::sys::uring::{RECEIVE_BUFFER_BYTES, RECEIVE_BUFFERS, Setup, Uring};
-use crate::sys::{process, signal};
-use crate::tree::{self, shown::shown_path};
 use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -82,14 +83,14 @@ pub fn start(config: &cli::Config) -> Result<Started, Failure> {
 
     for (layer, state) in lockdown.states() {
         if let (State::Off(why), LockdownMode::On) = (state, config.lockdown.effective_mode()) {
-            say::err(format_args!("uringstatic: not locked down by {}: {why}", layer.name()));
+            terminal::err(format_args!("uringstatic: not locked down by {}: {why}", layer.name()));
         }
     }
     if !config.quiet {
         if lockdown.chose_nobody() {
-            say::err(SHARED_USER);
+            terminal::err(SHARED_USER);
         }
-        say::err(format_args!("{ready}; lockdown {}", lockdown.summary()));
+        terminal::err(format_args!("{ready}; lockdown {}", lockdown.summary()));
     }
     Ok(Started { server, lockdown })
 }
@@ -183,24 +184,24 @@ fn server_config(config: &cli::Config, ring: &Uring) -> server::Config {
 /// Reads a folder and builds its replies. What is left out of it is said, as it may be missed.
 fn read_root(config: &cli::Config, root: &Path) -> Result<(Site, Vec<u8>, String), Failure> {
     let mut request =
-        tree::Request::new(root, &config.root_options, &config.headers, config.slots());
+        build::Request::new(root, &config.root_options, &config.headers, config.slots());
     request.progress = !config.quiet && io::stderr().is_terminal();
     if config.without.contains(&Feature::Openat2) {
         request.resolver = Resolver::ByComponent;
     }
     process::share_allocator();
-    let read = tree::read(&request)?;
+    let read = build::read(&request)?;
     for left_out in read.listing.left_out.lines() {
-        say::err(format_args!("uringstatic: left out {left_out}"));
+        terminal::err(format_args!("uringstatic: left out {left_out}"));
     }
     if read.is_empty() {
-        say::err(format_args!("uringstatic: {}", tree::nothing_to_serve(root)));
+        terminal::err(format_args!("uringstatic: {}", build::nothing_to_serve(root)));
     }
     if !config.quiet {
         let root = shown_path(root);
-        say::err(format_args!("uringstatic: read {root}: {}", read.summary));
+        terminal::err(format_args!("uringstatic: read {root}: {}", read.summary));
     }
-    let tree::Root { tree, fixed, plan, listing, bodies, summary: _ } = read;
+    let build::Root { tree, fixed, plan, listing, bodies, summary: _ } = read;
     drop((plan, listing, bodies));
     process::release_freed_memory();
     Ok((Site::of_tree(tree), fixed, shown_path(root)))
@@ -212,7 +213,7 @@ fn load(config: &cli::Config) -> Result<(Site, Vec<u8>, String), Failure> {
     page.status = config.status;
     page.headers.clone_from(&config.headers);
     if let Some(path) = &config.page {
-        page.content_type = cli::media_type(path);
+        page.content_type = media_type::of_path(path);
     }
     if let Some(content_type) = &config.content_type {
         page.content_type.clone_from(content_type);

@@ -4,7 +4,7 @@
 //! and finding the next deadline take constant time, and the front of a list is the connection
 //! that has waited longest. Knows slots and times; no connection, no ring.
 
-use crate::ring::{Nanos, Slot};
+use crate::engine::{Nanos, Slot};
 use std::time::Duration;
 
 /// The kinds of wait that somebody has deadlines for.

@@ -12,14 +12,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 use uringstatic::cli::{Compress, RootOptions};
+use uringstatic::engine::uring::probe::{Features, Obstacles, TaskRun};
+use uringstatic::engine::uring::{Setup, Uring};
 use uringstatic::http::reply::{Asked, Progress, Replies};
+use uringstatic::os::net::{Endpoint, listen};
+use uringstatic::os::signal;
 use uringstatic::server::{ACCEPTS_MAX, Config, Server, Turn};
+use uringstatic::site::build;
 use uringstatic::site::{Page, Site};
-use uringstatic::sys::net::{Endpoint, listen};
-use uringstatic::sys::probe::{Features, Obstacles, TaskRun};
-use uringstatic::sys::signal;
-use uringstatic::sys::uring::{Setup, Uring};
-use uringstatic::tree;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -144,7 +144,7 @@ fn folder() -> (Site, Vec<u8>) {
         site_bytes: 1 << 20,
         site_files: 10,
     };
-    let read = tree::read(&tree::Request::new(&root, &options, &[], SPAWN));
+    let read = build::read(&build::Request::new(&root, &options, &[], SPAWN));
     std::fs::remove_dir_all(&root).expect("it was made above");
     let read = read.expect("it can be read");
     (Site::of_tree(read.tree), read.fixed)
@@ -199,7 +199,7 @@ fn start(features: Features, what: Served) -> SocketAddr {
             head_bytes_max: 16 * 1024,
             recv_many: features.recv_many,
             send_close: features.send_close,
-            trim_memory: uringstatic::sys::process::release_freed_memory,
+            trim_memory: uringstatic::os::process::release_freed_memory,
         };
         let mut server = Server::new(ring, site, config);
         sender.send(bound).expect("the test waits for it");

@@ -21,7 +21,7 @@ mod simulated;
 use kernel::Kernel;
 use rig::{Needs, Rig, Tester};
 use simulated::Simulated;
-use uringstatic::sys::probe::{Features, TaskRun};
+use uringstatic::engine::uring::probe::{Features, TaskRun};
 
 /// Every rule, each on a ring of its own.
 fn suite<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {

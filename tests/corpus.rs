@@ -29,12 +29,12 @@ fn servers() {
 
 #[test]
 fn connections() {
-    replay("connection", uringstatic::conn::properties::connection);
+    replay("connection", uringstatic::http1::properties::connection);
 }
 
 #[test]
 fn sites() {
-    replay("site", uringstatic::tree::properties::site);
+    replay("site", uringstatic::site::build::properties::site);
 }
 
 #[test]

@@ -76,7 +76,7 @@ fn a_fault_is_one_to_the_server_too() {
 fn a_limit_of_locked_memory_that_is_just_enough_is_no_fault() {
     // What a ring for 5000 connections takes, and not a page for another ring beside it. The
     // kernel counts by user, so this needs one that nobody else is, which only root can become.
-    if !uringstatic::sys::privileges::is_root() {
+    if !uringstatic::os::privileges::is_root() {
         return;
     }
     let shell = "ulimit -l 336 && exec \"$0\" \"$@\"";
@@ -93,7 +93,7 @@ fn a_limit_of_locked_memory_that_is_just_enough_is_no_fault() {
 
 #[test]
 fn root_has_its_locked_memory_judged_too() {
-    if !uringstatic::sys::privileges::is_root() {
+    if !uringstatic::os::privileges::is_root() {
         return;
     }
     let output = run(&["doctor", "--json"]);

@@ -11,8 +11,8 @@ use std::net::TcpStream;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use uringstatic::sys::net::{Endpoint, bind};
-use uringstatic::sys::privileges::is_root;
+use uringstatic::os::net::{Endpoint, bind};
+use uringstatic::os::privileges::is_root;
 
 /// The options that select each way to resolve a path.
 const RESOLVERS: [&[&str]; 2] = [&[], &["--without", "openat2"]];

@@ -11,8 +11,8 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
-use uringstatic::load::sweep::results::{Measurement, Outcome, Results, Row};
-use uringstatic::load::sweep::{Args, End, Error, run};
+use uringstatic::experiment::sweep::results::{Measurement, Outcome, Results, Row};
+use uringstatic::experiment::sweep::{Args, End, Error, run};
 
 #[test]
 fn a_sweep_measures_every_point_and_says_so() {
@@ -339,8 +339,8 @@ fn the_experiment_itself_can_be_read() {
     for name in ["post.toml", "ci.toml"] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/post").join(name);
         let text = fs::read_to_string(&path).unwrap();
-        let overrides = uringstatic::load::sweep::config::Overrides::default();
-        let settings = uringstatic::load::sweep::config::parse(&text, overrides);
+        let overrides = uringstatic::experiment::sweep::config::Overrides::default();
+        let settings = uringstatic::experiment::sweep::config::parse(&text, overrides);
         let settings = settings.unwrap_or_else(|complaint| panic!("{name}: {complaint}"));
         assert_eq!(settings.loads.len(), 2);
         assert_eq!(settings.servers[0].name, "uringstatic");
@@ -434,7 +434,7 @@ fn point(measurement: &Measurement) -> (u32, String, u32, String) {
 
 /// A core that we may use.
 fn a_core() -> u32 {
-    uringstatic::sys::process::cores()[0]
+    uringstatic::os::process::cores()[0]
 }
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_uringstatic");

@@ -3,4 +3,4 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|data: &[u8]| uringstatic::conn::properties::connection(data));
+fuzz_target!(|data: &[u8]| uringstatic::http1::properties::connection(data));

@@ -3,4 +3,4 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|data: &[u8]| uringstatic::tree::properties::site(data));
+fuzz_target!(|data: &[u8]| uringstatic::site::build::properties::site(data));

@@ -4,12 +4,14 @@
 
 use std::io::Write;
 use std::process::ExitCode;
-use uringstatic::load::cli::{self, Command, Options};
+use uringstatic::cli::load::{self as cli, Command};
+use uringstatic::error::Failure;
+use uringstatic::experiment::{chart, sweep};
+use uringstatic::load::options::{EXIT_INTERRUPTED, Options};
 use uringstatic::load::report::{Report, Run, SCHEMA};
 use uringstatic::load::run::{Load, check_connections};
-use uringstatic::load::{chart, files, show, sweep, worker};
-use uringstatic::say;
-use uringstatic::sys::failure::Failure;
+use uringstatic::load::{files, show, worker};
+use uringstatic::os::terminal;
 
 fn main() -> ExitCode {
     let outcome = match cli::parse(std::env::args_os()) {
@@ -24,7 +26,7 @@ fn main() -> ExitCode {
         Err(error) => error.exit(),
     };
     outcome.unwrap_or_else(|failure| {
-        say::err(format_args!("uringload: {failure}"));
+        terminal::err(format_args!("uringload: {failure}"));
         ExitCode::FAILURE
     })
 }
@@ -49,7 +51,7 @@ fn load(options: &Options) -> Result<ExitCode, Failure> {
         let outcome = load.run(connections.get(), |progress| live.show(progress))?;
         live.end();
         if !options.quiet {
-            say::out(show::figures(&outcome.run, options));
+            terminal::out(show::figures(&outcome.run, options));
         }
         if let Some(path) = &options.hgrm {
             let path = options.histogram(path, connections.get());
@@ -72,7 +74,7 @@ fn load(options: &Options) -> Result<ExitCode, Failure> {
     }
     let clean = |run: &Run| run.failed == 0 && run.died == 0;
     Ok(if report.runs.iter().any(|run| run.interrupted) {
-        ExitCode::from(cli::EXIT_INTERRUPTED)
+        ExitCode::from(EXIT_INTERRUPTED)
     } else if report.runs.iter().all(clean) {
         ExitCode::SUCCESS
     } else {

@@ -8,9 +8,8 @@
 
 mod address;
 pub(crate) mod generate;
-pub(crate) mod header;
+pub mod load;
 mod lockdown;
-pub(crate) mod media;
 mod root;
 #[cfg(test)]
 mod tests;
@@ -25,10 +24,10 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, ValueEnum};
 
 use crate::http::host::{ALLOWED_HOSTS_MAX, AllowedHost};
+use crate::http::{added_field, media_type};
 pub use address::{Address, SocketOptions};
 use generate::Generate;
 pub use lockdown::{AccountOptions, Lockdown, LockdownMode, LockdownOptions};
-pub use media::media_type;
 pub use root::{Check, Compress, RootOptions};
 
 /// What the command line asks for.
@@ -81,7 +80,7 @@ where
     let addresses: Vec<_> = config.listen.iter().chain(&config.health_listen).cloned().collect();
     address::check_all(&addresses).map_err(refuse)?;
     config.socket.check(&addresses).map_err(refuse)?;
-    header::check_all(&config.headers).map_err(refuse)?;
+    added_field::check_all(&config.headers).map_err(refuse)?;
     if config.allowed_hosts.len() > ALLOWED_HOSTS_MAX {
         return Err(refuse(format!("--allowed-hosts may name {ALLOWED_HOSTS_MAX} hosts at most")));
     }
@@ -246,7 +245,7 @@ pub struct Config {
     pub root_options: RootOptions,
 
     /// Media type of the page, such as 'text/html; charset=utf-8' [default: by the file's name]
-    #[arg(long, value_name = "TYPE", value_parser = media::parse)]
+    #[arg(long, value_name = "TYPE", value_parser = media_type::parse)]
     pub content_type: Option<String>,
 
     /// Status code of the page, 200 to 599
@@ -259,7 +258,7 @@ pub struct Config {
     /// Header to send with the page, as 'Name: value'; may be repeated, up to 8 KiB in all
     ///
     /// Headers that the server sets itself, such as Content-Length and Date, are refused.
-    #[arg(long = "header", value_name = "HEADER", value_parser = header::parse)]
+    #[arg(long = "header", value_name = "HEADER", value_parser = added_field::parse)]
     pub headers: Vec<(String, String)>,
 
     /// Host to answer for, as requests name it; may be repeated, or given as a list with commas

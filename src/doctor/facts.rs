@@ -1,9 +1,9 @@
 //! What is known of the machine, and what could not be found out. Judges nothing.
 
-use crate::ring::Errno;
-use crate::sys::failure::Failure;
-use crate::sys::probe::Features;
-use crate::sys::process::Limit;
+use crate::engine::Errno;
+use crate::engine::uring::probe::Features;
+use crate::error::Failure;
+use crate::os::process::Limit;
 use std::fmt;
 
 /// What was read, or why it wasn't.

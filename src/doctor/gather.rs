@@ -4,11 +4,11 @@
 
 use super::facts::{Container, Facts, Identity, Load, Lockdown, Reading, Refusal, Unread, Why};
 use super::{Purpose, parse};
-use crate::ring::{Nanos, Ring};
-use crate::sys::probe::{self, Features, Obstacles, locked_bytes};
-use crate::sys::process::{self, Limit};
-use crate::sys::uring::{RECEIVE_BUFFER_BYTES, RECEIVE_BUFFERS, Restriction, Setup, Uring};
-use crate::sys::{landlock, seccomp};
+use crate::engine::uring::probe::{self, Features, Obstacles, locked_bytes};
+use crate::engine::uring::{RECEIVE_BUFFER_BYTES, RECEIVE_BUFFERS, Restriction, Setup, Uring};
+use crate::engine::{Nanos, Ring};
+use crate::os::process::{self, Limit};
+use crate::os::{landlock, seccomp};
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, UdpSocket};

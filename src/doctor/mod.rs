@@ -22,7 +22,7 @@ pub use check::examine;
 pub use facts::Facts;
 pub use report::{Check, Remedy, Report, SCHEMA, Status};
 
-use crate::sys::process::OPEN_FILES_RESERVE;
+use crate::os::process::OPEN_FILES_RESERVE;
 use serde::{Deserialize, Serialize};
 
 /// What the machine is wanted for.

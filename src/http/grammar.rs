@@ -27,6 +27,11 @@ pub(super) fn all_or_encoded(text: &[u8], class: u8) -> bool {
     text.iter().all(|&octet| is(octet, class)) || encoded(text, class)
 }
 
+/// Whether a character may stand in a token (RFC 9110, section 5.6.2).
+pub(crate) fn is_token_char(c: char) -> bool {
+    u8::try_from(c).is_ok_and(|octet| is_token(&[octet]))
+}
+
 /// Whether it is a token.
 pub(super) fn is_token(text: &[u8]) -> bool {
     !text.is_empty() && text.iter().all(|&octet| is(octet, TOKEN))

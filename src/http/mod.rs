@@ -3,13 +3,15 @@
 #![forbid(unsafe_code)]
 
 pub mod accept;
+pub(crate) mod added_field;
 pub mod body;
 mod chunks;
 pub mod coding;
 pub mod conditional;
 mod fields;
-mod grammar;
+pub(crate) mod grammar;
 pub mod host;
+pub mod media_type;
 mod message;
 mod method;
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What is written to files: JSON, CSV and `HdrHistogram`'s plot format.
 
 use super::report::{Kind, Report, Run};
-use crate::sys::failure::Failure;
+use crate::error::Failure;
 use hdrhistogram::Histogram;
 use std::fmt::Write;
 use std::fs::OpenOptions;

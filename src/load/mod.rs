@@ -2,15 +2,13 @@
 
 #![forbid(unsafe_code)]
 
-pub mod chart;
-pub mod cli;
 pub mod client;
 pub mod files;
+pub mod options;
 pub mod report;
 pub mod request;
 pub mod run;
 pub mod schedule;
 pub mod show;
-pub mod sweep;
 pub mod tally;
 pub mod worker;

@@ -1,17 +1,17 @@
 //! One run of a load: starts the workers, watches them, and adds up what they counted.
 
-use super::cli::Options;
 use super::client::{Amount, Plan};
+use super::options::Options;
 use super::report::{Kind, Latency, Run};
 use super::tally::{Count, Span, State, Tally};
 use super::worker::{Common, Share, tally_of, words_of};
-use crate::say;
-use crate::sys::children::{Orphan, Process, Wait};
-use crate::sys::failure::Failure;
-use crate::sys::probe::SPAWN_MAX;
-use crate::sys::shared::Words;
-use crate::sys::signal::Signals;
-use crate::sys::{process, signal};
+use crate::engine::uring::probe::SPAWN_MAX;
+use crate::error::Failure;
+use crate::os::children::{Orphan, Process, Wait};
+use crate::os::shared::Words;
+use crate::os::signal::Signals;
+use crate::os::terminal;
+use crate::os::{process, signal};
 use hdrhistogram::Histogram;
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
@@ -231,7 +231,7 @@ impl Team {
         let program = std::env::current_exe().map_err(|error| fail(&error))?;
         let mut command = Command::new(program);
         command
-            .arg(super::cli::WORKER)
+            .arg(super::options::WORKER)
             .args([words.fd().to_string(), index.to_string(), count.to_string()])
             .stdin(Stdio::piped());
         let mut worker =
@@ -263,7 +263,10 @@ impl Team {
             match wait {
                 Wait::Ended(status) if status.success() => {}
                 Wait::Ended(status) => {
-                    say::err(format_args!("uringload: worker {} ended with {status}", worker.id()));
+                    terminal::err(format_args!(
+                        "uringload: worker {} ended with {status}",
+                        worker.id()
+                    ));
                     self.died += 1;
                 }
                 Wait::TimedOut | Wait::Interrupted => left.push(worker),

@@ -1,7 +1,7 @@
 //! When requests are due: at once when a connection is free (a closed loop), or at a fixed rate
 //! whatever the server does (an open loop). Knows times and counts; no connection.
 
-use crate::ring::Nanos;
+use crate::engine::Nanos;
 use serde::{Deserialize, Serialize};
 
 /// How much is to be requested, and when.

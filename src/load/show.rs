@@ -1,7 +1,7 @@
 //! What people see: the live line while a load runs, and its figures at the end.
 
-use super::cli::Options;
 use super::client::LINGER;
+use super::options::Options;
 use super::report::{Kind, Latency, Run};
 use super::run::Progress;
 use super::tally::{Count, Span, Tally};
@@ -218,7 +218,7 @@ fn time(micros: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::cli::{self, Command};
+    use crate::load::options;
 
     #[test]
     fn times_have_three_digits_or_so() {
@@ -230,7 +230,7 @@ mod tests {
 
     fn shown(run: &Run) -> String {
         let words = ["uringload", "http://a/"];
-        let Ok(Command::Load(options)) = cli::parse(words) else { panic!("it is a load") };
+        let options = options::parse(words).expect("it is a load");
         figures(run, &options)
     }
 

@@ -4,7 +4,7 @@
 //! Each word has one writer, so a count is a load and a store, never a locked addition.
 
 use super::report::{Kind, Latency};
-use crate::ring::Nanos;
+use crate::engine::Nanos;
 use hdrhistogram::Histogram;
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -3,16 +3,16 @@
 //! a process group of its own (so that an interruption reaches the other alone, which tells its
 //! workers to stop), and with an end of its own if the other should die.
 
-use super::cli::Worker;
 use super::client::{Client, Plan};
+use super::options::Worker;
 use super::tally::{Count, State, Tally};
-use crate::ring::{Nanos, Ring};
-use crate::sys::dial::Dial;
-use crate::sys::failure::Failure;
-use crate::sys::probe::{Features, Maker, Obstacles};
-use crate::sys::process;
-use crate::sys::shared::Words;
-use crate::sys::uring::{Setup, Uring};
+use crate::engine::uring::dial::Dial;
+use crate::engine::uring::probe::{Features, Maker, Obstacles};
+use crate::engine::uring::{Setup, Uring};
+use crate::engine::{Nanos, Ring};
+use crate::error::Failure;
+use crate::os::process;
+use crate::os::shared::Words;
 use serde::{Deserialize, Serialize};
 use std::io::Read;
 use std::net::{IpAddr, SocketAddr};

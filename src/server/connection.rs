@@ -20,8 +20,8 @@ use super::gate::Class;
 use super::rate::Taking;
 use super::waits::Wait;
 use super::{Life, Server};
-use crate::conn::{After, Conn, Context, Event, Next, Waiting};
-use crate::ring::{Completion, Errno, Kind, Nanos, Op, Received, Ring, Slot, Spans, Token};
+use crate::engine::{Completion, Errno, Kind, Nanos, Op, Received, Ring, Slot, Spans, Token};
+use crate::http1::{After, Conn, Context, Event, Next, Waiting};
 use std::time::Duration;
 
 /// A slot in use: reserved for an accept, or a connection.

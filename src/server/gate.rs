@@ -24,7 +24,7 @@
 use super::connection::Connection;
 use super::waits::Wait;
 use super::{Config, Life, Server};
-use crate::ring::{Completion, Errno, Kind, Nanos, Op, Ring, Slot, Token};
+use crate::engine::{Completion, Errno, Kind, Nanos, Op, Ring, Slot, Token};
 use crate::timers::Kinds;
 use std::time::Duration;
 

@@ -10,8 +10,8 @@ mod gate;
 mod rate;
 pub mod waits;
 
-use crate::conn::Stash;
-use crate::ring::{Completion, Errno, Kind, Nanos, Op, Ring, Slot, Token, Unsubmitted};
+use crate::engine::{Completion, Errno, Kind, Nanos, Op, Ring, Slot, Token, Unsubmitted};
+use crate::http1::Stash;
 use crate::site::Site;
 use crate::stats::Stats;
 use crate::timers::Timers;

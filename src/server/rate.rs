@@ -4,7 +4,7 @@
 //! never more than `--send-timeout` in advance. So both options hold at once: nobody stalls for
 //! longer than the one, and nobody is slower than the other for longer than the grace.
 
-use crate::ring::Nanos;
+use crate::engine::Nanos;
 use std::time::Duration;
 
 /// The least rate of a response, and how long its peer may stall.

@@ -1,6 +1,6 @@
 //! What will happen when, in virtual time.
 
-use crate::ring::Nanos;
+use crate::engine::Nanos;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 

@@ -1,6 +1,6 @@
 //! What the simulated ring keeps of an operation under way, and of a receive buffer.
 
-use crate::ring::{BufferId, Completion, Nanos, Op, Token};
+use crate::engine::{BufferId, Completion, Nanos, Op, Token};
 use std::collections::VecDeque;
 
 /// An operation under way.

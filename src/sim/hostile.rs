@@ -7,7 +7,7 @@ use super::random::Random;
 use super::replies::{Content, Owed};
 use super::ring::{Setup, SimRing};
 use super::run::{Report, UNIX_START, build_site, check_turn};
-use crate::ring::Nanos;
+use crate::engine::Nanos;
 use crate::server::{Config, Server};
 use std::rc::Rc;
 use std::time::Duration;

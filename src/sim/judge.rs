@@ -5,7 +5,7 @@ use super::peer::{End, Peer};
 use super::plan::{Reader, Step};
 use super::ring::SimRing;
 use super::run::Report;
-use crate::ring::Nanos;
+use crate::engine::Nanos;
 
 /// What a server may have had reasons for.
 #[derive(Clone, Copy, Debug)]

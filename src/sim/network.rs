@@ -5,7 +5,7 @@
 //! script or a test does. Nothing takes time; whoever calls decides when. Knows no operation and
 //! no HTTP.
 
-use crate::ring::Errno;
+use crate::engine::Errno;
 use std::collections::{BTreeSet, VecDeque};
 
 /// One connection, from its connect to the end of the run.

@@ -10,10 +10,10 @@ use super::run::{
     nanos,
 };
 use super::wire::Wire;
+use crate::engine::Nanos;
 use crate::load::client::{Amount, Client, Plan};
 use crate::load::request::Request;
 use crate::load::tally::{Count, Tally};
-use crate::ring::Nanos;
 use crate::server::{Config, Server, Turn};
 use crate::stats::Stats;
 use std::sync::atomic::AtomicU64;

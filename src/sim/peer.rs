@@ -5,7 +5,7 @@ use super::network::{LinkId, Read};
 use super::plan::{Plan, Reader, Step};
 use super::replies::{self, Found, Reply};
 use super::ring::SimRing;
-use crate::ring::Nanos;
+use crate::engine::Nanos;
 
 /// A peer and how far it has come.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use super::flight::{Buffer, Flight, Phase, Posted, With};
 use super::network::{LinkId, Network};
 use super::peer::Peer;
 use super::random::Random;
-use crate::ring::{
+use crate::engine::{
     BufferId, Completion, Errno, Full, Kind, Memory, Nanos, Op, Received, Ring, Slot, Spans, Token,
 };
 use std::collections::{BTreeMap, VecDeque};
@@ -177,7 +177,7 @@ impl SimRing {
     pub(super) fn trace(&self, what: impl FnOnce() -> String) {
         if self.trace {
             let (micros, nanos) = (self.time.0 / 1000, self.time.0 % 1000);
-            crate::say::err(format_args!("{micros:>12}.{nanos:03} us  {}", what()));
+            crate::os::terminal::err(format_args!("{micros:>12}.{nanos:03} us  {}", what()));
         }
     }
 

@@ -3,7 +3,7 @@
 
 use super::network::{LinkId, Network, Read};
 use super::ring::SimRing;
-use crate::ring::Nanos;
+use crate::engine::Nanos;
 
 /// Links of a client, each with the one that a server has of it.
 #[derive(Debug, Default)]

@@ -1,9 +1,9 @@
 //! One edition: every reply that can be built at start, one after another, and where each lies.
 
 use super::Page;
+use crate::engine::Span;
 use crate::http::request::Persistence;
 use crate::http::response::{DATE_BYTES, date_offset, is_kept_by_not_modified, reason, write_head};
-use crate::ring::Span;
 use std::fmt::Write;
 
 /// The replies that are built at start.

@@ -3,6 +3,7 @@
 //! Either one page for every path (`single`), or a whole site ([`tree`]); `edition` has the replies
 //! that don't depend on which. Knows HTTP; knows no connection, no ring, no clock, no file.
 
+pub mod build;
 mod edition;
 pub mod index;
 mod page;
@@ -15,9 +16,9 @@ pub mod tree;
 pub use edition::Prebuilt;
 pub use page::{Page, entity_tag};
 
+use crate::engine::{Slot, Spans};
 use crate::http::host::AllowedHosts;
 use crate::http::request::{Method, Persistence, Request, Target};
-use crate::ring::{Slot, Spans};
 use single::Single;
 use std::io;
 use tree::{Found, Moved, Tree};

@@ -10,10 +10,10 @@ mod tests;
 
 use super::edition::{Composed, Fields, Prebuilt, compose};
 use super::{Answer, Owed, PAGE_BYTES_MAX, Page, page};
+use crate::engine::{Slot, Span, Spans};
 use crate::http::conditional::{Selection, Validators, select};
 use crate::http::request::{Persistence, Request};
 use crate::http::response::{DATE_BYTES, date_text, write_date, write_head};
-use crate::ring::{Slot, Span, Spans};
 use std::io::{self, Write};
 
 /// The replies, as spans of the fixed buffer that [`Single::build`] fills.

@@ -6,7 +6,7 @@ use crate::watch::{await_that, breathe};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
-use uringstatic::sys::net::reset_on_close;
+use uringstatic::os::net::reset_on_close;
 
 /// A reply as it comes.
 #[derive(Debug, Default)]

@@ -13,7 +13,7 @@ use crate::table::Aftermath;
 use crate::totals::Totals;
 use crate::watch::{Figures, Watch, await_that};
 use std::net::SocketAddr;
-use uringstatic::sys::uring::RECEIVE_BUFFERS;
+use uringstatic::engine::uring::RECEIVE_BUFFERS;
 
 /// A server to attack.
 pub(crate) struct Ground {

@@ -42,7 +42,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 use table::Verdict;
-use uringstatic::sys::process::{open_files, raise_open_files};
+use uringstatic::os::process::{open_files, raise_open_files};
 
 /// An attack: its name, and what makes it. It panics if the server doesn't withstand it.
 type Attack = (&'static str, fn(Form) -> Verdict);

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use uringstatic::load::chart::{Experiment, Panel, Point, Scale, Series, over_time};
+use uringstatic::experiment::chart::{Experiment, Panel, Point, Scale, Series, over_time};
 
 /// What was seen at one time.
 #[derive(Clone, Copy, Debug)]

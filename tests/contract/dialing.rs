@@ -1,7 +1,7 @@
 //! How the ring's own connections begin: `Connect`.
 
 use super::rig::{Needs, Read, Rig, Tester};
-use uringstatic::ring::{Errno, Op, Slot, Span};
+use uringstatic::engine::{Errno, Op, Slot, Span};
 
 const SLOT: Slot = Slot(2);
 

@@ -3,10 +3,10 @@
 use super::rig::{Needs, Peer, Read, Rig, fixed_bytes};
 use std::io::{ErrorKind, Read as _, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use uringstatic::sys::dial::Dial;
-use uringstatic::sys::net::{Endpoint, listen};
-use uringstatic::sys::probe::{Features, Obstacles};
-use uringstatic::sys::uring::{Restriction, Setup, Uring};
+use uringstatic::engine::uring::dial::Dial;
+use uringstatic::engine::uring::probe::{Features, Obstacles};
+use uringstatic::engine::uring::{Restriction, Setup, Uring};
+use uringstatic::os::net::{Endpoint, listen};
 
 /// The kernel's ring.
 pub(crate) struct Kernel {

@@ -1,7 +1,7 @@
 //! How connections get in: `Accept`, `Watch`, `Unlisten`.
 
 use super::rig::{Needs, Read, Rig, Tester};
-use uringstatic::ring::{Errno, Op, Slot};
+use uringstatic::engine::{Errno, Op, Slot};
 
 pub(crate) fn an_accept_waits_and_fills_its_slot<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
     let mut tester = make(Needs::default());

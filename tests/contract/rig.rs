@@ -2,7 +2,7 @@
 //! tester that pushes, waits and pops. Knows neither ring and no HTTP.
 
 use std::time::Duration;
-use uringstatic::ring::{
+use uringstatic::engine::{
     BufferId, Completion, Errno, Kind, Nanos, Op, Received, Ring, Slot, Token,
 };
 
@@ -206,7 +206,7 @@ impl<G: Rig> Tester<G> {
     /// A connection in a slot whose peer has broken it.
     pub(crate) fn broken(&mut self, slot: Slot) {
         let peer = self.connected(slot);
-        let span = uringstatic::ring::Span { offset: 0, len: 10 };
+        let span = uringstatic::engine::Span { offset: 0, len: 10 };
         assert_eq!(
             self.result(Op::Send { slot, spans: span.into(), more: false, lazy: false }),
             Ok(10)

@@ -5,9 +5,9 @@
 use crate::process::{INHERITED, Outcome, SECRET};
 use std::ffi::CString;
 use std::os::unix::fs::MetadataExt;
-use uringstatic::ring::Ring;
-use uringstatic::sys::net::Endpoint;
-use uringstatic::sys::uring::Uring;
+use uringstatic::engine::Ring;
+use uringstatic::engine::uring::Uring;
+use uringstatic::os::net::Endpoint;
 
 /// What has to be known before the process is locked down.
 pub(crate) struct Prepared {

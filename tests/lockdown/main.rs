@@ -53,7 +53,7 @@ fn holds(row: &Row) -> Result<String, String> {
     if !cfg!(debug_assertions) && row.is_by_ring {
         return Ok("left out of a release build, whose ring takes no foreign entry".to_owned());
     }
-    if row.without.contains(&"privileges") && !uringstatic::sys::privileges::is_root() {
+    if row.without.contains(&"privileges") && !uringstatic::os::privileges::is_root() {
         return Ok("left out: this user has nothing to give up".to_owned());
     }
     let found = attempt(row.name, &[]);

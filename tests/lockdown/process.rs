@@ -7,10 +7,10 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 use uringstatic::cli::{self, Command as Asked};
-use uringstatic::lockdown::Layer;
+use uringstatic::os::net::sends_connect;
+use uringstatic::os::privileges::is_root;
+use uringstatic::sandbox::Layer;
 use uringstatic::start::{Started, start};
-use uringstatic::sys::net::sends_connect;
-use uringstatic::sys::privileges::is_root;
 
 /// What an attempt came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,7 +96,7 @@ pub(crate) fn be_attacked(name: &str) -> ! {
     if let Err(errno) = answer {
         eprintln!("errno {errno}");
     }
-    uringstatic::sys::process::end(u8::from(answer.is_err()));
+    uringstatic::os::process::end(u8::from(answer.is_err()));
 }
 
 /// What is checked beside the table, by its name.

@@ -3,8 +3,8 @@
 use crate::common::{Client, GET, PAGE, Server, TemporaryFile, assert_same_bytes};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
-use uringstatic::sys::net::{Endpoint, listen};
-use uringstatic::sys::privileges::is_root;
+use uringstatic::os::net::{Endpoint, listen};
+use uringstatic::os::privileges::is_root;
 
 #[test]
 fn a_stale_socket_file_is_replaced() {

@@ -9,8 +9,8 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
-use uringstatic::sys::poll::{PIPE_BUF, wait_writable};
-use uringstatic::sys::privileges::is_root;
+use uringstatic::os::poll::{PIPE_BUF, wait_writable};
+use uringstatic::os::privileges::is_root;
 
 #[test]
 fn a_start_does_not_wait_for_a_full_standard_error() {

@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::thread::{JoinHandle, spawn};
 use uringstatic::cli::{Compress, RootOptions};
-use uringstatic::sys::beneath::Resolver;
-use uringstatic::tree::{self, Failure, Request};
+use uringstatic::os::beneath::Resolver;
+use uringstatic::site::build::{self, Failure, Request};
 
 /// Content that may be published. Both texts are valid `_headers`.
 const PUBLIC: &[u8] = b"/*\n  X-Found: everyone may read it\n";
@@ -143,7 +143,7 @@ impl Ground {
         request.resolver = resolver;
         let (sender, outcome) = channel();
         spawn(move || {
-            let published = tree::read(&request)
+            let published = build::read(&request)
                 .map(|read| format!("{}{:?}", String::from_utf8_lossy(&read.fixed), read.plan));
             sender.send(published)
         });

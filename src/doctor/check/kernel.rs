@@ -3,9 +3,9 @@
 use super::{Check, Remedy, Scope, limits, sysctl, version};
 use crate::doctor::Purpose;
 use crate::doctor::facts::{Capability, Container, Facts, Identity, Lockdown};
-use crate::ring::Errno;
-use crate::sys::privileges::Account;
-use crate::sys::probe::{Features, KERNEL_MIN, SPAWN_MAX, TaskRun};
+use crate::engine::Errno;
+use crate::engine::uring::probe::{Features, KERNEL_MIN, SPAWN_MAX, TaskRun};
+use crate::os::privileges::Account;
 
 /// The version of the kernel.
 pub(super) fn release(facts: &Facts) -> Check {

@@ -3,9 +3,9 @@
 use super::{Check, Remedy, Scope, sysctl, version};
 use crate::doctor::Purpose;
 use crate::doctor::facts::{Capability, Container, Facts, Identity};
-use crate::sys::probe::locked_bytes;
-use crate::sys::process::{Limit, OPEN_FILES_RESERVE};
-use crate::sys::uring::RECEIVE_BUFFERS;
+use crate::engine::uring::RECEIVE_BUFFERS;
+use crate::engine::uring::probe::locked_bytes;
+use crate::os::process::{Limit, OPEN_FILES_RESERVE};
 
 /// `RLIMIT_NOFILE` (`getrlimit(2)`), which bounds the ring's table of files, too.
 pub(super) fn open_files(purpose: &Purpose, facts: &Facts) -> Check {

@@ -11,7 +11,7 @@ mod tests;
 use super::Purpose;
 use super::facts::{Container, Facts, Unread};
 use super::report::{Check, Remedy, Report, Status};
-use crate::sys::process::parse_version;
+use crate::os::process::parse_version;
 
 /// Judges the facts for a purpose.
 #[must_use]

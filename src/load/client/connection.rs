@@ -2,10 +2,10 @@
 //! no step by itself; `super` does.
 
 use super::Desk;
+use crate::engine::{Nanos, Span};
 use crate::http::reply::{Asked, End, Progress, Replies, Reply};
 use crate::load::report::Kind;
 use crate::load::tally::{Count, Span as Spent};
-use crate::ring::{Nanos, Span};
 
 /// A slot of the client.
 #[allow(clippy::struct_excessive_bools, reason = "facts of their own, in any combination")]

@@ -1,7 +1,7 @@
 //! Who is to be connected next, and not before when.
 
 use super::Plan;
-use crate::ring::{Nanos, Slot};
+use crate::engine::{Nanos, Slot};
 use std::collections::VecDeque;
 
 /// Slots that wait to be connected, and the pace of it.

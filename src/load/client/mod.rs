@@ -17,7 +17,7 @@ mod waits;
 
 use super::schedule::{Claim, Schedule};
 use super::tally::{Count, Tally};
-use crate::ring::{Completion, Errno, Kind, Nanos, Op, Ring, Slot, Token, Unsubmitted};
+use crate::engine::{Completion, Errno, Kind, Nanos, Op, Ring, Slot, Token, Unsubmitted};
 use crate::timers::Timers;
 use connection::{Connection, Phase};
 use dialing::Dialing;

@@ -4,9 +4,9 @@
 use super::connection::{Heard, Phase, Receive, Transmit};
 use super::waits::Wait;
 use super::{Client, Desk};
+use crate::engine::{Completion, Errno, Kind, Nanos, Op, Received, Ring, Slot, Span};
 use crate::load::report::Kind as Failure;
 use crate::load::tally::{Count, Span as Spent};
-use crate::ring::{Completion, Errno, Kind, Nanos, Op, Received, Ring, Slot, Span};
 
 impl<R: Ring> Client<'_, R> {
     /// Connects those whose turn it is.

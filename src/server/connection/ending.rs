@@ -4,8 +4,8 @@
 use super::super::Server;
 use super::super::waits::Wait;
 use super::{Ending, News, Receive, Transmit};
-use crate::conn::{Event, Next, Waiting};
-use crate::ring::{Errno, Kind, Op, Ring, Slot};
+use crate::engine::{Errno, Kind, Op, Ring, Slot};
+use crate::http1::{Event, Next, Waiting};
 
 impl<R: Ring> Server<R> {
     pub(super) fn closed(&mut self, slot: Slot) {

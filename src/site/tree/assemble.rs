@@ -4,9 +4,9 @@
 use super::build::Leaf;
 use super::heads::Status;
 use super::{Found, Moved, Representation, Select, Tree};
+use crate::engine::{Slot, Span, Spans};
 use crate::http::coding::Coding;
 use crate::http::request::Persistence;
-use crate::ring::{Slot, Span, Spans};
 use crate::site::{Answer, Owed, Prebuilt};
 
 /// A block while it is filled.

@@ -7,9 +7,9 @@ mod tcp;
 
 use super::*;
 use crate::doctor::facts::{Identity, Load, Lockdown, Refusal, Why};
-use crate::ring::Errno;
-use crate::sys::probe::{Features, TaskRun};
-use crate::sys::process::Limit;
+use crate::engine::Errno;
+use crate::engine::uring::probe::{Features, TaskRun};
+use crate::os::process::Limit;
 
 const SERVE: Purpose = Purpose { spawn: 5000, backlog: 4096, load: false };
 const LOAD: Purpose = Purpose { load: true, ..SERVE };

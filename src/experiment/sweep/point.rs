@@ -1,0 +1,425 @@
+//! One point of a sweep: starts the server, loads it, measures what it used, and ends it. Knows
+//! nothing of rounds, and nothing of what is done with the measurement.
+//!
+//! Whatever goes wrong with the server or the load is part of the measurement. Only an
+//! interruption, and failures of our own, end the sweep.
+
+use super::results::{Load, Measurement, Outcome, Server};
+use super::{config, usage};
+use crate::error::Failure;
+use crate::load::report::{Report, Run, SCHEMA};
+use crate::os::children::{Orphan, Process, Wait};
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::BorrowedFd;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// What is measured at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Point<'a> {
+    /// From 1.
+    pub round: u32,
+    /// How it is loaded.
+    pub load: &'a Load,
+    /// With so many connections.
+    pub connections: u32,
+    /// Who is loaded.
+    pub server: &'a Server,
+}
+
+impl Point<'_> {
+    /// Whether a measurement is that of this point.
+    #[must_use]
+    pub fn is_of(&self, measurement: &Measurement) -> bool {
+        measurement.round == self.round
+            && measurement.load == self.load.name
+            && measurement.connections == self.connections
+            && measurement.server == self.server.name
+    }
+}
+
+/// What all points of a sweep have in common.
+pub struct Bench<'a> {
+    /// The load client's program.
+    pub client: PathBuf,
+    /// The core it runs on.
+    pub client_cpu: Option<u32>,
+    /// The folder of the sweep's file, which those of servers begin from.
+    pub base: PathBuf,
+    /// Where files may lie while a point is measured.
+    pub folder: PathBuf,
+    /// Something to read here ends the sweep.
+    pub interrupts: BorrowedFd<'a>,
+}
+
+/// Why there is no measurement.
+#[derive(Debug)]
+pub enum Stop {
+    /// It was asked for.
+    Interrupted,
+    /// Something of our own failed.
+    Failed(Failure),
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        let mend = "what was measured before is there; the same command goes on";
+        Self::Failed(Failure::new("measuring a point", error, mend))
+    }
+}
+
+impl Bench<'_> {
+    /// Measures a point.
+    ///
+    /// # Errors
+    /// If it was interrupted, or if files can't be written.
+    pub fn measure(&self, point: &Point<'_>) -> Result<Measurement, Stop> {
+        let mut measurement = Measurement {
+            round: point.round,
+            load: point.load.name.clone(),
+            connections: point.connections,
+            server: point.server.name.clone(),
+            outcome: Outcome::Measured,
+            note: None,
+            output: None,
+            requested: point.load.requests,
+            run: None,
+            cpu_seconds: None,
+            cpu_us: None,
+            memory_bytes: None,
+            exit: None,
+        };
+        let result = self.fill_in(point, &mut measurement);
+        if measurement.outcome != Outcome::Measured {
+            measurement.output = tail(&self.folder.join(SERVER_OUTPUT));
+        }
+        for name in [SERVER_OUTPUT, CLIENT_OUTPUT, REPORT] {
+            // None of them need be there.
+            let _ = fs::remove_file(self.folder.join(name));
+        }
+        result.map(|()| measurement)
+    }
+
+    fn fill_in(&self, point: &Point<'_>, measurement: &mut Measurement) -> Result<(), Stop> {
+        let port = free_port()?;
+        let folder = self.base.join(&point.server.folder);
+        if let Err(error) = fs::read_dir(&folder) {
+            // Else it would look as if the program were missing.
+            let note = format!("did not start: its folder {}: {error}", folder.display());
+            measurement.set(Outcome::NotStarted, note);
+            return Ok(());
+        }
+        let mut server = match self.start(point, port, &folder)? {
+            Ok(server) => server,
+            Err(error) => {
+                let note = format!("did not start: {}: {error}", point.server.command[0]);
+                measurement.set(Outcome::NotStarted, note);
+                return Ok(());
+            }
+        };
+        if let Some(why) = self.await_answer(&mut server, point, port)? {
+            measurement.set(Outcome::NotStarted, format!("did not start: {why}"));
+        } else {
+            self.load(&mut server, point, port, measurement)?;
+        }
+        stop(&mut server, point.server, measurement)?;
+        Ok(())
+    }
+
+    fn start(
+        &self,
+        point: &Point<'_>,
+        port: u16,
+        folder: &Path,
+    ) -> io::Result<io::Result<Process>> {
+        let output = File::create(self.folder.join(SERVER_OUTPUT))?;
+        let fill = |text: &String| config::fill(text, port, point.connections);
+        let mut words = point.server.command.iter().map(fill);
+        let mut command = Command::new(words.next().expect("the settings have a program"));
+        command
+            .args(words)
+            .envs(point.server.environment.iter().map(|(name, value)| (name, fill(value))))
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output);
+        Ok(Process::start(command, point.server.cpu, Orphan::Killed))
+    }
+
+    /// Waits until the server answers a request; if it never does, says why.
+    fn await_answer(
+        &self,
+        server: &mut Process,
+        point: &Point<'_>,
+        port: u16,
+    ) -> Result<Option<String>, Stop> {
+        let timeout = Duration::from_secs_f64(point.server.start_timeout_seconds);
+        let begun = Instant::now();
+        let mut pause = Duration::ZERO;
+        loop {
+            match server.wait(pause, Some(self.interrupts))? {
+                Wait::Ended(status) => return Ok(Some(format!("it ended with {}", name(status)))),
+                Wait::Interrupted => return Err(Stop::Interrupted),
+                Wait::TimedOut => {}
+            }
+            pause = START_PAUSE;
+            if answers(port) {
+                // Another program may have taken the port first: then ours has ended.
+                return Ok(match server.wait(Duration::ZERO, None)? {
+                    Wait::Ended(status) => Some(format!("it ended with {}", name(status))),
+                    Wait::Interrupted | Wait::TimedOut => None,
+                });
+            }
+            if begun.elapsed() > timeout {
+                return Ok(Some(format!("it answered nothing within {} s", timeout.as_secs_f64())));
+            }
+        }
+    }
+
+    /// Runs the load client and measures what the server uses meanwhile.
+    fn load(
+        &self,
+        server: &mut Process,
+        point: &Point<'_>,
+        port: u16,
+        measurement: &mut Measurement,
+    ) -> Result<(), Stop> {
+        let proc = Path::new("/proc");
+        let before = usage::cpu_ns(proc, server.id());
+        let mut memory = 0;
+        let ended = self.run_client(point, port, || {
+            memory = memory.max(usage::memory_bytes(proc, server.id()));
+        })?;
+        let used_ns = usage::cpu_ns(proc, server.id()).saturating_sub(before);
+        memory = memory.max(usage::memory_bytes(proc, server.id()));
+        // Nothing has reaped it yet, so what it used was still to be read.
+        let died = match server.wait(Duration::ZERO, None)? {
+            Wait::Ended(status) => Some(name(status)),
+            Wait::Interrupted | Wait::TimedOut => None,
+        };
+        match ended.and_then(|status| self.read_report(point, status)) {
+            Ok(run) => {
+                let seconds = Duration::from_nanos(used_ns).as_secs_f64();
+                measurement.cpu_seconds = Some(seconds);
+                measurement.cpu_us = per_request_us(seconds, run.requests);
+                // An ended server has no memory any more.
+                measurement.memory_bytes = Some(memory).filter(|&bytes| bytes > 0);
+                measurement.note = limits(point.load, &run);
+                measurement.run = Some(run);
+            }
+            Err(why) => measurement.set(Outcome::LoadFailed, format!("the load client: {why}")),
+        }
+        if let Some(status) = died {
+            measurement.set(Outcome::Died, format!("died under the load: {status}"));
+        }
+        Ok(())
+    }
+
+    /// Runs the load client to its end, or kills it when it goes on for too long; `sample` is
+    /// called now and then.
+    fn run_client(
+        &self,
+        point: &Point<'_>,
+        port: u16,
+        mut sample: impl FnMut(),
+    ) -> Result<Result<ExitStatus, String>, Stop> {
+        let time_max = Duration::from_secs_f64(point.load.time_max_seconds);
+        let command = self.client_command(point, port)?;
+        let mut client = match Process::start(command, self.client_cpu, Orphan::Killed) {
+            Ok(client) => client,
+            Err(error) => return Ok(Err(format!("{}: {error}", self.client.display()))),
+        };
+        let begun = Instant::now();
+        loop {
+            match client.wait(SAMPLE_PERIOD, Some(self.interrupts))? {
+                Wait::Ended(status) => return Ok(Ok(status)),
+                // It has nothing that anybody needs; its group is killed when it is dropped.
+                Wait::Interrupted => return Err(Stop::Interrupted),
+                Wait::TimedOut => sample(),
+            }
+            if begun.elapsed() > time_max + CLIENT_GRACE {
+                let after = begun.elapsed().as_secs();
+                return Ok(Err(format!("still at work after {after} s, and killed")));
+            }
+        }
+    }
+
+    fn client_command(&self, point: &Point<'_>, port: u16) -> io::Result<Command> {
+        let output = File::create(self.folder.join(CLIENT_OUTPUT))?;
+        let time_max = Duration::from_secs_f64(point.load.time_max_seconds);
+        let mut command = Command::new(&self.client);
+        command
+            .args(&point.load.options)
+            .args(["--connections", &point.connections.to_string()])
+            .args(["--requests", &point.load.requests.to_string()])
+            .args(["--duration", &humantime::format_duration(time_max).to_string()])
+            .args(["--quiet", "--json"])
+            .arg(self.folder.join(REPORT))
+            .arg(format!("http://127.0.0.1:{port}/"))
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output);
+        Ok(command)
+    }
+
+    /// What the load client found; if nothing, why.
+    fn read_report(&self, point: &Point<'_>, status: ExitStatus) -> Result<Run, String> {
+        let said = || tail(&self.folder.join(CLIENT_OUTPUT)).unwrap_or_default();
+        let text = fs::read(self.folder.join(REPORT))
+            .map_err(|_| format!("{} without a report: {}", name(status), said()))?;
+        let report: Report = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
+        if report.schema != SCHEMA {
+            return Err(format!("its report's schema is {}, and not {SCHEMA}", report.schema));
+        }
+        let [mut run] = <[Run; 1]>::try_from(report.runs)
+            .map_err(|runs| format!("its report has {} runs", runs.len()))?;
+        if run.connections != point.connections {
+            return Err(format!("its report is of {} connections", run.connections));
+        }
+        run.connect_us.percentiles.clear();
+        run.response_us.percentiles.clear();
+        Ok(run)
+    }
+}
+
+/// A port where nobody listens, another one each time: the last one may still be in use, and
+/// another sweep may be about to use the one it got. It is below the usual range of ports for
+/// clients, of which the load client takes many.
+fn free_port() -> io::Result<u16> {
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    let count = u32::from(PORTS.end - PORTS.start);
+    // Sweeps of other processes begin somewhere else.
+    let first = std::process::id().wrapping_mul(PORT_STRIDE);
+    for _ in 0..count {
+        let offset = first.wrapping_add(TAKEN.fetch_add(1, Ordering::Relaxed)) % count;
+        let port = PORTS.start + u16::try_from(offset).expect("it is less than a count of ports");
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    Err(io::Error::other(format!("no port from {} to {} is free", PORTS.start, PORTS.end - 1)))
+}
+
+impl Measurement {
+    /// A later finding has precedence over an earlier one: it is the graver one.
+    fn set(&mut self, outcome: Outcome, note: String) {
+        self.outcome = outcome;
+        self.note = Some(match self.note.take() {
+            Some(earlier) => format!("{note}; {earlier}"),
+            None => note,
+        });
+    }
+}
+
+/// Ends the server, unless it is over; says how it ended.
+fn stop(server: &mut Process, of: &Server, measurement: &mut Measurement) -> io::Result<()> {
+    let timeout = Duration::from_secs_f64(of.stop_timeout_seconds);
+    server.terminate();
+    // An interruption has to wait: the next point must not meet this server.
+    if let Wait::Ended(status) = server.wait(timeout, None)? {
+        measurement.exit = Some(name(status));
+        let is_usual = status.code() == Some(0) || status.signal() == Some(libc::SIGTERM);
+        if !is_usual && measurement.outcome == Outcome::Measured {
+            measurement.set(Outcome::Measured, format!("ended with {}", name(status)));
+        }
+        return Ok(());
+    }
+    server.kill_group();
+    measurement.exit = Some("killed".to_owned());
+    let note = format!("still there {} s after SIGTERM, and killed", timeout.as_secs_f64());
+    // What was wrong before is worse than this.
+    let outcome = match measurement.outcome {
+        Outcome::Measured | Outcome::Killed => Outcome::Killed,
+        outcome @ (Outcome::NotStarted | Outcome::Died | Outcome::LoadFailed) => outcome,
+    };
+    measurement.set(outcome, note);
+    server.wait(KILL_TIMEOUT, None)?;
+    Ok(())
+}
+
+/// Whether somebody answers a request at this port, with anything that begins as HTTP does.
+fn answers(port: u16) -> bool {
+    let ask = || -> io::Result<bool> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let mut stream = TcpStream::connect_timeout(&address, ANSWER_TIMEOUT)?;
+        stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")?;
+        let mut start = [0; 7];
+        stream.read_exact(&mut start)?;
+        // The rest too, so that the server is done with it before anything is measured. It has
+        // answered whatever becomes of that.
+        let _ = stream.take(ANSWER_BYTES_MAX).read_to_end(&mut Vec::new());
+        Ok(&start == b"HTTP/1.")
+    };
+    ask().unwrap_or(false)
+}
+
+/// What there is to be said about figures that are not what was asked for.
+fn limits(load: &Load, run: &Run) -> Option<String> {
+    let mut notes = Vec::new();
+    let made = run.requests + run.failed;
+    if made < load.requests {
+        notes.push(format!(
+            "{made} requests of {} were made in {:.0} s",
+            load.requests, run.seconds
+        ));
+    }
+    if run.died > 0 {
+        notes.push(format!("{} of {} load processes died", run.died, run.processes));
+    }
+    if run.interrupted {
+        notes.push("the load client was interrupted".to_owned());
+    }
+    if run.lingered > 0 {
+        notes.push(format!("{} connections were not closed by the server", run.lingered));
+    }
+    if run.client_was_the_limit {
+        notes.push("the load client was at its limit".to_owned());
+    }
+    (!notes.is_empty()).then(|| notes.join("; "))
+}
+
+#[allow(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
+fn per_request_us(seconds: f64, requests: u64) -> Option<f64> {
+    (requests > 0).then(|| seconds * 1e6 / requests as f64)
+}
+
+fn name(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit {code}"),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => "no status".to_owned(),
+    }
+}
+
+/// The last lines of a file, if it has any.
+fn tail(path: &Path) -> Option<String> {
+    let bytes = fs::read(path).ok()?;
+    let text = String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(TAIL_BYTES)..]);
+    let lines: Vec<_> = text.trim_end().lines().collect();
+    let last = lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n");
+    (!last.is_empty()).then_some(last)
+}
+
+const SERVER_OUTPUT: &str = "server.output";
+const CLIENT_OUTPUT: &str = "client.output";
+const REPORT: &str = "report.json";
+const TAIL_BYTES: usize = 4096;
+const TAIL_LINES: usize = 12;
+const START_PAUSE: Duration = Duration::from_millis(20);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
+const ANSWER_BYTES_MAX: u64 = 64 << 20;
+/// Reading `/proc` takes a millisecond or two from the client's core.
+const SAMPLE_PERIOD: Duration = Duration::from_secs(1);
+/// Beyond its time the load client may wait for replies and connections under way.
+const CLIENT_GRACE: Duration = Duration::from_secs(60);
+const KILL_TIMEOUT: Duration = Duration::from_secs(10);
+/// All have five digits, so that requests are of the same length.
+const PORTS: std::ops::Range<u16> = 10_000..32_768;
+/// A prime: consecutive process numbers land far apart.
+const PORT_STRIDE: u32 = 7919;

@@ -1,0 +1,117 @@
+//! How a sweep shows that it goes on: a bar on a terminal, a line a point elsewhere.
+
+use super::point::Point;
+use super::results::Measurement;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::{IsTerminal, Write};
+
+/// Where progress is shown.
+pub enum Show {
+    /// On a terminal: with the time that is left.
+    Bar(ProgressBar),
+    /// In a log: as lines.
+    Lines,
+    /// Nowhere.
+    Nothing,
+}
+
+impl Show {
+    /// What suits standard error.
+    #[must_use]
+    pub fn new(quiet: bool, planned: u64, done: u64) -> Self {
+        if quiet {
+            return Self::Nothing;
+        }
+        if !std::io::stderr().is_terminal() {
+            return Self::Lines;
+        }
+        let style = ProgressStyle::with_template(TEMPLATE).expect("the template is right");
+        let bar = ProgressBar::new(planned).with_style(style).with_position(done);
+        // What was done earlier took no time now.
+        bar.reset_eta();
+        bar.enable_steady_tick(std::time::Duration::from_secs(1));
+        Self::Bar(bar)
+    }
+
+    /// A point is begun.
+    pub fn begin(&self, point: &Point<'_>) {
+        if let Self::Bar(bar) = self {
+            bar.set_message(title(
+                point.round,
+                &point.load.name,
+                point.connections,
+                &point.server.name,
+            ));
+        }
+    }
+
+    /// A point is measured.
+    pub fn end(&self, measurement: &Measurement) {
+        let text = line(measurement);
+        match self {
+            Self::Bar(bar) => {
+                bar.println(text);
+                bar.inc(1);
+            }
+            // Nobody reading it any more is no reason to stop.
+            Self::Lines => drop(writeln!(std::io::stderr(), "{text}")),
+            Self::Nothing => {}
+        }
+    }
+
+    /// There are no more points.
+    pub fn finish(&self) {
+        if let Self::Bar(bar) = self {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn title(round: u32, load: &str, connections: u32, server: &str) -> String {
+    format!("round {round}, {load}, {connections} connections, {server}")
+}
+
+/// A measurement in one line.
+fn line(measurement: &Measurement) -> String {
+    let Measurement { round, load, connections, server, .. } = measurement;
+    let mut text = title(*round, load, *connections, server);
+    if let Some(run) = &measurement.run {
+        let made = run.requests + run.failed;
+        let rate = format!(": {:.0} requests/s, {} of {made} failed", run.rate, run.failed);
+        let tail = format!(", p99 {:.2} ms", run.response_us.p99 / 1e3);
+        text.extend([rate, tail]);
+    }
+    if let Some(cpu) = measurement.cpu_us {
+        text.extend([format!(", {cpu:.2} µs of CPU")]);
+    }
+    if let Some(note) = &measurement.note {
+        let separator = if measurement.run.is_some() { "; " } else { ": " };
+        text.extend([separator, note]);
+    }
+    text
+}
+
+const TEMPLATE: &str = "{pos}/{len} [{elapsed_precise}, {eta} left] {wide_bar} {msg}";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::sweep::tests::{measured, not_started};
+
+    #[test]
+    fn a_line_has_what_matters() {
+        let mut measurement = measured(2, "close", 10, "a", 1234.5);
+        let figures = "round 2, close, 10 connections, a: 1234 requests/s, 0 of 100 failed, \
+                       p99 5.00 ms, 7.00 µs of CPU";
+        assert_eq!(line(&measurement), figures);
+        measurement.note = Some("slow".to_owned());
+        assert_eq!(line(&measurement), format!("{figures}; slow"));
+        let silent = "round 1, close, 10 connections, a: it did not start";
+        assert_eq!(line(&not_started(1, "close", 10, "a")), silent);
+    }
+
+    #[test]
+    fn the_template_is_right() {
+        assert!(ProgressStyle::with_template(TEMPLATE).is_ok());
+    }
+}

@@ -1,0 +1,170 @@
+//! Medians and spreads over rounds: rows made from single measurements. Pure.
+
+use super::results::{Failed, LoadRows, Measurement, Row, ServerRows, Settings, Spread};
+
+/// The rows of whatever was measured, in the order of the settings.
+#[must_use]
+pub fn summarize(settings: &Settings, measurements: &[Measurement]) -> Vec<LoadRows> {
+    let rows = |load: &str, server: &str| -> Vec<Row> {
+        let is_of = |m: &&Measurement, connections| {
+            m.load == load && m.server == server && m.connections == connections
+        };
+        let of = |&connections: &u32| -> Vec<&Measurement> {
+            measurements.iter().filter(|m| is_of(m, connections)).collect()
+        };
+        settings.concurrency.iter().map(of).filter_map(|found| row(&found)).collect()
+    };
+    let servers = |load: &str| -> Vec<ServerRows> {
+        let of = |name: &String| ServerRows { server: name.clone(), rows: rows(load, name) };
+        let names = settings.servers.iter().map(|server| &server.name);
+        names.map(of).filter(|server| !server.rows.is_empty()).collect()
+    };
+    let names = settings.loads.iter().map(|load| &load.name);
+    names
+        .map(|name| LoadRows { load: name.clone(), servers: servers(name) })
+        .filter(|load| !load.servers.is_empty())
+        .collect()
+}
+
+/// The row of measurements that differ in their round alone; `None` if there is none.
+fn row(measurements: &[&Measurement]) -> Option<Row> {
+    let first = measurements.first()?;
+    let runs = || measurements.iter().filter_map(|m| m.run.as_ref());
+    let latencies = || runs().filter(|run| run.response_us.count > 0).map(|run| &run.response_us);
+    Some(Row {
+        connections: first.connections,
+        rounds: u32::try_from(measurements.len()).expect("rounds are a u32"),
+        rate: spread(runs().map(|run| run.rate)),
+        failed: failed(measurements),
+        cpu_us: spread(measurements.iter().filter_map(|m| m.cpu_us)),
+        p50_us: spread(latencies().map(|latency| latency.p50)),
+        p99_us: spread(latencies().map(|latency| latency.p99)),
+        memory_bytes: spread(measurements.iter().filter_map(|m| m.memory_bytes).map(as_f64)),
+        note: note(measurements),
+    })
+}
+
+fn failed(measurements: &[&Measurement]) -> Option<Failed> {
+    let runs = || measurements.iter().filter_map(|m| m.run.as_ref());
+    let mut failed = Failed {
+        median: spread(runs().map(|run| as_f64(run.failed)))?.median,
+        sum: runs().map(|run| run.failed).sum(),
+        of: runs().map(|run| run.requests + run.failed).sum(),
+        kinds: std::collections::BTreeMap::new(),
+    };
+    for (kind, count) in runs().flat_map(|run| &run.failures) {
+        *failed.kinds.entry(kind.clone()).or_default() += count;
+    }
+    Some(failed)
+}
+
+/// What was said, each once, with the rounds it was said of unless it was all of them.
+fn note(measurements: &[&Measurement]) -> Option<String> {
+    let mut notes: Vec<(&str, Vec<String>)> = Vec::new();
+    for measurement in measurements {
+        let Some(text) = &measurement.note else { continue };
+        let round = measurement.round.to_string();
+        match notes.iter_mut().find(|(known, _)| known == text) {
+            Some((_, rounds)) => rounds.push(round),
+            None => notes.push((text, vec![round])),
+        }
+    }
+    let say = |(text, rounds): (&str, Vec<String>)| match rounds.len() {
+        all if all == measurements.len() => text.to_owned(),
+        1 => format!("round {}: {text}", rounds[0]),
+        _ => format!("rounds {}: {text}", rounds.join(", ")),
+    };
+    let said: Vec<_> = notes.into_iter().map(say).collect();
+    (!said.is_empty()).then(|| said.join("; "))
+}
+
+/// Median, lowest and highest; `None` of nothing.
+fn spread(values: impl Iterator<Item = f64>) -> Option<Spread> {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    let (min, max) = (*values.first()?, *values.last()?);
+    let middle = values.len() / 2;
+    let median = match values.len() % 2 {
+        1 => values[middle],
+        _ => f64::midpoint(values[middle - 1], values[middle]),
+    };
+    Some(Spread { median, min, max })
+}
+
+/// A count as a figure.
+#[allow(clippy::cast_precision_loss, reason = "counts and sizes are far below 2^53")]
+pub(super) fn as_f64(count: u64) -> f64 {
+    count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::sweep::tests::{measured, not_started, settings};
+
+    #[test]
+    fn a_spread_has_the_middle_and_the_ends() {
+        let of = |values: &[f64]| spread(values.iter().copied());
+        assert_eq!(of(&[]), None);
+        assert_eq!(of(&[5.0]), Some(Spread { median: 5.0, min: 5.0, max: 5.0 }));
+        assert_eq!(of(&[9.0, 1.0, 2.0]), Some(Spread { median: 2.0, min: 1.0, max: 9.0 }));
+        assert_eq!(of(&[9.0, 1.0, 2.0, 4.0]), Some(Spread { median: 3.0, min: 1.0, max: 9.0 }));
+    }
+
+    #[test]
+    fn rows_are_in_the_order_of_the_settings() {
+        let settings = settings();
+        let one = |round, load: &str, connections, server: &str, rate| {
+            measured(round, load, connections, server, rate)
+        };
+        let rows = summarize(
+            &settings,
+            &[
+                one(1, "keep", 20, "b", 1.0),
+                one(1, "close", 20, "b", 2.0),
+                one(1, "close", 10, "b", 3.0),
+                one(1, "close", 20, "a", 4.0),
+                one(2, "close", 20, "b", 6.0),
+            ],
+        );
+        let seen: Vec<_> = rows
+            .iter()
+            .flat_map(|load| load.servers.iter().map(move |server| (&load.load, server)))
+            .flat_map(|(load, server)| server.rows.iter().map(move |row| (load, server, row)))
+            .map(|(load, server, row)| {
+                let rate = row.rate.unwrap();
+                format!(
+                    "{load} {} {} {} {}",
+                    server.server, row.connections, row.rounds, rate.median
+                )
+            })
+            .collect();
+        assert_eq!(seen, ["close a 20 1 4", "close b 10 1 3", "close b 20 2 4", "keep b 20 1 1"]);
+        assert_eq!(summarize(&settings, &[]), []);
+    }
+
+    #[test]
+    fn failures_are_added_up_and_notes_kept_once() {
+        let mut rounds: Vec<_> = (1..=4).map(|n| measured(n, "close", 10, "a", 5.0)).collect();
+        for (measurement, failed) in rounds.iter_mut().zip([0, 6, 2]) {
+            let run = measurement.run.as_mut().unwrap();
+            (run.requests, run.failed) = (100 - failed, failed);
+            run.failures.insert("short".to_owned(), failed);
+            measurement.note = (failed > 0).then(|| "bad".to_owned());
+        }
+        rounds[3] = not_started(4, "close", 10, "a");
+        let rows = summarize(&settings(), &rounds);
+        let row = &rows[0].servers[0].rows[0];
+        let failed = row.failed.as_ref().unwrap();
+        assert_eq!((failed.median, failed.sum, failed.of), (2.0, 8, 300));
+        assert_eq!(failed.kinds["short"], 8);
+        assert_eq!(row.rounds, 4);
+        assert_eq!(row.note.as_deref(), Some("rounds 2, 3: bad; round 4: it did not start"));
+        assert_eq!(row.cpu_us, Some(Spread { median: 7.0, min: 7.0, max: 7.0 }));
+
+        let rows = summarize(&settings(), &rounds[3..]);
+        let row = &rows[0].servers[0].rows[0];
+        assert_eq!((row.rate, &row.failed, row.p99_us), (None, &None, None));
+        assert_eq!(row.note.as_deref(), Some("it did not start"));
+    }
+}

@@ -1,0 +1,76 @@
+//! Command lines, right and wrong.
+
+use super::*;
+
+fn load(words: &[&str]) -> Options {
+    let argv = ["uringload"].iter().chain(words);
+    parse(argv).unwrap_or_else(|error| panic!("{words:?}: {error}"))
+}
+
+fn refused(words: &[&str]) -> String {
+    let argv = ["uringload"].iter().chain(words);
+    let error = parse(argv).expect_err("it is wrong");
+    assert_eq!(error.exit_code(), 2, "{words:?}");
+    error.to_string()
+}
+
+#[test]
+fn a_url_is_enough() {
+    let options = load(&["http://127.0.0.1:10001/"]);
+    assert_eq!(options.connections, [NonZeroU32::new(64).expect("not zero")]);
+    assert_eq!(options.duration(), Some(Duration::from_secs(10)));
+    assert_eq!(options.describe(), "GET HTTP/1.1, 10s");
+}
+
+#[test]
+fn a_number_of_requests_needs_no_time() {
+    let options = load(&["-n", "5", "-c", "1,2,3", "http://a/"]);
+    assert_eq!(options.duration(), None);
+    assert_eq!(options.connections.len(), 3);
+    let both = load(&["-n", "5", "-d", "2s", "http://a/"]);
+    assert_eq!(both.duration(), Some(Duration::from_secs(2)));
+}
+
+#[test]
+fn ab_is_a_shorthand() {
+    let options = load(&["--ab", "http://a/"]);
+    assert!(options.close && options.http_1_0);
+    assert_eq!(
+        options.request(None).bytes(),
+        load(&["--close", "--http1.0", "http://a/"]).request(None).bytes()
+    );
+}
+
+#[test]
+fn what_is_wrong_is_said() {
+    for (words, hint) in [
+        (&[][..], "URL"),
+        (&["ftp://a/"], "only http"),
+        (&["-c", "0", "http://a/"], "not a number of connections"),
+        (&["-c", "1,x", "http://a/"], "not a number of connections"),
+        (&["-n", "0", "http://a/"], "0"),
+        (&["-d", "5", "http://a/"], "5s"),
+        (&["--rate", "0", "http://a/"], "rate"),
+        (&["--rate", "5", "--pipeline", "2", "http://a/"], "--pipeline"),
+        (&["--close", "--pipeline", "2", "http://a/"], "--pipeline"),
+        (&["--header", "a", "http://a/"], "write a name, a colon and a value"),
+        (&["--header", "A: b\r\nC: d", "http://a/"], "can't contain '\\r'"),
+        (&["--header", "A b: c", "http://a/"], "can't contain ' '"),
+        (&["--status", "99", "http://a/"], "200 to 599"),
+        (&["--bogus", "http://a/"], "--bogus"),
+        (&["http://[::1]x:80/"], "[HOST]:PORT"),
+        (&["-c", "1,2,1", "--hgrm", "a", "http://a/"], "-c has 1 twice"),
+        (&["--json", "a", "--csv", "./a", "http://a/"], "a is named for two outputs"),
+        (&["-c", "1,2", "--hgrm", "a", "--svg", "a-2", "http://a/"], "a-2 is named for two"),
+    ] {
+        let message = refused(words);
+        assert!(message.contains(hint), "{words:?}: {message}");
+    }
+}
+
+#[test]
+fn what_is_there_twice_may_be_if_no_file_is() {
+    assert_eq!(load(&["-c", "1,2,1", "--json", "a", "http://a/"]).connections.len(), 3);
+    let options = load(&["--json", "a", "--csv", "b/a", "--hgrm", "a-1", "http://a/"]);
+    assert_eq!(options.outputs().len(), 3);
+}

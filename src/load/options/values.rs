@@ -1,0 +1,194 @@
+//! Option values of the load client that are more than a number.
+
+use crate::http::grammar::is_token_char;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::num::NonZeroU32;
+use std::str::FromStr;
+
+/// A URL, as far as a load client needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Url {
+    /// The host, without brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// Host and port as `Host` has them.
+    pub authority: String,
+    /// Path and query, beginning with a slash.
+    pub target: String,
+}
+
+impl FromStr for Url {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let rest = match text.split_once("://") {
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
+            Some((scheme, _)) => {
+                return Err(format!("{scheme} is not spoken here, only http (without TLS)"));
+            }
+            None => return Err("write the URL as http://HOST:PORT/PATH".to_owned()),
+        };
+        if let Some(wrong) = rest.chars().find(|c| !c.is_ascii_graphic()) {
+            return Err(format!("a URL can't contain {wrong:?}; write it as %XX"));
+        }
+        let rest = rest.split('#').next().unwrap_or_default();
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(end);
+        if authority.contains('@') {
+            return Err("a user in the URL is not understood; use --header".to_owned());
+        }
+        let (host, port) = split_port(authority)?;
+        if host.is_empty() {
+            return Err("the host is missing: write the URL as http://HOST:PORT/PATH".to_owned());
+        }
+        let target = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+        Ok(Self { host: host.to_owned(), port, authority: authority.to_owned(), target })
+    }
+}
+
+fn split_port(authority: &str) -> Result<(&str, u16), String> {
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(inside) => {
+            let (host, after) = inside.split_once(']').ok_or("the bracket ] is missing")?;
+            let port = after.strip_prefix(':');
+            if port.is_none() && !after.is_empty() {
+                return Err(format!("{after:?} is no port; write [HOST]:PORT"));
+            }
+            (host, port)
+        }
+        None => match authority.rsplit_once(':') {
+            Some((host, _)) if host.contains(':') => {
+                return Err(format!("write an IPv6 address in brackets: [{authority}]"));
+            }
+            Some((host, port)) => (host, Some(port)),
+            None => (authority, None),
+        },
+    };
+    match port {
+        None | Some("") => Ok((host, 80)),
+        Some(port) => match port.parse() {
+            Ok(port) if port > 0 => Ok((host, port)),
+            _ => Err(format!("{port:?} is not a port from 1 to 65535")),
+        },
+    }
+}
+
+/// Numbers of connections: `64`, or `10,100,1000` to be run in turn.
+pub(super) fn connections(text: &str) -> Result<NonZeroU32, String> {
+    text.parse().map_err(|_| format!("{text:?} is not a number of connections"))
+}
+
+/// Local addresses: one, or the first and the last of a range.
+pub(super) fn sources(text: &str) -> Result<Sources, String> {
+    let address = |text: &str| -> Result<IpAddr, String> {
+        text.parse().map_err(|_| format!("{text:?} is not an IP address"))
+    };
+    let (first, last) = match text.split_once('-') {
+        Some((first, last)) => (address(first)?, address(last)?),
+        None => (address(text)?, address(text)?),
+    };
+    let all: Vec<IpAddr> = match (first, last) {
+        (IpAddr::V4(first), IpAddr::V4(last)) => {
+            let (first, last) = (u32::from(first), u32::from(last));
+            (first..=last).take(SOURCES_MAX + 1).map(|ip| Ipv4Addr::from(ip).into()).collect()
+        }
+        (IpAddr::V6(first), IpAddr::V6(last)) => {
+            let (first, last) = (u128::from(first), u128::from(last));
+            (first..=last).take(SOURCES_MAX + 1).map(|ip| Ipv6Addr::from(ip).into()).collect()
+        }
+        _ => return Err("both ends of a range are of one IP version".to_owned()),
+    };
+    match all.len() {
+        0 => Err("the last address comes before the first".to_owned()),
+        count if count > SOURCES_MAX => Err(format!("more than {SOURCES_MAX} addresses")),
+        _ => Ok(Sources(all)),
+    }
+}
+
+/// Local addresses to connect from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sources(pub Vec<IpAddr>);
+
+/// A rate per second.
+pub(super) fn rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if rate > 0.0 && rate <= 1e9 => Ok(rate),
+        _ => Err("write a rate per second, as 5000 or 0.5".to_owned()),
+    }
+}
+
+/// A method: any token but CONNECT, after which there is no HTTP.
+pub(super) fn method(text: &str) -> Result<String, String> {
+    match text {
+        "" => Err("the method is empty".to_owned()),
+        "CONNECT" => Err("after CONNECT there is no HTTP to measure".to_owned()),
+        _ if text.chars().all(is_token_char) => Ok(text.to_owned()),
+        _ => Err("a method consists of letters, digits and !#$%&'*+-.^_`|~".to_owned()),
+    }
+}
+
+/// A status code.
+pub(super) fn status(text: &str) -> Result<u16, String> {
+    text.parse()
+        .ok()
+        .filter(|code| (200..600).contains(code))
+        .ok_or_else(|| "a final status is a number from 200 to 599".to_owned())
+}
+
+const SOURCES_MAX: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_has_its_parts() {
+        for (text, host, port, authority, target) in [
+            ("http://127.0.0.1:10001/", "127.0.0.1", 10001, "127.0.0.1:10001", "/"),
+            ("http://localhost", "localhost", 80, "localhost", "/"),
+            ("HTTP://[::1]:8080/a/b?c=d#e", "::1", 8080, "[::1]:8080", "/a/b?c=d"),
+            ("http://a?b", "a", 80, "a", "/?b"),
+            ("http://[::1]", "::1", 80, "[::1]", "/"),
+        ] {
+            let url: Url = text.parse().expect(text);
+            assert_eq!((url.host.as_str(), url.port), (host, port), "{text}");
+            assert_eq!((url.authority.as_str(), url.target.as_str()), (authority, target));
+        }
+        for (text, hint) in [
+            ("127.0.0.1:80", "http://HOST:PORT"),
+            ("https://a", "without TLS"),
+            ("http://", "host is missing"),
+            ("http://a:0/", "port"),
+            ("http://a:x/", "port"),
+            ("http://a/ b", "%XX"),
+            ("http://a/\r\nX: y", "%XX"),
+            ("http://u@a/", "--header"),
+            ("http://[::1/", "]"),
+            ("http://[::1]x:80/", "[HOST]:PORT"),
+            ("http://[::1]80/", "[HOST]:PORT"),
+            ("http://::1:80/", "in brackets"),
+            ("http://::1/", "in brackets"),
+            ("http://a:b:80/", "in brackets"),
+        ] {
+            let message = text.parse::<Url>().expect_err(text);
+            assert!(message.contains(hint), "{text}: {message}");
+        }
+    }
+
+    #[test]
+    fn sources_are_one_or_a_range() {
+        let count = |text| sources(text).map(|sources| sources.0.len());
+        assert_eq!(count("127.0.0.2"), Ok(1));
+        assert_eq!(count("127.0.0.2-127.0.1.1"), Ok(256));
+        assert_eq!(count("::1-::1"), Ok(1));
+        for wrong in ["a", "127.0.0.3-127.0.0.2", "127.0.0.1-::1", "10.0.0.0-10.1.0.0", ""] {
+            assert!(count(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_method_is_a_token() {
+        assert!(method("GET").is_ok() && method("G T").is_err() && method("CONNECT").is_err());
+    }
+}

@@ -1,0 +1,146 @@
+//! The system calls that a serving process may make, each with what its arguments have to be and
+//! why it is needed. Anything else kills it.
+
+use crate::os::seccomp::{Call, Condition};
+use std::ffi::c_long;
+use std::os::fd::RawFd;
+
+/// The calls that are allowed for the process of this number, which reads signals there.
+#[must_use]
+pub fn allowed(process: u32, signals: Option<RawFd>) -> Vec<Call> {
+    [work(signals), memory(), crash(process)].concat()
+}
+
+/// What serving and its end take.
+fn work(signals: Option<RawFd>) -> Vec<Call> {
+    let mut calls = vec![
+        call(
+            libc::SYS_io_uring_enter,
+            "io_uring_enter",
+            vec![none_but(3, ENTER_FLAGS, "flags GETEVENTS, EXT_ARG")],
+            "submits operations and waits for completions: all of the work",
+        ),
+        call(
+            libc::SYS_clock_gettime,
+            "clock_gettime",
+            vec![none_but(0, 1, "real and monotonic time")],
+            "reads the clocks on machines whose vDSO can't",
+        ),
+        call(
+            libc::SYS_write,
+            "write",
+            vec![equals(0, STDERR, "standard error")],
+            "says that it is ready, what it served, and what an assertion found",
+        ),
+        call(
+            libc::SYS_ppoll,
+            "ppoll",
+            vec![equals(1, 1, "one descriptor"), null(3, "no signal mask")],
+            "finds out whether a message can be written without waiting for its reader",
+        ),
+        call(libc::SYS_exit_group, "exit_group", vec![], "ends"),
+    ];
+    if let Some(fd) = signals.and_then(|fd| u64::try_from(fd).ok()) {
+        let only = vec![equals(0, fd, "the descriptor of signals")];
+        calls.push(call(libc::SYS_read, "read", only, "reads the signal that asks for the end"));
+    }
+    calls
+}
+
+fn memory() -> Vec<Call> {
+    let not_executable = || none_of(2, libc::PROT_EXEC, "not executable");
+    let no_file = all_of(3, libc::MAP_ANONYMOUS, "no file");
+    let no_place = equals(3, libc::MREMAP_MAYMOVE.unsigned_abs().into(), "not to a chosen place");
+    vec![
+        call(libc::SYS_mmap, "mmap", vec![not_executable(), no_file], ALLOCATOR),
+        call(
+            libc::SYS_mprotect,
+            "mprotect",
+            vec![not_executable()],
+            "musl's allocator opens memory that it reserved before",
+        ),
+        call(libc::SYS_mremap, "mremap", vec![no_place], ALLOCATOR),
+        call(libc::SYS_munmap, "munmap", vec![], ALLOCATOR),
+        call(libc::SYS_madvise, "madvise", vec![], ALLOCATOR),
+        call(libc::SYS_brk, "brk", vec![], ALLOCATOR),
+    ]
+}
+
+/// What it takes to end by the signal by which a program without a filter would.
+fn crash(process: u32) -> Vec<Call> {
+    let itself = || equals(0, u64::from(process), "itself");
+    let abort = |argument| equals(argument, libc::SIGABRT.unsigned_abs().into(), "SIGABRT");
+    let of_signal = |signal: i32, words| equals(0, signal.unsigned_abs().into(), words);
+    vec![
+        call(
+            libc::SYS_rt_sigreturn,
+            "rt_sigreturn",
+            vec![],
+            "comes back from the handler that tells of a stack overflow",
+        ),
+        call(
+            libc::SYS_rt_sigaction,
+            "rt_sigaction",
+            vec![of_signal(libc::SIGSEGV, "SIGSEGV")],
+            CRASH,
+        ),
+        call(
+            libc::SYS_rt_sigaction,
+            "rt_sigaction",
+            vec![of_signal(libc::SIGBUS, "SIGBUS")],
+            CRASH,
+        ),
+        call(
+            libc::SYS_rt_sigprocmask,
+            "rt_sigprocmask",
+            vec![],
+            "unblocks the signals, so that a second one ends the process at once; abort(3)",
+        ),
+        call(libc::SYS_getpid, "getpid", vec![], ABORT),
+        call(libc::SYS_gettid, "gettid", vec![], ABORT),
+        call(libc::SYS_tgkill, "tgkill", vec![itself(), abort(2)], ABORT),
+        // musl's; the only thread has the number of the process.
+        call(libc::SYS_tkill, "tkill", vec![itself(), abort(1)], ABORT),
+    ]
+}
+
+/// Their names.
+#[must_use]
+pub fn names(calls: &[Call]) -> Vec<&'static str> {
+    calls.iter().map(|call| call.name).collect()
+}
+
+fn call(number: c_long, name: &'static str, only: Vec<Condition>, why: &'static str) -> Call {
+    Call { number, name, only, why }
+}
+
+/// The upper half is not looked at where the kernel takes an int.
+const INT: u64 = 0xffff_ffff;
+
+fn equals(argument: u8, value: u64, words: &'static str) -> Condition {
+    Condition { argument, mask: INT, value, words }
+}
+
+fn null(argument: u8, words: &'static str) -> Condition {
+    Condition { argument, mask: u64::MAX, value: 0, words }
+}
+
+fn none_but(argument: u8, bits: u32, words: &'static str) -> Condition {
+    Condition { argument, mask: INT & !u64::from(bits), value: 0, words }
+}
+
+fn none_of(argument: u8, bits: i32, words: &'static str) -> Condition {
+    Condition { argument, mask: u64::from(bits.unsigned_abs()), value: 0, words }
+}
+
+fn all_of(argument: u8, bits: i32, words: &'static str) -> Condition {
+    let bits = u64::from(bits.unsigned_abs());
+    Condition { argument, mask: bits, value: bits, words }
+}
+
+/// `IORING_ENTER_GETEVENTS` and `_EXT_ARG` of `linux/io_uring.h`.
+const ENTER_FLAGS: u32 = 1 | 1 << 3;
+const CRASH: &str = "the runtime's handler gives back to the system a crash that is no overflow";
+const STDERR: u64 = 2;
+const ALLOCATOR: &str = "the allocator: nothing grows once it is warm, but if so, it must not kill";
+const ABORT: &str = "an assertion that fails ends the process by SIGABRT, as anywhere (abort(3))";

@@ -1,0 +1,143 @@
+//! The root, opened once. Every file and folder of the site is opened through its descriptor; no
+//! path is resolved from `/` again, where a renamed folder or a new link could redirect it.
+
+use super::Failure;
+use super::shown::shown_path;
+use super::walk::Listed;
+use crate::os::beneath::{self, Beneath, CHANGED, Folder, Kind, Resolver, Stamp};
+use crate::os::privileges::Account;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// A root whose files can be listed and read.
+pub(super) struct OpenRoot {
+    /// The path that the operator gave, for messages.
+    named: PathBuf,
+    /// The same without links: the prefix of link targets within the root.
+    canonical: PathBuf,
+    beneath: Beneath,
+}
+
+impl OpenRoot {
+    /// Opens a root.
+    pub(super) fn open(named: &Path, resolver: Resolver) -> Result<Self, Failure> {
+        let opened = named.canonicalize().and_then(|canonical| {
+            let beneath = Beneath::open(&canonical, resolver)?;
+            Ok(Self { named: named.to_owned(), canonical, beneath })
+        });
+        opened.map_err(|error| unreadable(named, &error))
+    }
+
+    /// The folder itself, to be listed.
+    pub(super) fn folder(&self) -> Result<Folder, Failure> {
+        let folder = self.beneath.open_folder(Path::new(""));
+        folder.map_err(|error| self.unreadable(&error))
+    }
+
+    /// The failure to read the root.
+    pub(super) fn unreadable(&self, error: &io::Error) -> Failure {
+        unreadable(&self.named, error)
+    }
+
+    /// The root, for messages.
+    pub(super) fn shown(&self) -> String {
+        shown_path(&self.named)
+    }
+
+    /// A file, for messages.
+    pub(super) fn shown_file(&self, name: &[u8]) -> String {
+        shown_path(&self.named.join(OsStr::from_bytes(name)))
+    }
+
+    /// The target of a link as a path from the root on, free of links; or the reason why the target
+    /// is not served.
+    ///
+    /// The result may be outdated by the time it is opened. That is harmless: it is opened beneath
+    /// the root and without following links.
+    pub(super) fn target(&self, link: &Path) -> Result<PathBuf, String> {
+        let target = match self.canonical.join(link).canonicalize() {
+            Ok(target) => target,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err("it is a link that leads nowhere".to_owned());
+            }
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                return Err(format!("it is a link, and {}", denied("follow it", &error)));
+            }
+            Err(error) => return Err(error.to_string()),
+        };
+        let Ok(path) = target.strip_prefix(&self.canonical) else {
+            return Err(format!("it is a link out of the root, to {}", shown_path(&target)));
+        };
+        if path.components().any(|component| is_hidden(component.as_os_str().as_bytes())) {
+            let path = shown_path(path);
+            return Err(format!("it is a link to {path}, and dot files are not served"));
+        }
+        Ok(path.to_owned())
+    }
+
+    /// The kind of the entry at a path from the root on.
+    pub(super) fn kind(&self, path: &Path) -> io::Result<Kind> {
+        self.beneath.kind(path)
+    }
+
+    /// Opens a file by its path from the root on.
+    pub(super) fn open_file(&self, path: &Path) -> io::Result<File> {
+        self.beneath.open_file(path)
+    }
+
+    /// Opens a folder by its path from the root on.
+    pub(super) fn open_folder(&self, path: &Path) -> io::Result<Folder> {
+        self.beneath.open_folder(path)
+    }
+
+    /// Reads a listed file. The error is the reason why it can't be served, such as that it is no
+    /// longer the file that was listed.
+    pub(super) fn read(&self, listed: &Listed, place: &mut [u8]) -> Result<(), String> {
+        let path = listed.path.as_deref().unwrap_or(Path::new(OsStr::from_bytes(&listed.name)));
+        let mut read = || {
+            let file = self.open_file(path)?;
+            if Stamp::of(&file.metadata()?) != listed.stamp {
+                return Err(io::Error::other(CHANGED));
+            }
+            beneath::read_whole(&file, &listed.stamp, place)
+        };
+        read().map_err(|error| why(&error))
+    }
+}
+
+/// The reason why an entry that could not be opened or read is not served.
+pub(super) fn why(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(libc::EACCES) => {
+            format!("{}; chmod(1) or chown(1) changes that", denied("read it", error))
+        }
+        // The entry was listed a moment ago, and is gone now or of another kind.
+        Some(libc::ENOENT | libc::ELOOP | libc::ENOTDIR | libc::EXDEV) => CHANGED.to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+/// Whether a name is that of a dot file. `.well-known` is served (RFC 8615).
+pub(super) fn is_hidden(name: &[u8]) -> bool {
+    name.starts_with(b".") && name != b".well-known"
+}
+
+fn denied(what: &str, error: &io::Error) -> String {
+    format!("{} can't {what} ({error})", Account::current())
+}
+
+fn unreadable(root: &Path, error: &io::Error) -> Failure {
+    let root = shown_path(root);
+    let what = format!("reading the root {root}");
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        let mend = format!(
+            "`namei -l {root}` shows which folder on the way to it refuses; chmod(1) or chown(1) \
+             changes that, and --user selects another user"
+        );
+        return Failure::new(what, denied("enter and list it", error), mend);
+    }
+    Failure::new(what, error, format!("`ls -ld {root}` shows what it is; it must be a folder"))
+}

@@ -1,0 +1,270 @@
+//! What must hold for any folder, any rules and any request: the fuzzer calls this, and the test
+//! over its corpus.
+
+use super::plan::{Manner, Plan, To, plan};
+use super::walk::{LeftOuts, Limits, Listed, Listing};
+use super::{Effort, Request, builder};
+use crate::engine::{Slot, Span};
+use crate::http::properties::path_by_segments;
+use crate::http::request::{Fields, Parsed, Persistence, Scan, Target, parse};
+use crate::http::{self, coding::Coding};
+use crate::os::beneath::Resolver;
+use crate::site::redirects::{Effect, Redirect};
+use crate::site::tree::Tree;
+use crate::site::tree::build::Body;
+use crate::site::{Occasion, Owed, Site, entity_tag};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+/// Names, `_headers`, `_redirects` and a request's target, each ended by an octet that no text
+/// has: what comes back is a reply that is well formed, and never anything that isn't in the
+/// folder. Without rules, it is what a slow model says.
+///
+/// # Panics
+/// If that isn't so.
+pub fn site(data: &[u8]) {
+    let mut pieces = data.splitn(4, |&octet| octet == 0xff);
+    let mut piece = || pieces.next().unwrap_or_default();
+    let names: BTreeSet<&[u8]> =
+        piece().split(|&octet| octet == b'\n').filter(|name| is_name(name)).take(20).collect();
+    let (headers, redirects) = (piece(), piece());
+    let target = piece();
+    let listed =
+        |name: &&[u8]| Listed { name: name.to_vec(), modified: Some(1), ..Listed::default() };
+    let listing =
+        Listing { files: names.iter().map(listed).collect(), left_out: LeftOuts::default() };
+    let manner = Manner { clean_urls: true, ..Manner::default() };
+    let (Ok(headers_text), Ok(rules)) =
+        (std::str::from_utf8(headers), std::str::from_utf8(redirects))
+    else {
+        return;
+    };
+    let plan = plan(&listing, &manner, Some(headers_text), Some(rules));
+    for problem in &plan.problems {
+        assert!(problem.to_string().contains(": "), "{problem}");
+    }
+    if !plan.problems.is_empty() {
+        return;
+    }
+    let (tree, fixed) = grow(&listing, &plan, manner);
+    let head = [b"GET ", target, b" HTTP/1.1\r\nHost: a\r\n\r\n"].concat();
+    let mut fields = Fields::new();
+    let parsed = parse(&head, &mut Scan::default(), 16 * 1024, &mut fields);
+    let Parsed::Request(request) = parsed else { return };
+    let reply = reply(&request, &Site::of_tree(tree), fixed);
+    let (status, body) = read(&reply);
+    if matches!(status, 200 | 410 | 451) {
+        assert!(names.contains(body), "{} isn't in the folder", String::from_utf8_lossy(body));
+    }
+    let is_named =
+        |rule: &Redirect| matches!(rule.effect, Effect::Rewrite(_)) && rule.to.fixed().is_some();
+    if status == 200 && !plan.redirects.rules().iter().any(is_named) {
+        assert!(!is_hidden(body, &plan), "{} is hidden", String::from_utf8_lossy(body));
+    }
+    let (Target::Origin { path, .. } | Target::Absolute { path, .. }) = request.target else {
+        return;
+    };
+    if plan.redirects.rules().is_empty() {
+        let expected = model(path, &names);
+        let found = (status, if status == 200 { body } else { b"" });
+        assert_eq!(found, (expected.0, &*expected.1), "{}", String::from_utf8_lossy(path));
+    }
+}
+
+/// Whether a forced rule sends one of a file's paths to another host.
+fn is_hidden(name: &[u8], plan: &Plan) -> bool {
+    let path = [b"/", name].concat();
+    let folder = path.strip_suffix(b"index.html").filter(|folder| folder.ends_with(b"/"));
+    let page = path.strip_suffix(b".html").filter(|page| !page.ends_with(b"/"));
+    let file = |path: &[u8]| {
+        let route = plan.routes.iter().find(|route| route.path == path);
+        route.and_then(|route| match &route.to {
+            To::Leaf(leaf) => Some(leaf.file),
+            To::Folder => None,
+        })
+    };
+    let own = file(&path);
+    let mut paths = [Some(&*path), folder, page].into_iter().flatten();
+    paths.any(|path| {
+        // The name of one file may be what another has by convention.
+        let is_own = file(path).is_some() && file(path) == own;
+        let rule = plan.redirects.find(path, true).map(|(rule, _)| rule);
+        is_own && rule.is_some_and(|rule| rule.text.contains("://"))
+    })
+}
+
+/// The reply to a request.
+fn reply(request: &http::request::Request<'_, '_>, site: &Site, mut fixed: Vec<u8>) -> Vec<u8> {
+    let mut occasion = Occasion { slot: Slot(1), fixed: &mut fixed, draining: false };
+    let answer = site.choose(request, &mut occasion);
+    let owed = Owed { answer, persistence: Persistence::Keep, head_only: false };
+    let spans = site.output(owed, Slot(1), &mut fixed);
+    [&fixed[spans.first.range()], &fixed[spans.then.range()]].concat()
+}
+
+/// What a folder can hold: no name of a folder is empty or says another place.
+fn is_name(name: &[u8]) -> bool {
+    let is_segment = |segment: &[u8]| !matches!(segment, b"" | b"." | b"..");
+    name.len() < 200 && !name.contains(&0) && name.split(|&octet| octet == b'/').all(is_segment)
+}
+
+/// Every file's content is its own name.
+fn grow(listing: &Listing, plan: &Plan, manner: Manner) -> (Tree, Vec<u8>) {
+    let mut fixed = Vec::new();
+    let bodies: Vec<Vec<Body>> = plan
+        .files
+        .iter()
+        .map(|file| {
+            let name = &listing.files[file.listed].name;
+            let small = |len: usize| u32::try_from(len).expect("a few names");
+            let span = Span { offset: small(fixed.len()), len: small(name.len()) };
+            fixed.extend_from_slice(name);
+            vec![Body { coding: Coding::Identity, span, tag: entity_tag(name) }]
+        })
+        .collect();
+    let request = Request { manner, ..request(PathBuf::new()) };
+    let body_bytes = u32::try_from(fixed.len()).expect("a few names");
+    let built = builder(listing, plan, &bodies, &request).build(body_bytes, request.slots);
+    let (tree, total) = built.expect("it is small");
+    fixed.resize(total, 0);
+    (tree, fixed)
+}
+
+/// What is asked of a folder where nothing else is said.
+pub(super) fn request(root: PathBuf) -> Request {
+    Request {
+        root,
+        manner: Manner { clean_urls: true, ..Manner::default() },
+        limits: Limits { files: u32::MAX, bytes: u64::MAX },
+        effort: Effort::Off,
+        strict: false,
+        slots: 2,
+        progress: false,
+        resolver: Resolver::default(),
+    }
+}
+
+/// The status and the body of a reply, with all that must be right about its head.
+fn read(reply: &[u8]) -> (u16, &[u8]) {
+    let mut fields = [httparse::EMPTY_HEADER; 100];
+    let mut parsed = httparse::Response::new(&mut fields);
+    let Ok(httparse::Status::Complete(head)) = parsed.parse(reply) else {
+        panic!("a head that isn't right: {}", String::from_utf8_lossy(reply))
+    };
+    let body = &reply[head..];
+    let status = parsed.code.expect("there is a status");
+    let one = |name: &str| {
+        let mut values = parsed.headers.iter().filter(|field| field.name == name);
+        let value = values.next().map(|field| field.value);
+        assert!(values.next().is_none(), "{name} is there twice");
+        value
+    };
+    assert_eq!(one("Content-Length"), Some(body.len().to_string().as_bytes()));
+    match (one("Location"), status) {
+        (Some(location), 301 | 302 | 303 | 307 | 308) => {
+            let may = |octet: &u8| octet.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(octet);
+            assert!(location.iter().all(may), "{location:?}");
+            assert!(!location.starts_with(b"//"), "it would lead to another host");
+            assert!([&b"/"[..], b"http://", b"https://"].iter().any(|p| location.starts_with(p)));
+        }
+        (None, 200 | 400 | 404 | 410 | 414 | 451) => {}
+        (location, status) => panic!("{status} with Location {location:?}"),
+    }
+    (status, body)
+}
+
+/// What a path has, by looking through the names.
+fn model(path: &[u8], names: &BTreeSet<&[u8]>) -> (u16, Vec<u8>) {
+    let Some(path) = path_by_segments(path) else { return (400, Vec::new()) };
+    let name = &path[1..];
+    let is_rules = |name: &[u8]| name == b"_headers" || name == b"_redirects";
+    let has = |name: &[u8]| names.contains(name) && !is_rules(name);
+    let index = [name, b"index.html"].concat();
+    let page = [name, b".html"].concat();
+    let folder = [name, b"/index.html"].concat();
+    let stem_is_empty = name.is_empty() || name.ends_with(b"/");
+    if has(name) {
+        (200, name.to_vec())
+    } else if stem_is_empty && has(&index) {
+        (200, index)
+    } else if !stem_is_empty && has(&page) {
+        (200, page)
+    } else if !stem_is_empty && has(&folder) {
+        (308, Vec::new())
+    } else {
+        (404, Vec::new())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use url::{Origin, Url};
+
+    const OWN: &str = "https://own.example/r/x";
+
+    /// Where a rule leads for a request, as its `Location`; none if the rule is refused.
+    fn location(to: &str, target: &str) -> Option<String> {
+        let rules = format!("/r/:a/* {to} 302\n");
+        let plan = plan(&Listing::default(), &Manner::default(), None, Some(&rules));
+        if !plan.problems.is_empty() {
+            return None;
+        }
+        let (tree, fixed) = grow(&Listing::default(), &plan, Manner::default());
+        let head = format!("GET {target} HTTP/1.1\r\nHost: own.example\r\n\r\n");
+        let mut fields = Fields::new();
+        let parsed = parse(head.as_bytes(), &mut Scan::default(), 16 * 1024, &mut fields);
+        let Parsed::Request(request) = parsed else { return None };
+        let reply = reply(&request, &Site::of_tree(tree), fixed);
+        let (status, _) = read(&reply);
+        let text = String::from_utf8(reply).expect("a redirect is text");
+        let location = text.lines().find_map(|line| line.strip_prefix("Location: "));
+        assert_eq!(status == 302, location.is_some(), "{text}");
+        location.map(str::to_owned)
+    }
+
+    fn origin(location: &str) -> Option<Origin> {
+        let own = Url::parse(OWN).expect("it is right");
+        own.join(location).ok().map(|url| url.origin())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4000))]
+
+        /// No request chooses the host that a rule leads to, as browsers read it.
+        #[test]
+        fn a_redirect_leads_to_its_rules_origin(
+            to in "(https?://|/|//|https?:/|https?:///)?\
+                   (:splat|:a|good\\.example|@|:|\\.|/|80|\\?q=|#|%40|%5C|x){1,6}",
+            value in "((@|:|/|\\.|\\.\\.|evil\\.example|\
+                      %5C|%09|%0D%0A|%23|%3F|%40|%2E|\
+                      %25|%E3%80%82|%EF%BC%8F|\\[|\\]|80|\\?y=//z){1,6}/?){1,3}",
+        ) {
+            let target = format!("/r/{value}");
+            let Some(location) = location(&to, &target) else { return Ok(()) };
+            let harmless = to.replace(":splat", "x").replace(":a", "x");
+            let expected = origin(if to.starts_with('/') { OWN } else { &harmless });
+            prop_assert_eq!(origin(&location), expected, "{} {} {}", to, target, location);
+        }
+    }
+
+    #[test]
+    fn a_redirect_to_a_path_stays() {
+        for (to, target, expected) in [
+            ("/:splat", "/r/x//evil.example/", "/evil.example/"),
+            ("/:splat", "/r/x/%5C%5Cevil.example/", "/%5C%5Cevil.example/"),
+            (
+                "https://good.example/:splat",
+                "/r/x/@evil.example",
+                "https://good.example/@evil.example",
+            ),
+        ] {
+            let location = location(to, target).expect("it is redirected");
+            assert_eq!(location, expected);
+        }
+        for to in ["https://good.example:splat", "https://:splat", "https://:a.good.example/"] {
+            assert_eq!(location(to, "/r/x/y"), None, "{to}");
+        }
+    }
+}
