@@ -4,6 +4,7 @@ use super::figure::{Figure, Looks};
 use super::plot::Plot;
 use super::svg::grouped;
 use super::{Measure, Panel, Point, Scale, Series};
+use crate::experiment::spread::{Spread, spread};
 use crate::load::report::{Latency, Report, Run};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -113,11 +114,9 @@ fn over(runs: &[Run], figure: impl Fn(&Run) -> f64) -> Vec<Point> {
     for run in runs {
         columns.entry(run.connections).or_default().push(figure(run));
     }
-    let points = columns.into_iter().map(|(connections, mut values)| {
-        values.sort_by(f64::total_cmp);
-        let value = values[(values.len() - 1) / 2];
-        let (low, high) = (values[0], values[values.len() - 1]);
-        Point { x: f64::from(connections), y: Some(Measure { value, low, high }) }
+    let points = columns.into_iter().map(|(connections, values)| {
+        let measure = |Spread { median, min, max }| Measure { value: median, low: min, high: max };
+        Point { x: f64::from(connections), y: spread(values.into_iter()).map(measure) }
     });
     points.collect()
 }

@@ -2,10 +2,11 @@
 //! second, and how many of 100,000 failed, over simultaneous connections), and two more (CPU time
 //! of the server, and the tail of the response times). Pure.
 
-use super::results::{Failed, Load, LoadRows, Results, Row, ServerRows, Spread};
+use super::results::{Failed, Load, LoadRows, Results, Row, ServerRows};
 use super::summary::as_f64;
 use super::table::number;
 use crate::experiment::chart::{self, Experiment, Measure, Panel, Point, Scale, Series};
+use crate::experiment::spread::Spread;
 
 /// A figure for each load: the name of its file, and the picture, which has no panels before there
 /// are measurements. So the files are always the same, and none is of a sweep before this one.

@@ -12,6 +12,7 @@
 //! for each number of connections, each in the order of the settings. The summary has a row for
 //! what was measured only, so it grows while a sweep goes on.
 
+use crate::experiment::spread::Spread;
 use crate::load::report::Run;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -193,17 +194,6 @@ pub struct Row {
     pub memory_bytes: Option<Spread>,
     /// What there is to be said about single rounds, each once.
     pub note: Option<String>,
-}
-
-/// A figure over the rounds that have it.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Spread {
-    /// The middle one, or the mean of the two in the middle.
-    pub median: f64,
-    /// The lowest.
-    pub min: f64,
-    /// The highest.
-    pub max: f64,
 }
 
 /// Failed requests over the rounds that have figures.

@@ -1,6 +1,7 @@
 //! Medians and spreads over rounds: rows made from single measurements. Pure.
 
-use super::results::{Failed, LoadRows, Measurement, Row, ServerRows, Settings, Spread};
+use super::results::{Failed, LoadRows, Measurement, Row, ServerRows, Settings};
+use crate::experiment::spread::{Spread, spread};
 
 /// The rows of whatever was measured, in the order of the settings.
 #[must_use]
@@ -78,19 +79,6 @@ fn note(measurements: &[&Measurement]) -> Option<String> {
     (!said.is_empty()).then(|| said.join("; "))
 }
 
-/// Median, lowest and highest; `None` of nothing.
-fn spread(values: impl Iterator<Item = f64>) -> Option<Spread> {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    let (min, max) = (*values.first()?, *values.last()?);
-    let middle = values.len() / 2;
-    let median = match values.len() % 2 {
-        1 => values[middle],
-        _ => f64::midpoint(values[middle - 1], values[middle]),
-    };
-    Some(Spread { median, min, max })
-}
-
 /// A count as a figure.
 #[allow(clippy::cast_precision_loss, reason = "counts and sizes are far below 2^53")]
 pub(super) fn as_f64(count: u64) -> f64 {
@@ -101,15 +89,6 @@ pub(super) fn as_f64(count: u64) -> f64 {
 mod tests {
     use super::*;
     use crate::experiment::sweep::tests::{measured, not_started, settings};
-
-    #[test]
-    fn a_spread_has_the_middle_and_the_ends() {
-        let of = |values: &[f64]| spread(values.iter().copied());
-        assert_eq!(of(&[]), None);
-        assert_eq!(of(&[5.0]), Some(Spread { median: 5.0, min: 5.0, max: 5.0 }));
-        assert_eq!(of(&[9.0, 1.0, 2.0]), Some(Spread { median: 2.0, min: 1.0, max: 9.0 }));
-        assert_eq!(of(&[9.0, 1.0, 2.0, 4.0]), Some(Spread { median: 3.0, min: 1.0, max: 9.0 }));
-    }
 
     #[test]
     fn rows_are_in_the_order_of_the_settings() {

@@ -1,7 +1,8 @@
 //! The results as Markdown: a table for each load, and what it was measured on. Pure.
 
-use super::results::{Failed, Load, Machine, Results, Row, Spread};
+use super::results::{Failed, Load, Machine, Results, Row};
 use super::summary::as_f64;
+use crate::experiment::spread::Spread;
 use std::fmt::Write;
 
 /// The text of `results.md`.
