@@ -1,7 +1,7 @@
 //! Medians and spreads over rounds: rows made from single measurements. Pure.
 
 use super::results::{Failed, LoadRows, Measurement, Row, ServerRows, Settings};
-use crate::experiment::spread::{Spread, spread};
+use crate::experiment::spread::spread;
 
 /// The rows of whatever was measured, in the order of the settings.
 #[must_use]
@@ -88,6 +88,7 @@ pub(super) fn as_f64(count: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::experiment::spread::Spread;
     use crate::experiment::sweep::tests::{measured, not_started, settings};
 
     #[test]
