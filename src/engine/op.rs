@@ -109,7 +109,7 @@ impl Op {
             Self::Writable { .. } => "wait until the socket of a slow reader takes more",
             Self::Shutdown { .. } => "end a connection so that its last reply can be read",
             Self::Cancel { .. } => {
-                "end an operation before its connection is closed, and accepts when the drain begins"
+                "end an operation before its connection is closed, and accepts at the drain"
             }
             Self::Close { .. } => "close a connection",
             Self::Signal => "learn of the signal that asks for the end",
