@@ -21,6 +21,7 @@ mod simulated;
 use kernel::Kernel;
 use rig::{Needs, Rig, Tester};
 use simulated::Simulated;
+use uringstatic::engine::Ring;
 use uringstatic::engine::uring::probe::{Features, TaskRun};
 
 /// Every rule, each on a ring of its own.
@@ -41,7 +42,8 @@ fn suite_of_a_server<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
     listening::a_watch_waits_and_accepts_nothing(&make);
     listening::a_watch_sees_who_waited_before(&make);
     listening::a_cancelled_accept_leaves_who_comes(&make);
-    listening::unlisten_ends_what_waits_and_refuses(&make);
+    listening::a_cancelled_watch_says_so(&make);
+    listening::a_listener_that_was_stopped_refuses(&make);
     receiving::a_receive_waits_and_completes_once(&make);
     receiving::a_receive_of_many_goes_on_to_the_end(&make);
     receiving::a_receive_of_many_is_ended_by_a_reset(&make);
@@ -110,4 +112,15 @@ fn the_kernels_ring_without_vectored_sends() {
 #[test]
 fn the_kernels_ring_with_loud_sends() {
     kernel_suite(Features { silent_send: false, ..Features::ALL });
+}
+
+#[test]
+fn a_socket_that_another_process_holds_goes_on_listening() {
+    let mut tester = Tester::new(Kernel::restricted(Needs::default(), Features::ALL));
+    let other = tester.rig.share(0);
+    tester.rig.ring().stop_listening(0).expect("the queue has room");
+    tester.nothing_completes();
+    let _peer = tester.rig.connect(0);
+    other.set_nonblocking(true).expect("a socket can be made not to wait");
+    other.accept().expect("the connection is in the backlog");
 }

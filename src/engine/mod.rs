@@ -30,6 +30,8 @@ use std::fmt;
 ///   `ENOBUFS` or `ECANCELED`.
 /// - [`Op::Cancel`] has a completion of its own, in any order with its target's last one; the
 ///   target may also complete with what had arrived before.
+/// - [`Ring::stop_listening`] closes a listening socket of this ring and no other: a socket that
+///   another process holds as well goes on listening there.
 pub trait Ring {
     /// Queues an entry for the next [`Ring::submit_and_wait`].
     ///
@@ -44,6 +46,15 @@ pub trait Ring {
     /// Only what leaves the ring unusable. Interruptions, a passed deadline and a completion
     /// queue that overflowed return `Ok`.
     fn submit_and_wait(&mut self, deadline: Option<Nanos>) -> Result<(), Errno>;
+
+    /// Closes the ring's descriptor of a listener, with the next [`Ring::submit_and_wait`]. Every
+    /// accept and watch on the listener must have had its last completion, and none may follow.
+    /// If it was the last descriptor of the socket, connections in the backlog are reset and new
+    /// ones are refused.
+    ///
+    /// # Errors
+    /// [`Full`] when the submission queue has no room: ask again after the next wait.
+    fn stop_listening(&mut self, listener: u32) -> Result<(), Full>;
 
     /// The next completion that has arrived.
     fn pop(&mut self) -> Option<Completion>;
@@ -116,9 +127,8 @@ impl Token {
             7 => Kind::Close,
             8 => Kind::Cancel,
             9 => Kind::Signal,
-            10 => Kind::Unlisten,
-            11 => Kind::CancelAccept,
-            12 => Kind::Connect,
+            10 => Kind::CancelAccept,
+            11 => Kind::Connect,
             unknown => panic!("a completion of unknown kind {unknown} (user_data {:#x})", self.0),
         }
     }
@@ -129,7 +139,7 @@ impl Token {
         (self.0 >> 32) as u32 & GENERATION_MASK
     }
 
-    /// The slot, or for `Watch` and `Unlisten` the listener.
+    /// The slot, or for `Watch` the listener.
     #[must_use]
     #[allow(clippy::cast_possible_truncation, reason = "the low half is the index")]
     pub fn index(self) -> u32 {
@@ -181,12 +191,10 @@ pub enum Kind {
     Cancel = 8,
     /// [`Op::Signal`].
     Signal = 9,
-    /// [`Op::Unlisten`].
-    Unlisten = 10,
-    /// [`Op::Cancel`] of an accept.
-    CancelAccept = 11,
+    /// [`Op::Cancel`] of an accept or a watch.
+    CancelAccept = 10,
     /// [`Op::Connect`].
-    Connect = 12,
+    Connect = 11,
 }
 
 /// A connection: its key in the slab and its index in the kernel's table of direct descriptors.

@@ -81,12 +81,6 @@ pub enum Op {
         /// The connection.
         slot: Slot,
     },
-    /// Stop listening: who is not yet accepted is reset, who connects is refused, and entries
-    /// that wait on the listener complete with an error.
-    Unlisten {
-        /// Index of the listener.
-        listener: u32,
-    },
     /// Complete with the number of the next signal that asks the process to end.
     Signal,
 }
@@ -114,9 +108,10 @@ impl Op {
             Self::SendClose { .. } => "send the last reply, and close behind it",
             Self::Writable { .. } => "wait until the socket of a slow reader takes more",
             Self::Shutdown { .. } => "end a connection so that its last reply can be read",
-            Self::Cancel { .. } => "end an operation before its connection is closed",
+            Self::Cancel { .. } => {
+                "end an operation before its connection is closed, and accepts at the drain"
+            }
             Self::Close { .. } => "close a connection",
-            Self::Unlisten { .. } => "stop listening when the end has begun",
             Self::Signal => "learn of the signal that asks for the end",
         }
     }
@@ -144,8 +139,7 @@ impl Op {
             Self::Writable { .. } => Self::Shutdown { slot },
             Self::Shutdown { .. } => Self::Cancel { target: Token::new(Kind::Recv, 0, slot.0) },
             Self::Cancel { .. } => Self::Close { slot },
-            Self::Close { .. } => Self::Unlisten { listener },
-            Self::Unlisten { .. } => Self::Signal,
+            Self::Close { .. } => Self::Signal,
             Self::Signal => return None,
         })
     }
@@ -164,6 +158,6 @@ mod tests {
         let row = Op::one_of_each();
         let kinds: HashSet<_> = row.iter().map(std::mem::discriminant).collect();
         // Whoever adds an operation is made to name what follows it, and counts it here.
-        assert_eq!((kinds.len(), row.len()), (14, 18), "{row:?}");
+        assert_eq!((kinds.len(), row.len()), (13, 17), "{row:?}");
     }
 }

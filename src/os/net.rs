@@ -9,7 +9,7 @@ use crate::error::{Failure, errno_of};
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -24,8 +24,8 @@ pub enum Endpoint {
 
 /// A socket that listens, and the address it is bound to (the port filled in if 0 was asked for).
 pub struct Listener {
-    /// The socket.
-    pub fd: OwnedFd,
+    /// The socket, until [`Listener::take_socket`].
+    fd: Option<OwnedFd>,
     /// Where it listens.
     pub endpoint: Endpoint,
     /// The file of a Unix socket.
@@ -36,13 +36,7 @@ pub struct Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        // The socket is still open here, so that its inode can't have become another file's.
-        if let (Endpoint::Unix(path), Some(file), false) =
-            (&self.endpoint, self.file, self.keep_file)
-        {
-            // Nothing to do if it is gone already; the next start replaces a stale one anyway.
-            let _ = file.remove_at(path);
-        }
+        self.remove_file();
     }
 }
 
@@ -121,7 +115,7 @@ fn bind_tcp(address: SocketAddr, defer_accept: bool) -> io::Result<Listener> {
     let bound = unsafe { libc::bind(fd.as_raw_fd(), (&raw const storage).cast(), len) };
     checked(bound)?;
     let endpoint = Endpoint::Tcp(local_address(&fd)?);
-    Ok(Listener { fd, endpoint, file: None, keep_file: false })
+    Ok(Listener { fd: Some(fd), endpoint, file: None, keep_file: false })
 }
 
 pub(crate) fn socket(family: i32) -> io::Result<OwnedFd> {
@@ -131,18 +125,18 @@ pub(crate) fn socket(family: i32) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-fn start_listening(fd: &OwnedFd, backlog: u32) -> io::Result<()> {
+fn start_listening(fd: &impl AsFd, backlog: u32) -> io::Result<()> {
     let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
     // SAFETY: listen takes numbers only.
-    checked(unsafe { libc::listen(fd.as_raw_fd(), backlog) })?;
+    checked(unsafe { libc::listen(fd.as_fd().as_raw_fd(), backlog) })?;
     Ok(())
 }
 
-pub(crate) fn set_option(fd: &OwnedFd, level: i32, name: i32, value: i32) -> io::Result<()> {
+pub(crate) fn set_option(fd: &impl AsFd, level: i32, name: i32, value: i32) -> io::Result<()> {
     let len = size_of_val(&value) as libc::socklen_t;
     let value = (&raw const value).cast();
     // SAFETY: `value` points to an int of `len` bytes.
-    checked(unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, value, len) })?;
+    checked(unsafe { libc::setsockopt(fd.as_fd().as_raw_fd(), level, name, value, len) })?;
     Ok(())
 }
 
@@ -193,13 +187,39 @@ pub(crate) fn to_sockaddr(address: SocketAddr) -> (libc::sockaddr_storage, libc:
 }
 
 impl Listener {
+    /// The socket.
+    ///
+    /// # Panics
+    /// If it was taken.
+    pub fn socket(&self) -> BorrowedFd<'_> {
+        self.fd.as_ref().expect("the socket was not taken").as_fd()
+    }
+
+    /// Takes the socket, for the caller to close; the file of a Unix socket is removed before,
+    /// unless it is to stay. `None` if the socket was taken already.
+    pub fn take_socket(&mut self) -> Option<OwnedFd> {
+        self.remove_file();
+        self.fd.take()
+    }
+
+    /// Removes the file of a Unix socket while the socket is open: until then its inode can't have
+    /// become another file's.
+    fn remove_file(&mut self) {
+        if let (Endpoint::Unix(path), Some(file), false) =
+            (&self.endpoint, self.file.take(), self.keep_file)
+        {
+            // Nothing to do if it is gone already; the next start replaces a stale one anyway.
+            let _ = file.remove_at(path);
+        }
+    }
+
     /// Listens. Two sockets with `SO_REUSEADDR` can be bound to one port while neither listens
     /// (socket(7)); only the first of them gets further than this.
     ///
     /// # Errors
     /// If another socket listens there.
     pub fn start(&self, backlog: u32) -> Result<(), Failure> {
-        until_free(&self.endpoint, || start_listening(&self.fd, backlog))
+        until_free(&self.endpoint, || start_listening(&self.socket(), backlog))
     }
 
     /// Has a TCP listener, and what it accepts, drop what answers an attempt to connect, for good.
@@ -223,10 +243,11 @@ impl Listener {
         let len = u16::try_from(filter.len()).expect("it is short");
         let program = libc::sock_fprog { len, filter: filter.as_mut_ptr() };
         let (size, place) = (size_of_val(&program) as libc::socklen_t, (&raw const program).cast());
-        let (fd, level, name) = (self.fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_ATTACH_FILTER);
+        let (fd, level, name) =
+            (self.socket().as_raw_fd(), libc::SOL_SOCKET, libc::SO_ATTACH_FILTER);
         // SAFETY: `place` points to a program whose instructions are there until this returns.
         checked(unsafe { libc::setsockopt(fd, level, name, place, size) })?;
-        set_option(&self.fd, level, libc::SO_LOCK_FILTER, 1)
+        set_option(&self.socket(), level, libc::SO_LOCK_FILTER, 1)
     }
 }
 

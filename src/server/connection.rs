@@ -147,12 +147,9 @@ impl<R: Ring> Server<R> {
                 self.connections[slot.0 as usize].others -= 1;
                 self.settle(slot);
             }
-            Kind::Accept
-            | Kind::CancelAccept
-            | Kind::Connect
-            | Kind::Watch
-            | Kind::Unlisten
-            | Kind::Signal => unreachable!("{token:?} is not about a connection"),
+            Kind::Accept | Kind::CancelAccept | Kind::Connect | Kind::Watch | Kind::Signal => {
+                unreachable!("{token:?} is not about a connection")
+            }
         }
     }
 

@@ -24,7 +24,7 @@
 use super::connection::Connection;
 use super::waits::Wait;
 use super::{Config, Life, Server};
-use crate::engine::{Completion, Errno, Kind, Nanos, Op, Ring, Slot, Token};
+use crate::engine::{Completion, Errno, Full, Kind, Nanos, Op, Ring, Slot, Token};
 use crate::timers::Kinds;
 use std::time::Duration;
 
@@ -75,6 +75,8 @@ struct Listener {
     /// Not before this moment again, after an error that may last.
     paused_until: Option<Nanos>,
     pause: Duration,
+    /// The ring has closed its socket.
+    is_closed: bool,
 }
 
 /// A slot that a connection is to be accepted into.
@@ -103,6 +105,7 @@ impl Gate {
             waiting: None,
             paused_until: None,
             pause: PAUSE_MIN,
+            is_closed: false,
         };
         let mut listeners = vec![listener; config.listeners as usize];
         if config.health_listener {
@@ -190,7 +193,7 @@ impl<R: Ring> Server<R> {
     }
 
     fn feed_listener(&mut self, index: usize) {
-        let number = u32::try_from(index).expect("listeners are counted by u32");
+        let number = number_of(index);
         let Listener { class, accepts, watch, waiting, .. } = self.gate.listeners[index];
         if !self.accepts_from(class) {
             return;
@@ -247,8 +250,7 @@ impl<R: Ring> Server<R> {
         if let Some(unused) = reserved.iter_mut().find(is_unused) {
             unused.stopping = true;
             let slot = unused.slot;
-            let target = Token::new(Kind::Accept, self.generations[slot.0 as usize], slot.0);
-            self.push(target.with_kind(Kind::CancelAccept), Op::Cancel { target });
+            self.cancel_accept(slot);
             return;
         }
         if let Some(slot) = self.longest_unfinished(class) {
@@ -263,6 +265,50 @@ impl<R: Ring> Server<R> {
         {
             // Its last reply may be over without having woken us up.
             self.hurry |= self.is_sending(slot);
+        }
+    }
+
+    fn cancel_accept(&mut self, slot: Slot) {
+        let target = Token::new(Kind::Accept, self.generations[slot.0 as usize], slot.0);
+        self.push(target.with_kind(Kind::CancelAccept), Op::Cancel { target });
+    }
+
+    /// Cancels accepts and watches as the drain begins; [`Self::stop_listeners`] follows when they
+    /// have completed. Accepts for health checks go on: those announce the drain.
+    ///
+    /// Cancelled and not shut down (shutdown(2)), which would end the socket for every process that
+    /// accepts from it.
+    pub(super) fn cancel_accepts(&mut self) {
+        for place in 0..self.gate.reserved.len() {
+            let Reservation { slot, listener, stopping } = self.gate.reserved[place];
+            if !stopping && self.gate.listeners[listener].class == Class::Public {
+                self.gate.reserved[place].stopping = true;
+                self.cancel_accept(slot);
+            }
+        }
+        for index in 0..self.gate.listeners.len() {
+            let Listener { class, watch, .. } = self.gate.listeners[index];
+            if class == Class::Public && watch != Watch::Idle {
+                let target = Token::new(Kind::Watch, 0, number_of(index));
+                self.push(target.with_kind(Kind::CancelAccept), Op::Cancel { target });
+            }
+        }
+    }
+
+    /// During the drain, has the ring close each listener on which nothing is in flight any more.
+    pub(super) fn stop_listeners(&mut self) {
+        if !self.draining() {
+            return;
+        }
+        for index in 0..self.gate.listeners.len() {
+            let Listener { class, accepts, watch, is_closed, .. } = self.gate.listeners[index];
+            if class == Class::Health || is_closed || accepts > 0 || watch != Watch::Idle {
+                continue;
+            }
+            match self.ring.stop_listening(number_of(index)) {
+                Ok(()) => self.gate.listeners[index].is_closed = true,
+                Err(Full) => self.hurry = true,
+            }
         }
     }
 
@@ -370,11 +416,9 @@ impl<R: Ring> Server<R> {
 
     /// An error of an accept never ends the server, and never spins it.
     fn accept_failed(&mut self, listener: usize, errno: Errno) {
-        let draining = self.draining();
         let listener = &mut self.gate.listeners[listener];
         match errno.0 {
             libc::ECANCELED => return,
-            libc::EINVAL if draining => return,
             // The peer or its network is gone, one connection less waits (accept(2)).
             libc::ECONNABORTED | libc::EINTR | libc::EAGAIN | libc::EPROTO | libc::EPERM => {}
             // Others that were in flight failed with it.
@@ -387,6 +431,10 @@ impl<R: Ring> Server<R> {
         }
         self.stats.errors.accepts += 1;
     }
+}
+
+fn number_of(listener: usize) -> u32 {
+    u32::try_from(listener).expect("listeners are counted by u32")
 }
 
 /// How long an accept that failed for want of something is not tried again: first and at most.

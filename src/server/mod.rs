@@ -172,6 +172,7 @@ impl<R: Ring> Server<R> {
         }
         self.feed_starved();
         self.feed_listeners();
+        self.stop_listeners();
         self.release_surplus();
         Ok(self.progress_of_drain())
     }
@@ -222,7 +223,7 @@ impl<R: Ring> Server<R> {
         match completion.token.kind() {
             Kind::Accept => self.accepted(completion),
             Kind::Watch => self.watched(completion),
-            Kind::Unlisten | Kind::CancelAccept => {}
+            Kind::CancelAccept => {}
             Kind::Signal => self.signalled(completion.result),
             Kind::Recv
             | Kind::Send
@@ -254,10 +255,7 @@ impl<R: Ring> Server<R> {
         self.life = Life::Draining { until };
         // Sends whose completions nobody waited for are waited for now.
         self.hurry = true;
-        // The listener for health checks goes on: it is where the end is announced.
-        for listener in 0..self.config.listeners - u32::from(self.config.health_listener) {
-            self.push(Token::new(Kind::Unlisten, 0, listener), Op::Unlisten { listener });
-        }
+        self.cancel_accepts();
         for key in 0..self.config.slots() {
             self.end_if_idle(Slot(key));
         }

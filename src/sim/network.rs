@@ -250,8 +250,8 @@ impl Network {
         backlog.closed || !backlog.waiting.is_empty()
     }
 
-    /// Closes a listener; who waits is reset.
-    pub fn unlistens(&mut self, listener: u32) {
+    /// Closes a listener: connections in its backlog are reset.
+    pub fn close_listener(&mut self, listener: u32) {
         let backlog = &mut self.listeners[listener as usize];
         backlog.closed = true;
         for id in std::mem::take(&mut backlog.waiting) {
@@ -335,6 +335,12 @@ impl Network {
         if link.user == Side::Open {
             link.user = Side::Finished;
         }
+    }
+
+    /// Whether a listener was closed.
+    #[must_use]
+    pub fn is_closed(&self, listener: u32) -> bool {
+        self.listeners[listener as usize].closed
     }
 
     /// Closes the user's side; with bytes unread, that is a reset (RFC 1122 4.2.2.13).

@@ -18,6 +18,11 @@ enum Use {
 impl SimRing {
     /// Checks the rules for pushing an entry, against what was not popped yet.
     pub(super) fn check_submission(&mut self, token: Token, op: Op) {
+        if let Op::Accept { listener, .. } | Op::Watch { listener } = op
+            && self.network.is_closed(listener)
+        {
+            self.violate(format!("{token:?} is about listener {listener}, which is closed"));
+        }
         let Some((slot, wanted)) = slot_use(op) else { return };
         if slot.0 as usize >= self.slots.len() {
             return self.violate(format!("{token:?} names {slot:?}, beyond the cap"));
@@ -43,8 +48,24 @@ impl SimRing {
             self.violate(what);
         }
         let same = self.flights.values().any(|flight| flight.token == token);
-        if same && !matches!(op, Op::Cancel { .. } | Op::Unlisten { .. }) {
+        if same && !matches!(op, Op::Cancel { .. }) {
             self.violate(format!("{token:?} is in flight twice"));
+        }
+    }
+
+    /// Checks that nothing is in flight on a listener that is about to be closed.
+    pub(super) fn check_listener_is_unused(&mut self, closing: u32) {
+        let uses = |op: Op| match op {
+            Op::Accept { listener, .. } | Op::Watch { listener } => listener == closing,
+            _ => false,
+        };
+        let in_flight = self.flights.values().map(|flight| (flight.token, flight.op));
+        let mut all = in_flight.chain(self.queue.iter().copied());
+        if let Some((token, _)) = all.find(|&(_, op)| uses(op)) {
+            self.violate(format!("listener {closing} closed while {token:?} is in flight"));
+        }
+        if self.network.is_closed(closing) {
+            self.violate(format!("listener {closing} closed twice"));
         }
     }
 
@@ -67,10 +88,6 @@ impl SimRing {
                 None => self.park(id),
             },
             Op::Watch { .. } => self.park(id),
-            Op::Unlisten { listener } => {
-                self.network.unlistens(listener);
-                self.done(id, Ok(0));
-            }
             Op::Cancel { target } => self.cancel(id, target),
             Op::Connect { slot, .. } => self.connect(id, slot),
             Op::Recv { slot }
@@ -130,7 +147,6 @@ impl SimRing {
             | Op::Watch { .. }
             | Op::Cancel { .. }
             | Op::Connect { .. }
-            | Op::Unlisten { .. }
             | Op::Signal => unreachable!("these are not on a connection"),
         }
     }
@@ -330,7 +346,7 @@ impl SimRing {
             Op::Recv { slot } | Op::RecvMany { slot } | Op::Discard { slot, .. } => {
                 self.link_of(slot).is_some_and(|link| self.network.readable(link))
             }
-            Op::Accept { listener, .. } => self.network.knocks(listener),
+            Op::Accept { listener, .. } | Op::Watch { listener } => self.network.knocks(listener),
             _ => false,
         };
         if readable && self.faults.strikes(Fault::CancelLost, &mut self.random) {
@@ -365,7 +381,7 @@ fn slot_use(op: Op) -> Option<(Slot, Use)> {
             Some((slot, Use::Sends))
         }
         Op::Close { slot } => Some((slot, Use::Closes)),
-        Op::Watch { .. } | Op::Cancel { .. } | Op::Unlisten { .. } | Op::Signal => None,
+        Op::Watch { .. } | Op::Cancel { .. } | Op::Signal => None,
     }
 }
 

@@ -430,6 +430,17 @@ impl Ring for SimRing {
         Ok(())
     }
 
+    fn stop_listening(&mut self, listener: u32) -> Result<(), Full> {
+        if self.queue.len() >= self.entries_max
+            || self.faults.strikes(Fault::QueueFull, &mut self.random)
+        {
+            return Err(Full);
+        }
+        self.check_listener_is_unused(listener);
+        self.network.close_listener(listener);
+        Ok(())
+    }
+
     fn pop(&mut self) -> Option<Completion> {
         let (id, completion) = self.arrived.pop_front()?;
         self.trace(|| format!("pop {completion:?}"));

@@ -252,7 +252,7 @@ fn finish(
     ring.faults.stop();
     // The process ends, and its sockets with it.
     for listener in 0..facts.config.listeners {
-        ring.network_mut().unlistens(listener);
+        ring.network_mut().close_listener(listener);
     }
     ring.let_time_pass(Nanos(u64::MAX / 2));
     ring.check_home()?;

@@ -62,6 +62,15 @@ impl Kernel {
         Self { ring, addresses, peers: Vec::new(), target }
     }
 
+    /// A second descriptor of a listening socket, as another process that serves it would have.
+    pub(crate) fn share(&mut self, listener: usize) -> TcpListener {
+        let fd = self.ring.listeners()[listener]
+            .socket()
+            .try_clone_to_owned()
+            .expect("descriptors are left");
+        TcpListener::from(fd)
+    }
+
     fn keep(&mut self, stream: TcpStream) -> Peer {
         stream.set_nonblocking(true).expect("a socket can be made not to wait");
         self.peers.push(Some(stream));

@@ -1,7 +1,7 @@
-//! How connections get in: `Accept`, `Watch`, `Unlisten`.
+//! How connections get in: `Accept`, `Watch`, and the end of both.
 
 use super::rig::{Needs, Read, Rig, Tester};
-use uringstatic::engine::{Errno, Op, Slot};
+use uringstatic::engine::{Errno, Op, Ring, Slot};
 
 pub(crate) fn an_accept_waits_and_fills_its_slot<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
     let mut tester = make(Needs::default());
@@ -61,20 +61,37 @@ pub(crate) fn a_cancelled_accept_leaves_who_comes<G: Rig>(make: impl Fn(Needs) -
     tester.result(Op::Accept { listener: 0, slot: Slot(0) }).expect("it waits still");
 }
 
-pub(crate) fn unlisten_ends_what_waits_and_refuses<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
+pub(crate) fn a_cancelled_watch_says_so<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
+    let mut tester = make(Needs::default());
+    let watch = tester.push(Op::Watch { listener: 0 });
+    tester.nothing_completes();
+    assert_eq!(tester.result(Op::Cancel { target: watch }), Ok(0));
+    assert_eq!(tester.last(watch), Err(Errno(libc::ECANCELED)));
+    tester.rig.connect(0);
+    tester.nothing_completes();
+    tester.result(Op::Watch { listener: 0 }).expect("a connection is in the backlog");
+}
+
+pub(crate) fn a_listener_that_was_stopped_refuses<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
     let mut tester = make(Needs::default());
     let accept = tester.push(Op::Accept { listener: 0, slot: Slot(0) });
     let watch = tester.push(Op::Watch { listener: 0 });
     tester.nothing_completes();
-    tester.result(Op::Unlisten { listener: 0 }).expect("it listens");
-    assert_eq!(tester.last(accept), Err(Errno(libc::EINVAL)));
-    let _ = tester.last(watch);
+    for target in [accept, watch] {
+        assert_eq!(tester.result(Op::Cancel { target }), Ok(0));
+        assert_eq!(tester.last(target), Err(Errno(libc::ECANCELED)));
+    }
+    assert_eq!(tester.rig.ring().stop_listening(0), Ok(()));
+    tester.nothing_completes();
     assert!(tester.rig.refuses(0));
 
+    let first = tester.rig.connect(1);
+    tester.result(Op::Accept { listener: 1, slot: Slot(0) }).expect("the other one goes on");
     let waiting = tester.rig.connect(1);
-    tester.result(Op::Watch { listener: 1 }).expect("somebody waits");
-    tester.result(Op::Unlisten { listener: 1 }).expect("it listens");
+    assert_eq!(tester.rig.ring().stop_listening(1), Ok(()));
     assert_eq!(tester.read(waiting, usize::MAX), (Vec::new(), Read::Reset));
-    let late = tester.result(Op::Accept { listener: 1, slot: Slot(0) });
-    assert_eq!(late, Err(Errno(libc::EINVAL)));
+    tester.rig.write(first, b"here");
+    let receive = tester.push(Op::Recv { slot: Slot(0) });
+    let received = tester.next(receive);
+    assert_eq!(tester.take(received), b"here", "an accepted connection outlives its listener");
 }

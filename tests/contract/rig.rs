@@ -227,12 +227,11 @@ fn token_of(op: Op) -> Token {
         Op::Send { slot, .. } | Op::SendClose { slot, .. } => (Kind::Send, slot.0),
         Op::Writable { slot } => (Kind::Writable, slot.0),
         Op::Shutdown { slot } => (Kind::Shutdown, slot.0),
-        Op::Cancel { target } if target.kind() == Kind::Accept => {
+        Op::Cancel { target } if matches!(target.kind(), Kind::Accept | Kind::Watch) => {
             (Kind::CancelAccept, target.index())
         }
         Op::Cancel { target } => (Kind::Cancel, target.index()),
         Op::Close { slot } => (Kind::Close, slot.0),
-        Op::Unlisten { listener } => (Kind::Unlisten, listener),
         Op::Signal => (Kind::Signal, 0),
     };
     Token::new(kind, 7, index)

@@ -165,7 +165,7 @@ mod by_ring {
     /// Makes a socket that connects of a listener, and sends by it to another listener.
     fn fast_open(ring: &mut Uring) -> Answer {
         let to = target(ring);
-        let fd = Fd(ring.listeners()[1].fd.as_raw_fd());
+        let fd = Fd(ring.listeners()[1].socket().as_raw_fd());
         submit(ring, &opcode::Shutdown::new(fd, libc::SHUT_RDWR).build())?;
         let len = to.len().try_into().expect("it's small");
         let open = opcode::Send::new(fd, b"x".as_ptr(), 1)

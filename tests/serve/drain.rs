@@ -4,7 +4,7 @@ use crate::common::{
     GET, GET_CLOSE, PAGE, Server, TemporaryFile, assert_same_bytes, pattern, timed,
 };
 use crate::{Case, cases, with};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -14,6 +14,7 @@ pub(crate) const CASES: &[Case] = cases![
     that_nobody_reads_its_last_words_changes_nothing,
     replies_under_way_are_finished,
     nobody_is_let_in_any_more,
+    connections_in_the_backlog_are_reset,
     a_request_that_has_begun_is_answered,
     draining_ends_in_time,
     a_second_signal_ends_it_at_once,
@@ -87,6 +88,22 @@ fn nobody_is_let_in_any_more(flags: &[&str]) {
     assert_same_bytes(&begun.reply().body, PAGE);
     let exit = server.wait();
     assert_eq!(exit.code, Some(0), "{}", exit.text);
+}
+
+/// With every slot taken, the listener is watched and not accepted from.
+fn connections_in_the_backlog_are_reset(flags: &[&str]) {
+    let server = Server::start(&with(flags, &["--spawn", "1", "--without", "defer-accept"]));
+    let mut begun = server.connect();
+    begun.send("GET / HTTP/1.1\r\nHo");
+    let mut queued = TcpStream::connect(&server.addresses[0]).expect("the backlog has room");
+    server.signal("TERM");
+    let outcome = queued.read(&mut [0]).expect_err("the connection is never accepted");
+    assert_eq!(outcome.kind(), ErrorKind::ConnectionReset, "{outcome}");
+    begun.send("st: a\r\n\r\n");
+    assert_same_bytes(&begun.reply().body, PAGE);
+    let exit = server.wait();
+    assert_eq!(exit.code, Some(0), "{}", exit.text);
+    assert!(exit.text.ends_with("at most 1 in flight; errors: none\n"), "{}", exit.text);
 }
 
 fn a_request_that_has_begun_is_answered(flags: &[&str]) {

@@ -8,7 +8,7 @@ use crate::error::errno_of;
 use io_uring::opcode;
 use io_uring::squeue::{Entry, Flags};
 use io_uring::types::{DestinationSlot, Fd, Fixed};
-use std::os::fd::{AsRawFd, IntoRawFd};
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
 
 /// Builds an entry on the file of a slot, be it a direct descriptor or an ordinary one.
 macro_rules! on_slot {
@@ -82,9 +82,6 @@ impl Uring {
             }
             Op::Cancel { target } => opcode::AsyncCancel::new(target.bits()).build(),
             Op::Close { slot } => self.close(slot),
-            Op::Unlisten { listener } => {
-                opcode::Shutdown::new(self.listener(listener), libc::SHUT_RDWR).build()
-            }
             Op::Signal => {
                 // Not read by the ring: who may read one descriptor may read them all.
                 opcode::PollAdd::new(Fd(self.signals_fd().unwrap_or(-1)), POLL_IN).build()
@@ -151,7 +148,13 @@ impl Uring {
     }
 
     fn listener(&self, listener: u32) -> Fd {
-        Fd(self.listeners[listener as usize].fd.as_raw_fd())
+        Fd(self.listeners[listener as usize].socket().as_raw_fd())
+    }
+
+    /// Closes a listening socket. Not by close(2): the ring may close connections anyway, while a
+    /// filter of system calls would have to let one more through.
+    pub(super) fn close_listener(socket: OwnedFd) -> Entry {
+        opcode::Close::new(Fd(socket.into_raw_fd())).build().user_data(LISTENER_CLOSED)
     }
 }
 
@@ -163,5 +166,7 @@ const SEND_FLAGS: i32 = libc::MSG_DONTWAIT | libc::MSG_WAITALL | libc::MSG_NOSIG
 const DISCARD_FLAGS: i32 = libc::MSG_TRUNC;
 /// `IORING_SEND_VECTORIZED` of `linux/io_uring.h`: the address is that of a vector.
 const SEND_VECTOR: u16 = 1 << 5;
+/// The `user_data` of an entry that closes a listening socket: that of no token.
+pub(super) const LISTENER_CLOSED: u64 = u64::MAX;
 const POLL_IN: u32 = libc::POLLIN as u32;
 const POLL_OUT: u32 = libc::POLLOUT as u32;

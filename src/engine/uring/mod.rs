@@ -27,6 +27,7 @@ use crate::os::process::monotonic_ns;
 use crate::os::signal::Signals;
 use buffers::Buffers;
 use dial::Dial;
+use entries::LISTENER_CLOSED;
 use io_uring::squeue::Entry;
 use io_uring::types::{CancelBuilder, SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue};
@@ -174,7 +175,7 @@ impl Uring {
     /// The descriptors that it works with, beside those of slots.
     #[must_use]
     pub fn descriptors(&self) -> Vec<RawFd> {
-        let listeners = self.listeners.iter().map(|listener| listener.fd.as_raw_fd());
+        let listeners = self.listeners.iter().map(|listener| listener.socket().as_raw_fd());
         let others = [Some(self.ring.as_raw_fd()), self.signals_fd()];
         listeners.chain(others.into_iter().flatten()).collect()
     }
@@ -226,6 +227,10 @@ impl Uring {
     /// turn out not to have been silent.
     fn collect(&mut self) {
         for entry in self.ring.completion() {
+            if entry.user_data() == LISTENER_CLOSED {
+                assert_eq!(entry.result(), 0, "a socket that was open can be closed");
+                continue;
+            }
             if entry.user_data() >> 56 == Kind::Send as u64 {
                 let place = self.silent.iter().position(|s| s.token.bits() == entry.user_data());
                 place.map(|place| self.silent.remove(place));
@@ -348,6 +353,16 @@ impl Ring for Uring {
         self.collect();
         self.flush_overflow()?;
         self.read_clocks();
+        Ok(())
+    }
+
+    fn stop_listening(&mut self, listener: u32) -> Result<(), Full> {
+        if self.ring.submission().is_full() {
+            return Err(Full);
+        }
+        let socket = self.listeners[listener as usize].take_socket();
+        let entry = Self::close_listener(socket.expect("a listener is stopped once"));
+        self.push_entry(&entry);
         Ok(())
     }
 

@@ -5,8 +5,10 @@ use super::Uring;
 use crate::engine::uring::probe::operation_name;
 use crate::engine::{Kind, Op, Token};
 use crate::error::{Failure, errno_of};
+use io_uring::opcode;
 use io_uring::register::Restriction as Rule;
 use io_uring::squeue::Entry;
+use io_uring::types::Fd;
 use std::collections::BTreeMap;
 
 /// Whether the kernel refuses what the ring has no use for.
@@ -75,6 +77,10 @@ impl Uring {
                 allowed.add(&then, op.purpose());
             }
         }
+        if !self.listeners.is_empty() {
+            let purpose = "close a listening socket when the drain begins";
+            allowed.add(&opcode::Close::new(Fd(-1)).build(), purpose);
+        }
         allowed
     }
 
@@ -82,9 +88,7 @@ impl Uring {
     fn can_be_asked(&self, op: Op) -> bool {
         match op {
             Op::Connect { .. } | Op::Discard { .. } => self.dial.is_some(),
-            Op::Accept { .. } | Op::Watch { .. } | Op::Unlisten { .. } => {
-                !self.listeners.is_empty()
-            }
+            Op::Accept { .. } | Op::Watch { .. } => !self.listeners.is_empty(),
             Op::Signal => self.signals.is_some(),
             Op::RecvMany { .. } => self.features.recv_many,
             Op::SendClose { .. } => self.features.send_close,

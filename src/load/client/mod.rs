@@ -212,12 +212,9 @@ impl<'a, R: Ring> Client<'a, R> {
                 self.connections[slot.0 as usize].others -= 1;
                 self.close_if_joined(slot);
             }
-            Kind::Accept
-            | Kind::CancelAccept
-            | Kind::Watch
-            | Kind::Unlisten
-            | Kind::Shutdown
-            | Kind::Signal => unreachable!("{token:?} is never asked for"),
+            Kind::Accept | Kind::CancelAccept | Kind::Watch | Kind::Shutdown | Kind::Signal => {
+                unreachable!("{token:?} is never asked for")
+            }
         }
     }
 

@@ -97,10 +97,10 @@ pub(super) fn listen(path: &Path, backlog: u32, access: Access) -> io::Result<Li
     let identity = Identity::of(&file.metadata()?);
     let endpoint = Endpoint::Unix(path.to_owned());
     // From here on the file is removed if a step fails.
-    let listener = Listener { fd, endpoint, file: Some(identity), keep_file: false };
+    let listener = Listener { fd: Some(fd), endpoint, file: Some(identity), keep_file: false };
     access.grant(&file)?;
     // Until now a connection was refused, so no client has come in by another mode or group.
-    start_listening(&listener.fd, backlog)?;
+    start_listening(&listener.socket(), backlog)?;
     // A server that is started at the same time may have taken the file for a stale one, as
     // nothing listened on it yet.
     if Identity::at(path) != Some(identity) {
