@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use uringstatic::engine::uring::probe::{Features, Obstacles};
 use uringstatic::engine::uring::{Setup, Uring};
-use uringstatic::engine::{Completion, Kind, Op, Received, Ring, Slot, Span, Token};
+use uringstatic::engine::{Completion, Engine, Kind, Op, Received, Slot, Span, Token};
 use uringstatic::http::request::Persistence;
 use uringstatic::os::net::{Endpoint, listen};
 use uringstatic::os::process;

@@ -29,7 +29,8 @@
 //!
 //! - [`http`]: RFC 9110 and 9112 as pure functions. Imports nothing.
 //! - [`engine`]: the trait of a completion engine and its vocabulary (operations, tokens,
-//!   completions); [`engine::uring`] implements it on `io_uring`.
+//!   completions); [`engine::uring`] implements it on `io_uring`, and
+//!   [`engine::chosen`] names the one that the programs run on.
 //! - [`site`]: the responses, and the choice among them. [`site::build`] makes a site of a folder.
 //! - [`http1`]: one server connection as a state machine without I/O.
 //! - [`server`]: one worker: slots, the connection limit, timeouts, the drain.

@@ -5,17 +5,17 @@
 //! process gives up the rest ([`crate::sandbox`]).
 
 use crate::cli::{self, Address, Feature, LockdownMode};
-use crate::engine::uring::probe::{Features, Maker, Obstacles, TaskRun, locked_bytes};
-use crate::engine::uring::{RECEIVE_BUFFER_BYTES, RECEIVE_BUFFERS, Setup, Uring};
+use crate::engine::chosen::Chosen;
+use crate::engine::kernel::{Capabilities, KernelEngine};
 use crate::error::Failure;
 use crate::http::host::AllowedHosts;
 use crate::http::media_type;
 use crate::os::beneath::{self, Resolver, Stamp};
 use crate::os::net::{Access, Endpoint, Listener, bind_with};
 use crate::os::privileges::Account;
+use crate::os::process;
 use crate::os::terminal;
-use crate::os::{process, signal};
-use crate::sandbox::{Layer, Lockdown, Mode, State, Wanted};
+use crate::sandbox::{self, Layer, Lockdown, Mode, Program, State, Wanted};
 use crate::server::{self, Server};
 use crate::site::build::{self, shown::shown_path};
 use crate::site::{PAGE_BYTES_MAX, Page, Site};
@@ -24,9 +24,9 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A server that is ready, and what its process gave up.
-pub struct Started {
+pub struct Started<E: KernelEngine = Chosen> {
     /// The server.
-    pub server: Server<Uring>,
+    pub server: Server<E>,
     /// What is in force.
     pub lockdown: Lockdown,
 }
@@ -36,50 +36,27 @@ pub struct Started {
 /// # Errors
 /// What failed, why, and what mends it.
 pub fn start(config: &cli::Config) -> Result<Started, Failure> {
-    Maker::Server.check_connections(config.slots())?;
+    start_on::<Chosen>(config)
+}
+
+/// Lists what of the sandbox is in force on this machine, having entered it.
+///
+/// # Errors
+/// If a step fails.
+pub fn report_sandbox(
+    options: &cli::LockdownOptions,
+    without: &[Feature],
+) -> Result<sandbox::report::Report, Failure> {
+    sandbox::report::list::<Chosen>(wanted(options, without))
+}
+
+fn start_on<E: KernelEngine>(config: &cli::Config) -> Result<Started<E>, Failure> {
+    let without: Vec<&str> = config.without.iter().map(|feature| feature.name()).collect();
+    let preparation = E::prepare(config.slots(), &without)?;
     let mut lockdown = Lockdown::prepare(wanted(&config.lockdown, &config.without))?;
     let listeners = bind_all(config)?;
-    let obstacles = Obstacles::read();
-    lockdown.deafen(&listeners)?;
-    lockdown.give_up_privileges()?;
-
-    let (mut site, fixed, what) = match &config.root {
-        Some(root) => read_root(config, root)?,
-        None => load(config)?,
-    };
-    site.check_health_at(config.health_path());
-    site.allow_only(AllowedHosts::new(config.allowed_hosts.clone()));
-    lockdown.await_readers()?;
-    if let Some(core) = config.cpu {
-        process::run_on_core(core)?;
-    }
-    let signals = signal::signals_to_end()?;
-    // From here on clients queue, and only the kernel's refusal of a ring or a layer can fail.
-    listeners.iter().try_for_each(|listener| listener.start(config.backlog))?;
-    lockdown.deny_files()?;
-    let mut ring = Uring::new(Setup {
-        spawn: config.slots(),
-        listeners,
-        dial: None,
-        signals: Some(signals),
-        fixed,
-        features: features(&config.without),
-        buffers: RECEIVE_BUFFERS,
-        buffer_bytes: RECEIVE_BUFFER_BYTES,
-        restricted: lockdown.restricts_ring(),
-        obstacles,
-    })?;
-    lockdown.ring_made(ring.restriction())?;
-    lockdown.let_go(&ring.descriptors())?;
-    if lockdown.is_on() {
-        // It may not remove them any more; the next start replaces them.
-        ring.keep_socket_files();
-    }
-    let signals_fd = ring.signals_fd();
-    let ready = ready_line(config, &ring, &what);
-    let server_config = server_config(config, &ring);
-    let server = Server::new(ring, site, server_config);
-    lockdown.filter_calls(signals_fd)?;
+    let Ready { server, line: ready } =
+        lockdown.enter(&mut Serving(config), listeners, config.slots(), preparation)?;
 
     for (layer, state) in lockdown.states() {
         if let (State::Off(why), LockdownMode::On) = (state, config.lockdown.effective_mode()) {
@@ -93,6 +70,46 @@ pub fn start(config: &cli::Config) -> Result<Started, Failure> {
         terminal::err(format_args!("{ready}; lockdown {}", lockdown.summary()));
     }
     Ok(Started { server, lockdown })
+}
+
+/// The program that serves what its options name.
+struct Serving<'a>(&'a cli::Config);
+
+/// A server that accepts as soon as it takes its first turn.
+struct Ready<E: KernelEngine> {
+    server: Server<E>,
+    /// The line that announces it.
+    line: String,
+}
+
+impl<E: KernelEngine> Program<E> for Serving<'_> {
+    /// The site, and what it is in words.
+    type Content = (Site, String);
+    type Ready = Ready<E>;
+
+    fn read(&mut self) -> Result<(Self::Content, Vec<u8>), Failure> {
+        let config = self.0;
+        let (mut site, fixed, what) = match &config.root {
+            Some(root) => read_root(config, root)?,
+            None => load(config)?,
+        };
+        site.check_health_at(config.health_path());
+        site.allow_only(AllowedHosts::new(config.allowed_hosts.clone()));
+        Ok(((site, what), fixed))
+    }
+
+    fn listen(&mut self, listeners: &[Listener]) -> Result<(), Failure> {
+        if let Some(core) = self.0.cpu {
+            process::run_on_core(core)?;
+        }
+        listeners.iter().try_for_each(|listener| listener.start(self.0.backlog))
+    }
+
+    fn assemble(&mut self, engine: E, (site, what): Self::Content) -> Ready<E> {
+        let line = ready_line(self.0, &engine, &what);
+        let server_config = server_config(self.0, &engine);
+        Ready { server: Server::new(engine, site, server_config), line }
+    }
 }
 
 const SHARED_USER: &str = "uringstatic: serving as nobody, whose other processes can signal it: \
@@ -109,15 +126,7 @@ pub fn wanted(options: &cli::LockdownOptions, without: &[Feature]) -> Wanted {
         Feature::Descriptors => Some(Layer::Descriptors),
         Feature::Environment => Some(Layer::Environment),
         Feature::Seccomp => Some(Layer::Seccomp),
-        Feature::DeferTaskrun
-        | Feature::CoopTaskrun
-        | Feature::DirectDescriptors
-        | Feature::MultishotRecv
-        | Feature::SilentSend
-        | Feature::LinkedClose
-        | Feature::VectoredSend
-        | Feature::DeferAccept
-        | Feature::Openat2 => None,
+        Feature::Engine(_) | Feature::DeferAccept | Feature::Openat2 => None,
     };
     Wanted {
         mode: match options.effective_mode() {
@@ -145,7 +154,6 @@ pub fn become_reader(options: &cli::AccountOptions) -> Result<(), Failure> {
 fn bind_all(config: &cli::Config) -> Result<Vec<Listener>, Failure> {
     let access = Access::look_up(config.socket.socket_mode, config.socket.socket_group.as_deref())?;
     process::raise_open_files(u64::from(config.slots()) + process::OPEN_FILES_RESERVE, "--spawn")?;
-    process::raise_locked_memory(locked_bytes(config.slots(), RECEIVE_BUFFERS));
     let defer_accept = !config.without.contains(&Feature::DeferAccept);
     let addresses = config.listen.iter().chain(&config.health_listen);
     let bind = |address| bind_with(&endpoint(address), config.backlog, defer_accept, access);
@@ -160,8 +168,9 @@ impl cli::Config {
     }
 }
 
-fn server_config(config: &cli::Config, ring: &Uring) -> server::Config {
-    let listeners = ring.listeners().len();
+fn server_config(config: &cli::Config, engine: &impl KernelEngine) -> server::Config {
+    let Capabilities { recv_many, send_close } = engine.capabilities();
+    let listeners = engine.listeners().len();
     let health_listener = config.health_listen.is_some();
     server::Config {
         spawn: config.spawn,
@@ -175,8 +184,8 @@ fn server_config(config: &cli::Config, ring: &Uring) -> server::Config {
         min_rate: config.min_rate,
         drain_timeout: config.drain_timeout,
         head_bytes_max: config.head_bytes_max,
-        recv_many: ring.features().recv_many,
-        send_close: ring.features().send_close,
+        recv_many,
+        send_close,
         trim_memory: process::release_freed_memory,
     }
 }
@@ -267,24 +276,8 @@ fn endpoint(address: &Address) -> Endpoint {
     }
 }
 
-fn features(without: &[Feature]) -> Features {
-    let with = |feature| !without.contains(&feature);
-    Features {
-        task_run: match (with(Feature::DeferTaskrun), with(Feature::CoopTaskrun)) {
-            (true, _) => TaskRun::Deferred,
-            (false, true) => TaskRun::Cooperative,
-            (false, false) => TaskRun::Interrupting,
-        },
-        direct_descriptors: with(Feature::DirectDescriptors),
-        recv_many: with(Feature::MultishotRecv),
-        silent_send: with(Feature::SilentSend),
-        send_close: with(Feature::LinkedClose),
-        send_vector: with(Feature::VectoredSend),
-    }
-}
-
-fn ready_line(config: &cli::Config, ring: &Uring, what: &str) -> String {
-    let mut addresses: Vec<String> = ring
+fn ready_line(config: &cli::Config, engine: &impl KernelEngine, what: &str) -> String {
+    let mut addresses: Vec<String> = engine
         .listeners()
         .iter()
         .map(|listener| match &listener.endpoint {
@@ -300,9 +293,9 @@ fn ready_line(config: &cli::Config, ring: &Uring, what: &str) -> String {
         None => String::new(),
     };
     format!(
-        "uringstatic: ready on {} with {what}, at most {} connections{health}; io_uring with {}",
+        "uringstatic: ready on {} with {what}, at most {} connections{health}; {}",
         addresses.join(" "),
         config.spawn,
-        ring.features()
+        engine.description()
     )
 }

@@ -1,5 +1,5 @@
-//! One suite for both rings: what `ring::Ring` promises, kept by the simulated ring and by the
-//! kernel's with each set of features.
+//! One suite for both engines: what [`uringstatic::engine::Engine`] promises, kept by the simulated
+//! ring and by the kernel's with each set of features.
 
 #[path = "contract/dialing.rs"]
 mod dialing;
@@ -21,7 +21,7 @@ mod simulated;
 use kernel::Kernel;
 use rig::{Needs, Rig, Tester};
 use simulated::Simulated;
-use uringstatic::engine::Ring;
+use uringstatic::engine::Engine;
 use uringstatic::engine::uring::probe::{Features, TaskRun};
 
 /// Every rule, each on a ring of its own.

@@ -12,10 +12,9 @@ use uringstatic::error::Failure;
 use uringstatic::os::process;
 use uringstatic::os::signal;
 use uringstatic::os::terminal;
-use uringstatic::sandbox;
 use uringstatic::server::Turn;
 use uringstatic::site::build;
-use uringstatic::start::{Started, become_reader, start, wanted};
+use uringstatic::start::{Started, become_reader, report_sandbox, start};
 
 fn main() -> ExitCode {
     panic::set_hook(Box::new(report_panic));
@@ -78,7 +77,7 @@ fn check(options: &cli::Check) -> ExitCode {
 
 /// Prints what is given up on this machine, having given it up; a missing layer is a failure.
 fn list_lockdown(options: &cli::Lockdown) -> ExitCode {
-    let report = match sandbox::report::list(wanted(&options.options, &options.without)) {
+    let report = match report_sandbox(&options.options, &options.without) {
         Ok(report) => report,
         Err(failure) => return fail(&failure),
     };

@@ -1,8 +1,8 @@
 //! Command line: argv in, a checked [`Config`] out.
 //!
 //! Pure: no file is read, no address bound, no name looked up; whether a page exists or a kernel
-//! has a feature is found out by who uses it. Nothing here knows the ring or the server, so
-//! `--spawn` has no upper bound yet: that limit is the ring's.
+//! has a feature is found out by who uses it. Of the engine, only the names of its features are
+//! known here, so `--spawn` has no upper bound yet: that limit is the engine's.
 
 #![forbid(unsafe_code)]
 
@@ -17,12 +17,15 @@ pub(crate) mod value;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use clap::builder::{OsStringValueParser, StyledStr, TypedValueParser};
+use clap::builder::{OsStringValueParser, PossibleValue, StyledStr, TypedValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, ValueEnum};
 
+use crate::engine::chosen::Chosen;
+use crate::engine::kernel::KernelEngine;
 use crate::http::host::{ALLOWED_HOSTS_MAX, AllowedHost};
 use crate::http::{added_field, media_type};
 pub use address::{Address, SocketOptions};
@@ -91,7 +94,7 @@ where
     if config.root.is_none() && folder_options != RootOptions::none_given() {
         return Err(refuse(NEEDS_ROOT.to_owned()));
     }
-    config.without = Feature::closure(&config.without);
+    config.without = Feature::once_each(&config.without);
     Ok(Command::Serve(Box::new(config)))
 }
 
@@ -335,22 +338,10 @@ pub struct Config {
 
 /// A feature of the kernel that the server can do without, so that each fallback can be tested on
 /// a kernel that has them all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Feature {
-    /// `IORING_SETUP_DEFER_TASKRUN`; the fallback is `COOP_TASKRUN`
-    DeferTaskrun,
-    /// `IORING_SETUP_COOP_TASKRUN`, and `defer-taskrun` with it; the fallback is no task-run flag
-    CoopTaskrun,
-    /// Sockets in the ring's own table; the fallback is ordinary descriptors
-    DirectDescriptors,
-    /// One receive entry for many completions; the fallback is one receive per entry
-    MultishotRecv,
-    /// Sends that post no completion when they succeed; the fallback is that every send posts one
-    SilentSend,
-    /// A close linked to the last send; the fallback is a close after the send's completion
-    LinkedClose,
-    /// Sends that name a head and a body themselves; the fallback is an entry of `sendmsg`
-    VectoredSend,
+    /// One of the engine's, by its name ([`KernelEngine::FEATURES`])
+    Engine(&'static str),
     /// `TCP_DEFER_ACCEPT`; the fallback is a listener without it
     DeferAccept,
     /// `openat2(2)`; the fallback is an `openat` for each component of a path
@@ -372,17 +363,54 @@ pub enum Feature {
 }
 
 impl Feature {
-    /// Each feature once, in order, with those that can't be had without a named one.
-    fn closure(named: &[Self]) -> Vec<Self> {
-        let mut without = named.to_vec();
-        if without.contains(&Self::CoopTaskrun) {
-            without.push(Self::DeferTaskrun);
+    /// Its name on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Engine(name) => name,
+            Self::DeferAccept => "defer-accept",
+            Self::Openat2 => "openat2",
+            Self::Listeners => "listeners",
+            Self::Privileges => "privileges",
+            Self::Landlock => "landlock",
+            Self::Ring => "ring",
+            Self::Descriptors => "descriptors",
+            Self::Environment => "environment",
+            Self::Seccomp => "seccomp",
         }
-        without.sort_unstable();
-        without.dedup();
-        without
+    }
+
+    /// Each feature of a list once, in the order of all.
+    fn once_each(named: &[Self]) -> Vec<Self> {
+        ALL_FEATURES.iter().filter(|feature| named.contains(feature)).copied().collect()
     }
 }
+
+impl ValueEnum for Feature {
+    fn value_variants<'a>() -> &'a [Self] {
+        &ALL_FEATURES
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.name()))
+    }
+}
+
+static ALL_FEATURES: LazyLock<Vec<Feature>> = LazyLock::new(|| {
+    let of_engine = Chosen::FEATURES.iter().map(|name| Feature::Engine(name));
+    let others = [
+        Feature::DeferAccept,
+        Feature::Openat2,
+        Feature::Listeners,
+        Feature::Privileges,
+        Feature::Landlock,
+        Feature::Ring,
+        Feature::Descriptors,
+        Feature::Environment,
+        Feature::Seccomp,
+    ];
+    of_engine.chain(others).collect()
+});
 
 /// The names of the subcommands.
 const DOCTOR: &str = "doctor";

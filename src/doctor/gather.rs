@@ -4,9 +4,10 @@
 
 use super::facts::{Container, Facts, Identity, Load, Lockdown, Reading, Refusal, Unread, Why};
 use super::{Purpose, parse};
+use crate::engine::kernel::Restriction;
 use crate::engine::uring::probe::{self, Features, Obstacles, locked_bytes};
-use crate::engine::uring::{RECEIVE_BUFFER_BYTES, RECEIVE_BUFFERS, Restriction, Setup, Uring};
-use crate::engine::{Nanos, Ring};
+use crate::engine::uring::{RECEIVE_BUFFER_BYTES, RECEIVE_BUFFERS, Setup, Uring};
+use crate::engine::{Engine, Nanos};
 use crate::os::process::{self, Limit};
 use crate::os::{landlock, seccomp};
 use std::fs;
@@ -116,7 +117,7 @@ fn servers_ring(purpose: &Purpose) -> Result<(Features, Result<(), String>), Ref
         mend: String::new(),
     })?;
     let restriction = match ring.restriction() {
-        Restriction::InForce(_) => Ok(()),
+        Restriction::InForce { .. } => Ok(()),
         Restriction::Refused(why) => Err(why.clone()),
         Restriction::NotWanted => Err("nobody asked for it".to_owned()),
     };

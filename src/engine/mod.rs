@@ -1,9 +1,11 @@
-//! The `Ring` trait and its words: what the server asks of a completion queue, and what it hears.
+//! The `Engine` trait and its words: what the server asks of a completion queue, and what it hears.
 //!
 //! Nothing here knows the kernel, a socket or HTTP. Two rings implement the trait: the kernel's
 //! ([`uring`]) and the simulated one (`sim`). Addresses never appear: a receive buffer is named
 //! by [`BufferId`], a reply by a [`Span`] of the fixed buffer, a connection by its [`Slot`].
 
+pub mod chosen;
+pub mod kernel;
 mod op;
 pub mod uring;
 
@@ -30,10 +32,10 @@ use std::fmt;
 ///   `ENOBUFS` or `ECANCELED`.
 /// - [`Op::Cancel`] has a completion of its own, in any order with its target's last one; the
 ///   target may also complete with what had arrived before.
-/// - [`Ring::stop_listening`] closes a listening socket of this ring and no other: a socket that
+/// - [`Engine::stop_listening`] closes a listening socket of this ring and no other: a socket that
 ///   another process holds as well goes on listening there.
-pub trait Ring {
-    /// Queues an entry for the next [`Ring::submit_and_wait`].
+pub trait Engine {
+    /// Queues an entry for the next [`Engine::submit_and_wait`].
     ///
     /// # Errors
     /// [`Full`] when the submission queue has no room: push again after the next wait.
@@ -47,7 +49,7 @@ pub trait Ring {
     /// queue that overflowed return `Ok`.
     fn submit_and_wait(&mut self, deadline: Option<Nanos>) -> Result<(), Errno>;
 
-    /// Closes the ring's descriptor of a listener, with the next [`Ring::submit_and_wait`]. Every
+    /// Closes the ring's descriptor of a listener, with the next [`Engine::submit_and_wait`]. Every
     /// accept and watch on the listener must have had its last completion, and none may follow.
     /// If it was the last descriptor of the socket, connections in the backlog are reset and new
     /// ones are refused.
@@ -333,14 +335,14 @@ impl Unsubmitted {
     }
 
     /// Pushes an entry, now or when there is room.
-    pub fn push(&mut self, ring: &mut impl Ring, token: Token, op: Op) {
+    pub fn push(&mut self, ring: &mut impl Engine, token: Token, op: Op) {
         if !self.0.is_empty() || ring.push(token, op).is_err() {
             self.0.push_back((token, op));
         }
     }
 
     /// Pushes what waits, as far as there is room.
-    pub fn push_waiting(&mut self, ring: &mut impl Ring) {
+    pub fn push_waiting(&mut self, ring: &mut impl Engine) {
         while let Some(&(token, op)) = self.0.front() {
             if ring.push(token, op).is_err() {
                 return;

@@ -9,7 +9,7 @@ use super::tally::{Count, State, Tally};
 use crate::engine::uring::dial::Dial;
 use crate::engine::uring::probe::{Features, Maker, Obstacles};
 use crate::engine::uring::{Setup, Uring};
-use crate::engine::{Nanos, Ring};
+use crate::engine::{Engine, Nanos};
 use crate::error::Failure;
 use crate::os::process;
 use crate::os::shared::Words;

@@ -92,8 +92,23 @@ fn compile(calls: &[Call], arch: TargetArch) -> Result<BpfProgram, seccompiler::
 }
 
 impl Condition {
+    /// An argument that the kernel takes as an int is this number.
+    #[must_use]
+    pub fn equals(argument: u8, value: u64, words: &'static str) -> Self {
+        Self { argument, mask: INT, value, words }
+    }
+
+    /// An argument that the kernel takes as an int has no bit set but some of these.
+    #[must_use]
+    pub fn no_bits_but(argument: u8, bits: u32, words: &'static str) -> Self {
+        Self { argument, mask: INT & !u64::from(bits), value: 0, words }
+    }
+
     fn compile(&self) -> Result<SeccompCondition, seccompiler::BackendError> {
         let compare = SeccompCmpOp::MaskedEq(self.mask);
         SeccompCondition::new(self.argument, SeccompCmpArgLen::Qword, compare, self.value)
     }
 }
+
+/// The bits of an argument that the kernel takes as an int: it ignores the upper half.
+const INT: u64 = 0xffff_ffff;

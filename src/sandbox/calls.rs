@@ -3,27 +3,21 @@
 
 use crate::os::seccomp::{Call, Condition};
 use std::ffi::c_long;
-use std::os::fd::RawFd;
 
-/// The calls that are allowed for the process of this number, which reads signals there.
+/// The calls that are allowed for the process of this number: those of its engine, and those that
+/// every server makes.
 #[must_use]
-pub fn allowed(process: u32, signals: Option<RawFd>) -> Vec<Call> {
-    [work(signals), memory(), crash(process)].concat()
+pub fn allowed(process: u32, of_engine: Vec<Call>) -> Vec<Call> {
+    [of_engine, work(), memory(), crash(process)].concat()
 }
 
-/// What serving and its end take.
-fn work(signals: Option<RawFd>) -> Vec<Call> {
-    let mut calls = vec![
-        call(
-            libc::SYS_io_uring_enter,
-            "io_uring_enter",
-            vec![none_but(3, ENTER_FLAGS, "flags GETEVENTS, EXT_ARG")],
-            "submits operations and waits for completions: all of the work",
-        ),
+/// What serving and its end take with every engine.
+fn work() -> Vec<Call> {
+    vec![
         call(
             libc::SYS_clock_gettime,
             "clock_gettime",
-            vec![none_but(0, 1, "real and monotonic time")],
+            vec![Condition::no_bits_but(0, 1, "real and monotonic time")],
             "reads the clocks on machines whose vDSO can't",
         ),
         call(
@@ -39,12 +33,7 @@ fn work(signals: Option<RawFd>) -> Vec<Call> {
             "finds out whether a message can be written without waiting for its reader",
         ),
         call(libc::SYS_exit_group, "exit_group", vec![], "ends"),
-    ];
-    if let Some(fd) = signals.and_then(|fd| u64::try_from(fd).ok()) {
-        let only = vec![equals(0, fd, "the descriptor of signals")];
-        calls.push(call(libc::SYS_read, "read", only, "reads the signal that asks for the end"));
-    }
-    calls
+    ]
 }
 
 fn memory() -> Vec<Call> {
@@ -114,19 +103,12 @@ fn call(number: c_long, name: &'static str, only: Vec<Condition>, why: &'static 
     Call { number, name, only, why }
 }
 
-/// The upper half is not looked at where the kernel takes an int.
-const INT: u64 = 0xffff_ffff;
-
 fn equals(argument: u8, value: u64, words: &'static str) -> Condition {
-    Condition { argument, mask: INT, value, words }
+    Condition::equals(argument, value, words)
 }
 
 fn null(argument: u8, words: &'static str) -> Condition {
     Condition { argument, mask: u64::MAX, value: 0, words }
-}
-
-fn none_but(argument: u8, bits: u32, words: &'static str) -> Condition {
-    Condition { argument, mask: INT & !u64::from(bits), value: 0, words }
 }
 
 fn none_of(argument: u8, bits: i32, words: &'static str) -> Condition {
@@ -138,8 +120,6 @@ fn all_of(argument: u8, bits: i32, words: &'static str) -> Condition {
     Condition { argument, mask: bits, value: bits, words }
 }
 
-/// `IORING_ENTER_GETEVENTS` and `_EXT_ARG` of `linux/io_uring.h`.
-const ENTER_FLAGS: u32 = 1 | 1 << 3;
 const CRASH: &str = "the runtime's handler gives back to the system a crash that is no overflow";
 const STDERR: u64 = 2;
 const ALLOCATOR: &str = "the allocator: nothing grows once it is warm, but if so, it must not kill";

@@ -10,18 +10,19 @@
 //! published, and decoders run without privileges. The ring is made after that, since a ring keeps
 //! the privileges of its maker. Descriptors are closed before system calls are filtered, since the
 //! filter forbids that, too. How a layer is done is in `os`; what it lets through is in [`calls`]
-//! and, for the ring, made from [`crate::engine::Op`].
+//! and, for the ring, made from [`crate::engine::Op`]. [`Lockdown::enter`] has the steps in a row.
 
 pub mod calls;
 pub mod report;
 
-use crate::engine::uring::Restriction;
+use crate::engine::kernel::{KernelEngine, Parts, Restriction};
 use crate::error::Failure;
 use crate::os::inherited;
 use crate::os::landlock::{self, Denied};
 use crate::os::net::{self, Endpoint, Listener};
 use crate::os::privileges::{self, Account, Left};
-use crate::os::{process, seccomp};
+use crate::os::seccomp::Call;
+use crate::os::{process, seccomp, signal};
 use std::fs::File;
 use std::os::fd::RawFd;
 
@@ -112,6 +113,31 @@ pub struct Lockdown {
     account: Option<Account>,
     nothing: Option<File>,
     states: Vec<(Layer, State)>,
+    /// Whether the steps that would keep a report from being printed are only checked, not taken.
+    is_rehearsal: bool,
+}
+
+/// What a program does between the steps of its sandbox.
+pub trait Program<E> {
+    /// What it serves.
+    type Content;
+    /// What is ready to serve.
+    type Ready;
+
+    /// Reads the content as the user that serves it; the bytes are those to send from.
+    ///
+    /// # Errors
+    /// If the content can't be read.
+    fn read(&mut self) -> Result<(Self::Content, Vec<u8>), Failure>;
+
+    /// Lets clients queue: only the kernel's refusal of an engine or of a layer can fail now.
+    ///
+    /// # Errors
+    /// If another process took a port meanwhile.
+    fn listen(&mut self, listeners: &[Listener]) -> Result<(), Failure>;
+
+    /// Puts together what takes memory, before the system calls are filtered.
+    fn assemble(&mut self, engine: E, content: Self::Content) -> Self::Ready;
 }
 
 impl Lockdown {
@@ -138,7 +164,45 @@ impl Lockdown {
             Mode::Off => None,
             Mode::On | Mode::Require => Some(inherited::open_nothing()?),
         };
-        Ok(Self { wanted, account, nothing, states: Vec::new() })
+        Ok(Self { wanted, account, nothing, states: Vec::new(), is_rehearsal: false })
+    }
+
+    /// Checks whether descriptors, environment and system calls could be given up, and keeps them.
+    fn rehearse(&mut self) {
+        self.is_rehearsal = true;
+    }
+
+    /// Takes every step in its order, with a program's own between them.
+    ///
+    /// # Errors
+    /// If a step fails.
+    pub fn enter<E: KernelEngine, P: Program<E>>(
+        &mut self,
+        program: &mut P,
+        listeners: Vec<Listener>,
+        slots: u32,
+        preparation: E::Preparation,
+    ) -> Result<P::Ready, Failure> {
+        self.deafen(&listeners)?;
+        self.give_up_privileges()?;
+        let (content, fixed) = program.read()?;
+        self.await_readers()?;
+        let signals = signal::signals_to_end()?;
+        program.listen(&listeners)?;
+        self.deny_files()?;
+        let restricted = self.restricts_engine();
+        let parts = Parts { slots, listeners, signals, fixed, restricted };
+        let mut engine = E::create(preparation, parts)?;
+        self.engine_made(engine.restriction())?;
+        self.let_go(&engine.descriptors())?;
+        if self.is_on() {
+            // The files can't be removed any more; the next start replaces them.
+            engine.keep_socket_files();
+        }
+        let calls = calls::allowed(std::process::id(), engine.needed_calls());
+        let ready = program.assemble(engine, content);
+        self.filter_calls(&calls)?;
+        Ok(ready)
     }
 
     /// Whether a layer is to be done; if not, that is noted.
@@ -169,7 +233,7 @@ impl Lockdown {
     ///
     /// # Errors
     /// If the kernel can't, and must.
-    pub fn deafen(&mut self, listeners: &[Listener]) -> Result<(), Failure> {
+    fn deafen(&mut self, listeners: &[Listener]) -> Result<(), Failure> {
         if !self.begins(Layer::Listeners)? {
             return Ok(());
         }
@@ -223,7 +287,7 @@ impl Lockdown {
     ///
     /// # Errors
     /// If one of them does not end.
-    pub fn await_readers(&self) -> Result<(), Failure> {
+    fn await_readers(&self) -> Result<(), Failure> {
         if self.wanted.mode == Mode::Off { Ok(()) } else { process::be_alone() }
     }
 
@@ -231,7 +295,7 @@ impl Lockdown {
     ///
     /// # Errors
     /// If the kernel can and yet refuses, or can't and must.
-    pub fn deny_files(&mut self) -> Result<(), Failure> {
+    fn deny_files(&mut self) -> Result<(), Failure> {
         if !self.begins(Layer::Landlock)? {
             return Ok(());
         }
@@ -243,25 +307,21 @@ impl Lockdown {
         self.note(Layer::Landlock, state)
     }
 
-    /// Whether the ring is to be restricted when it is made; then tell [`Lockdown::ring_made`].
-    #[must_use]
-    pub fn restricts_ring(&self) -> bool {
+    /// Whether the engine is to be restricted when it is made.
+    fn restricts_engine(&self) -> bool {
         self.wanted.mode != Mode::Off && !self.wanted.without.contains(&Layer::Ring)
     }
 
-    /// Takes note of how a ring is restricted.
+    /// Notes how the engine is restricted.
     ///
     /// # Errors
     /// If it is not, and must be.
-    pub fn ring_made(&mut self, restriction: &Restriction) -> Result<(), Failure> {
+    fn engine_made(&mut self, restriction: &Restriction) -> Result<(), Failure> {
         if !self.begins(Layer::Ring)? {
             return Ok(());
         }
         let state = match restriction {
-            Restriction::InForce(allowed) => {
-                let names: Vec<_> = allowed.named_operations().map(|(name, _)| name).collect();
-                State::On(format!("only {}; no registration", names.join(", ")))
-            }
+            Restriction::InForce { summary, .. } => State::On(summary.clone()),
             Restriction::Refused(why) => State::Off(why.clone()),
             Restriction::NotWanted => State::Off("nobody asked for it".to_owned()),
         };
@@ -272,47 +332,45 @@ impl Lockdown {
     ///
     /// # Errors
     /// If the kernel can't, and must.
-    pub fn let_go(&mut self, keep: &[RawFd]) -> Result<(), Failure> {
+    fn let_go(&mut self, keep: &[RawFd]) -> Result<(), Failure> {
         if self.begins(Layer::Descriptors)?
             && let Some(nothing) = self.nothing.take()
         {
-            let state = match inherited::keep_only(keep, nothing) {
-                Ok(()) => State::On(format!("{} and standard error", keep.len())),
-                Err(why) => State::Off(why.to_string()),
+            let (closed, kept) = if self.is_rehearsal {
+                let kept = "closed, but the sockets, the ring, signals, standard error".to_owned();
+                (inherited::can_close(), kept)
+            } else {
+                let kept = format!("{} and standard error", keep.len());
+                (inherited::keep_only(keep, nothing), kept)
             };
+            let state = closed.map_or_else(|why| State::Off(why.to_string()), |()| State::On(kept));
             self.note(Layer::Descriptors, state)?;
         }
         self.nothing = None;
         if self.begins(Layer::Environment)? {
+            if self.is_rehearsal {
+                return self.note(Layer::Environment, State::On("overwritten".to_owned()));
+            }
             inherited::clear_environment();
             self.note(Layer::Environment, State::On("empty, and overwritten".to_owned()))?;
         }
         Ok(())
     }
 
-    /// Filters system calls: the last step, and from here on the process can but serve. `signals`
-    /// is the one descriptor that may be read.
+    /// Filters system calls: the last step, and from here on the process can but serve.
     ///
     /// # Errors
     /// If the kernel can and yet refuses, or can't and must.
-    pub fn filter_calls(&mut self, signals: Option<RawFd>) -> Result<(), Failure> {
+    fn filter_calls(&mut self, calls: &[Call]) -> Result<(), Failure> {
         if !self.begins(Layer::Seccomp)? {
             return Ok(());
         }
-        let calls = calls::allowed(std::process::id(), signals);
-        let state = match seccomp::install(&calls)? {
-            Ok(()) => State::On(format!("only {}", calls::names(&calls).join(", "))),
-            Err(why) => State::Off(why),
+        let (filtered, on) = if self.is_rehearsal {
+            (seccomp::check(), "anything else kills the process".to_owned())
+        } else {
+            (seccomp::install(calls)?, format!("only {}", calls::names(calls).join(", ")))
         };
-        self.note(Layer::Seccomp, state)
-    }
-
-    /// Takes note of a layer that would be done now.
-    fn pretend(&mut self, layer: Layer, would: impl FnOnce() -> State) -> Result<(), Failure> {
-        if self.begins(layer)? {
-            self.note(layer, would())?;
-        }
-        Ok(())
+        self.note(Layer::Seccomp, filtered.map_or_else(State::Off, |()| State::On(on)))
     }
 
     /// The layers that were done or left out so far.

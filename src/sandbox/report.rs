@@ -1,16 +1,13 @@
 //! What of the lockdown is in force on this machine, for an auditor: found out by doing it.
 
-use super::{Layer, Lockdown, Mode, State, Wanted, calls};
-use crate::engine::uring::probe::{Features, Obstacles};
-use crate::engine::uring::{Restriction, Setup, Uring};
+use super::{Layer, Lockdown, Mode, Program, State, Wanted, calls};
+use crate::engine::kernel::{KernelEngine, Restriction};
 use crate::error::Failure;
-use crate::os::inherited;
-use crate::os::net::{Endpoint, listen};
-use crate::os::seccomp;
+use crate::os::net::{Endpoint, Listener, listen};
+use crate::os::seccomp::Call;
 use crate::os::signal;
 use serde::Serialize;
 use std::fmt::Write;
-use std::os::fd::RawFd;
 
 /// Name and version of the schema of the JSON. A field may be added without a new version, but none
 /// changes its meaning.
@@ -94,77 +91,72 @@ impl Report {
 ///
 /// # Errors
 /// If a step fails.
-pub fn list(mut wanted: Wanted) -> Result<Report, Failure> {
+pub fn list<E: KernelEngine>(mut wanted: Wanted) -> Result<Report, Failure> {
     // A layer that is missing is what a report is about, and not the end of it.
     if wanted.mode == Mode::Require {
         wanted.mode = Mode::On;
     }
     let mut lockdown = Lockdown::prepare(wanted)?;
+    lockdown.rehearse();
+    let preparation = E::prepare(1, &[])?;
     let any = Endpoint::Tcp(([127, 0, 0, 1], 0).into());
     let listeners = vec![listen(&any, 1, false)?];
-    let signals = signal::signals_to_end()?;
-    let obstacles = Obstacles::read();
-    lockdown.deafen(&listeners)?;
-    lockdown.give_up_privileges()?;
-    lockdown.deny_files()?;
-    let ring = Uring::new(Setup {
-        spawn: 1,
-        listeners,
-        dial: None,
-        signals: Some(signals),
-        // Entries of sends are about two bytes.
-        fixed: vec![0; 2],
-        features: Features::ALL,
-        buffers: 1,
-        buffer_bytes: 1,
-        restricted: lockdown.restricts_ring(),
-        obstacles,
-    })?;
-    lockdown.ring_made(ring.restriction())?;
-    lockdown.pretend(Layer::Descriptors, || match inherited::can_close() {
-        Ok(()) => {
-            State::On("closed, but the sockets, the ring, signals, standard error".to_owned())
-        }
-        Err(why) => State::Off(why.to_string()),
-    })?;
-    lockdown.pretend(Layer::Environment, || State::On("overwritten".to_owned()))?;
-    lockdown.pretend(Layer::Seccomp, || match seccomp::check() {
-        Ok(()) => State::On("anything else kills the process".to_owned()),
-        Err(why) => State::Off(why),
-    })?;
+    let engine: E = lockdown.enter(&mut Empty, listeners, 1, preparation)?;
     // A reader of the report that is stalled must not keep a signal from ending it.
     signal::unblock_signals();
-    let layers = lockdown.states().iter().map(|(layer, state)| Entry::new(*layer, state, &ring));
+    let layers = lockdown.states().iter().map(|(layer, state)| Entry::new(*layer, state, &engine));
     Ok(Report { schema: SCHEMA, lockdown: lockdown.word(), layers: layers.collect() })
 }
 
+/// A program that serves nothing.
+struct Empty;
+
+impl<E> Program<E> for Empty {
+    type Content = ();
+    type Ready = E;
+
+    fn read(&mut self) -> Result<((), Vec<u8>), Failure> {
+        // The engine's lists are made from operations about the first two bytes.
+        Ok(((), vec![0; 2]))
+    }
+
+    fn listen(&mut self, _: &[Listener]) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn assemble(&mut self, engine: E, (): ()) -> E {
+        engine
+    }
+}
+
 impl Entry {
-    fn new(layer: Layer, state: &State, ring: &Uring) -> Self {
+    fn new(layer: Layer, state: &State, engine: &impl KernelEngine) -> Self {
         let (on, complete, why) = match state {
             State::On(what) => (true, true, what.clone()),
             State::Partial(why) => (true, false, why.clone()),
             State::Off(why) => (false, false, why.clone()),
         };
         let allows = match (layer, on) {
-            (Layer::Ring, true) => of_ring(ring.restriction()),
-            (Layer::Seccomp, true) => of_calls(ring.signals_fd()),
+            (Layer::Ring, true) => of_engine(engine.restriction()),
+            (Layer::Seccomp, true) => of_calls(engine.needed_calls()),
             _ => Vec::new(),
         };
         Self { layer: layer.name(), on, complete, why, allows }
     }
 }
 
-fn of_ring(restriction: &Restriction) -> Vec<Allowed> {
-    let Restriction::InForce(allowed) = restriction else { return Vec::new() };
-    let entry =
-        |name: String, why: &str| Allowed { name, only: String::new(), why: why.to_owned() };
-    let operations = allowed.named_operations().map(|(name, why)| entry(name.to_owned(), &why));
-    let flags = allowed.named_flags().map(|(name, why)| entry(format!("flag {name}"), why));
-    operations.chain(flags).collect()
+fn of_engine(restriction: &Restriction) -> Vec<Allowed> {
+    let Restriction::InForce { permissions, .. } = restriction else { return Vec::new() };
+    let allowed = permissions.iter().map(|permission| Allowed {
+        name: permission.name.clone(),
+        only: String::new(),
+        why: permission.purpose.clone(),
+    });
+    allowed.collect()
 }
 
-fn of_calls(signals: Option<RawFd>) -> Vec<Allowed> {
-    let allowed = calls::allowed(std::process::id(), signals).into_iter().map(|call| {
+fn of_calls(of_engine: Vec<Call>) -> Vec<Allowed> {
+    let allowed = calls::allowed(std::process::id(), of_engine).into_iter().map(|call| {
         let only: Vec<_> = call.only.iter().map(|condition| condition.words).collect();
         Allowed { name: call.name.to_owned(), only: only.join(", "), why: call.why.to_owned() }
     });

@@ -20,7 +20,7 @@ use super::gate::Class;
 use super::rate::Taking;
 use super::waits::Wait;
 use super::{Life, Server};
-use crate::engine::{Completion, Errno, Kind, Nanos, Op, Received, Ring, Slot, Spans, Token};
+use crate::engine::{Completion, Engine, Errno, Kind, Nanos, Op, Received, Slot, Spans, Token};
 use crate::http1::{After, Conn, Context, Event, Next, Waiting};
 use std::time::Duration;
 
@@ -124,7 +124,7 @@ impl Connection {
     }
 }
 
-impl<R: Ring> Server<R> {
+impl<R: Engine> Server<R> {
     /// A connection has come into its slot.
     pub(super) fn begin(&mut self, slot: Slot) {
         self.stats.connections += 1;

@@ -24,7 +24,7 @@
 use super::connection::Connection;
 use super::waits::Wait;
 use super::{Config, Life, Server};
-use crate::engine::{Completion, Errno, Full, Kind, Nanos, Op, Ring, Slot, Token};
+use crate::engine::{Completion, Engine, Errno, Full, Kind, Nanos, Op, Slot, Token};
 use crate::timers::Kinds;
 use std::time::Duration;
 
@@ -164,7 +164,7 @@ impl Gate {
     }
 }
 
-impl<R: Ring> Server<R> {
+impl<R: Engine> Server<R> {
     /// Arms accepts as far as there are slots, and watches the listeners that get none.
     pub(super) fn feed_listeners(&mut self) {
         let count = self.gate.listeners.len();

@@ -10,7 +10,7 @@ mod gate;
 mod rate;
 pub mod waits;
 
-use crate::engine::{Completion, Errno, Kind, Nanos, Op, Ring, Slot, Token, Unsubmitted};
+use crate::engine::{Completion, Engine, Errno, Kind, Nanos, Op, Slot, Token, Unsubmitted};
 use crate::http1::Stash;
 use crate::site::Site;
 use crate::stats::Stats;
@@ -70,7 +70,7 @@ pub enum Turn {
 }
 
 /// The server.
-pub struct Server<R: Ring> {
+pub struct Server<R: Engine> {
     ring: R,
     site: Site,
     config: Config,
@@ -110,7 +110,7 @@ enum Life {
     Over(Turn),
 }
 
-impl<R: Ring> Server<R> {
+impl<R: Engine> Server<R> {
     /// A server on a ring that has [`Config::slots`], `config.listeners` listeners and the fixed
     /// buffer of `site`.
     pub fn new(ring: R, site: Site, config: Config) -> Self {

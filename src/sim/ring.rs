@@ -1,4 +1,4 @@
-//! [`Ring`] on a pretend network in virtual time: entries take effect and complete at random
+//! [`Engine`] on a pretend network in virtual time: entries take effect and complete at random
 //! later moments, in any order the kernel could choose, and whoever breaks a rule of the trait
 //! is reported.
 //!
@@ -11,7 +11,8 @@ use super::network::{LinkId, Network};
 use super::peer::Peer;
 use super::random::Random;
 use crate::engine::{
-    BufferId, Completion, Errno, Full, Kind, Memory, Nanos, Op, Received, Ring, Slot, Spans, Token,
+    BufferId, Completion, Engine, Errno, Full, Kind, Memory, Nanos, Op, Received, Slot, Spans,
+    Token,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
@@ -397,7 +398,7 @@ impl SimRing {
     }
 }
 
-impl Ring for SimRing {
+impl Engine for SimRing {
     fn push(&mut self, token: Token, op: Op) -> Result<(), Full> {
         let places = 1 + usize::from(matches!(op, Op::SendClose { .. }));
         if self.queue.len() + places > self.entries_max

@@ -3,7 +3,7 @@
 use super::rig::{Needs, Read, Rig, Tester};
 use std::collections::HashSet;
 use std::time::Duration;
-use uringstatic::engine::{Errno, Full, Kind, Op, Ring, Slot, Span, Token};
+use uringstatic::engine::{Engine, Errno, Full, Kind, Op, Slot, Span, Token};
 
 const SLOT: Slot = Slot(0);
 

@@ -3,9 +3,10 @@
 use super::rig::{Needs, Peer, Read, Rig, fixed_bytes};
 use std::io::{ErrorKind, Read as _, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use uringstatic::engine::kernel::Restriction;
 use uringstatic::engine::uring::dial::Dial;
 use uringstatic::engine::uring::probe::{Features, Obstacles};
-use uringstatic::engine::uring::{Restriction, Setup, Uring};
+use uringstatic::engine::uring::{Setup, Uring};
 use uringstatic::os::net::{Endpoint, listen};
 
 /// The kernel's ring.
@@ -28,7 +29,7 @@ impl Kernel {
     pub(crate) fn restricted(needs: Needs, features: Features) -> Self {
         let mut kernel = Self::with(needs, features, None);
         let restriction = kernel.ring().restriction();
-        assert!(matches!(restriction, Restriction::InForce(_)), "{restriction:?}");
+        assert!(matches!(restriction, Restriction::InForce { .. }), "{restriction:?}");
         kernel
     }
 

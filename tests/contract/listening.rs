@@ -1,7 +1,7 @@
 //! How connections get in: `Accept`, `Watch`, and the end of both.
 
 use super::rig::{Needs, Read, Rig, Tester};
-use uringstatic::engine::{Errno, Op, Ring, Slot};
+use uringstatic::engine::{Engine, Errno, Op, Slot};
 
 pub(crate) fn an_accept_waits_and_fills_its_slot<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
     let mut tester = make(Needs::default());

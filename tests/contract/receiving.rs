@@ -1,7 +1,7 @@
 //! How bytes come: `Recv`, `RecvMany`, their buffers, and `Cancel`.
 
 use super::rig::{Needs, Rig, Tester, fixed_bytes};
-use uringstatic::engine::{Errno, Kind, Op, Ring, Slot, Token};
+use uringstatic::engine::{Engine, Errno, Kind, Op, Slot, Token};
 
 const SLOT: Slot = Slot(1);
 

@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 use uringstatic::engine::{
-    BufferId, Completion, Errno, Kind, Nanos, Op, Received, Ring, Slot, Token,
+    BufferId, Completion, Engine, Errno, Kind, Nanos, Op, Received, Slot, Token,
 };
 
 /// A ring and its peers.
 pub(crate) trait Rig {
     /// The ring.
-    type R: Ring;
+    type R: Engine;
 
     /// More bytes than a connection takes while its peer reads none.
     const LARGE: u32;

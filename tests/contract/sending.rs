@@ -1,7 +1,7 @@
 //! How bytes go: `Send`, `SendClose`, `Writable`.
 
 use super::rig::{Needs, Read, Rig, Tester};
-use uringstatic::engine::{Errno, Kind, Op, Ring, Slot, Span, Spans, Token};
+use uringstatic::engine::{Engine, Errno, Kind, Op, Slot, Span, Spans, Token};
 
 const SLOT: Slot = Slot(3);
 

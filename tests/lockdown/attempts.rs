@@ -5,7 +5,7 @@
 use crate::process::{INHERITED, Outcome, SECRET};
 use std::ffi::CString;
 use std::os::unix::fs::MetadataExt;
-use uringstatic::engine::Ring;
+use uringstatic::engine::Engine;
 use uringstatic::engine::uring::Uring;
 use uringstatic::os::net::Endpoint;
 

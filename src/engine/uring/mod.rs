@@ -1,4 +1,4 @@
-//! [`Ring`] on the kernel's `io_uring`: operations become submission queue entries, and names of
+//! [`Engine`] on the kernel's `io_uring`: operations become submission queue entries, and names of
 //! buffers become addresses, here and nowhere else.
 //!
 //! What the kernel may read or write while an operation is under way lives as long as the ring:
@@ -10,6 +10,7 @@
 #![allow(clippy::cast_possible_truncation)]
 
 mod buffers;
+mod construct;
 pub mod dial;
 mod entries;
 pub mod probe;
@@ -18,8 +19,9 @@ mod restrict;
 mod submit_raw;
 mod vectors;
 
+use crate::engine::kernel::Restriction;
 use crate::engine::{
-    BufferId, Completion, Errno, Full, Kind, Memory, Nanos, Op, Received, Ring, Token, result_of,
+    BufferId, Completion, Engine, Errno, Full, Kind, Memory, Nanos, Op, Received, Token, result_of,
 };
 use crate::error::{Failure, errno_of};
 use crate::os::net::Listener;
@@ -32,7 +34,6 @@ use io_uring::squeue::Entry;
 use io_uring::types::{CancelBuilder, SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue};
 use probe::{Features, Maker, Obstacles};
-pub use restrict::{Allowed, Restriction};
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -314,7 +315,7 @@ fn errno(error: &std::io::Error) -> Errno {
     Errno(errno_of(error))
 }
 
-impl Ring for Uring {
+impl Engine for Uring {
     fn push(&mut self, token: Token, op: Op) -> Result<(), Full> {
         let pair = matches!(op, Op::SendClose { .. });
         let queue = self.ring.submission();

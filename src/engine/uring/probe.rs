@@ -258,13 +258,12 @@ pub(super) fn operation_name(code: u8) -> &'static str {
 }
 
 /// The operations that servers and clients use (`IORING_OP_*`).
-const OPERATIONS: [(u8, &str); 10] = [
+const OPERATIONS: [(u8, &str); 9] = [
     (opcode::Accept::CODE, "ACCEPT"),
     (opcode::AsyncCancel::CODE, "ASYNC_CANCEL"),
     (opcode::Close::CODE, "CLOSE"),
     (opcode::Connect::CODE, "CONNECT"),
     (opcode::PollAdd::CODE, "POLL_ADD"),
-    (opcode::Read::CODE, "READ"),
     (opcode::Recv::CODE, "RECV"),
     (opcode::Send::CODE, "SEND"),
     (opcode::SendMsg::CODE, "SENDMSG"),

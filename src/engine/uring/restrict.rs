@@ -2,6 +2,7 @@
 //! entries of all operations, so it can't differ from what is used.
 
 use super::Uring;
+use crate::engine::kernel::{Permission, Restriction};
 use crate::engine::uring::probe::operation_name;
 use crate::engine::{Kind, Op, Token};
 use crate::error::{Failure, errno_of};
@@ -11,38 +12,31 @@ use io_uring::squeue::Entry;
 use io_uring::types::Fd;
 use std::collections::BTreeMap;
 
-/// Whether the kernel refuses what the ring has no use for.
-#[derive(Clone, Debug)]
-pub enum Restriction {
-    /// Nobody asked for it.
-    NotWanted,
-    /// It does, all but this.
-    InForce(Allowed),
-    /// It would not, for this reason.
-    Refused(String),
-}
-
 /// What a restricted ring may do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Allowed {
+struct Allowed {
     /// The kernel's operations by number, and why each is needed.
-    pub operations: BTreeMap<u8, Vec<&'static str>>,
+    operations: BTreeMap<u8, Vec<&'static str>>,
     /// The flags that an entry may have (`IOSQE_*`).
-    pub flags: u8,
+    flags: u8,
 }
 
 impl Allowed {
-    /// The kernel's names of the operations, and why each is needed.
-    pub fn named_operations(&self) -> impl Iterator<Item = (&'static str, String)> {
-        self.operations.iter().map(|(&code, purposes)| (operation_name(code), purposes.join("; ")))
-    }
-
-    /// The names of the flags, and what each is for.
-    pub fn named_flags(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
-        FLAGS
-            .iter()
-            .filter(|(bit, ..)| self.flags & bit != 0)
-            .map(|&(_, name, purpose)| (name, purpose))
+    /// These operations and flags by the kernel's names.
+    fn in_force(&self) -> Restriction {
+        let names: Vec<_> = self.operations.keys().map(|&code| operation_name(code)).collect();
+        let operations = self.operations.iter().map(|(&code, purposes)| Permission {
+            name: operation_name(code).to_owned(),
+            purpose: purposes.join("; "),
+        });
+        let flags = FLAGS.iter().filter(|(bit, ..)| self.flags & bit != 0);
+        let flags = flags.map(|&(_, name, purpose)| Permission {
+            name: format!("flag {name}"),
+            purpose: purpose.to_owned(),
+        });
+        Restriction::InForce {
+            summary: format!("only {}; no registration", names.join(", ")),
+            permissions: operations.chain(flags).collect(),
+        }
     }
 }
 
@@ -57,7 +51,7 @@ impl Uring {
         let others = [Rule::sqe_flags_allowed(allowed.flags), Rule::register_op(ENABLE_RINGS)];
         let mut rules: Vec<Rule> = operations.chain(others).collect();
         self.restriction = match self.ring.submitter().register_restrictions(&mut rules) {
-            Ok(()) => Restriction::InForce(allowed),
+            Ok(()) => allowed.in_force(),
             Err(error) => Restriction::Refused(format!("{error} (errno {})", errno_of(&error))),
         };
         let enabled = self.ring.submitter().register_enable_rings();

@@ -17,7 +17,7 @@ mod waits;
 
 use super::schedule::{Claim, Schedule};
 use super::tally::{Count, Tally};
-use crate::engine::{Completion, Errno, Kind, Nanos, Op, Ring, Slot, Token, Unsubmitted};
+use crate::engine::{Completion, Engine, Errno, Kind, Nanos, Op, Slot, Token, Unsubmitted};
 use crate::timers::Timers;
 use connection::{Connection, Phase};
 use dialing::Dialing;
@@ -67,7 +67,7 @@ impl Plan {
 }
 
 /// The client. Its fixed buffer has as many requests as are pipelined, one behind the other.
-pub struct Client<'a, R: Ring> {
+pub struct Client<'a, R: Engine> {
     ring: R,
     desk: Desk<'a>,
     request_bytes: u32,
@@ -98,7 +98,7 @@ struct Desk<'a> {
     reply_bytes: u64,
 }
 
-impl<'a, R: Ring> Client<'a, R> {
+impl<'a, R: Engine> Client<'a, R> {
     /// A client on a ring with as many slots as the plan has connections, which begins at `start`.
     /// `base_ns` is what other processes call the ring's moment 0.
     pub fn new(

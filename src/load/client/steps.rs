@@ -4,11 +4,11 @@
 use super::connection::{Heard, Phase, Receive, Transmit};
 use super::waits::Wait;
 use super::{Client, Desk};
-use crate::engine::{Completion, Errno, Kind, Nanos, Op, Received, Ring, Slot, Span};
+use crate::engine::{Completion, Engine, Errno, Kind, Nanos, Op, Received, Slot, Span};
 use crate::load::report::Kind as Failure;
 use crate::load::tally::{Count, Span as Spent};
 
-impl<R: Ring> Client<'_, R> {
+impl<R: Engine> Client<'_, R> {
     /// Connects those whose turn it is.
     pub(super) fn dial(&mut self) {
         while let Some(slot) = self.dialing.take(self.now) {

@@ -4,10 +4,10 @@
 use super::super::Server;
 use super::super::waits::Wait;
 use super::{Ending, News, Receive, Transmit};
-use crate::engine::{Errno, Kind, Op, Ring, Slot};
+use crate::engine::{Engine, Errno, Kind, Op, Slot};
 use crate::http1::{Event, Next, Waiting};
 
-impl<R: Ring> Server<R> {
+impl<R: Engine> Server<R> {
     pub(super) fn closed(&mut self, slot: Slot) {
         if let Transmit::Sending { .. } = self.connections[slot.0 as usize].transmit {
             // The close that was linked to the last send: all of it was taken.
