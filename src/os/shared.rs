@@ -3,6 +3,7 @@
 
 use super::call::checked;
 use crate::error::Failure;
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
@@ -34,17 +35,17 @@ impl Words {
         Self::map(fd, count).map_err(|error| explain(count, &error))
     }
 
-    /// The words another process made, by the descriptor inherited from it.
+    /// The words another process made, by the number of the descriptor inherited from it.
+    ///
+    /// The file is opened again (proc(5), `/proc/self/fd`), since a mere number doesn't prove that
+    /// nothing else in this process owns the descriptor.
     ///
     /// # Errors
     /// If there is no such descriptor, or it has fewer words.
     pub fn inherited(fd: RawFd, count: usize) -> Result<Self, Failure> {
-        // SAFETY: fcntl with F_GETFD takes numbers only.
-        checked(unsafe { libc::fcntl(fd, libc::F_GETFD) })
-            .map_err(|error| explain(count, &error))?;
-        // SAFETY: the descriptor is open (checked above), was made to be inherited, and this is
-        // the one place that takes it.
-        let file = std::fs::File::from(unsafe { OwnedFd::from_raw_fd(fd) });
+        let path = format!("/proc/self/fd/{fd}");
+        let file = File::options().read(true).write(true).open(path);
+        let file = file.map_err(|error| explain(count, &error))?;
         let bytes = file.metadata().map_err(|error| explain(count, &error))?.len();
         // A page beyond the end of the file would be SIGBUS.
         if bytes < (count * size_of::<u64>()) as u64 {
@@ -120,5 +121,18 @@ mod tests {
     #[test]
     fn what_is_no_mapping_is_refused() {
         assert!(Words::inherited(-1, 1).is_err());
+        let words = Words::new(1).expect("there is memory");
+        assert!(Words::inherited(words.fd(), 2).is_err(), "the file is smaller");
+    }
+
+    #[test]
+    fn inherited_words_have_a_descriptor_of_their_own() {
+        let words = Words::new(10).expect("there is memory");
+        let other = Words::inherited(words.fd(), 10).expect("the descriptor is open");
+        assert_ne!(words.fd(), other.fd());
+        words.words()[9].store(7, Ordering::Relaxed);
+        assert_eq!(other.words()[9].load(Ordering::Relaxed), 7);
+        drop(other);
+        assert!(words.fd.try_clone().is_ok(), "it is open still");
     }
 }

@@ -379,6 +379,17 @@ impl Engine for Uring {
         Some(completion)
     }
 
+    // The whole fixed buffer is lent as `&mut`, though the kernel may be reading parts of it for
+    // sends that are in flight. That is sound:
+    //
+    // - The kernel is no part of the Rust program: it has copied the addresses, so no reference or
+    //   pointer of ours into the buffer is alive besides the one that is lent, and its reads are
+    //   not accesses that a reference excludes. It never writes there.
+    // - The addresses stay valid: the buffer is allocated once, is never resized, and is freed
+    //   only when nothing is in flight (see `drop`).
+    // - The compiler adds no writes of its own to memory that is lent as `&mut`: the kernel reads
+    //   what the program wrote. If the program breaks the rule of `Memory::fixed` and writes to a
+    //   span in flight, a peer gets mixed-up bytes of a response; memory stays safe.
     fn memory(&mut self, received: Option<Received>) -> Memory<'_> {
         let received = match received {
             Some(Received { buffer, len }) => self.buffers.received(buffer, len),
