@@ -6,14 +6,15 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
+use uringstatic::bytes::Span;
 use uringstatic::engine::uring::probe::{Features, Obstacles};
 use uringstatic::engine::uring::{Setup, Uring};
-use uringstatic::engine::{Completion, Kind, Op, Received, Ring, Slot, Span, Token};
+use uringstatic::engine::{Completion, Kind, Op, Received, Ring, Slot, Token};
 use uringstatic::http::request::Persistence;
 use uringstatic::os::net::{Endpoint, listen};
 use uringstatic::os::process;
 use uringstatic::server::ACCEPTS_MAX;
-use uringstatic::site::{Answer, Owed, Page, Prebuilt, Site};
+use uringstatic::site::{Answer, Owed, Page, Prebuilt, ScratchIndex, Site};
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -193,7 +194,7 @@ impl Floor {
         if count > 0 && self.options.close {
             let answer = Answer::Whole(Prebuilt::Page);
             let owed = Owed { answer, persistence: Persistence::Close, head_only: false };
-            let spans = self.site.output(owed, slot, self.ring.memory(None).fixed);
+            let spans = self.site.output(owed, ScratchIndex(slot.0), self.ring.memory(None).fixed);
             connection.owed_bytes = 0;
             connection.sending = true;
             let op = Op::SendClose { slot, spans };

@@ -2,9 +2,8 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
-use uringstatic::engine::Slot;
 use uringstatic::http1::{Conn, Context, Event, Next, Stash};
-use uringstatic::site::{Page, Site};
+use uringstatic::site::{Page, ScratchIndex, Site};
 use uringstatic::stats::Stats;
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: 127.0.0.1:10001\r\n\r\n";
@@ -24,7 +23,7 @@ fn replies(c: &mut Criterion) {
             fixed: &mut fixed,
             stash: &mut stash,
             stats: &mut stats,
-            slot: Slot(0),
+            scratch: ScratchIndex(0),
             head_bytes_max: 16 * 1024,
             draining: false,
             is_last: false,

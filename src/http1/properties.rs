@@ -2,8 +2,7 @@
 //! over its corpus.
 
 use super::{Conn, Context, Event, Next, Stash};
-use crate::engine::Slot;
-use crate::site::{Page, Site};
+use crate::site::{Page, ScratchIndex, Site};
 use crate::stats::Stats;
 use std::cell::RefCell;
 
@@ -151,7 +150,7 @@ impl Peer<'_> {
             fixed: self.fixed,
             stash: &mut self.stash,
             stats: &mut self.stats,
-            slot: Slot(0),
+            scratch: ScratchIndex(0),
             head_bytes_max: HEAD_BYTES_MAX as usize,
             draining: false,
             is_last: false,

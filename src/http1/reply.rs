@@ -93,7 +93,7 @@ impl Conn {
             Then::Persist | Then::Body(_) if context.is_last => (owed.closing(), Then::Linger),
             then => (owed, then),
         };
-        let output = context.site.output(owed, context.slot, context.fixed);
+        let output = context.site.output(owed, context.scratch, context.fixed);
         self.phase = Phase::Reply { output, then };
         self.send()
     }
@@ -117,7 +117,7 @@ impl Conn {
         let Phase::Reply { output, then } = &mut self.phase else { return Next::Wait };
         *output = output.after(count);
         if output.len() > 0 {
-            *output = context.site.keep(*output, context.slot, context.fixed);
+            *output = context.site.keep(*output, context.scratch, context.fixed);
             return self.send();
         }
         match *then {

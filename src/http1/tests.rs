@@ -38,7 +38,7 @@ impl Bench {
             fixed: &mut self.fixed,
             stash: &mut self.stash,
             stats: &mut self.stats,
-            slot: Slot(0),
+            scratch: ScratchIndex(0),
             head_bytes_max: 16 * 1024,
             draining: self.draining,
             is_last: self.draining,

@@ -20,8 +20,10 @@ use super::gate::Class;
 use super::rate::Taking;
 use super::waits::Wait;
 use super::{Life, Server};
-use crate::engine::{Completion, Errno, Kind, Nanos, Op, Received, Ring, Slot, Spans, Token};
+use crate::bytes::Spans;
+use crate::engine::{Completion, Errno, Kind, Nanos, Op, Received, Ring, Slot, Token};
 use crate::http1::{After, Conn, Context, Event, Next, Waiting};
+use crate::site::ScratchIndex;
 use std::time::Duration;
 
 /// A slot in use: reserved for an accept, or a connection.
@@ -209,7 +211,7 @@ impl<R: Ring> Server<R> {
             fixed: memory.fixed,
             stash: &mut self.stash,
             stats: &mut self.stats,
-            slot,
+            scratch: ScratchIndex(slot.0),
             head_bytes_max: self.config.head_bytes_max as usize,
             draining: self.life != Life::Serving,
             is_last: self.life != Life::Serving || gives_way || connection.class == Class::Health,

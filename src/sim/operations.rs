@@ -4,7 +4,8 @@ use super::faults::{Fault, Happening};
 use super::flight::{Phase, Posted, With};
 use super::network::{Handshake, LinkId, Read};
 use super::ring::SimRing;
-use crate::engine::{BufferId, Errno, Kind, Op, Slot, Spans, Token};
+use crate::bytes::Spans;
+use crate::engine::{BufferId, Errno, Kind, Op, Slot, Token};
 
 /// What an operation does to its slot, as far as two of them exclude each other.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -10,8 +10,9 @@ use super::flight::{Buffer, Flight, Phase, Posted, With};
 use super::network::{LinkId, Network};
 use super::peer::Peer;
 use super::random::Random;
+use crate::bytes::Spans;
 use crate::engine::{
-    BufferId, Completion, Errno, Full, Kind, Memory, Nanos, Op, Received, Ring, Slot, Spans, Token,
+    BufferId, Completion, Errno, Full, Kind, Memory, Nanos, Op, Received, Ring, Slot, Token,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;

@@ -1,7 +1,7 @@
 //! One edition: every reply that can be built at start, one after another, and where each lies.
 
 use super::Page;
-use crate::engine::Span;
+use crate::bytes::Span;
 use crate::http::request::Persistence;
 use crate::http::response::{DATE_BYTES, date_offset, is_kept_by_not_modified, reason, write_head};
 use std::fmt::Write;

@@ -1,7 +1,7 @@
 //! What is served: the replies, as spans of one fixed buffer, and the choice among them.
 //!
 //! Either one page for every path (`single`), or a whole site ([`tree`]); `edition` has the replies
-//! that don't depend on which. Knows HTTP; knows no connection, no ring, no clock, no file.
+//! that don't depend on which. Knows HTTP; knows no connection, no engine, no clock, no file.
 
 pub mod build;
 mod edition;
@@ -16,7 +16,7 @@ pub mod tree;
 pub use edition::Prebuilt;
 pub use page::{Page, entity_tag};
 
-use crate::engine::{Slot, Spans};
+use crate::bytes::Spans;
 use crate::http::host::AllowedHosts;
 use crate::http::request::{Method, Persistence, Request, Target};
 use single::Single;
@@ -75,11 +75,16 @@ impl Owed {
     }
 }
 
+/// Number of the scratch memory that the head of a response is written into: one for each
+/// connection, since a connection has one response under way at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScratchIndex(pub u32);
+
 /// Where a request comes from, and when.
 #[derive(Debug)]
 pub struct Occasion<'a> {
-    /// The connection's slot, of which no reply is under way.
-    pub slot: Slot,
+    /// The connection's scratch memory, of which no reply is under way.
+    pub scratch: ScratchIndex,
     /// The buffer.
     pub fixed: &'a mut [u8],
     /// Whether the server is about to end.
@@ -223,20 +228,20 @@ impl Site {
         }
     }
 
-    /// A reply; its head may be written into the slot's block, of which nothing may be in flight.
+    /// A reply; its head may be written into the connection's block, of which nothing may be in flight.
     #[must_use]
-    pub fn output(&self, owed: Owed, slot: Slot, fixed: &mut [u8]) -> Spans {
+    pub fn output(&self, owed: Owed, scratch: ScratchIndex, fixed: &mut [u8]) -> Spans {
         match &self.kind {
-            Kind::Single(single) => single.output(owed, slot, fixed),
-            Kind::Tree(tree) => tree.output(owed, slot, fixed),
+            Kind::Single(single) => single.output(owed, scratch, fixed),
+            Kind::Tree(tree) => tree.output(owed, scratch, fixed),
         }
     }
 
     /// Makes what is left of an output after a short send fit to wait.
     #[must_use]
-    pub fn keep(&self, left: Spans, slot: Slot, fixed: &mut [u8]) -> Spans {
+    pub fn keep(&self, left: Spans, scratch: ScratchIndex, fixed: &mut [u8]) -> Spans {
         match &self.kind {
-            Kind::Single(single) => single.keep(left, slot, fixed),
+            Kind::Single(single) => single.keep(left, scratch, fixed),
             // Its head is in the slot's block already.
             Kind::Tree(_) => left,
         }

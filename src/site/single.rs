@@ -8,9 +8,10 @@
 #[cfg(test)]
 mod tests;
 
+use super::ScratchIndex;
 use super::edition::{Composed, Fields, Prebuilt, compose};
 use super::{Answer, Owed, PAGE_BYTES_MAX, Page, page};
-use crate::engine::{Slot, Span, Spans};
+use crate::bytes::{Span, Spans};
 use crate::http::conditional::{Selection, Validators, select};
 use crate::http::request::{Persistence, Request};
 use crate::http::response::{DATE_BYTES, date_text, write_date, write_head};
@@ -212,11 +213,11 @@ impl Single {
     }
 
     /// The reply that was chosen.
-    pub(super) fn output(&self, owed: Owed, slot: Slot, fixed: &mut [u8]) -> Spans {
+    pub(super) fn output(&self, owed: Owed, scratch: ScratchIndex, fixed: &mut [u8]) -> Spans {
         let Owed { answer, persistence, head_only } = owed;
         match answer {
             Answer::Whole(which) => self.prebuilt(which, persistence, head_only),
-            Answer::Part { first, last } => self.part((first, last), persistence, slot, fixed),
+            Answer::Part { first, last } => self.part((first, last), persistence, scratch, fixed),
             Answer::Found(_) | Answer::Moved(_) => unreachable!("there is one page only"),
         }
     }
@@ -227,7 +228,7 @@ impl Single {
         &self,
         (first, last): (u32, u32),
         persistence: Persistence,
-        slot: Slot,
+        scratch: ScratchIndex,
         fixed: &mut [u8],
     ) -> Spans {
         assert!(first <= last && last < self.body.len, "bytes {first} to {last} of the page");
@@ -242,7 +243,7 @@ impl Single {
             etag: &self.etag,
             last_modified: self.last_modified_text.as_deref(),
         };
-        let block = self.block(slot);
+        let block = self.block(scratch);
         let mut rest = &mut fixed[block.range()];
         write_head(&mut rest, 206, fields.of_part(length, range), persistence)
             .expect("a block has room for the head of a part");
@@ -258,7 +259,7 @@ impl Single {
 
     /// Makes what is left of an output after a short send fit to wait: an edition may be written
     /// anew meanwhile, so a head that was cut before the end of its date goes on from a copy.
-    pub(super) fn keep(&self, left: Spans, slot: Slot, fixed: &mut [u8]) -> Spans {
+    pub(super) fn keep(&self, left: Spans, scratch: ScratchIndex, fixed: &mut [u8]) -> Spans {
         let Some(edition) = self.edition_of(left.first) else { return left };
         if left.first.len == 0 {
             return left;
@@ -269,7 +270,7 @@ impl Single {
             return left;
         }
         assert!(left.then.len == 0 || left.first.len == cut.head_left, "heads of large pages");
-        let block = self.block(slot);
+        let block = self.block(scratch);
         assert!(cut.head_left <= block.len, "a block has room for every head");
         let head = Span { len: cut.head_left, ..left.first };
         fixed.copy_within(head.range(), block.range().start);
@@ -278,8 +279,8 @@ impl Single {
         Spans { first, then: if rest.len > 0 { rest } else { left.then } }
     }
 
-    fn block(&self, slot: Slot) -> Span {
-        Span { offset: self.blocks_at + slot.0 * self.block_bytes, len: self.block_bytes }
+    fn block(&self, scratch: ScratchIndex) -> Span {
+        Span { offset: self.blocks_at + scratch.0 * self.block_bytes, len: self.block_bytes }
     }
 }
 

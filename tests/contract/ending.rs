@@ -3,7 +3,8 @@
 use super::rig::{Needs, Read, Rig, Tester};
 use std::collections::HashSet;
 use std::time::Duration;
-use uringstatic::engine::{Errno, Full, Kind, Op, Ring, Slot, Span, Token};
+use uringstatic::bytes::Span;
+use uringstatic::engine::{Errno, Full, Kind, Op, Ring, Slot, Token};
 
 const SLOT: Slot = Slot(0);
 

@@ -1,7 +1,8 @@
 //! How bytes go: `Send`, `SendClose`, `Writable`.
 
 use super::rig::{Needs, Read, Rig, Tester};
-use uringstatic::engine::{Errno, Kind, Op, Ring, Slot, Span, Spans, Token};
+use uringstatic::bytes::{Span, Spans};
+use uringstatic::engine::{Errno, Kind, Op, Ring, Slot, Token};
 
 const SLOT: Slot = Slot(3);
 

@@ -2,8 +2,9 @@
 //! descriptors and addresses.
 
 use super::{Files, Uring};
+use crate::bytes::Spans;
 use crate::engine::uring::buffers::GROUP;
-use crate::engine::{Errno, Kind, Op, Slot, Spans, Token};
+use crate::engine::{Errno, Kind, Op, Slot, Token};
 use crate::error::errno_of;
 use io_uring::opcode;
 use io_uring::squeue::{Entry, Flags};

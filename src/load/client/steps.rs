@@ -4,7 +4,8 @@
 use super::connection::{Heard, Phase, Receive, Transmit};
 use super::waits::Wait;
 use super::{Client, Desk};
-use crate::engine::{Completion, Errno, Kind, Nanos, Op, Received, Ring, Slot, Span};
+use crate::bytes::Span;
+use crate::engine::{Completion, Errno, Kind, Nanos, Op, Received, Ring, Slot};
 use crate::load::report::Kind as Failure;
 use crate::load::tally::{Count, Span as Spent};
 

@@ -8,7 +8,7 @@ use super::plan::{Plan, Planned, Route, To};
 use super::shown::{shown, shown_path};
 use super::walk::Listing;
 use super::{Failure, Request, size};
-use crate::engine::Span;
+use crate::bytes::Span;
 use crate::http::coding::Coding;
 use crate::site::entity_tag;
 use crate::site::tree::build::{Body, room_for};

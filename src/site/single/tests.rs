@@ -122,7 +122,7 @@ fn a_span_returns_once() {
 fn a_part_is_written_into_the_slots_own_block() {
     let (site, mut fixed) = build(Page::built_in(), 1 << 30 >> 10);
     let last = site.body.len - 1;
-    let output = site.part((0, last), Persistence::KeepHttp10, Slot(3), &mut fixed);
+    let output = site.part((0, last), Persistence::KeepHttp10, ScratchIndex(3), &mut fixed);
     let reply = text(output, &fixed);
     let total = site.body.len;
     assert_eq!(field(&reply, "Content-Range"), Some(&*format!("bytes 0-{last}/{total}")));
@@ -137,7 +137,7 @@ fn a_send_cut_anywhere_in_a_head_can_wait() {
     for cut in 0..u32::try_from(whole.len()).expect("small") {
         let output = site.pages(3);
         let left = output.after(cut);
-        let kept = site.keep(left, Slot(1), &mut fixed);
+        let kept = site.keep(left, ScratchIndex(1), &mut fixed);
         let now = site.now + 1;
         for seconds in 0..2 {
             site.tick(now + seconds, &mut fixed);

@@ -4,10 +4,10 @@
 use super::build::Leaf;
 use super::heads::Status;
 use super::{Found, Moved, Representation, Select, Tree};
-use crate::engine::{Slot, Span, Spans};
+use crate::bytes::{Span, Spans};
 use crate::http::coding::Coding;
 use crate::http::request::Persistence;
-use crate::site::{Answer, Owed, Prebuilt};
+use crate::site::{Answer, Owed, Prebuilt, ScratchIndex};
 
 /// A block while it is filled.
 struct Block<'a> {
@@ -40,9 +40,9 @@ impl Block<'_> {
 
 impl Tree {
     /// The reply that was chosen, in the slot's block; without its body for HEAD.
-    pub fn output(&self, owed: Owed, slot: Slot, fixed: &mut [u8]) -> Spans {
+    pub fn output(&self, owed: Owed, scratch: ScratchIndex, fixed: &mut [u8]) -> Spans {
         let Owed { answer, persistence, head_only } = owed;
-        let span = self.block(slot);
+        let span = self.block(scratch);
         let mut block = Block { place: &mut fixed[span.range()], used: 0 };
         let mut then = match answer {
             Answer::Whole(which) => {
@@ -56,7 +56,7 @@ impl Tree {
             Answer::Moved(Moved { status, location_bytes }) => {
                 block.put(self.heads.front(status, persistence));
                 block.put(b"Location: ");
-                Span { len: location_bytes, ..self.tail(slot) }
+                Span { len: location_bytes, ..self.tail(scratch) }
             }
             Answer::Part { .. } => unreachable!("a tree says it otherwise"),
         };

@@ -4,7 +4,7 @@
 use super::heads::Heads;
 use super::records::{Codings, Place, Records};
 use super::{FieldBlock, LOCATION_BYTES_MAX, Representation, Resource, Tree};
-use crate::engine::Span;
+use crate::bytes::Span;
 use crate::http::coding::Coding;
 use crate::http::request::TARGET_BYTES_MAX;
 use crate::http::response::{DATE_BYTES, is_kept_by_not_modified, write_date};

@@ -17,8 +17,8 @@ mod tests;
 
 use super::edition::Prebuilt;
 use super::redirects::{Effect, Redirects};
-use super::{Answer, Occasion};
-use crate::engine::{Slot, Span};
+use super::{Answer, Occasion, ScratchIndex};
+use crate::bytes::Span;
 use crate::http::accept::names_html;
 use crate::http::coding::{Accepted, Coding};
 use crate::http::conditional::{Selection, Validators, select};
@@ -125,7 +125,7 @@ impl Tree {
             let draining = occasion.draining;
             return Answer::Whole(if draining { Prebuilt::Draining } else { Prebuilt::Healthy });
         }
-        let tail = &mut fixed[self.tail(occasion.slot).range()];
+        let tail = &mut fixed[self.tail(occasion.scratch).range()];
         if self.redirects.has(true)
             && let Some(answer) = self.redirected(path, query, true, request, tail)
         {
@@ -233,12 +233,12 @@ impl Tree {
         }
     }
 
-    fn block(&self, slot: Slot) -> Span {
-        Span { offset: self.blocks_at + slot.0 * self.block_bytes, len: self.block_bytes }
+    fn block(&self, scratch: ScratchIndex) -> Span {
+        Span { offset: self.blocks_at + scratch.0 * self.block_bytes, len: self.block_bytes }
     }
 
-    fn tail(&self, slot: Slot) -> Span {
-        Span { offset: self.tails_at + slot.0 * self.tail_bytes, len: self.tail_bytes }
+    fn tail(&self, scratch: ScratchIndex) -> Span {
+        Span { offset: self.tails_at + scratch.0 * self.tail_bytes, len: self.tail_bytes }
     }
 }
 

@@ -15,7 +15,7 @@ const SECOND: u64 = 784_111_777;
 struct Grown {
     site: Site,
     fixed: Vec<u8>,
-    scratch_for: Slot,
+    scratch_for: ScratchIndex,
 }
 
 /// Bodies and paths, to become a tree.
@@ -51,7 +51,7 @@ impl Seeds {
         fixed.resize(total, 0);
         let mut site = Site::of_tree(tree);
         site.tick(SECOND, &mut fixed);
-        Grown { site, fixed, scratch_for: Slot(2) }
+        Grown { site, fixed, scratch_for: ScratchIndex(2) }
     }
 }
 
@@ -67,12 +67,12 @@ impl Grown {
         let mut fields = Fields::new();
         let parsed = parse(head.as_bytes(), &mut Scan::default(), 16_384, &mut fields);
         let Parsed::Request(request) = parsed else { panic!("{head}: {parsed:?}") };
-        let slot = self.scratch_for;
-        let mut occasion = Occasion { slot, fixed: &mut self.fixed, draining: false };
+        let scratch = self.scratch_for;
+        let mut occasion = Occasion { scratch, fixed: &mut self.fixed, draining: false };
         let answer = self.site.choose(&request, &mut occasion);
         let head_only = request.method == Method::Head;
         let owed = Owed { answer, persistence: Persistence::Keep, head_only };
-        let spans = self.site.output(owed, slot, &mut self.fixed);
+        let spans = self.site.output(owed, scratch, &mut self.fixed);
         let bytes = [&self.fixed[spans.first.range()], &self.fixed[spans.then.range()]].concat();
         String::from_utf8(bytes).expect("replies are text here")
     }
@@ -305,7 +305,8 @@ fn health_is_said_before_all_else() {
     seeds.builder.health(b"/health");
     let mut site = seeds.grow();
     assert_eq!(body(&site.reply("GET /health HTTP/1.1")), "ok\n");
-    let mut occasion = Occasion { slot: Slot(0), fixed: &mut site.fixed, draining: true };
+    let mut occasion =
+        Occasion { scratch: ScratchIndex(0), fixed: &mut site.fixed, draining: true };
     let head = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n";
     let mut fields = Fields::new();
     let parsed = parse(head, &mut Scan::default(), 16_384, &mut fields);
@@ -320,9 +321,9 @@ fn slots_have_blocks_of_their_own() {
     seeds.builder.folder(b"/d");
     let mut site = seeds.grow();
     let mut places: Vec<std::ops::Range<usize>> = Vec::new();
-    for slot in [Slot(0), Slot(1), Slot(2)] {
-        places.extend([site.tree().block(slot).range(), site.tree().tail(slot).range()]);
-        site.scratch_for = slot;
+    for scratch in [ScratchIndex(0), ScratchIndex(1), ScratchIndex(2)] {
+        places.extend([site.tree().block(scratch).range(), site.tree().tail(scratch).range()]);
+        site.scratch_for = scratch;
         assert_eq!(site.status("GET /d?x HTTP/1.1"), 308);
     }
     places.sort_by_key(|place| place.start);
