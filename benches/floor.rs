@@ -81,7 +81,7 @@ struct Floor {
 
 impl Floor {
     fn new(options: Options) -> Result<Self, uringstatic::error::Failure> {
-        let bytes = u32::try_from(Page::BUILT_IN.len()).expect("the built-in page is small");
+        let bytes = Page::BUILT_IN.len() as u64;
         let (mut site, mut fixed) = Site::build(Page::built_in(), bytes, SPAWN, |place| {
             place.copy_from_slice(Page::BUILT_IN);
             Ok(())

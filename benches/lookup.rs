@@ -33,7 +33,7 @@ fn grow(files: usize) -> (Site, Vec<u8>, Vec<String>) {
         assert!(builder.path(path.as_bytes(), Leaf { file, fields }));
         paths.push(path);
     }
-    let (tree, total) = builder.build(1000, 64).expect("it fits");
+    let (tree, total) = builder.build(1000, 64);
     (Site::of_tree(tree), vec![0; total], paths)
 }
 
@@ -168,7 +168,7 @@ fn with_rules(pattern: Option<Rule>) -> (Site, Vec<u8>) {
         };
         builder.redirects(Redirects::new((0..200).map(rule).collect()));
     }
-    let (tree, total) = builder.build(0, 64).expect("it fits");
+    let (tree, total) = builder.build(0, 64);
     (Site::of_tree(tree), vec![0; total])
 }
 

@@ -9,9 +9,9 @@ use std::ops::Range;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
     /// First byte.
-    pub offset: u32,
+    pub offset: u64,
     /// Number of bytes.
-    pub len: u32,
+    pub len: u64,
 }
 
 impl Span {
@@ -20,15 +20,16 @@ impl Span {
     /// # Panics
     /// If it has fewer bytes.
     #[must_use]
-    pub fn after(self, count: u32) -> Self {
+    pub fn after(self, count: u64) -> Self {
         assert!(count <= self.len, "{count} bytes taken of a span of {}", self.len);
         Self { offset: self.offset + count, len: self.len - count }
     }
 
     /// The span's place in the fixed buffer.
     #[must_use]
+    #[allow(clippy::cast_possible_truncation, reason = "addresses have 64 bits, see below")]
     pub fn range(self) -> Range<usize> {
-        self.offset as usize..self.offset as usize + self.len as usize
+        self.offset as usize..(self.offset + self.len) as usize
     }
 }
 
@@ -44,12 +45,9 @@ pub struct Spans {
 
 impl Spans {
     /// Number of bytes.
-    ///
-    /// # Panics
-    /// If they are 2^32 or more: then one was named that the buffer can't have.
     #[must_use]
     #[allow(clippy::len_without_is_empty, reason = "nobody asks")]
-    pub fn len(self) -> u32 {
+    pub fn len(self) -> u64 {
         self.first.len + self.then.len
     }
 
@@ -58,7 +56,7 @@ impl Spans {
     /// # Panics
     /// If they have fewer bytes.
     #[must_use]
-    pub fn after(self, count: u32) -> Self {
+    pub fn after(self, count: u64) -> Self {
         match count.checked_sub(self.first.len) {
             None => Self { first: self.first.after(count), then: self.then },
             Some(count) => Self { first: self.then.after(count), then: Span::default() },
@@ -67,7 +65,7 @@ impl Spans {
 
     /// The first of their bytes, at most so many.
     #[must_use]
-    pub fn up_to(self, bytes_max: u32) -> Self {
+    pub fn up_to(self, bytes_max: u64) -> Self {
         let first = Span { len: self.first.len.min(bytes_max), ..self.first };
         let then = Span { len: self.then.len.min(bytes_max - first.len), ..self.then };
         Self { first, then }
@@ -77,5 +75,28 @@ impl Spans {
 impl From<Span> for Spans {
     fn from(first: Span) -> Self {
         Self { first, then: Span::default() }
+    }
+}
+
+const _: () = assert!(size_of::<usize>() == size_of::<u64>(), "io_uring needs 64-bit addresses");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_beyond_4_gib_are_taken_piece_by_piece() {
+        let body = Span { offset: 3 << 30, len: 5 << 30 };
+        let mut left = Spans { first: Span { offset: 9 << 30, len: 100 }, then: body };
+        let mut taken = Vec::new();
+        while left.len() > 0 {
+            let piece = left.up_to(1 << 30);
+            taken.push((piece.first.range(), piece.then.range()));
+            left = left.after(piece.len());
+        }
+        assert_eq!(taken.len(), 6);
+        assert_eq!(taken[0], (9 << 30..(9 << 30) + 100, 3 << 30..(4 << 30) - 100));
+        assert_eq!(taken[1].0, (4 << 30) - 100..(5 << 30) - 100);
+        assert_eq!(taken[5].0, (8 << 30) - 100..8 << 30);
     }
 }

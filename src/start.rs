@@ -18,7 +18,7 @@ use crate::os::{process, signal};
 use crate::sandbox::{Layer, Lockdown, Mode, State, Wanted};
 use crate::server::{self, Server};
 use crate::site::build::{self, shown::shown_path};
-use crate::site::{PAGE_BYTES_MAX, Page, Site};
+use crate::site::{Page, Site};
 use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -219,7 +219,7 @@ fn load(config: &cli::Config) -> Result<(Site, Vec<u8>, String), Failure> {
         page.content_type.clone_from(content_type);
     }
     let Some(path) = &config.page else {
-        let bytes = u32::try_from(Page::BUILT_IN.len()).expect("the built-in page is small");
+        let bytes = Page::BUILT_IN.len() as u64;
         let (site, fixed) = Site::build(page, bytes, config.slots(), |place| {
             place.copy_from_slice(Page::BUILT_IN);
             Ok(())
@@ -232,10 +232,7 @@ fn load(config: &cli::Config) -> Result<(Site, Vec<u8>, String), Failure> {
     if !metadata.is_file() {
         return Err(unreadable(path, &io::Error::other("it is not a regular file")));
     }
-    let bytes = u32::try_from(metadata.len())
-        .ok()
-        .filter(|&bytes| bytes <= PAGE_BYTES_MAX)
-        .ok_or_else(|| unreadable(path, &io::Error::other("it is larger than 1 GiB")))?;
+    let bytes = metadata.len();
     let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
     page.last_modified = modified.duration_since(UNIX_EPOCH).ok().map(|age| age.as_secs());
     let stamp = Stamp::of(&metadata);

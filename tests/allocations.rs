@@ -151,8 +151,7 @@ fn folder() -> (Site, Vec<u8>) {
 }
 
 fn page() -> (Site, Vec<u8>) {
-    let bytes = u32::try_from(Page::BUILT_IN.len()).expect("the built-in page is small");
-    Site::build(Page::built_in(), bytes, SPAWN, |place| {
+    Site::build(Page::built_in(), Page::BUILT_IN.len() as u64, SPAWN, |place| {
         place.copy_from_slice(Page::BUILT_IN);
         Ok(())
     })

@@ -22,7 +22,8 @@ use std::fmt;
 /// - [`Op::Discard`] completes with as many bytes as it took, at most those it was asked for.
 /// - [`Op::Send`] never waits: it completes with what the socket took (short when its buffer
 ///   filled up) or with `EAGAIN`; [`Op::Writable`] then tells when to go on.
-/// - Both spans of a send go out as if they were one, and it may fall short within either.
+/// - Both spans of a send go out as if they were one, and it may fall short within either. They
+///   have less than 4 GiB: completions count in 32 bits.
 /// - [`Op::SendClose`] has exactly one completion: of kind [`Kind::Close`] when every byte was
 ///   taken and the slot is closed, of kind [`Kind::Send`] when it was not (short, or an error),
 ///   and then the slot is still open.

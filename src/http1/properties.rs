@@ -120,7 +120,7 @@ fn replies_of(
                     }
                 }
                 let count = splits.next(spans.len() as usize);
-                let sent = spans.up_to(u32::try_from(count).expect("a part of the spans"));
+                let sent = spans.up_to(count as u64);
                 for span in [sent.first, sent.then] {
                     peer.got.extend_from_slice(&peer.fixed[span.range()]);
                 }
@@ -194,5 +194,5 @@ fn parse_all(mut bytes: &[u8]) -> Vec<Reply> {
 }
 
 /// Small, so that sends are cut in the middle of heads often.
-const PAGE_BYTES: u32 = 40;
+const PAGE_BYTES: u64 = 40;
 const HEAD_BYTES_MAX: u32 = 16 * 1024;

@@ -115,7 +115,7 @@ impl Conn {
 
     pub(super) fn sent(&mut self, count: u32, context: &mut Context<'_>) -> Next {
         let Phase::Reply { output, then } = &mut self.phase else { return Next::Wait };
-        *output = output.after(count);
+        *output = output.after(u64::from(count));
         if output.len() > 0 {
             *output = context.site.keep(*output, context.scratch, context.fixed);
             return self.send();
@@ -141,4 +141,4 @@ impl Conn {
 }
 
 /// The most bytes offered to a socket at once: others are waiting for their turn.
-const SEND_BYTES_MAX: u32 = 512 * 1024;
+const SEND_BYTES_MAX: u64 = 512 * 1024;

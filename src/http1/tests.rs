@@ -5,7 +5,7 @@ use super::*;
 use crate::site::Page;
 use proptest::prelude::*;
 
-const PAGE_BYTES: u32 = 100;
+const PAGE_BYTES: u64 = 100;
 
 struct Bench {
     conn: Conn,
@@ -21,7 +21,7 @@ impl Bench {
         Self::with_page(PAGE_BYTES)
     }
 
-    fn with_page(bytes: u32) -> Self {
+    fn with_page(bytes: u64) -> Self {
         let (site, fixed) = Site::build(Page::built_in(), bytes, 1, |place| {
             place.fill(b'p');
             Ok(())
@@ -51,6 +51,10 @@ impl Bench {
         self.on(Event::Received(text.as_bytes()))
     }
 
+    fn sent(&mut self, spans: Spans) -> Next {
+        self.on(Event::Sent(u32::try_from(spans.len()).expect("a send is small")))
+    }
+
     /// The text that a step sends, and what is to follow.
     fn sends(&self, next: Next) -> (String, After) {
         let Next::Send { spans, after, .. } = next else { panic!("{next:?} is no send") };
@@ -62,7 +66,7 @@ impl Bench {
         let mut text = String::new();
         while let Next::Send { spans, .. } = next {
             text.push_str(&self.sends(next).0);
-            next = self.on(Event::Sent(spans.len()));
+            next = self.sent(spans);
         }
         (text, next)
     }
@@ -211,7 +215,7 @@ fn a_lone_head_that_is_refused_is_followed_by_the_close() {
     let mut bench = Bench::new();
     let next = bench.receive(&format!("{GET}GET / HTTP/3.0\r\nHost: a\r\n\r\n"));
     let Next::Send { spans, .. } = next else { panic!("{next:?} is no send") };
-    let next = bench.on(Event::Sent(spans.len()));
+    let next = bench.sent(spans);
     assert_eq!(bench.sends(next).1, After::Linger, "responses before it must not be reset");
 }
 

@@ -393,7 +393,7 @@ impl<R: Ring> Server<R> {
             Ok(count) => {
                 self.stats.bytes += u64::from(count);
                 let next = self.tell(slot, News::Event(Event::Sent(count)));
-                if count == spans.len() {
+                if u64::from(count) == spans.len() {
                     let connection = &mut self.connections[slot.0 as usize];
                     if let Some(taking) = &mut connection.taking {
                         taking.took(count, &self.min_rate, self.now);

@@ -103,7 +103,7 @@ impl SimRing {
             }
             Op::SendClose { spans, .. } => {
                 let result = self.send(id, link, spans);
-                if result == Ok(spans.len()) {
+                if result.map(u64::from) == Ok(spans.len()) {
                     self.faults.tally.note(Happening::SendClose);
                     self.close(slot, link);
                     let token = self.flights[&id].token.with_kind(Kind::Close);

@@ -46,9 +46,9 @@ pub enum Answer {
     /// The bytes of the one page from `first` to `last`, both included.
     Part {
         /// Offset of the first byte.
-        first: u32,
+        first: u64,
         /// Offset of the last byte.
-        last: u32,
+        last: u64,
     },
     /// A file of a tree, or what its validators make of it.
     Found(Found),
@@ -97,12 +97,9 @@ impl Site {
     ///
     /// # Errors
     /// What `read` returns.
-    ///
-    /// # Panics
-    /// If the page is over [`PAGE_BYTES_MAX`].
     pub fn build(
         page: Page,
-        body_bytes: u32,
+        body_bytes: u64,
         slots: u32,
         read: impl FnOnce(&mut [u8]) -> io::Result<()>,
     ) -> io::Result<(Self, Vec<u8>)> {
@@ -247,6 +244,3 @@ impl Site {
         }
     }
 }
-
-/// The largest page: 1 GiB.
-pub const PAGE_BYTES_MAX: u32 = 1 << 30;

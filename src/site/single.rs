@@ -10,7 +10,7 @@ mod tests;
 
 use super::ScratchIndex;
 use super::edition::{Composed, Fields, Prebuilt, compose};
-use super::{Answer, Owed, PAGE_BYTES_MAX, Page, page};
+use super::{Answer, Owed, Page, page};
 use crate::bytes::{Span, Spans};
 use crate::http::conditional::{Selection, Validators, select};
 use crate::http::request::{Persistence, Request};
@@ -29,14 +29,14 @@ pub(super) struct Single {
     current: usize,
     /// Seconds since the Unix epoch, of the latest tick.
     now: u64,
-    blocks_at: u32,
+    blocks_at: u64,
     block_bytes: u32,
 }
 
 /// One copy of every reply, with the date it has, and how many of its spans a ring may be reading.
 #[derive(Clone, Copy, Debug)]
 struct Edition {
-    at: u32,
+    at: u64,
     unix_seconds: u64,
     in_flight: u32,
 }
@@ -47,37 +47,32 @@ impl Single {
     ///
     /// # Errors
     /// What `read` returns.
-    ///
-    /// # Panics
-    /// If the page is over [`PAGE_BYTES_MAX`].
     pub(super) fn build(
         page: Page,
-        body_bytes: u32,
+        body_bytes: u64,
         slots: u32,
         read: impl FnOnce(&mut [u8]) -> io::Result<()>,
     ) -> io::Result<(Self, Vec<u8>)> {
-        assert!(body_bytes <= PAGE_BYTES_MAX, "a page of {body_bytes} bytes");
         let last_modified_text = page.last_modified.map(date_text);
         let last_modified = last_modified_text.as_deref();
         // The hash is known only when the page has been read to its place behind which all else
         // lies, so lengths are taken from a draft with a tag of the same length.
         let draft_etag = page::etag(&[]);
         let draft = compose(&Fields { page: &page, body_bytes, etag: &draft_etag, last_modified });
-        let edition_bytes = length(&draft.bytes);
-        let edition_at = body_bytes.next_multiple_of(ALIGNMENT);
-        let second_at = (edition_at + edition_bytes).next_multiple_of(ALIGNMENT);
-        let blocks_at = (second_at + edition_bytes).next_multiple_of(ALIGNMENT);
+        let edition_bytes = draft.bytes.len() as u64;
+        let edition_at = body_bytes.next_multiple_of(u64::from(ALIGNMENT));
+        let second_at = (edition_at + edition_bytes).next_multiple_of(u64::from(ALIGNMENT));
+        let blocks_at = (second_at + edition_bytes).next_multiple_of(u64::from(ALIGNMENT));
         let page_head = draft.reply(Prebuilt::Page, Persistence::Keep).head_bytes;
         let block_bytes = (page_head + PART_HEAD_EXTRA).next_multiple_of(ALIGNMENT);
         // Zeroed memory comes untouched from the kernel: a block costs nothing until it's used.
-        let total = blocks_at as usize + slots as usize * block_bytes as usize;
-        assert!(u32::try_from(total).is_ok(), "{total} bytes are named by 32 bits");
-        let mut buffer = vec![0; total];
-        read(&mut buffer[..body_bytes as usize])?;
-        let etag = page::etag(&buffer[..body_bytes as usize]);
-        let composed = compose(&Fields { page: &page, body_bytes, etag: &etag, last_modified });
-        assert_eq!(length(&composed.bytes), edition_bytes, "the draft has the same lengths");
+        let total = blocks_at + u64::from(slots) * u64::from(block_bytes);
         let body = Span { offset: 0, len: body_bytes };
+        let mut buffer = vec![0; Span { offset: 0, len: total }.range().len()];
+        read(&mut buffer[body.range()])?;
+        let etag = page::etag(&buffer[body.range()]);
+        let composed = compose(&Fields { page: &page, body_bytes, etag: &etag, last_modified });
+        assert_eq!(composed.bytes.len() as u64, edition_bytes, "the draft has the same lengths");
         for at in [edition_at, second_at] {
             composed.place(&mut buffer, at, body);
         }
@@ -119,8 +114,8 @@ impl Single {
         let mut date = [0; DATE_BYTES];
         write_date(&mut date, unix_seconds);
         for offset in self.composed.dates() {
-            let start = (edition.at + offset) as usize;
-            fixed[start..start + DATE_BYTES].copy_from_slice(&date);
+            let place = Span { offset: edition.at + u64::from(offset), len: DATE_BYTES as u64 };
+            fixed[place.range()].copy_from_slice(&date);
         }
     }
 
@@ -165,17 +160,13 @@ impl Single {
         }
         let etag = self.etag.as_bytes();
         let validators = Validators { etag, last_modified: self.page.last_modified };
-        let length = u64::from(self.body.len);
+        let length = self.body.len;
         match select(request.method, request.fields, &validators, Some(length)) {
             Selection::Whole => Answer::Whole(Prebuilt::Page),
             Selection::NotModified => Answer::Whole(Prebuilt::NotModified),
             Selection::PreconditionFailed => Answer::Whole(Prebuilt::PreconditionFailed),
             Selection::Unsatisfiable => Answer::Whole(Prebuilt::RangeNotSatisfiable),
-            Selection::Partial { first, last } => {
-                let within = "a range is within the page, which 32 bits measure";
-                let first = u32::try_from(first).expect(within);
-                Answer::Part { first, last: u32::try_from(last).expect(within) }
-            }
+            Selection::Partial { first, last } => Answer::Part { first, last },
         }
     }
 
@@ -191,7 +182,7 @@ impl Single {
     pub(super) fn pages(&self, count: u32) -> Spans {
         assert!(count >= 1 && count <= self.composed.copies, "{count} pages in a row");
         let mut output = self.prebuilt(Prebuilt::Page, Persistence::Keep, false);
-        output.first.len *= count;
+        output.first.len *= u64::from(count);
         output
     }
 
@@ -203,8 +194,8 @@ impl Single {
         head_only: bool,
     ) -> Spans {
         let reply = self.composed.reply(which, persistence);
-        let offset = self.editions[self.current].at + reply.at;
-        let len = if head_only { reply.head_bytes } else { reply.bytes };
+        let offset = self.editions[self.current].at + u64::from(reply.at);
+        let len = u64::from(if head_only { reply.head_bytes } else { reply.bytes });
         let then = match which {
             Prebuilt::Page if !self.composed.inline && !head_only => self.body,
             _ => Span::default(),
@@ -226,15 +217,15 @@ impl Single {
     /// flight.
     pub(super) fn part(
         &self,
-        (first, last): (u32, u32),
+        (first, last): (u64, u64),
         persistence: Persistence,
         scratch: ScratchIndex,
         fixed: &mut [u8],
     ) -> Spans {
         assert!(first <= last && last < self.body.len, "bytes {first} to {last} of the page");
-        let mut length = [0; 16];
+        let mut length = [0; 20];
         let length = format_into(&mut length, format_args!("{}", last - first + 1));
-        let mut range = [0; 48];
+        let mut range = [0; 80];
         let total = self.body.len;
         let range = format_into(&mut range, format_args!("bytes {first}-{last}/{total}"));
         let fields = Fields {
@@ -247,9 +238,8 @@ impl Single {
         let mut rest = &mut fixed[block.range()];
         write_head(&mut rest, 206, fields.of_part(length, range), persistence)
             .expect("a block has room for the head of a part");
-        let left = u32::try_from(rest.len()).expect("a block is small");
-        let head = Span { offset: block.offset, len: block.len - left };
-        let date = block.offset as usize + date_offset_of_part();
+        let head = Span { offset: block.offset, len: block.len - rest.len() as u64 };
+        let date = block.after(date_offset_of_part()).range().start;
         write_date(&mut fixed[date..date + DATE_BYTES], self.now);
         Spans {
             first: head,
@@ -265,22 +255,25 @@ impl Single {
             return left;
         }
         let place = left.first.offset - self.editions[edition].at;
+        let place = u32::try_from(place).expect("an edition is far below 4 GiB");
         let cut = self.composed.cut(place);
         if cut.sent == 0 || cut.sent >= cut.date_end {
             return left;
         }
-        assert!(left.then.len == 0 || left.first.len == cut.head_left, "heads of large pages");
+        let head_left = u64::from(cut.head_left);
+        assert!(left.then.len == 0 || left.first.len == head_left, "heads of large pages");
         let block = self.block(scratch);
-        assert!(cut.head_left <= block.len, "a block has room for every head");
-        let head = Span { len: cut.head_left, ..left.first };
+        assert!(head_left <= block.len, "a block has room for every head");
+        let head = Span { len: head_left, ..left.first };
         fixed.copy_within(head.range(), block.range().start);
-        let first = Span { offset: block.offset, len: cut.head_left };
-        let rest = left.first.after(cut.head_left);
+        let first = Span { offset: block.offset, len: head_left };
+        let rest = left.first.after(head_left);
         Spans { first, then: if rest.len > 0 { rest } else { left.then } }
     }
 
     fn block(&self, scratch: ScratchIndex) -> Span {
-        Span { offset: self.blocks_at + scratch.0 * self.block_bytes, len: self.block_bytes }
+        let len = u64::from(self.block_bytes);
+        Span { offset: self.blocks_at + u64::from(scratch.0) * len, len }
     }
 }
 
@@ -288,17 +281,13 @@ impl Single {
 fn format_into<'a>(out: &'a mut [u8], text: std::fmt::Arguments<'_>) -> &'a str {
     let room = out.len();
     let mut rest = &mut *out;
-    rest.write_fmt(text).expect("numbers of 32 bits have room");
+    rest.write_fmt(text).expect("numbers of 64 bits have room");
     let used = room - rest.len();
     std::str::from_utf8(&out[..used]).expect("formatted text is UTF-8")
 }
 
-fn date_offset_of_part() -> usize {
-    const { "HTTP/1.1 206 Partial Content\r\nDate: ".len() }
-}
-
-fn length(bytes: &[u8]) -> u32 {
-    u32::try_from(bytes.len()).expect("replies are far below 4 GiB")
+fn date_offset_of_part() -> u64 {
+    const { "HTTP/1.1 206 Partial Content\r\nDate: ".len() as u64 }
 }
 
 /// What `Content-Range` and longer numbers add to the page's head.

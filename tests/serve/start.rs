@@ -86,10 +86,10 @@ fn pages_that_can_t_be_read() {
     }
     let huge = TemporaryFile::with("html", b"");
     let file = std::fs::File::create(huge.path()).expect("the file is ours");
-    file.set_len((1 << 30) + 1).expect("a hole takes no room");
+    file.set_len(1 << 43).expect("a hole takes no room");
     let exit = Server::run(&["--listen", "127.0.0.1:0", "--page", huge.path()]);
     assert_eq!(exit.code, Some(1), "{}", exit.text);
-    assert!(exit.text.contains("larger than 1 GiB"), "{}", exit.text);
+    assert!(exit.text.contains("memory"), "{}", exit.text);
 }
 
 #[test]

@@ -97,11 +97,12 @@ impl Uring {
     fn send(&mut self, slot: Slot, spans: Spans, flags: i32) -> Entry {
         let (first, then) = (&self.fixed[spans.first.range()], &self.fixed[spans.then.range()]);
         let one = match (first.len(), then.len()) {
-            (_, 0) => Some((first, spans.first.len)),
-            (0, _) => Some((then, spans.then.len)),
+            (_, 0) => Some(first),
+            (0, _) => Some(then),
             _ => None,
         };
-        if let Some((bytes, len)) = one {
+        if let Some(bytes) = one {
+            let len = u32::try_from(bytes.len()).expect("a send has less than 4 GiB");
             return on_slot!(self, slot, |file| {
                 opcode::Send::new(file, bytes.as_ptr(), len).flags(flags).build()
             });

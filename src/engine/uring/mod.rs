@@ -328,7 +328,8 @@ impl Ring for Uring {
         if let Op::Send { spans, .. } = op
             && self.is_silent(op)
         {
-            self.silent.push_back(Silent { token, len: spans.len(), number: self.pushed });
+            let len = u32::try_from(spans.len()).expect("a send has less than 4 GiB");
+            self.silent.push_back(Silent { token, len, number: self.pushed });
         }
         self.push_entry(&entry);
         if let Some(then) = then {

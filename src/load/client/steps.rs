@@ -77,7 +77,7 @@ impl<R: Ring> Client<'_, R> {
         if !self.schedule.is_open_loop() {
             connection.since = self.now;
         }
-        let span = Span { offset: 0, len: connection.left * self.request_bytes };
+        let span = Span { offset: 0, len: u64::from(connection.left * self.request_bytes) };
         self.timers.arm(slot, Wait::Reply, self.now);
         self.send(slot, span);
     }
@@ -99,7 +99,7 @@ impl<R: Ring> Client<'_, R> {
             return self.close_if_joined(slot);
         }
         let rest = match result {
-            Ok(count) => span.after(count),
+            Ok(count) => span.after(u64::from(count)),
             Err(Errno(libc::EAGAIN | libc::EINTR)) => span,
             // A broken connection: the receive tells how far it came.
             Err(_) => Span::default(),

@@ -22,7 +22,7 @@ pub(super) struct Loaded {
     /// The bodies, one behind the other, and room for what slots need: never written to.
     pub(super) fixed: Vec<u8>,
     /// How many bytes they are.
-    pub(super) body_bytes: u32,
+    pub(super) body_bytes: u64,
     /// Where each file's lie, in the order of the plan; identity first.
     pub(super) bodies: Vec<Vec<Body>>,
     /// What lies beside files as their codings and isn't used.
@@ -114,9 +114,7 @@ pub(super) fn code(
     let progress = bar(request.progress, 0);
     let made = make_all(request, listing, plan, &tries, identity, spare, &mut bodies, &progress);
     progress.finish_and_clear();
-    let body_bytes = u32::try_from(usize_of(bytes) + made);
-    let body_bytes = body_bytes.expect("the room is named by 32 bits");
-    Loaded { fixed, body_bytes, bodies, unused }
+    Loaded { fixed, body_bytes: bytes + made as u64, bodies, unused }
 }
 
 fn lengths(listing: &Listing, plan: &Plan) -> Vec<u64> {
@@ -165,13 +163,9 @@ fn reserve(
     behind: u64,
     zeroed: impl Fn(u64) -> Option<Vec<u8>>,
 ) -> Option<(Vec<u8>, u64)> {
-    let bodies_max = u64::from(u32::MAX).checked_sub(behind)?;
-    if identity_bytes > bodies_max {
-        return None;
-    }
     let halves = std::iter::successors(Some(made_bytes), |made| (*made > 0).then_some(made / 2));
     halves
-        .map(|made| (identity_bytes + made).min(bodies_max))
+        .map(|made| identity_bytes + made)
         .find_map(|room| Some((zeroed(room + behind)?, room)))
 }
 
@@ -230,7 +224,7 @@ fn add_beside(plan: &Plan, identity: &[u8], bodies: &mut [Vec<Body>]) -> Vec<Unu
         let own = bodies[number][0];
         for &(coding, beside) in &file.beside {
             let coded = bodies[beside][0];
-            let saves = compress::saves_enough(u64::from(coded.span.len), u64::from(own.span.len));
+            let saves = compress::saves_enough(coded.span.len, own.span.len);
             let (coded_bytes, own_bytes) =
                 (&identity[coded.span.range()], &identity[own.span.range()]);
             let because = match beside::judge(coded_bytes, coding, own_bytes) {
@@ -264,7 +258,7 @@ fn make_all(
     let tries: Vec<Try> = tries.iter().filter(has).copied().collect();
     let own: Vec<Span> = bodies.iter().map(|bodies| bodies[0].span).collect();
     progress.set_position(0);
-    progress.set_length(tries.iter().map(|try_| u64::from(own[try_.file].len)).sum());
+    progress.set_length(tries.iter().map(|try_| own[try_.file].len).sum());
     let state = Mutex::new((tries.into_iter(), 0, spare, bodies));
     on_all_cores(|| {
         loop {
@@ -272,12 +266,12 @@ fn make_all(
             progress.set_message(name_of(listing, &plan.files[file]));
             let own = own[file];
             let coded = compress::compress(&identity[own.range()], coding, request.effort);
-            progress.inc(u64::from(own.len));
+            progress.inc(own.len);
             let Some(coded) = coded else { continue };
             let tag = entity_tag(&coded);
             let mut state = state.lock().expect(NO_PANIC);
             let (_, used, spare, bodies) = &mut *state;
-            // There is no room only where 4 GiB or the machine's memory are full.
+            // There is no room only where the machine had no memory for all codings.
             let Some(place) = spare.get_mut(*used..*used + coded.len()) else { continue };
             place.copy_from_slice(&coded);
             let span = span(identity.len() + *used, coded.len());
@@ -315,14 +309,13 @@ fn name_of(listing: &Listing, file: &Planned) -> String {
 fn too_large(request: &Request, bytes: u64) -> Failure {
     Failure::new(
         format!("reserving {} for the root {}", size(bytes), shown_path(&request.root)),
-        "the machine doesn't give it, or 32 bits don't name it",
-        "serve a smaller folder, or use --compress off",
+        "the machine has too little memory",
+        "serve a smaller folder, use --compress off, or give the machine more memory",
     )
 }
 
 fn span(offset: usize, len: usize) -> Span {
-    let small = |value| u32::try_from(value).expect("the room is named by 32 bits");
-    Span { offset: small(offset), len: small(len) }
+    Span { offset: offset as u64, len: len as u64 }
 }
 
 fn usize_of(bytes: u64) -> usize {
@@ -350,13 +343,12 @@ mod tests {
         assert_eq!(room(200), Some(135));
         assert_eq!(room(150), Some(100));
         assert_eq!(room(149), None);
-        let named = u64::from(u32::MAX);
-        let asked = std::cell::Cell::new(0);
+        let asked = std::cell::RefCell::new(Vec::new());
         let nothing = |bytes| {
-            asked.set(bytes);
+            asked.borrow_mut().push(bytes);
             None
         };
-        assert!(reserve(named, 1, 1, nothing).is_none() && asked.get() == 0, "beyond 32 bits");
-        assert!(reserve(named - 1, 1, 1, nothing).is_none() && asked.get() == named);
+        assert!(reserve(5 << 30, 3, 2, nothing).is_none(), "no machine gives nothing");
+        assert_eq!(asked.into_inner(), [5, 3, 2].map(|more| (5 << 30) + more), "beyond 4 GiB");
     }
 }

@@ -223,13 +223,7 @@ pub fn read(request: &Request) -> Result<Root, Failure> {
     }
     let Loaded { mut fixed, body_bytes, bodies, unused: _ } = loaded;
     let builder = builder(&listing, &plan, &bodies, request);
-    let (tree, total) = builder.build(body_bytes, request.slots).map_err(|total| {
-        Failure::new(
-            format!("laying out {} of replies", size(total)),
-            "4 GiB can be named at most",
-            "serve a smaller folder, or use --compress off or a lower --spawn",
-        )
-    })?;
+    let (tree, total) = builder.build(body_bytes, request.slots);
     // The pages behind the bodies were never written to, so unused room costs nothing. The room
     // suffices unless a file was left out and its path went to another one with more fields.
     fixed.resize(total, 0);
@@ -305,7 +299,7 @@ fn summarise(bodies: &[Vec<Body>]) -> Summary {
             .iter()
             .flatten()
             .filter(|body| body.coding == coding)
-            .map(|body| u64::from(body.span.len))
+            .map(|body| body.span.len)
             .collect();
         let bytes = coded.iter().sum();
         match coding {

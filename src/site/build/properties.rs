@@ -116,16 +116,15 @@ fn grow(listing: &Listing, plan: &Plan, manner: Manner) -> (Tree, Vec<u8>) {
         .iter()
         .map(|file| {
             let name = &listing.files[file.listed].name;
-            let small = |len: usize| u32::try_from(len).expect("a few names");
-            let span = Span { offset: small(fixed.len()), len: small(name.len()) };
+            let span = Span { offset: fixed.len() as u64, len: name.len() as u64 };
             fixed.extend_from_slice(name);
             vec![Body { coding: Coding::Identity, span, tag: entity_tag(name) }]
         })
         .collect();
     let request = Request { manner, ..request(PathBuf::new()) };
-    let body_bytes = u32::try_from(fixed.len()).expect("a few names");
-    let built = builder(listing, plan, &bodies, &request).build(body_bytes, request.slots);
-    let (tree, total) = built.expect("it is small");
+    let body_bytes = fixed.len() as u64;
+    let builder = builder(listing, plan, &bodies, &request);
+    let (tree, total) = builder.build(body_bytes, request.slots);
     fixed.resize(total, 0);
     (tree, fixed)
 }

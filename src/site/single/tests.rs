@@ -4,7 +4,7 @@ use super::*;
 
 const SECOND: u64 = 784_111_777;
 
-fn build(page: Page, bytes: u32) -> (Single, Vec<u8>) {
+fn build(page: Page, bytes: u64) -> (Single, Vec<u8>) {
     let fill = |place: &mut [u8]| {
         place.fill(b'p');
         Ok(())
@@ -136,7 +136,7 @@ fn a_send_cut_anywhere_in_a_head_can_wait() {
     let whole = text(site.pages(3), &fixed);
     for cut in 0..u32::try_from(whole.len()).expect("small") {
         let output = site.pages(3);
-        let left = output.after(cut);
+        let left = output.after(u64::from(cut));
         let kept = site.keep(left, ScratchIndex(1), &mut fixed);
         let now = site.now + 1;
         for seconds in 0..2 {

@@ -22,8 +22,8 @@ impl Block<'_> {
     }
 
     /// A number in decimal.
-    fn put_number(&mut self, number: u32) {
-        let mut digits = [0; 10];
+    fn put_number(&mut self, number: u64) {
+        let mut digits = [0; 20];
         let mut at = digits.len();
         let mut rest = number;
         loop {
@@ -56,15 +56,15 @@ impl Tree {
             Answer::Moved(Moved { status, location_bytes }) => {
                 block.put(self.heads.front(status, persistence));
                 block.put(b"Location: ");
-                Span { len: location_bytes, ..self.tail(scratch) }
+                Span { len: u64::from(location_bytes), ..self.tail(scratch) }
             }
             Answer::Part { .. } => unreachable!("a tree says it otherwise"),
         };
-        let len = u32::try_from(block.used).expect("a block is small");
+        let len = block.used as u64;
         if let Answer::Moved(_) = answer {
             let end = then.range().end;
             fixed[end..end + EMPTY.len()].copy_from_slice(EMPTY);
-            then.len += u32::try_from(EMPTY.len()).expect("a few bytes");
+            then.len += EMPTY.len() as u64;
         } else if head_only {
             then = Span::default();
         }
@@ -86,7 +86,10 @@ impl Tree {
                 block.put(&self.blocks[found.leaf.fields.index()].text);
                 block.put_coding(representation.coding);
                 block.put(b"Content-Length: ");
-                block.put(&representation.digits[..representation.digits_len as usize]);
+                match representation.digits_len as usize {
+                    0 => block.put_number(representation.body.len),
+                    len => block.put(&representation.digits[..len]),
+                }
                 block.put(b"\r\n");
                 if found.status == Status::OK {
                     block.put(b"Accept-Ranges: bytes\r\n");

@@ -42,9 +42,9 @@ pub struct Tree {
     redirects: Redirects,
     health: Option<Box<[u8]>>,
     heads: Heads,
-    blocks_at: u32,
+    blocks_at: u64,
     block_bytes: u32,
-    tails_at: u32,
+    tails_at: u64,
     tail_bytes: u32,
     scratch_at: usize,
 }
@@ -64,8 +64,10 @@ struct Representation {
     body: Span,
     coding: Coding,
     digits_len: u8,
-    /// The length, in decimal.
-    digits: [u8; 10],
+    /// The length, in decimal, if it has at most so many digits. Longer ones, of terabytes, are
+    /// formatted for each response: with room for them, this would no longer be 64 bytes, of which
+    /// a site has millions.
+    digits: [u8; 12],
     tag: Tag,
 }
 
@@ -91,7 +93,7 @@ pub struct Found {
 enum Select {
     Whole,
     /// The bytes from the first to the second, both included.
-    Part(u32, u32),
+    Part(u64, u64),
     NotModified,
     Unsatisfiable,
 }
@@ -212,12 +214,9 @@ impl Tree {
         // A range is one of the identity: then a download can go on whoever began it.
         let identity = codings.len() - 1;
         if accepted.takes(Coding::Identity) {
-            let length = u64::from(representation(identity).body.len);
+            let length = representation(identity).body.len;
             match evaluate(identity, Some(length)) {
                 Selection::Partial { first, last } => {
-                    let within = "a range is within the body, which 32 bits measure";
-                    let first = u32::try_from(first).expect(within);
-                    let last = u32::try_from(last).expect(within);
                     return found(identity, Select::Part(first, last));
                 }
                 Selection::Unsatisfiable => return found(identity, Select::Unsatisfiable),
@@ -234,11 +233,13 @@ impl Tree {
     }
 
     fn block(&self, scratch: ScratchIndex) -> Span {
-        Span { offset: self.blocks_at + scratch.0 * self.block_bytes, len: self.block_bytes }
+        let len = u64::from(self.block_bytes);
+        Span { offset: self.blocks_at + u64::from(scratch.0) * len, len }
     }
 
     fn tail(&self, scratch: ScratchIndex) -> Span {
-        Span { offset: self.tails_at + scratch.0 * self.tail_bytes, len: self.tail_bytes }
+        let len = u64::from(self.tail_bytes);
+        Span { offset: self.tails_at + u64::from(scratch.0) * len, len }
     }
 }
 

@@ -29,9 +29,9 @@ impl Seeds {
     /// A file of these bodies.
     fn leaf(&mut self, bodies: &[(Coding, &str)], fields: &[(&str, &str)]) -> Leaf {
         let bodies = bodies.iter().map(|&(coding, text)| {
-            let offset = u32::try_from(self.bytes.len()).expect("small");
+            let offset = self.bytes.len() as u64;
             self.bytes.extend_from_slice(text.as_bytes());
-            let span = Span { offset, len: u32::try_from(text.len()).expect("small") };
+            let span = Span { offset, len: text.len() as u64 };
             Body { coding, span, tag: entity_tag(text.as_bytes()) }
         });
         let bodies = bodies.collect();
@@ -45,8 +45,7 @@ impl Seeds {
     }
 
     fn grow(self) -> Grown {
-        let bytes = u32::try_from(self.bytes.len()).expect("small");
-        let (tree, total) = self.builder.build(bytes, 3).expect("it fits");
+        let (tree, total) = self.builder.build(self.bytes.len() as u64, 3);
         let mut fixed = self.bytes;
         fixed.resize(total, 0);
         let mut site = Site::of_tree(tree);
