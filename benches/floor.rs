@@ -12,6 +12,7 @@ use uringstatic::engine::uring::{Setup, Uring};
 use uringstatic::engine::{Completion, Kind, Op, Received, Ring, Slot, Token};
 use uringstatic::http::request::Persistence;
 use uringstatic::os::net::{Endpoint, listen};
+use uringstatic::os::pages::Pages;
 use uringstatic::os::process;
 use uringstatic::server::ACCEPTS_MAX;
 use uringstatic::site::{Answer, Owed, Page, Prebuilt, ScratchIndex, Site};
@@ -82,11 +83,12 @@ struct Floor {
 impl Floor {
     fn new(options: Options) -> Result<Self, uringstatic::error::Failure> {
         let bytes = Page::BUILT_IN.len() as u64;
-        let (mut site, mut fixed) = Site::build(Page::built_in(), bytes, SPAWN, |place| {
-            place.copy_from_slice(Page::BUILT_IN);
-            Ok(())
-        })
-        .expect("copying does not fail");
+        let (mut site, mut fixed) =
+            Site::build(Page::built_in(), bytes, SPAWN, Pages::zeroed, |place| {
+                place.copy_from_slice(Page::BUILT_IN);
+                Ok(())
+            })
+            .expect("copying does not fail");
         site.tick(1, &mut fixed);
         process::raise_open_files(u64::from(SPAWN) + 128, "SPAWN")?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));

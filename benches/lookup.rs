@@ -33,8 +33,8 @@ fn grow(files: usize) -> (Site, Vec<u8>, Vec<String>) {
         assert!(builder.path(path.as_bytes(), Leaf { file, fields }));
         paths.push(path);
     }
-    let (tree, total) = builder.build(1000, 64);
-    (Site::of_tree(tree), vec![0; total], paths)
+    let (tree, layout) = builder.build(1000, 64);
+    (Site::of_tree(tree), vec![0; layout.buffer_bytes()], paths)
 }
 
 fn request<'a>(path: &'a str, fields: &'a [Header<'a>]) -> Request<'a, 'a> {
@@ -168,8 +168,8 @@ fn with_rules(pattern: Option<Rule>) -> (Site, Vec<u8>) {
         };
         builder.redirects(Redirects::new((0..200).map(rule).collect()));
     }
-    let (tree, total) = builder.build(0, 64);
-    (Site::of_tree(tree), vec![0; total])
+    let (tree, layout) = builder.build(0, 64);
+    (Site::of_tree(tree), vec![0; layout.buffer_bytes()])
 }
 
 const DRAWN: usize = 1 << 20;

@@ -10,10 +10,16 @@ const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: 127.0.0.1:10001\r\n\r\n";
 
 fn replies(c: &mut Criterion) {
     let bytes = Page::BUILT_IN.len() as u64;
-    let (site, mut fixed) = Site::build(Page::built_in(), bytes, 1, |place| {
-        place.copy_from_slice(Page::BUILT_IN);
-        Ok(())
-    })
+    let (site, mut fixed) = Site::build(
+        Page::built_in(),
+        bytes,
+        1,
+        |bytes| Ok(vec![0; bytes]),
+        |place| {
+            place.copy_from_slice(Page::BUILT_IN);
+            Ok(())
+        },
+    )
     .expect("copying does not fail");
     let mut stash = Stash::new(1, 16 * 1024);
     let mut stats = Stats::default();

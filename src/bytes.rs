@@ -78,6 +78,10 @@ impl From<Span> for Spans {
     }
 }
 
+/// The largest page of Linux's ports, and a multiple of every other: parts of a buffer that begin
+/// on one share no page with another part.
+pub const PAGE_BYTES_MAX: u64 = 64 * 1024;
+
 const _: () = assert!(size_of::<usize>() == size_of::<u64>(), "io_uring needs 64-bit addresses");
 
 #[cfg(test)]

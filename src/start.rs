@@ -12,6 +12,7 @@ use crate::http::host::AllowedHosts;
 use crate::http::media_type;
 use crate::os::beneath::{self, Resolver, Stamp};
 use crate::os::net::{Access, Endpoint, Listener, bind_with};
+use crate::os::pages::Pages;
 use crate::os::privileges::Account;
 use crate::os::terminal;
 use crate::os::{process, signal};
@@ -182,7 +183,7 @@ fn server_config(config: &cli::Config, ring: &Uring) -> server::Config {
 }
 
 /// Reads a folder and builds its replies. What is left out of it is said, as it may be missed.
-fn read_root(config: &cli::Config, root: &Path) -> Result<(Site, Vec<u8>, String), Failure> {
+fn read_root(config: &cli::Config, root: &Path) -> Result<(Site, Pages, String), Failure> {
     let mut request =
         build::Request::new(root, &config.root_options, &config.headers, config.slots());
     request.progress = !config.quiet && io::stderr().is_terminal();
@@ -208,7 +209,7 @@ fn read_root(config: &cli::Config, root: &Path) -> Result<(Site, Vec<u8>, String
 }
 
 /// Reads the page and builds the replies; says what it is.
-fn load(config: &cli::Config) -> Result<(Site, Vec<u8>, String), Failure> {
+fn load(config: &cli::Config) -> Result<(Site, Pages, String), Failure> {
     let mut page = Page::built_in();
     page.status = config.status;
     page.headers.clone_from(&config.headers);
@@ -220,7 +221,7 @@ fn load(config: &cli::Config) -> Result<(Site, Vec<u8>, String), Failure> {
     }
     let Some(path) = &config.page else {
         let bytes = Page::BUILT_IN.len() as u64;
-        let (site, fixed) = Site::build(page, bytes, config.slots(), |place| {
+        let (site, fixed) = Site::build(page, bytes, config.slots(), Pages::zeroed, |place| {
             place.copy_from_slice(Page::BUILT_IN);
             Ok(())
         })
@@ -237,8 +238,8 @@ fn load(config: &cli::Config) -> Result<(Site, Vec<u8>, String), Failure> {
     page.last_modified = modified.duration_since(UNIX_EPOCH).ok().map(|age| age.as_secs());
     let stamp = Stamp::of(&metadata);
     let read = |place: &mut [u8]| beneath::read_whole(&file, &stamp, place);
-    let (site, fixed) =
-        Site::build(page, bytes, config.slots(), read).map_err(|error| unreadable(path, &error))?;
+    let (site, fixed) = Site::build(page, bytes, config.slots(), Pages::zeroed, read)
+        .map_err(|error| unreadable(path, &error))?;
     Ok((site, fixed, format!("{} ({bytes} bytes)", path.display())))
 }
 
@@ -252,6 +253,9 @@ fn unreadable(path: &Path, error: &io::Error) -> Failure {
         );
         let why = format!("{} can't read it ({error})", Account::current());
         return Failure::new(what, why, mend);
+    }
+    if error.kind() == io::ErrorKind::OutOfMemory {
+        return Failure::new(what, error, "serve a smaller file, or give the machine more memory");
     }
     let mend = format!("`ls -lL {path}` shows what it is; it must be a regular file");
     Failure::new(what, error, mend)

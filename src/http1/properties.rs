@@ -77,7 +77,7 @@ impl Splits {
 thread_local! {
     /// Building a site takes longer than most connections.
     static SITE: RefCell<(Site, Vec<u8>)> = RefCell::new(
-        Site::build(Page::built_in(), PAGE_BYTES, 1, |place| {
+        Site::build(Page::built_in(), PAGE_BYTES, 1, |bytes| Ok(vec![0; bytes]), |place| {
             place.fill(b'p');
             Ok(())
         })

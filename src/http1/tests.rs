@@ -22,10 +22,16 @@ impl Bench {
     }
 
     fn with_page(bytes: u64) -> Self {
-        let (site, fixed) = Site::build(Page::built_in(), bytes, 1, |place| {
-            place.fill(b'p');
-            Ok(())
-        })
+        let (site, fixed) = Site::build(
+            Page::built_in(),
+            bytes,
+            1,
+            |bytes| Ok(vec![0; bytes]),
+            |place| {
+                place.fill(b'p');
+                Ok(())
+            },
+        )
         .expect("filling does not fail");
         let stash = Stash::new(1, 16 * 1024);
         let stats = Stats::default();

@@ -113,7 +113,7 @@ pub fn list(mut wanted: Wanted) -> Result<Report, Failure> {
         dial: None,
         signals: Some(signals),
         // Entries of sends are about two bytes.
-        fixed: vec![0; 2],
+        fixed: vec![0; 2].into(),
         features: Features::ALL,
         buffers: 1,
         buffer_bytes: 1,

@@ -147,10 +147,16 @@ pub(super) fn build_site(
     if random.clone().chance(400) {
         return Ok(build_tree(page, spawn));
     }
-    let built = Site::build(Page::built_in(), page.len() as u64, spawn, |place| {
-        place.copy_from_slice(page);
-        Ok(())
-    });
+    let built = Site::build(
+        Page::built_in(),
+        page.len() as u64,
+        spawn,
+        |bytes| Ok(vec![0; bytes]),
+        |place| {
+            place.copy_from_slice(page);
+            Ok(())
+        },
+    );
     built.map_err(|error| error.to_string())
 }
 
@@ -166,9 +172,9 @@ fn build_tree(page: &[u8], spawn: u32) -> (Site, Vec<u8>) {
     let effect = Effect::Rewrite(200);
     let rule = Redirect { from, to, effect, forced: true, line: 1, text: "".into() };
     builder.redirects(Redirects::new(vec![rule]));
-    let (tree, total) = builder.build(all.len, spawn);
+    let (tree, layout) = builder.build(all.len, spawn);
     let mut fixed = page.to_vec();
-    fixed.resize(total, 0);
+    fixed.resize(layout.buffer_bytes(), 0);
     (Site::of_tree(tree), fixed)
 }
 

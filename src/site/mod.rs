@@ -6,6 +6,7 @@
 pub mod build;
 mod edition;
 pub mod index;
+pub mod layout;
 mod page;
 pub mod pattern;
 pub mod redirects;
@@ -19,8 +20,10 @@ pub use page::{Page, entity_tag};
 use crate::bytes::Spans;
 use crate::http::host::AllowedHosts;
 use crate::http::request::{Method, Persistence, Request, Target};
+use layout::Layout;
 use single::Single;
 use std::io;
+use std::ops::DerefMut;
 use tree::{Found, Moved, Tree};
 
 /// What is served.
@@ -93,17 +96,19 @@ pub struct Occasion<'a> {
 
 impl Site {
     /// One page for every path: lays out the fixed buffer for a page of `body_bytes` and `slots`
-    /// connections. `read` puts the page's bytes where they will stay.
+    /// connections. `zeroed` makes a buffer of so many bytes, and `read` puts the page's bytes
+    /// where they will stay.
     ///
     /// # Errors
-    /// What `read` returns.
-    pub fn build(
+    /// What `zeroed` and `read` return.
+    pub fn build<M: DerefMut<Target = [u8]>>(
         page: Page,
         body_bytes: u64,
         slots: u32,
+        zeroed: impl FnOnce(usize) -> io::Result<M>,
         read: impl FnOnce(&mut [u8]) -> io::Result<()>,
-    ) -> io::Result<(Self, Vec<u8>)> {
-        let (single, fixed) = Single::build(page, body_bytes, slots, read)?;
+    ) -> io::Result<(Self, M)> {
+        let (single, fixed) = Single::build(page, body_bytes, slots, zeroed, read)?;
         Ok((Self::of(Kind::Single(single)), fixed))
     }
 
@@ -115,6 +120,15 @@ impl Site {
 
     fn of(kind: Kind) -> Self {
         Self { kind, health_check: None, hosts: AllowedHosts::default() }
+    }
+
+    /// Which part of the buffer is written to, and which never is.
+    #[must_use]
+    pub fn layout(&self) -> Layout {
+        match &self.kind {
+            Kind::Single(single) => single.layout(),
+            Kind::Tree(tree) => tree.layout(),
+        }
     }
 
     /// Answers health checks at this path, on the listener that is for them alone.

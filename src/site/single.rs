@@ -1,7 +1,8 @@
 //! One page for every path: its replies, built at start in one fixed buffer.
 //!
-//! The buffer holds, in this order: the page; two *editions* of every reply, alike but for the
-//! second in their `Date`; and a block for each slot, for heads that only one peer gets. A reply
+//! The buffer holds the page, which is its image; and as its scratch two *editions* of every
+//! reply, alike but for the second in their `Date`, and a block for each slot, for heads that only
+//! one peer gets. A reply
 //! is a span of it. `Date` changes by writing the edition of which no span is in flight, and
 //! serving from that one: bytes that a ring may still read never change.
 
@@ -10,12 +11,14 @@ mod tests;
 
 use super::ScratchIndex;
 use super::edition::{Composed, Fields, Prebuilt, compose};
+use super::layout::Layout;
 use super::{Answer, Owed, Page, page};
 use crate::bytes::{Span, Spans};
 use crate::http::conditional::{Selection, Validators, select};
 use crate::http::request::{Persistence, Request};
 use crate::http::response::{DATE_BYTES, date_text, write_date, write_head};
 use std::io::{self, Write};
+use std::ops::DerefMut;
 
 /// The replies, as spans of the fixed buffer that [`Single::build`] fills.
 #[derive(Debug)]
@@ -23,6 +26,7 @@ pub(super) struct Single {
     page: Page,
     etag: String,
     last_modified_text: Option<String>,
+    layout: Layout,
     body: Span,
     composed: Composed,
     editions: [Edition; 2],
@@ -46,13 +50,14 @@ impl Single {
     /// the page's bytes where they will stay.
     ///
     /// # Errors
-    /// What `read` returns.
-    pub(super) fn build(
+    /// What `zeroed` and `read` return.
+    pub(super) fn build<M: DerefMut<Target = [u8]>>(
         page: Page,
         body_bytes: u64,
         slots: u32,
+        zeroed: impl FnOnce(usize) -> io::Result<M>,
         read: impl FnOnce(&mut [u8]) -> io::Result<()>,
-    ) -> io::Result<(Self, Vec<u8>)> {
+    ) -> io::Result<(Self, M)> {
         let last_modified_text = page.last_modified.map(date_text);
         let last_modified = last_modified_text.as_deref();
         // The hash is known only when the page has been read to its place behind which all else
@@ -60,15 +65,16 @@ impl Single {
         let draft_etag = page::etag(&[]);
         let draft = compose(&Fields { page: &page, body_bytes, etag: &draft_etag, last_modified });
         let edition_bytes = draft.bytes.len() as u64;
-        let edition_at = body_bytes.next_multiple_of(u64::from(ALIGNMENT));
+        let edition_at = Layout::new(body_bytes, 0).scratch().offset;
         let second_at = (edition_at + edition_bytes).next_multiple_of(u64::from(ALIGNMENT));
         let blocks_at = (second_at + edition_bytes).next_multiple_of(u64::from(ALIGNMENT));
         let page_head = draft.reply(Prebuilt::Page, Persistence::Keep).head_bytes;
         let block_bytes = (page_head + PART_HEAD_EXTRA).next_multiple_of(ALIGNMENT);
         // Zeroed memory comes untouched from the kernel: a block costs nothing until it's used.
         let total = blocks_at + u64::from(slots) * u64::from(block_bytes);
-        let body = Span { offset: 0, len: body_bytes };
-        let mut buffer = vec![0; Span { offset: 0, len: total }.range().len()];
+        let layout = Layout::new(body_bytes, total - edition_at);
+        let body = layout.image();
+        let mut buffer = zeroed(layout.buffer_bytes())?;
         read(&mut buffer[body.range()])?;
         let etag = page::etag(&buffer[body.range()]);
         let composed = compose(&Fields { page: &page, body_bytes, etag: &etag, last_modified });
@@ -80,6 +86,7 @@ impl Single {
         let mut site = Self {
             etag,
             last_modified_text,
+            layout,
             body,
             composed: composed.without_bytes(),
             editions: [edition(edition_at), edition(second_at)],
@@ -168,6 +175,10 @@ impl Single {
             Selection::Unsatisfiable => Answer::Whole(Prebuilt::RangeNotSatisfiable),
             Selection::Partial { first, last } => Answer::Part { first, last },
         }
+    }
+
+    pub(super) fn layout(&self) -> Layout {
+        self.layout
     }
 
     /// How many whole pages in a row one send can answer with.

@@ -13,7 +13,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("bytes", &[]),
     ("engine", &["bytes"]),
     ("engine/uring", &["engine", "bytes", "os", "error"]),
-    ("os", &["error"]),
+    ("os", &["bytes", "error"]),
     ("timers", &["engine"]),
     ("site", &["http", "bytes"]),
     ("site/build", &["site", "http", "bytes", "os", "cli", "error"]),

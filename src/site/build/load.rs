@@ -10,6 +10,7 @@ use super::walk::Listing;
 use super::{Failure, Request, size};
 use crate::bytes::Span;
 use crate::http::coding::Coding;
+use crate::os::pages::Pages;
 use crate::site::entity_tag;
 use crate::site::tree::build::{Body, room_for};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -20,7 +21,7 @@ use std::thread;
 #[derive(Debug)]
 pub(super) struct Loaded {
     /// The bodies, one behind the other, and room for what slots need: never written to.
-    pub(super) fixed: Vec<u8>,
+    pub(super) fixed: Pages,
     /// How many bytes they are.
     pub(super) body_bytes: u64,
     /// Where each file's lie, in the order of the plan; identity first.
@@ -53,7 +54,7 @@ pub(super) enum Because {
 /// Files that were read, one behind the other, before any of them is coded.
 pub(super) struct Identities {
     /// The buffer: the files, room for codings, and room for what slots need.
-    fixed: Vec<u8>,
+    fixed: Pages,
     /// The length of the files in it.
     bytes: u64,
     /// The length of the files and the room for codings.
@@ -84,8 +85,9 @@ pub(super) fn read(
     // that isn't written to costs nothing, and what is left over is given back.
     let made_bytes: u64 = tries.iter().map(|try_| lengths[try_.file] * 19 / 20).sum();
     let behind = room_for(fields_bytes_max(plan), request.slots);
-    let (mut fixed, bodies_room) = reserve(bytes, made_bytes, behind, zeroed)
-        .ok_or_else(|| too_large(request, bytes + behind))?;
+    let (mut fixed, bodies_room) =
+        reserve(bytes, made_bytes, behind, |bytes| Pages::zeroed(usize_of(bytes)).ok())
+            .ok_or_else(|| too_large(request, bytes + behind))?;
     let progress = bar(request.progress, bytes);
     progress.set_message(format!("reading {} files", plan.files.len()));
     let bodies = read_all(root, listing, plan, &mut fixed[..usize_of(bytes)], &progress);
@@ -157,24 +159,14 @@ fn fields_bytes_max(plan: &Plan) -> usize {
 /// Memory for the bodies as they are, for codings, and for what slots need; and how much of it is
 /// for bodies. A small machine promises less than all codings could take, though they take far
 /// less than that: then it is asked for half as much, and codings that find no room are dropped.
-fn reserve(
+fn reserve<M>(
     identity_bytes: u64,
     made_bytes: u64,
     behind: u64,
-    zeroed: impl Fn(u64) -> Option<Vec<u8>>,
-) -> Option<(Vec<u8>, u64)> {
+    zeroed: impl Fn(u64) -> Option<M>,
+) -> Option<(M, u64)> {
     let halves = std::iter::successors(Some(made_bytes), |made| (*made > 0).then_some(made / 2));
-    halves
-        .map(|made| identity_bytes + made)
-        .find_map(|room| Some((zeroed(room + behind)?, room)))
-}
-
-/// Zeroed memory, or `None` if the machine won't give so much.
-fn zeroed(bytes: u64) -> Option<Vec<u8>> {
-    let bytes = usize_of(bytes);
-    // `vec!` ends the process where there is no memory, so it's asked for first.
-    Vec::<u8>::new().try_reserve_exact(bytes).ok()?;
-    Some(vec![0; bytes])
+    halves.map(|made| identity_bytes + made).find_map(|room| Some((zeroed(room + behind)?, room)))
 }
 
 fn read_all(
@@ -306,7 +298,7 @@ fn name_of(listing: &Listing, file: &Planned) -> String {
     format!("compressing {}", shown(&listing.files[file.listed].name))
 }
 
-fn too_large(request: &Request, bytes: u64) -> Failure {
+pub(super) fn too_large(request: &Request, bytes: u64) -> Failure {
     Failure::new(
         format!("reserving {} for the root {}", size(bytes), shown_path(&request.root)),
         "the machine has too little memory",
@@ -346,7 +338,7 @@ mod tests {
         let asked = std::cell::RefCell::new(Vec::new());
         let nothing = |bytes| {
             asked.borrow_mut().push(bytes);
-            None
+            None::<Vec<u8>>
         };
         assert!(reserve(5 << 30, 3, 2, nothing).is_none(), "no machine gives nothing");
         assert_eq!(asked.into_inner(), [5, 3, 2].map(|more| (5 << 30) + more), "beyond 4 GiB");

@@ -27,6 +27,7 @@ use crate::cli::{Compress, RootOptions};
 pub use crate::error::Failure;
 use crate::http::coding::Coding;
 use crate::os::beneath::Resolver;
+use crate::os::pages::Pages;
 use crate::site::tree::Tree;
 use crate::site::tree::build::{self, Body, Builder, FieldsId, File};
 use compress::Effort;
@@ -101,7 +102,7 @@ pub struct Root {
     /// The replies.
     pub tree: Tree,
     /// The buffer that they're sent from.
-    pub fixed: Vec<u8>,
+    pub fixed: Pages,
     /// What was planned.
     pub plan: Plan,
     /// What was listed.
@@ -223,11 +224,16 @@ pub fn read(request: &Request) -> Result<Root, Failure> {
     }
     let Loaded { mut fixed, body_bytes, bodies, unused: _ } = loaded;
     let builder = builder(&listing, &plan, &bodies, request);
-    let (tree, total) = builder.build(body_bytes, request.slots);
+    let (tree, layout) = builder.build(body_bytes, request.slots);
     // The pages behind the bodies were never written to, so unused room costs nothing. The room
     // suffices unless a file was left out and its path went to another one with more fields.
-    fixed.resize(total, 0);
-    fixed.shrink_to_fit();
+    if fixed.len() < layout.buffer_bytes() {
+        let larger = Pages::zeroed(layout.buffer_bytes())
+            .map_err(|_| load::too_large(request, layout.buffer_bytes() as u64))?;
+        let bodies = std::mem::replace(&mut fixed, larger);
+        fixed[layout.image().range()].copy_from_slice(&bodies[layout.image().range()]);
+    }
+    fixed.truncate(layout.buffer_bytes());
     let mut summary = summarise(&bodies);
     summary.took = started.elapsed();
     Ok(Root { tree, fixed, plan, listing, bodies, summary })

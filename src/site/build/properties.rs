@@ -124,8 +124,8 @@ fn grow(listing: &Listing, plan: &Plan, manner: Manner) -> (Tree, Vec<u8>) {
     let request = Request { manner, ..request(PathBuf::new()) };
     let body_bytes = fixed.len() as u64;
     let builder = builder(listing, plan, &bodies, &request);
-    let (tree, total) = builder.build(body_bytes, request.slots);
-    fixed.resize(total, 0);
+    let (tree, layout) = builder.build(body_bytes, request.slots);
+    fixed.resize(layout.buffer_bytes(), 0);
     (tree, fixed)
 }
 

@@ -9,7 +9,8 @@ fn build(page: Page, bytes: u64) -> (Single, Vec<u8>) {
         place.fill(b'p');
         Ok(())
     };
-    let (mut site, mut fixed) = Single::build(page, bytes, 4, fill).expect("filling does not fail");
+    let (mut site, mut fixed) = Single::build(page, bytes, 4, |bytes| Ok(vec![0; bytes]), fill)
+        .expect("filling does not fail");
     site.tick(SECOND, &mut fixed);
     (site, fixed)
 }
@@ -149,5 +150,28 @@ fn a_send_cut_anywhere_in_a_head_can_wait() {
         assert!(mask(&rest).ends_with(&mask(&expected[expected.len().min(30)..])), "cut at {cut}");
         site = build(Page::built_in(), 50).0;
         site.tick(SECOND, &mut fixed);
+    }
+}
+
+#[test]
+fn the_image_is_never_written_to() {
+    for bytes in [100, 70_000] {
+        let (mut site, mut fixed) = build(Page::built_in(), bytes);
+        let layout = site.layout();
+        assert_eq!(fixed.len(), layout.buffer_bytes());
+        assert_eq!((layout.image().len, layout.scratch().offset % 4096), (bytes, 0));
+        let image_end = layout.scratch().range().start;
+        let image = fixed[..image_end].to_vec();
+        let last = site.body.len - 1;
+        for second in 0..3 {
+            site.tick(SECOND + second, &mut fixed);
+            for scratch in (0..4).map(ScratchIndex) {
+                let part = site.part((0, last), Persistence::Keep, scratch, &mut fixed);
+                assert!(part.first.offset >= layout.scratch().offset);
+                let left = site.pages(1).after(20);
+                let _ = site.keep(left, scratch, &mut fixed);
+            }
+        }
+        assert!(fixed[..image_end] == image);
     }
 }

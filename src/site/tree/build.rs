@@ -4,10 +4,11 @@
 use super::heads::Heads;
 use super::records::{Codings, Place, Records};
 use super::{FieldBlock, LOCATION_BYTES_MAX, Representation, Resource, Tree};
-use crate::bytes::Span;
+use crate::bytes::{PAGE_BYTES_MAX, Span};
 use crate::http::coding::Coding;
 use crate::http::request::TARGET_BYTES_MAX;
 use crate::http::response::{DATE_BYTES, is_kept_by_not_modified, write_date};
+use crate::site::layout::Layout;
 use crate::site::redirects::Redirects;
 use std::collections::HashMap;
 use std::num::NonZeroU64;
@@ -141,17 +142,18 @@ impl Builder {
         self.health = Some(path.into());
     }
 
-    /// The tree, for a buffer that has the bodies in its first `body_bytes` bytes; and how many
-    /// bytes it is to have in all, for this many connections.
+    /// The tree, for a buffer that has the bodies in its first `body_bytes` bytes; and the layout
+    /// that the buffer is to have for this many connections.
     #[must_use]
-    pub fn build(self, body_bytes: u64, slots: u32) -> (Tree, usize) {
+    pub fn build(self, body_bytes: u64, slots: u32) -> (Tree, Layout) {
         let heads = Heads::new(self.fallback.is_some());
         let fields = self.blocks.iter().map(|block| block.text.len()).max().unwrap_or(0);
         let block_bytes = block_bytes(&heads, fields);
         let tail_bytes = tail_bytes();
-        let blocks_at = body_bytes.next_multiple_of(u64::from(ALIGNMENT));
+        let blocks_at = Layout::new(body_bytes, 0).scratch().offset;
         let tails_at = blocks_at + u64::from(slots) * u64::from(block_bytes);
         let scratch_at = tails_at + u64::from(slots) * u64::from(tail_bytes);
+        let layout = Layout::new(body_bytes, scratch_at - blocks_at + TARGET_BYTES_MAX as u64);
         let scratch_at = usize::try_from(scratch_at).expect("addresses have 64 bits");
         let tree = Tree {
             records: self.records.shrunk(),
@@ -163,13 +165,14 @@ impl Builder {
             redirects: self.redirects,
             health: self.health,
             heads,
+            layout,
             blocks_at,
             block_bytes,
             tails_at,
             tail_bytes,
             scratch_at,
         };
-        (tree, scratch_at + TARGET_BYTES_MAX)
+        (tree, layout)
     }
 }
 
@@ -182,7 +185,7 @@ pub fn room_for(fields_bytes_max: usize, slots: u32) -> u64 {
 
 fn room(heads: &Heads, fields_bytes_max: usize, slots: u32) -> u64 {
     let slot = block_bytes(heads, fields_bytes_max) + tail_bytes();
-    u64::from(ALIGNMENT) + u64::from(slots) * u64::from(slot) + TARGET_BYTES_MAX as u64
+    PAGE_BYTES_MAX + u64::from(slots) * u64::from(slot) + TARGET_BYTES_MAX as u64
 }
 
 fn block_bytes(heads: &Heads, fields_bytes_max: usize) -> u32 {

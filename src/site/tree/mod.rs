@@ -1,8 +1,8 @@
 //! A whole site: which path has what, and the replies, put together from pieces made at start.
 //!
-//! The buffer holds, in this order: the bodies, which never change; a *block* for each slot, into
-//! which the head of its reply is copied, piece by piece; a *tail* for each slot, for a `Location`
-//! that depends on the request; and room to decode one path. A reply is the block and the body
+//! The buffer holds the bodies, which are its image and never change; and as its scratch, in this
+//! order: a *block* for each slot, into which the head of its reply is copied, piece by piece; a
+//! *tail* for each slot, for a `Location` that depends on the request; and room to decode one path. A reply is the block and the body
 //! behind it, or the block and the tail. A slot has one reply under way at a time, so what a ring
 //! may still read is not written to.
 //!
@@ -16,6 +16,7 @@ mod records;
 mod tests;
 
 use super::edition::Prebuilt;
+use super::layout::Layout;
 use super::redirects::{Effect, Redirects};
 use super::{Answer, Occasion, ScratchIndex};
 use crate::bytes::Span;
@@ -42,6 +43,7 @@ pub struct Tree {
     redirects: Redirects,
     health: Option<Box<[u8]>>,
     heads: Heads,
+    layout: Layout,
     blocks_at: u64,
     block_bytes: u32,
     tails_at: u64,
@@ -109,6 +111,11 @@ impl Tree {
     /// Brings the dates up to this second.
     pub fn tick(&mut self, unix_seconds: u64) {
         self.heads.tick(unix_seconds);
+    }
+
+    /// Which part of the buffer is written to, and which never is.
+    pub(super) fn layout(&self) -> Layout {
+        self.layout
     }
 
     /// Which reply a GET or HEAD gets.

@@ -45,9 +45,9 @@ impl Seeds {
     }
 
     fn grow(self) -> Grown {
-        let (tree, total) = self.builder.build(self.bytes.len() as u64, 3);
+        let (tree, layout) = self.builder.build(self.bytes.len() as u64, 3);
         let mut fixed = self.bytes;
-        fixed.resize(total, 0);
+        fixed.resize(layout.buffer_bytes(), 0);
         let mut site = Site::of_tree(tree);
         site.tick(SECOND, &mut fixed);
         Grown { site, fixed, scratch_for: ScratchIndex(2) }
@@ -327,7 +327,56 @@ fn slots_have_blocks_of_their_own() {
     }
     places.sort_by_key(|place| place.start);
     assert!(places.windows(2).all(|pair| pair[0].end <= pair[1].start));
-    assert!(places[0].start >= 5 && places[5].end <= site.tree().scratch_at);
+    let layout = site.site.layout();
+    assert!(places[0].start == layout.scratch().range().start);
+    assert!(places[0].start % 4096 == 0 && layout.image().range() == (0..5));
+    assert!(places[5].end <= site.tree().scratch_at);
+    assert_eq!(&site.fixed[..4096], [b"hello".as_slice(), &[0; 4091]].concat(), "the image");
+}
+
+/// Bodies are named by spans, so a site of terabytes can be put together without its bytes: only
+/// heads are looked at, which lie in a buffer of their own here.
+#[test]
+fn bodies_beyond_4_gib_and_lengths_of_any_size() {
+    for len in [(1 << 32) - 1, 1 << 32, 5 << 30, 999_999_999_999, 1_000_000_000_000, u64::MAX / 2] {
+        let mut builder = Builder::default();
+        let offset = 7 << 30;
+        let body =
+            Body { coding: Coding::Identity, span: Span { offset, len }, tag: entity_tag(b"") };
+        let file = builder.file(vec![body], None);
+        let fields = builder.fields(std::iter::empty());
+        builder.path(b"/a", Leaf { file, fields });
+        // The scratch of a tree with an image of no bytes, since that much can't be had.
+        let (tree, layout) = builder.build(0, 3);
+        let mut fixed = vec![0; layout.buffer_bytes()];
+        let mut site = Site::of_tree(tree);
+        site.tick(SECOND, &mut fixed);
+        let mut ask = |fields: &str, head_only: bool| {
+            let head = format!("GET /a HTTP/1.1\r\nHost: x\r\n{fields}\r\n");
+            let mut fields = Fields::new();
+            let parsed = parse(head.as_bytes(), &mut Scan::default(), 16_384, &mut fields);
+            let Parsed::Request(request) = parsed else { panic!("{head}: {parsed:?}") };
+            let scratch = ScratchIndex(1);
+            let mut occasion = Occasion { scratch, fixed: &mut fixed, draining: false };
+            let answer = site.choose(&request, &mut occasion);
+            let owed = Owed { answer, persistence: Persistence::Keep, head_only };
+            let spans = site.output(owed, scratch, &mut fixed);
+            let head = String::from_utf8(fixed[spans.first.range()].to_vec()).expect("text");
+            (head, spans.then)
+        };
+        let (head, then) = ask("", false);
+        assert_eq!(field(&head, "Content-Length"), Some(&*len.to_string()));
+        assert_eq!(then, Span { offset, len });
+        assert_eq!(ask("", true), (head, Span::default()), "HEAD has the fields of GET");
+        let last = len - 1;
+        let (head, then) = ask(&format!("Range: bytes={}-{last}\r\n", last - 9), false);
+        let range = format!("bytes {}-{last}/{len}", last - 9);
+        assert_eq!(field(&head, "Content-Range"), Some(&*range));
+        assert_eq!(field(&head, "Content-Length"), Some("10"));
+        assert_eq!(then, Span { offset: offset + len - 10, len: 10 });
+        let (head, _) = ask(&format!("Range: bytes={len}-\r\n"), false);
+        assert_eq!(field(&head, "Content-Range"), Some(&*format!("bytes */{len}")));
+    }
 }
 
 proptest! {
