@@ -239,7 +239,8 @@ impl Site {
         }
     }
 
-    /// A reply; its head may be written into the connection's block, of which nothing may be in flight.
+    /// A reply; its head may be written into the connection's block, of which nothing may be in
+    /// flight.
     #[must_use]
     pub fn output(&self, owed: Owed, scratch: ScratchIndex, fixed: &mut [u8]) -> Spans {
         match &self.kind {

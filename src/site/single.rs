@@ -2,8 +2,7 @@
 //!
 //! The buffer holds the page, which is its image; and as its scratch two *editions* of every
 //! reply, alike but for the second in their `Date`, and a block for each slot, for heads that only
-//! one peer gets. A reply
-//! is a span of it. `Date` changes by writing the edition of which no span is in flight, and
+//! one peer gets. A reply is a span of it. `Date` changes by writing the edition of which no span is in flight, and
 //! serving from that one: bytes that a ring may still read never change.
 
 #[cfg(test)]

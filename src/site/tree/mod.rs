@@ -2,9 +2,9 @@
 //!
 //! The buffer holds the bodies, which are its image and never change; and as its scratch, in this
 //! order: a *block* for each slot, into which the head of its reply is copied, piece by piece; a
-//! *tail* for each slot, for a `Location` that depends on the request; and room to decode one path. A reply is the block and the body
-//! behind it, or the block and the tail. A slot has one reply under way at a time, so what a ring
-//! may still read is not written to.
+//! *tail* for each slot, for a `Location` that depends on the request; and room to decode one path.
+//! A reply is the block and the body behind it, or the block and the tail. A slot has one reply
+//! under way at a time, so what a ring may still read is not written to.
 //!
 //! Nothing is formatted for a whole file; numbers are, for a part of one.
 
