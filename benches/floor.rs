@@ -6,14 +6,16 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
+use uringstatic::bytes::Span;
 use uringstatic::engine::uring::probe::{Features, Obstacles};
 use uringstatic::engine::uring::{Setup, Uring};
-use uringstatic::engine::{Completion, Engine, Kind, Op, Received, Slot, Span, Token};
+use uringstatic::engine::{Completion, Engine, Kind, Op, Received, Slot, Token};
 use uringstatic::http::request::Persistence;
 use uringstatic::os::net::{Endpoint, listen};
+use uringstatic::os::pages::Pages;
 use uringstatic::os::process;
 use uringstatic::server::ACCEPTS_MAX;
-use uringstatic::site::{Answer, Owed, Page, Prebuilt, Site};
+use uringstatic::site::{Answer, Owed, Page, Prebuilt, ScratchIndex, Site};
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -80,12 +82,13 @@ struct Floor {
 
 impl Floor {
     fn new(options: Options) -> Result<Self, uringstatic::error::Failure> {
-        let bytes = u32::try_from(Page::BUILT_IN.len()).expect("the built-in page is small");
-        let (mut site, mut fixed) = Site::build(Page::built_in(), bytes, SPAWN, |place| {
-            place.copy_from_slice(Page::BUILT_IN);
-            Ok(())
-        })
-        .expect("copying does not fail");
+        let bytes = Page::BUILT_IN.len() as u64;
+        let (mut site, mut fixed) =
+            Site::build(Page::built_in(), bytes, SPAWN, Pages::zeroed, |place| {
+                place.copy_from_slice(Page::BUILT_IN);
+                Ok(())
+            })
+            .expect("copying does not fail");
         site.tick(1, &mut fixed);
         process::raise_open_files(u64::from(SPAWN) + 128, "SPAWN")?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
@@ -193,7 +196,7 @@ impl Floor {
         if count > 0 && self.options.close {
             let answer = Answer::Whole(Prebuilt::Page);
             let owed = Owed { answer, persistence: Persistence::Close, head_only: false };
-            let spans = self.site.output(owed, slot, self.ring.memory(None).fixed);
+            let spans = self.site.output(owed, ScratchIndex(slot.0), self.ring.memory(None).fixed);
             connection.owed_bytes = 0;
             connection.sending = true;
             let op = Op::SendClose { slot, spans };

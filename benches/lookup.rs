@@ -4,14 +4,14 @@
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use httparse::Header;
 use std::hint::black_box;
-use uringstatic::engine::{Slot, Span};
+use uringstatic::bytes::Span;
 use uringstatic::http::coding::Coding;
 use uringstatic::http::request::{Framing, Method, Persistence, Request, Target};
 use uringstatic::site::pattern::Pattern;
 use uringstatic::site::redirects::{Effect, Redirect, Redirects};
 use uringstatic::site::template::{Purpose, Template};
 use uringstatic::site::tree::build::{Body, Builder, Leaf};
-use uringstatic::site::{Answer, Occasion, Owed, Prebuilt, Site, entity_tag};
+use uringstatic::site::{Answer, Occasion, Owed, Prebuilt, ScratchIndex, Site, entity_tag};
 
 /// A site of so many files in three codings and the identity, each with a name of its own.
 fn grow(files: usize) -> (Site, Vec<u8>, Vec<String>) {
@@ -33,8 +33,8 @@ fn grow(files: usize) -> (Site, Vec<u8>, Vec<String>) {
         assert!(builder.path(path.as_bytes(), Leaf { file, fields }));
         paths.push(path);
     }
-    let (tree, total) = builder.build(1000, 64).expect("it fits");
-    (Site::of_tree(tree), vec![0; total], paths)
+    let (tree, layout) = builder.build(1000, 64);
+    (Site::of_tree(tree), vec![0; layout.buffer_bytes()], paths)
 }
 
 fn request<'a>(path: &'a str, fields: &'a [Header<'a>]) -> Request<'a, 'a> {
@@ -81,7 +81,7 @@ fn lookup(c: &mut Criterion) {
         let mut choose = |site: &Site, fixed: &mut [u8]| {
             at = (at + 1) % DRAWN;
             let request = request(&drawn[ends[at]..ends[at + 1]], &fields);
-            let mut occasion = Occasion { slot: Slot(7), fixed, draining: false };
+            let mut occasion = Occasion { scratch: ScratchIndex(7), fixed, draining: false };
             site.choose(black_box(&request), &mut occasion)
         };
         group.bench_function(format!("lookup and choice, {files} files"), |b| {
@@ -93,7 +93,7 @@ fn lookup(c: &mut Criterion) {
             b.iter(|| {
                 let answer = choose(&site, &mut fixed);
                 let owed = Owed { answer, persistence: Persistence::Keep, head_only: false };
-                let spans = site.output(owed, Slot(7), &mut fixed);
+                let spans = site.output(owed, ScratchIndex(7), &mut fixed);
                 assert!(spans.then.len == 350);
             });
         });
@@ -123,8 +123,11 @@ fn miss(c: &mut Criterion) {
             let request = request(path, &fields);
             group.bench_function(format!("{kind}, {name}"), |b| {
                 b.iter(|| {
-                    let occasion =
-                        &mut Occasion { slot: Slot(7), fixed: &mut fixed, draining: false };
+                    let occasion = &mut Occasion {
+                        scratch: ScratchIndex(7),
+                        fixed: &mut fixed,
+                        draining: false,
+                    };
                     let answer = site.choose(black_box(&request), occasion);
                     assert!(matches!(answer, Answer::Whole(Prebuilt::NotFound)));
                 });
@@ -165,8 +168,8 @@ fn with_rules(pattern: Option<Rule>) -> (Site, Vec<u8>) {
         };
         builder.redirects(Redirects::new((0..200).map(rule).collect()));
     }
-    let (tree, total) = builder.build(0, 64).expect("it fits");
-    (Site::of_tree(tree), vec![0; total])
+    let (tree, layout) = builder.build(0, 64);
+    (Site::of_tree(tree), vec![0; layout.buffer_bytes()])
 }
 
 const DRAWN: usize = 1 << 20;

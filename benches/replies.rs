@@ -2,19 +2,24 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
-use uringstatic::engine::Slot;
 use uringstatic::http1::{Conn, Context, Event, Next, Stash};
-use uringstatic::site::{Page, Site};
+use uringstatic::site::{Page, ScratchIndex, Site};
 use uringstatic::stats::Stats;
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: 127.0.0.1:10001\r\n\r\n";
 
 fn replies(c: &mut Criterion) {
-    let bytes = u32::try_from(Page::BUILT_IN.len()).expect("a small page");
-    let (site, mut fixed) = Site::build(Page::built_in(), bytes, 1, |place| {
-        place.copy_from_slice(Page::BUILT_IN);
-        Ok(())
-    })
+    let bytes = Page::BUILT_IN.len() as u64;
+    let (site, mut fixed) = Site::build(
+        Page::built_in(),
+        bytes,
+        1,
+        |bytes| Ok(vec![0; bytes]),
+        |place| {
+            place.copy_from_slice(Page::BUILT_IN);
+            Ok(())
+        },
+    )
     .expect("copying does not fail");
     let mut stash = Stash::new(1, 16 * 1024);
     let mut stats = Stats::default();
@@ -24,7 +29,7 @@ fn replies(c: &mut Criterion) {
             fixed: &mut fixed,
             stash: &mut stash,
             stats: &mut stats,
-            slot: Slot(0),
+            scratch: ScratchIndex(0),
             head_bytes_max: 16 * 1024,
             draining: false,
             is_last: false,
@@ -34,8 +39,8 @@ fn replies(c: &mut Criterion) {
         let Next::Send { spans, .. } = conn.on(Event::Received(input), &mut context) else {
             panic!("a request has a reply")
         };
-        let next = conn.on(Event::Sent(spans.len()), &mut context);
-        (spans.len(), next)
+        let len = u32::try_from(spans.len()).expect("a send is small");
+        (len, conn.on(Event::Sent(len), &mut context))
     };
     let mut group = c.benchmark_group("reply");
     let conditional = b"GET / HTTP/1.1\r\nHost: a\r\nIf-None-Match: *\r\n\r\n";

@@ -28,6 +28,7 @@
 //! Imports run one way; `tests/tidy.rs` has the table and checks it.
 //!
 //! - [`http`]: RFC 9110 and 9112 as pure functions. Imports nothing.
+//! - [`bytes`]: ranges of the buffer that is sent from. Imports nothing.
 //! - [`engine`]: the trait of a completion engine and its vocabulary (operations, tokens,
 //!   completions); [`engine::uring`] implements it on `io_uring`, and
 //!   [`engine::chosen`] names the one that the programs run on.
@@ -46,6 +47,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod bytes;
 pub mod cli;
 pub mod doctor;
 pub mod engine;

@@ -12,13 +12,14 @@ use crate::http::host::AllowedHosts;
 use crate::http::media_type;
 use crate::os::beneath::{self, Resolver, Stamp};
 use crate::os::net::{Access, Endpoint, Listener, bind_with};
+use crate::os::pages::Pages;
 use crate::os::privileges::Account;
 use crate::os::process;
 use crate::os::terminal;
 use crate::sandbox::{self, Layer, Lockdown, Mode, Program, State, Wanted};
 use crate::server::{self, Server};
 use crate::site::build::{self, shown::shown_path};
-use crate::site::{PAGE_BYTES_MAX, Page, Site};
+use crate::site::{Page, Site};
 use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -87,7 +88,7 @@ impl<E: KernelEngine> Program<E> for Serving<'_> {
     type Content = (Site, String);
     type Ready = Ready<E>;
 
-    fn read(&mut self) -> Result<(Self::Content, Vec<u8>), Failure> {
+    fn read(&mut self) -> Result<(Self::Content, Pages), Failure> {
         let config = self.0;
         let (mut site, fixed, what) = match &config.root {
             Some(root) => read_root(config, root)?,
@@ -191,7 +192,7 @@ fn server_config(config: &cli::Config, engine: &impl KernelEngine) -> server::Co
 }
 
 /// Reads a folder and builds its replies. What is left out of it is said, as it may be missed.
-fn read_root(config: &cli::Config, root: &Path) -> Result<(Site, Vec<u8>, String), Failure> {
+fn read_root(config: &cli::Config, root: &Path) -> Result<(Site, Pages, String), Failure> {
     let mut request =
         build::Request::new(root, &config.root_options, &config.headers, config.slots());
     request.progress = !config.quiet && io::stderr().is_terminal();
@@ -217,7 +218,7 @@ fn read_root(config: &cli::Config, root: &Path) -> Result<(Site, Vec<u8>, String
 }
 
 /// Reads the page and builds the replies; says what it is.
-fn load(config: &cli::Config) -> Result<(Site, Vec<u8>, String), Failure> {
+fn load(config: &cli::Config) -> Result<(Site, Pages, String), Failure> {
     let mut page = Page::built_in();
     page.status = config.status;
     page.headers.clone_from(&config.headers);
@@ -228,8 +229,8 @@ fn load(config: &cli::Config) -> Result<(Site, Vec<u8>, String), Failure> {
         page.content_type.clone_from(content_type);
     }
     let Some(path) = &config.page else {
-        let bytes = u32::try_from(Page::BUILT_IN.len()).expect("the built-in page is small");
-        let (site, fixed) = Site::build(page, bytes, config.slots(), |place| {
+        let bytes = Page::BUILT_IN.len() as u64;
+        let (site, fixed) = Site::build(page, bytes, config.slots(), Pages::zeroed, |place| {
             place.copy_from_slice(Page::BUILT_IN);
             Ok(())
         })
@@ -241,16 +242,13 @@ fn load(config: &cli::Config) -> Result<(Site, Vec<u8>, String), Failure> {
     if !metadata.is_file() {
         return Err(unreadable(path, &io::Error::other("it is not a regular file")));
     }
-    let bytes = u32::try_from(metadata.len())
-        .ok()
-        .filter(|&bytes| bytes <= PAGE_BYTES_MAX)
-        .ok_or_else(|| unreadable(path, &io::Error::other("it is larger than 1 GiB")))?;
+    let bytes = metadata.len();
     let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
     page.last_modified = modified.duration_since(UNIX_EPOCH).ok().map(|age| age.as_secs());
     let stamp = Stamp::of(&metadata);
     let read = |place: &mut [u8]| beneath::read_whole(&file, &stamp, place);
-    let (site, fixed) =
-        Site::build(page, bytes, config.slots(), read).map_err(|error| unreadable(path, &error))?;
+    let (site, fixed) = Site::build(page, bytes, config.slots(), Pages::zeroed, read)
+        .map_err(|error| unreadable(path, &error))?;
     Ok((site, fixed, format!("{} ({bytes} bytes)", path.display())))
 }
 
@@ -264,6 +262,9 @@ fn unreadable(path: &Path, error: &io::Error) -> Failure {
         );
         let why = format!("{} can't read it ({error})", Account::current());
         return Failure::new(what, why, mend);
+    }
+    if error.kind() == io::ErrorKind::OutOfMemory {
+        return Failure::new(what, error, "serve a smaller file, or give the machine more memory");
     }
     let mend = format!("`ls -lL {path}` shows what it is; it must be a regular file");
     Failure::new(what, error, mend)

@@ -16,6 +16,7 @@ use uringstatic::engine::uring::probe::{Features, Obstacles, TaskRun};
 use uringstatic::engine::uring::{Setup, Uring};
 use uringstatic::http::reply::{Asked, Progress, Replies};
 use uringstatic::os::net::{Endpoint, listen};
+use uringstatic::os::pages::Pages;
 use uringstatic::os::signal;
 use uringstatic::server::{ACCEPTS_MAX, Config, Server, Turn};
 use uringstatic::site::build;
@@ -125,7 +126,7 @@ enum Served {
 }
 
 /// A folder whose index is the page, and which answers a rule and a folder's name besides.
-fn folder() -> (Site, Vec<u8>) {
+fn folder() -> (Site, Pages) {
     let root = std::env::temp_dir().join(format!("uringstatic-allocations-{}", std::process::id()));
     std::fs::create_dir_all(root.join("docs")).expect("the temporary directory is writable");
     for (name, content) in [
@@ -150,9 +151,8 @@ fn folder() -> (Site, Vec<u8>) {
     (Site::of_tree(read.tree), read.fixed)
 }
 
-fn page() -> (Site, Vec<u8>) {
-    let bytes = u32::try_from(Page::BUILT_IN.len()).expect("the built-in page is small");
-    Site::build(Page::built_in(), bytes, SPAWN, |place| {
+fn page() -> (Site, Pages) {
+    Site::build(Page::built_in(), Page::BUILT_IN.len() as u64, SPAWN, Pages::zeroed, |place| {
         place.copy_from_slice(Page::BUILT_IN);
         Ok(())
     })

@@ -31,7 +31,7 @@ start() {
 await() {
     local what=$1
     shift
-    for _ in $(seq 200); do
+    for _ in $(seq 1200); do
         if "$@" 2> /dev/null; then return; fi
         sleep 0.05
     done

@@ -24,6 +24,7 @@ main() {
     with_wget
     against_nginx
     end site
+    beyond_4_gib
     in_a_browser
     summary
 }
@@ -54,6 +55,25 @@ with_curl() {
     check "curl -L, a folder without its slash" says 200 '<h1>docs</h1>' docs -L
     check "curl, ETag" not_modified assets/prose.txt
     check "curl, ETag of a coding" not_modified assets/prose.txt --compressed
+}
+
+# Not a test of cargo: the file is a hole on the disk, but takes 5 GiB of memory when it is served,
+# and an unoptimised server takes 20 s to hash it.
+beyond_4_gib() {
+    local site=$work/large
+    local file=$site/large.bin
+    mkdir "$site"
+    truncate -s 5G "$file"
+    printf 'across 4 GiB' | dd of="$file" oflag=seek_bytes seek=4294967290 conv=notrunc status=none
+    printf 'near the end' | dd of="$file" oflag=seek_bytes seek=5368709000 conv=notrunc status=none
+    chmod -R a+rX "$site"
+    start large --listen 127.0.0.1:0 --root "$site" --site-bytes 6g --compress off
+    check "curl --head, 5 GiB" is_long large.bin 5368709120
+    check "curl --range, across 4 GiB" part_is large.bin 4294967280-4294967319 4294967280 40
+    check "curl --range, the end of 5 GiB" part_is large.bin -200 5368708920 200
+    check "curl, 5 GiB" is_whole large.bin
+    end large
+    rm -r "$site"
 }
 
 with_wget() {
@@ -140,6 +160,15 @@ part_is() {
     local name=$1 range=$2 from=$3 count=$4
     curl -sS --fail --compressed --range "$range" -o "$work/got" "$url$name"
     part_of "$site/$name" "$from" "$count" | cmp - "$work/got"
+}
+
+# Without a copy on the disk.
+is_whole() {
+    curl -sS --fail "$url$1" | cmp - "$site/$1"
+}
+
+is_long() {
+    curl -sS --fail --head "$url$1" | grep -i "^content-length: $2.$"
 }
 
 continues() {

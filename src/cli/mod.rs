@@ -231,7 +231,7 @@ pub struct Config {
     #[command(flatten)]
     pub socket: SocketOptions,
 
-    /// Serve this file instead of the built-in page; up to 1 GiB
+    /// Serve this file instead of the built-in page; it is kept in memory
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub page: Option<PathBuf>,
 

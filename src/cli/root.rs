@@ -38,7 +38,7 @@ pub struct RootOptions {
     #[arg(long)]
     pub strict: bool,
 
-    /// Most bytes that the folder's files may have, up to 3g
+    /// Most bytes that the folder's files may have; all are kept in memory
     #[arg(long, value_name = "SIZE", default_value = "1g", value_parser = value::site_bytes)]
     pub site_bytes: u64,
 

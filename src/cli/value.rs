@@ -45,8 +45,10 @@ pub(super) fn head_bytes(text: &str) -> Result<u32, String> {
 /// Reads `--site-bytes`.
 pub(super) fn site_bytes(text: &str) -> Result<u64, String> {
     let bytes = size(text)?;
-    let within = (1..=SITE_BYTES_MOST).contains(&bytes);
-    within.then_some(bytes).ok_or_else(|| format!("{bytes} bytes is not within 1 to 3g"))
+    if bytes == 0 {
+        return Err("the limit must be one byte at least".to_owned());
+    }
+    Ok(bytes)
 }
 
 /// Reads `--min-rate`, in bytes a second.
@@ -94,9 +96,6 @@ const RATE_MOST: u32 = 1024 * 1024;
 const HEAD_BYTES_LEAST: u32 = 1024;
 
 const HEAD_BYTES_MOST: u32 = 64 * 1024;
-
-/// What lies behind the files is named by 32 bits, too.
-const SITE_BYTES_MOST: u64 = 3 << 30;
 
 const SIZE: &str =
     "write a number of bytes, or of KiB as in 16k, of MiB as in 1m, or of GiB as in 1g";

@@ -104,7 +104,7 @@ fn servers_ring(purpose: &Purpose) -> Result<(Features, Result<(), String>), Ref
         listeners: Vec::new(),
         signals: None,
         // Entries of sends are about two bytes.
-        fixed: vec![0; 2],
+        fixed: vec![0; 2].into(),
         features: Features::ALL,
         buffers: RECEIVE_BUFFERS,
         buffer_bytes: RECEIVE_BUFFER_BYTES,

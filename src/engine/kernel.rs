@@ -5,6 +5,7 @@
 use crate::engine::Engine;
 use crate::error::Failure;
 use crate::os::net::Listener;
+use crate::os::pages::Pages;
 use crate::os::seccomp::Call;
 use crate::os::signal::Signals;
 use std::os::fd::RawFd;
@@ -61,7 +62,7 @@ pub struct Parts {
     /// Where it reads the signals that ask for the end.
     pub signals: Signals,
     /// The buffer that responses are sent from.
-    pub fixed: Vec<u8>,
+    pub fixed: Pages,
     /// Whether the kernel is to refuse every operation that no [`crate::engine::Op`] needs.
     pub restricted: bool,
 }

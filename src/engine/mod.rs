@@ -2,7 +2,8 @@
 //!
 //! Nothing here knows the kernel, a socket or HTTP. Two rings implement the trait: the kernel's
 //! ([`uring`]) and the simulated one (`sim`). Addresses never appear: a receive buffer is named
-//! by [`BufferId`], a reply by a [`Span`] of the fixed buffer, a connection by its [`Slot`].
+//! by [`BufferId`], a reply by a [`Span`](crate::bytes::Span) of the fixed buffer, a connection by
+//! its [`Slot`].
 
 pub mod chosen;
 pub mod kernel;
@@ -24,7 +25,8 @@ use std::fmt;
 /// - [`Op::Discard`] completes with as many bytes as it took, at most those it was asked for.
 /// - [`Op::Send`] never waits: it completes with what the socket took (short when its buffer
 ///   filled up) or with `EAGAIN`; [`Op::Writable`] then tells when to go on.
-/// - Both spans of a send go out as if they were one, and it may fall short within either.
+/// - Both spans of a send go out as if they were one, and it may fall short within either. They
+///   have less than 4 GiB: completions count in 32 bits.
 /// - [`Op::SendClose`] has exactly one completion: of kind [`Kind::Close`] when every byte was
 ///   taken and the slot is closed, of kind [`Kind::Send`] when it was not (short, or an error),
 ///   and then the slot is still open.
@@ -223,81 +225,6 @@ pub struct Memory<'a> {
     /// The fixed buffer, from which [`Op::Send`] sends. No byte of a span that is in flight may
     /// be written (`site` counts them).
     pub fixed: &'a mut [u8],
-}
-
-/// A range of the fixed buffer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Span {
-    /// First byte.
-    pub offset: u32,
-    /// Number of bytes.
-    pub len: u32,
-}
-
-impl Span {
-    /// The span that is left after its first `count` bytes.
-    ///
-    /// # Panics
-    /// If it has fewer bytes.
-    #[must_use]
-    pub fn after(self, count: u32) -> Self {
-        assert!(count <= self.len, "{count} bytes taken of a span of {}", self.len);
-        Self { offset: self.offset + count, len: self.len - count }
-    }
-
-    /// The span's place in the fixed buffer.
-    #[must_use]
-    pub fn range(self) -> std::ops::Range<usize> {
-        self.offset as usize..self.offset as usize + self.len as usize
-    }
-}
-
-/// Two ranges of the fixed buffer, sent one behind the other as if they were one: a head and a
-/// body. Either may be empty.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Spans {
-    /// Sent first.
-    pub first: Span,
-    /// Sent behind it.
-    pub then: Span,
-}
-
-impl Spans {
-    /// Number of bytes.
-    ///
-    /// # Panics
-    /// If they are 2^32 or more: then one was named that the buffer can't have.
-    #[must_use]
-    #[allow(clippy::len_without_is_empty, reason = "nobody asks")]
-    pub fn len(self) -> u32 {
-        self.first.len + self.then.len
-    }
-
-    /// What is left after their first `count` bytes.
-    ///
-    /// # Panics
-    /// If they have fewer bytes.
-    #[must_use]
-    pub fn after(self, count: u32) -> Self {
-        match count.checked_sub(self.first.len) {
-            None => Self { first: self.first.after(count), then: self.then },
-            Some(count) => Self { first: self.then.after(count), then: Span::default() },
-        }
-    }
-
-    /// The first of their bytes, at most so many.
-    #[must_use]
-    pub fn up_to(self, bytes_max: u32) -> Self {
-        let first = Span { len: self.first.len.min(bytes_max), ..self.first };
-        let then = Span { len: self.then.len.min(bytes_max - first.len), ..self.then };
-        Self { first, then }
-    }
-}
-
-impl From<Span> for Spans {
-    fn from(first: Span) -> Self {
-        Self { first, then: Span::default() }
-    }
 }
 
 /// Monotonic time in nanoseconds from an arbitrary start.

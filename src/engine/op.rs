@@ -1,6 +1,7 @@
 //! The operations: what can be asked of a ring, all of them in a row, and what each is for.
 
-use super::{Kind, Slot, Span, Spans, Token};
+use super::{Kind, Slot, Token};
+use crate::bytes::{Span, Spans};
 
 /// What can be asked of a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

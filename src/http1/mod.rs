@@ -28,10 +28,10 @@ mod tests;
 
 pub use head_buffers::{Overrun, Stash};
 
-use crate::engine::{Slot, Spans};
+use crate::bytes::Spans;
 use crate::http::body::{Body, Progress};
 use crate::http::request::{Fields, Framing, Method, Parsed, Persistence, Request, Scan, parse};
-use crate::site::{Occasion, Prebuilt, Site};
+use crate::site::{Occasion, Prebuilt, ScratchIndex, Site};
 use crate::stats::Stats;
 use memchr::memmem;
 
@@ -115,8 +115,8 @@ pub struct Context<'a> {
     pub stash: &'a mut Stash,
     /// What is counted.
     pub stats: &'a mut Stats,
-    /// The connection's slot.
-    pub slot: Slot,
+    /// The connection's scratch memory in that buffer.
+    pub scratch: ScratchIndex,
     /// The longest head, in bytes.
     pub head_bytes_max: usize,
     /// Whether the server is about to end.
@@ -445,7 +445,7 @@ impl Conn {
 
 impl Context<'_> {
     fn occasion(&mut self) -> Occasion<'_> {
-        Occasion { slot: self.slot, fixed: self.fixed, draining: self.draining }
+        Occasion { scratch: self.scratch, fixed: self.fixed, draining: self.draining }
     }
 
     /// Counts a body that is not valid. Its request was answered, so nothing else says so.

@@ -2,8 +2,7 @@
 //! over its corpus.
 
 use super::{Conn, Context, Event, Next, Stash};
-use crate::engine::Slot;
-use crate::site::{Page, Site};
+use crate::site::{Page, ScratchIndex, Site};
 use crate::stats::Stats;
 use std::cell::RefCell;
 
@@ -78,7 +77,7 @@ impl Splits {
 thread_local! {
     /// Building a site takes longer than most connections.
     static SITE: RefCell<(Site, Vec<u8>)> = RefCell::new(
-        Site::build(Page::built_in(), PAGE_BYTES, 1, |place| {
+        Site::build(Page::built_in(), PAGE_BYTES, 1, |bytes| Ok(vec![0; bytes]), |place| {
             place.fill(b'p');
             Ok(())
         })
@@ -120,8 +119,9 @@ fn replies_of(
                         break;
                     }
                 }
-                let count = splits.next(spans.len() as usize);
-                let sent = spans.up_to(u32::try_from(count).expect("a part of the spans"));
+                let most = usize::try_from(spans.len()).expect("a small site");
+                let count = splits.next(most);
+                let sent = spans.up_to(count as u64);
                 for span in [sent.first, sent.then] {
                     peer.got.extend_from_slice(&peer.fixed[span.range()]);
                 }
@@ -151,7 +151,7 @@ impl Peer<'_> {
             fixed: self.fixed,
             stash: &mut self.stash,
             stats: &mut self.stats,
-            slot: Slot(0),
+            scratch: ScratchIndex(0),
             head_bytes_max: HEAD_BYTES_MAX as usize,
             draining: false,
             is_last: false,
@@ -195,5 +195,5 @@ fn parse_all(mut bytes: &[u8]) -> Vec<Reply> {
 }
 
 /// Small, so that sends are cut in the middle of heads often.
-const PAGE_BYTES: u32 = 40;
+const PAGE_BYTES: u64 = 40;
 const HEAD_BYTES_MAX: u32 = 16 * 1024;

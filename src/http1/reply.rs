@@ -93,7 +93,7 @@ impl Conn {
             Then::Persist | Then::Body(_) if context.is_last => (owed.closing(), Then::Linger),
             then => (owed, then),
         };
-        let output = context.site.output(owed, context.slot, context.fixed);
+        let output = context.site.output(owed, context.scratch, context.fixed);
         self.phase = Phase::Reply { output, then };
         self.send()
     }
@@ -115,9 +115,9 @@ impl Conn {
 
     pub(super) fn sent(&mut self, count: u32, context: &mut Context<'_>) -> Next {
         let Phase::Reply { output, then } = &mut self.phase else { return Next::Wait };
-        *output = output.after(count);
+        *output = output.after(u64::from(count));
         if output.len() > 0 {
-            *output = context.site.keep(*output, context.slot, context.fixed);
+            *output = context.site.keep(*output, context.scratch, context.fixed);
             return self.send();
         }
         match *then {
@@ -141,4 +141,4 @@ impl Conn {
 }
 
 /// The most bytes offered to a socket at once: others are waiting for their turn.
-const SEND_BYTES_MAX: u32 = 512 * 1024;
+const SEND_BYTES_MAX: u64 = 512 * 1024;

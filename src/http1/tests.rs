@@ -5,7 +5,7 @@ use super::*;
 use crate::site::Page;
 use proptest::prelude::*;
 
-const PAGE_BYTES: u32 = 100;
+const PAGE_BYTES: u64 = 100;
 
 struct Bench {
     conn: Conn,
@@ -21,11 +21,17 @@ impl Bench {
         Self::with_page(PAGE_BYTES)
     }
 
-    fn with_page(bytes: u32) -> Self {
-        let (site, fixed) = Site::build(Page::built_in(), bytes, 1, |place| {
-            place.fill(b'p');
-            Ok(())
-        })
+    fn with_page(bytes: u64) -> Self {
+        let (site, fixed) = Site::build(
+            Page::built_in(),
+            bytes,
+            1,
+            |bytes| Ok(vec![0; bytes]),
+            |place| {
+                place.fill(b'p');
+                Ok(())
+            },
+        )
         .expect("filling does not fail");
         let stash = Stash::new(1, 16 * 1024);
         let stats = Stats::default();
@@ -38,7 +44,7 @@ impl Bench {
             fixed: &mut self.fixed,
             stash: &mut self.stash,
             stats: &mut self.stats,
-            slot: Slot(0),
+            scratch: ScratchIndex(0),
             head_bytes_max: 16 * 1024,
             draining: self.draining,
             is_last: self.draining,
@@ -49,6 +55,10 @@ impl Bench {
 
     fn receive(&mut self, text: &str) -> Next {
         self.on(Event::Received(text.as_bytes()))
+    }
+
+    fn sent(&mut self, spans: Spans) -> Next {
+        self.on(Event::Sent(u32::try_from(spans.len()).expect("a send is small")))
     }
 
     /// The text that a step sends, and what is to follow.
@@ -62,7 +72,7 @@ impl Bench {
         let mut text = String::new();
         while let Next::Send { spans, .. } = next {
             text.push_str(&self.sends(next).0);
-            next = self.on(Event::Sent(spans.len()));
+            next = self.sent(spans);
         }
         (text, next)
     }
@@ -211,7 +221,7 @@ fn a_lone_head_that_is_refused_is_followed_by_the_close() {
     let mut bench = Bench::new();
     let next = bench.receive(&format!("{GET}GET / HTTP/3.0\r\nHost: a\r\n\r\n"));
     let Next::Send { spans, .. } = next else { panic!("{next:?} is no send") };
-    let next = bench.on(Event::Sent(spans.len()));
+    let next = bench.sent(spans);
     assert_eq!(bench.sends(next).1, After::Linger, "responses before it must not be reset");
 }
 
@@ -282,7 +292,7 @@ fn a_large_page_is_sent_in_parts() {
     let (text, next) = bench.send_all(next);
     assert_eq!(text.matches("HTTP/1.1 200 OK").count(), 2);
     let bodies: usize = text.split("\r\n\r\n").map(|part| part.matches("pp").count()).sum();
-    assert_eq!(bodies * 2, 2 * bytes as usize);
+    assert_eq!(bodies * 2, 2 * usize::try_from(bytes).expect("it is 3 MiB"));
     assert_eq!(next, Next::Receive);
 }
 

@@ -124,7 +124,7 @@ fn make_ring(share: &Share) -> Result<Uring, Failure> {
         listeners: Vec::new(),
         dial: Some(Dial::new(share.target, share.sources.clone(), batch_bytes > SEGMENT_BYTES)),
         signals: None,
-        fixed: share.request.repeat(share.plan.pipeline as usize),
+        fixed: share.request.repeat(share.plan.pipeline as usize).into(),
         features: Features::ALL,
         buffers: RECEIVE_BUFFERS,
         buffer_bytes: RECEIVE_BUFFER_BYTES,

@@ -12,6 +12,7 @@ pub mod inherited;
 pub mod landlock;
 pub mod lock;
 pub mod net;
+pub mod pages;
 pub mod poll;
 pub mod privileges;
 pub mod process;

@@ -20,6 +20,7 @@ use crate::error::Failure;
 use crate::os::inherited;
 use crate::os::landlock::{self, Denied};
 use crate::os::net::{self, Endpoint, Listener};
+use crate::os::pages::Pages;
 use crate::os::privileges::{self, Account, Left};
 use crate::os::seccomp::Call;
 use crate::os::{process, seccomp, signal};
@@ -128,7 +129,7 @@ pub trait Program<E> {
     ///
     /// # Errors
     /// If the content can't be read.
-    fn read(&mut self) -> Result<(Self::Content, Vec<u8>), Failure>;
+    fn read(&mut self) -> Result<(Self::Content, Pages), Failure>;
 
     /// Lets clients queue: only the kernel's refusal of an engine or of a layer can fail now.
     ///

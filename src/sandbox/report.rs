@@ -4,6 +4,7 @@ use super::{Layer, Lockdown, Mode, Program, State, Wanted, calls};
 use crate::engine::kernel::{KernelEngine, Restriction};
 use crate::error::Failure;
 use crate::os::net::{Endpoint, Listener, listen};
+use crate::os::pages::Pages;
 use crate::os::seccomp::Call;
 use crate::os::signal;
 use serde::Serialize;
@@ -115,9 +116,9 @@ impl<E> Program<E> for Empty {
     type Content = ();
     type Ready = E;
 
-    fn read(&mut self) -> Result<((), Vec<u8>), Failure> {
+    fn read(&mut self) -> Result<((), Pages), Failure> {
         // The engine's lists are made from operations about the first two bytes.
-        Ok(((), vec![0; 2]))
+        Ok(((), vec![0; 2].into()))
     }
 
     fn listen(&mut self, _: &[Listener]) -> Result<(), Failure> {

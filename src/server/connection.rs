@@ -20,8 +20,10 @@ use super::gate::Class;
 use super::rate::Taking;
 use super::waits::Wait;
 use super::{Life, Server};
-use crate::engine::{Completion, Engine, Errno, Kind, Nanos, Op, Received, Slot, Spans, Token};
+use crate::bytes::Spans;
+use crate::engine::{Completion, Engine, Errno, Kind, Nanos, Op, Received, Slot, Token};
 use crate::http1::{After, Conn, Context, Event, Next, Waiting};
+use crate::site::ScratchIndex;
 use std::time::Duration;
 
 /// A slot in use: reserved for an accept, or a connection.
@@ -206,7 +208,7 @@ impl<R: Engine> Server<R> {
             fixed: memory.fixed,
             stash: &mut self.stash,
             stats: &mut self.stats,
-            slot,
+            scratch: ScratchIndex(slot.0),
             head_bytes_max: self.config.head_bytes_max as usize,
             draining: self.life != Life::Serving,
             is_last: self.life != Life::Serving || gives_way || connection.class == Class::Health,
@@ -388,7 +390,7 @@ impl<R: Engine> Server<R> {
             Ok(count) => {
                 self.stats.bytes += u64::from(count);
                 let next = self.tell(slot, News::Event(Event::Sent(count)));
-                if count == spans.len() {
+                if u64::from(count) == spans.len() {
                     let connection = &mut self.connections[slot.0 as usize];
                     if let Some(taking) = &mut connection.taking {
                         taking.took(count, &self.min_rate, self.now);

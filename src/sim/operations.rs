@@ -4,7 +4,8 @@ use super::faults::{Fault, Happening};
 use super::flight::{Phase, Posted, With};
 use super::network::{Handshake, LinkId, Read};
 use super::ring::SimRing;
-use crate::engine::{BufferId, Errno, Kind, Op, Slot, Spans, Token};
+use crate::bytes::Spans;
+use crate::engine::{BufferId, Errno, Kind, Op, Slot, Token};
 
 /// What an operation does to its slot, as far as two of them exclude each other.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -119,7 +120,7 @@ impl SimRing {
             }
             Op::SendClose { spans, .. } => {
                 let result = self.send(id, link, spans);
-                if result == Ok(spans.len()) {
+                if result.map(u64::from) == Ok(spans.len()) {
                     self.faults.tally.note(Happening::SendClose);
                     self.close(slot, link);
                     let token = self.flights[&id].token.with_kind(Kind::Close);
@@ -314,7 +315,7 @@ impl SimRing {
         if !broken && self.faults.strikes(Fault::SendAgain, &mut self.random) {
             return Err(Errno(libc::EAGAIN));
         }
-        let mut max = spans.len() as usize;
+        let mut max = usize::try_from(spans.len()).expect("a small page");
         if max > 1 && self.faults.strikes(Fault::ShortSend, &mut self.random) {
             max = self.random.count(1, max - 1);
         }

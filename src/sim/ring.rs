@@ -10,9 +10,9 @@ use super::flight::{Buffer, Flight, Phase, Posted, With};
 use super::network::{LinkId, Network};
 use super::peer::Peer;
 use super::random::Random;
+use crate::bytes::Spans;
 use crate::engine::{
-    BufferId, Completion, Engine, Errno, Full, Kind, Memory, Nanos, Op, Received, Slot, Spans,
-    Token,
+    BufferId, Completion, Engine, Errno, Full, Kind, Memory, Nanos, Op, Received, Slot, Token,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
@@ -256,7 +256,9 @@ impl SimRing {
         let flight = self.flights.get_mut(&id).expect("its last completion was not popped");
         let completion = flight.outcomes.pop_front().expect("one was entered for each post");
         let silent = match flight.op {
-            Op::Send { spans, lazy: true, .. } => completion.result == Ok(spans.len()),
+            Op::Send { spans, lazy: true, .. } => {
+                completion.result.map(u64::from) == Ok(spans.len())
+            }
             _ => false,
         };
         if silent {

@@ -6,7 +6,8 @@ use super::judge::{Circumstances, judge};
 use super::plan::{Plan, Setting};
 use super::random::Random;
 use super::ring::{Setup, SimRing};
-use crate::engine::{Nanos, Span};
+use crate::bytes::Span;
+use crate::engine::Nanos;
 use crate::http::coding::Coding;
 use crate::server::{Config, Server, Turn};
 use crate::site::pattern::Pattern;
@@ -146,17 +147,22 @@ pub(super) fn build_site(
     if random.clone().chance(400) {
         return Ok(build_tree(page, spawn));
     }
-    let page_bytes = u32::try_from(page.len()).expect("a small page");
-    let built = Site::build(Page::built_in(), page_bytes, spawn, |place| {
-        place.copy_from_slice(page);
-        Ok(())
-    });
+    let built = Site::build(
+        Page::built_in(),
+        page.len() as u64,
+        spawn,
+        |bytes| Ok(vec![0; bytes]),
+        |place| {
+            place.copy_from_slice(page);
+            Ok(())
+        },
+    );
     built.map_err(|error| error.to_string())
 }
 
 fn build_tree(page: &[u8], spawn: u32) -> (Site, Vec<u8>) {
     let mut builder = Builder::default();
-    let all = Span { offset: 0, len: u32::try_from(page.len()).expect("a small page") };
+    let all = Span { offset: 0, len: page.len() as u64 };
     let body = Body { coding: Coding::Identity, span: all, tag: entity_tag(page) };
     let file = builder.file(vec![body], Some(UNIX_START - 1000));
     let fields = builder.fields([("Content-Type", "text/html")].into_iter());
@@ -166,9 +172,9 @@ fn build_tree(page: &[u8], spawn: u32) -> (Site, Vec<u8>) {
     let effect = Effect::Rewrite(200);
     let rule = Redirect { from, to, effect, forced: true, line: 1, text: "".into() };
     builder.redirects(Redirects::new(vec![rule]));
-    let (tree, total) = builder.build(all.len, spawn).expect("it is small");
+    let (tree, layout) = builder.build(all.len, spawn);
     let mut fixed = page.to_vec();
-    fixed.resize(total, 0);
+    fixed.resize(layout.buffer_bytes(), 0);
     (Site::of_tree(tree), fixed)
 }
 

@@ -1,7 +1,7 @@
 //! One edition: every reply that can be built at start, one after another, and where each lies.
 
 use super::Page;
-use crate::engine::Span;
+use crate::bytes::Span;
 use crate::http::request::Persistence;
 use crate::http::response::{DATE_BYTES, date_offset, is_kept_by_not_modified, reason, write_head};
 use std::fmt::Write;
@@ -119,7 +119,7 @@ impl Prebuilt {
 /// What the fields of heads are made from.
 pub(super) struct Fields<'a> {
     pub(super) page: &'a Page,
-    pub(super) body_bytes: u32,
+    pub(super) body_bytes: u64,
     pub(super) etag: &'a str,
     pub(super) last_modified: Option<&'a str>,
 }
@@ -204,13 +204,13 @@ impl Composed {
     }
 
     /// Copies the edition to its place in the fixed buffer, and the page behind its heads.
-    pub(super) fn place(&self, buffer: &mut [u8], at: u32, body: Span) {
-        let start = at as usize;
+    pub(super) fn place(&self, buffer: &mut [u8], at: u64, body: Span) {
+        let start = usize::try_from(at).expect("addresses have 64 bits");
         buffer[start..start + self.bytes.len()].copy_from_slice(&self.bytes);
         for (reply, copy) in self.all_replies() {
             if self.inline && reply.bytes > reply.head_bytes && self.is_page(reply) {
-                let to = at + reply.at + copy * reply.bytes + reply.head_bytes;
-                buffer.copy_within(body.range(), to as usize);
+                let to = reply.at + copy * reply.bytes + reply.head_bytes;
+                buffer.copy_within(body.range(), start + to as usize);
             }
         }
     }
@@ -268,7 +268,7 @@ pub(super) fn compose(fields: &Fields<'_>) -> Composed {
             composed.bytes.extend_from_slice(body.as_bytes());
             let mut bytes = position(&composed.bytes) - at;
             if which == Prebuilt::Page && composed.inline {
-                bytes += fields.body_bytes;
+                bytes += u32::try_from(fields.body_bytes).expect("an inline page is small");
                 if persistence == Persistence::Keep {
                     composed.copies = (ROW_BYTES_MAX / bytes).clamp(1, ROW_MAX);
                     let one = composed.bytes.clone();
@@ -393,7 +393,7 @@ const VECTOR: &str = "writing to a vector does not fail";
 const ALLOW: (&str, &str) = ("Allow", "GET, HEAD, OPTIONS");
 const ERROR_TYPE: &str = "text/html; charset=utf-8";
 /// A larger page lies once in the buffer, and its head is sent before it.
-const INLINE_BYTES_MAX: u32 = 64 * 1024;
+const INLINE_BYTES_MAX: u64 = 64 * 1024;
 /// The most replies in a row, and the most bytes they may take in an edition.
 const ROW_MAX: u32 = 32;
 const ROW_BYTES_MAX: u32 = 256 * 1024;

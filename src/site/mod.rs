@@ -1,11 +1,12 @@
 //! What is served: the replies, as spans of one fixed buffer, and the choice among them.
 //!
 //! Either one page for every path (`single`), or a whole site ([`tree`]); `edition` has the replies
-//! that don't depend on which. Knows HTTP; knows no connection, no ring, no clock, no file.
+//! that don't depend on which. Knows HTTP; knows no connection, no engine, no clock, no file.
 
 pub mod build;
 mod edition;
 pub mod index;
+pub mod layout;
 mod page;
 pub mod pattern;
 pub mod redirects;
@@ -16,11 +17,13 @@ pub mod tree;
 pub use edition::Prebuilt;
 pub use page::{Page, entity_tag};
 
-use crate::engine::{Slot, Spans};
+use crate::bytes::Spans;
 use crate::http::host::AllowedHosts;
 use crate::http::request::{Method, Persistence, Request, Target};
+use layout::Layout;
 use single::Single;
 use std::io;
+use std::ops::DerefMut;
 use tree::{Found, Moved, Tree};
 
 /// What is served.
@@ -46,9 +49,9 @@ pub enum Answer {
     /// The bytes of the one page from `first` to `last`, both included.
     Part {
         /// Offset of the first byte.
-        first: u32,
+        first: u64,
         /// Offset of the last byte.
-        last: u32,
+        last: u64,
     },
     /// A file of a tree, or what its validators make of it.
     Found(Found),
@@ -75,11 +78,16 @@ impl Owed {
     }
 }
 
+/// Number of the scratch memory that the head of a response is written into: one for each
+/// connection, since a connection has one response under way at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScratchIndex(pub u32);
+
 /// Where a request comes from, and when.
 #[derive(Debug)]
 pub struct Occasion<'a> {
-    /// The connection's slot, of which no reply is under way.
-    pub slot: Slot,
+    /// The connection's scratch memory, of which no reply is under way.
+    pub scratch: ScratchIndex,
     /// The buffer.
     pub fixed: &'a mut [u8],
     /// Whether the server is about to end.
@@ -88,20 +96,19 @@ pub struct Occasion<'a> {
 
 impl Site {
     /// One page for every path: lays out the fixed buffer for a page of `body_bytes` and `slots`
-    /// connections. `read` puts the page's bytes where they will stay.
+    /// connections. `zeroed` makes a buffer of so many bytes, and `read` puts the page's bytes
+    /// where they will stay.
     ///
     /// # Errors
-    /// What `read` returns.
-    ///
-    /// # Panics
-    /// If the page is over [`PAGE_BYTES_MAX`].
-    pub fn build(
+    /// What `zeroed` and `read` return.
+    pub fn build<M: DerefMut<Target = [u8]>>(
         page: Page,
-        body_bytes: u32,
+        body_bytes: u64,
         slots: u32,
+        zeroed: impl FnOnce(usize) -> io::Result<M>,
         read: impl FnOnce(&mut [u8]) -> io::Result<()>,
-    ) -> io::Result<(Self, Vec<u8>)> {
-        let (single, fixed) = Single::build(page, body_bytes, slots, read)?;
+    ) -> io::Result<(Self, M)> {
+        let (single, fixed) = Single::build(page, body_bytes, slots, zeroed, read)?;
         Ok((Self::of(Kind::Single(single)), fixed))
     }
 
@@ -113,6 +120,15 @@ impl Site {
 
     fn of(kind: Kind) -> Self {
         Self { kind, health_check: None, hosts: AllowedHosts::default() }
+    }
+
+    /// Which part of the buffer is written to, and which never is.
+    #[must_use]
+    pub fn layout(&self) -> Layout {
+        match &self.kind {
+            Kind::Single(single) => single.layout(),
+            Kind::Tree(tree) => tree.layout(),
+        }
     }
 
     /// Answers health checks at this path, on the listener that is for them alone.
@@ -223,25 +239,23 @@ impl Site {
         }
     }
 
-    /// A reply; its head may be written into the slot's block, of which nothing may be in flight.
+    /// A reply; its head may be written into the connection's block, of which nothing may be in
+    /// flight.
     #[must_use]
-    pub fn output(&self, owed: Owed, slot: Slot, fixed: &mut [u8]) -> Spans {
+    pub fn output(&self, owed: Owed, scratch: ScratchIndex, fixed: &mut [u8]) -> Spans {
         match &self.kind {
-            Kind::Single(single) => single.output(owed, slot, fixed),
-            Kind::Tree(tree) => tree.output(owed, slot, fixed),
+            Kind::Single(single) => single.output(owed, scratch, fixed),
+            Kind::Tree(tree) => tree.output(owed, scratch, fixed),
         }
     }
 
     /// Makes what is left of an output after a short send fit to wait.
     #[must_use]
-    pub fn keep(&self, left: Spans, slot: Slot, fixed: &mut [u8]) -> Spans {
+    pub fn keep(&self, left: Spans, scratch: ScratchIndex, fixed: &mut [u8]) -> Spans {
         match &self.kind {
-            Kind::Single(single) => single.keep(left, slot, fixed),
+            Kind::Single(single) => single.keep(left, scratch, fixed),
             // Its head is in the slot's block already.
             Kind::Tree(_) => left,
         }
     }
 }
-
-/// The largest page: 1 GiB.
-pub const PAGE_BYTES_MAX: u32 = 1 << 30;

@@ -1,20 +1,23 @@
 //! One page for every path: its replies, built at start in one fixed buffer.
 //!
-//! The buffer holds, in this order: the page; two *editions* of every reply, alike but for the
-//! second in their `Date`; and a block for each slot, for heads that only one peer gets. A reply
-//! is a span of it. `Date` changes by writing the edition of which no span is in flight, and
-//! serving from that one: bytes that a ring may still read never change.
+//! The buffer holds the page, which is its image; and as its scratch two *editions* of every
+//! reply, alike but for the second in their `Date`, and a block for each slot, for heads that only
+//! one peer gets. A reply is a span of it. `Date` changes by writing the edition of which no span
+//! is in flight, and serving from that one: bytes that a ring may still read never change.
 
 #[cfg(test)]
 mod tests;
 
+use super::ScratchIndex;
 use super::edition::{Composed, Fields, Prebuilt, compose};
-use super::{Answer, Owed, PAGE_BYTES_MAX, Page, page};
-use crate::engine::{Slot, Span, Spans};
+use super::layout::Layout;
+use super::{Answer, Owed, Page, page};
+use crate::bytes::{Span, Spans};
 use crate::http::conditional::{Selection, Validators, select};
 use crate::http::request::{Persistence, Request};
 use crate::http::response::{DATE_BYTES, date_text, write_date, write_head};
 use std::io::{self, Write};
+use std::ops::DerefMut;
 
 /// The replies, as spans of the fixed buffer that [`Single::build`] fills.
 #[derive(Debug)]
@@ -22,20 +25,21 @@ pub(super) struct Single {
     page: Page,
     etag: String,
     last_modified_text: Option<String>,
+    layout: Layout,
     body: Span,
     composed: Composed,
     editions: [Edition; 2],
     current: usize,
     /// Seconds since the Unix epoch, of the latest tick.
     now: u64,
-    blocks_at: u32,
+    blocks_at: u64,
     block_bytes: u32,
 }
 
 /// One copy of every reply, with the date it has, and how many of its spans a ring may be reading.
 #[derive(Clone, Copy, Debug)]
 struct Edition {
-    at: u32,
+    at: u64,
     unix_seconds: u64,
     in_flight: u32,
 }
@@ -45,38 +49,35 @@ impl Single {
     /// the page's bytes where they will stay.
     ///
     /// # Errors
-    /// What `read` returns.
-    ///
-    /// # Panics
-    /// If the page is over [`PAGE_BYTES_MAX`].
-    pub(super) fn build(
+    /// What `zeroed` and `read` return.
+    pub(super) fn build<M: DerefMut<Target = [u8]>>(
         page: Page,
-        body_bytes: u32,
+        body_bytes: u64,
         slots: u32,
+        zeroed: impl FnOnce(usize) -> io::Result<M>,
         read: impl FnOnce(&mut [u8]) -> io::Result<()>,
-    ) -> io::Result<(Self, Vec<u8>)> {
-        assert!(body_bytes <= PAGE_BYTES_MAX, "a page of {body_bytes} bytes");
+    ) -> io::Result<(Self, M)> {
         let last_modified_text = page.last_modified.map(date_text);
         let last_modified = last_modified_text.as_deref();
         // The hash is known only when the page has been read to its place behind which all else
         // lies, so lengths are taken from a draft with a tag of the same length.
         let draft_etag = page::etag(&[]);
         let draft = compose(&Fields { page: &page, body_bytes, etag: &draft_etag, last_modified });
-        let edition_bytes = length(&draft.bytes);
-        let edition_at = body_bytes.next_multiple_of(ALIGNMENT);
-        let second_at = (edition_at + edition_bytes).next_multiple_of(ALIGNMENT);
-        let blocks_at = (second_at + edition_bytes).next_multiple_of(ALIGNMENT);
+        let edition_bytes = draft.bytes.len() as u64;
+        let edition_at = Layout::new(body_bytes, 0).scratch().offset;
+        let second_at = (edition_at + edition_bytes).next_multiple_of(u64::from(ALIGNMENT));
+        let blocks_at = (second_at + edition_bytes).next_multiple_of(u64::from(ALIGNMENT));
         let page_head = draft.reply(Prebuilt::Page, Persistence::Keep).head_bytes;
         let block_bytes = (page_head + PART_HEAD_EXTRA).next_multiple_of(ALIGNMENT);
         // Zeroed memory comes untouched from the kernel: a block costs nothing until it's used.
-        let total = blocks_at as usize + slots as usize * block_bytes as usize;
-        assert!(u32::try_from(total).is_ok(), "{total} bytes are named by 32 bits");
-        let mut buffer = vec![0; total];
-        read(&mut buffer[..body_bytes as usize])?;
-        let etag = page::etag(&buffer[..body_bytes as usize]);
+        let total = blocks_at + u64::from(slots) * u64::from(block_bytes);
+        let layout = Layout::new(body_bytes, total - edition_at);
+        let body = layout.image();
+        let mut buffer = zeroed(layout.buffer_bytes())?;
+        read(&mut buffer[body.range()])?;
+        let etag = page::etag(&buffer[body.range()]);
         let composed = compose(&Fields { page: &page, body_bytes, etag: &etag, last_modified });
-        assert_eq!(length(&composed.bytes), edition_bytes, "the draft has the same lengths");
-        let body = Span { offset: 0, len: body_bytes };
+        assert_eq!(composed.bytes.len() as u64, edition_bytes, "the draft has the same lengths");
         for at in [edition_at, second_at] {
             composed.place(&mut buffer, at, body);
         }
@@ -84,6 +85,7 @@ impl Single {
         let mut site = Self {
             etag,
             last_modified_text,
+            layout,
             body,
             composed: composed.without_bytes(),
             editions: [edition(edition_at), edition(second_at)],
@@ -118,8 +120,8 @@ impl Single {
         let mut date = [0; DATE_BYTES];
         write_date(&mut date, unix_seconds);
         for offset in self.composed.dates() {
-            let start = (edition.at + offset) as usize;
-            fixed[start..start + DATE_BYTES].copy_from_slice(&date);
+            let place = Span { offset: edition.at + u64::from(offset), len: DATE_BYTES as u64 };
+            fixed[place.range()].copy_from_slice(&date);
         }
     }
 
@@ -164,18 +166,18 @@ impl Single {
         }
         let etag = self.etag.as_bytes();
         let validators = Validators { etag, last_modified: self.page.last_modified };
-        let length = u64::from(self.body.len);
+        let length = self.body.len;
         match select(request.method, request.fields, &validators, Some(length)) {
             Selection::Whole => Answer::Whole(Prebuilt::Page),
             Selection::NotModified => Answer::Whole(Prebuilt::NotModified),
             Selection::PreconditionFailed => Answer::Whole(Prebuilt::PreconditionFailed),
             Selection::Unsatisfiable => Answer::Whole(Prebuilt::RangeNotSatisfiable),
-            Selection::Partial { first, last } => {
-                let within = "a range is within the page, which 32 bits measure";
-                let first = u32::try_from(first).expect(within);
-                Answer::Part { first, last: u32::try_from(last).expect(within) }
-            }
+            Selection::Partial { first, last } => Answer::Part { first, last },
         }
+    }
+
+    pub(super) fn layout(&self) -> Layout {
+        self.layout
     }
 
     /// How many whole pages in a row one send can answer with.
@@ -190,7 +192,7 @@ impl Single {
     pub(super) fn pages(&self, count: u32) -> Spans {
         assert!(count >= 1 && count <= self.composed.copies, "{count} pages in a row");
         let mut output = self.prebuilt(Prebuilt::Page, Persistence::Keep, false);
-        output.first.len *= count;
+        output.first.len *= u64::from(count);
         output
     }
 
@@ -202,8 +204,8 @@ impl Single {
         head_only: bool,
     ) -> Spans {
         let reply = self.composed.reply(which, persistence);
-        let offset = self.editions[self.current].at + reply.at;
-        let len = if head_only { reply.head_bytes } else { reply.bytes };
+        let offset = self.editions[self.current].at + u64::from(reply.at);
+        let len = u64::from(if head_only { reply.head_bytes } else { reply.bytes });
         let then = match which {
             Prebuilt::Page if !self.composed.inline && !head_only => self.body,
             _ => Span::default(),
@@ -212,11 +214,11 @@ impl Single {
     }
 
     /// The reply that was chosen.
-    pub(super) fn output(&self, owed: Owed, slot: Slot, fixed: &mut [u8]) -> Spans {
+    pub(super) fn output(&self, owed: Owed, scratch: ScratchIndex, fixed: &mut [u8]) -> Spans {
         let Owed { answer, persistence, head_only } = owed;
         match answer {
             Answer::Whole(which) => self.prebuilt(which, persistence, head_only),
-            Answer::Part { first, last } => self.part((first, last), persistence, slot, fixed),
+            Answer::Part { first, last } => self.part((first, last), persistence, scratch, fixed),
             Answer::Found(_) | Answer::Moved(_) => unreachable!("there is one page only"),
         }
     }
@@ -225,15 +227,15 @@ impl Single {
     /// flight.
     pub(super) fn part(
         &self,
-        (first, last): (u32, u32),
+        (first, last): (u64, u64),
         persistence: Persistence,
-        slot: Slot,
+        scratch: ScratchIndex,
         fixed: &mut [u8],
     ) -> Spans {
         assert!(first <= last && last < self.body.len, "bytes {first} to {last} of the page");
-        let mut length = [0; 16];
+        let mut length = [0; 20];
         let length = format_into(&mut length, format_args!("{}", last - first + 1));
-        let mut range = [0; 48];
+        let mut range = [0; 80];
         let total = self.body.len;
         let range = format_into(&mut range, format_args!("bytes {first}-{last}/{total}"));
         let fields = Fields {
@@ -242,13 +244,12 @@ impl Single {
             etag: &self.etag,
             last_modified: self.last_modified_text.as_deref(),
         };
-        let block = self.block(slot);
+        let block = self.block(scratch);
         let mut rest = &mut fixed[block.range()];
         write_head(&mut rest, 206, fields.of_part(length, range), persistence)
             .expect("a block has room for the head of a part");
-        let left = u32::try_from(rest.len()).expect("a block is small");
-        let head = Span { offset: block.offset, len: block.len - left };
-        let date = block.offset as usize + date_offset_of_part();
+        let head = Span { offset: block.offset, len: block.len - rest.len() as u64 };
+        let date = block.after(date_offset_of_part()).range().start;
         write_date(&mut fixed[date..date + DATE_BYTES], self.now);
         Spans {
             first: head,
@@ -258,28 +259,31 @@ impl Single {
 
     /// Makes what is left of an output after a short send fit to wait: an edition may be written
     /// anew meanwhile, so a head that was cut before the end of its date goes on from a copy.
-    pub(super) fn keep(&self, left: Spans, slot: Slot, fixed: &mut [u8]) -> Spans {
+    pub(super) fn keep(&self, left: Spans, scratch: ScratchIndex, fixed: &mut [u8]) -> Spans {
         let Some(edition) = self.edition_of(left.first) else { return left };
         if left.first.len == 0 {
             return left;
         }
         let place = left.first.offset - self.editions[edition].at;
+        let place = u32::try_from(place).expect("an edition is far below 4 GiB");
         let cut = self.composed.cut(place);
         if cut.sent == 0 || cut.sent >= cut.date_end {
             return left;
         }
-        assert!(left.then.len == 0 || left.first.len == cut.head_left, "heads of large pages");
-        let block = self.block(slot);
-        assert!(cut.head_left <= block.len, "a block has room for every head");
-        let head = Span { len: cut.head_left, ..left.first };
+        let head_left = u64::from(cut.head_left);
+        assert!(left.then.len == 0 || left.first.len == head_left, "heads of large pages");
+        let block = self.block(scratch);
+        assert!(head_left <= block.len, "a block has room for every head");
+        let head = Span { len: head_left, ..left.first };
         fixed.copy_within(head.range(), block.range().start);
-        let first = Span { offset: block.offset, len: cut.head_left };
-        let rest = left.first.after(cut.head_left);
+        let first = Span { offset: block.offset, len: head_left };
+        let rest = left.first.after(head_left);
         Spans { first, then: if rest.len > 0 { rest } else { left.then } }
     }
 
-    fn block(&self, slot: Slot) -> Span {
-        Span { offset: self.blocks_at + slot.0 * self.block_bytes, len: self.block_bytes }
+    fn block(&self, scratch: ScratchIndex) -> Span {
+        let len = u64::from(self.block_bytes);
+        Span { offset: self.blocks_at + u64::from(scratch.0) * len, len }
     }
 }
 
@@ -287,17 +291,13 @@ impl Single {
 fn format_into<'a>(out: &'a mut [u8], text: std::fmt::Arguments<'_>) -> &'a str {
     let room = out.len();
     let mut rest = &mut *out;
-    rest.write_fmt(text).expect("numbers of 32 bits have room");
+    rest.write_fmt(text).expect("numbers of 64 bits have room");
     let used = room - rest.len();
     std::str::from_utf8(&out[..used]).expect("formatted text is UTF-8")
 }
 
-fn date_offset_of_part() -> usize {
-    const { "HTTP/1.1 206 Partial Content\r\nDate: ".len() }
-}
-
-fn length(bytes: &[u8]) -> u32 {
-    u32::try_from(bytes.len()).expect("replies are far below 4 GiB")
+fn date_offset_of_part() -> u64 {
+    const { "HTTP/1.1 206 Partial Content\r\nDate: ".len() as u64 }
 }
 
 /// What `Content-Range` and longer numbers add to the page's head.

@@ -1,7 +1,8 @@
 //! How the ring's own connections begin: `Connect`.
 
 use super::rig::{Needs, Read, Rig, Tester};
-use uringstatic::engine::{Errno, Op, Slot, Span};
+use uringstatic::bytes::Span;
+use uringstatic::engine::{Errno, Op, Slot};
 
 const SLOT: Slot = Slot(2);
 

@@ -3,7 +3,8 @@
 use super::rig::{Needs, Read, Rig, Tester};
 use std::collections::HashSet;
 use std::time::Duration;
-use uringstatic::engine::{Engine, Errno, Full, Kind, Op, Slot, Span, Token};
+use uringstatic::bytes::Span;
+use uringstatic::engine::{Engine, Errno, Full, Kind, Op, Slot, Token};
 
 const SLOT: Slot = Slot(0);
 

@@ -53,7 +53,7 @@ impl Kernel {
             restricted: dial.is_none(),
             dial,
             signals: None,
-            fixed: fixed_bytes(Self::LARGE),
+            fixed: fixed_bytes(Self::LARGE).into(),
             features,
             buffers: needs.buffers,
             buffer_bytes: needs.buffer_bytes,

@@ -206,7 +206,7 @@ impl<G: Rig> Tester<G> {
     /// A connection in a slot whose peer has broken it.
     pub(crate) fn broken(&mut self, slot: Slot) {
         let peer = self.connected(slot);
-        let span = uringstatic::engine::Span { offset: 0, len: 10 };
+        let span = uringstatic::bytes::Span { offset: 0, len: 10 };
         assert_eq!(
             self.result(Op::Send { slot, spans: span.into(), more: false, lazy: false }),
             Ok(10)

@@ -1,7 +1,8 @@
 //! How bytes go: `Send`, `SendClose`, `Writable`.
 
 use super::rig::{Needs, Read, Rig, Tester};
-use uringstatic::engine::{Engine, Errno, Kind, Op, Slot, Span, Spans, Token};
+use uringstatic::bytes::{Span, Spans};
+use uringstatic::engine::{Engine, Errno, Kind, Op, Slot, Token};
 
 const SLOT: Slot = Slot(3);
 
@@ -10,7 +11,7 @@ fn send(span: Span) -> Op {
 }
 
 fn whole<G: Rig>() -> Span {
-    Span { offset: 0, len: G::LARGE }
+    Span { offset: 0, len: u64::from(G::LARGE) }
 }
 
 /// The bytes of a span.
@@ -19,13 +20,13 @@ fn bytes_of<G: Rig>(tester: &mut Tester<G>, span: Span) -> Vec<u8> {
 }
 
 /// Sends until the connection takes no more; says how much it took.
-fn fill<G: Rig>(tester: &mut Tester<G>) -> u32 {
+fn fill<G: Rig>(tester: &mut Tester<G>) -> u64 {
     let mut left = whole::<G>();
     loop {
         match tester.result(send(left)) {
             Ok(count) => {
-                assert!(0 < count && count < left.len, "{count} of {left:?} found room");
-                left = left.after(count);
+                assert!(0 < count && u64::from(count) < left.len, "{count} of {left:?} found room");
+                left = left.after(u64::from(count));
             }
             Err(errno) => {
                 assert_eq!(errno, Errno(libc::EAGAIN));
@@ -52,7 +53,7 @@ pub(crate) fn spans_arrive_in_order<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
     let mut expected = Vec::new();
     for (span, more) in spans.into_iter().zip([true, true, false]) {
         let op = Op::Send { slot: SLOT, spans: span.into(), more, lazy: false };
-        assert_eq!(tester.result(op), Ok(span.len));
+        assert_eq!(tester.result(op), Ok(u32::try_from(span.len).expect("small")));
         expected.extend(bytes_of(&mut tester, span));
     }
     assert_eq!(tester.read(peer, expected.len()).0, expected);
@@ -72,7 +73,11 @@ pub(crate) fn two_spans_are_sent_as_one<G: Rig>(make: impl Fn(Needs) -> Tester<G
         let expected = [bytes_of(&mut tester, first), bytes_of(&mut tester, then)].concat();
         let peer = tester.connected(SLOT);
         let whole = Op::Send { slot: SLOT, spans, more: false, lazy: false };
-        assert_eq!(tester.result(whole), Ok(spans.len()), "{spans:?}");
+        assert_eq!(
+            tester.result(whole),
+            Ok(u32::try_from(spans.len()).expect("small")),
+            "{spans:?}"
+        );
         assert_eq!(tester.read(peer, expected.len()).0, expected);
         let sent = tester.push(Op::SendClose { slot: SLOT, spans });
         tester.last(sent.with_kind(Kind::Close)).expect("all was taken");
@@ -85,14 +90,14 @@ pub(crate) fn two_spans_can_be_cut_anywhere<G: Rig>(make: impl Fn(Needs) -> Test
         let mut tester = make(Needs::default());
         let peer = tester.connected(SLOT);
         let spans = Spans {
-            first: Span { offset: 0, len: first },
-            then: Span { offset: first, len: G::LARGE - first },
+            first: Span { offset: 0, len: u64::from(first) },
+            then: Span { offset: u64::from(first), len: u64::from(G::LARGE - first) },
         };
         let sent = tester.push(Op::SendClose { slot: SLOT, spans });
         let count = tester.last(sent).expect("some found room");
         assert!(0 < count && count < G::LARGE, "{count} found room");
         tester.nothing_completes();
-        let expected = bytes_of(&mut tester, Span { offset: 0, len: count });
+        let expected = bytes_of(&mut tester, Span { offset: 0, len: u64::from(count) });
         assert!(tester.read(peer, count as usize).0 == expected, "what was taken has come");
     }
 }
@@ -118,20 +123,20 @@ pub(crate) fn a_send_takes_what_there_is_room_for<G: Rig>(make: impl Fn(Needs) -
     let mut tester = make(Needs::default());
     let peer = tester.connected(SLOT);
     let taken = fill(&mut tester);
-    assert!(taken > 0 && taken < G::LARGE);
+    assert!(taken > 0 && taken < u64::from(G::LARGE));
     let writable = tester.push(Op::Writable { slot: SLOT });
     tester.nothing_completes();
     let expected = bytes_of(&mut tester, whole::<G>());
-    let (mut read, _) = tester.read(peer, taken as usize);
+    let (mut read, _) = tester.read(peer, usize::try_from(taken).expect("it fits the buffer"));
     tester.last(writable).expect("there is room again");
     let mut left = whole::<G>().after(taken);
     while left.len > 0 {
         match tester.result(send(left)) {
-            Ok(count) => left = left.after(count),
+            Ok(count) => left = left.after(u64::from(count)),
             Err(errno) => {
                 assert_eq!(errno, Errno(libc::EAGAIN));
                 let writable = tester.push(Op::Writable { slot: SLOT });
-                let unread = left.offset as usize - read.len();
+                let unread = usize::try_from(left.offset).expect("a small buffer") - read.len();
                 read.extend(tester.read(peer, unread).0);
                 tester.last(writable).expect("there is room again");
             }
@@ -190,7 +195,7 @@ pub(crate) fn send_close_without_room_does_not_close<G: Rig>(make: impl Fn(Needs
     tester.nothing_completes();
     let (read, last) = tester.read(peer, count as usize);
     assert_eq!(last, Read::Nothing, "it is not closed");
-    let expected = bytes_of(&mut tester, Span { offset: 0, len: count });
+    let expected = bytes_of(&mut tester, Span { offset: 0, len: u64::from(count) });
     assert!(read == expected, "what was taken has come");
 
     let rest = Span { offset: 7, len: 1000 };

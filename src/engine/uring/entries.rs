@@ -2,8 +2,9 @@
 //! descriptors and addresses.
 
 use super::{Files, Uring};
+use crate::bytes::Spans;
 use crate::engine::uring::buffers::GROUP;
-use crate::engine::{Errno, Kind, Op, Slot, Spans, Token};
+use crate::engine::{Errno, Kind, Op, Slot, Token};
 use crate::error::errno_of;
 use io_uring::opcode;
 use io_uring::squeue::{Entry, Flags};
@@ -93,11 +94,12 @@ impl Uring {
     fn send(&mut self, slot: Slot, spans: Spans, flags: i32) -> Entry {
         let (first, then) = (&self.fixed[spans.first.range()], &self.fixed[spans.then.range()]);
         let one = match (first.len(), then.len()) {
-            (_, 0) => Some((first, spans.first.len)),
-            (0, _) => Some((then, spans.then.len)),
+            (_, 0) => Some(first),
+            (0, _) => Some(then),
             _ => None,
         };
-        if let Some((bytes, len)) = one {
+        if let Some(bytes) = one {
+            let len = u32::try_from(bytes.len()).expect("a send has less than 4 GiB");
             return on_slot!(self, slot, |file| {
                 opcode::Send::new(file, bytes.as_ptr(), len).flags(flags).build()
             });

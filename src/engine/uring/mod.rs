@@ -25,6 +25,7 @@ use crate::engine::{
 };
 use crate::error::{Failure, errno_of};
 use crate::os::net::Listener;
+use crate::os::pages::Pages;
 use crate::os::process::monotonic_ns;
 use crate::os::signal::Signals;
 use buffers::Buffers;
@@ -56,7 +57,7 @@ pub struct Setup {
     /// Where signals are read from; without one, [`Op::Signal`] completes with `EBADF`.
     pub signals: Option<Signals>,
     /// The buffer that replies are sent from.
-    pub fixed: Vec<u8>,
+    pub fixed: Pages,
     /// The features that may be used.
     pub features: Features,
     /// How many receive buffers there are: a power of two.
@@ -81,7 +82,7 @@ pub struct Uring {
     signals: Option<Signals>,
     restriction: Restriction,
     buffers: Buffers,
-    fixed: Box<[u8]>,
+    fixed: Pages,
     vectors: Vectors,
     /// Sends that post a completion only if they fall short, in the order they were pushed.
     silent: VecDeque<Silent>,
@@ -145,7 +146,7 @@ impl Uring {
             signals: setup.signals,
             restriction: Restriction::NotWanted,
             buffers,
-            fixed: setup.fixed.into_boxed_slice(),
+            fixed: setup.fixed,
             vectors: Vectors::new(sq),
             silent: VecDeque::with_capacity(sq),
             pushed: 0,
@@ -334,7 +335,8 @@ impl Engine for Uring {
         if let Op::Send { spans, .. } = op
             && self.is_silent(op)
         {
-            self.silent.push_back(Silent { token, len: spans.len(), number: self.pushed });
+            let len = u32::try_from(spans.len()).expect("a send has less than 4 GiB");
+            self.silent.push_back(Silent { token, len, number: self.pushed });
         }
         self.push_entry(&entry);
         if let Some(then) = then {

@@ -2,7 +2,8 @@
 //! no step by itself; `super` does.
 
 use super::Desk;
-use crate::engine::{Nanos, Span};
+use crate::bytes::Span;
+use crate::engine::Nanos;
 use crate::http::reply::{Asked, End, Progress, Replies, Reply};
 use crate::load::report::Kind;
 use crate::load::tally::{Count, Span as Spent};

@@ -4,7 +4,8 @@
 use super::connection::{Heard, Phase, Receive, Transmit};
 use super::waits::Wait;
 use super::{Client, Desk};
-use crate::engine::{Completion, Engine, Errno, Kind, Nanos, Op, Received, Slot, Span};
+use crate::bytes::Span;
+use crate::engine::{Completion, Engine, Errno, Kind, Nanos, Op, Received, Slot};
 use crate::load::report::Kind as Failure;
 use crate::load::tally::{Count, Span as Spent};
 
@@ -76,7 +77,7 @@ impl<R: Engine> Client<'_, R> {
         if !self.schedule.is_open_loop() {
             connection.since = self.now;
         }
-        let span = Span { offset: 0, len: connection.left * self.request_bytes };
+        let span = Span { offset: 0, len: u64::from(connection.left * self.request_bytes) };
         self.timers.arm(slot, Wait::Reply, self.now);
         self.send(slot, span);
     }
@@ -98,7 +99,7 @@ impl<R: Engine> Client<'_, R> {
             return self.close_if_joined(slot);
         }
         let rest = match result {
-            Ok(count) => span.after(count),
+            Ok(count) => span.after(u64::from(count)),
             Err(Errno(libc::EAGAIN | libc::EINTR)) => span,
             // A broken connection: the receive tells how far it came.
             Err(_) => Span::default(),

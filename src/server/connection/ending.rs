@@ -12,7 +12,7 @@ impl<R: Engine> Server<R> {
         if let Transmit::Sending { .. } = self.connections[slot.0 as usize].transmit {
             // The close that was linked to the last send: all of it was taken.
             let spans = self.end_of_send(slot);
-            self.stats.bytes += u64::from(spans.len());
+            self.stats.bytes += spans.len();
         }
         self.free(slot);
     }

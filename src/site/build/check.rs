@@ -47,7 +47,7 @@ pub struct Row {
     #[serde(rename = "type")]
     pub media_type: Option<String>,
     /// The length in each coding.
-    pub bytes: BTreeMap<&'static str, u32>,
+    pub bytes: BTreeMap<&'static str, u64>,
     /// `Cache-Control`.
     pub cache: Option<String>,
     /// `ETag` of the identity.
@@ -246,7 +246,7 @@ impl Row {
 
     fn cells(&self) -> [String; 7] {
         let identity = Coding::Identity.name();
-        let mut bytes: Vec<_> = self.bytes.get(identity).map(u32::to_string).into_iter().collect();
+        let mut bytes: Vec<_> = self.bytes.get(identity).map(u64::to_string).into_iter().collect();
         let coded = self.bytes.iter().filter(|(coding, _)| **coding != identity);
         bytes.extend(coded.map(|(coding, bytes)| format!("{coding} {bytes}")));
         let or_dash = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
@@ -268,7 +268,7 @@ impl Row {
     }
 }
 
-fn lengths(bodies: &[Body]) -> BTreeMap<&'static str, u32> {
+fn lengths(bodies: &[Body]) -> BTreeMap<&'static str, u64> {
     bodies.iter().map(|body| (body.coding.name(), body.span.len)).collect()
 }
 

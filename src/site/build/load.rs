@@ -8,8 +8,9 @@ use super::plan::{Plan, Planned, Route, To};
 use super::shown::{shown, shown_path};
 use super::walk::Listing;
 use super::{Failure, Request, size};
-use crate::engine::Span;
+use crate::bytes::Span;
 use crate::http::coding::Coding;
+use crate::os::pages::Pages;
 use crate::site::entity_tag;
 use crate::site::tree::build::{Body, room_for};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -20,9 +21,9 @@ use std::thread;
 #[derive(Debug)]
 pub(super) struct Loaded {
     /// The bodies, one behind the other, and room for what slots need: never written to.
-    pub(super) fixed: Vec<u8>,
+    pub(super) fixed: Pages,
     /// How many bytes they are.
-    pub(super) body_bytes: u32,
+    pub(super) body_bytes: u64,
     /// Where each file's lie, in the order of the plan; identity first.
     pub(super) bodies: Vec<Vec<Body>>,
     /// What lies beside files as their codings and isn't used.
@@ -53,7 +54,7 @@ pub(super) enum Because {
 /// Files that were read, one behind the other, before any of them is coded.
 pub(super) struct Identities {
     /// The buffer: the files, room for codings, and room for what slots need.
-    fixed: Vec<u8>,
+    fixed: Pages,
     /// The length of the files in it.
     bytes: u64,
     /// The length of the files and the room for codings.
@@ -84,8 +85,9 @@ pub(super) fn read(
     // that isn't written to costs nothing, and what is left over is given back.
     let made_bytes: u64 = tries.iter().map(|try_| lengths[try_.file] * 19 / 20).sum();
     let behind = room_for(fields_bytes_max(plan), request.slots);
-    let (mut fixed, bodies_room) = reserve(bytes, made_bytes, behind, zeroed)
-        .ok_or_else(|| too_large(request, bytes + behind))?;
+    let (mut fixed, bodies_room) =
+        reserve(bytes, made_bytes, behind, |bytes| Pages::zeroed(usize_of(bytes)).ok())
+            .ok_or_else(|| too_large(request, bytes + behind))?;
     let progress = bar(request.progress, bytes);
     progress.set_message(format!("reading {} files", plan.files.len()));
     let bodies = read_all(root, listing, plan, &mut fixed[..usize_of(bytes)], &progress);
@@ -114,9 +116,7 @@ pub(super) fn code(
     let progress = bar(request.progress, 0);
     let made = make_all(request, listing, plan, &tries, identity, spare, &mut bodies, &progress);
     progress.finish_and_clear();
-    let body_bytes = u32::try_from(usize_of(bytes) + made);
-    let body_bytes = body_bytes.expect("the room is named by 32 bits");
-    Loaded { fixed, body_bytes, bodies, unused }
+    Loaded { fixed, body_bytes: bytes + made as u64, bodies, unused }
 }
 
 fn lengths(listing: &Listing, plan: &Plan) -> Vec<u64> {
@@ -159,28 +159,14 @@ fn fields_bytes_max(plan: &Plan) -> usize {
 /// Memory for the bodies as they are, for codings, and for what slots need; and how much of it is
 /// for bodies. A small machine promises less than all codings could take, though they take far
 /// less than that: then it is asked for half as much, and codings that find no room are dropped.
-fn reserve(
+fn reserve<M>(
     identity_bytes: u64,
     made_bytes: u64,
     behind: u64,
-    zeroed: impl Fn(u64) -> Option<Vec<u8>>,
-) -> Option<(Vec<u8>, u64)> {
-    let bodies_max = u64::from(u32::MAX).checked_sub(behind)?;
-    if identity_bytes > bodies_max {
-        return None;
-    }
+    zeroed: impl Fn(u64) -> Option<M>,
+) -> Option<(M, u64)> {
     let halves = std::iter::successors(Some(made_bytes), |made| (*made > 0).then_some(made / 2));
-    halves
-        .map(|made| (identity_bytes + made).min(bodies_max))
-        .find_map(|room| Some((zeroed(room + behind)?, room)))
-}
-
-/// Zeroed memory, or `None` if the machine won't give so much.
-fn zeroed(bytes: u64) -> Option<Vec<u8>> {
-    let bytes = usize_of(bytes);
-    // `vec!` ends the process where there is no memory, so it's asked for first.
-    Vec::<u8>::new().try_reserve_exact(bytes).ok()?;
-    Some(vec![0; bytes])
+    halves.map(|made| identity_bytes + made).find_map(|room| Some((zeroed(room + behind)?, room)))
 }
 
 fn read_all(
@@ -230,7 +216,7 @@ fn add_beside(plan: &Plan, identity: &[u8], bodies: &mut [Vec<Body>]) -> Vec<Unu
         let own = bodies[number][0];
         for &(coding, beside) in &file.beside {
             let coded = bodies[beside][0];
-            let saves = compress::saves_enough(u64::from(coded.span.len), u64::from(own.span.len));
+            let saves = compress::saves_enough(coded.span.len, own.span.len);
             let (coded_bytes, own_bytes) =
                 (&identity[coded.span.range()], &identity[own.span.range()]);
             let because = match beside::judge(coded_bytes, coding, own_bytes) {
@@ -264,7 +250,7 @@ fn make_all(
     let tries: Vec<Try> = tries.iter().filter(has).copied().collect();
     let own: Vec<Span> = bodies.iter().map(|bodies| bodies[0].span).collect();
     progress.set_position(0);
-    progress.set_length(tries.iter().map(|try_| u64::from(own[try_.file].len)).sum());
+    progress.set_length(tries.iter().map(|try_| own[try_.file].len).sum());
     let state = Mutex::new((tries.into_iter(), 0, spare, bodies));
     on_all_cores(|| {
         loop {
@@ -272,12 +258,12 @@ fn make_all(
             progress.set_message(name_of(listing, &plan.files[file]));
             let own = own[file];
             let coded = compress::compress(&identity[own.range()], coding, request.effort);
-            progress.inc(u64::from(own.len));
+            progress.inc(own.len);
             let Some(coded) = coded else { continue };
             let tag = entity_tag(&coded);
             let mut state = state.lock().expect(NO_PANIC);
             let (_, used, spare, bodies) = &mut *state;
-            // There is no room only where 4 GiB or the machine's memory are full.
+            // There is no room only where the machine had no memory for all codings.
             let Some(place) = spare.get_mut(*used..*used + coded.len()) else { continue };
             place.copy_from_slice(&coded);
             let span = span(identity.len() + *used, coded.len());
@@ -312,17 +298,16 @@ fn name_of(listing: &Listing, file: &Planned) -> String {
     format!("compressing {}", shown(&listing.files[file.listed].name))
 }
 
-fn too_large(request: &Request, bytes: u64) -> Failure {
+pub(super) fn too_large(request: &Request, bytes: u64) -> Failure {
     Failure::new(
         format!("reserving {} for the root {}", size(bytes), shown_path(&request.root)),
-        "the machine doesn't give it, or 32 bits don't name it",
-        "serve a smaller folder, or use --compress off",
+        "the machine has too little memory",
+        "serve a smaller folder, use --compress off, or give the machine more memory",
     )
 }
 
 fn span(offset: usize, len: usize) -> Span {
-    let small = |value| u32::try_from(value).expect("the room is named by 32 bits");
-    Span { offset: small(offset), len: small(len) }
+    Span { offset: offset as u64, len: len as u64 }
 }
 
 fn usize_of(bytes: u64) -> usize {
@@ -350,13 +335,12 @@ mod tests {
         assert_eq!(room(200), Some(135));
         assert_eq!(room(150), Some(100));
         assert_eq!(room(149), None);
-        let named = u64::from(u32::MAX);
-        let asked = std::cell::Cell::new(0);
+        let asked = std::cell::RefCell::new(Vec::new());
         let nothing = |bytes| {
-            asked.set(bytes);
-            None
+            asked.borrow_mut().push(bytes);
+            None::<Vec<u8>>
         };
-        assert!(reserve(named, 1, 1, nothing).is_none() && asked.get() == 0, "beyond 32 bits");
-        assert!(reserve(named - 1, 1, 1, nothing).is_none() && asked.get() == named);
+        assert!(reserve(5 << 30, 3, 2, nothing).is_none(), "no machine gives nothing");
+        assert_eq!(asked.into_inner(), [5, 3, 2].map(|more| (5 << 30) + more), "beyond 4 GiB");
     }
 }

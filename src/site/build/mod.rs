@@ -27,6 +27,7 @@ use crate::cli::{Compress, RootOptions};
 pub use crate::error::Failure;
 use crate::http::coding::Coding;
 use crate::os::beneath::Resolver;
+use crate::os::pages::Pages;
 use crate::site::tree::Tree;
 use crate::site::tree::build::{self, Body, Builder, FieldsId, File};
 use compress::Effort;
@@ -101,7 +102,7 @@ pub struct Root {
     /// The replies.
     pub tree: Tree,
     /// The buffer that they're sent from.
-    pub fixed: Vec<u8>,
+    pub fixed: Pages,
     /// What was planned.
     pub plan: Plan,
     /// What was listed.
@@ -223,17 +224,16 @@ pub fn read(request: &Request) -> Result<Root, Failure> {
     }
     let Loaded { mut fixed, body_bytes, bodies, unused: _ } = loaded;
     let builder = builder(&listing, &plan, &bodies, request);
-    let (tree, total) = builder.build(body_bytes, request.slots).map_err(|total| {
-        Failure::new(
-            format!("laying out {} of replies", size(total)),
-            "4 GiB can be named at most",
-            "serve a smaller folder, or use --compress off or a lower --spawn",
-        )
-    })?;
+    let (tree, layout) = builder.build(body_bytes, request.slots);
     // The pages behind the bodies were never written to, so unused room costs nothing. The room
     // suffices unless a file was left out and its path went to another one with more fields.
-    fixed.resize(total, 0);
-    fixed.shrink_to_fit();
+    if fixed.len() < layout.buffer_bytes() {
+        let larger = Pages::zeroed(layout.buffer_bytes())
+            .map_err(|_| load::too_large(request, layout.buffer_bytes() as u64))?;
+        let bodies = std::mem::replace(&mut fixed, larger);
+        fixed[layout.image().range()].copy_from_slice(&bodies[layout.image().range()]);
+    }
+    fixed.truncate(layout.buffer_bytes());
     let mut summary = summarise(&bodies);
     summary.took = started.elapsed();
     Ok(Root { tree, fixed, plan, listing, bodies, summary })
@@ -305,7 +305,7 @@ fn summarise(bodies: &[Vec<Body>]) -> Summary {
             .iter()
             .flatten()
             .filter(|body| body.coding == coding)
-            .map(|body| u64::from(body.span.len))
+            .map(|body| body.span.len)
             .collect();
         let bytes = coded.iter().sum();
         match coding {

@@ -4,7 +4,7 @@
 use super::plan::{Manner, Plan, To, plan};
 use super::walk::{LeftOuts, Limits, Listed, Listing};
 use super::{Effort, Request, builder};
-use crate::engine::{Slot, Span};
+use crate::bytes::Span;
 use crate::http::properties::path_by_segments;
 use crate::http::request::{Fields, Parsed, Persistence, Scan, Target, parse};
 use crate::http::{self, coding::Coding};
@@ -12,7 +12,7 @@ use crate::os::beneath::Resolver;
 use crate::site::redirects::{Effect, Redirect};
 use crate::site::tree::Tree;
 use crate::site::tree::build::Body;
-use crate::site::{Occasion, Owed, Site, entity_tag};
+use crate::site::{Occasion, Owed, ScratchIndex, Site, entity_tag};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -95,10 +95,10 @@ fn is_hidden(name: &[u8], plan: &Plan) -> bool {
 
 /// The reply to a request.
 fn reply(request: &http::request::Request<'_, '_>, site: &Site, mut fixed: Vec<u8>) -> Vec<u8> {
-    let mut occasion = Occasion { slot: Slot(1), fixed: &mut fixed, draining: false };
+    let mut occasion = Occasion { scratch: ScratchIndex(1), fixed: &mut fixed, draining: false };
     let answer = site.choose(request, &mut occasion);
     let owed = Owed { answer, persistence: Persistence::Keep, head_only: false };
-    let spans = site.output(owed, Slot(1), &mut fixed);
+    let spans = site.output(owed, ScratchIndex(1), &mut fixed);
     [&fixed[spans.first.range()], &fixed[spans.then.range()]].concat()
 }
 
@@ -116,17 +116,16 @@ fn grow(listing: &Listing, plan: &Plan, manner: Manner) -> (Tree, Vec<u8>) {
         .iter()
         .map(|file| {
             let name = &listing.files[file.listed].name;
-            let small = |len: usize| u32::try_from(len).expect("a few names");
-            let span = Span { offset: small(fixed.len()), len: small(name.len()) };
+            let span = Span { offset: fixed.len() as u64, len: name.len() as u64 };
             fixed.extend_from_slice(name);
             vec![Body { coding: Coding::Identity, span, tag: entity_tag(name) }]
         })
         .collect();
     let request = Request { manner, ..request(PathBuf::new()) };
-    let body_bytes = u32::try_from(fixed.len()).expect("a few names");
-    let built = builder(listing, plan, &bodies, &request).build(body_bytes, request.slots);
-    let (tree, total) = built.expect("it is small");
-    fixed.resize(total, 0);
+    let body_bytes = fixed.len() as u64;
+    let builder = builder(listing, plan, &bodies, &request);
+    let (tree, layout) = builder.build(body_bytes, request.slots);
+    fixed.resize(layout.buffer_bytes(), 0);
     (tree, fixed)
 }
 

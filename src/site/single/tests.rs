@@ -4,12 +4,13 @@ use super::*;
 
 const SECOND: u64 = 784_111_777;
 
-fn build(page: Page, bytes: u32) -> (Single, Vec<u8>) {
+fn build(page: Page, bytes: u64) -> (Single, Vec<u8>) {
     let fill = |place: &mut [u8]| {
         place.fill(b'p');
         Ok(())
     };
-    let (mut site, mut fixed) = Single::build(page, bytes, 4, fill).expect("filling does not fail");
+    let (mut site, mut fixed) = Single::build(page, bytes, 4, |bytes| Ok(vec![0; bytes]), fill)
+        .expect("filling does not fail");
     site.tick(SECOND, &mut fixed);
     (site, fixed)
 }
@@ -122,7 +123,7 @@ fn a_span_returns_once() {
 fn a_part_is_written_into_the_slots_own_block() {
     let (site, mut fixed) = build(Page::built_in(), 1 << 30 >> 10);
     let last = site.body.len - 1;
-    let output = site.part((0, last), Persistence::KeepHttp10, Slot(3), &mut fixed);
+    let output = site.part((0, last), Persistence::KeepHttp10, ScratchIndex(3), &mut fixed);
     let reply = text(output, &fixed);
     let total = site.body.len;
     assert_eq!(field(&reply, "Content-Range"), Some(&*format!("bytes 0-{last}/{total}")));
@@ -136,8 +137,8 @@ fn a_send_cut_anywhere_in_a_head_can_wait() {
     let whole = text(site.pages(3), &fixed);
     for cut in 0..u32::try_from(whole.len()).expect("small") {
         let output = site.pages(3);
-        let left = output.after(cut);
-        let kept = site.keep(left, Slot(1), &mut fixed);
+        let left = output.after(u64::from(cut));
+        let kept = site.keep(left, ScratchIndex(1), &mut fixed);
         let now = site.now + 1;
         for seconds in 0..2 {
             site.tick(now + seconds, &mut fixed);
@@ -149,5 +150,28 @@ fn a_send_cut_anywhere_in_a_head_can_wait() {
         assert!(mask(&rest).ends_with(&mask(&expected[expected.len().min(30)..])), "cut at {cut}");
         site = build(Page::built_in(), 50).0;
         site.tick(SECOND, &mut fixed);
+    }
+}
+
+#[test]
+fn the_image_is_never_written_to() {
+    for bytes in [100, 70_000] {
+        let (mut site, mut fixed) = build(Page::built_in(), bytes);
+        let layout = site.layout();
+        assert_eq!(fixed.len(), layout.buffer_bytes());
+        assert_eq!((layout.image().len, layout.scratch().offset % 4096), (bytes, 0));
+        let image_end = layout.scratch().range().start;
+        let image = fixed[..image_end].to_vec();
+        let last = site.body.len - 1;
+        for second in 0..3 {
+            site.tick(SECOND + second, &mut fixed);
+            for scratch in (0..4).map(ScratchIndex) {
+                let part = site.part((0, last), Persistence::Keep, scratch, &mut fixed);
+                assert!(part.first.offset >= layout.scratch().offset);
+                let left = site.pages(1).after(20);
+                let _ = site.keep(left, scratch, &mut fixed);
+            }
+        }
+        assert!(fixed[..image_end] == image);
     }
 }

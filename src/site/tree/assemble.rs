@@ -4,10 +4,10 @@
 use super::build::Leaf;
 use super::heads::Status;
 use super::{Found, Moved, Representation, Select, Tree};
-use crate::engine::{Slot, Span, Spans};
+use crate::bytes::{Span, Spans};
 use crate::http::coding::Coding;
 use crate::http::request::Persistence;
-use crate::site::{Answer, Owed, Prebuilt};
+use crate::site::{Answer, Owed, Prebuilt, ScratchIndex};
 
 /// A block while it is filled.
 struct Block<'a> {
@@ -22,8 +22,8 @@ impl Block<'_> {
     }
 
     /// A number in decimal.
-    fn put_number(&mut self, number: u32) {
-        let mut digits = [0; 10];
+    fn put_number(&mut self, number: u64) {
+        let mut digits = [0; 20];
         let mut at = digits.len();
         let mut rest = number;
         loop {
@@ -40,9 +40,9 @@ impl Block<'_> {
 
 impl Tree {
     /// The reply that was chosen, in the slot's block; without its body for HEAD.
-    pub fn output(&self, owed: Owed, slot: Slot, fixed: &mut [u8]) -> Spans {
+    pub fn output(&self, owed: Owed, scratch: ScratchIndex, fixed: &mut [u8]) -> Spans {
         let Owed { answer, persistence, head_only } = owed;
-        let span = self.block(slot);
+        let span = self.block(scratch);
         let mut block = Block { place: &mut fixed[span.range()], used: 0 };
         let mut then = match answer {
             Answer::Whole(which) => {
@@ -56,15 +56,15 @@ impl Tree {
             Answer::Moved(Moved { status, location_bytes }) => {
                 block.put(self.heads.front(status, persistence));
                 block.put(b"Location: ");
-                Span { len: location_bytes, ..self.tail(slot) }
+                Span { len: u64::from(location_bytes), ..self.tail(scratch) }
             }
             Answer::Part { .. } => unreachable!("a tree says it otherwise"),
         };
-        let len = u32::try_from(block.used).expect("a block is small");
+        let len = block.used as u64;
         if let Answer::Moved(_) = answer {
             let end = then.range().end;
             fixed[end..end + EMPTY.len()].copy_from_slice(EMPTY);
-            then.len += u32::try_from(EMPTY.len()).expect("a few bytes");
+            then.len += EMPTY.len() as u64;
         } else if head_only {
             then = Span::default();
         }
@@ -86,7 +86,10 @@ impl Tree {
                 block.put(&self.blocks[found.leaf.fields.index()].text);
                 block.put_coding(representation.coding);
                 block.put(b"Content-Length: ");
-                block.put(&representation.digits[..representation.digits_len as usize]);
+                match representation.digits_len as usize {
+                    0 => block.put_number(representation.body.len),
+                    len => block.put(&representation.digits[..len]),
+                }
                 block.put(b"\r\n");
                 if found.status == Status::OK {
                     block.put(b"Accept-Ranges: bytes\r\n");

@@ -4,10 +4,11 @@
 use super::heads::Heads;
 use super::records::{Codings, Place, Records};
 use super::{FieldBlock, LOCATION_BYTES_MAX, Representation, Resource, Tree};
-use crate::engine::Span;
+use crate::bytes::{PAGE_BYTES_MAX, Span};
 use crate::http::coding::Coding;
 use crate::http::request::TARGET_BYTES_MAX;
 use crate::http::response::{DATE_BYTES, is_kept_by_not_modified, write_date};
+use crate::site::layout::Layout;
 use crate::site::redirects::Redirects;
 use std::collections::HashMap;
 use std::num::NonZeroU64;
@@ -141,23 +142,19 @@ impl Builder {
         self.health = Some(path.into());
     }
 
-    /// The tree, for a buffer that has the bodies in its first `body_bytes` bytes; and how many
-    /// bytes it is to have in all, for this many connections.
-    ///
-    /// # Errors
-    /// The bytes it would have to have, if 32 bits can't name them.
-    pub fn build(self, body_bytes: u32, slots: u32) -> Result<(Tree, usize), u64> {
+    /// The tree, for a buffer that has the bodies in its first `body_bytes` bytes; and the layout
+    /// that the buffer is to have for this many connections.
+    #[must_use]
+    pub fn build(self, body_bytes: u64, slots: u32) -> (Tree, Layout) {
         let heads = Heads::new(self.fallback.is_some());
         let fields = self.blocks.iter().map(|block| block.text.len()).max().unwrap_or(0);
         let block_bytes = block_bytes(&heads, fields);
         let tail_bytes = tail_bytes();
-        let total = u64::from(body_bytes) + room(&heads, fields, slots);
-        if total > u64::from(u32::MAX) {
-            return Err(total);
-        }
-        let blocks_at = body_bytes.next_multiple_of(ALIGNMENT);
-        let tails_at = blocks_at + slots * block_bytes;
-        let scratch_at = (tails_at + slots * tail_bytes) as usize;
+        let blocks_at = Layout::new(body_bytes, 0).scratch().offset;
+        let tails_at = blocks_at + u64::from(slots) * u64::from(block_bytes);
+        let scratch_at = tails_at + u64::from(slots) * u64::from(tail_bytes);
+        let layout = Layout::new(body_bytes, scratch_at - blocks_at + TARGET_BYTES_MAX as u64);
+        let scratch_at = usize::try_from(scratch_at).expect("addresses have 64 bits");
         let tree = Tree {
             records: self.records.shrunk(),
             resources: self.resources.into(),
@@ -168,13 +165,14 @@ impl Builder {
             redirects: self.redirects,
             health: self.health,
             heads,
+            layout,
             blocks_at,
             block_bytes,
             tails_at,
             tail_bytes,
             scratch_at,
         };
-        Ok((tree, scratch_at + TARGET_BYTES_MAX))
+        (tree, layout)
     }
 }
 
@@ -187,7 +185,7 @@ pub fn room_for(fields_bytes_max: usize, slots: u32) -> u64 {
 
 fn room(heads: &Heads, fields_bytes_max: usize, slots: u32) -> u64 {
     let slot = block_bytes(heads, fields_bytes_max) + tail_bytes();
-    u64::from(ALIGNMENT) + u64::from(slots) * u64::from(slot) + TARGET_BYTES_MAX as u64
+    PAGE_BYTES_MAX + u64::from(slots) * u64::from(slot) + TARGET_BYTES_MAX as u64
 }
 
 fn block_bytes(heads: &Heads, fields_bytes_max: usize) -> u32 {
@@ -201,10 +199,13 @@ fn tail_bytes() -> u32 {
 
 impl Representation {
     fn new(body: &Body) -> Self {
-        let mut digits = [0; 10];
+        let mut digits = [0; 12];
         let text = body.span.len.to_string();
-        digits[..text.len()].copy_from_slice(text.as_bytes());
-        let digits_len = u8::try_from(text.len()).expect("ten digits at most");
+        let mut digits_len = 0;
+        if let Some(place) = digits.get_mut(..text.len()) {
+            place.copy_from_slice(text.as_bytes());
+            digits_len = u8::try_from(text.len()).expect("twelve digits at most");
+        }
         Self { body: body.span, coding: body.coding, digits_len, digits, tag: body.tag }
     }
 }
@@ -221,9 +222,8 @@ impl FieldsId {
     }
 }
 
-/// The rest of the tree's numbers are of 32 bits, as spans are.
 fn count(value: usize) -> u32 {
-    u32::try_from(value).expect("a site's files and bytes are counted by 32 bits")
+    u32::try_from(value).expect("a site's files and fields are counted by 32 bits")
 }
 
 /// What follows from the file: coding, length, range, tag, date.

@@ -1,10 +1,10 @@
 //! A whole site: which path has what, and the replies, put together from pieces made at start.
 //!
-//! The buffer holds, in this order: the bodies, which never change; a *block* for each slot, into
-//! which the head of its reply is copied, piece by piece; a *tail* for each slot, for a `Location`
-//! that depends on the request; and room to decode one path. A reply is the block and the body
-//! behind it, or the block and the tail. A slot has one reply under way at a time, so what a ring
-//! may still read is not written to.
+//! The buffer holds the bodies, which are its image and never change; and as its scratch, in this
+//! order: a *block* for each slot, into which the head of its reply is copied, piece by piece; a
+//! *tail* for each slot, for a `Location` that depends on the request; and room to decode one path.
+//! A reply is the block and the body behind it, or the block and the tail. A slot has one reply
+//! under way at a time, so what a ring may still read is not written to.
 //!
 //! Nothing is formatted for a whole file; numbers are, for a part of one.
 
@@ -16,9 +16,10 @@ mod records;
 mod tests;
 
 use super::edition::Prebuilt;
+use super::layout::Layout;
 use super::redirects::{Effect, Redirects};
-use super::{Answer, Occasion};
-use crate::engine::{Slot, Span};
+use super::{Answer, Occasion, ScratchIndex};
+use crate::bytes::Span;
 use crate::http::accept::names_html;
 use crate::http::coding::{Accepted, Coding};
 use crate::http::conditional::{Selection, Validators, select};
@@ -42,9 +43,10 @@ pub struct Tree {
     redirects: Redirects,
     health: Option<Box<[u8]>>,
     heads: Heads,
-    blocks_at: u32,
+    layout: Layout,
+    blocks_at: u64,
     block_bytes: u32,
-    tails_at: u32,
+    tails_at: u64,
     tail_bytes: u32,
     scratch_at: usize,
 }
@@ -64,8 +66,10 @@ struct Representation {
     body: Span,
     coding: Coding,
     digits_len: u8,
-    /// The length, in decimal.
-    digits: [u8; 10],
+    /// The length, in decimal, if it has at most so many digits. Longer ones, of terabytes, are
+    /// formatted for each response: with room for them, this would no longer be 64 bytes, of which
+    /// a site has millions.
+    digits: [u8; 12],
     tag: Tag,
 }
 
@@ -91,7 +95,7 @@ pub struct Found {
 enum Select {
     Whole,
     /// The bytes from the first to the second, both included.
-    Part(u32, u32),
+    Part(u64, u64),
     NotModified,
     Unsatisfiable,
 }
@@ -107,6 +111,11 @@ impl Tree {
     /// Brings the dates up to this second.
     pub fn tick(&mut self, unix_seconds: u64) {
         self.heads.tick(unix_seconds);
+    }
+
+    /// Which part of the buffer is written to, and which never is.
+    pub(super) fn layout(&self) -> Layout {
+        self.layout
     }
 
     /// Which reply a GET or HEAD gets.
@@ -125,7 +134,7 @@ impl Tree {
             let draining = occasion.draining;
             return Answer::Whole(if draining { Prebuilt::Draining } else { Prebuilt::Healthy });
         }
-        let tail = &mut fixed[self.tail(occasion.slot).range()];
+        let tail = &mut fixed[self.tail(occasion.scratch).range()];
         if self.redirects.has(true)
             && let Some(answer) = self.redirected(path, query, true, request, tail)
         {
@@ -212,12 +221,9 @@ impl Tree {
         // A range is one of the identity: then a download can go on whoever began it.
         let identity = codings.len() - 1;
         if accepted.takes(Coding::Identity) {
-            let length = u64::from(representation(identity).body.len);
+            let length = representation(identity).body.len;
             match evaluate(identity, Some(length)) {
                 Selection::Partial { first, last } => {
-                    let within = "a range is within the body, which 32 bits measure";
-                    let first = u32::try_from(first).expect(within);
-                    let last = u32::try_from(last).expect(within);
                     return found(identity, Select::Part(first, last));
                 }
                 Selection::Unsatisfiable => return found(identity, Select::Unsatisfiable),
@@ -233,12 +239,14 @@ impl Tree {
         }
     }
 
-    fn block(&self, slot: Slot) -> Span {
-        Span { offset: self.blocks_at + slot.0 * self.block_bytes, len: self.block_bytes }
+    fn block(&self, scratch: ScratchIndex) -> Span {
+        let len = u64::from(self.block_bytes);
+        Span { offset: self.blocks_at + u64::from(scratch.0) * len, len }
     }
 
-    fn tail(&self, slot: Slot) -> Span {
-        Span { offset: self.tails_at + slot.0 * self.tail_bytes, len: self.tail_bytes }
+    fn tail(&self, scratch: ScratchIndex) -> Span {
+        let len = u64::from(self.tail_bytes);
+        Span { offset: self.tails_at + u64::from(scratch.0) * len, len }
     }
 }
 

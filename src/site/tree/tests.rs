@@ -15,7 +15,7 @@ const SECOND: u64 = 784_111_777;
 struct Grown {
     site: Site,
     fixed: Vec<u8>,
-    scratch_for: Slot,
+    scratch_for: ScratchIndex,
 }
 
 /// Bodies and paths, to become a tree.
@@ -29,9 +29,9 @@ impl Seeds {
     /// A file of these bodies.
     fn leaf(&mut self, bodies: &[(Coding, &str)], fields: &[(&str, &str)]) -> Leaf {
         let bodies = bodies.iter().map(|&(coding, text)| {
-            let offset = u32::try_from(self.bytes.len()).expect("small");
+            let offset = self.bytes.len() as u64;
             self.bytes.extend_from_slice(text.as_bytes());
-            let span = Span { offset, len: u32::try_from(text.len()).expect("small") };
+            let span = Span { offset, len: text.len() as u64 };
             Body { coding, span, tag: entity_tag(text.as_bytes()) }
         });
         let bodies = bodies.collect();
@@ -45,13 +45,12 @@ impl Seeds {
     }
 
     fn grow(self) -> Grown {
-        let bytes = u32::try_from(self.bytes.len()).expect("small");
-        let (tree, total) = self.builder.build(bytes, 3).expect("it fits");
+        let (tree, layout) = self.builder.build(self.bytes.len() as u64, 3);
         let mut fixed = self.bytes;
-        fixed.resize(total, 0);
+        fixed.resize(layout.buffer_bytes(), 0);
         let mut site = Site::of_tree(tree);
         site.tick(SECOND, &mut fixed);
-        Grown { site, fixed, scratch_for: Slot(2) }
+        Grown { site, fixed, scratch_for: ScratchIndex(2) }
     }
 }
 
@@ -67,12 +66,12 @@ impl Grown {
         let mut fields = Fields::new();
         let parsed = parse(head.as_bytes(), &mut Scan::default(), 16_384, &mut fields);
         let Parsed::Request(request) = parsed else { panic!("{head}: {parsed:?}") };
-        let slot = self.scratch_for;
-        let mut occasion = Occasion { slot, fixed: &mut self.fixed, draining: false };
+        let scratch = self.scratch_for;
+        let mut occasion = Occasion { scratch, fixed: &mut self.fixed, draining: false };
         let answer = self.site.choose(&request, &mut occasion);
         let head_only = request.method == Method::Head;
         let owed = Owed { answer, persistence: Persistence::Keep, head_only };
-        let spans = self.site.output(owed, slot, &mut self.fixed);
+        let spans = self.site.output(owed, scratch, &mut self.fixed);
         let bytes = [&self.fixed[spans.first.range()], &self.fixed[spans.then.range()]].concat();
         String::from_utf8(bytes).expect("replies are text here")
     }
@@ -305,7 +304,8 @@ fn health_is_said_before_all_else() {
     seeds.builder.health(b"/health");
     let mut site = seeds.grow();
     assert_eq!(body(&site.reply("GET /health HTTP/1.1")), "ok\n");
-    let mut occasion = Occasion { slot: Slot(0), fixed: &mut site.fixed, draining: true };
+    let mut occasion =
+        Occasion { scratch: ScratchIndex(0), fixed: &mut site.fixed, draining: true };
     let head = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n";
     let mut fields = Fields::new();
     let parsed = parse(head, &mut Scan::default(), 16_384, &mut fields);
@@ -320,14 +320,63 @@ fn slots_have_blocks_of_their_own() {
     seeds.builder.folder(b"/d");
     let mut site = seeds.grow();
     let mut places: Vec<std::ops::Range<usize>> = Vec::new();
-    for slot in [Slot(0), Slot(1), Slot(2)] {
-        places.extend([site.tree().block(slot).range(), site.tree().tail(slot).range()]);
-        site.scratch_for = slot;
+    for scratch in [ScratchIndex(0), ScratchIndex(1), ScratchIndex(2)] {
+        places.extend([site.tree().block(scratch).range(), site.tree().tail(scratch).range()]);
+        site.scratch_for = scratch;
         assert_eq!(site.status("GET /d?x HTTP/1.1"), 308);
     }
     places.sort_by_key(|place| place.start);
     assert!(places.windows(2).all(|pair| pair[0].end <= pair[1].start));
-    assert!(places[0].start >= 5 && places[5].end <= site.tree().scratch_at);
+    let layout = site.site.layout();
+    assert!(places[0].start == layout.scratch().range().start);
+    assert!(places[0].start.is_multiple_of(4096) && layout.image().range() == (0..5));
+    assert!(places[5].end <= site.tree().scratch_at);
+    assert_eq!(&site.fixed[..4096], [b"hello".as_slice(), &[0; 4091]].concat(), "the image");
+}
+
+/// Bodies are named by spans, so a site of terabytes can be put together without its bytes: only
+/// heads are looked at, which lie in a buffer of their own here.
+#[test]
+fn bodies_beyond_4_gib_and_lengths_of_any_size() {
+    for len in [(1 << 32) - 1, 1 << 32, 5 << 30, 999_999_999_999, 1_000_000_000_000, u64::MAX / 2] {
+        let mut builder = Builder::default();
+        let offset = 7 << 30;
+        let body =
+            Body { coding: Coding::Identity, span: Span { offset, len }, tag: entity_tag(b"") };
+        let file = builder.file(vec![body], None);
+        let fields = builder.fields(std::iter::empty());
+        builder.path(b"/a", Leaf { file, fields });
+        // The scratch of a tree with an image of no bytes, since that much can't be had.
+        let (tree, layout) = builder.build(0, 3);
+        let mut fixed = vec![0; layout.buffer_bytes()];
+        let mut site = Site::of_tree(tree);
+        site.tick(SECOND, &mut fixed);
+        let mut ask = |fields: &str, head_only: bool| {
+            let head = format!("GET /a HTTP/1.1\r\nHost: x\r\n{fields}\r\n");
+            let mut fields = Fields::new();
+            let parsed = parse(head.as_bytes(), &mut Scan::default(), 16_384, &mut fields);
+            let Parsed::Request(request) = parsed else { panic!("{head}: {parsed:?}") };
+            let scratch = ScratchIndex(1);
+            let mut occasion = Occasion { scratch, fixed: &mut fixed, draining: false };
+            let answer = site.choose(&request, &mut occasion);
+            let owed = Owed { answer, persistence: Persistence::Keep, head_only };
+            let spans = site.output(owed, scratch, &mut fixed);
+            let head = String::from_utf8(fixed[spans.first.range()].to_vec()).expect("text");
+            (head, spans.then)
+        };
+        let (head, then) = ask("", false);
+        assert_eq!(field(&head, "Content-Length"), Some(&*len.to_string()));
+        assert_eq!(then, Span { offset, len });
+        assert_eq!(ask("", true), (head, Span::default()), "HEAD has the fields of GET");
+        let last = len - 1;
+        let (head, then) = ask(&format!("Range: bytes={}-{last}\r\n", last - 9), false);
+        let range = format!("bytes {}-{last}/{len}", last - 9);
+        assert_eq!(field(&head, "Content-Range"), Some(&*range));
+        assert_eq!(field(&head, "Content-Length"), Some("10"));
+        assert_eq!(then, Span { offset: offset + len - 10, len: 10 });
+        let (head, _) = ask(&format!("Range: bytes={len}-\r\n"), false);
+        assert_eq!(field(&head, "Content-Range"), Some(&*format!("bytes */{len}")));
+    }
 }
 
 proptest! {
