@@ -172,7 +172,8 @@ enum Action {
     /// Say what the server gives up before it serves: users, files, operations, system calls
     ///
     /// Gives it up itself, as far as it can and still print, and lists each layer: whether it is in
-    /// force on this machine, why, and what it lets through. Exits with 1 if a layer is missing.
+    /// force on this machine, why, and what it lets through. Exits with 1 if a layer is missing or
+    /// incomplete.
     #[command(max_term_width = 100)]
     Lockdown(Lockdown),
 }
