@@ -13,10 +13,11 @@
 //!    body, a slow response, or lingering after the last one; the longest first;
 //! 2. one that has been idle for [`IDLE_MIN`], the longest first, or for [`QUIET_MIN`] if all
 //!    connections are;
-//! 3. else one that is busy: its next response says `Connection: close`, so that it loses no
-//!    request. It has had its slot for [`TENURE_MIN`]. Those come first that ask more often than
-//!    each [`BUSY_MAX`] or are never idle, having sent a part of the next head already; the longer
-//!    the other waits, the less often the one asks that gives way.
+//! 3. else a busy one: its next response says `Connection: close`, so that it loses no request. It
+//!    has had its slot for [`TENURE_MIN`]. A connection is busy if less than [`BUSY_MAX`] lies
+//!    between two of its requests, or if it sends a part of the next head with each request. As the
+//!    wait in the backlog grows, a connection with longer pauses gives way, too: pauses of up to
+//!    half of that wait.
 //!
 //! The listener for health checks has slots of its own, so that it answers when all others are
 //! taken; the first rule alone makes room among them.

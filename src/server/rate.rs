@@ -1,8 +1,8 @@
 //! How fast a peer takes a response that does not fit into its socket.
 //!
-//! A peer earns time with each byte it takes: at `--min-rate` exactly as much as has passed, and
-//! never more than `--send-timeout` in advance. So both options hold at once: nobody stalls for
-//! longer than the one, and nobody is slower than the other for longer than the grace.
+//! Each byte that a peer takes earns it time: at `--min-rate`, exactly as much as has passed, and
+//! never more than `--send-timeout` in advance. Both options therefore hold at once: no peer stalls
+//! for longer than `--send-timeout`, and none stays below `--min-rate` for longer than the grace.
 
 use crate::engine::Nanos;
 use std::time::Duration;
