@@ -1,12 +1,12 @@
-//! How long the client takes for a reply: reading it (of this server and of nginx, in chunks,
+//! How long the client takes for a response: reading it (of this server and of nginx, in chunks,
 //! pipelined and in pieces), and recording its latency. Every result is checked while it is timed.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
 use std::sync::atomic::AtomicU64;
 use uringstatic::engine::Nanos;
-use uringstatic::http::reply::{Asked, Progress, Replies, Reply};
-use uringstatic::load::tally::{Span, Tally};
+use uringstatic::http::response_parser::{Asked, CompleteResponse, Progress, ResponseParser};
+use uringstatic::load::counters::{Counters, Span};
 
 criterion_group!(benches, whole, skipped, pipelined, byte_by_byte, recording);
 criterion_main!(benches);
@@ -40,9 +40,9 @@ const CHUNKED: &str = "HTTP/1.1 200 OK\r\n\
 
 const BODY_BYTES: usize = 4700;
 
-/// A reply that has come as a whole: the usual case.
+/// A response that has come as a whole: the usual case.
 fn whole(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("reply");
+    let mut group = criterion.benchmark_group("response");
     let body = "x".repeat(BODY_BYTES);
     let half = format!("{:x}\r\n{}\r\n", BODY_BYTES / 2, &body[..BODY_BYTES / 2]);
     for (name, bytes) in [
@@ -50,13 +50,13 @@ fn whole(criterion: &mut Criterion) {
         ("nginx", format!("{NGINX}{body}")),
         ("two chunks", format!("{CHUNKED}{half}{half}0\r\n\r\n")),
     ] {
-        let mut replies = Replies::new();
+        let mut responses = ResponseParser::new();
         group.throughput(Throughput::Elements(1));
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
-                let (used, reply) = read(&mut replies, black_box(bytes.as_bytes()));
+                let (used, response) = read(&mut responses, black_box(bytes.as_bytes()));
                 assert_eq!(used, bytes.len());
-                assert_eq!(reply.map(|reply| reply.body_bytes), Some(BODY_BYTES as u64));
+                assert_eq!(response.map(|response| response.body_bytes), Some(BODY_BYTES as u64));
             });
         });
     }
@@ -66,33 +66,33 @@ fn whole(criterion: &mut Criterion) {
 fn skipped(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("body skipped");
     for (name, head) in [("own", OWN), ("nginx", NGINX)] {
-        let mut replies = Replies::new();
+        let mut responses = ResponseParser::new();
         group.throughput(Throughput::Elements(1));
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
-                let (used, reply) = read(&mut replies, black_box(head.as_bytes()));
-                assert_eq!((used, reply), (head.len(), None));
-                let count = replies.skippable();
+                let (used, response) = read(&mut responses, black_box(head.as_bytes()));
+                assert_eq!((used, response), (head.len(), None));
+                let count = responses.skippable();
                 assert_eq!(count, BODY_BYTES as u64);
-                assert!(matches!(replies.skipped(black_box(count)), Progress::Whole(_)));
+                assert!(matches!(responses.skipped(black_box(count)), Progress::Whole(_)));
             });
         });
     }
 }
 
-/// Sixteen replies behind each other, taken one after the other.
+/// Sixteen responses behind each other, taken one after the other.
 fn pipelined(criterion: &mut Criterion) {
-    const REPLIES: usize = 16;
+    const RESPONSES: usize = 16;
     let mut group = criterion.benchmark_group("pipelined");
-    let bytes = format!("{OWN}{}", "x".repeat(BODY_BYTES)).repeat(REPLIES);
-    let mut replies = Replies::new();
-    group.throughput(Throughput::Elements(REPLIES as u64));
+    let bytes = format!("{OWN}{}", "x".repeat(BODY_BYTES)).repeat(RESPONSES);
+    let mut responses = ResponseParser::new();
+    group.throughput(Throughput::Elements(RESPONSES as u64));
     group.bench_function("own", |bencher| {
         bencher.iter(|| {
             let mut rest = black_box(bytes.as_bytes());
-            for _ in 0..REPLIES {
-                let (used, reply) = read(&mut replies, rest);
-                assert!(reply.is_some_and(|reply| reply.persists));
+            for _ in 0..RESPONSES {
+                let (used, response) = read(&mut responses, rest);
+                assert!(response.is_some_and(|response| response.persists));
                 rest = &rest[used..];
             }
             assert!(rest.is_empty());
@@ -106,14 +106,14 @@ fn byte_by_byte(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("byte by byte");
     for size in [4 * 1024, 64 * 1024] {
         let head = long_head(size);
-        let mut replies = Replies::new();
+        let mut responses = ResponseParser::new();
         group.throughput(Throughput::Bytes(size as u64));
         group.bench_with_input(BenchmarkId::from_parameter(size), &head[..], |bencher, head| {
             bencher.iter(|| {
                 let mut found = black_box(head)
                     .chunks(1)
-                    .filter_map(|byte| read(&mut replies, byte).1)
-                    .map(|reply| reply.head_bytes as usize);
+                    .filter_map(|byte| read(&mut responses, byte).1)
+                    .map(|response| response.head_bytes as usize);
                 assert_eq!((found.next(), found.next()), (Some(size), None));
             });
         });
@@ -132,29 +132,29 @@ fn recording(criterion: &mut Criterion) {
             .map(|(Nanos(nanos), number)| Nanos(nanos + nanos / (1 + number % 97)))
             .collect();
         group.bench_function(name, |bencher| {
-            let words: Vec<AtomicU64> = (0..Tally::WORDS).map(|_| AtomicU64::new(0)).collect();
-            let tally = Tally::new(&words);
+            let words: Vec<AtomicU64> = (0..Counters::WORDS).map(|_| AtomicU64::new(0)).collect();
+            let counters = Counters::new(&words);
             let mut rounds = 0;
             bencher.iter(|| {
                 for &latency in &latencies {
-                    tally.record(Span::Response, Nanos(0), black_box(latency));
+                    counters.record(Span::Response, Nanos(0), black_box(latency));
                 }
                 rounds += 1;
             });
-            let recorded = Tally::latency(&[tally], Span::Response).count;
+            let recorded = Counters::latency(&[counters], Span::Response).count;
             assert_eq!(recorded, rounds * RECORDED);
         });
     }
 }
 
-/// What was taken, and the reply if it is whole.
-fn read(replies: &mut Replies, bytes: &[u8]) -> (usize, Option<Reply>) {
+/// What was taken, and the response if it is whole.
+fn read(responses: &mut ResponseParser, bytes: &[u8]) -> (usize, Option<CompleteResponse>) {
     let drop_content = &mut |part: &[u8]| {
         black_box(part);
     };
-    match replies.read(Asked::Other, bytes, drop_content) {
+    match responses.read(Asked::Other, bytes, drop_content) {
         (used, Progress::More) => (used, None),
-        (used, Progress::Whole(reply)) => (used, Some(reply)),
+        (used, Progress::Whole(response)) => (used, Some(response)),
         (_, Progress::Malformed(malformed)) => panic!("{malformed}"),
     }
 }

@@ -15,7 +15,7 @@ use uringstatic::os::net::{Endpoint, listen};
 use uringstatic::os::pages::Pages;
 use uringstatic::os::process;
 use uringstatic::server::ACCEPTS_MAX;
-use uringstatic::site::{Answer, Owed, Page, Prebuilt, ScratchIndex, Site};
+use uringstatic::site::{Answer, Page, PendingResponse, Prebuilt, ScratchIndex, Site};
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -43,7 +43,7 @@ struct Options {
     port: u16,
     /// How long each request is.
     request_bytes: u32,
-    /// Every connection ends with its first reply.
+    /// Every connection ends with its first response.
     close: bool,
 }
 
@@ -68,7 +68,7 @@ struct Connection {
     owed_bytes: u32,
     ended: bool,
     receiving: bool,
-    replies: u32,
+    responses: u32,
 }
 
 struct Floor {
@@ -178,7 +178,7 @@ impl Floor {
         self.answer(slot);
     }
 
-    /// Answers what has come, once the reply before it is gone.
+    /// Answers what has come, once the response before it is gone.
     fn answer(&mut self, slot: Slot) {
         let connection = &mut self.connections[slot.0 as usize];
         if connection.sending {
@@ -195,8 +195,10 @@ impl Floor {
         }
         if count > 0 && self.options.close {
             let answer = Answer::Whole(Prebuilt::Page);
-            let owed = Owed { answer, persistence: Persistence::Close, head_only: false };
-            let spans = self.site.output(owed, ScratchIndex(slot.0), self.ring.memory(None).fixed);
+            let pending =
+                PendingResponse { answer, persistence: Persistence::Close, head_only: false };
+            let spans =
+                self.site.output(pending, ScratchIndex(slot.0), self.ring.memory(None).fixed);
             connection.owed_bytes = 0;
             connection.sending = true;
             let op = Op::SendClose { slot, spans };
@@ -212,14 +214,15 @@ impl Floor {
         let connection = &self.connections[slot.0 as usize];
         if !connection.receiving {
             // As the server does it: once for what may be a connection's only request, then many.
-            let op = if connection.replies > 0 { Op::RecvMany { slot } } else { Op::Recv { slot } };
+            let op =
+                if connection.responses > 0 { Op::RecvMany { slot } } else { Op::Recv { slot } };
             self.receive(slot, op);
         }
     }
 
     fn send(&mut self, slot: Slot, span: Span) {
         let connection = &mut self.connections[slot.0 as usize];
-        connection.replies += 1;
+        connection.responses += 1;
         let lazy = connection.owed_bytes < self.options.request_bytes;
         let op = Op::Send { slot, spans: span.into(), more: false, lazy };
         self.push(Token::new(Kind::Send, 0, slot.0), op);

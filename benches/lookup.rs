@@ -1,5 +1,5 @@
-//! Finding a file of a large site, choosing its coding, and putting its reply together; and finding
-//! nothing, with and without rules that nearly match.
+//! Finding a file of a large site, choosing its coding, and putting its response together; and
+//! finding nothing, with and without rules that nearly match.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use httparse::Header;
@@ -10,8 +10,10 @@ use uringstatic::http::request::{Framing, Method, Persistence, Request, Target};
 use uringstatic::site::pattern::Pattern;
 use uringstatic::site::redirects::{Effect, Redirect, Redirects};
 use uringstatic::site::template::{Purpose, Template};
-use uringstatic::site::tree::build::{Body, Builder, Leaf};
-use uringstatic::site::{Answer, Occasion, Owed, Prebuilt, ScratchIndex, Site, entity_tag};
+use uringstatic::site::tree::build::{Body, Builder, RouteTarget};
+use uringstatic::site::{
+    Answer, PendingResponse, Prebuilt, RequestContext, ScratchIndex, Site, entity_tag,
+};
 
 /// A site of so many files in three codings and the identity, each with a name of its own.
 fn grow(files: usize) -> (Site, Vec<u8>, Vec<String>) {
@@ -30,7 +32,7 @@ fn grow(files: usize) -> (Site, Vec<u8>, Vec<String>) {
     for number in 0..files {
         let path = format!("/section-{}/part-{}/page-{number}.html", number % 97, number % 1009);
         let file = builder.file(bodies.clone(), Some(784_111_777));
-        assert!(builder.path(path.as_bytes(), Leaf { file, fields }));
+        assert!(builder.path(path.as_bytes(), RouteTarget { file, fields }));
         paths.push(path);
     }
     let (tree, layout) = builder.build(1000, 64);
@@ -81,19 +83,21 @@ fn lookup(c: &mut Criterion) {
         let mut choose = |site: &Site, fixed: &mut [u8]| {
             at = (at + 1) % DRAWN;
             let request = request(&drawn[ends[at]..ends[at + 1]], &fields);
-            let mut occasion = Occasion { scratch: ScratchIndex(7), fixed, draining: false };
-            site.choose(black_box(&request), &mut occasion)
+            let mut request_context =
+                RequestContext { scratch: ScratchIndex(7), fixed, draining: false };
+            site.choose(black_box(&request), &mut request_context)
         };
         group.bench_function(format!("lookup and choice, {files} files"), |b| {
             b.iter(|| {
-                assert!(matches!(choose(&site, &mut fixed), Answer::Found(_)));
+                assert!(matches!(choose(&site, &mut fixed), Answer::FileResponse(_)));
             });
         });
-        group.bench_function(format!("the same, and the reply, {files} files"), |b| {
+        group.bench_function(format!("the same, and the response, {files} files"), |b| {
             b.iter(|| {
                 let answer = choose(&site, &mut fixed);
-                let owed = Owed { answer, persistence: Persistence::Keep, head_only: false };
-                let spans = site.output(owed, ScratchIndex(7), &mut fixed);
+                let pending =
+                    PendingResponse { answer, persistence: Persistence::Keep, head_only: false };
+                let spans = site.output(pending, ScratchIndex(7), &mut fixed);
                 assert!(spans.then.len == 350);
             });
         });
@@ -123,12 +127,12 @@ fn miss(c: &mut Criterion) {
             let request = request(path, &fields);
             group.bench_function(format!("{kind}, {name}"), |b| {
                 b.iter(|| {
-                    let occasion = &mut Occasion {
+                    let request_context = &mut RequestContext {
                         scratch: ScratchIndex(7),
                         fixed: &mut fixed,
                         draining: false,
                     };
-                    let answer = site.choose(black_box(&request), occasion);
+                    let answer = site.choose(black_box(&request), request_context);
                     assert!(matches!(answer, Answer::Whole(Prebuilt::NotFound)));
                 });
             });

@@ -8,13 +8,13 @@ fn simulated(c: &mut Criterion) {
     let mut group = c.benchmark_group("simulated");
     for (name, peers_max) in [("few peers", 4), ("many peers", 40)] {
         let options = Options { peers_max, ..Options::default() };
-        let replies = run(Random::from_seed(1), options).expect("the seed holds").replies;
-        assert!(replies > 0, "somebody is served");
-        group.throughput(Throughput::Elements(replies));
+        let responses = run(Random::from_seed(1), options).expect("the seed holds").responses;
+        assert!(responses > 0, "somebody is served");
+        group.throughput(Throughput::Elements(responses));
         group.bench_function(name, |b| {
             b.iter(|| {
                 let report = run(Random::from_seed(black_box(1)), options);
-                assert_eq!(report.expect("the seed holds").replies, replies);
+                assert_eq!(report.expect("the seed holds").responses, responses);
             });
         });
     }

@@ -4,7 +4,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
 use std::time::Duration;
 use uringstatic::engine::{Nanos, Slot};
-use uringstatic::server::waits::{Limits, Wait};
+use uringstatic::server::timeouts::{Limits, Wait};
 use uringstatic::timers::Timers;
 
 const SLOTS: u32 = 10_000;

@@ -12,21 +12,21 @@ pub struct Failure {
     /// Why it failed, as the system says it.
     pub why: String,
     /// The command or setting that mends it.
-    pub mend: String,
+    pub hint: String,
 }
 
 impl Failure {
     /// A failure with its reason and remedy.
-    pub fn new(what: impl Into<String>, why: impl fmt::Display, mend: impl Into<String>) -> Self {
-        Self { what: what.into(), why: why.to_string(), mend: mend.into() }
+    pub fn new(what: impl Into<String>, why: impl fmt::Display, hint: impl Into<String>) -> Self {
+        Self { what: what.into(), why: why.to_string(), hint: hint.into() }
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.what, self.why)?;
-        if !self.mend.is_empty() {
-            write!(f, "\n  {}", self.mend)?;
+        if !self.hint.is_empty() {
+            write!(f, "\n  {}", self.hint)?;
         }
         Ok(())
     }

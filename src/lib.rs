@@ -20,8 +20,8 @@
 //!
 //! [`load::run`] starts worker processes, each with an engine of its own. In a worker,
 //! [`load::schedule`] decides when a request is due and [`load::client`] assigns it to a free
-//! connection, sends it, parses the response ([`http::reply`]) and adds the outcome to counters in
-//! shared memory ([`load::tally`]), which the parent reads while the load runs.
+//! connection, sends it, parses the response ([`http::response_parser`]) and adds the outcome to
+//! counters in shared memory ([`load::counters`]), which the parent reads while the load runs.
 //!
 //! # The rooms
 //!

@@ -18,7 +18,7 @@ use crate::os::process;
 use crate::os::terminal;
 use crate::sandbox::{self, Layer, Lockdown, Mode, Program, State, Wanted};
 use crate::server::{self, Server};
-use crate::site::build::{self, shown::shown_path};
+use crate::site::build::{self, escape::escaped_path};
 use crate::site::{Page, Site};
 use std::io::{self, IsTerminal};
 use std::path::Path;
@@ -191,7 +191,7 @@ fn server_config(config: &cli::Config, engine: &impl KernelEngine) -> server::Co
     }
 }
 
-/// Reads a folder and builds its replies. What is left out of it is said, as it may be missed.
+/// Reads a folder and builds its responses. What is left out of it is said, as it may be missed.
 fn read_root(config: &cli::Config, root: &Path) -> Result<(Site, Pages, String), Failure> {
     let mut request =
         build::Request::new(root, &config.root_options, &config.headers, config.slots());
@@ -199,25 +199,25 @@ fn read_root(config: &cli::Config, root: &Path) -> Result<(Site, Pages, String),
     if config.without.contains(&Feature::Openat2) {
         request.resolver = Resolver::ByComponent;
     }
-    process::share_allocator();
+    process::use_one_arena();
     let read = build::read(&request)?;
-    for left_out in read.listing.left_out.lines() {
-        terminal::err(format_args!("uringstatic: left out {left_out}"));
+    for skipped in read.listing.skipped.lines() {
+        terminal::err(format_args!("uringstatic: left out {skipped}"));
     }
     if read.is_empty() {
         terminal::err(format_args!("uringstatic: {}", build::nothing_to_serve(root)));
     }
     if !config.quiet {
-        let root = shown_path(root);
+        let root = escaped_path(root);
         terminal::err(format_args!("uringstatic: read {root}: {}", read.summary));
     }
     let build::Root { tree, fixed, plan, listing, bodies, summary: _ } = read;
     drop((plan, listing, bodies));
     process::release_freed_memory();
-    Ok((Site::of_tree(tree), fixed, shown_path(root)))
+    Ok((Site::of_tree(tree), fixed, escaped_path(root)))
 }
 
-/// Reads the page and builds the replies; says what it is.
+/// Reads the page and builds the responses; says what it is.
 fn load(config: &cli::Config) -> Result<(Site, Pages, String), Failure> {
     let mut page = Page::built_in();
     page.status = config.status;
@@ -256,18 +256,18 @@ fn unreadable(path: &Path, error: &io::Error) -> Failure {
     let path = path.display();
     let what = format!("reading the page {path}");
     if error.kind() == io::ErrorKind::PermissionDenied {
-        let mend = format!(
+        let hint = format!(
             "`namei -l {path}` shows which permission is missing; chmod(1) or chown(1) changes \
              that, and --user selects another user"
         );
         let why = format!("{} can't read it ({error})", Account::current());
-        return Failure::new(what, why, mend);
+        return Failure::new(what, why, hint);
     }
     if error.kind() == io::ErrorKind::OutOfMemory {
         return Failure::new(what, error, "serve a smaller file, or give the machine more memory");
     }
-    let mend = format!("`ls -lL {path}` shows what it is; it must be a regular file");
-    Failure::new(what, error, mend)
+    let hint = format!("`ls -lL {path}` shows what it is; it must be a regular file");
+    Failure::new(what, error, hint)
 }
 
 fn endpoint(address: &Address) -> Endpoint {

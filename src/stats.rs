@@ -7,7 +7,7 @@ use std::fmt;
 pub struct Stats {
     /// Connections accepted.
     pub connections: u64,
-    /// Requests whose reply was begun, refused ones included.
+    /// Requests whose response was begun, refused ones included.
     pub requests: u64,
     /// Bytes that sockets took, heads included.
     pub bytes: u64,
@@ -25,7 +25,7 @@ pub struct Errors {
     pub refused: u64,
     /// Requests that were not complete in time.
     pub request_timeouts: u64,
-    /// Replies whose peer stopped taking bytes.
+    /// Responses whose peer stopped taking bytes.
     pub send_timeouts: u64,
     /// Connections that the peer reset.
     pub resets: u64,

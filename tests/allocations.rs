@@ -1,4 +1,4 @@
-//! Counts what the server allocates for requests once it is warm, and the client for replies that
+//! Counts what the server allocates for requests once it is warm, and the client for responses that
 //! come as a whole: nothing. The server runs in a thread of this program, on the kernel's ring,
 //! and only that thread is counted.
 
@@ -14,7 +14,7 @@ use std::time::Duration;
 use uringstatic::cli::{Compress, RootOptions};
 use uringstatic::engine::uring::probe::{Features, Obstacles, TaskRun};
 use uringstatic::engine::uring::{Setup, Uring};
-use uringstatic::http::reply::{Asked, Progress, Replies};
+use uringstatic::http::response_parser::{Asked, Progress, ResponseParser};
 use uringstatic::os::net::{Endpoint, listen};
 use uringstatic::os::pages::Pages;
 use uringstatic::os::signal;
@@ -72,8 +72,8 @@ unsafe impl GlobalAlloc for Counting { // tidy: the trait is unsafe
 
 // One test, as its counter is one for the program.
 #[test]
-fn requests_and_replies_allocate_nothing() {
-    whole_replies_allocate_nothing();
+fn requests_and_responses_allocate_nothing() {
+    whole_responses_allocate_nothing();
     let bare = Features {
         task_run: TaskRun::Interrupting,
         direct_descriptors: false,
@@ -100,14 +100,14 @@ fn requests_and_replies_allocate_nothing() {
     assert!(ALLOCATIONS.load(Ordering::Relaxed) > 0, "the start allocates, and that was counted");
 }
 
-fn whole_replies_allocate_nothing() {
+fn whole_responses_allocate_nothing() {
     let length = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc";
     let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n";
-    let mut replies = Replies::new();
+    let mut responses = ResponseParser::new();
     let mut allocations_for = |bytes: &str| {
         let before = ALLOCATIONS.load(Ordering::Relaxed);
         COUNTED.set(true);
-        let (used, progress) = replies.read(Asked::Other, bytes.as_bytes(), &mut |_| {});
+        let (used, progress) = responses.read(Asked::Other, bytes.as_bytes(), &mut |_| {});
         COUNTED.set(false);
         assert_eq!(used, bytes.len());
         assert!(!matches!(progress, Progress::Malformed(_)), "{bytes:?}");
@@ -267,9 +267,9 @@ const LOADS: [(&str, Load); 7] = [
         ] {
             let mut client = connect(address);
             client.write_all(request.as_bytes()).expect("the server takes it");
-            let mut reply = Vec::new();
-            client.read_to_end(&mut reply).expect("an end comes in time");
-            assert!(reply.starts_with(b"HTTP/1.1 "));
+            let mut response = Vec::new();
+            client.read_to_end(&mut response).expect("an end comes in time");
+            assert!(response.starts_with(b"HTTP/1.1 "));
         }
     }),
 ];
@@ -282,14 +282,14 @@ fn connect(address: SocketAddr) -> TcpStream {
 }
 
 /// Sends requests and reads the page so many times.
-fn ask(client: &mut TcpStream, requests: &str, replies: usize) {
+fn ask(client: &mut TcpStream, requests: &str, responses: usize) {
     client.write_all(requests.as_bytes()).expect("the server takes it");
-    let mut left = replies;
+    let mut left = responses;
     let mut received = Vec::new();
     let mut place = [0; 4096];
     while left > 0 {
-        let count = client.read(&mut place).expect("a reply comes in time");
-        assert!(count > 0, "the reply is whole");
+        let count = client.read(&mut place).expect("a response comes in time");
+        assert!(count > 0, "the response is whole");
         received.extend_from_slice(&place[..count]);
         while let Some(head) = received.windows(4).position(|window| window == b"\r\n\r\n") {
             let end = head + 4 + Page::BUILT_IN.len();

@@ -38,6 +38,6 @@ fn sites() {
 }
 
 #[test]
-fn replies() {
-    replay("reply", uringstatic::http::reply::properties::reply);
+fn responses() {
+    replay("response", uringstatic::http::response_parser::properties::response);
 }

@@ -82,7 +82,7 @@ fn only(run: &Run, kind: &str, count: u64) {
     assert_eq!(run.failed, count, "{:?}", run.failures);
 }
 
-const REPLY: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
 
 #[test]
 fn what_the_client_counts_is_what_the_server_served() {
@@ -133,7 +133,7 @@ fn every_byte_is_compared() {
 }
 
 #[test]
-fn long_replies_are_dropped_unseen_and_still_counted() {
+fn long_responses_are_dropped_unseen_and_still_counted() {
     let page = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("long.html");
     std::fs::write(&page, vec![b'x'; 300_000]).expect("the folder is writable");
     let server = common::Server::start(&["--page", page.to_str().expect("text")]);
@@ -179,9 +179,9 @@ fn each_failure_stands_under_its_kind() {
 }
 
 #[test]
-fn a_reset_within_a_reply_is_told_from_one_before() {
+fn a_reset_within_a_response_is_told_from_one_before() {
     let url = misbehave(|mut stream| {
-        let _ = stream.write_all(&REPLY[..20]);
+        let _ = stream.write_all(&RESPONSE[..20]);
         // The client's request came, and is left unread.
         let _ = stream.peek(&mut [0]);
     });
@@ -203,12 +203,12 @@ fn nobody_there_is_said_so() {
 }
 
 #[test]
-fn replies_of_every_framing_are_read() {
+fn responses_of_every_framing_are_read() {
     for bytes in [
         &b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"[..],
         b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
         b"HTTP/1.1 204 No Content\r\n\r\n",
-        REPLY,
+        RESPONSE,
     ] {
         let url = misbehave(move |mut stream| {
             // Byte by byte, to be read in pieces.
@@ -241,7 +241,7 @@ fn an_open_loop_shows_a_stall_that_a_closed_one_hides() {
                 if (from..until).contains(&since) {
                     std::thread::park_timeout(until.saturating_sub(since));
                 }
-                let _ = stream.write_all(REPLY);
+                let _ = stream.write_all(RESPONSE);
             }
         })
     };
@@ -280,18 +280,18 @@ fn what_cannot_be_told_or_done_is_refused_before_the_load() {
     }
 }
 
-/// A server that says more than it was asked for: with the reply, or a moment after it.
+/// A server that says more than it was asked for: with the response, or a moment after it.
 fn garrulous(content: usize, late: bool, closes: bool) -> String {
-    let mut reply = format!("HTTP/1.1 200 OK\r\nContent-Length: {content}\r\n\r\n").into_bytes();
-    reply.resize(reply.len() + content, b'x');
+    let mut response = format!("HTTP/1.1 200 OK\r\nContent-Length: {content}\r\n\r\n").into_bytes();
+    response.resize(response.len() + content, b'x');
     let extra = b"and so on";
     if !late {
-        reply.extend(extra);
+        response.extend(extra);
     }
     misbehave(move |mut stream| {
         let _ = stream.set_nodelay(true);
         while request(&mut stream) {
-            let _ = stream.write_all(&reply);
+            let _ = stream.write_all(&response);
             if late {
                 std::thread::park_timeout(Duration::from_millis(20));
                 let _ = stream.write_all(extra);
@@ -308,17 +308,17 @@ fn bytes_nobody_asked_for_are_counted_once_whenever_they_come() {
     let number = &["-n", "40", "-c", "4"][..];
     for content in [5, 300_000] {
         for late in [false, true] {
-            // Nothing else is asked on the connection, so it is the reply that was wrong.
+            // Nothing else is asked on the connection, so it is the response that was wrong.
             let words = [number, &["--close"]].concat();
             let (_, run) = load(&words, &garrulous(content, late, true));
             assert_eq!(run.requests, 0, "{content} {late} {run:?}");
             only(&run, "wrong_bytes", 40);
-            // What comes behind the next request is no reply to it.
+            // What comes behind the next request is no response to it.
             let (_, run) = load(number, &garrulous(content, late, false));
             let of = |kind| run.failures.get(kind).copied().unwrap_or(0);
             assert_eq!(run.requests + run.failed, 40, "{content} {late} {run:?}");
             assert_eq!(of("wrong_bytes") + of("malformed"), run.failed, "{run:?}");
-            // Each connection has one right reply at most, and a failure; but for the last ones,
+            // Each connection has one right response at most, and a failure; but for the last ones,
             // which are closed before they hear.
             assert!(run.requests <= run.failed + 4, "{content} {late} {run:?}");
         }
@@ -329,17 +329,17 @@ fn bytes_nobody_asked_for_are_counted_once_whenever_they_come() {
 fn what_warms_up_does_not_count() {
     let url = &misbehave(|mut stream| {
         while request(&mut stream) {
-            let _ = stream.write_all(REPLY);
+            let _ = stream.write_all(RESPONSE);
         }
     });
     let words = ["-n", "20", "-c", "2", "--warmup", "200ms"];
     let (_, run) = load(&words, url);
-    let bytes = 20 * REPLY.len() as u64;
+    let bytes = 20 * RESPONSE.len() as u64;
     assert_eq!((run.requests, run.failed, run.bytes), (20, 0, bytes), "{run:?}");
     assert_eq!((run.connects, run.connect_us.count), (0, 0), "they were made before");
     let url = &misbehave(|mut stream| {
         request(&mut stream);
-        let _ = stream.write_all(REPLY);
+        let _ = stream.write_all(RESPONSE);
     });
     let (_, run) = load(&[&words[..], &["--close"]].concat(), url);
     assert_eq!((run.requests, run.failed, run.bytes), (20, 0, bytes), "{run:?}");
@@ -350,7 +350,7 @@ fn what_warms_up_does_not_count() {
 fn a_server_that_does_not_close_is_told() {
     let url = misbehave(|mut stream| {
         while request(&mut stream) {
-            let _ = stream.write_all(REPLY);
+            let _ = stream.write_all(RESPONSE);
         }
     });
     let (output, report) = report(&["-n", "6", "-c", "3", "--close"], &url);
@@ -366,7 +366,7 @@ fn an_interrupted_load_says_so() {
     let url = misbehave(move |mut stream| {
         while request(&mut stream) {
             let _ = told.send(());
-            let _ = stream.write_all(REPLY);
+            let _ = stream.write_all(RESPONSE);
         }
     });
     let json = json_file();

@@ -3,23 +3,23 @@
 
 mod common;
 
-use common::{Reply, Server, TemporaryFolder};
+use common::{Response, Server, TemporaryFolder};
 
 fn serve(folder: &TemporaryFolder, options: &[&str]) -> Server {
     Server::start(&[&["--root", folder.path()], options].concat())
 }
 
-fn get(server: &Server, target: &str, fields: &str) -> Reply {
+fn get(server: &Server, target: &str, fields: &str) -> Response {
     server.ask(format!("GET {target} HTTP/1.1\r\nHost: a\r\n{fields}\r\n"))
 }
 
-/// Status and `Location` of a target's reply; no reply has the secret.
+/// Status and `Location` of a target's response; no response has the secret.
 fn outcome(server: &Server, target: &str) -> (u16, Option<String>) {
     let fields = "Accept: text/html\r\nAccept-Encoding: br, zstd, gzip\r\n";
-    let reply = get(server, target, fields);
-    let shows = |needle: &[u8]| reply.body.windows(needle.len()).any(|part| part == needle);
-    assert!(!shows(b"TOPSECRET"), "{target}: {}", reply.head);
-    (reply.status, reply.field("Location").map(str::to_owned))
+    let response = get(server, target, fields);
+    let shows = |needle: &[u8]| response.body.windows(needle.len()).any(|part| part == needle);
+    assert!(!shows(b"TOPSECRET"), "{target}: {}", response.head);
+    (response.status, response.field("Location").map(str::to_owned))
 }
 
 fn to(status: u16, location: &str) -> (u16, Option<String>) {
@@ -274,7 +274,7 @@ fn codings_that_browsers_refuse_are_left_out() {
         ("/b.txt", "gzip", None),
         ("/c.txt", "gzip", Some("gzip")),
     ] {
-        let reply = get(&server, target, &format!("Accept-Encoding: {accept}\r\n"));
-        assert_eq!(reply.field("Content-Encoding"), coding, "{target} {accept}");
+        let response = get(&server, target, &format!("Accept-Encoding: {accept}\r\n"));
+        assert_eq!(response.field("Content-Encoding"), coding, "{target} {accept}");
     }
 }

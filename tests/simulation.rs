@@ -4,12 +4,12 @@
 use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicU64, Ordering};
 use uringstatic::sim::{
-    Attack, Fault, Happening, Options, Random, Report, Tally, run, run_hostile, run_pair,
+    Attack, Fault, FaultCounters, Mark, Options, Random, Report, run, run_hostile, run_pair,
 };
 
 /// Seeds that found a bug once, and what it was.
 const ONCE_BAD: [(u64, &str); 7] = [
-    (44, "a request that came between two replies was dropped when draining began"),
+    (44, "a request that came between two responses was dropped when draining began"),
     (497, "the same, with more of them"),
     (47, "what came during a lazy send was forgotten until something else came"),
     (177, "a connection was closed as idle though its bytes waited for a buffer"),
@@ -73,45 +73,48 @@ fn run_seeds(run: Run, seeds: u64, replay: &str) -> Report {
     let show = |(seed, what): &(u64, String)| format!("{what}\n  {}", command(replay, *seed));
     let shown: Vec<String> = bad.iter().take(10).map(show).collect();
     assert!(bad.is_empty(), "{} of {seeds} seeds fail:\n{}", bad.len(), shown.join("\n"));
-    println!("{seeds} seeds, {} turns, {} replies: {:?}", total.turns, total.replies, total.tally);
+    println!(
+        "{seeds} seeds, {} turns, {} responses: {:?}",
+        total.turns, total.responses, total.counters
+    );
     total
 }
 
 /// Fails if something that must be seen in so many seeds was not.
 fn assert_seen(
-    tally: &Tally,
+    counters: &FaultCounters,
     faults: impl IntoIterator<Item = Fault>,
-    happenings: impl IntoIterator<Item = Happening>,
+    marks: impl IntoIterator<Item = Mark>,
 ) {
-    let faults = faults.into_iter().filter(|&fault| tally.struck(fault) == 0);
-    let happenings = happenings.into_iter().filter(|&happening| tally.happened(happening) == 0);
+    let faults = faults.into_iter().filter(|&fault| counters.struck(fault) == 0);
+    let marks = marks.into_iter().filter(|&mark| counters.marked(mark) == 0);
     let missing: Vec<String> = faults
         .map(|fault| format!("{fault:?}"))
-        .chain(happenings.map(|happening| format!("{happening:?}")))
+        .chain(marks.map(|mark| format!("{mark:?}")))
         .collect();
     assert!(missing.is_empty(), "never seen: {}", missing.join(", "));
 }
 
-/// Peers of all kinds against the server; every fault and every happening must have been seen.
+/// Peers of all kinds against the server; every fault and every mark must have been seen.
 #[test]
 fn every_seed_holds() {
     let seeds = from_environment("SIM_SEEDS").unwrap_or(SEEDS_USUAL);
     let total = run_seeds(run, seeds, "replay");
     if seeds >= SEEDS_USUAL {
         let faults = Fault::ALL.map(|(fault, _)| fault).into_iter().filter(|f| !f.is_of_clients());
-        let happenings = Happening::ALL.into_iter().filter(|h| !h.is_of_clients());
-        assert_seen(&total.tally, faults, happenings);
+        let marks = Mark::ALL.into_iter().filter(|h| !h.is_of_clients());
+        assert_seen(&total.counters, faults, marks);
     }
 }
 
-/// The load client against the server; their books must agree.
+/// The load client against the server; their reconciliation must agree.
 #[test]
 fn every_pair_agrees() {
     let seeds = from_environment("SIM_SEEDS").unwrap_or(SEEDS_USUAL);
     let total = run_seeds(run_pair, seeds, "replay_pair");
     if seeds >= SEEDS_USUAL {
-        let happenings = Happening::ALL.into_iter().filter(|h| h.is_of_clients());
-        assert_seen(&total.tally, Fault::ALL.map(|(fault, _)| fault), happenings);
+        let marks = Mark::ALL.into_iter().filter(|h| h.is_of_clients());
+        assert_seen(&total.counters, Fault::ALL.map(|(fault, _)| fault), marks);
     }
 }
 

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Reply, Server, TemporaryFolder, assert_same_bytes};
+use common::{Response, Server, TemporaryFolder, assert_same_bytes};
 use std::ffi::OsStr;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
@@ -50,12 +50,11 @@ fn folder() -> TemporaryFolder {
 fn serve(folder: &TemporaryFolder, options: &[&str]) -> Server {
     Server::start(&[&["--root", folder.path()], options].concat())
 }
-
-fn get(server: &Server, target: &str, fields: &str) -> Reply {
+fn get(server: &Server, target: &str, fields: &str) -> Response {
     server.ask(format!("GET {target} HTTP/1.1\r\nHost: a\r\n{fields}\r\n"))
 }
 
-/// A target; then the status, some fields and the body of its reply.
+/// A target; then the status, some fields and the body of its response.
 type Row = (&'static str, u16, &'static [(&'static str, &'static str)], Option<&'static str>);
 
 #[test]
@@ -131,15 +130,15 @@ fn each_path(options: &[&str]) {
     let folder = folder();
     let server = serve(&folder, &[&["--health", "/healthz"], options].concat());
     for (target, status, fields, body) in PATHS {
-        let reply = get(&server, target, "");
-        assert_eq!(reply.status, *status, "{target}: {}", reply.head);
+        let response = get(&server, target, "");
+        assert_eq!(response.status, *status, "{target}: {}", response.head);
         for (name, value) in *fields {
-            assert_eq!(reply.field(name), Some(*value), "{target}: {}", reply.head);
+            assert_eq!(response.field(name), Some(*value), "{target}: {}", response.head);
         }
         if let Some(body) = body {
-            assert_same_bytes(&reply.body, body.as_bytes());
+            assert_same_bytes(&response.body, body.as_bytes());
         }
-        assert_eq!(reply.field("X-Content-Type-Options"), Some("nosniff"), "{target}");
+        assert_eq!(response.field("X-Content-Type-Options"), Some("nosniff"), "{target}");
     }
     let without = |target, name| get(&server, target, "").field(name).is_none();
     assert!(without("/pictures/banner_2024dec1.txt", "Cache-Control"));
@@ -154,9 +153,9 @@ fn a_header_that_is_given_twice_is_sent_twice() {
     let folder = folder();
     let server =
         serve(&folder, &["--header", "X-All: 0", "--header", "Link: a", "--header", "Link: b"]);
-    let reply = get(&server, "/about", "");
-    assert!(reply.head.contains("Link: a\r\nLink: b\r\n"), "{}", reply.head);
-    assert_eq!(reply.field("X-All"), Some("1"), "rules come behind");
+    let response = get(&server, "/about", "");
+    assert!(response.head.contains("Link: a\r\nLink: b\r\n"), "{}", response.head);
+    assert_eq!(response.field("X-All"), Some("1"), "rules come behind");
 }
 
 #[test]
@@ -172,24 +171,25 @@ fn codings_are_those_that_the_client_takes() {
         ("gzip;q=0.5, identity", None),
         ("", None),
     ] {
-        let reply = get(&server, "/prose.txt", &format!("Accept-Encoding: {accept}\r\n"));
-        assert_eq!((reply.status, reply.field("Content-Encoding")), (200, coding), "{accept}");
-        let text = decoded(&reply);
+        let response = get(&server, "/prose.txt", &format!("Accept-Encoding: {accept}\r\n"));
+        assert_eq!(response.status, 200, "{accept}");
+        assert_eq!(response.field("Content-Encoding"), coding, "{accept}");
+        let text = decoded(&response);
         assert_same_bytes(&text, &plain.body);
-        assert_eq!(coding.is_none(), reply.field("ETag") == plain.field("ETag"));
+        assert_eq!(coding.is_none(), response.field("ETag") == plain.field("ETag"));
     }
     let refused = get(&server, "/", "Accept-Encoding: identity;q=0\r\n");
     assert_eq!(refused.status, 406);
     for doubtful in ["identity;q=x", "*;q=2", "identity;q=0.0000"] {
-        let reply = get(&server, "/", &format!("Accept-Encoding: {doubtful}\r\n"));
-        assert_eq!(reply.status, 200, "{doubtful}");
+        let response = get(&server, "/", &format!("Accept-Encoding: {doubtful}\r\n"));
+        assert_eq!(response.status, 200, "{doubtful}");
     }
 }
 
-fn decoded(reply: &Reply) -> Vec<u8> {
+fn decoded(response: &Response) -> Vec<u8> {
     let mut text = Vec::new();
-    let body = &*reply.body;
-    match reply.field("Content-Encoding") {
+    let body = &*response.body;
+    match response.field("Content-Encoding") {
         None => return body.to_vec(),
         Some("gzip") => flate2::bufread::GzDecoder::new(body).read_to_end(&mut text),
         Some("br") => brotli::Decompressor::new(body, 4096).read_to_end(&mut text),
@@ -222,16 +222,15 @@ fn what_lies_beside_a_file_is_its_coding_if_it_decodes_to_it() {
     assert!(!said.contains("a.txt.zst"), "{said}");
     let vary = get(&server, "/a.txt", "");
     assert_eq!(vary.field("Vary"), Some("accept-encoding, Origin"));
-    let reply = get(&server, "/a.txt", "Accept-Encoding: zstd, gzip\r\n");
-    assert_eq!(reply.field("Content-Encoding"), Some("zstd"));
-    assert_same_bytes(&reply.body, &coded);
-    let reply = get(&server, "/b.txt", "Accept-Encoding: zstd\r\n");
-    assert_eq!(reply.field("Content-Encoding"), None);
+    let response = get(&server, "/a.txt", "Accept-Encoding: zstd, gzip\r\n");
+    assert_eq!(response.field("Content-Encoding"), Some("zstd"));
+    assert_same_bytes(&response.body, &coded);
+    let response = get(&server, "/b.txt", "Accept-Encoding: zstd\r\n");
+    assert_eq!(response.field("Content-Encoding"), None);
     let own = get(&server, "/a.txt.zst", "");
     assert_eq!(own.field("Content-Encoding"), None);
     assert_same_bytes(&own.body, &coded);
     drop(server);
-    // A variant that was made hides nothing.
     let said = checked(&folder);
     for name in ["b.txt.zst", "c.txt.zst"] {
         assert!(said.contains(&format!("{name}: left out: it isn't ")), "{said}");
@@ -247,9 +246,10 @@ fn conditions_and_ranges_are_those_of_the_file() {
     let folder = folder();
     let server = serve(&folder, &[]);
     let whole = get(&server, "/prose.txt", "");
+    let len = whole.body.len();
     let br = "Accept-Encoding: br\r\n";
     let coded = get(&server, "/prose.txt", br);
-    let etag = |reply: &Reply| reply.field("ETag").expect("a file has a tag").to_owned();
+    let etag = |response: &Response| response.field("ETag").expect("a file has a tag").to_owned();
     let modified = whole.field("Last-Modified").expect("a file has a date").to_owned();
     for (fields, status) in [
         (format!("If-None-Match: {}\r\n", etag(&whole)), 304),
@@ -265,12 +265,12 @@ fn conditions_and_ranges_are_those_of_the_file() {
         ("Range: bytes=100000-\r\n".to_owned(), 416),
         ("Range: bytes=0-1,3-4\r\n".to_owned(), 200),
     ] {
-        let reply = get(&server, "/prose.txt", &fields);
-        assert_eq!(reply.status, status, "{fields}{}", reply.head);
+        let response = get(&server, "/prose.txt", &fields);
+        assert_eq!(response.status, status, "{fields}{}", response.head);
         match status {
-            206 if fields.contains("0-9") => assert_same_bytes(&reply.body, &whole.body[..10]),
-            304 => assert!(reply.field("Vary").is_some() && reply.field("ETag").is_some()),
-            416 => assert!(reply.field("Content-Range").is_some_and(|r| r.starts_with("bytes */"))),
+            206 if fields.contains("0-9") => assert_same_bytes(&response.body, &whole.body[..10]),
+            304 => assert!(response.field("Vary").is_some() && response.field("ETag").is_some()),
+            416 => assert_eq!(response.field("Content-Range"), Some(&*format!("bytes */{len}"))),
             _ => {}
         }
     }
@@ -300,8 +300,8 @@ fn links_that_browsers_do_not_encode_are_followed() {
         ("/?a#b", 400, None),
         ("/?a\u{e4}b", 400, None),
     ] {
-        let reply = get(&server, target, "");
-        assert_eq!((reply.status, reply.field("Location")), (status, location), "{target}");
+        let response = get(&server, target, "");
+        assert_eq!((response.status, response.field("Location")), (status, location), "{target}");
     }
 }
 
@@ -322,23 +322,23 @@ fn an_application_of_one_page_finds_its_way() {
         ("text/html;q=0", 404),
         ("application/x; a=\"text/html\"", 404),
     ] {
-        let reply = get(&server, "/v1.2", &format!("Accept: {accept}\r\n"));
-        assert_eq!((reply.status, reply.field("Vary")), (status, Some("Accept")), "{accept}");
+        let response = get(&server, "/v1.2", &format!("Accept: {accept}\r\n"));
+        assert_eq!((response.status, response.field("Vary")), (status, Some("Accept")), "{accept}");
     }
     assert_eq!(get(&server, "/", "").field("Vary"), None);
     assert_eq!(get(&server, "/docs/", "").field("Vary"), None);
     let long = "<p>To be, or not to be, that is the question.</p>".repeat(100);
     let folder = TemporaryFolder::with(&[("index.html", long.as_bytes())]);
     let server = serve(&folder, &["--spa"]);
-    let reply = get(&server, "/route", "Accept-Encoding: br\r\n");
-    assert_eq!(reply.field("Vary"), Some("Accept, Accept-Encoding"));
+    let response = get(&server, "/route", "Accept-Encoding: br\r\n");
+    assert_eq!(response.field("Vary"), Some("Accept, Accept-Encoding"));
     assert_eq!(get(&server, "/", "").field("Vary"), Some("Accept-Encoding"));
     let missing = get(&server, "/missing.js", "");
     assert_eq!((missing.status, missing.field("Vary")), (404, Some("Accept")));
 }
 
 #[test]
-fn replies_on_one_connection_keep_their_order() {
+fn responses_on_one_connection_keep_their_order() {
     let folder = folder();
     let server = serve(&folder, &[]);
     let mut client = server.connect();
@@ -346,7 +346,7 @@ fn replies_on_one_connection_keep_their_order() {
     let requests = targets.map(|target| format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n"));
     client.send(requests.concat());
     for (target, status) in targets.iter().zip([200, 200, 404, 308, 200, 200]) {
-        assert_eq!(client.reply().status, status, "{target}");
+        assert_eq!(client.response().status, status, "{target}");
     }
 }
 
@@ -485,9 +485,9 @@ fn what_a_folder_can_hold_besides_files_is_served_or_named() {
     for (target, body) in
         [("/%FF%FE.txt", "not UTF-8"), ("/alias", "about"), ("/sub-too/a.txt", "a")]
     {
-        let reply = get(&server, target, "");
-        assert_eq!(reply.status, 200, "{target}");
-        assert_same_bytes(&reply.body, body.as_bytes());
+        let response = get(&server, target, "");
+        assert_eq!(response.status, 200, "{target}");
+        assert_same_bytes(&response.body, body.as_bytes());
     }
     let said = server.said.join("\n");
     for hint in [

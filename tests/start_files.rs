@@ -5,7 +5,7 @@ mod common;
 #[path = "start_files/swap.rs"]
 mod swap;
 
-use common::{Exit, Reply, Server, TemporaryFile, TemporaryFolder, assert_same_bytes};
+use common::{Exit, Response, Server, TemporaryFile, TemporaryFolder, assert_same_bytes};
 use std::io::ErrorKind;
 use std::net::TcpStream;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -17,7 +17,7 @@ use uringstatic::os::privileges::is_root;
 /// The options that select each way to resolve a path.
 const RESOLVERS: [&[&str]; 2] = [&[], &["--without", "openat2"]];
 
-fn get(server: &Server, target: &str) -> Reply {
+fn get(server: &Server, target: &str) -> Response {
     server.ask(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n"))
 }
 
@@ -173,8 +173,12 @@ fn links_within_the_root_are_followed_however_they_are_written() {
             "/chain/a.txt",
             "/chain-through",
         ] {
-            let reply = get(&server, target);
-            assert_eq!((reply.status, &*reply.body), (200, &b"a"[..]), "{resolver:?}: {target}");
+            let response = get(&server, target);
+            assert_eq!(
+                (response.status, &*response.body),
+                (200, &b"a"[..]),
+                "{resolver:?}: {target}"
+            );
         }
         let said = server.said.join("\n");
         for line in [

@@ -250,7 +250,7 @@ fn a_sweep_has_its_folder_alone_and_takes_its_servers_along() {
     pipe.read_exact(&mut [0]).unwrap();
     let Err(Error::Failed(failure)) = sweep.run() else { panic!() };
     assert!(failure.to_string().contains("another sweep is at work there"), "{failure}");
-    assert!(failure.mend.contains("--out"), "{failure}");
+    assert!(failure.hint.contains("--out"), "{failure}");
     let log = fs::read_to_string(sweep.path("log")).unwrap();
     let url = log.lines().nth(2).unwrap().rsplit(' ').next().unwrap();
     let port = url.trim_end_matches('/').rsplit(':').next().unwrap().parse().unwrap();

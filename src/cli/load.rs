@@ -72,7 +72,7 @@ enum Subcommand {
 }
 
 const SWEEP: &str = "sweep";
-const ABOUT: &str = "Loads an HTTP/1.x server and checks every reply";
+const ABOUT: &str = "Loads an HTTP/1.x server and checks every response";
 const EXAMPLES: &str = "Examples:
   uringload -c 64 -d 10s http://127.0.0.1:10001/
   uringload --ab -c 10,100,1000 -n 100000 http://127.0.0.1:10001/

@@ -254,7 +254,7 @@ pub struct Config {
 
     /// Status code of the page, 200 to 599
     ///
-    /// Codes whose replies have no content (204, 205, 304) or that answer a request for a range
+    /// Codes whose responses have no content (204, 205, 304) or that answer a request for a range
     /// (206, 416) are refused.
     #[arg(long, value_name = "CODE", default_value = "200", value_parser = value::status)]
     pub status: u16,
@@ -309,7 +309,7 @@ pub struct Config {
     #[arg(long, value_name = "BYTES", default_value = "240", value_parser = value::rate)]
     pub min_rate: u32,
 
-    /// Longest time that replies under way may take to finish once a signal says to stop
+    /// Longest time that responses under way may take to finish once a signal says to stop
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = value::duration)]
     pub drain_timeout: Duration,
 

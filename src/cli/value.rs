@@ -5,12 +5,12 @@ use std::time::Duration;
 /// Reads `--status`.
 pub(super) fn status(text: &str) -> Result<u16, String> {
     match text.parse() {
-        Ok(204 | 205 | 304) => Err(format!("a reply with status {text} can't carry a page")),
+        Ok(204 | 205 | 304) => Err(format!("a response with status {text} can't carry a page")),
         Ok(206 | 416) => Err(format!(
             "status {text} answers a request for a range; the server sends it by itself when due"
         )),
         Ok(100..=199) => {
-            Err(format!("status {text} announces another reply, and can't carry a page"))
+            Err(format!("status {text} announces another response, and can't carry a page"))
         }
         Ok(code @ 200..=599) => Ok(code),
         _ => Err("a status is a number from 200 to 599".to_owned()),
@@ -115,8 +115,8 @@ mod tests {
             ("304", "can't carry a page"),
             ("206", "answers a request for a range"),
             ("416", "answers a request for a range"),
-            ("100", "announces another reply"),
-            ("199", "announces another reply"),
+            ("100", "announces another response"),
+            ("199", "announces another response"),
             ("99", "from 200 to 599"),
             ("600", "from 200 to 599"),
             ("65736", "from 200 to 599"),

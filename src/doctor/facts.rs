@@ -162,12 +162,12 @@ pub struct Refusal {
     /// What was tried, and how it failed.
     pub what: String,
     /// What the one who tried advises.
-    pub mend: String,
+    pub hint: String,
 }
 
 impl From<Failure> for Refusal {
     fn from(failure: Failure) -> Self {
-        Self { what: format!("{}: {}", failure.what, failure.why), mend: failure.mend }
+        Self { what: format!("{}: {}", failure.what, failure.why), hint: failure.hint }
     }
 }
 

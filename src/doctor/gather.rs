@@ -114,7 +114,7 @@ fn servers_ring(purpose: &Purpose) -> Result<(Features, Result<(), String>), Ref
     // A filter may let a ring be made and refuse io_uring_enter(2).
     ring.submit_and_wait(Some(Nanos(0))).map_err(|errno| Refusal {
         what: format!("waiting on the ring (errno {}): {errno}", errno.0),
-        mend: String::new(),
+        hint: String::new(),
     })?;
     let restriction = match ring.restriction() {
         Restriction::InForce { .. } => Ok(()),

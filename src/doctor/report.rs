@@ -38,7 +38,8 @@ pub struct Check {
     pub why: String,
     /// What mends it: any one of these, the best first. Empty if nothing needs to be mended, or
     /// nobody knows.
-    pub mend: Vec<Remedy>,
+    #[serde(rename = "mend")]
+    pub hint: Vec<Remedy>,
 }
 
 /// How grave a finding is; the later, the graver.
@@ -53,7 +54,7 @@ pub enum Status {
     Fault,
 }
 
-/// A way to mend something.
+/// A way to fix something.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Remedy {
     /// The command or the line of a configuration, to the letter.
@@ -107,7 +108,7 @@ impl Report {
             push(&mut text, format_args!(", in a container, it seems ({container})"));
         }
         text.push_str(".\n");
-        let mends = self.checks.iter().flat_map(|check| &check.mend);
+        let mends = self.checks.iter().flat_map(|check| &check.hint);
         if mends.into_iter().any(|remedy| remedy.command.starts_with("sysctl -w ")) {
             text.push_str(SYSCTL_LASTS);
         }
@@ -125,7 +126,7 @@ impl Check {
         wrap(text, found, column, column);
         text.push_str(&" ".repeat(INDENT));
         wrap(text, &self.why, INDENT, INDENT);
-        for (nth, Remedy { command, place }) in self.mend.iter().enumerate() {
+        for (nth, Remedy { command, place }) in self.hint.iter().enumerate() {
             let word = if nth == 0 { "mend" } else { "or" };
             // Never wrapped, so that it can be copied.
             push(text, format_args!("{:INDENT$}{word:>4}: {command}\n", ""));
@@ -188,12 +189,12 @@ mod tests {
     use super::*;
 
     fn report() -> Report {
-        let check = |name: &str, status, mend| Check {
+        let check = |name: &str, status, hint| Check {
             name: name.to_owned(),
             status,
             found: "a value and ".repeat(12),
             why: "It matters for this reason. ".repeat(5),
-            mend,
+            hint,
         };
         let remedy = Remedy::new(format!("sysctl -w {}", "x".repeat(90)), "as root");
         let checks = vec![

@@ -2,8 +2,8 @@
 //!
 //! Nothing here knows the kernel, a socket or HTTP. Two rings implement the trait: the kernel's
 //! ([`uring`]) and the simulated one (`sim`). Addresses never appear: a receive buffer is named
-//! by [`BufferId`], a reply by a [`Span`](crate::bytes::Span) of the fixed buffer, a connection by
-//! its [`Slot`].
+//! by [`BufferId`], a response by a [`Span`](crate::bytes::Span) of the fixed buffer, a connection
+//! by its [`Slot`].
 
 pub mod chosen;
 pub mod kernel;

@@ -105,10 +105,10 @@ impl Op {
             Self::Connect { .. } => "connect to the server under load",
             Self::Recv { .. } | Self::RecvMany { .. } => "receive requests",
             Self::Discard { .. } => "drop what needn't be looked at",
-            Self::Send { .. } => "send replies",
-            Self::SendClose { .. } => "send the last reply, and close behind it",
+            Self::Send { .. } => "send responses",
+            Self::SendClose { .. } => "send the last response, and close behind it",
             Self::Writable { .. } => "wait until the socket of a slow reader takes more",
-            Self::Shutdown { .. } => "end a connection so that its last reply can be read",
+            Self::Shutdown { .. } => "end a connection so that its last response can be read",
             Self::Cancel { .. } => {
                 "end an operation before its connection is closed, and accepts at the drain"
             }

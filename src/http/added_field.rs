@@ -3,7 +3,7 @@
 
 use super::grammar::is_token_char;
 
-/// Reads one `Name: value` that a reply may have.
+/// Reads one `Name: value` that a response may have.
 pub(crate) fn parse(text: &str) -> Result<(String, String), String> {
     let field = field(text)?;
     match RESERVED.iter().find(|(reserved, _)| field.0.eq_ignore_ascii_case(reserved)) {
@@ -31,7 +31,7 @@ pub(crate) fn servers_own(name: &str) -> Option<&'static str> {
     found.map(|(_, why)| *why)
 }
 
-/// Refuses more bytes of headers than a reply's head has room for.
+/// Refuses more bytes of headers than a response's head has room for.
 pub(crate) fn check_all(headers: &[(String, String)]) -> Result<(), String> {
     let bytes: usize =
         headers.iter().map(|(name, value)| name.len() + ": \r\n".len() + value.len()).sum();

@@ -3,7 +3,7 @@
 use super::grammar::trim;
 use httparse::Header;
 
-/// A content coding that a reply can have.
+/// A content coding that a response can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Coding {
     /// None.

@@ -14,7 +14,7 @@ pub struct Validators<'a> {
     pub last_modified: Option<u64>,
 }
 
-/// What the reply is to be.
+/// What the response is to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Selection {
     /// The whole representation.

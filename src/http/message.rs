@@ -1,4 +1,4 @@
-//! What the fields of requests and of replies mean alike: the options of a connection, transfer
+//! What the fields of requests and of responses mean alike: the options of a connection, transfer
 //! codings, lengths. What follows from them is for either to say.
 
 use super::grammar;

@@ -19,9 +19,9 @@ mod model_tests;
 pub mod path;
 pub mod properties;
 mod range;
-pub mod reply;
 pub mod request;
 pub mod response;
+pub mod response_parser;
 mod scan;
 mod target;
 #[cfg(test)]

@@ -3,14 +3,14 @@
 
 mod chunks;
 mod heads;
-mod replies;
+mod responses;
 
 use super::body::{
     BODY_BYTES_MAX, Body, CHUNK_SIZE_DIGITS_MAX, EXTENSION_BYTES_MAX, Progress, TRAILER_BYTES_MAX,
 };
-use super::reply::properties::Reading;
-use super::reply::{Asked, Malformed};
 use super::request::{Fields, Framing, Parsed, Scan, parse};
+use super::response_parser::properties::Reading;
+use super::response_parser::{Asked, Malformed};
 use heads::{Meaning, Verdict};
 use proptest::prelude::*;
 
@@ -158,7 +158,7 @@ fn any_chunks() -> impl Strategy<Value = String> {
         .prop_map(|(chunks, trailers)| format!("{}0\r\n{trailers}\r\nGET /", chunks.concat()))
 }
 
-fn any_reply_field() -> impl Strategy<Value = String> {
+fn any_response_field() -> impl Strategy<Value = String> {
     prop_oneof![
         any_field(),
         any_of(&[
@@ -192,8 +192,8 @@ fn any_status_line() -> impl Strategy<Value = String> {
     ]
 }
 
-/// A reply whose content is as long as it says, or any other.
-fn any_reply() -> impl Strategy<Value = String> {
+/// A response whose content is as long as it says, or any other.
+fn any_response() -> impl Strategy<Value = String> {
     let framed = prop_oneof![
         3 => (0..200_usize)
             .prop_map(|count| (format!("Content-Length: {count}"), "z".repeat(count))),
@@ -209,7 +209,7 @@ fn any_reply() -> impl Strategy<Value = String> {
     ];
     let fields = prop_oneof![
         2 => Just(Vec::new()),
-        1 => prop::collection::vec(any_reply_field(), 0..3),
+        1 => prop::collection::vec(any_response_field(), 0..3),
     ];
     (any_status_line(), fields, framed).prop_map(|(status_line, fields, (framing, content))| {
         let mut lines = vec![status_line];
@@ -259,9 +259,9 @@ proptest! {
     }
 
     #[test]
-    fn replies_mean_what_the_grammar_says(
+    fn responses_mean_what_the_grammar_says(
         is_head in any::<bool>(),
-        texts in prop::collection::vec(any_reply(), 0..4),
+        texts in prop::collection::vec(any_response(), 0..4),
         changes in any_changes(),
         sizes in prop::collection::vec(prop_oneof![1..50_usize, 1..100_000_usize], 1..5),
         skip_max in prop::sample::select(vec![0, 1, 100, u64::MAX]),
@@ -278,7 +278,7 @@ proptest! {
         });
         let heads = if is_head { u8::MAX } else { 0 };
         let mut actual = Reading::of(heads, pieces, skip_max);
-        let expected = replies::replies(asked, &bytes);
+        let expected = responses::responses(asked, &bytes);
         // Which mistake is noticed first in a field too many isn't promised.
         let too_many = Some(Err(Malformed::TooManyFields));
         if actual.end == Some(Err(Malformed::Field)) && expected.end == too_many {

@@ -46,7 +46,7 @@ pub enum Parsed<'f, 'b> {
     Partial,
     /// A request; its body, if any, follows the head.
     Request(Request<'f, 'b>),
-    /// No request: the connection ends after the reply.
+    /// No request: the connection ends after the response.
     Reject(Reject),
 }
 
@@ -74,12 +74,12 @@ pub struct Request<'f, 'b> {
     pub fields: &'f [Header<'b>],
 }
 
-/// Whether a connection persists after a reply (RFC 9112 9.3).
+/// Whether a connection persists after a response (RFC 9112 9.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Persistence {
     /// As HTTP/1.1 does unless told otherwise.
     Keep,
-    /// As an HTTP/1.0 client asked; the reply must say so.
+    /// As an HTTP/1.0 client asked; the response must say so.
     KeepHttp10,
     /// It doesn't.
     Close,
@@ -104,9 +104,9 @@ pub enum Framing {
 /// Why bytes are no request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reject {
-    /// The status of the reply.
+    /// The status of the response.
     pub status: RejectStatus,
-    /// The method was HEAD: the reply has no body.
+    /// The method was HEAD: the response has no body.
     pub head: bool,
 }
 

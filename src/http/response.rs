@@ -1,4 +1,4 @@
-//! Heads of replies: built at start, except those of partial content, which are written into a
+//! Heads of responses: built at start, except those of partial content, which are written into a
 //! connection's own block without allocating.
 
 use super::request::Persistence;

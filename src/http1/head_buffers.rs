@@ -1,13 +1,13 @@
 //! Memory for bytes that were received and can't be used yet: incomplete heads, and requests that
-//! came while a reply was under way. A connection has a block only while it needs one.
+//! came while a response was under way. A connection has a block only while it needs one.
 
 /// The blocks of all connections.
 ///
 /// Blocks are kept when they come back, the last one to be used first, so that nothing is allocated
-/// while about as many connections need one as a moment ago. After a burst [`Stash::release`] gives
-/// back what it took.
+/// while about as many connections need one as a moment ago. After a burst [`HeadBuffers::release`]
+/// gives back what it took.
 #[derive(Debug)]
-pub struct Stash {
+pub struct HeadBuffers {
     free: Vec<Vec<u8>>,
     block_bytes: usize,
     /// Blocks that connections have.
@@ -22,7 +22,7 @@ pub struct Stash {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Overrun;
 
-impl Stash {
+impl HeadBuffers {
     /// Blocks of `block_bytes` for `slots` connections.
     #[must_use]
     pub fn new(slots: u32, block_bytes: u32) -> Self {
@@ -115,49 +115,56 @@ mod tests {
 
     #[test]
     fn blocks_are_used_again() {
-        let mut stash = Stash::new(2, 64);
+        let mut head_buffers = HeadBuffers::new(2, 64);
         let mut kept = Vec::new();
-        stash.add(&mut kept, b"abc").expect("room");
+        head_buffers.add(&mut kept, b"abc").expect("room");
         let place = kept.as_ptr();
-        stash.give_back(&mut kept);
+        head_buffers.give_back(&mut kept);
         assert_eq!(kept.capacity(), 0, "an idle connection owns no block");
-        stash.add(&mut kept, b"d").expect("room");
+        head_buffers.add(&mut kept, b"d").expect("room");
         assert_eq!((kept.as_ptr(), &*kept), (place, &b"d"[..]));
     }
 
     #[test]
     fn a_burst_is_given_back_when_it_is_over() {
         let slots = 200;
-        let mut stash = Stash::new(slots, 64);
+        let mut head_buffers = HeadBuffers::new(slots, 64);
         let mut kept: Vec<Vec<u8>> = (0..slots).map(|_| Vec::new()).collect();
         for (number, kept) in kept.iter_mut().enumerate() {
-            stash.add(kept, b"abc").expect("room");
-            assert!(!stash.has_surplus(), "all of {number} are in use");
+            head_buffers.add(kept, b"abc").expect("room");
+            assert!(!head_buffers.has_surplus(), "all of {number} are in use");
         }
         for kept in &mut kept[..150] {
-            stash.give_back(kept);
+            head_buffers.give_back(kept);
         }
-        assert!(stash.has_surplus() && !stash.release(), "all were needed a moment ago");
-        assert!(stash.release(), "and now are not");
-        assert_eq!(stash.free.len(), 0, "50 are in use, which is more than are kept for good");
+        assert!(
+            head_buffers.has_surplus() && !head_buffers.release(),
+            "all were needed a moment ago"
+        );
+        assert!(head_buffers.release(), "and now are not");
+        assert_eq!(
+            head_buffers.free.len(),
+            0,
+            "50 are in use, which is more than are kept for good"
+        );
         for kept in &mut kept {
-            stash.give_back(kept);
+            head_buffers.give_back(kept);
         }
-        stash.release();
-        stash.release();
-        assert_eq!(stash.free.len(), FIRST_BLOCKS);
-        assert!(!stash.has_surplus());
+        head_buffers.release();
+        head_buffers.release();
+        assert_eq!(head_buffers.free.len(), FIRST_BLOCKS);
+        assert!(!head_buffers.has_surplus());
     }
 
     #[test]
     fn the_spare_is_bounded_and_comes_back() {
-        let mut stash = Stash::new(1, 64);
-        let spare = stash.spare_bytes;
+        let mut head_buffers = HeadBuffers::new(1, 64);
+        let spare = head_buffers.spare_bytes;
         let mut kept = Vec::new();
-        stash.add(&mut kept, &vec![1; 1 << 20]).expect("room");
-        assert!(stash.spare_bytes < spare);
-        assert_eq!(stash.add(&mut kept, &vec![1; spare]), Err(Overrun));
-        stash.give_back(&mut kept);
-        assert_eq!(stash.spare_bytes, spare);
+        head_buffers.add(&mut kept, &vec![1; 1 << 20]).expect("room");
+        assert!(head_buffers.spare_bytes < spare);
+        assert_eq!(head_buffers.add(&mut kept, &vec![1; spare]), Err(Overrun));
+        head_buffers.give_back(&mut kept);
+        assert_eq!(head_buffers.spare_bytes, spare);
     }
 }

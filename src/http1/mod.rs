@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!              a request, a bad head, a head that is late
-//!   ► Head ───────────────────────────────────────────────► Reply
+//!   ► Head ───────────────────────────────────────────────► Response
 //!       ▲                                                     │ all sent
 //!       ├─────────────────────────────────────────────────────┤
 //!       │                the connection persists              │
@@ -18,20 +18,20 @@
 //! complete. A body that is still arriving is dropped afterwards, so that the connection can
 //! persist (RFC 9112 9.3).
 //!
-//! It knows the bytes of HTTP and the replies of the site; it knows no ring, socket or clock.
+//! It knows the bytes of HTTP and the responses of the site; it knows no ring, socket or clock.
 
 mod head_buffers;
 pub mod properties;
-mod reply;
+mod respond;
 #[cfg(test)]
 mod tests;
 
-pub use head_buffers::{Overrun, Stash};
+pub use head_buffers::{HeadBuffers, Overrun};
 
 use crate::bytes::Spans;
 use crate::http::body::{Body, Progress};
 use crate::http::request::{Fields, Framing, Method, Parsed, Persistence, Request, Scan, parse};
-use crate::site::{Occasion, Prebuilt, ScratchIndex, Site};
+use crate::site::{Prebuilt, RequestContext, ScratchIndex, Site};
 use crate::stats::Stats;
 use memchr::memmem;
 
@@ -68,19 +68,19 @@ pub enum Next {
         /// What comes when all is sent.
         after: After,
     },
-    /// Shut down the sending side and receive: closing at once could destroy the reply with a
+    /// Shut down the sending side and receive: closing at once could destroy the response with a
     /// reset (RFC 9112 9.6).
     Linger,
     /// Close.
     Close,
 }
 
-/// What comes when a reply is sent.
+/// What comes when a response is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum After {
     /// The next request; nothing of it has come yet.
     Idle,
-    /// The next request, of which something has come, or the rest of this reply.
+    /// The next request, of which something has come, or the rest of this response.
     GoOn,
     /// The end: nothing that could still come is of interest.
     Close,
@@ -97,8 +97,8 @@ pub enum Waiting {
     Idle,
     /// A body to go on.
     Body,
-    /// A reply to be taken.
-    Reply,
+    /// A response to be taken.
+    Response,
     /// The peer to close after us.
     Linger,
     /// Nothing any more.
@@ -107,12 +107,12 @@ pub enum Waiting {
 
 /// What a connection works with.
 pub struct Context<'a> {
-    /// The replies.
+    /// The responses.
     pub site: &'a Site,
     /// The buffer they lie in.
     pub fixed: &'a mut [u8],
     /// The memory for incomplete heads.
-    pub stash: &'a mut Stash,
+    pub head_buffers: &'a mut HeadBuffers,
     /// What is counted.
     pub stats: &'a mut Stats,
     /// The connection's scratch memory in that buffer.
@@ -129,9 +129,9 @@ pub struct Context<'a> {
 
 /// A connection.
 #[derive(Debug, Default)]
-pub struct Conn {
+pub struct ServerConnection {
     phase: Phase,
-    /// Bytes that were received and not used yet, in a block of the stash.
+    /// Bytes that were received and not used yet, in a block of the head buffers.
     kept: Vec<u8>,
     scan: Scan,
     end_of_stream: bool,
@@ -147,14 +147,14 @@ enum Phase {
     /// Dropping the rest of a body whose request has been answered.
     Body { body: Body },
     /// Sending.
-    Reply { output: Spans, then: Then },
-    /// Dropping what comes after the last reply, up to so many bytes.
+    Response { output: Spans, then: Then },
+    /// Dropping what comes after the last response, up to so many bytes.
     Linger { left: u32 },
     /// Nothing is left to do.
     Over,
 }
 
-/// What follows a reply, as far as the protocol decides.
+/// What follows a response, as far as the protocol decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Then {
     Persist,
@@ -164,7 +164,7 @@ enum Then {
     Linger,
 }
 
-impl Conn {
+impl ServerConnection {
     /// A connection that was just accepted.
     #[must_use]
     pub fn new() -> Self {
@@ -190,7 +190,7 @@ impl Conn {
             Phase::Head if self.served && self.kept.is_empty() => Waiting::Idle,
             Phase::Head => Waiting::Head,
             Phase::Body { .. } => Waiting::Body,
-            Phase::Reply { .. } => Waiting::Reply,
+            Phase::Response { .. } => Waiting::Response,
             Phase::Linger { .. } => Waiting::Linger,
             Phase::Over => Waiting::Nothing,
         }
@@ -200,7 +200,7 @@ impl Conn {
     #[must_use]
     pub fn is_ending(&self) -> bool {
         match self.phase {
-            Phase::Reply { then, .. } => matches!(then, Then::Close | Then::Linger),
+            Phase::Response { then, .. } => matches!(then, Then::Close | Then::Linger),
             Phase::Linger { .. } | Phase::Over => true,
             Phase::Head | Phase::Body { .. } => false,
         }
@@ -211,7 +211,7 @@ impl Conn {
     pub fn wants_bytes(&self) -> bool {
         match self.phase {
             Phase::Head | Phase::Body { .. } | Phase::Linger { .. } => !self.end_of_stream,
-            Phase::Reply { .. } | Phase::Over => false,
+            Phase::Response { .. } | Phase::Over => false,
         }
     }
 
@@ -222,25 +222,27 @@ impl Conn {
     }
 
     /// Lets go of what it keeps; for a connection that ends, in whatever state.
-    pub fn release(&mut self, stash: &mut Stash) {
+    pub fn release(&mut self, head_buffers: &mut HeadBuffers) {
         self.phase = Phase::Over;
-        stash.give_back(&mut self.kept);
+        head_buffers.give_back(&mut self.kept);
     }
 
     fn received(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Next {
         match &mut self.phase {
             Phase::Head | Phase::Body { .. } if self.kept.is_empty() => {
                 let (next, used) = self.use_bytes(bytes, context);
-                match context.stash.add(&mut self.kept, &bytes[used..]) {
+                match context.head_buffers.add(&mut self.kept, &bytes[used..]) {
                     Ok(()) => self.with_kept(next),
                     Err(Overrun) => self.overrun(context),
                 }
             }
-            Phase::Head | Phase::Body { .. } => match context.stash.add(&mut self.kept, bytes) {
-                Ok(()) => self.use_kept(context),
-                Err(Overrun) => self.overrun(context),
-            },
-            Phase::Reply { then, .. } => match then {
+            Phase::Head | Phase::Body { .. } => {
+                match context.head_buffers.add(&mut self.kept, bytes) {
+                    Ok(()) => self.use_kept(context),
+                    Err(Overrun) => self.overrun(context),
+                }
+            }
+            Phase::Response { then, .. } => match then {
                 Then::Persist => self.keep(bytes, context),
                 Then::Body(body) => {
                     let (used, progress) = body.advance(bytes);
@@ -279,7 +281,7 @@ impl Conn {
 
     /// Keeps bytes for when the response under way has been sent.
     fn keep(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Next {
-        match context.stash.add(&mut self.kept, bytes) {
+        match context.head_buffers.add(&mut self.kept, bytes) {
             Ok(()) => Next::Wait,
             Err(Overrun) => self.overrun(context),
         }
@@ -290,7 +292,7 @@ impl Conn {
         let mut kept = std::mem::take(&mut self.kept);
         let (next, used) = self.use_bytes(&kept, context);
         if used == kept.len() {
-            context.stash.give_back(&mut kept);
+            context.head_buffers.give_back(&mut kept);
         } else {
             kept.drain(..used);
             self.kept = kept;
@@ -298,7 +300,7 @@ impl Conn {
         self.with_kept(next)
     }
 
-    /// A reply isn't followed by idleness if bytes of the next request are there.
+    /// A response isn't followed by idleness if bytes of the next request are there.
     fn with_kept(&self, next: Next) -> Next {
         match next {
             Next::Send { spans, more, after: After::Idle } if !self.kept.is_empty() => {
@@ -308,7 +310,7 @@ impl Conn {
         }
     }
 
-    /// Goes through the bytes as far as it can before a reply has to be sent; says how many it
+    /// Goes through the bytes as far as it can before a response has to be sent; says how many it
     /// has used.
     fn use_bytes(&mut self, bytes: &[u8], context: &mut Context<'_>) -> (Next, usize) {
         let mut used = 0;
@@ -366,11 +368,11 @@ impl Conn {
         self.served = true;
         context.stats.requests += u64::from(pages);
         let output = context.site.pages(pages);
-        self.phase = Phase::Reply { output, then: Then::Persist };
+        self.phase = Phase::Response { output, then: Then::Persist };
         (self.send(), used)
     }
 
-    /// Between two replies: waits for a head, or for the rest of one, if any can come.
+    /// Between two responses: waits for a head, or for the rest of one, if any can come.
     fn pause(&mut self, nothing_begun: bool, context: &mut Context<'_>) -> Next {
         if nothing_begun && self.end_of_stream {
             self.over()
@@ -387,7 +389,7 @@ impl Conn {
             Phase::Head if self.kept.is_empty() => self.over(),
             Phase::Head => self.bad_request(context),
             Phase::Body { .. } | Phase::Linger { .. } => self.over(),
-            Phase::Reply { .. } | Phase::Over => Next::Wait,
+            Phase::Response { .. } | Phase::Over => Next::Wait,
         }
     }
 
@@ -396,14 +398,14 @@ impl Conn {
             Phase::Head if self.kept.is_empty() => self.over(),
             Phase::Head => {
                 context.stats.errors.request_timeouts += 1;
-                self.last_reply(Prebuilt::RequestTimeout, false, Then::Linger, context)
+                self.last_response(Prebuilt::RequestTimeout, false, Then::Linger, context)
             }
             // Its request was answered, so there is nothing left to say.
             Phase::Body { .. } => {
                 context.stats.errors.request_timeouts += 1;
                 self.over()
             }
-            Phase::Reply { .. } => {
+            Phase::Response { .. } => {
                 context.stats.errors.send_timeouts += 1;
                 self.over()
             }
@@ -418,7 +420,7 @@ impl Conn {
             Phase::Over => return Next::Wait,
             Phase::Head if self.kept.is_empty() => {}
             Phase::Linger { .. } => {}
-            Phase::Head | Phase::Body { .. } | Phase::Reply { .. } => {
+            Phase::Head | Phase::Body { .. } | Phase::Response { .. } => {
                 context.stats.errors.displaced += 1;
             }
         }
@@ -427,7 +429,7 @@ impl Conn {
 
     /// Drops what still arrives, after the last response.
     fn linger(&mut self, context: &mut Context<'_>) -> Next {
-        context.stash.give_back(&mut self.kept);
+        context.head_buffers.give_back(&mut self.kept);
         self.phase = Phase::Linger { left: LINGER_BYTES_MAX };
         Next::Linger
     }
@@ -444,8 +446,8 @@ impl Conn {
 }
 
 impl Context<'_> {
-    fn occasion(&mut self) -> Occasion<'_> {
-        Occasion { scratch: self.scratch, fixed: self.fixed, draining: self.draining }
+    fn request_context(&mut self) -> RequestContext<'_> {
+        RequestContext { scratch: self.scratch, fixed: self.fixed, draining: self.draining }
     }
 
     /// Counts a body that is not valid. Its request was answered, so nothing else says so.
@@ -454,7 +456,7 @@ impl Context<'_> {
     }
 }
 
-/// Whether a request gets the whole page on a connection that persists: such replies lie in a
+/// Whether a request gets the whole page on a connection that persists: such responses lie in a
 /// row, ready to be sent at once.
 fn is_plain(request: &Request<'_, '_>, context: &Context<'_>) -> bool {
     context.site.is_one_page()

@@ -1,20 +1,20 @@
 //! What must hold for a connection whatever its peer sends: the fuzzer calls this, and the tests
 //! over its corpus.
 
-use super::{Conn, Context, Event, Next, Stash};
+use super::{Context, Event, HeadBuffers, Next, ServerConnection};
 use crate::site::{Page, ScratchIndex, Site};
 use crate::stats::Stats;
 use std::cell::RefCell;
 
-/// One reply as a peer reads it.
+/// One response as a peer reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Reply {
+struct Response {
     status: u16,
     body_bytes: usize,
     closes: bool,
 }
 
-/// Any split of the same bytes, with any splits of the sends, gives the same replies; they parse
+/// Any split of the same bytes, with any splits of the sends, gives the same responses; they parse
 /// as HTTP, and there are as many as requests were counted. The first four bytes choose the
 /// splits.
 ///
@@ -22,10 +22,10 @@ struct Reply {
 /// If that isn't so.
 pub fn connection(data: &[u8]) {
     let Some((choice, bytes)) = data.split_first_chunk::<4>() else { return };
-    let (whole, whole_stats) = replies_to(bytes, Splits::none());
-    let (split, split_stats) = replies_to(bytes, Splits::from(*choice));
-    assert_eq!(whole.len() as u64, whole_stats.requests, "each request has one reply");
-    assert_eq!(split.len() as u64, split_stats.requests, "each request has one reply, split");
+    let (whole, whole_stats) = responses_to(bytes, Splits::none());
+    let (split, split_stats) = responses_to(bytes, Splits::from(*choice));
+    assert_eq!(whole.len() as u64, whole_stats.requests, "each request has one response");
+    assert_eq!(split.len() as u64, split_stats.requests, "each request has one response, split");
     if whole != split {
         // Which of several faults is noticed first may depend on how much arrived at once, and so
         // may whether a request is refused for its body, which the response doesn't wait for. That
@@ -34,7 +34,8 @@ pub fn connection(data: &[u8]) {
             let last = whole.len() - 1;
             whole[..last] == split[..last]
         };
-        let is_end = |replies: &[Reply]| replies.last().is_some_and(|reply| reply.closes);
+        let is_end =
+            |responses: &[Response]| responses.last().is_some_and(|response| response.closes);
         assert!(
             same_but_last && (is_end(&whole) || is_end(&split)),
             "whole: {whole:?}, split: {split:?}"
@@ -68,7 +69,7 @@ impl Splits {
         1 + (self.state >> 8) as usize % limit
     }
 
-    /// Whether bytes come while a reply is under way.
+    /// Whether bytes come while a response is under way.
     fn interrupts(&mut self) -> bool {
         self.state != 0 && self.next(4) == 1
     }
@@ -87,27 +88,28 @@ thread_local! {
 
 /// A connection and what it works with.
 struct Peer<'a> {
-    conn: Conn,
+    conn: ServerConnection,
     site: &'a Site,
     fixed: &'a mut [u8],
-    stash: Stash,
+    head_buffers: HeadBuffers,
     stats: Stats,
     got: Vec<u8>,
 }
 
-fn replies_to(bytes: &[u8], splits: Splits) -> (Vec<Reply>, Stats) {
-    SITE.with_borrow_mut(|(site, fixed)| replies_of(site, fixed, bytes, splits))
+fn responses_to(bytes: &[u8], splits: Splits) -> (Vec<Response>, Stats) {
+    SITE.with_borrow_mut(|(site, fixed)| responses_of(site, fixed, bytes, splits))
 }
 
-fn replies_of(
+fn responses_of(
     site: &Site,
     fixed: &mut [u8],
     bytes: &[u8],
     mut splits: Splits,
-) -> (Vec<Reply>, Stats) {
-    let stash = Stash::new(1, HEAD_BYTES_MAX);
-    let conn = Conn::new();
-    let mut peer = Peer { conn, site, fixed, stash, stats: Stats::default(), got: Vec::new() };
+) -> (Vec<Response>, Stats) {
+    let head_buffers = HeadBuffers::new(1, HEAD_BYTES_MAX);
+    let conn = ServerConnection::new();
+    let mut peer =
+        Peer { conn, site, fixed, head_buffers, stats: Stats::default(), got: Vec::new() };
     let mut left = bytes;
     let mut next = Next::Receive;
     loop {
@@ -140,7 +142,7 @@ fn replies_of(
             Next::Close => break,
         }
     }
-    peer.conn.release(&mut peer.stash);
+    peer.conn.release(&mut peer.head_buffers);
     (parse_all(&peer.got), peer.stats)
 }
 
@@ -149,7 +151,7 @@ impl Peer<'_> {
         let mut context = Context {
             site: self.site,
             fixed: self.fixed,
-            stash: &mut self.stash,
+            head_buffers: &mut self.head_buffers,
             stats: &mut self.stats,
             scratch: ScratchIndex(0),
             head_bytes_max: HEAD_BYTES_MAX as usize,
@@ -167,13 +169,13 @@ fn take<'a>(left: &mut &'a [u8], splits: &mut Splits) -> &'a [u8] {
     piece
 }
 
-/// Reads replies until nothing is left; nothing may be left over.
-fn parse_all(mut bytes: &[u8]) -> Vec<Reply> {
-    let mut replies = Vec::new();
+/// Reads responses until nothing is left; nothing may be left over.
+fn parse_all(mut bytes: &[u8]) -> Vec<Response> {
+    let mut responses = Vec::new();
     while !bytes.is_empty() {
         let mut fields = [httparse::EMPTY_HEADER; 32];
         let mut response = httparse::Response::new(&mut fields);
-        let parsed = response.parse(bytes).expect("a reply is HTTP");
+        let parsed = response.parse(bytes).expect("a response is HTTP");
         let httparse::Status::Complete(head) = parsed else { panic!("a head is cut short") };
         let field = |name: &str| {
             let found = response.headers.iter().find(|field| field.name == name);
@@ -182,16 +184,17 @@ fn parse_all(mut bytes: &[u8]) -> Vec<Reply> {
         let status = response.code.expect("a complete head has a status");
         let length = field("Content-Length").map_or(0, |value| value.parse().expect("a number"));
         let closes = field("Connection") == Some("close");
-        // A reply to HEAD says a length and has no body: what follows is a head again, or the end.
+        // A response to HEAD says a length and has no body: what follows is a head again, or the
+        // end.
         let rest = &bytes[head..];
         let without_body = rest.is_empty() || rest.starts_with(b"HTTP/1.1 ");
         let body_bytes = if without_body { 0 } else { length };
         assert!(rest.len() >= body_bytes, "a body is cut short");
         bytes = &rest[body_bytes..];
-        assert!(!closes || bytes.is_empty(), "nothing follows a reply that closes");
-        replies.push(Reply { status, body_bytes, closes });
+        assert!(!closes || bytes.is_empty(), "nothing follows a response that closes");
+        responses.push(Response { status, body_bytes, closes });
     }
-    replies
+    responses
 }
 
 /// Small, so that sends are cut in the middle of heads often.

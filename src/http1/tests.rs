@@ -8,10 +8,10 @@ use proptest::prelude::*;
 const PAGE_BYTES: u64 = 100;
 
 struct Bench {
-    conn: Conn,
+    conn: ServerConnection,
     site: Site,
     fixed: Vec<u8>,
-    stash: Stash,
+    head_buffers: HeadBuffers,
     stats: Stats,
     draining: bool,
 }
@@ -33,16 +33,16 @@ impl Bench {
             },
         )
         .expect("filling does not fail");
-        let stash = Stash::new(1, 16 * 1024);
+        let head_buffers = HeadBuffers::new(1, 16 * 1024);
         let stats = Stats::default();
-        Self { conn: Conn::new(), site, fixed, stash, stats, draining: false }
+        Self { conn: ServerConnection::new(), site, fixed, head_buffers, stats, draining: false }
     }
 
     fn on(&mut self, event: Event<'_>) -> Next {
         let mut context = Context {
             site: &self.site,
             fixed: &mut self.fixed,
-            stash: &mut self.stash,
+            head_buffers: &mut self.head_buffers,
             stats: &mut self.stats,
             scratch: ScratchIndex(0),
             head_bytes_max: 16 * 1024,
@@ -120,7 +120,7 @@ fn a_bad_request_behind_good_ones_costs_them_nothing() {
 }
 
 #[test]
-fn a_reply_that_closes_is_followed_by_the_close_if_nothing_more_can_come() {
+fn a_response_that_closes_is_followed_by_the_close_if_nothing_more_can_come() {
     let close = "GET / HTTP/1.0\r\n\r\n";
     let mut bench = Bench::new();
     let next = bench.receive(close);
@@ -134,7 +134,7 @@ fn a_reply_that_closes_is_followed_by_the_close_if_nothing_more_can_come() {
 }
 
 #[test]
-fn a_half_closed_peer_gets_its_reply() {
+fn a_half_closed_peer_gets_its_response() {
     let mut bench = Bench::new();
     let next = bench.receive(GET);
     assert_eq!(bench.on(Event::EndOfStream), Next::Wait);
@@ -259,7 +259,7 @@ fn a_late_head_is_told_so_and_a_silent_peer_is_not() {
 }
 
 #[test]
-fn while_draining_a_reply_says_that_it_is_the_last() {
+fn while_draining_a_response_says_that_it_is_the_last() {
     let mut bench = Bench::new();
     bench.draining = true;
     let next = bench.receive(GET);
@@ -307,7 +307,7 @@ fn a_range_has_its_own_head() {
 }
 
 #[test]
-fn what_comes_after_the_last_reply_is_dropped_up_to_a_bound() {
+fn what_comes_after_the_last_response_is_dropped_up_to_a_bound() {
     let mut bench = Bench::new();
     let next = bench.receive("BAD\r\n");
     assert_eq!(bench.send_all(next).1, Next::Linger);

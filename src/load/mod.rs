@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod client;
+pub mod counters;
 pub mod files;
 pub mod options;
 pub mod report;
@@ -10,5 +11,4 @@ pub mod request;
 pub mod run;
 pub mod schedule;
 pub mod show;
-pub mod tally;
 pub mod worker;

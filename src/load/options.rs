@@ -121,15 +121,15 @@ pub struct Options {
     #[arg(long, value_name = "A-B", value_parser = values::sources)]
     pub source: Option<Sources>,
 
-    /// The content that every reply must have
+    /// The content that every response must have
     #[arg(long, value_name = "FILE")]
     pub expect: Option<PathBuf>,
 
-    /// Status that replies may have; may be repeated [default: 200 to 399]
+    /// Status that responses may have; may be repeated [default: 200 to 399]
     #[arg(long = "status", value_name = "CODE", value_parser = values::status)]
     pub statuses: Vec<u16>,
 
-    /// Longest time for a whole reply
+    /// Longest time for a whole response
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = value::duration)]
     pub timeout: Duration,
 

@@ -36,7 +36,7 @@ pub struct Run {
     /// It was ended by a signal before all was asked that was to be.
     #[serde(default)]
     pub interrupted: bool,
-    /// Requests whose replies were whole and as wanted.
+    /// Requests whose responses were whole and as wanted.
     pub requests: u64,
     /// Requests that failed, each counted once.
     pub failed: u64,
@@ -48,15 +48,15 @@ pub struct Run {
     pub bytes: u64,
     /// Connections that were established; those of the warm-up don't count, as nothing of it does.
     pub connects: u64,
-    /// Connections that the server left open after its last reply, though it was to close them (it
-    /// was told so, or has HTTP/1.0, or said so itself). Each took a second of waiting, until the
-    /// client closed it.
+    /// Connections that the server left open after its last response, though it was to close them
+    /// (it was told so, or has HTTP/1.0, or said so itself). Each took a second of waiting, until
+    /// the client closed it.
     #[serde(default)]
     pub lingered: u64,
     /// How long establishing a connection took.
     pub connect_us: Latency,
-    /// How long a whole reply took from the request; with `--rate`, from when the request was due.
-    /// A reply that was found wrong only by what came behind it is among these.
+    /// How long a whole response took from the request; with `--rate`, from when the request was
+    /// due. A response that was found wrong only by what came behind it is among these.
     pub response_us: Latency,
     /// CPU time of the client's processes, in seconds.
     pub client_cpu_seconds: f64,
@@ -102,19 +102,19 @@ pub enum Kind {
     NoLocalPort,
     /// The connection could not be made for another reason.
     ConnectFailed,
-    /// The connection was reset before a byte of the reply had come.
-    ResetBeforeReply,
-    /// The connection was reset within the reply.
-    ResetWithinReply,
-    /// The reply was not whole in time.
-    ReplyTimedOut,
-    /// The connection ended before the reply was whole.
+    /// The connection was reset before a byte of the response had come.
+    ResetBeforeResponse,
+    /// The connection was reset within the response.
+    ResetWithinResponse,
+    /// The response was not whole in time.
+    ResponseTimedOut,
+    /// The connection ended before the response was whole.
     Short,
-    /// The reply was whole, but not of the length or bytes expected; or more came behind it.
+    /// The response was whole, but not of the length or bytes expected; or more came behind it.
     WrongBytes,
-    /// The reply was not HTTP/1.x.
+    /// The response was not HTTP/1.x.
     Malformed,
-    /// The reply was whole, but had another status than wanted.
+    /// The response was whole, but had another status than wanted.
     WrongStatus,
 }
 
@@ -125,9 +125,9 @@ impl Kind {
         Self::ConnectTimedOut,
         Self::NoLocalPort,
         Self::ConnectFailed,
-        Self::ResetBeforeReply,
-        Self::ResetWithinReply,
-        Self::ReplyTimedOut,
+        Self::ResetBeforeResponse,
+        Self::ResetWithinResponse,
+        Self::ResponseTimedOut,
         Self::Short,
         Self::WrongBytes,
         Self::Malformed,
@@ -142,9 +142,9 @@ impl Kind {
             Self::ConnectTimedOut => "connect_timed_out",
             Self::NoLocalPort => "no_local_port",
             Self::ConnectFailed => "connect_failed",
-            Self::ResetBeforeReply => "reset_before_reply",
-            Self::ResetWithinReply => "reset_within_reply",
-            Self::ReplyTimedOut => "reply_timed_out",
+            Self::ResetBeforeResponse => "reset_before_reply",
+            Self::ResetWithinResponse => "reset_within_reply",
+            Self::ResponseTimedOut => "reply_timed_out",
             Self::Short => "short",
             Self::WrongBytes => "wrong_bytes",
             Self::Malformed => "malformed",

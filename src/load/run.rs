@@ -1,9 +1,9 @@
 //! One run of a load: starts the workers, watches them, and adds up what they counted.
 
 use super::client::{Amount, Plan};
+use super::counters::{Count, Counters, Span, State};
 use super::options::Options;
 use super::report::{Kind, Latency, Run};
-use super::tally::{Count, Span, State, Tally};
 use super::worker::{Common, Share, tally_of, words_of};
 use crate::engine::uring::probe::SPAWN_MAX;
 use crate::error::Failure;
@@ -38,7 +38,7 @@ pub struct Outcome {
 /// How a run goes, for who shows it.
 pub struct Progress<'a> {
     /// The workers' counts.
-    pub tallies: &'a [Tally<'a>],
+    pub all_counters: &'a [Counters<'a>],
     /// How long it has been going on, in seconds.
     pub seconds: f64,
 }
@@ -87,7 +87,8 @@ impl<'a> Load<'a> {
         let cores = process::cores();
         let workers = workers(self.options, cores.len()).min(connections);
         let words = Words::new(words_of(workers))?;
-        let tallies: Vec<_> = (0..workers).map(|index| tally_of(words.words(), index)).collect();
+        let all_counters: Vec<_> =
+            (0..workers).map(|index| tally_of(words.words(), index)).collect();
         let mut team = Team::default();
         for index in 0..workers {
             // The last cores: the first are where everything else is at home.
@@ -96,13 +97,13 @@ impl<'a> Load<'a> {
             let share = self.share(connections, workers, index);
             team.start(&words, workers, index, core, &share)?;
         }
-        team.await_ready(&tallies)?;
+        team.await_ready(&all_counters)?;
         let begin = process::monotonic_ns() + BEGIN_IN_NS;
         words.words()[Common::Begin as usize].store(begin, Ordering::Release);
-        let interrupted = self.watch(&mut team, words.words(), &tallies, begin, &mut watch)?;
+        let interrupted = self.watch(&mut team, words.words(), &all_counters, begin, &mut watch)?;
         Ok(Outcome {
-            run: Run { interrupted, ..sum_up(connections, workers, team.died, &tallies) },
-            responses: Tally::histogram(&tallies, Span::Response),
+            run: Run { interrupted, ..sum_up(connections, workers, team.died, &all_counters) },
+            responses: Counters::histogram(&all_counters, Span::Response),
         })
     }
 
@@ -111,7 +112,7 @@ impl<'a> Load<'a> {
         &self,
         team: &mut Team,
         words: &[AtomicU64],
-        tallies: &[Tally<'_>],
+        all_counters: &[Counters<'_>],
         begin: u64,
         watch: &mut impl FnMut(&Progress<'_>),
     ) -> Result<bool, Failure> {
@@ -125,7 +126,7 @@ impl<'a> Load<'a> {
                 team.kill();
             }
             let nanos = process::monotonic_ns().saturating_sub(begin);
-            watch(&Progress { tallies, seconds: Duration::from_nanos(nanos).as_secs_f64() });
+            watch(&Progress { all_counters, seconds: Duration::from_nanos(nanos).as_secs_f64() });
         }
         Ok(signals > 0)
     }
@@ -159,7 +160,7 @@ impl<'a> Load<'a> {
                 dial_gap_ns: nanos(rate_gap),
                 ramp_ns: options.ramp.map_or(0, nanos),
                 connect_timeout_ns: nanos(options.connect_timeout),
-                reply_timeout_ns: nanos(options.timeout),
+                response_timeout_ns: nanos(options.timeout),
             },
             request: self.request.clone(),
             target: self.target,
@@ -242,8 +243,8 @@ impl Team {
         input.write_all(&text).map_err(|error| fail(&error))
     }
 
-    fn await_ready(&mut self, tallies: &[Tally<'_>]) -> Result<(), Failure> {
-        while !tallies.iter().all(|tally| tally.is(State::Ready)) {
+    fn await_ready(&mut self, all_counters: &[Counters<'_>]) -> Result<(), Failure> {
+        while !all_counters.iter().all(|counters| counters.is(State::Ready)) {
             self.reap()?;
             if self.died > 0 {
                 return Err(Failure::new("starting the workers", "one ended (see above)", ""));
@@ -282,23 +283,27 @@ impl Team {
 }
 
 #[allow(clippy::cast_precision_loss, reason = "shares and rates have three digits")]
-fn sum_up(connections: u32, processes: u32, died: u32, tallies: &[Tally<'_>]) -> Run {
-    let sum = |count| tallies.iter().map(|tally| tally.get(count)).sum::<u64>();
-    let started = tallies.iter().map(|tally| tally.get(Count::Started)).min().unwrap_or(u64::MAX);
-    let ended = tallies.iter().map(|tally| tally.get(Count::Ended)).max().unwrap_or(0);
+fn sum_up(connections: u32, processes: u32, died: u32, all_counters: &[Counters<'_>]) -> Run {
+    let sum = |count| all_counters.iter().map(|counters| counters.get(count)).sum::<u64>();
+    let started =
+        all_counters.iter().map(|counters| counters.get(Count::Started)).min().unwrap_or(u64::MAX);
+    let ended = all_counters.iter().map(|counters| counters.get(Count::Ended)).max().unwrap_or(0);
     let seconds = ended.saturating_sub(started) as f64 / 1e9;
     let requests = sum(Count::Requests);
-    let failed: u64 = tallies.iter().map(Tally::failed).sum();
+    let failed: u64 = all_counters.iter().map(Counters::failed).sum();
     let failures = Kind::ALL
         .iter()
-        .map(|&kind| (kind, tallies.iter().map(|tally| tally.failures(kind)).sum::<u64>()))
+        .map(|&kind| {
+            (kind, all_counters.iter().map(|counters| counters.failures(kind)).sum::<u64>())
+        })
         .filter(|&(_, count)| count > 0)
         .map(|(kind, count)| (kind.name().to_owned(), count))
         .collect();
-    let busy =
-        |tally: &Tally<'_>| tally.get(Count::Cpu) as f64 / tally.get(Count::Elapsed).max(1) as f64;
-    let busiest = tallies.iter().map(busy).fold(0.0, f64::max).min(1.0);
-    let latency = |span| -> Latency { Tally::latency(tallies, span) };
+    let busy = |counters: &Counters<'_>| {
+        counters.get(Count::Cpu) as f64 / counters.get(Count::Elapsed).max(1) as f64
+    };
+    let busiest = all_counters.iter().map(busy).fold(0.0, f64::max).min(1.0);
+    let latency = |span| -> Latency { Counters::latency(all_counters, span) };
     Run {
         connections,
         processes,
@@ -354,6 +359,6 @@ mod tests {
         let elsewhere: IpAddr = [192, 0, 2, 7].into();
         let refusal = check_sources(&[here[0], elsewhere]).expect_err("it is a documentation's");
         assert!(refusal.to_string().contains("192.0.2.7 (--source): "), "{refusal}");
-        assert!(refusal.mend.contains("`ip address`"), "{refusal}");
+        assert!(refusal.hint.contains("`ip address`"), "{refusal}");
     }
 }

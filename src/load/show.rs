@@ -1,10 +1,10 @@
 //! What people see: the live line while a load runs, and its figures at the end.
 
 use super::client::LINGER;
+use super::counters::{Count, Counters, Span};
 use super::options::Options;
 use super::report::{Kind, Latency, Run};
 use super::run::Progress;
-use super::tally::{Count, Span, Tally};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::fmt::Write;
 use std::time::Duration;
@@ -44,8 +44,9 @@ impl Live {
         if self.bar.is_hidden() {
             return;
         }
-        let requests: u64 = progress.tallies.iter().map(|tally| tally.get(Count::Requests)).sum();
-        let failed: u64 = progress.tallies.iter().map(Tally::failed).sum();
+        let requests: u64 =
+            progress.all_counters.iter().map(|counters| counters.get(Count::Requests)).sum();
+        let failed: u64 = progress.all_counters.iter().map(Counters::failed).sum();
         let done = [
             self.requests.map(|all| (requests + failed) as f64 / all as f64),
             self.seconds.map(|all| progress.seconds / all),
@@ -54,7 +55,7 @@ impl Live {
         let seconds = (progress.seconds - self.last.1).max(1e-9);
         let rate = requests.saturating_sub(self.last.0) as f64 / seconds;
         self.last = (requests, progress.seconds);
-        let latency = Tally::latency(progress.tallies, Span::Response);
+        let latency = Counters::latency(progress.all_counters, Span::Response);
         let eta = if done > 0.0 { progress.seconds * (1.0 - done) / done } else { 0.0 };
         self.bar.set_position((done * 1000.0) as u64);
         self.bar.set_message(format!(
@@ -88,8 +89,8 @@ pub fn figures(run: &Run, options: &Options) -> String {
         ),
     );
     line("failed", &failures(run));
-    for mend in mends(run) {
-        line("", &mend);
+    for hint in mends(run) {
+        line("", &hint);
     }
     line("received", &bytes(run));
     if run.lingered > 0 {
@@ -123,8 +124,9 @@ fn mends(run: &Run) -> Vec<String> {
 /// What was lost to a server that doesn't close.
 fn lingered(run: &Run) -> String {
     format!(
-        "{} {} not closed by the server after the last reply, though that was agreed (Connection: \
-         close,\n{:16}or HTTP/1.0); the client waited {} s for each, so the rate says little",
+        "{} {} not closed by the server after the last response, though that was agreed \
+         (Connection: close,\n{:16}or HTTP/1.0); the client waited {} s for each, so the rate says \
+         little",
         run.lingered,
         if run.lingered == 1 { "connection was" } else { "connections were" },
         "",
@@ -186,15 +188,15 @@ fn client(run: &Run) -> String {
     text
 }
 
-/// The line of failures that ab would print. It counts a connection that breaks within a reply up
-/// to three times: for the error, for the read, and for the length.
+/// The line of failures that ab would print. It counts a connection that breaks within a response
+/// up to three times: for the error, for the read, and for the length.
 fn as_ab_counts(run: &Run) -> String {
     let sum = |kinds: &[Kind]| -> u64 {
         kinds.iter().filter_map(|kind| run.failures.get(kind.name())).sum()
     };
     let connect =
         sum(&[Kind::ConnectRefused, Kind::ConnectTimedOut, Kind::ConnectFailed, Kind::NoLocalPort]);
-    let broken = sum(&[Kind::ResetBeforeReply, Kind::ResetWithinReply]);
+    let broken = sum(&[Kind::ResetBeforeResponse, Kind::ResetWithinResponse]);
     let length = broken + sum(&[Kind::Short, Kind::WrongBytes]);
     format!(
         "Failed requests: {} (Connect: {connect}, Receive: {broken}, Length: {length}, \
@@ -238,8 +240,8 @@ mod tests {
     fn what_can_be_mended_is_said_with_what_mends_it() {
         let failures = |kind: &str| [(kind.to_owned(), 2)].into();
         let run = Run { failed: 2, failures: failures("no_local_port"), ..Run::default() };
-        for mend in ["--source", "net.ipv4.ip_local_port_range", "tcp_tw_reuse=1", "smaller -c"] {
-            assert!(shown(&run).contains(mend), "{}", shown(&run));
+        for hint in ["--source", "net.ipv4.ip_local_port_range", "tcp_tw_reuse=1", "smaller -c"] {
+            assert!(shown(&run).contains(hint), "{}", shown(&run));
         }
         let run = Run { failed: 2, failures: failures("short"), ..Run::default() };
         assert!(!shown(&run).contains("--source") && !shown(&run).contains("waited"));

@@ -4,8 +4,8 @@
 //! workers to stop), and with an end of its own if the other should die.
 
 use super::client::{Client, Plan};
+use super::counters::{Count, Counters, State};
 use super::options::Worker;
-use super::tally::{Count, State, Tally};
 use crate::engine::uring::dial::Dial;
 use crate::engine::uring::probe::{Features, Maker, Obstacles};
 use crate::engine::uring::{Setup, Uring};
@@ -31,7 +31,7 @@ pub struct Share {
     pub target: SocketAddr,
     /// Where it comes from; anywhere, if there are none.
     pub sources: Vec<IpAddr>,
-    /// The file with the content that every reply must have.
+    /// The file with the content that every response must have.
     pub expect: Option<PathBuf>,
 }
 
@@ -48,13 +48,13 @@ pub enum Common {
 /// How many words the workers of a run share in all.
 #[must_use]
 pub fn words_of(workers: u32) -> usize {
-    COMMON_WORDS + workers as usize * Tally::WORDS
+    COMMON_WORDS + workers as usize * Counters::WORDS
 }
 
-/// The tally of one worker.
+/// The counters of one worker.
 #[must_use]
-pub fn tally_of(words: &[AtomicU64], index: u32) -> Tally<'_> {
-    Tally::new(&words[COMMON_WORDS + index as usize * Tally::WORDS..][..Tally::WORDS])
+pub fn tally_of(words: &[AtomicU64], index: u32) -> Counters<'_> {
+    Counters::new(&words[COMMON_WORDS + index as usize * Counters::WORDS..][..Counters::WORDS])
 }
 
 /// Makes this worker's part of the load.
@@ -69,14 +69,14 @@ pub fn run(worker: Worker) -> Result<(), Failure> {
         })?);
     }
     let words = Words::inherited(worker.fd, words_of(worker.workers))?;
-    let tally = tally_of(words.words(), worker.index);
+    let counters = tally_of(words.words(), worker.index);
     let ring = make_ring(&share)?;
     let base_ns = ring.base_ns();
-    tally.set(Count::State, State::Ready as u64);
+    counters.set(Count::State, State::Ready as u64);
     let begin = await_begin(words.words());
     let start = Nanos(begin.saturating_sub(base_ns));
     let request_bytes = u32::try_from(share.request.len()).expect("checked by `make_ring`");
-    let mut client = Client::new(ring, share.plan, request_bytes, tally, start, base_ns);
+    let mut client = Client::new(ring, share.plan, request_bytes, counters, start, base_ns);
     let used = process::cpu_ns();
     let mut tick = Nanos(0);
     loop {
@@ -86,14 +86,14 @@ pub fn run(worker: Worker) -> Result<(), Failure> {
         let now = client.ring_mut().now();
         if now >= tick || !goes {
             tick = now.plus(TICK);
-            tally.set(Count::Cpu, process::cpu_ns() - used);
-            tally.set(Count::Elapsed, now.0.saturating_sub(start.0));
+            counters.set(Count::Cpu, process::cpu_ns() - used);
+            counters.set(Count::Elapsed, now.0.saturating_sub(start.0));
             if words.words()[Common::Stop as usize].load(Ordering::Relaxed) != 0 {
                 client.stop();
             }
         }
         if !goes {
-            tally.set(Count::State, State::Done as u64);
+            counters.set(Count::State, State::Done as u64);
             return Ok(());
         }
     }
@@ -150,6 +150,6 @@ const TICK: Duration = Duration::from_millis(50);
 const BATCH_BYTES_MAX: usize = 64 << 20;
 /// What fits into the smallest usual segment.
 const SEGMENT_BYTES: usize = 1400;
-/// All that arrives in one turn; a reply of the page of the experiment fits into one.
+/// All that arrives in one turn; a response of the page of the experiment fits into one.
 const RECEIVE_BUFFERS: u16 = 256;
 const RECEIVE_BUFFER_BYTES: u32 = 8192;

@@ -106,7 +106,7 @@ fn bind_tcp(address: SocketAddr, defer_accept: bool) -> io::Result<Listener> {
         // So that 0.0.0.0 and [::] can be listened on side by side.
         set_option(&fd, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, 1)?;
     }
-    // Inherited by what is accepted: a reply must not wait for the ACK of the one before.
+    // Inherited by what is accepted: a response must not wait for the ACK of the one before.
     set_option(&fd, libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)?;
     if defer_accept {
         set_option(&fd, libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, 1)?;
@@ -309,7 +309,7 @@ fn explain(endpoint: &Endpoint, error: &io::Error) -> Failure {
         Endpoint::Tcp(address) => (format!("listening on {address}"), Some(address.port()), None),
         Endpoint::Unix(path) => (format!("listening on unix:{}", path.display()), None, Some(path)),
     };
-    let mend = match (errno_of(error), port, file) {
+    let hint = match (errno_of(error), port, file) {
         (libc::EADDRINUSE, Some(port), _) => format!(
             "another process has it: `ss -ltnp 'sport = :{port}'` shows which; or choose another \
              port with --listen"
@@ -335,5 +335,5 @@ fn explain(endpoint: &Endpoint, error: &io::Error) -> Failure {
         }
         _ => String::new(),
     };
-    Failure::new(what, error, mend)
+    Failure::new(what, error, hint)
 }

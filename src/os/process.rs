@@ -65,16 +65,16 @@ pub fn be_alone() -> Result<(), Failure> {
     loop {
         let what = "waiting to be the only thread, for what is given up to be given up by all";
         let threads = std::fs::read_dir("/proc/self/task").map_err(|error| {
-            let mend = "mount /proc (`mount -t proc proc /proc`), or use --no-lockdown";
-            Failure::new(what, format!("/proc/self/task: {error}"), mend)
+            let hint = "mount /proc (`mount -t proc proc /proc`), or use --no-lockdown";
+            Failure::new(what, format!("/proc/self/task: {error}"), hint)
         })?;
         let count = threads.count();
         if count == 1 {
             return Ok(());
         }
         if started.elapsed() > ALONE_WITHIN {
-            let mend = "report it, and use --no-lockdown until it's mended";
-            return Err(Failure::new(what, format!("there are {count}"), mend));
+            let hint = "report it, and use --no-lockdown until it's mended";
+            return Err(Failure::new(what, format!("there are {count}"), hint));
         }
         std::thread::sleep(std::time::Duration::from_millis(1));
     }
@@ -171,7 +171,7 @@ pub fn cores() -> Vec<u32> {
 
 /// Has threads that are started from now on allocate where this one does: what they free can then
 /// be given back, whose own arenas keep their last chunk (glibc 2.36, `malloc_trim`).
-pub fn share_allocator() {
+pub fn use_one_arena() {
     #[cfg(target_env = "gnu")]
     // SAFETY: it sets a number of the allocator, under its lock (mallopt(3)).
     unsafe {

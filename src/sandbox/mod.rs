@@ -184,7 +184,7 @@ impl Lockdown {
         slots: u32,
         preparation: E::Preparation,
     ) -> Result<P::Ready, Failure> {
-        self.deafen(&listeners)?;
+        self.attach_drop_filter(&listeners)?;
         self.give_up_privileges()?;
         let (content, fixed) = program.read()?;
         self.await_readers()?;
@@ -195,7 +195,7 @@ impl Lockdown {
         let parts = Parts { slots, listeners, signals, fixed, restricted };
         let mut engine = E::create(preparation, parts)?;
         self.engine_made(engine.restriction())?;
-        self.let_go(&engine.descriptors())?;
+        self.drop_inherited(&engine.descriptors())?;
         if self.is_on() {
             // The files can't be removed any more; the next start replaces them.
             engine.keep_socket_files();
@@ -234,7 +234,7 @@ impl Lockdown {
     ///
     /// # Errors
     /// If the kernel can't, and must.
-    fn deafen(&mut self, listeners: &[Listener]) -> Result<(), Failure> {
+    fn attach_drop_filter(&mut self, listeners: &[Listener]) -> Result<(), Failure> {
         if !self.begins(Layer::Listeners)? {
             return Ok(());
         }
@@ -333,7 +333,7 @@ impl Lockdown {
     ///
     /// # Errors
     /// If the kernel can't, and must.
-    fn let_go(&mut self, keep: &[RawFd]) -> Result<(), Failure> {
+    fn drop_inherited(&mut self, keep: &[RawFd]) -> Result<(), Failure> {
         if self.begins(Layer::Descriptors)?
             && let Some(nothing) = self.nothing.take()
         {

@@ -3,7 +3,7 @@
 //! ```text
 //!  receive:  Idle ─► Once ─► Idle          transmit:  Idle ─► Sending ─► Idle
 //!            Idle ─► Many ─► Stopping ─► Idle                    │ short   ▲
-//!            Many ─► Starved ─► Many                             ▼         │
+//!            Many ─► OutOfBuffers ─► Many                             ▼         │
 //!                                                     Idle ◄─ Waiting ─► Stopping
 //!
 //!  ending:   Open ─► Leaving (everything in flight is cancelled and joined) ─► Closing ─► free
@@ -16,20 +16,20 @@
 
 mod ending;
 
-use super::gate::Class;
+use super::acceptor::Class;
 use super::rate::Taking;
-use super::waits::Wait;
+use super::timeouts::Wait;
 use super::{Life, Server};
 use crate::bytes::Spans;
 use crate::engine::{Completion, Engine, Errno, Kind, Nanos, Op, Received, Slot, Token};
-use crate::http1::{After, Conn, Context, Event, Next, Waiting};
+use crate::http1::{After, Context, Event, Next, ServerConnection, Waiting};
 use crate::site::ScratchIndex;
 use std::time::Duration;
 
 /// A slot in use: reserved for an accept, or a connection.
 pub(super) struct Connection {
     generation: u32,
-    conn: Conn,
+    conn: ServerConnection,
     receive: Receive,
     transmit: Transmit,
     ending: Ending,
@@ -37,7 +37,7 @@ pub(super) struct Connection {
     others: u8,
     /// It sent more while it didn't read than is kept: from now on it's received from once at a
     /// time, when there is room.
-    paced: bool,
+    backpressured: bool,
     /// Which slots it counts among.
     class: Class,
     accepted: Nanos,
@@ -56,7 +56,7 @@ enum Receive {
     /// Cancelled, its last completion to come.
     Stopping,
     /// Ended for want of buffers, to be armed again.
-    Starved,
+    OutOfBuffers,
 }
 
 /// The send of a connection.
@@ -86,7 +86,7 @@ enum Ending {
 
 /// What a connection is told.
 #[derive(Clone, Copy)]
-enum News {
+enum Input {
     /// Bytes came; they lie in a buffer of the ring.
     Received(Received),
     /// Anything else.
@@ -98,12 +98,12 @@ impl Connection {
     pub(super) fn reserved(generation: u32, class: Class) -> Self {
         Self {
             generation,
-            conn: Conn::new(),
+            conn: ServerConnection::new(),
             receive: Receive::Idle,
             transmit: Transmit::Idle,
             ending: Ending::Open,
             others: 0,
-            paced: false,
+            backpressured: false,
             class,
             accepted: Nanos(0),
             taking: None,
@@ -120,9 +120,9 @@ impl Connection {
     /// well, or its bytes wait for a buffer.
     pub(super) fn is_held_up(&self) -> bool {
         let is_sending = matches!(self.transmit, Transmit::Sending { .. });
-        let is_taken_well = self.conn.waiting() == Waiting::Reply
+        let is_taken_well = self.conn.waiting() == Waiting::Response
             && (is_sending || self.taking.is_none_or(|taking| !taking.is_slow()));
-        is_taken_well || self.receive == Receive::Starved
+        is_taken_well || self.receive == Receive::OutOfBuffers
     }
 }
 
@@ -158,22 +158,22 @@ impl<R: Engine> Server<R> {
     fn received(&mut self, slot: Slot, completion: Completion) {
         let connection = &mut self.connections[slot.0 as usize];
         match connection.receive {
-            Receive::Idle | Receive::Starved => {
+            Receive::Idle | Receive::OutOfBuffers => {
                 unreachable!("{:?} completed though no receive is armed", completion.token)
             }
             Receive::Once | Receive::Many | Receive::Stopping if completion.more => {}
             Receive::Once | Receive::Many | Receive::Stopping => connection.receive = Receive::Idle,
         }
         // What comes during a lazy send is looked at when that is over: so it's looked at soon.
-        self.hurry |= matches!(connection.transmit, Transmit::Sending { .. });
+        self.poll_now |= matches!(connection.transmit, Transmit::Sending { .. });
         let next = match completion.result {
-            Ok(0) => self.tell(slot, News::Event(Event::EndOfStream)),
+            Ok(0) => self.tell(slot, Input::Event(Event::EndOfStream)),
             Ok(len) => {
                 let buffer = completion.buffer.expect("received bytes lie in a buffer");
-                self.tell(slot, News::Received(Received { buffer, len }))
+                self.tell(slot, Input::Received(Received { buffer, len }))
             }
             Err(Errno(libc::ENOBUFS)) => {
-                self.starve(slot);
+                self.await_buffers(slot);
                 Next::Wait
             }
             Err(Errno(libc::ECANCELED)) => Next::Wait,
@@ -188,9 +188,9 @@ impl<R: Engine> Server<R> {
     }
 
     /// Tells the connection what happened, unless it is leaving and past caring.
-    fn tell(&mut self, slot: Slot, news: News) -> Next {
+    fn tell(&mut self, slot: Slot, news: Input) -> Next {
         let mut gives_way = false;
-        if let News::Received(_) = news {
+        if let Input::Received(_) = news {
             self.reopen_if_idle(slot);
             gives_way = self.should_give_way(slot);
         }
@@ -200,13 +200,13 @@ impl<R: Engine> Server<R> {
             Ending::Leaving { .. } | Ending::Closing => return Next::Wait,
         }
         let memory = self.ring.memory(match news {
-            News::Received(received) => Some(received),
-            News::Event(_) => None,
+            Input::Received(received) => Some(received),
+            Input::Event(_) => None,
         });
         let mut context = Context {
             site: &self.site,
             fixed: memory.fixed,
-            stash: &mut self.stash,
+            head_buffers: &mut self.head_buffers,
             stats: &mut self.stats,
             scratch: ScratchIndex(slot.0),
             head_bytes_max: self.config.head_bytes_max as usize,
@@ -215,8 +215,8 @@ impl<R: Engine> Server<R> {
             health_only: connection.class == Class::Health,
         };
         let event = match news {
-            News::Received(_) => Event::Received(memory.received),
-            News::Event(event) => event,
+            Input::Received(_) => Event::Received(memory.received),
+            Input::Event(event) => event,
         };
         let next = connection.conn.on(event, &mut context);
         if gives_way && connection.conn.is_ending() {
@@ -278,7 +278,7 @@ impl<R: Engine> Server<R> {
             Waiting::Idle => Some(Wait::Idle),
             Waiting::Body => Some(Wait::Body),
             Waiting::Linger => Some(Wait::Linger),
-            Waiting::Reply | Waiting::Nothing => None,
+            Waiting::Response | Waiting::Nothing => None,
         };
         if wait.is_some_and(|wait| self.timers.wait(slot) != Some(wait)) {
             self.wait_for(slot, wait.expect("it was seen"));
@@ -287,7 +287,7 @@ impl<R: Engine> Server<R> {
         if connection.receive == Receive::Idle && connection.conn.wants_bytes() {
             self.receive(slot);
         }
-        self.pace(slot);
+        self.apply_backpressure(slot);
         if self.draining() {
             // A receive is armed, so a request that has come already is served even now.
             self.end_if_idle(slot);
@@ -300,10 +300,10 @@ impl<R: Engine> Server<R> {
         let connection = &mut self.connections[slot.0 as usize];
         assert_eq!(connection.receive, Receive::Idle, "one receive at a time");
         let persists = match connection.conn.waiting() {
-            Waiting::Idle | Waiting::Reply => true,
+            Waiting::Idle | Waiting::Response => true,
             Waiting::Head | Waiting::Body | Waiting::Linger | Waiting::Nothing => false,
         };
-        let (receive, op) = if self.config.recv_many && persists && !connection.paced {
+        let (receive, op) = if self.config.recv_many && persists && !connection.backpressured {
             (Receive::Many, Op::RecvMany { slot })
         } else {
             (Receive::Once, Op::Recv { slot })
@@ -312,41 +312,41 @@ impl<R: Engine> Server<R> {
         self.push(token, op);
     }
 
-    /// Stops receiving from a peer that goes on sending requests but doesn't read the replies.
-    fn pace(&mut self, slot: Slot) {
+    /// Stops receiving from a peer that goes on sending requests but doesn't read the responses.
+    fn apply_backpressure(&mut self, slot: Slot) {
         let connection = &mut self.connections[slot.0 as usize];
-        let full = connection.conn.kept_bytes() >= self.stash.block_bytes();
+        let full = connection.conn.kept_bytes() >= self.head_buffers.block_bytes();
         if full && connection.receive == Receive::Many && !connection.conn.wants_bytes() {
-            connection.paced = true;
+            connection.backpressured = true;
             connection.receive = Receive::Stopping;
             self.cancel(slot, Kind::Recv);
         }
     }
 
-    fn starve(&mut self, slot: Slot) {
+    fn await_buffers(&mut self, slot: Slot) {
         self.reopen_if_idle(slot);
         let connection = &mut self.connections[slot.0 as usize];
         if connection.ending == Ending::Open {
-            connection.receive = Receive::Starved;
-            self.starved.push(slot);
+            connection.receive = Receive::OutOfBuffers;
+            self.awaiting_buffers.push(slot);
         }
     }
 
     /// Arms the receives that ended for want of buffers, now that those of this turn are back. If
     /// none were, and it was tried a moment ago, it must not be tried again at once, and again.
-    pub(super) fn feed_starved(&mut self) {
+    pub(super) fn rearm_receives(&mut self) {
         let came_back = std::mem::take(&mut self.buffers_came_back);
-        if self.starved.is_empty() || (!came_back && self.now < self.starved_until) {
+        if self.awaiting_buffers.is_empty() || (!came_back && self.now < self.no_buffers_until) {
             return;
         }
-        self.starved_until = self.now.plus(STARVED_PAUSE);
-        while let Some(slot) = self.starved.pop() {
+        self.no_buffers_until = self.now.plus(NO_BUFFERS_PAUSE);
+        while let Some(slot) = self.awaiting_buffers.pop() {
             let Some(connection) = self.connections.get_mut(slot.0 as usize) else { continue };
-            if connection.receive == Receive::Starved {
+            if connection.receive == Receive::OutOfBuffers {
                 connection.receive = Receive::Idle;
-                // Even during a reply, unless it must be paced: a lazy send wakes nobody up, so
-                // the next request has to.
-                if connection.conn.kept_bytes() < self.stash.block_bytes() {
+                // Even during a response, unless it must be backpressured: a lazy send wakes nobody
+                // up, so the next request has to.
+                if connection.conn.kept_bytes() < self.head_buffers.block_bytes() {
                     self.receive(slot);
                 }
                 self.settle(slot);
@@ -360,7 +360,7 @@ impl<R: Engine> Server<R> {
         let connection = &mut self.connections[slot.0 as usize];
         assert_eq!(connection.transmit, Transmit::Idle, "one send at a time");
         connection.transmit = Transmit::Sending { spans };
-        self.site.lend(spans);
+        self.site.mark_in_flight(spans);
         let alone = connection.receive == Receive::Idle && connection.others == 0;
         let receives = connection.receive != Receive::Idle;
         let fell_short = connection.taking.is_some();
@@ -389,7 +389,7 @@ impl<R: Engine> Server<R> {
         match result {
             Ok(count) => {
                 self.stats.bytes += u64::from(count);
-                let next = self.tell(slot, News::Event(Event::Sent(count)));
+                let next = self.tell(slot, Input::Event(Event::Sent(count)));
                 if u64::from(count) == spans.len() {
                     let connection = &mut self.connections[slot.0 as usize];
                     if let Some(taking) = &mut connection.taking {
@@ -428,7 +428,7 @@ impl<R: Engine> Server<R> {
             None => *taking = Some(Taking::new(&self.min_rate, self.now)),
         }
         if taking.is_some_and(|taking| taking.is_late(self.now)) {
-            let next = self.tell(slot, News::Event(Event::Deadline));
+            let next = self.tell(slot, Input::Event(Event::Deadline));
             self.apply(slot, next);
         } else {
             self.await_room(slot);
@@ -452,8 +452,8 @@ impl<R: Engine> Server<R> {
             unreachable!("a send of {slot:?} completed though none is in flight")
         };
         connection.transmit = Transmit::Idle;
-        self.site.returned(spans);
-        // Now the edition that it kept from a new date may be free, and requests that came behind
+        self.site.mark_sent(spans);
+        // Now the rendered that it kept from a new date may be free, and requests that came behind
         // it are to be answered with that.
         self.site.tick(self.ring.unix_seconds(), self.ring.memory(None).fixed);
         spans
@@ -473,7 +473,7 @@ impl<R: Engine> Server<R> {
     fn writable(&mut self, slot: Slot) {
         // Whatever it came with, the next send tells how the socket is.
         self.connections[slot.0 as usize].transmit = Transmit::Idle;
-        let next = self.tell(slot, News::Event(Event::Writable));
+        let next = self.tell(slot, Input::Event(Event::Writable));
         self.apply(slot, next);
         self.settle(slot);
     }
@@ -484,4 +484,4 @@ impl<R: Engine> Server<R> {
 }
 
 /// How long receives that found no buffer wait, if none comes back.
-const STARVED_PAUSE: Duration = Duration::from_millis(1);
+const NO_BUFFERS_PAUSE: Duration = Duration::from_millis(1);

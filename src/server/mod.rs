@@ -3,24 +3,24 @@
 //!
 //! A turn of the loop waits once, handles every completion that came, lets deadlines pass, arms
 //! what became possible, and pushes entries for the next wait. How one connection's operations
-//! follow each other is in `connection`, how connections get in is in `gate`.
+//! follow each other is in `connection`, how connections get in is in `acceptor`.
 
+mod acceptor;
 mod connection;
-mod gate;
 mod rate;
-pub mod waits;
+pub mod timeouts;
 
 use crate::engine::{Completion, Engine, Errno, Kind, Nanos, Op, Slot, Token, Unsubmitted};
-use crate::http1::Stash;
+use crate::http1::HeadBuffers;
 use crate::site::Site;
 use crate::stats::Stats;
 use crate::timers::Timers;
+use acceptor::{Acceptor, Class};
 use connection::Connection;
-use gate::{Class, Gate};
 use rate::MinRate;
 use slab::Slab;
 use std::time::Duration;
-use waits::{Limits, Wait};
+use timeouts::{Limits, Wait};
 
 /// What the server is told at start.
 #[derive(Clone, Copy, Debug)]
@@ -81,17 +81,17 @@ pub struct Server<R: Engine> {
     /// Connections in the middle of a request, the one that has been longest first.
     unfinished: Timers<Class>,
     min_rate: MinRate,
-    stash: Stash,
-    /// When blocks of the stash that a burst took are given back.
+    head_buffers: HeadBuffers,
+    /// When blocks of the head buffers that a burst took are given back.
     release_at: Option<Nanos>,
     stats: Stats,
-    gate: Gate,
+    acceptor: Acceptor,
     /// Entries for which the submission queue had no room.
     unsubmitted: Unsubmitted,
     /// Connections whose receive ended for want of buffers.
-    starved: Vec<Slot>,
+    awaiting_buffers: Vec<Slot>,
     /// Not before this moment are they tried again, unless buffers come back.
-    starved_until: Nanos,
+    no_buffers_until: Nanos,
     buffers_came_back: bool,
     /// Connections that are ending: their slots will be free soon.
     leaving: u32,
@@ -99,7 +99,7 @@ pub struct Server<R: Engine> {
     giving_way: u32,
     life: Life,
     /// Something waits for the completion of a send that ends no wait by itself.
-    hurry: bool,
+    poll_now: bool,
     now: Nanos,
 }
 
@@ -133,24 +133,24 @@ impl<R: Engine> Server<R> {
             timers: Timers::new(config.slots(), |wait| limits.of(wait)),
             unfinished: Timers::new(config.slots(), |_| Duration::MAX),
             min_rate,
-            stash: Stash::new(config.slots(), config.head_bytes_max),
+            head_buffers: HeadBuffers::new(config.slots(), config.head_bytes_max),
             release_at: None,
             stats: Stats::default(),
-            gate: Gate::new(&config),
+            acceptor: Acceptor::new(&config),
             unsubmitted: Unsubmitted::with_capacity(slots + UNSUBMITTED_RESERVE),
-            starved: Vec::with_capacity(slots),
-            starved_until: Nanos(0),
+            awaiting_buffers: Vec::with_capacity(slots),
+            no_buffers_until: Nanos(0),
             buffers_came_back: false,
             leaving: 0,
             giving_way: 0,
             life: Life::Serving,
-            hurry: false,
+            poll_now: false,
             now,
         };
         let unix_seconds = server.ring.unix_seconds();
         server.site.tick(unix_seconds, server.ring.memory(None).fixed);
         server.push(Token::new(Kind::Signal, 0, 0), Op::Signal);
-        server.feed_listeners();
+        server.arm_accepts();
         server
     }
 
@@ -162,7 +162,7 @@ impl<R: Engine> Server<R> {
         self.unsubmitted.push_waiting(&mut self.ring);
         self.ring.submit_and_wait(self.deadline())?;
         self.now = self.ring.now();
-        self.hurry = false;
+        self.poll_now = false;
         self.site.tick(self.ring.unix_seconds(), self.ring.memory(None).fixed);
         while let Some(completion) = self.ring.pop() {
             self.complete(completion);
@@ -170,8 +170,8 @@ impl<R: Engine> Server<R> {
         while let Some((slot, wait)) = self.timers.expired(self.now) {
             self.expire(slot, wait);
         }
-        self.feed_starved();
-        self.feed_listeners();
+        self.rearm_receives();
+        self.arm_accepts();
         self.stop_listeners();
         self.release_surplus();
         Ok(self.progress_of_drain())
@@ -181,11 +181,11 @@ impl<R: Engine> Server<R> {
     fn release_surplus(&mut self) {
         if self.release_at.is_some_and(|at| at <= self.now) {
             self.release_at = None;
-            if self.stash.release() {
+            if self.head_buffers.release() {
                 (self.config.trim_memory)();
             }
         }
-        if self.release_at.is_none() && self.stash.has_surplus() {
+        if self.release_at.is_none() && self.head_buffers.has_surplus() {
             self.release_at = Some(self.now.plus(RELEASE_AFTER));
         }
     }
@@ -202,7 +202,7 @@ impl<R: Engine> Server<R> {
 
     /// How many connections are accepted and not closed; those for health checks don't count.
     pub fn live(&self) -> u32 {
-        self.gate.live(Class::Public)
+        self.acceptor.live(Class::Public)
     }
 
     /// When the next wait has to end even if nothing comes.
@@ -212,10 +212,10 @@ impl<R: Engine> Server<R> {
             Life::Over(_) => Some(self.now),
             Life::Draining { until } => Some(until),
         };
-        let at_once = (self.hurry || !self.unsubmitted.is_empty()).then_some(self.now);
-        let starved = (!self.starved.is_empty()).then_some(self.starved_until);
-        let room = self.gate_deadline();
-        let times = [self.timers.next(), room, drain, at_once, starved, self.release_at];
+        let at_once = (self.poll_now || !self.unsubmitted.is_empty()).then_some(self.now);
+        let awaiting_buffers = (!self.awaiting_buffers.is_empty()).then_some(self.no_buffers_until);
+        let room = self.acceptor_deadline();
+        let times = [self.timers.next(), room, drain, at_once, awaiting_buffers, self.release_at];
         times.into_iter().flatten().min()
     }
 
@@ -254,7 +254,7 @@ impl<R: Engine> Server<R> {
         let until = self.now.plus(self.config.drain_timeout);
         self.life = Life::Draining { until };
         // Sends whose completions nobody waited for are waited for now.
-        self.hurry = true;
+        self.poll_now = true;
         self.cancel_accepts();
         for key in 0..self.config.slots() {
             self.end_if_idle(Slot(key));
@@ -268,7 +268,9 @@ impl<R: Engine> Server<R> {
     fn progress_of_drain(&mut self) -> Turn {
         match self.life {
             Life::Over(turn) => turn,
-            Life::Draining { until } if self.gate.used(Class::Public) == 0 || until <= self.now => {
+            Life::Draining { until }
+                if self.acceptor.used(Class::Public) == 0 || until <= self.now =>
+            {
                 self.stats.errors.cut_off += u64::from(self.live());
                 self.life = Life::Over(Turn::Drained);
                 Turn::Drained
@@ -304,7 +306,7 @@ pub fn accepts_for(spawn: u32, listeners: usize) -> u32 {
 pub const ACCEPTS_MAX: u32 = 4;
 /// How many connections the listener for health checks has at one time, beside all others.
 pub const HEALTH_SLOTS: u32 = 8;
-/// How long a peer may go on sending after the last reply.
+/// How long a peer may go on sending after the last response.
 const LINGER: Duration = Duration::from_secs(2);
 /// How long after a burst its memory is given back, unless there is another.
 const RELEASE_AFTER: Duration = Duration::from_secs(1);

@@ -1,4 +1,4 @@
-//! What goes wrong in a simulated run, how often, and what happened on the way: the counters by
+//! What goes wrong in a simulated run, how often, and what marked on the way: the counters by
 //! which a batch of runs shows that it has been everywhere.
 
 use super::random::Random;
@@ -82,12 +82,12 @@ impl Fault {
 
 /// Something a batch of runs has to come across.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Happening {
+pub enum Mark {
     /// A head or a body was not complete in time.
     HeadTimeout,
     /// A connection was idle too long.
     IdleTimeout,
-    /// A peer didn't take its reply.
+    /// A peer didn't take its response.
     SendTimeout,
     /// A peer waited since all slots were taken, and its listener was watched.
     WatchFired,
@@ -97,7 +97,7 @@ pub enum Happening {
     Displaced,
     /// A busy connection was told that a response was its last, for one that waited.
     GaveWay,
-    /// A peer stopped sending and got its replies.
+    /// A peer stopped sending and got its responses.
     HalfClose,
     /// A signal came while connections were open, and all ended well.
     Drained,
@@ -117,7 +117,7 @@ pub enum Happening {
     RequestsFailed,
 }
 
-impl Happening {
+impl Mark {
     /// All of them.
     pub const ALL: [Self; 16] = [
         Self::HeadTimeout,
@@ -145,19 +145,19 @@ impl Happening {
     }
 }
 
-/// How often each fault struck and each thing happened.
+/// How often each fault struck and each thing marked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct FaultCounters {
     /// Faults.
     pub faults: BTreeMap<Fault, u64>,
     /// Happenings.
-    pub happenings: BTreeMap<Happening, u64>,
+    pub marks: BTreeMap<Mark, u64>,
 }
 
-impl Tally {
-    /// Counts a happening.
-    pub fn note(&mut self, happening: Happening) {
-        *self.happenings.entry(happening).or_default() += 1;
+impl FaultCounters {
+    /// Counts a mark.
+    pub fn note(&mut self, mark: Mark) {
+        *self.marks.entry(mark).or_default() += 1;
     }
 
     /// Adds another run's counts.
@@ -165,8 +165,8 @@ impl Tally {
         for (&fault, count) in &other.faults {
             *self.faults.entry(fault).or_default() += count;
         }
-        for (&happening, count) in &other.happenings {
-            *self.happenings.entry(happening).or_default() += count;
+        for (&mark, count) in &other.marks {
+            *self.marks.entry(mark).or_default() += count;
         }
     }
 
@@ -176,10 +176,10 @@ impl Tally {
         self.faults.get(&fault).copied().unwrap_or(0)
     }
 
-    /// How often something happened.
+    /// How often something marked.
     #[must_use]
-    pub fn happened(&self, happening: Happening) -> u64 {
-        self.happenings.get(&happening).copied().unwrap_or(0)
+    pub fn marked(&self, mark: Mark) -> u64 {
+        self.marks.get(&mark).copied().unwrap_or(0)
     }
 }
 
@@ -190,14 +190,14 @@ pub(super) struct Faults {
     /// None that costs a connection.
     gentle: bool,
     /// What was counted.
-    pub tally: Tally,
+    pub counters: FaultCounters,
 }
 
 impl Faults {
     /// Faults as often as [`Fault::ALL`] says, or none.
     #[must_use]
     pub(super) fn new(on: bool) -> Self {
-        Self { on, gentle: false, tally: Tally::default() }
+        Self { on, gentle: false, counters: FaultCounters::default() }
     }
 
     /// None from now on that costs anybody a connection.
@@ -215,7 +215,7 @@ impl Faults {
         let (_, per_mille) = Fault::ALL[fault as usize];
         let strikes = self.on && !(self.gentle && fault.harms()) && random.chance(per_mille);
         if strikes {
-            *self.tally.faults.entry(fault).or_default() += 1;
+            *self.counters.faults.entry(fault).or_default() += 1;
         }
         strikes
     }

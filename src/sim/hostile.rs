@@ -4,7 +4,7 @@
 use super::peer::End;
 use super::plan::{Plan, Reader, Step};
 use super::random::Random;
-use super::replies::{Content, Owed};
+use super::responses::{Content, ExpectedResponse};
 use super::ring::{Setup, SimRing};
 use super::run::{Report, UNIX_START, build_site, check_turn};
 use crate::engine::Nanos;
@@ -98,7 +98,7 @@ pub fn run_hostile(mut random: Random, attack: Option<Attack>) -> Result<Report,
     }
     let ring = server.ring_mut();
     let newcomer = ring.peers.last().expect("it was added");
-    let first_at = newcomer.replied_at.first().ok_or("the newcomer was not served at all")?;
+    let first_at = newcomer.responded_at.first().ok_or("the newcomer was not served at all")?;
     let took = Duration::from_nanos(first_at.0 - start_ns);
     if took > BOUND {
         return Err(format!("the newcomer was served after {took:?}"));
@@ -107,7 +107,7 @@ pub fn run_hostile(mut random: Random, attack: Option<Attack>) -> Result<Report,
     if matches!(steady.end, Some((End::Server | End::Reset, _))) || steady.was_told_the_end() {
         return Err(format!("the client that asks once a second ended by {:?}", steady.end));
     }
-    report.replies = ring.peers.iter().map(|peer| peer.replies.len() as u64).sum();
+    report.responses = ring.peers.iter().map(|peer| peer.responses.len() as u64).sum();
     report.served = 1;
     Ok(report)
 }
@@ -131,9 +131,9 @@ fn config(spawn: u32) -> Config {
     }
 }
 
-fn whole_page(end: usize, page_bytes: usize, closes: bool) -> Owed {
+fn whole_page(end: usize, page_bytes: usize, closes: bool) -> ExpectedResponse {
     let body = Content::Page { from: 0, to: page_bytes };
-    Owed { end, statuses: &[200], body, head_only: false, closes, unannounced: false }
+    ExpectedResponse { end, statuses: &[200], body, head_only: false, closes, unannounced: false }
 }
 
 fn plan(start_ns: u64) -> Plan {
@@ -141,19 +141,19 @@ fn plan(start_ns: u64) -> Plan {
         listener: 0,
         start_ns,
         bytes: Vec::new(),
-        owed: Vec::new(),
+        expected: Vec::new(),
         steps: Vec::new(),
         reader: Reader::Eager,
         window: 65_536,
-        tame: true,
+        well_behaved: true,
     }
 }
 
 fn newcomer(start_ns: u64, page_bytes: usize) -> Plan {
     let bytes = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".to_vec();
-    let owed = vec![whole_page(bytes.len(), page_bytes, true)];
+    let expected = vec![whole_page(bytes.len(), page_bytes, true)];
     let steps = vec![Step::Send(bytes.len()), Step::Await(1), Step::Close];
-    Plan { bytes, owed, steps, ..plan(start_ns) }
+    Plan { bytes, expected, steps, ..plan(start_ns) }
 }
 
 /// Asks each so many nanoseconds.
@@ -161,7 +161,7 @@ fn asks_each(nanos: u64, times: usize, start_ns: u64, page_bytes: usize) -> Plan
     let mut plan = plan(start_ns);
     for number in 1..=times {
         plan.bytes.extend(GET);
-        plan.owed.push(whole_page(plan.bytes.len(), page_bytes, false));
+        plan.expected.push(whole_page(plan.bytes.len(), page_bytes, false));
         let send = Step::Send(plan.bytes.len());
         plan.steps.extend([send, Step::Await(number), Step::Pause(nanos)]);
     }
@@ -175,10 +175,14 @@ fn asks_once_a_second(page_bytes: usize) -> Plan {
 fn hostile(attack: Attack, random: &mut Random, page_bytes: usize) -> Plan {
     let start_ns = random.between(1_000_000, 1_500_000_000);
     if attack == Attack::Busy {
-        return Plan { tame: false, ..asks_each(90_000_000, 600, start_ns, page_bytes) };
+        return Plan { well_behaved: false, ..asks_each(90_000_000, 600, start_ns, page_bytes) };
     }
-    let refused = |end| Owed { statuses: &[405], body: Content::Any, ..whole_page(end, 0, false) };
-    let mut plan = Plan { tame: false, ..plan(start_ns) };
+    let refused = |end| ExpectedResponse {
+        statuses: &[405],
+        body: Content::Any,
+        ..whole_page(end, 0, false)
+    };
+    let mut plan = Plan { well_behaved: false, ..plan(start_ns) };
     let post =
         |field: &str, body: &str| format!("POST / HTTP/1.1\r\nHost: a\r\n{field}\r\n\r\n{body}");
     let chunked = "Transfer-Encoding: chunked";
@@ -197,13 +201,13 @@ fn hostile(attack: Attack, random: &mut Random, page_bytes: usize) -> Plan {
     plan.steps.push(Step::Send(plan.bytes.len()));
     match attack {
         Attack::SlowBody | Attack::ChunkExtension | Attack::Trailers => {
-            plan.owed.push(refused(plan.bytes.len()));
+            plan.expected.push(refused(plan.bytes.len()));
         }
         Attack::LingeringAfterRefusal => {
-            plan.owed.push(Owed { closes: true, ..refused(plan.bytes.len()) });
+            plan.expected.push(ExpectedResponse { closes: true, ..refused(plan.bytes.len()) });
         }
         Attack::OneByteReader => {
-            plan.owed.push(whole_page(plan.bytes.len(), page_bytes, false));
+            plan.expected.push(whole_page(plan.bytes.len(), page_bytes, false));
             plan.reader = Reader::Slow { bytes: 1, every_ns: 100_000_000 };
             plan.window = 4096;
         }
@@ -216,7 +220,7 @@ fn hostile(attack: Attack, random: &mut Random, page_bytes: usize) -> Plan {
             Attack::Silence | Attack::OneByteReader => {}
             Attack::HeadsInHalves => {
                 plan.bytes.extend(&GET[9..]);
-                plan.owed.push(whole_page(plan.bytes.len(), page_bytes, false));
+                plan.expected.push(whole_page(plan.bytes.len(), page_bytes, false));
                 plan.bytes.extend(&GET[..9]);
             }
             _ => plan.bytes.push(b'y'),

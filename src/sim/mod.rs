@@ -4,34 +4,34 @@
 //! ```text
 //!   random ──► plan ──► peer ──► network ◄── operations ◄── ring ◄── the server
 //!                         │                    ▲
-//!                         └► replies           └ faults, agenda       run ──► judge
+//!                         └► responses           └ faults, events       run ──► checker
 //! ```
 //!
 //! `pair` lets the load client meet the server: each has a ring and a network of its own, `wire`
-//! lies between them, and in the end the `books` of both have to agree.
+//! lies between them, and in the end the `reconciliation` of both have to agree.
 //!
 //! Everything comes from one source of choices ([`Random`]), so the same seed makes the same run.
 //! Knows the ring's trait, the server, the site and the load client; no kernel and no clock.
 
-mod agenda;
-mod books;
+mod checker;
+mod event_queue;
 mod faults;
 mod flight;
 mod hostile;
 mod inspect;
-mod judge;
 mod network;
 mod operations;
 mod pair;
 mod peer;
 mod plan;
 mod random;
-mod replies;
+mod reconciliation;
+mod responses;
 mod ring;
 mod run;
 mod wire;
 
-pub use faults::{Fault, Happening, Tally};
+pub use faults::{Fault, FaultCounters, Mark};
 pub use hostile::{Attack, run_hostile};
 pub use network::{Link, LinkId, Network, Read};
 pub use pair::run as run_pair;

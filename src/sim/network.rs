@@ -20,7 +20,7 @@ pub struct Network {
     /// Links on which something changed since they were last asked for.
     touched: BTreeSet<LinkId>,
     /// Listeners on which something changed.
-    knocked: BTreeSet<u32>,
+    with_pending: BTreeSet<u32>,
     /// Links that the user dialed and nobody has heard of.
     dialed: VecDeque<LinkId>,
 }
@@ -110,7 +110,7 @@ impl Network {
 
     /// The links and the listeners on which something changed since the last time.
     pub fn take_changes(&mut self) -> (BTreeSet<LinkId>, BTreeSet<u32>) {
-        (std::mem::take(&mut self.touched), std::mem::take(&mut self.knocked))
+        (std::mem::take(&mut self.touched), std::mem::take(&mut self.with_pending))
     }
 
     // What peers do.
@@ -124,7 +124,7 @@ impl Network {
         } else {
             backlog.waiting.push_back(id);
         }
-        self.knocked.insert(listener);
+        self.with_pending.insert(listener);
         id
     }
 
@@ -245,7 +245,7 @@ impl Network {
 
     /// Whether a poll of the listener is told something.
     #[must_use]
-    pub fn knocks(&self, listener: u32) -> bool {
+    pub fn has_pending(&self, listener: u32) -> bool {
         let backlog = &self.listeners[listener as usize];
         backlog.closed || !backlog.waiting.is_empty()
     }
@@ -257,7 +257,7 @@ impl Network {
         for id in std::mem::take(&mut backlog.waiting) {
             self.resets(id);
         }
-        self.knocked.insert(listener);
+        self.with_pending.insert(listener);
     }
 
     /// Receives up to so many bytes.

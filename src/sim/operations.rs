@@ -1,6 +1,6 @@
 //! What each operation does on the pretend network, and the rules for asking for it.
 
-use super::faults::{Fault, Happening};
+use super::faults::{Fault, Mark};
 use super::flight::{Phase, Posted, With};
 use super::network::{Handshake, LinkId, Read};
 use super::ring::SimRing;
@@ -80,8 +80,8 @@ impl SimRing {
         let token = flight.token;
         match flight.op {
             Op::Accept { listener, slot } => self.accept(id, listener, slot),
-            Op::Watch { listener } if self.network.knocks(listener) => {
-                self.faults.tally.note(Happening::WatchFired);
+            Op::Watch { listener } if self.network.has_pending(listener) => {
+                self.faults.counters.note(Mark::WatchFired);
                 self.done(id, Ok(1));
             }
             Op::Signal => match self.signals.pop_front() {
@@ -121,7 +121,7 @@ impl SimRing {
             Op::SendClose { spans, .. } => {
                 let result = self.send(id, link, spans);
                 if result.map(u64::from) == Ok(spans.len()) {
-                    self.faults.tally.note(Happening::SendClose);
+                    self.faults.counters.note(Mark::SendClose);
                     self.close(slot, link);
                     let token = self.flights[&id].token.with_kind(Kind::Close);
                     self.post(id, Ok(0), Posted { token: Some(token), ..Posted::default() });
@@ -130,7 +130,7 @@ impl SimRing {
                 }
             }
             Op::Writable { .. } if self.network.writable(link) => {
-                self.faults.tally.note(Happening::Waited);
+                self.faults.counters.note(Mark::Waited);
                 self.done(id, Ok(4));
             }
             Op::Writable { .. } => self.park(id),
@@ -224,7 +224,7 @@ impl SimRing {
         }
         let free = self.buffers.iter().position(|buffer| buffer.with == With::Ring);
         if free.is_none() {
-            self.faults.tally.note(Happening::PoolEmpty);
+            self.faults.counters.note(Mark::PoolEmpty);
         }
         free.map(|id| BufferId(u16::try_from(id).expect("buffers are counted by u16")))
     }
@@ -279,7 +279,7 @@ impl SimRing {
         let max = self.at_most(len as usize);
         match self.network.user_reads(link, max) {
             Read::Bytes(bytes) => {
-                self.faults.tally.note(Happening::Discarded);
+                self.faults.counters.note(Mark::Discarded);
                 self.done(id, Ok(u32::try_from(bytes.len()).expect("no more than was asked")));
             }
             Read::Nothing => self.park(id),
@@ -347,7 +347,9 @@ impl SimRing {
             Op::Recv { slot } | Op::RecvMany { slot } | Op::Discard { slot, .. } => {
                 self.link_of(slot).is_some_and(|link| self.network.readable(link))
             }
-            Op::Accept { listener, .. } | Op::Watch { listener } => self.network.knocks(listener),
+            Op::Accept { listener, .. } | Op::Watch { listener } => {
+                self.network.has_pending(listener)
+            }
             _ => false,
         };
         if readable && self.faults.strikes(Fault::CancelLost, &mut self.random) {

@@ -1,9 +1,9 @@
 //! The load client against the server, each on a simulated ring of its own with faults of its own.
-//! In the end the books of both have to agree.
+//! In the end the reconciliation of both have to agree.
 
-use super::books::Books;
-use super::faults::{Happening, Tally as Seen};
+use super::faults::{FaultCounters, Mark};
 use super::random::Random;
+use super::reconciliation::Reconciliation;
 use super::ring::{Setup, SimRing};
 use super::run::{
     FAULTY_TIME, FAULTY_TURNS, Options, Report, UNIX_START, build_site, draw_config, draw_page,
@@ -12,8 +12,8 @@ use super::run::{
 use super::wire::Wire;
 use crate::engine::Nanos;
 use crate::load::client::{Amount, Client, Plan};
+use crate::load::counters::{Count, Counters};
 use crate::load::request::Request;
-use crate::load::tally::{Count, Tally};
 use crate::server::{Config, Server, Turn};
 use crate::stats::Stats;
 use std::sync::atomic::AtomicU64;
@@ -24,31 +24,31 @@ use std::time::Duration;
 /// # Errors
 /// What was wrong.
 pub fn run(mut random: Random, options: Options) -> Result<Report, String> {
-    let words: Vec<AtomicU64> = (0..Tally::WORDS).map(|_| AtomicU64::new(0)).collect();
-    let tally = Tally::new(&words);
+    let words: Vec<AtomicU64> = (0..Counters::WORDS).map(|_| AtomicU64::new(0)).collect();
+    let counters = Counters::new(&words);
     let drawn = Drawn::draw(&mut random);
-    let mut meeting = Meeting::prepare(&mut random, &drawn, options, tally)?;
+    let mut meeting = PairSimulation::prepare(&mut random, &drawn, options, counters)?;
     meeting.trace(|| format!("{drawn:?}"));
     let turns = meeting.go()?;
     let stats = meeting.end()?;
     let seen = meeting.seen();
-    let books = Books {
+    let reconciliation = Reconciliation {
         gentle: drawn.gentle,
         plan: &drawn.plan,
         config: &drawn.config,
-        tally,
+        counters,
         stats: &stats,
         seen: &seen,
         established: u64::from(meeting.wire.established),
     };
-    books.agree()?;
-    let mut report = Report { tally: seen, turns, ..Report::default() };
-    report.replies = tally.get(Count::Requests);
+    reconciliation.agree()?;
+    let mut report = Report { counters: seen, turns, ..Report::default() };
+    report.responses = counters.get(Count::Requests);
     if drawn.gentle {
-        report.tally.note(Happening::BooksEqual);
+        report.counters.note(Mark::BooksEqual);
     }
-    if tally.failed() > 0 {
-        report.tally.note(Happening::RequestsFailed);
+    if counters.failed() > 0 {
+        report.counters.note(Mark::RequestsFailed);
     }
     Ok(report)
 }
@@ -132,12 +132,12 @@ fn draw_plan(random: &mut Random, requests: u64, page: &[u8], gentle: bool) -> P
         dial_gap_ns: if random.chance(200) { random.below(5_000_000) } else { 0 },
         ramp_ns: if random.chance(200) { random.below(100_000_000) } else { 0 },
         connect_timeout_ns: patience(random.between(2_000_000_000, 5_000_000_000)),
-        reply_timeout_ns: patience(random.between(5_000_000_000, 20_000_000_000)),
+        response_timeout_ns: patience(random.between(5_000_000_000, 20_000_000_000)),
     }
 }
 
 /// A client, a server, and what lies between them.
-struct Meeting<'a> {
+struct PairSimulation<'a> {
     client: Client<'a, SimRing>,
     server: Server<SimRing>,
     wire: Wire,
@@ -146,12 +146,12 @@ struct Meeting<'a> {
     tick: Option<Nanos>,
 }
 
-impl<'a> Meeting<'a> {
+impl<'a> PairSimulation<'a> {
     fn prepare(
         random: &mut Random,
         drawn: &Drawn,
         options: Options,
-        tally: Tally<'a>,
+        counters: Counters<'a>,
     ) -> Result<Self, String> {
         let Drawn { config, plan, page, .. } = drawn;
         let (site, fixed) = build_site(page, config.spawn, random)?;
@@ -180,7 +180,7 @@ impl<'a> Meeting<'a> {
         let mut client = ring(plan.connections, 0, requests, drawn.buffer_bytes);
         client.allow_leisure();
         Ok(Self {
-            client: Client::new(client, plan.clone(), request_bytes, tally, Nanos(0), 0),
+            client: Client::new(client, plan.clone(), request_bytes, counters, Nanos(0), 0),
             server: Server::new(server, site, *config),
             wire: Wire::default(),
             listeners: config.listeners,
@@ -270,9 +270,9 @@ impl<'a> Meeting<'a> {
         Err("the server does not end".to_owned())
     }
 
-    fn seen(&mut self) -> Seen {
-        let mut seen = self.client.ring_mut().faults.tally.clone();
-        seen.add(&self.server.ring_mut().faults.tally);
+    fn seen(&mut self) -> FaultCounters {
+        let mut seen = self.client.ring_mut().faults.counters.clone();
+        seen.add(&self.server.ring_mut().faults.counters);
         seen
     }
 }

@@ -1,9 +1,9 @@
 //! A peer: goes through its plan on the pretend network and keeps what it receives.
 
-use super::agenda::Due;
+use super::event_queue::Due;
 use super::network::{LinkId, Read};
 use super::plan::{Plan, Reader, Step};
-use super::replies::{self, Found, Reply};
+use super::responses::{self, Found, Response};
 use super::ring::SimRing;
 use crate::engine::Nanos;
 
@@ -14,12 +14,12 @@ pub(super) struct Peer {
     pub plan: Plan,
     /// Its connection.
     pub link: Option<LinkId>,
-    /// The replies that came whole and are right.
-    pub replies: Vec<Reply>,
-    /// When the last byte of each request was sent, and when each reply was whole.
+    /// The responses that came whole and are right.
+    pub responses: Vec<Response>,
+    /// When the last byte of each request was sent, and when each response was whole.
     pub sent_at: Vec<Nanos>,
-    /// When each reply was whole.
-    pub replied_at: Vec<Nanos>,
+    /// When each response was whole.
+    pub responded_at: Vec<Nanos>,
     /// How the connection ended, as this peer sees it, and when.
     pub end: Option<(End, Nanos)>,
     /// The network broke its connection.
@@ -53,9 +53,9 @@ impl Peer {
         Self {
             plan,
             link: None,
-            replies: Vec::new(),
+            responses: Vec::new(),
             sent_at: Vec::new(),
-            replied_at: Vec::new(),
+            responded_at: Vec::new(),
             end: None,
             harmed: false,
             complaint: None,
@@ -67,51 +67,56 @@ impl Peer {
         }
     }
 
-    /// Whether it got a reply that says there will be no other.
+    /// Whether it got a response that says there will be no other.
     #[must_use]
     pub(super) fn was_told_the_end(&self) -> bool {
-        self.replies.last().is_some_and(|reply| reply.closes)
+        self.responses.last().is_some_and(|response| response.closes)
     }
 
-    /// Behind the last byte of the replies that came whole.
+    /// Behind the last byte of the responses that came whole.
     #[must_use]
-    pub(super) fn replies_end(&self) -> usize {
-        self.replies.last().map_or(0, |reply| reply.end)
+    pub(super) fn responses_end(&self) -> usize {
+        self.responses.last().map_or(0, |response| response.end)
     }
 
-    /// Reads as many whole replies as have come.
+    /// Reads as many whole responses as have come.
     fn digest(&mut self, page: &[u8], now: Nanos) {
-        while self.complaint.is_none() && self.replies_end() < self.received.len() {
-            let number = self.replies.len();
+        while self.complaint.is_none() && self.responses_end() < self.received.len() {
+            let number = self.responses.len();
             if self.was_told_the_end() {
                 self.complaint = Some(format!(
-                    "bytes after the last reply, number {number}: {:?}, then {:?}",
-                    self.replies.last(),
+                    "bytes after the last response, number {number}: {:?}, then {:?}",
+                    self.responses.last(),
                     String::from_utf8_lossy(
-                        &self.received[self.replies_end()..]
-                            [..40.min(self.received.len() - self.replies_end())]
+                        &self.received[self.responses_end()..]
+                            [..40.min(self.received.len() - self.responses_end())]
                     )
                 ));
                 return;
             }
-            let Some(owed) = self.plan.owed.get(number) else {
+            let Some(expected) = self.plan.expected.get(number) else {
                 self.complaint = Some("bytes that answer no request".to_owned());
                 return;
             };
-            match replies::read(&self.received, self.replies_end(), owed, page) {
+            match responses::read(&self.received, self.responses_end(), expected, page) {
                 Ok(Found::Partial) => return,
-                Ok(Found::Whole(reply)) => {
-                    self.replies.push(reply);
-                    self.replied_at.push(now);
+                Ok(Found::Whole(response)) => {
+                    self.responses.push(response);
+                    self.responded_at.push(now);
                 }
-                Err(why) => self.complaint = Some(format!("reply {number}: {why}")),
+                Err(why) => self.complaint = Some(format!("response {number}: {why}")),
             }
         }
     }
 
     fn note_sent(&mut self, count: usize, now: Nanos) {
         self.sent += count;
-        while self.plan.owed.get(self.sent_at.len()).is_some_and(|owed| owed.end <= self.sent) {
+        while self
+            .plan
+            .expected
+            .get(self.sent_at.len())
+            .is_some_and(|expected| expected.end <= self.sent)
+        {
             self.sent_at.push(now);
         }
     }
@@ -121,7 +126,7 @@ impl SimRing {
     /// Adds a peer, which connects when its plan says.
     pub(super) fn add_peer(&mut self, plan: Plan) {
         let number = u32::try_from(self.peers.len()).expect("few peers");
-        self.agenda.enter(Nanos(plan.start_ns), Due::Write(number));
+        self.events.enter(Nanos(plan.start_ns), Due::Write(number));
         self.peers.push(Peer::new(plan));
     }
 
@@ -154,7 +159,7 @@ impl SimRing {
                 None => {
                     let until = Nanos(now.0 + nanos);
                     peer.paused_until = Some(until);
-                    self.agenda.enter(until, Due::Write(number));
+                    self.events.enter(until, Due::Write(number));
                     return false;
                 }
             },
@@ -163,7 +168,7 @@ impl SimRing {
                 peer.note_sent(count, now);
                 return count > 0;
             }
-            Step::Await(count) if peer.replies.len() < count && !peer.was_told_the_end() => {
+            Step::Await(count) if peer.responses.len() < count && !peer.was_told_the_end() => {
                 return false;
             }
             Step::Send(_) | Step::Await(_) => {}
@@ -236,14 +241,14 @@ impl SimRing {
         }
         let due = u32::try_from(number).expect("few peers");
         if news && latency < u64::MAX && !std::mem::replace(&mut peer.read_is_due, true) {
-            self.agenda.enter(Nanos(now.0 + latency), Due::Read(due));
+            self.events.enter(Nanos(now.0 + latency), Due::Read(due));
         }
         if matches!(peer.plan.steps.get(peer.step), Some(Step::Send(_))) && room {
-            self.agenda.enter(Nanos(now.0 + 1), Due::Write(due));
+            self.events.enter(Nanos(now.0 + 1), Due::Write(due));
         }
     }
 
-    /// The network broke a link; its peer is owed nothing more.
+    /// The network broke a link; its peer is expected nothing more.
     pub(super) fn peer_is_harmed(&mut self, link: LinkId) {
         if let Some(peer) = self.peers.iter_mut().find(|peer| peer.link == Some(link)) {
             peer.harmed = true;

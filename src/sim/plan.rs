@@ -1,8 +1,8 @@
 //! What a peer will do, drawn from the random source: its requests, how it sends them, how it
-//! reads, and what each request is owed.
+//! reads, and what each request is expected.
 
 use super::random::Random;
-use super::replies::{Content, Owed};
+use super::responses::{Content, ExpectedResponse};
 
 /// What a peer does.
 #[derive(Clone, Debug)]
@@ -13,16 +13,16 @@ pub(super) struct Plan {
     pub start_ns: u64,
     /// All it would send.
     pub bytes: Vec<u8>,
-    /// What it is owed for that.
-    pub owed: Vec<Owed>,
+    /// What it is expected for that.
+    pub expected: Vec<ExpectedResponse>,
     /// What it does, one after another.
     pub steps: Vec<Step>,
     /// How it reads.
     pub reader: Reader,
     /// How many bytes it takes without reading them.
     pub window: usize,
-    /// It does nothing for which a server could drop it before it has all its replies.
-    pub tame: bool,
+    /// It does nothing for which a server could drop it before it has all its responses.
+    pub well_behaved: bool,
 }
 
 /// One thing a peer does.
@@ -32,7 +32,7 @@ pub(super) enum Step {
     Pause(u64),
     /// Sends its bytes up to this one.
     Send(usize),
-    /// Waits until so many replies came whole, or the end.
+    /// Waits until so many responses came whole, or the end.
     Await(usize),
     /// Sends no more.
     Finish,
@@ -73,7 +73,7 @@ pub(super) struct Setting {
     pub head_bytes_max: usize,
 }
 
-/// A request: its bytes, and what it is owed.
+/// A request: its bytes, and what it is expected.
 struct Request {
     bytes: Vec<u8>,
     statuses: &'static [u16],
@@ -95,18 +95,18 @@ impl Plan {
             listener: u32::try_from(random.below(u64::from(setting.listeners))).expect("few"),
             start_ns,
             bytes: Vec::new(),
-            owed: Vec::new(),
+            expected: Vec::new(),
             steps: Vec::new(),
             reader: Reader::Eager,
             window: match setting.page_bytes {
                 0..=60_000 => random.pick(&[65_536, 200_000, 4096, 1000]),
                 _ => random.pick(&[65_536, 200_000, 30_000]),
             },
-            tame: true,
+            well_behaved: true,
         };
         plan.draw_requests(random, setting);
         plan.draw_end(random);
-        plan.draw_manners(random, setting);
+        plan.draw_behaviour(random, setting);
         plan
     }
 
@@ -129,7 +129,7 @@ impl Plan {
                     draw_request(random, setting)
                 };
                 self.bytes.extend(request.bytes);
-                self.owed.push(Owed {
+                self.expected.push(ExpectedResponse {
                     end: self.bytes.len(),
                     statuses: request.statuses,
                     body: request.body,
@@ -140,7 +140,7 @@ impl Plan {
             }
             self.draw_pieces(random);
             if random.chance(800) {
-                self.steps.push(Step::Await(self.owed.len()));
+                self.steps.push(Step::Await(self.expected.len()));
             }
             if random.chance(300) {
                 self.steps.push(Step::Pause(random.below(1_500_000_000)));
@@ -152,7 +152,7 @@ impl Plan {
     }
 
     fn closes(&self) -> bool {
-        self.owed.last().is_some_and(|owed| owed.closes)
+        self.expected.last().is_some_and(|expected| expected.closes)
     }
 
     /// Sends what was added, in one piece or in several.
@@ -173,15 +173,15 @@ impl Plan {
     }
 
     fn draw_end(&mut self, random: &mut Random) {
-        let all = self.owed.len();
+        let all = self.expected.len();
         match random.below(8) {
             0..=2 => self.steps.extend([Step::Await(all), Step::Close]),
             3..=4 => self.steps.extend([Step::Await(all), Step::AwaitEnd]),
             5 => self.steps.extend([Step::Finish, Step::AwaitEnd]),
             6 if self.closes() => {
-                // More follows than will be answered. If it comes when the reply was handed over
-                // and the connection closed, it destroys the reply: the peer's own fault.
-                self.tame = false;
+                // More follows than will be answered. If it comes when the response was handed over
+                // and the connection closed, it destroys the response: the peer's own fault.
+                self.well_behaved = false;
                 self.bytes.extend(b"GET /more HTTP/1.1\r\nHost: a\r\n\r\n");
                 let send = Step::Send(self.bytes.len());
                 self.steps.extend([send, Step::Await(all), Step::AwaitEnd]);
@@ -195,30 +195,30 @@ impl Plan {
     }
 
     /// Some peers have none.
-    fn draw_manners(&mut self, random: &mut Random, setting: Setting) {
+    fn draw_behaviour(&mut self, random: &mut Random, setting: Setting) {
         match random.below(20) {
             0..=9 => {}
             10..=11 => {
                 let every_ns = random.between(1_000_000, 20_000_000);
                 self.reader = Reader::Slow { bytes: random.count(2000, 20_000), every_ns };
             }
-            12 => self.be_wild(&[Step::AwaitEnd]),
+            12 => self.be_hostile(&[Step::AwaitEnd]),
             13 => {
                 let half = random.count(0, self.bytes.len());
-                self.be_wild(&[Step::Send(half), Step::AwaitEnd]);
+                self.be_hostile(&[Step::Send(half), Step::AwaitEnd]);
             }
             14 => {
                 let half = random.count(0, self.bytes.len());
-                self.be_wild(&[Step::Send(half), Step::Finish, Step::AwaitEnd]);
+                self.be_hostile(&[Step::Send(half), Step::Finish, Step::AwaitEnd]);
             }
             15 => {
                 let half = random.count(0, self.bytes.len());
                 let pause = Step::Pause(random.below(50_000_000));
-                self.be_wild(&[Step::Send(half), pause, Step::Reset]);
+                self.be_hostile(&[Step::Send(half), pause, Step::Reset]);
             }
             16 => {
                 self.reader = Reader::Never;
-                self.tame = false;
+                self.well_behaved = false;
                 self.window = random.pick(&[1000, 4096]);
                 for step in &mut self.steps {
                     if matches!(step, Step::Await(_)) {
@@ -228,7 +228,7 @@ impl Plan {
             }
             17 => {
                 let half = random.count(0, self.bytes.len());
-                self.be_wild(&[
+                self.be_hostile(&[
                     Step::Send(half),
                     Step::Pause(random.below(9_000_000)),
                     Step::Close,
@@ -236,20 +236,24 @@ impl Plan {
             }
             18 => self.drip(random, setting),
             _ => {
-                let reply = random.count(0, self.owed.len());
-                self.be_wild(&[Step::Send(self.bytes.len()), Step::Await(reply), Step::Reset]);
+                let response = random.count(0, self.expected.len());
+                self.be_hostile(&[
+                    Step::Send(self.bytes.len()),
+                    Step::Await(response),
+                    Step::Reset,
+                ]);
             }
         }
     }
 
-    fn be_wild(&mut self, steps: &[Step]) {
-        self.tame = false;
+    fn be_hostile(&mut self, steps: &[Step]) {
+        self.well_behaved = false;
         self.steps = steps.to_vec();
     }
 
     /// A head that comes a byte at a time, too slowly.
     fn drip(&mut self, random: &mut Random, setting: Setting) {
-        self.tame = false;
+        self.well_behaved = false;
         self.steps.clear();
         let pieces = random.count(2, 12).min(self.bytes.len());
         for piece in 1..pieces {

@@ -4,8 +4,8 @@
 //!
 //! What each operation does is in `operations`; this file has the queues, the buffers and time.
 
-use super::agenda::{Agenda, Due};
-use super::faults::{Fault, Faults, Happening};
+use super::event_queue::{Due, EventQueue};
+use super::faults::{Fault, Faults, Mark};
 use super::flight::{Buffer, Flight, Phase, Posted, With};
 use super::network::{LinkId, Network};
 use super::peer::Peer;
@@ -24,7 +24,7 @@ pub struct Setup {
     pub spawn: u32,
     /// How many listeners.
     pub listeners: u32,
-    /// The buffer that replies are sent from.
+    /// The buffer that responses are sent from.
     pub fixed: Vec<u8>,
     /// How many receive buffers there are.
     pub buffers: u16,
@@ -50,7 +50,7 @@ pub struct SimRing {
     pub(super) peers: Vec<Peer>,
     /// The page that peers expect.
     pub(super) page: Rc<[u8]>,
-    pub(super) agenda: Agenda,
+    pub(super) events: EventQueue,
     pub(super) slots: Vec<Option<LinkId>>,
     /// Operations whose last completion was not popped yet.
     pub(super) flights: BTreeMap<u64, Flight>,
@@ -98,7 +98,7 @@ impl SimRing {
             network: Network::new(setup.listeners),
             peers: Vec::new(),
             page: Rc::from([]),
-            agenda: Agenda::default(),
+            events: EventQueue::default(),
             slots: vec![None; setup.spawn as usize],
             flights: BTreeMap::new(),
             flights_begun: 0,
@@ -157,9 +157,9 @@ impl SimRing {
     /// Lets everything happen that is due by `until`.
     pub fn let_time_pass(&mut self, until: Nanos) {
         self.spread();
-        while let Some(next) = self.agenda.next().filter(|&next| next <= until) {
+        while let Some(next) = self.events.next().filter(|&next| next <= until) {
             self.time = self.time.max(next);
-            while let Some(due) = self.agenda.take(self.time) {
+            while let Some(due) = self.events.take(self.time) {
                 self.handle(due);
             }
         }
@@ -167,7 +167,7 @@ impl SimRing {
 
     /// Delivers a signal at a later moment.
     pub fn signal_at(&mut self, at: Nanos, number: u32) {
-        self.agenda.enter(at, Due::Signal(number));
+        self.events.enter(at, Due::Signal(number));
     }
 
     pub(super) fn violate(&mut self, what: String) {
@@ -224,7 +224,7 @@ impl SimRing {
                 Op::Send { .. } | Op::SendClose { .. } => self.random.below(20_000),
                 _ => self.delay(),
             };
-            self.agenda.enter(Nanos(self.time.0 + late), Due::Attempt(id));
+            self.events.enter(Nanos(self.time.0 + late), Due::Attempt(id));
         }
     }
 
@@ -249,7 +249,7 @@ impl SimRing {
         if !with.more {
             flight.phase = Phase::Over;
         }
-        self.agenda.enter(flight.last_post, Due::Post(id));
+        self.events.enter(flight.last_post, Due::Post(id));
     }
 
     fn arrive(&mut self, id: u64) {
@@ -262,7 +262,7 @@ impl SimRing {
             _ => false,
         };
         if silent {
-            self.faults.tally.note(Happening::Withheld);
+            self.faults.counters.note(Mark::Withheld);
             self.withheld.push_back((id, completion));
         } else {
             self.arrived.push_back((id, completion));
@@ -330,7 +330,7 @@ impl SimRing {
         let at = Nanos(self.time.0 + self.delay());
         let flight = self.flights.get_mut(&id).expect("it was found parked");
         flight.phase = Phase::Due;
-        self.agenda.enter(at, Due::Attempt(id));
+        self.events.enter(at, Due::Attempt(id));
     }
 
     pub(super) fn link_of(&self, slot: Slot) -> Option<LinkId> {
@@ -343,7 +343,7 @@ impl SimRing {
         self.stuck = false;
         self.spread();
         self.stirred = false;
-        while let Some(due) = self.agenda.take(self.time) {
+        while let Some(due) = self.events.take(self.time) {
             self.handle(due);
         }
         while self.arrived.is_empty() {
@@ -351,14 +351,14 @@ impl SimRing {
                 self.interrupted = true;
                 return;
             }
-            let ends = [self.agenda.next(), deadline, self.horizon];
+            let ends = [self.events.next(), deadline, self.horizon];
             let Some(next) = ends.into_iter().flatten().min() else {
                 self.interrupted = true;
                 self.stuck = true;
                 return;
             };
             self.time = self.time.max(next);
-            while let Some(due) = self.agenda.take(self.time) {
+            while let Some(due) = self.events.take(self.time) {
                 self.handle(due);
             }
             let is_over = |end: Option<Nanos>| end.is_some_and(|end| end <= self.time);

@@ -1,8 +1,8 @@
 //! One simulated run: a server and its peers drawn from the random source, driven to the end, and
 //! judged.
 
-use super::faults::{Fault, Happening, Tally};
-use super::judge::{Circumstances, judge};
+use super::checker::{Circumstances, check_peer};
+use super::faults::{Fault, FaultCounters, Mark};
 use super::plan::{Plan, Setting};
 use super::random::Random;
 use super::ring::{Setup, SimRing};
@@ -13,7 +13,7 @@ use crate::server::{Config, Server, Turn};
 use crate::site::pattern::Pattern;
 use crate::site::redirects::{Effect, Redirect, Redirects};
 use crate::site::template::{Purpose, Template};
-use crate::site::tree::build::{Body, Builder, Leaf};
+use crate::site::tree::build::{Body, Builder, RouteTarget};
 use crate::site::{Page, Site, entity_tag};
 use std::rc::Rc;
 use std::time::Duration;
@@ -38,22 +38,22 @@ impl Default for Options {
 /// What a run came to.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// What happened.
-    pub tally: Tally,
+    /// What marked.
+    pub counters: FaultCounters,
     /// How many turns the server took.
     pub turns: u64,
-    /// How many replies came whole and right.
-    pub replies: u64,
-    /// How many peers were owed everything, and got it.
+    /// How many responses came whole and right.
+    pub responses: u64,
+    /// How many peers were expected everything, and got it.
     pub served: u64,
 }
 
 impl Report {
     /// Adds another run's counts.
     pub fn add(&mut self, other: &Self) {
-        self.tally.add(&other.tally);
+        self.counters.add(&other.counters);
         self.turns += other.turns;
-        self.replies += other.replies;
+        self.responses += other.responses;
         self.served += other.served;
     }
 }
@@ -61,7 +61,7 @@ impl Report {
 /// Makes one run.
 ///
 /// # Errors
-/// What was wrong, with the peer it happened to.
+/// What was wrong, with the peer it marked to.
 pub fn run(mut random: Random, options: Options) -> Result<Report, String> {
     let (mut server, facts) = prepare(&mut random, options)?;
     let mut turns = 0;
@@ -127,7 +127,9 @@ fn prepare(random: &mut Random, options: Options) -> Result<(Server<SimRing>, Fa
     let mut ring = SimRing::new(setup, random.clone());
     ring.page = Rc::from(page);
     for plan in plans {
-        ring.trace(|| format!("plan {:?} {:?} tame {}", plan.steps, plan.reader, plan.tame));
+        ring.trace(|| {
+            format!("plan {:?} {:?} well_behaved {}", plan.steps, plan.reader, plan.well_behaved)
+        });
         ring.add_peer(plan);
     }
     if let Some(at) = signal_at {
@@ -166,7 +168,7 @@ fn build_tree(page: &[u8], spawn: u32) -> (Site, Vec<u8>) {
     let body = Body { coding: Coding::Identity, span: all, tag: entity_tag(page) };
     let file = builder.file(vec![body], Some(UNIX_START - 1000));
     let fields = builder.fields([("Content-Type", "text/html")].into_iter());
-    builder.path(b"/page", Leaf { file, fields });
+    builder.path(b"/page", RouteTarget { file, fields });
     let from = Pattern::parse("/*").expect("a pattern");
     let to = Template::parse("/page", &from, Purpose::Location).expect("a template");
     let effect = Effect::Rewrite(200);
@@ -262,21 +264,21 @@ fn finish(
     }
     ring.let_time_pass(Nanos(u64::MAX / 2));
     ring.check_home()?;
-    let mut tally = ring.faults.tally.clone();
+    let mut counters = ring.faults.counters.clone();
     for _ in 0..stats.errors.request_timeouts {
-        tally.note(Happening::HeadTimeout);
+        counters.note(Mark::HeadTimeout);
     }
     for _ in 0..stats.errors.send_timeouts {
-        tally.note(Happening::SendTimeout);
+        counters.note(Mark::SendTimeout);
     }
     for _ in 0..stats.errors.displaced {
-        tally.note(Happening::Displaced);
+        counters.note(Mark::Displaced);
     }
     if facts.signal_at.is_some() && stats.connections > 0 {
-        tally.note(Happening::Drained);
+        counters.note(Mark::Drained);
     }
-    let late_sends = tally.faults.contains_key(&Fault::SendLate);
-    let mut report = Report { tally, turns, ..Report::default() };
+    let late_sends = counters.faults.contains_key(&Fault::SendLate);
+    let mut report = Report { counters, turns, ..Report::default() };
     let circumstances = Circumstances {
         signal_at,
         idle_ns: nanos(facts.config.idle_timeout),
@@ -284,7 +286,7 @@ fn finish(
         crowded: ring.peers.len() + facts.config.listeners as usize > ring.slots.len(),
     };
     for (number, peer) in ring.peers.iter().enumerate() {
-        judge(ring, peer, &circumstances, &mut report)
+        check_peer(ring, peer, &circumstances, &mut report)
             .map_err(|why| format!("peer {number}: {why}"))?;
     }
     Ok(report)

@@ -66,7 +66,7 @@ impl SimRing {
         if !self.interrupted || !self.queue.is_empty() || !self.arrived.is_empty() {
             return Some(self.time);
         }
-        [self.agenda.next(), self.deadline].into_iter().flatten().min().map(|at| at.max(self.time))
+        [self.events.next(), self.deadline].into_iter().flatten().min().map(|at| at.max(self.time))
     }
 
     /// Another ring is at the other end of the network. The next wait ends at this moment at the

@@ -1,21 +1,22 @@
-//! What is served: the replies, as spans of one fixed buffer, and the choice among them.
+//! What is served: the responses, as spans of one fixed buffer, and the choice among them.
 //!
-//! Either one page for every path (`single`), or a whole site ([`tree`]); `edition` has the replies
-//! that don't depend on which. Knows HTTP; knows no connection, no engine, no clock, no file.
+//! Either one page for every path (`single`), or a whole site ([`tree`]); `rendered` has the
+//! responses that don't depend on which. Knows HTTP; knows no connection, no engine, no clock, no
+//! file.
 
 pub mod build;
-mod edition;
 pub mod index;
 pub mod layout;
 mod page;
 pub mod pattern;
 pub mod redirects;
+mod rendered;
 mod single;
 pub mod template;
 pub mod tree;
 
-pub use edition::Prebuilt;
 pub use page::{Page, entity_tag};
+pub use rendered::Prebuilt;
 
 use crate::bytes::Spans;
 use crate::http::host::AllowedHosts;
@@ -24,7 +25,7 @@ use layout::Layout;
 use single::Single;
 use std::io;
 use std::ops::DerefMut;
-use tree::{Found, Moved, Tree};
+use tree::{FileResponse, Redirection, Tree};
 
 /// What is served.
 #[derive(Debug)]
@@ -41,7 +42,7 @@ enum Kind {
     Tree(Tree),
 }
 
-/// Which reply a request gets.
+/// Which response a request gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// One that was built at start.
@@ -54,14 +55,14 @@ pub enum Answer {
         last: u64,
     },
     /// A file of a tree, or what its validators make of it.
-    Found(Found),
+    FileResponse(FileResponse),
     /// Somewhere else in a tree.
-    Moved(Moved),
+    Redirection(Redirection),
 }
 
-/// A reply that was chosen, and how it is to be sent.
+/// A response that was chosen, and how it is to be sent.
 #[derive(Clone, Copy, Debug)]
-pub struct Owed {
+pub struct PendingResponse {
     /// Which it is.
     pub answer: Answer,
     /// Whether the connection persists after it.
@@ -70,8 +71,8 @@ pub struct Owed {
     pub head_only: bool,
 }
 
-impl Owed {
-    /// The same as the last reply of its connection.
+impl PendingResponse {
+    /// The same as the last response of its connection.
     #[must_use]
     pub fn closing(self) -> Self {
         Self { persistence: Persistence::Close, ..self }
@@ -85,8 +86,8 @@ pub struct ScratchIndex(pub u32);
 
 /// Where a request comes from, and when.
 #[derive(Debug)]
-pub struct Occasion<'a> {
-    /// The connection's scratch memory, of which no reply is under way.
+pub struct RequestContext<'a> {
+    /// The connection's scratch memory, of which no response is under way.
     pub scratch: ScratchIndex,
     /// The buffer.
     pub fixed: &'a mut [u8],
@@ -156,31 +157,35 @@ impl Site {
     }
 
     /// Notes that a ring may read these spans from now on.
-    pub fn lend(&mut self, spans: Spans) {
+    pub fn mark_in_flight(&mut self, spans: Spans) {
         match &mut self.kind {
-            Kind::Single(single) => single.lend(spans),
-            // Only a slot's own block is ever written, and only for its next reply.
+            Kind::Single(single) => single.mark_in_flight(spans),
+            // Only a slot's own block is ever written, and only for its next response.
             Kind::Tree(_) => {}
         }
     }
 
-    /// Notes that the ring is done with spans that were lent.
+    /// Notes that the ring is done with spans that were in flight.
     ///
     /// # Panics
     /// If they weren't.
-    pub fn returned(&mut self, spans: Spans) {
+    pub fn mark_sent(&mut self, spans: Spans) {
         match &mut self.kind {
-            Kind::Single(single) => single.returned(spans),
+            Kind::Single(single) => single.mark_sent(spans),
             Kind::Tree(_) => {}
         }
     }
 
-    /// Which reply a request gets.
+    /// Which response a request gets.
     #[must_use]
-    pub fn choose(&self, request: &Request<'_, '_>, occasion: &mut Occasion<'_>) -> Answer {
+    pub fn choose(
+        &self,
+        request: &Request<'_, '_>,
+        request_context: &mut RequestContext<'_>,
+    ) -> Answer {
         let answer = match (request.method, &self.kind) {
             (Method::Get | Method::Head, Kind::Single(single)) => single.choose(request),
-            (Method::Get | Method::Head, Kind::Tree(tree)) => tree.choose(request, occasion),
+            (Method::Get | Method::Head, Kind::Tree(tree)) => tree.choose(request, request_context),
             (Method::Options, _) => Answer::Whole(Prebuilt::Allow),
             (Method::NotAllowed, _) => Answer::Whole(Prebuilt::MethodNotAllowed),
             (Method::Unknown, _) => Answer::Whole(Prebuilt::NotImplemented),
@@ -212,7 +217,7 @@ impl Site {
         })
     }
 
-    /// Whether every path has the same page, so that replies with it can be sent in a row.
+    /// Whether every path has the same page, so that responses with it can be sent in a row.
     #[must_use]
     pub fn is_one_page(&self) -> bool {
         matches!(self.kind, Kind::Single(_))
@@ -227,7 +232,7 @@ impl Site {
         }
     }
 
-    /// `count` replies with the page, in a row, on a connection that persists.
+    /// `count` responses with the page, in a row, on a connection that persists.
     ///
     /// # Panics
     /// If `count` is 0 or over [`Site::pages_in_a_row`], or there isn't one page only.
@@ -239,13 +244,18 @@ impl Site {
         }
     }
 
-    /// A reply; its head may be written into the connection's block, of which nothing may be in
+    /// A response; its head may be written into the connection's block, of which nothing may be in
     /// flight.
     #[must_use]
-    pub fn output(&self, owed: Owed, scratch: ScratchIndex, fixed: &mut [u8]) -> Spans {
+    pub fn output(
+        &self,
+        pending: PendingResponse,
+        scratch: ScratchIndex,
+        fixed: &mut [u8],
+    ) -> Spans {
         match &self.kind {
-            Kind::Single(single) => single.output(owed, scratch, fixed),
-            Kind::Tree(tree) => tree.output(owed, scratch, fixed),
+            Kind::Single(single) => single.output(pending, scratch, fixed),
+            Kind::Tree(tree) => tree.output(pending, scratch, fixed),
         }
     }
 

@@ -9,7 +9,7 @@ use std::io::Write;
 pub struct Page {
     /// `Content-Type`.
     pub content_type: String,
-    /// The status of replies with it.
+    /// The status of responses with it.
     pub status: u16,
     /// Fields that the operator added, names and values as they are sent.
     pub headers: Vec<(String, String)>,

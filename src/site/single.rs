@@ -1,17 +1,17 @@
-//! One page for every path: its replies, built at start in one fixed buffer.
+//! One page for every path: its responses, built at start in one fixed buffer.
 //!
-//! The buffer holds the page, which is its image; and as its scratch two *editions* of every
-//! reply, alike but for the second in their `Date`, and a block for each slot, for heads that only
-//! one peer gets. A reply is a span of it. `Date` changes by writing the edition of which no span
-//! is in flight, and serving from that one: bytes that a ring may still read never change.
+//! The buffer holds the page, which is its image; and as its scratch two *rendered copies* of every
+//! response, alike but for the second in their `Date`, and a block for each slot, for heads that
+//! only one peer gets. A response is a span of it. `Date` changes by writing the rendered of which
+//! no span is in flight, and serving from that one: bytes that a ring may still read never change.
 
 #[cfg(test)]
 mod tests;
 
 use super::ScratchIndex;
-use super::edition::{Composed, Fields, Prebuilt, compose};
 use super::layout::Layout;
-use super::{Answer, Owed, Page, page};
+use super::rendered::{Composed, Fields, Prebuilt, compose};
+use super::{Answer, Page, PendingResponse, page};
 use crate::bytes::{Span, Spans};
 use crate::http::conditional::{Selection, Validators, select};
 use crate::http::request::{Persistence, Request};
@@ -19,7 +19,7 @@ use crate::http::response::{DATE_BYTES, date_text, write_date, write_head};
 use std::io::{self, Write};
 use std::ops::DerefMut;
 
-/// The replies, as spans of the fixed buffer that [`Single::build`] fills.
+/// The responses, as spans of the fixed buffer that [`Single::build`] fills.
 #[derive(Debug)]
 pub(super) struct Single {
     page: Page,
@@ -28,7 +28,7 @@ pub(super) struct Single {
     layout: Layout,
     body: Span,
     composed: Composed,
-    editions: [Edition; 2],
+    rendered_copies: [RenderedResponses; 2],
     current: usize,
     /// Seconds since the Unix epoch, of the latest tick.
     now: u64,
@@ -36,9 +36,10 @@ pub(super) struct Single {
     block_bytes: u32,
 }
 
-/// One copy of every reply, with the date it has, and how many of its spans a ring may be reading.
+/// One copy of every response, with the date it has, and how many of its spans a ring may be
+/// reading.
 #[derive(Clone, Copy, Debug)]
-struct Edition {
+struct RenderedResponses {
     at: u64,
     unix_seconds: u64,
     in_flight: u32,
@@ -67,7 +68,7 @@ impl Single {
         let edition_at = Layout::new(body_bytes, 0).scratch().offset;
         let second_at = (edition_at + edition_bytes).next_multiple_of(u64::from(ALIGNMENT));
         let blocks_at = (second_at + edition_bytes).next_multiple_of(u64::from(ALIGNMENT));
-        let page_head = draft.reply(Prebuilt::Page, Persistence::Keep).head_bytes;
+        let page_head = draft.response(Prebuilt::Page, Persistence::Keep).head_bytes;
         let block_bytes = (page_head + PART_HEAD_EXTRA).next_multiple_of(ALIGNMENT);
         // Zeroed memory comes untouched from the kernel: a block costs nothing until it's used.
         let total = blocks_at + u64::from(slots) * u64::from(block_bytes);
@@ -81,14 +82,14 @@ impl Single {
         for at in [edition_at, second_at] {
             composed.place(&mut buffer, at, body);
         }
-        let edition = |at| Edition { at, unix_seconds: 0, in_flight: 0 };
+        let rendered = |at| RenderedResponses { at, unix_seconds: 0, in_flight: 0 };
         let mut site = Self {
             etag,
             last_modified_text,
             layout,
             body,
             composed: composed.without_bytes(),
-            editions: [edition(edition_at), edition(second_at)],
+            rendered_copies: [rendered(edition_at), rendered(second_at)],
             current: 0,
             now: 0,
             blocks_at,
@@ -100,51 +101,52 @@ impl Single {
         Ok((site, buffer))
     }
 
-    /// Brings the dates up to this second, if no ring reads the edition that is written.
+    /// Brings the dates up to this second, if no ring reads the rendered that is written.
     pub(super) fn tick(&mut self, unix_seconds: u64, fixed: &mut [u8]) {
         self.now = unix_seconds;
-        if self.editions[self.current].unix_seconds == unix_seconds {
+        if self.rendered_copies[self.current].unix_seconds == unix_seconds {
             return;
         }
         let other = 1 - self.current;
-        if self.editions[other].in_flight == 0 {
+        if self.rendered_copies[other].in_flight == 0 {
             self.write_dates(other, unix_seconds, fixed);
             self.current = other;
         }
     }
 
-    fn write_dates(&mut self, edition: usize, unix_seconds: u64, fixed: &mut [u8]) {
-        let edition = &mut self.editions[edition];
-        assert_eq!(edition.in_flight, 0, "a date would change under a send");
-        edition.unix_seconds = unix_seconds;
+    fn write_dates(&mut self, rendered: usize, unix_seconds: u64, fixed: &mut [u8]) {
+        let rendered = &mut self.rendered_copies[rendered];
+        assert_eq!(rendered.in_flight, 0, "a date would change under a send");
+        rendered.unix_seconds = unix_seconds;
         let mut date = [0; DATE_BYTES];
         write_date(&mut date, unix_seconds);
         for offset in self.composed.dates() {
-            let place = Span { offset: edition.at + u64::from(offset), len: DATE_BYTES as u64 };
+            let place = Span { offset: rendered.at + u64::from(offset), len: DATE_BYTES as u64 };
             fixed[place.range()].copy_from_slice(&date);
         }
     }
 
     /// Notes that a ring may read this span from now on.
-    pub(super) fn lend(&mut self, spans: Spans) {
-        for edition in self.editions_of(spans).into_iter().flatten() {
-            self.editions[edition].in_flight += 1;
+    pub(super) fn mark_in_flight(&mut self, spans: Spans) {
+        for rendered in self.editions_of(spans).into_iter().flatten() {
+            self.rendered_copies[rendered].in_flight += 1;
         }
     }
 
-    /// Notes that the ring is done with a span that was lent.
+    /// Notes that the ring is done with a span that was in flight.
     ///
     /// # Panics
     /// If it wasn't.
-    pub(super) fn returned(&mut self, spans: Spans) {
-        for edition in self.editions_of(spans).into_iter().flatten() {
-            let in_flight = &mut self.editions[edition].in_flight;
-            *in_flight = in_flight.checked_sub(1).expect("a span was returned that wasn't lent");
+    pub(super) fn mark_sent(&mut self, spans: Spans) {
+        for rendered in self.editions_of(spans).into_iter().flatten() {
+            let in_flight = &mut self.rendered_copies[rendered].in_flight;
+            *in_flight =
+                in_flight.checked_sub(1).expect("a span was returned that wasn't in_flight");
         }
     }
 
-    /// The editions that spans lie in: the rest of a row may lie in another than its beginning,
-    /// which may be in a block.
+    /// The rendered copies that spans lie in: the rest of a row may lie in another than its
+    /// beginning, which may be in a block.
     fn editions_of(&self, spans: Spans) -> [Option<usize>; 2] {
         [spans.first, spans.then].map(|span| {
             let is_there = span.len > 0;
@@ -153,13 +155,13 @@ impl Single {
     }
 
     fn edition_of(&self, span: Span) -> Option<usize> {
-        if span.offset < self.editions[0].at || span.offset >= self.blocks_at {
+        if span.offset < self.rendered_copies[0].at || span.offset >= self.blocks_at {
             return None;
         }
-        Some(usize::from(span.offset >= self.editions[1].at))
+        Some(usize::from(span.offset >= self.rendered_copies[1].at))
     }
 
-    /// Which reply a GET or HEAD gets. The one page answers every target.
+    /// Which response a GET or HEAD gets. The one page answers every target.
     pub(super) fn choose(&self, request: &Request<'_, '_>) -> Answer {
         if !request.selective || self.page.status != 200 {
             return Answer::Whole(Prebuilt::Page);
@@ -185,7 +187,7 @@ impl Single {
         self.composed.copies
     }
 
-    /// `count` replies with the page, in a row, on a connection that persists.
+    /// `count` responses with the page, in a row, on a connection that persists.
     ///
     /// # Panics
     /// If `count` is 0 or over [`Site::pages_in_a_row`].
@@ -196,16 +198,16 @@ impl Single {
         output
     }
 
-    /// A reply that was built at start; without its body for HEAD.
+    /// A response that was built at start; without its body for HEAD.
     pub(super) fn prebuilt(
         &self,
         which: Prebuilt,
         persistence: Persistence,
         head_only: bool,
     ) -> Spans {
-        let reply = self.composed.reply(which, persistence);
-        let offset = self.editions[self.current].at + u64::from(reply.at);
-        let len = u64::from(if head_only { reply.head_bytes } else { reply.bytes });
+        let response = self.composed.response(which, persistence);
+        let offset = self.rendered_copies[self.current].at + u64::from(response.at);
+        let len = u64::from(if head_only { response.head_bytes } else { response.bytes });
         let then = match which {
             Prebuilt::Page if !self.composed.inline && !head_only => self.body,
             _ => Span::default(),
@@ -213,13 +215,20 @@ impl Single {
         Spans { first: Span { offset, len }, then }
     }
 
-    /// The reply that was chosen.
-    pub(super) fn output(&self, owed: Owed, scratch: ScratchIndex, fixed: &mut [u8]) -> Spans {
-        let Owed { answer, persistence, head_only } = owed;
+    /// The response that was chosen.
+    pub(super) fn output(
+        &self,
+        pending: PendingResponse,
+        scratch: ScratchIndex,
+        fixed: &mut [u8],
+    ) -> Spans {
+        let PendingResponse { answer, persistence, head_only } = pending;
         match answer {
             Answer::Whole(which) => self.prebuilt(which, persistence, head_only),
             Answer::Part { first, last } => self.part((first, last), persistence, scratch, fixed),
-            Answer::Found(_) | Answer::Moved(_) => unreachable!("there is one page only"),
+            Answer::FileResponse(_) | Answer::Redirection(_) => {
+                unreachable!("there is one page only")
+            }
         }
     }
 
@@ -257,15 +266,15 @@ impl Single {
         }
     }
 
-    /// Makes what is left of an output after a short send fit to wait: an edition may be written
+    /// Makes what is left of an output after a short send fit to wait: an rendered may be written
     /// anew meanwhile, so a head that was cut before the end of its date goes on from a copy.
     pub(super) fn keep(&self, left: Spans, scratch: ScratchIndex, fixed: &mut [u8]) -> Spans {
-        let Some(edition) = self.edition_of(left.first) else { return left };
+        let Some(rendered) = self.edition_of(left.first) else { return left };
         if left.first.len == 0 {
             return left;
         }
-        let place = left.first.offset - self.editions[edition].at;
-        let place = u32::try_from(place).expect("an edition is far below 4 GiB");
+        let place = left.first.offset - self.rendered_copies[rendered].at;
+        let place = u32::try_from(place).expect("an rendered is far below 4 GiB");
         let cut = self.composed.cut(place);
         if cut.sent == 0 || cut.sent >= cut.date_end {
             return left;

@@ -46,7 +46,7 @@ pub(crate) fn over_the_cap(form: Form) -> Verdict {
 
 /// Whether the server has let it in, for all that a client can know, and not closed it yet.
 fn is_heard(peer: &crate::crowd::Peer) -> bool {
-    (peer.pages > 0 || peer.reply.has_begun()) && peer.end.is_none()
+    (peer.pages > 0 || peer.response.has_begun()) && peer.end.is_none()
 }
 
 const BEYOND: usize = 200;

@@ -1,4 +1,4 @@
-//! Thousands of clients in one thread: sockets that never block, looked at in turn, and replies
+//! Thousands of clients in one thread: sockets that never block, looked at in turn, and responses
 //! that are compared byte by byte as they come.
 
 use crate::common::GET;
@@ -8,7 +8,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 use uringstatic::os::net::reset_on_close;
 
-/// A reply as it comes.
+/// A response as it comes.
 #[derive(Debug, Default)]
 pub(crate) struct Incoming {
     head: Vec<u8>,
@@ -19,7 +19,7 @@ pub(crate) struct Incoming {
 }
 
 impl Incoming {
-    /// Takes what belongs to this reply; says how much that was. A page must have these bytes.
+    /// Takes what belongs to this response; says how much that was. A page must have these bytes.
     pub(crate) fn take(&mut self, bytes: &[u8], page: &[u8]) -> usize {
         let mut used = 0;
         while self.length.is_none() && used < bytes.len() {
@@ -42,7 +42,8 @@ impl Incoming {
 
     fn read_head(&mut self) {
         let head = String::from_utf8_lossy(&self.head);
-        let rest = head.strip_prefix("HTTP/1.1 ").unwrap_or_else(|| panic!("no reply: {head:?}"));
+        let rest =
+            head.strip_prefix("HTTP/1.1 ").unwrap_or_else(|| panic!("no response: {head:?}"));
         self.status = rest[..3].parse().expect("a status is a number");
         let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
         let length = length.unwrap_or_else(|| panic!("no length: {head}"));
@@ -76,11 +77,11 @@ pub(crate) struct Peer {
     stream: TcpStream,
     /// Requests that it could send by [`Peer::ask`].
     pub(crate) asked: u64,
-    /// The reply that comes now.
-    pub(crate) reply: Incoming,
+    /// The response that comes now.
+    pub(crate) response: Incoming,
     /// Whole pages.
     pub(crate) pages: u32,
-    /// The statuses of other replies.
+    /// The statuses of other responses.
     pub(crate) others: Vec<u16>,
     pub(crate) end: Option<End>,
     /// All that came, for who wants to judge that itself.
@@ -93,8 +94,8 @@ impl Peer {
         let stream = TcpStream::connect_timeout(&address, CONNECT).expect("it listens");
         stream.set_nodelay(true).expect("TCP has the option");
         stream.set_nonblocking(true).expect("sockets need not block");
-        let (reply, others) = (Incoming::default(), Vec::new());
-        Self { stream, asked: 0, reply, pages: 0, others, end: None, raw: None }
+        let (response, others) = (Incoming::default(), Vec::new());
+        Self { stream, asked: 0, response, pages: 0, others, end: None, raw: None }
     }
 
     /// Asks for a page if it waits for none and wasn't turned away.
@@ -166,14 +167,14 @@ impl Peer {
             return raw.extend_from_slice(bytes);
         }
         while !bytes.is_empty() {
-            let used = self.reply.take(bytes, page);
+            let used = self.response.take(bytes, page);
             bytes = &bytes[used..];
-            if self.reply.is_whole() {
-                match self.reply.status() {
+            if self.response.is_whole() {
+                match self.response.status() {
                     200 => self.pages += 1,
                     other => self.others.push(other),
                 }
-                self.reply = Incoming::default();
+                self.response = Incoming::default();
             }
         }
     }

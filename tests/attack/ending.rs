@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Killed under load and started again on the same port: half of the clients ask for a page again
-/// and again, half are in the middle of a large reply.
+/// and again, half are in the middle of a large response.
 pub(crate) fn killed(form: Form) -> Verdict {
     let clients = form.clients(20, 200);
     let large = pattern(HUGE_BYTES);
@@ -71,30 +71,30 @@ pub(crate) fn terminated(form: Form) -> Verdict {
     let mut peers = crowd(address, clients, "");
     await_that("the load is at its height", || {
         step(&mut peers, &page);
-        sums(&peers).1 > clients as u64 && count(&peers, |p| p.reply.has_begun()) > clients / 2
+        sums(&peers).1 > clients as u64 && count(&peers, |p| p.response.has_begun()) > clients / 2
     });
-    let begun = count(&peers, |peer| peer.reply.has_begun());
+    let begun = count(&peers, |peer| peer.response.has_begun());
     let heard = sums(&peers).1 + begun as u64;
     server.signal("TERM");
     await_that("all are at their end", || {
         step(&mut peers, &page);
         peers.iter().all(|peer| peer.end.is_some())
     });
-    let torn = count(&peers, |peer| peer.reply.has_begun());
-    assert_eq!(torn, 0, "replies that had begun and were not finished");
+    let torn = count(&peers, |peer| peer.response.has_begun());
+    assert_eq!(torn, 0, "responses that had begun and were not finished");
     let exit = server.wait();
     assert_eq!(exit.code, Some(0), "{}", exit.text);
     let totals = Totals::parse(&exit.text);
     let (asked, pages) = sums(&peers);
     totals.assert_no_errors_but(&[]);
     assert_eq!((totals.connections, totals.requests), (clients as u64, pages));
-    assert!(pages >= heard, "{pages} replies, and {heard} had begun");
+    assert!(pages >= heard, "{pages} responses, and {heard} had begun");
     let fates = Fates { served: pages, cut: asked - pages, ..Fates::default() };
-    let note = format!("{begun} replies of {} KB had begun, all were whole", page.len() / 1000);
+    let note = format!("{begun} responses of {} KB had begun, all were whole", page.len() / 1000);
     Row::new(asked, fates, None).noted(note)
 }
 
-/// Each goes on as soon as it has its page, and reads slowly, so that there are always replies
+/// Each goes on as soon as it has its page, and reads slowly, so that there are always responses
 /// under way.
 fn step(peers: &mut [Peer], page: &[u8]) {
     for peer in peers {

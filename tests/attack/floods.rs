@@ -21,7 +21,7 @@ pub(crate) fn idle(form: Form) -> Verdict {
     receive_until("who asks is served", &mut idle, &ground.page, |peer| peer.pages == 1);
     receive_until("the idle are closed", &mut idle, &ground.page, |peer| peer.end.is_some());
     receive_until("the silent are closed", &mut quiet, &ground.page, |peer| peer.end.is_some());
-    let well = |peer: &Peer| peer.end == Some(End::Closed) && !peer.reply.has_begun();
+    let well = |peer: &Peer| peer.end == Some(End::Closed) && !peer.response.has_begun();
     let (late, served) = (count(&quiet, well), count(&idle, well));
     drop((quiet, idle));
     let (aftermath, totals) = ground.end(Some(good));

@@ -1,5 +1,5 @@
 //! Bytes that are no requests, and bytes that nearly are. Everything is answered with a page, an
-//! error or an end, never with half a reply or another's bytes.
+//! error or an end, never with half a response or another's bytes.
 
 use crate::Form;
 use crate::common::{GET, GET_CLOSE};
@@ -28,7 +28,7 @@ pub(crate) fn garbage(form: Form) -> Verdict {
             (0, [400 | 414 | 431 | 501 | 505]) => fates.refused += 1,
             (pages, others) => panic!("garbage got {pages} pages and {others:?}"),
         }
-        assert!(!peer.reply.has_begun(), "half a reply");
+        assert!(!peer.response.has_begun(), "half a response");
     }
     drop(peers);
     let (aftermath, totals) = ground.end(Some(good));
@@ -69,7 +69,7 @@ pub(crate) fn mutated(form: Form) -> Verdict {
     let good = ground.good_client();
     let mut random = Random::from_seed(SEED);
     let mut fates = Fates::default();
-    let (mut replies, mut left) = (0, requests);
+    let (mut responses, mut left) = (0, requests);
     while left > 0 {
         let now = left.min(AT_ONCE);
         left -= now;
@@ -87,7 +87,7 @@ pub(crate) fn mutated(form: Form) -> Verdict {
         for (peer, is_empty) in peers.iter().zip(is_empty) {
             let raw = peer.raw.as_deref().expect("it was kept");
             let statuses = statuses(raw, &ground.page);
-            replies += statuses.len() as u64;
+            responses += statuses.len() as u64;
             match statuses.last() {
                 Some(200..400) => fates.served += 1,
                 Some(_) => fates.refused += 1,
@@ -101,8 +101,8 @@ pub(crate) fn mutated(form: Form) -> Verdict {
     }
     let (aftermath, totals) = ground.end(Some(good));
     totals.assert_no_errors_but(&["refused requests", "resets"]);
-    assert_eq!((totals.connections, totals.requests), (requests as u64, replies));
-    let note = format!("seed {SEED}; {replies} replies");
+    assert_eq!((totals.connections, totals.requests), (requests as u64, responses));
+    let note = format!("seed {SEED}; {responses} responses");
     Row::new(requests as u64, fates, aftermath).noted(note)
 }
 
@@ -138,7 +138,7 @@ fn mutant(random: &mut Random) -> Vec<u8> {
     bytes
 }
 
-/// The statuses of the replies in a row, each of which must be whole. Whether a request was HEAD
+/// The statuses of the responses in a row, each of which must be whole. Whether a request was HEAD
 /// isn't known any more: there a head is followed by the next one, or by nothing.
 fn statuses(mut raw: &[u8], page: &[u8]) -> Vec<u16> {
     let mut statuses = Vec::new();
@@ -146,7 +146,7 @@ fn statuses(mut raw: &[u8], page: &[u8]) -> Vec<u16> {
         let end = raw.windows(4).position(|window| window == b"\r\n\r\n").expect("a whole head");
         let head = std::str::from_utf8(&raw[..end]).expect("heads are text");
         raw = &raw[end + 4..];
-        let rest = head.strip_prefix("HTTP/1.1 ").unwrap_or_else(|| panic!("no reply: {head}"));
+        let rest = head.strip_prefix("HTTP/1.1 ").unwrap_or_else(|| panic!("no response: {head}"));
         let status: u16 = rest[..3].parse().expect("a status is a number");
         statuses.push(status);
         let field = |name: &str| head.lines().find_map(|line| line.strip_prefix(name));

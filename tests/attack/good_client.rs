@@ -82,17 +82,17 @@ impl Good {
             stream
         };
         stream.write_all(request.as_bytes())?;
-        let mut reply = Incoming::default();
+        let mut response = Incoming::default();
         let mut place = [0; 16_384];
-        while !reply.is_whole() {
+        while !response.is_whole() {
             let count = stream.read(&mut place)?;
             if count == 0 {
                 return Err(Error::from(ErrorKind::UnexpectedEof));
             }
-            let used = reply.take(&place[..count], page);
+            let used = response.take(&place[..count], page);
             assert_eq!(used, count, "no more comes than was asked for");
         }
-        assert_eq!(reply.status(), 200);
+        assert_eq!(response.status(), 200);
         *kept = Some(stream);
         Ok(())
     }

@@ -46,7 +46,7 @@ impl Ground {
         let mut one = server.connect();
         for _ in 0..RECEIVE_BUFFERS {
             one.send(HEAD);
-            assert_eq!(one.reply_to_head().status, 200);
+            assert_eq!(one.response_to_head().status, 200);
         }
         drop(one);
         warm_up(&watch, address, page, clients);

@@ -31,9 +31,9 @@ pub(crate) struct Fates {
     pub(crate) refused: u64,
     /// The server ended it after its time.
     pub(crate) late: u64,
-    /// The client left before there was a reply, or without waiting for all of it.
+    /// The client left before there was a response, or without waiting for all of it.
     pub(crate) left: u64,
-    /// The server ended the connection before the reply had begun, as it was ending itself.
+    /// The server ended the connection before the response had begun, as it was ending itself.
     pub(crate) cut: u64,
 }
 

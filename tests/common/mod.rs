@@ -1,5 +1,5 @@
 //! What tests against the real program share: starting and ending it, and clients that speak raw
-//! bytes to it. Knows how a reply is framed, and nothing of how the server works.
+//! bytes to it. Knows how a response is framed, and nothing of how the server works.
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
@@ -87,11 +87,11 @@ impl Server {
         Client::connect(&self.addresses[0])
     }
 
-    /// The reply to one request on a connection of its own.
-    pub(crate) fn ask(&self, request: impl AsRef<[u8]>) -> Reply {
+    /// The response to one request on a connection of its own.
+    pub(crate) fn ask(&self, request: impl AsRef<[u8]>) -> Response {
         let mut client = self.connect();
         client.send(request);
-        client.reply()
+        client.response()
     }
 
     /// Sends a signal, such as `TERM`.
@@ -172,9 +172,9 @@ enum Socket {
     Unix(UnixStream),
 }
 
-/// A reply, taken apart.
+/// A response, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Reply {
+pub(crate) struct Response {
     /// The status code.
     pub(crate) status: u16,
     /// The status line and the fields.
@@ -183,7 +183,7 @@ pub(crate) struct Reply {
     pub(crate) body: Vec<u8>,
 }
 
-impl Reply {
+impl Response {
     /// The value of a field that may be there once.
     pub(crate) fn field(&self, name: &str) -> Option<&str> {
         let mut values = self.head.lines().skip(1).filter_map(|line| {
@@ -280,21 +280,21 @@ impl Client {
         std::mem::replace(&mut self.received, rest)
     }
 
-    /// The next reply to a request that was not HEAD.
-    pub(crate) fn reply(&mut self) -> Reply {
+    /// The next response to a request that was not HEAD.
+    pub(crate) fn response(&mut self) -> Response {
         let (status, head) = self.head();
-        let mut reply = Reply { status, head, body: Vec::new() };
+        let mut response = Response { status, head, body: Vec::new() };
         if !matches!(status, 204 | 304) {
-            let length = reply.field("Content-Length").expect("a body has its length");
-            reply.body = self.take(length.parse().expect("a length is a number"));
+            let length = response.field("Content-Length").expect("a body has its length");
+            response.body = self.take(length.parse().expect("a length is a number"));
         }
-        reply
+        response
     }
 
-    /// The next reply to HEAD.
-    pub(crate) fn reply_to_head(&mut self) -> Reply {
+    /// The next response to HEAD.
+    pub(crate) fn response_to_head(&mut self) -> Response {
         let (status, head) = self.head();
-        Reply { status, head, body: Vec::new() }
+        Response { status, head, body: Vec::new() }
     }
 
     fn head(&mut self) -> (u16, String) {
@@ -306,7 +306,8 @@ impl Client {
             assert!(self.receive(), "the stream ends in a head: {so_far:?}");
         };
         let head = String::from_utf8(self.take(end + 4)).expect("heads are text");
-        let rest = head.strip_prefix("HTTP/1.1 ").unwrap_or_else(|| panic!("no reply: {head:?}"));
+        let rest =
+            head.strip_prefix("HTTP/1.1 ").unwrap_or_else(|| panic!("no response: {head:?}"));
         (rest[..3].parse().expect("a status is a number"), head.trim_end().to_owned())
     }
 

@@ -19,20 +19,20 @@ fn the_longest_idle_makes_room(flags: &[&str]) {
     let server = Server::start(&with(flags, &["--spawn", "2"]));
     let mut first = server.connect();
     first.send(GET);
-    assert_same_bytes(&first.reply().body, PAGE);
+    assert_same_bytes(&first.response().body, PAGE);
     let mut second = server.connect();
     second.send(GET);
-    assert_same_bytes(&second.reply().body, PAGE);
+    assert_same_bytes(&second.response().body, PAGE);
     let mut third = server.connect();
     third.send(GET);
-    assert_same_bytes(&third.reply().body, PAGE);
+    assert_same_bytes(&third.response().body, PAGE);
     first.ended();
     second.send(GET);
-    assert_same_bytes(&second.reply().body, PAGE);
+    assert_same_bytes(&second.response().body, PAGE);
     // Now the third is the one that has been idle longest.
     let mut fourth = server.connect();
     fourth.send(GET);
-    assert_same_bytes(&fourth.reply().body, PAGE);
+    assert_same_bytes(&fourth.response().body, PAGE);
     third.ended();
     let totals = server.end();
     assert!(totals.contains("4 connections, 5 requests, "), "{totals}");
@@ -53,11 +53,11 @@ fn with_all_busy_the_next_waits(flags: &[&str]) {
     assert!(waiting[0].is_quiet_for(Duration::from_millis(300)), "no slot is free");
     for client in &mut busy {
         client.send(end);
-        assert_same_bytes(&client.reply().body, PAGE);
+        assert_same_bytes(&client.response().body, PAGE);
     }
     // Idle now, the first two make room, though they say nothing.
     for client in &mut waiting {
-        assert_same_bytes(&client.reply().body, PAGE);
+        assert_same_bytes(&client.response().body, PAGE);
     }
     for client in &mut busy {
         client.ended();
@@ -83,12 +83,12 @@ fn rush(flags: &[&str], request: &str) {
         client.send(request);
     }
     for client in &mut clients {
-        assert_same_bytes(&client.reply().body, PAGE);
+        assert_same_bytes(&client.response().body, PAGE);
     }
     drop(clients);
     let totals = server.end();
     assert!(totals.contains("40 connections, 40 requests, "), "{totals}");
-    // Replies that close may be so quick that not all slots are ever in use.
+    // ResponseParser that close may be so quick that not all slots are ever in use.
     let within = (1..=4).any(|most| totals.contains(&format!("at most {most} in flight; ")));
     assert!(within && totals.contains("errors: none"), "{totals}");
 }
@@ -107,7 +107,7 @@ fn one_slot_for_several_listeners(flags: &[&str]) {
         for address in &server.addresses {
             let mut client = Client::connect(address);
             client.send(GET);
-            assert_same_bytes(&client.reply().body, PAGE);
+            assert_same_bytes(&client.response().body, PAGE);
             if let Some(mut before) = before.replace(client) {
                 before.ended();
             }
@@ -126,7 +126,7 @@ fn the_descriptors_of_the_dead_are_free_again(flags: &[&str]) {
             client.send(GET_CLOSE);
         }
         for client in &mut clients {
-            assert_same_bytes(&client.reply().body, PAGE);
+            assert_same_bytes(&client.response().body, PAGE);
             client.ended();
         }
     }

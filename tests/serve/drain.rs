@@ -12,7 +12,7 @@ use std::time::Duration;
 pub(crate) const CASES: &[Case] = cases![
     a_signal_without_connections_ends_it,
     that_nobody_reads_its_last_words_changes_nothing,
-    replies_under_way_are_finished,
+    responses_under_way_are_finished,
     nobody_is_let_in_any_more,
     connections_in_the_backlog_are_reset,
     a_request_that_has_begun_is_answered,
@@ -49,13 +49,13 @@ fn that_nobody_reads_its_last_words_changes_nothing(flags: &[&str]) {
     assert_eq!(status.code(), Some(0), "{status}");
 }
 
-fn replies_under_way_are_finished(flags: &[&str]) {
+fn responses_under_way_are_finished(flags: &[&str]) {
     let content = pattern(30_000_000);
     let page = TemporaryFile::with("bin", &content);
     let server = Server::start(&with(flags, &["--page", page.path()]));
     let mut idle = server.connect();
     idle.send("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n");
-    assert_eq!(idle.reply_to_head().status, 200);
+    assert_eq!(idle.response_to_head().status, 200);
     let mut reader = server.connect();
     reader.send(GET);
     let mut begin = reader.take(1);
@@ -85,7 +85,7 @@ fn nobody_is_let_in_any_more(flags: &[&str]) {
         assert!(begun.is_quiet_for(Duration::from_millis(10)), "it drains while we look");
     }
     begun.send("st: a\r\n\r\n");
-    assert_same_bytes(&begun.reply().body, PAGE);
+    assert_same_bytes(&begun.response().body, PAGE);
     let exit = server.wait();
     assert_eq!(exit.code, Some(0), "{}", exit.text);
 }
@@ -100,7 +100,7 @@ fn connections_in_the_backlog_are_reset(flags: &[&str]) {
     let outcome = queued.read(&mut [0]).expect_err("the connection is never accepted");
     assert_eq!(outcome.kind(), ErrorKind::ConnectionReset, "{outcome}");
     begun.send("st: a\r\n\r\n");
-    assert_same_bytes(&begun.reply().body, PAGE);
+    assert_same_bytes(&begun.response().body, PAGE);
     let exit = server.wait();
     assert_eq!(exit.code, Some(0), "{}", exit.text);
     assert!(exit.text.ends_with("at most 1 in flight; errors: none\n"), "{}", exit.text);
@@ -112,13 +112,13 @@ fn a_request_that_has_begun_is_answered(flags: &[&str]) {
     let mut begun = server.connect();
     begun.send("GET / HTTP/1.1\r\nHo");
     idle.send(GET);
-    assert_same_bytes(&idle.reply().body, PAGE);
+    assert_same_bytes(&idle.response().body, PAGE);
     server.signal("TERM");
     idle.ended();
     begun.send("st: a\r\n\r\n");
-    let reply = begun.reply();
-    assert_same_bytes(&reply.body, PAGE);
-    assert!(reply.closes(), "it is the last one");
+    let response = begun.response();
+    assert_same_bytes(&response.body, PAGE);
+    assert!(response.closes(), "it is the last one");
     begun.ended();
     let exit = server.wait();
     assert_eq!(exit.code, Some(0), "{}", exit.text);
@@ -130,7 +130,7 @@ fn draining_ends_in_time(flags: &[&str]) {
     begun.send("GET / HTTP/1.1\r\nHo");
     let mut idle = server.connect();
     idle.send(GET);
-    assert_same_bytes(&idle.reply().body, PAGE);
+    assert_same_bytes(&idle.response().body, PAGE);
     let (exit, took) = timed(|| {
         server.signal("TERM");
         server.wait()
@@ -146,7 +146,7 @@ fn a_second_signal_ends_it_at_once(flags: &[&str]) {
     begun.send("GET / HTTP/1.1\r\nHo");
     let mut idle = server.connect();
     idle.send(GET);
-    assert_same_bytes(&idle.reply().body, PAGE);
+    assert_same_bytes(&idle.response().body, PAGE);
     server.signal("TERM");
     idle.ended();
     let (exit, took) = timed(|| {

@@ -16,10 +16,10 @@ pub(crate) const CASES: &[Case] = cases![
     nothing_after_a_close_is_answered,
     a_head_may_come_byte_by_byte,
     a_pipeline_may_be_cut_anywhere,
-    a_request_may_meet_the_reply_before_it,
+    a_request_may_meet_the_response_before_it,
     empty_lines_before_a_request_are_skipped,
     absolute_form_and_options,
-    a_half_closed_client_gets_its_reply,
+    a_half_closed_client_gets_its_response,
     the_date_is_right_after_a_pause,
     a_slow_reader_gets_every_byte,
     a_pipeline_that_is_not_read_waits,
@@ -29,15 +29,15 @@ pub(crate) const CASES: &[Case] = cases![
 
 fn the_page_is_exact(flags: &[&str]) {
     let server = Server::start(flags);
-    let reply = server.ask(GET);
-    assert_eq!(reply.status, 200);
-    assert!(reply.head.starts_with("HTTP/1.1 200 OK\r\n"));
-    assert_same_bytes(&reply.body, PAGE);
-    assert_eq!(reply.field("Content-Type"), Some("text/html; charset=utf-8"));
-    assert_eq!(reply.field("Server"), Some("uringstatic"));
-    assert_eq!(reply.field("Accept-Ranges"), Some("bytes"));
-    assert_eq!(reply.field("Connection"), None);
-    let etag = reply.field("ETag").expect("a page has a tag");
+    let response = server.ask(GET);
+    assert_eq!(response.status, 200);
+    assert!(response.head.starts_with("HTTP/1.1 200 OK\r\n"));
+    assert_same_bytes(&response.body, PAGE);
+    assert_eq!(response.field("Content-Type"), Some("text/html; charset=utf-8"));
+    assert_eq!(response.field("Server"), Some("uringstatic"));
+    assert_eq!(response.field("Accept-Ranges"), Some("bytes"));
+    assert_eq!(response.field("Connection"), None);
+    let etag = response.field("ETag").expect("a page has a tag");
     assert!(etag.starts_with('"') && etag.ends_with('"') && etag.len() > 2);
     let elsewhere = server.ask("GET /any/path?and=query HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_same_bytes(&elsewhere.body, PAGE);
@@ -54,13 +54,13 @@ fn head_is_get_without_a_body(flags: &[&str]) {
         ("HEAD / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\n\r\n"),
     ] {
         client.send(get);
-        let full = client.reply();
+        let full = client.response();
         if full.closes() {
             client.ended();
             client = server.connect();
         }
         client.send(head);
-        let bare = client.reply_to_head();
+        let bare = client.response_to_head();
         let undated = |head: &str| {
             head.lines().filter(|line| !line.starts_with("Date: ")).collect::<Vec<_>>().join("\n")
         };
@@ -77,14 +77,14 @@ fn http_1_1_persists_until_close(flags: &[&str]) {
     let mut client = server.connect();
     for _ in 0..5 {
         client.send(GET);
-        assert_same_bytes(&client.reply().body, PAGE);
+        assert_same_bytes(&client.response().body, PAGE);
     }
     client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, x\r\n\r\n");
-    assert!(!client.reply().closes());
+    assert!(!client.response().closes());
     // The major version decides; of the minor ones, all from 1 on are alike.
     client.send("GET / HTTP/1.7\r\nHost: a\r\n\r\n");
-    let reply = client.reply();
-    assert_eq!((reply.status, reply.closes()), (200, false));
+    let response = client.response();
+    assert_eq!((response.status, response.closes()), (200, false));
     for fields in [
         "Connection: close",
         "connection: CLOSE",
@@ -94,31 +94,31 @@ fn http_1_1_persists_until_close(flags: &[&str]) {
     ] {
         let mut client = server.connect();
         client.send(format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n"));
-        let reply = client.reply();
-        assert!(reply.closes(), "{fields}: {}", reply.head);
-        assert_same_bytes(&reply.body, PAGE);
+        let response = client.response();
+        assert!(response.closes(), "{fields}: {}", response.head);
+        assert_same_bytes(&response.body, PAGE);
         client.ended();
     }
     client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: closed\r\n\r\n");
-    assert!(!client.reply().closes(), "another token than close");
+    assert!(!client.response().closes(), "another token than close");
 }
 
 fn http_1_0_closes_unless_told(flags: &[&str]) {
     let server = Server::start(flags);
     let mut client = server.connect();
     client.send("GET / HTTP/1.0\r\n\r\n");
-    let reply = client.reply();
-    assert_eq!((reply.status, reply.closes()), (200, true));
+    let response = client.response();
+    assert_eq!((response.status, response.closes()), (200, true));
     client.ended();
     let mut client = server.connect();
     for _ in 0..3 {
         client.send("GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n");
-        let reply = client.reply();
-        assert_eq!(reply.field("Connection"), Some("keep-alive"));
-        assert_same_bytes(&reply.body, PAGE);
+        let response = client.response();
+        assert_eq!(response.field("Connection"), Some("keep-alive"));
+        assert_same_bytes(&response.body, PAGE);
     }
     client.send("GET / HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n");
-    assert!(client.reply().closes());
+    assert!(client.response().closes());
     client.ended();
 }
 
@@ -127,13 +127,13 @@ fn a_hundred_pipelined(flags: &[&str]) {
     let mut client = server.connect();
     client.send(GET.repeat(100));
     for _ in 0..100 {
-        assert_same_bytes(&client.reply().body, PAGE);
+        assert_same_bytes(&client.response().body, PAGE);
     }
     client.send(GET.repeat(99) + GET_CLOSE);
     for nth in 0..100 {
-        let reply = client.reply();
-        assert_same_bytes(&reply.body, PAGE);
-        assert_eq!(reply.closes(), nth == 99);
+        let response = client.response();
+        assert_same_bytes(&response.body, PAGE);
+        assert_eq!(response.closes(), nth == 99);
     }
     client.ended();
     let totals = server.end();
@@ -156,14 +156,14 @@ fn a_mixed_pipeline(flags: &[&str]) {
     text += GET;
     client.send(text);
     for _ in 0..10 {
-        assert_same_bytes(&client.reply().body, PAGE);
-        assert_eq!(client.reply_to_head().status, 200);
-        assert_eq!(client.reply().status, 204);
-        assert_eq!(client.reply().status, 405);
-        assert_eq!(client.reply().status, 405);
-        assert_same_bytes(&client.reply().body, PAGE);
+        assert_same_bytes(&client.response().body, PAGE);
+        assert_eq!(client.response_to_head().status, 200);
+        assert_eq!(client.response().status, 204);
+        assert_eq!(client.response().status, 405);
+        assert_eq!(client.response().status, 405);
+        assert_same_bytes(&client.response().body, PAGE);
     }
-    let last = client.reply();
+    let last = client.response();
     assert_eq!((last.status, last.closes()), (400, true));
     client.ended();
 }
@@ -172,8 +172,8 @@ fn nothing_after_a_close_is_answered(flags: &[&str]) {
     let server = Server::start(flags);
     let mut client = server.connect();
     client.send(format!("{GET}{GET_CLOSE}{GET}{GET}"));
-    assert!(!client.reply().closes());
-    assert!(client.reply().closes());
+    assert!(!client.response().closes());
+    assert!(client.response().closes());
     client.ended();
     let totals = server.end();
     assert!(totals.contains("1 connections, 2 requests, "), "{totals}");
@@ -186,7 +186,7 @@ fn a_head_may_come_byte_by_byte(flags: &[&str]) {
         for byte in GET.as_bytes() {
             client.send([*byte]);
         }
-        assert_same_bytes(&client.reply().body, PAGE);
+        assert_same_bytes(&client.response().body, PAGE);
     }
 }
 
@@ -201,31 +201,31 @@ fn a_pipeline_may_be_cut_anywhere(flags: &[&str]) {
     .concat();
     for cut in 1..text.len() {
         client.send(&text[..cut]);
-        // The reply to what is complete has come: both sides are at rest at the cut.
+        // The response to what is complete has come: both sides are at rest at the cut.
         let complete = cut >= GET.len();
         if complete {
-            assert_same_bytes(&client.reply().body, PAGE);
+            assert_same_bytes(&client.response().body, PAGE);
         }
         client.send(&text[cut..]);
         if !complete {
-            assert_same_bytes(&client.reply().body, PAGE);
+            assert_same_bytes(&client.response().body, PAGE);
         }
-        assert_eq!(client.reply_to_head().status, 200, "cut at {cut}");
-        assert_eq!(client.reply().status, 405, "cut at {cut}");
+        assert_eq!(client.response_to_head().status, 200, "cut at {cut}");
+        assert_eq!(client.response().status, 405, "cut at {cut}");
     }
 }
 
-/// The third request comes together with the news that the first reply was sent, so it is there
-/// before the second reply is, whose completion nobody may have been going to wait for.
-fn a_request_may_meet_the_reply_before_it(flags: &[&str]) {
+/// The third request comes together with the news that the first response was sent, so it is there
+/// before the second response is, whose completion nobody may have been going to wait for.
+fn a_request_may_meet_the_response_before_it(flags: &[&str]) {
     let server = Server::start(flags);
     let mut client = server.connect();
     for round in 0..500 {
         client.send(format!("{GET}HEAD / HTTP/1.1\r\nHost: a\r\n\r\n"));
-        assert_same_bytes(&client.reply().body, PAGE);
+        assert_same_bytes(&client.response().body, PAGE);
         client.send("DELETE / HTTP/1.1\r\nHost: a\r\n\r\n");
-        assert_eq!(client.reply_to_head().status, 200, "round {round}");
-        assert_eq!(client.reply().status, 405, "round {round}");
+        assert_eq!(client.response_to_head().status, 200, "round {round}");
+        assert_eq!(client.response().status, 405, "round {round}");
     }
 }
 
@@ -233,8 +233,8 @@ fn empty_lines_before_a_request_are_skipped(flags: &[&str]) {
     let server = Server::start(flags);
     let mut client = server.connect();
     client.send(format!("\r\n\r\n{GET}\r\n{GET}"));
-    assert_eq!(client.reply().status, 200);
-    assert_eq!(client.reply().status, 200);
+    assert_eq!(client.response().status, 200);
+    assert_eq!(client.response().status, 200);
     let endless = server.ask("\r\n".repeat(10_000));
     assert_eq!((endless.status, endless.closes()), (400, true));
 }
@@ -243,37 +243,37 @@ fn absolute_form_and_options(flags: &[&str]) {
     let server = Server::start(flags);
     let mut client = server.connect();
     client.send("GET http://example.com:80/x HTTP/1.1\r\nHost: example.com\r\n\r\n");
-    assert_same_bytes(&client.reply().body, PAGE);
+    assert_same_bytes(&client.response().body, PAGE);
     for target in ["*", "/", "/x?y"] {
         client.send(format!("OPTIONS {target} HTTP/1.1\r\nHost: a\r\n\r\n"));
-        let reply = client.reply();
-        assert_eq!((reply.status, reply.closes()), (204, false));
-        assert_eq!(reply.field("Allow"), Some("GET, HEAD, OPTIONS"));
-        assert_eq!(reply.field("Content-Length"), None, "RFC 9110 8.6");
-        assert!(reply.field("Date").is_some());
+        let response = client.response();
+        assert_eq!((response.status, response.closes()), (204, false));
+        assert_eq!(response.field("Allow"), Some("GET, HEAD, OPTIONS"));
+        assert_eq!(response.field("Content-Length"), None, "RFC 9110 8.6");
+        assert!(response.field("Date").is_some());
     }
 }
 
-fn a_half_closed_client_gets_its_reply(flags: &[&str]) {
+fn a_half_closed_client_gets_its_response(flags: &[&str]) {
     let server = Server::start(flags);
     for request in [GET, GET_CLOSE, "GET / HTTP/1.0\r\n\r\n"] {
         let mut client = server.connect();
         client.send(request);
         client.half_close();
-        assert_same_bytes(&client.reply().body, PAGE);
+        assert_same_bytes(&client.response().body, PAGE);
         client.ended();
     }
     let mut client = server.connect();
     client.send(GET.repeat(50));
     client.half_close();
     for _ in 0..50 {
-        assert_same_bytes(&client.reply().body, PAGE);
+        assert_same_bytes(&client.response().body, PAGE);
     }
     client.ended();
     let mut client = server.connect();
     client.send("GET / HTTP/1.1\r\nHo");
     client.half_close();
-    assert_eq!(client.reply().status, 400);
+    assert_eq!(client.response().status, 400);
     client.ended();
 }
 
@@ -285,9 +285,9 @@ fn the_date_is_right_after_a_pause(flags: &[&str]) {
         for request in [GET, "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"] {
             let before = whole_seconds(SystemTime::now());
             client.send(request);
-            let reply = client.reply();
+            let response = client.response();
             let after = whole_seconds(SystemTime::now());
-            let date = reply.field("Date").expect("every reply is dated");
+            let date = response.field("Date").expect("every response is dated");
             let date = httpdate::parse_http_date(date).expect("an IMF-fixdate");
             let date = whole_seconds(date);
             assert!((before..=after).contains(&date), "{before} {date} {after}");
@@ -308,10 +308,10 @@ fn a_slow_reader_gets_every_byte(flags: &[&str]) {
     for nth in 0..2 {
         // Meanwhile the buffers of both sockets fill up and the server has to wait.
         Client::pause(Duration::from_millis(200));
-        let reply = client.reply();
-        assert_eq!(reply.field("Content-Type"), Some("application/octet-stream"));
-        assert_eq!(reply.closes(), nth == 1);
-        assert_same_bytes(&reply.body, &content);
+        let response = client.response();
+        assert_eq!(response.field("Content-Type"), Some("application/octet-stream"));
+        assert_eq!(response.closes(), nth == 1);
+        assert_same_bytes(&response.body, &content);
     }
     client.ended();
 }
@@ -320,20 +320,20 @@ fn a_pipeline_that_is_not_read_waits(flags: &[&str]) {
     let server = Server::start(flags);
     let mut client = server.connect();
     let mut sender = client.sender();
-    // Some 20 MB of replies: more than the buffers of both sockets hold.
+    // Some 20 MB of responses: more than the buffers of both sockets hold.
     let count = 4000;
     let writer = std::thread::spawn(move || {
         for _ in 0..count / 100 {
             sender.send(GET.repeat(100));
         }
     });
-    assert!(!client.is_quiet_for(Duration::from_secs(20)), "replies come");
+    assert!(!client.is_quiet_for(Duration::from_secs(20)), "responses come");
     for _ in 0..count {
-        assert_same_bytes(&client.reply().body, PAGE);
+        assert_same_bytes(&client.response().body, PAGE);
     }
     writer.join().expect("all requests were taken");
     client.send(GET_CLOSE);
-    assert!(client.reply().closes());
+    assert!(client.response().closes());
     client.ended();
 }
 
@@ -343,15 +343,15 @@ fn a_page_of_its_own_status(flags: &[&str]) {
     let server = Server::start(&with(flags, &options));
     let mut client = server.connect();
     client.send(format!("{GET}HEAD / HTTP/1.1\r\nHost: a\r\nRange: bytes=0-1\r\n\r\n"));
-    let reply = client.reply();
-    assert_eq!((reply.status, &*reply.body), (503, &b"<p>Back soon.</p>"[..]));
-    assert_eq!(reply.field("Retry-After"), Some("600"));
-    let typed = reply.field("Content-Type").expect("a page has a type");
+    let response = client.response();
+    assert_eq!((response.status, &*response.body), (503, &b"<p>Back soon.</p>"[..]));
+    assert_eq!(response.field("Retry-After"), Some("600"));
+    let typed = response.field("Content-Type").expect("a page has a type");
     assert!(typed.starts_with("text/html"), "{typed}");
-    assert_eq!(reply.field("Accept-Ranges"), None, "only a 200 has ranges");
-    assert_eq!(client.reply_to_head().status, 503);
+    assert_eq!(response.field("Accept-Ranges"), None, "only a 200 has ranges");
+    assert_eq!(client.response_to_head().status, 503);
     client.send("GET / HTTP/1.1\r\nHost: a\r\nIf-None-Match: *\r\n\r\n");
-    assert_eq!(client.reply().status, 503, "only a 200 is conditional");
+    assert_eq!(client.response().status, 503, "only a 200 is conditional");
 }
 
 fn resets_do_no_harm(flags: &[&str]) {

@@ -27,10 +27,10 @@ fn start(flags: &[&str], address: &str, options: &[&str]) -> (Server, String) {
 fn ask(place: &str, request: &str) -> (u16, String) {
     let mut client = Client::connect(place);
     client.send(request);
-    let reply = client.reply();
-    assert!(reply.closes());
+    let response = client.response();
+    assert!(response.closes());
     client.ended();
-    (reply.status, String::from_utf8(reply.body).expect("it is text"))
+    (response.status, String::from_utf8(response.body).expect("it is text"))
 }
 
 const CHECK: &str = "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -45,7 +45,7 @@ fn health_is_answered_when_all_slots_are_taken(flags: &[&str]) {
             assert_eq!(ask(&place, CHECK), (200, "ok\n".to_owned()));
         }
         holder.send("Host: a\r\n\r\n");
-        assert_same_bytes(&holder.reply().body, PAGE);
+        assert_same_bytes(&holder.response().body, PAGE);
     }
 }
 
@@ -78,9 +78,9 @@ fn the_drain_is_announced_there(flags: &[&str]) {
     while ask(&place, CHECK).0 == 200 {}
     assert_eq!(ask(&place, CHECK).0, 503);
     holder.send("Host: a\r\n\r\n");
-    let reply = holder.reply();
-    assert!(reply.closes());
-    assert_same_bytes(&reply.body, PAGE);
+    let response = holder.response();
+    assert!(response.closes());
+    assert_same_bytes(&response.body, PAGE);
     drop(holder);
     let exit = server.wait();
     assert_eq!(exit.code, Some(0), "{}", exit.text);

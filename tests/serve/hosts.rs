@@ -19,21 +19,25 @@ fn a_host_on_the_list_is_answered_and_another_is_misdirected() {
     let mut client = server.connect();
     for host in ["example.org", "EXAMPLE.ORG.:8080", "a.b.example.net", "[0:0:0::1]"] {
         client.send(get(host));
-        assert_same_bytes(&client.reply().body, PAGE);
+        assert_same_bytes(&client.response().body, PAGE);
     }
     let hosts = ["", "attacker.example", "example.net", "127.0.0.1", "example.org.attacker"];
     for host in hosts {
         client.send(get(host));
-        let reply = client.reply();
-        assert_eq!(reply.status, 421, "{host}");
-        assert!(reply.head.starts_with("HTTP/1.1 421 Misdirected Request\r\n"), "{}", reply.head);
-        assert_eq!(reply.field("Content-Type"), Some("text/html; charset=utf-8"));
-        let body = String::from_utf8(reply.body.clone()).expect("it is text");
+        let response = client.response();
+        assert_eq!(response.status, 421, "{host}");
+        assert!(
+            response.head.starts_with("HTTP/1.1 421 Misdirected Request\r\n"),
+            "{}",
+            response.head
+        );
+        assert_eq!(response.field("Content-Type"), Some("text/html; charset=utf-8"));
+        let body = String::from_utf8(response.body.clone()).expect("it is text");
         assert!(body.contains("421 Misdirected Request") && !body.contains("attacker"), "{body}");
-        assert!(!reply.closes(), "{host}");
+        assert!(!response.closes(), "{host}");
     }
     client.send(get("example.org"));
-    assert_same_bytes(&client.reply().body, PAGE);
+    assert_same_bytes(&client.response().body, PAGE);
     drop(client);
     let totals = server.end();
     assert!(totals.contains("1 connections, 10 requests, "), "{totals}");
@@ -48,16 +52,16 @@ fn pipelined_requests_are_judged_one_by_one() {
     client.send(hosts.map(get).concat());
     for host in hosts {
         let expected = if host == "example.org" { 200 } else { 421 };
-        assert_eq!(client.reply().status, expected, "{host}");
+        assert_eq!(client.response().status, expected, "{host}");
     }
 }
 
 #[test]
-fn a_refusal_is_framed_as_any_reply() {
+fn a_refusal_is_framed_as_any_response() {
     let server = Server::start(LIST);
     let mut client = server.connect();
     client.send("HEAD / HTTP/1.1\r\nHost: evil\r\n\r\n");
-    let head = client.reply_to_head();
+    let head = client.response_to_head();
     assert_eq!(head.status, 421);
     assert!(head.field("Content-Length").is_some_and(|length| length != "0"));
     // A body is not read as the next request.
@@ -66,11 +70,11 @@ fn a_refusal_is_framed_as_any_reply() {
         "POST / HTTP/1.1\r\nHost: evil\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     ));
-    assert_eq!(client.reply().status, 421);
+    assert_eq!(client.response().status, 421);
     client.send("OPTIONS * HTTP/1.1\r\nHost: evil\r\n\r\nBREW / HTTP/1.1\r\nHost: evil\r\n\r\n");
-    assert_eq!([client.reply().status, client.reply().status], [421, 421]);
+    assert_eq!([client.response().status, client.response().status], [421, 421]);
     client.send("GET / HTTP/1.1\r\nHost: evil\r\nConnection: close\r\n\r\n");
-    let last = client.reply();
+    let last = client.response();
     assert!(last.status == 421 && last.closes());
     client.ended();
 }
@@ -89,8 +93,8 @@ fn the_authority_of_an_absolute_target_counts_instead_of_host() {
 #[test]
 fn http_1_0_without_host_is_refused() {
     let server = Server::start(LIST);
-    let reply = server.ask("GET / HTTP/1.0\r\n\r\n");
-    assert!(reply.status == 421 && reply.closes(), "{}", reply.head);
+    let response = server.ask("GET / HTTP/1.0\r\n\r\n");
+    assert!(response.status == 421 && response.closes(), "{}", response.head);
     assert_eq!(server.ask("GET / HTTP/1.0\r\nHost: example.org\r\n\r\n").status, 200);
     // What is no valid request stays none.
     assert_eq!(server.ask("GET / HTTP/1.1\r\n\r\n").status, 400);

@@ -1,6 +1,6 @@
 //! Requests that are refused, each with its exact status, and bodies nobody asked for.
 
-use crate::common::{GET, PAGE, Reply, Server, assert_same_bytes};
+use crate::common::{GET, PAGE, Response, Server, assert_same_bytes};
 use crate::{Case, cases, with};
 
 pub(crate) const CASES: &[Case] = cases![
@@ -11,7 +11,7 @@ pub(crate) const CASES: &[Case] = cases![
     refusals_can_be_read_while_sending,
     bodies_are_never_read_as_requests,
     chunked_bodies,
-    long_bodies_close_after_the_reply,
+    long_bodies_close_after_the_response,
     expectations,
     a_good_pipeline_before_garbage_is_answered,
 ];
@@ -96,31 +96,31 @@ fn refused_with_their_exact_status(flags: &[&str]) {
         let mut client = server.connect();
         // What follows a refused request is not answered.
         client.send(format!("{request}{GET}"));
-        let reply = client.reply();
-        assert_eq!(reply.status, *status, "{request:?}");
-        check_error(&reply);
-        assert!(reply.closes(), "{request:?}");
+        let response = client.response();
+        assert_eq!(response.status, *status, "{request:?}");
+        check_error(&response);
+        assert!(response.closes(), "{request:?}");
         client.ended();
     }
     let mut client = server.connect();
     client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-    let reply = client.reply();
-    assert!(matches!(reply.status, 400 | 505), "the preface of HTTP/2: {}", reply.head);
+    let response = client.response();
+    assert!(matches!(response.status, 400 | 505), "the preface of HTTP/2: {}", response.head);
     client.ended();
     let totals = server.end();
     let expected = format!("{} refused requests", REFUSED.len() + 1);
     assert!(totals.contains(&expected), "{totals}");
 }
 
-fn check_error(reply: &Reply) {
-    let body = std::str::from_utf8(&reply.body).expect("errors are text");
-    assert!(body.contains(&reply.status.to_string()), "{body}");
+fn check_error(response: &Response) {
+    let body = std::str::from_utf8(&response.body).expect("errors are text");
+    assert!(body.contains(&response.status.to_string()), "{body}");
     assert!((20..1000).contains(&body.len()) && body.contains("<p>"), "{body}");
-    assert_eq!(reply.field("Content-Type"), Some("text/html; charset=utf-8"));
-    assert_eq!(reply.field("Server"), Some("uringstatic"));
-    let date = reply.field("Date").expect("every reply is dated");
+    assert_eq!(response.field("Content-Type"), Some("text/html; charset=utf-8"));
+    assert_eq!(response.field("Server"), Some("uringstatic"));
+    let date = response.field("Date").expect("every response is dated");
     httpdate::parse_http_date(date).expect("an IMF-fixdate");
-    assert_eq!(reply.field("ETag"), None, "an error is not the page");
+    assert_eq!(response.field("ETag"), None, "an error is not the page");
 }
 
 fn refused_by_method_and_kept(flags: &[&str]) {
@@ -139,11 +139,11 @@ fn refused_by_method_and_kept(flags: &[&str]) {
         (501, "GETT / HTTP/1.1"),
     ] {
         client.send(format!("{line}\r\nHost: a\r\n\r\n"));
-        let reply = client.reply();
-        assert_eq!(reply.status, status, "{line}");
-        assert_eq!(reply.field("Allow"), (status == 405).then_some("GET, HEAD, OPTIONS"));
-        check_error(&reply);
-        assert!(!reply.closes(), "{line}");
+        let response = client.response();
+        assert_eq!(response.status, status, "{line}");
+        assert_eq!(response.field("Allow"), (status == 405).then_some("GET, HEAD, OPTIONS"));
+        check_error(&response);
+        assert!(!response.closes(), "{line}");
     }
     let connect = server.ask("CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n");
     assert_eq!(connect.status, 405);
@@ -157,17 +157,17 @@ fn errors_say_little_and_echo_nothing(flags: &[&str]) {
         "GET /baffle HTTP/7.1\r\nHost: baffle\r\n\r\n",
         "GET /baffle HTTP/1.1\r\nHost: baffle\r\nExpect: baffle\r\n\r\n",
     ] {
-        let reply = server.ask(request);
-        let body = String::from_utf8_lossy(&reply.body).into_owned();
-        assert!(!body.contains("baffle") && !reply.head.contains("baffle"), "{reply:?}");
+        let response = server.ask(request);
+        let body = String::from_utf8_lossy(&response.body).into_owned();
+        assert!(!body.contains("baffle") && !response.head.contains("baffle"), "{response:?}");
         assert!(!body.contains("BAFFLE"), "{body}");
     }
     // HEAD has no body, whatever is wrong.
     let mut client = server.connect();
     client.send("HEAD / HTTP/1.1\r\nHost: a\r\nContent-Length: 5, 5\r\n\r\n");
-    let reply = client.reply_to_head();
-    assert_eq!(reply.status, 400);
-    assert_ne!(reply.field("Content-Length"), Some("0"));
+    let response = client.response_to_head();
+    assert_eq!(response.status, 400);
+    assert_ne!(response.field("Content-Length"), Some("0"));
     client.ended();
 }
 
@@ -214,9 +214,9 @@ fn refusals_can_be_read_while_sending(flags: &[&str]) {
             // The server may close before it has all.
             let _ = sender.try_send(request);
         });
-        let reply = client.reply();
-        assert_eq!((reply.status, reply.closes()), (status, true));
-        check_error(&reply);
+        let response = client.response();
+        assert_eq!((response.status, response.closes()), (status, true));
+        check_error(&response);
         writer.join().expect("the writer doesn't panic");
     }
 }
@@ -230,15 +230,15 @@ fn bodies_are_never_read_as_requests(flags: &[&str]) {
             let request =
                 format!("{method} / HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{body}");
             client.send(request);
-            let reply = client.reply();
-            assert_eq!((reply.status, reply.closes()), (status, false));
+            let response = client.response();
+            assert_eq!((response.status, response.closes()), (status, false));
             client.send("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n");
-            assert_eq!(client.reply().status, 204, "the next reply is to the next request");
+            assert_eq!(client.response().status, 204, "the next response is to the next request");
         }
     }
     client.send("POST / HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 3\r\n\r\nabc");
-    let reply = client.reply();
-    assert_eq!((reply.status, reply.field("Connection")), (405, Some("keep-alive")));
+    let response = client.response();
+    assert_eq!((response.status, response.field("Connection")), (405, Some("keep-alive")));
 }
 
 fn chunked_bodies(flags: &[&str]) {
@@ -252,9 +252,9 @@ fn chunked_bodies(flags: &[&str]) {
         "1\r\na\r\n1\r\nb\r\n0\r\nTrailer: x\r\nAnother: y\r\n\r\n",
     ] {
         client.send(format!("{head}{body}{GET}"));
-        let reply = client.reply();
-        assert_eq!((reply.status, reply.closes()), (405, false), "{body:?}");
-        assert_same_bytes(&client.reply().body, PAGE);
+        let response = client.response();
+        assert_eq!((response.status, response.closes()), (405, false), "{body:?}");
+        assert_same_bytes(&client.response().body, PAGE);
     }
     for body in [
         "0x5\r\nhello\r\n0\r\n\r\n",
@@ -267,8 +267,8 @@ fn chunked_bodies(flags: &[&str]) {
     ] {
         let mut client = server.connect();
         client.send(format!("{head}{body}"));
-        let reply = client.reply();
-        assert_eq!((reply.status, reply.closes()), (400, true), "{body:?}");
+        let response = client.response();
+        assert_eq!((response.status, response.closes()), (400, true), "{body:?}");
         client.ended();
     }
     // The response doesn't wait for the body, so that what is wrong behind it only ends the
@@ -281,14 +281,14 @@ fn chunked_bodies(flags: &[&str]) {
     ] {
         let mut client = server.connect();
         client.send(head);
-        let reply = client.reply();
-        assert_eq!((reply.status, reply.closes()), (405, false), "{body:?}");
+        let response = client.response();
+        assert_eq!((response.status, response.closes()), (405, false), "{body:?}");
         client.send(format!("{body}{GET}"));
         client.ended();
     }
     client.send(format!("{head}{}0\r\n\r\n{GET}", chunks(4)));
-    assert_eq!(client.reply().status, 405);
-    assert_same_bytes(&client.reply().body, PAGE);
+    assert_eq!(client.response().status, 405);
+    assert_same_bytes(&client.response().body, PAGE);
 }
 
 /// Chunks of 16 KiB, without the last one.
@@ -296,13 +296,13 @@ fn chunks(count: usize) -> String {
     ("4000\r\n".to_owned() + &"z".repeat(0x4000) + "\r\n").repeat(count)
 }
 
-fn long_bodies_close_after_the_reply(flags: &[&str]) {
+fn long_bodies_close_after_the_response(flags: &[&str]) {
     let server = Server::start(flags);
     for (method, status) in [("GET", 200), ("POST", 405)] {
         let mut client = server.connect();
         client.send(format!("{method} / HTTP/1.1\r\nHost: a\r\nContent-Length: 65537\r\n\r\n"));
-        let reply = client.reply();
-        assert_eq!((reply.status, reply.closes()), (status, true), "without waiting for it");
+        let response = client.response();
+        assert_eq!((response.status, response.closes()), (status, true), "without waiting for it");
         client.send("x".repeat(65_537));
         client.ended();
     }
@@ -312,17 +312,17 @@ fn expectations(flags: &[&str]) {
     let server = Server::start(flags);
     let mut client = server.connect();
     client.send("GET / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n\r\n");
-    assert!(!client.reply().closes(), "nothing is to come");
+    assert!(!client.response().closes(), "nothing is to come");
     client.send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-Continue\r\nContent-Length: 0\r\n\r\n");
-    assert!(!client.reply().closes(), "nothing is to come");
+    assert!(!client.response().closes(), "nothing is to come");
     client.send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
-    let reply = client.reply();
-    assert_eq!((reply.status, reply.closes()), (405, true), "the reply is final");
+    let response = client.response();
+    assert_eq!((response.status, response.closes()), (405, true), "the response is final");
     client.ended();
     let mut client = server.connect();
     client.send("POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabc");
-    let reply = client.reply();
-    assert_eq!((reply.status, reply.closes()), (405, true), "1.0 knows no expectations");
+    let response = client.response();
+    assert_eq!((response.status, response.closes()), (405, true), "1.0 knows no expectations");
     client.ended();
 }
 
@@ -332,10 +332,10 @@ fn a_good_pipeline_before_garbage_is_answered(flags: &[&str]) {
         let mut client = server.connect();
         client.send(format!("{}{garbage}", GET.repeat(30)));
         for _ in 0..30 {
-            assert_same_bytes(&client.reply().body, PAGE);
+            assert_same_bytes(&client.response().body, PAGE);
         }
-        let reply = client.reply();
-        assert_eq!((reply.status, reply.closes()), (400, true), "{garbage:?}");
+        let response = client.response();
+        assert_eq!((response.status, response.closes()), (400, true), "{garbage:?}");
         client.ended();
     }
 }

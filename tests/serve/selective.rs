@@ -1,6 +1,6 @@
 //! Conditional requests and ranges (RFC 9110 13 and 14) on a page from a file.
 
-use crate::common::{GET, Reply, Server, TemporaryFile, assert_same_bytes, pattern};
+use crate::common::{GET, Response, Server, TemporaryFile, assert_same_bytes, pattern};
 use crate::{Case, cases, with};
 use std::time::{Duration, SystemTime};
 
@@ -28,9 +28,9 @@ impl Setting {
         let content = pattern(1000);
         let page = TemporaryFile::with("html", &content);
         let server = Server::start(&with(&with(flags, &["--page", page.path()]), options));
-        let reply = server.ask(GET);
-        assert_same_bytes(&reply.body, &content);
-        let field = |name| reply.field(name).expect("a file has validators").to_owned();
+        let response = server.ask(GET);
+        assert_same_bytes(&response.body, &content);
+        let field = |name| response.field(name).expect("a file has validators").to_owned();
         let (etag, modified) = (field("ETag"), field("Last-Modified"));
         let metadata = std::fs::metadata(page.path()).expect("the page is there");
         let on_disk = metadata.modified().expect("files have a time of modification");
@@ -38,7 +38,7 @@ impl Setting {
         Self { server, content, etag, modified, _page: page }
     }
 
-    fn get(&self, fields: &str) -> Reply {
+    fn get(&self, fields: &str) -> Response {
         let fields = fields.replace("ETAG", &self.etag).replace("MODIFIED", &self.modified);
         self.server.ask(format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n"))
     }
@@ -72,11 +72,11 @@ fn conditional_requests(flags: &[&str]) {
         (200, format!("If-Match: ETAG\r\nIf-Unmodified-Since: {before}")),
         (412, "If-Match: \"x\"\r\nIf-None-Match: ETAG".to_owned()),
     ] {
-        let reply = setting.get(&fields);
-        assert_eq!(reply.status, status, "{fields}");
-        assert!(!reply.closes(), "{fields}");
+        let response = setting.get(&fields);
+        assert_eq!(response.status, status, "{fields}");
+        assert!(!response.closes(), "{fields}");
         if status == 200 {
-            assert_same_bytes(&reply.body, &setting.content);
+            assert_same_bytes(&response.body, &setting.content);
         }
     }
     let post = "POST / HTTP/1.1\r\nHost: a\r\nIf-None-Match: *\r\n\r\n";
@@ -89,15 +89,15 @@ fn a_304_has_the_fields_that_a_cache_needs(flags: &[&str]) {
     let mut client = setting.server.connect();
     for method in ["GET", "HEAD"] {
         client.send(format!("{method} / HTTP/1.1\r\nHost: a\r\nIf-None-Match: *\r\n\r\n"));
-        let reply = client.reply();
-        assert_eq!(reply.status, 304);
-        assert_eq!(reply.field("ETag"), Some(&*setting.etag));
-        assert_eq!(reply.field("Cache-Control"), Some("max-age=60"));
-        assert_eq!(reply.field("Content-Type"), None);
-        assert!(reply.field("Date").is_some());
+        let response = client.response();
+        assert_eq!(response.status, 304);
+        assert_eq!(response.field("ETag"), Some(&*setting.etag));
+        assert_eq!(response.field("Cache-Control"), Some("max-age=60"));
+        assert_eq!(response.field("Content-Type"), None);
+        assert!(response.field("Date").is_some());
     }
     client.send(GET);
-    assert_eq!(client.reply().field("X-Other"), Some("y"), "no body came in between");
+    assert_eq!(client.response().field("X-Other"), Some("y"), "no body came in between");
 }
 
 fn one_range_gives_a_part(flags: &[&str]) {
@@ -113,33 +113,33 @@ fn one_range_gives_a_part(flags: &[&str]) {
         ("Bytes=5-6", 5, 6),
         ("bytes=0-99999999999999999999999", 0, 999),
     ] {
-        let reply = setting.get(&format!("Range: {range}"));
-        assert_eq!(reply.status, 206, "{range}");
+        let response = setting.get(&format!("Range: {range}"));
+        assert_eq!(response.status, 206, "{range}");
         let expected = format!("bytes {first}-{last}/1000");
-        assert_eq!(reply.field("Content-Range"), Some(&*expected), "{range}");
-        assert_same_bytes(&reply.body, &setting.content[first..=last]);
-        assert_eq!(reply.field("ETag"), Some(&*setting.etag));
-        assert!(reply.field("Date").is_some() && !reply.closes());
+        assert_eq!(response.field("Content-Range"), Some(&*expected), "{range}");
+        assert_same_bytes(&response.body, &setting.content[first..=last]);
+        assert_eq!(response.field("ETag"), Some(&*setting.etag));
+        assert!(response.field("Date").is_some() && !response.closes());
     }
     let mut client = setting.server.connect();
     client.send("HEAD / HTTP/1.1\r\nHost: a\r\nRange: bytes=0-0\r\n\r\n");
-    assert_eq!(client.reply_to_head().status, 200, "ranges are for GET");
+    assert_eq!(client.response_to_head().status, 200, "ranges are for GET");
     // Two in a row use the connection's own memory one after the other.
     let ask = |range| format!("GET / HTTP/1.1\r\nHost: a\r\nRange: bytes={range}\r\n\r\n");
     client.send([ask("1-2"), ask("3-500"), GET.to_owned(), ask("-7")].concat());
-    assert_same_bytes(&client.reply().body, &setting.content[1..=2]);
-    assert_same_bytes(&client.reply().body, &setting.content[3..=500]);
-    assert_same_bytes(&client.reply().body, &setting.content);
-    assert_same_bytes(&client.reply().body, &setting.content[993..]);
+    assert_same_bytes(&client.response().body, &setting.content[1..=2]);
+    assert_same_bytes(&client.response().body, &setting.content[3..=500]);
+    assert_same_bytes(&client.response().body, &setting.content);
+    assert_same_bytes(&client.response().body, &setting.content[993..]);
 }
 
 fn a_range_that_can_t_be_met(flags: &[&str]) {
     let setting = Setting::new(flags, &[]);
     for range in ["bytes=1000-", "bytes=1000-2000", "bytes=-0", "bytes=99999999999999999999-"] {
-        let reply = setting.get(&format!("Range: {range}"));
-        assert_eq!(reply.status, 416, "{range}");
-        assert_eq!(reply.field("Content-Range"), Some("bytes */1000"), "{range}");
-        assert!(!reply.closes());
+        let response = setting.get(&format!("Range: {range}"));
+        assert_eq!(response.status, 416, "{range}");
+        assert_eq!(response.field("Content-Range"), Some("bytes */1000"), "{range}");
+        assert!(!response.closes());
     }
 }
 
@@ -156,10 +156,10 @@ fn other_ranges_are_ignored(flags: &[&str]) {
         "0-1",
         "bytes=0-1\r\nRange: bytes=2-3",
     ] {
-        let reply = setting.get(&format!("Range: {range}"));
-        assert_eq!(reply.status, 200, "{range}");
-        assert_eq!(reply.field("Content-Range"), None);
-        assert_same_bytes(&reply.body, &setting.content);
+        let response = setting.get(&format!("Range: {range}"));
+        assert_eq!(response.status, 200, "{range}");
+        assert_eq!(response.field("Content-Range"), None);
+        assert_same_bytes(&response.body, &setting.content);
     }
 }
 
@@ -167,11 +167,11 @@ fn if_range_compares_strongly(flags: &[&str]) {
     let setting = Setting::new(flags, &[]);
     for (status, condition) in [(206, "ETAG"), (200, "W/ETAG"), (200, "\"x\""), (200, "yesterday")]
     {
-        let reply = setting.get(&format!("Range: bytes=0-9\r\nIf-Range: {condition}"));
-        assert_eq!(reply.status, status, "{condition}");
+        let response = setting.get(&format!("Range: bytes=0-9\r\nIf-Range: {condition}"));
+        assert_eq!(response.status, status, "{condition}");
     }
-    let reply = setting.get("Range: bytes=0-9\r\nIf-None-Match: ETAG");
-    assert_eq!(reply.status, 304, "conditions come before ranges");
+    let response = setting.get("Range: bytes=0-9\r\nIf-None-Match: ETAG");
+    assert_eq!(response.status, 304, "conditions come before ranges");
 }
 
 fn parts_of_a_large_page(flags: &[&str]) {
@@ -182,9 +182,9 @@ fn parts_of_a_large_page(flags: &[&str]) {
     for (first, last) in [(0, 0), (1, 4_999_998), (2_500_000, 4_999_999), (123_456, 654_321)] {
         client
             .send(format!("GET / HTTP/1.1\r\nHost: a\r\nRange: bytes={first}-{last}\r\n\r\n{GET}"));
-        let reply = client.reply();
-        assert_eq!(reply.status, 206);
-        assert_same_bytes(&reply.body, &content[first..=last]);
-        assert_same_bytes(&client.reply().body, &content);
+        let response = client.response();
+        assert_eq!(response.status, 206);
+        assert_same_bytes(&response.body, &content[first..=last]);
+        assert_same_bytes(&client.response().body, &content);
     }
 }

@@ -15,7 +15,7 @@ fn a_stale_socket_file_is_replaced() {
     let server = Server::start_on(&[&address], &[]);
     let mut client = Client::connect(&server.addresses[0]);
     client.send(GET);
-    assert_same_bytes(&client.reply().body, PAGE);
+    assert_same_bytes(&client.response().body, PAGE);
 }
 
 #[test]

@@ -147,7 +147,7 @@ impl Program {
         until(|| UnixStream::connect(&self.socket.0).ok());
         let mut client = Client::connect(&format!("unix:{}", self.socket.path()));
         client.send(GET_CLOSE);
-        assert_same_bytes(&client.reply().body, PAGE);
+        assert_same_bytes(&client.response().body, PAGE);
         client.ended();
     }
 

@@ -104,12 +104,12 @@ fn an_empty_page() {
     let mut client = server.connect();
     client.send(GET.repeat(3));
     for _ in 0..3 {
-        let reply = client.reply();
-        assert_eq!((reply.status, reply.field("Content-Length")), (200, Some("0")));
+        let response = client.response();
+        assert_eq!((response.status, response.field("Content-Length")), (200, Some("0")));
     }
     client.send("GET / HTTP/1.1\r\nHost: a\r\nRange: bytes=0-\r\n\r\n");
-    let reply = client.reply();
-    assert_eq!((reply.status, reply.field("Content-Range")), (416, Some("bytes */0")));
+    let response = client.response();
+    assert_eq!((response.status, response.field("Content-Range")), (416, Some("bytes */0")));
 }
 
 #[test]

@@ -22,11 +22,11 @@ pub(crate) const CASES: &[Case] = cases![
 fn an_incomplete_head_gets_408(flags: &[&str]) {
     let server = Server::start(&with(flags, &["--head-timeout", "300ms"]));
     let mut client = server.connect();
-    let (reply, took) = timed(|| {
+    let (response, took) = timed(|| {
         client.send("GET / HTTP/1.1\r\nHo");
-        client.reply()
+        client.response()
     });
-    assert_eq!((reply.status, reply.closes()), (408, true));
+    assert_eq!((response.status, response.closes()), (408, true));
     assert!(took >= Duration::from_millis(250), "{took:?}");
     client.ended();
     let totals = server.end();
@@ -42,7 +42,7 @@ fn dripping_does_not_help(flags: &[&str]) {
             client.send("y");
         }
     });
-    assert_eq!(client.reply().status, 408);
+    assert_eq!(client.response().status, 408);
     assert!((Duration::from_millis(500)..LATE).contains(&took), "{took:?}");
 }
 
@@ -51,13 +51,13 @@ fn the_second_head_has_its_own_time(flags: &[&str]) {
     let server = Server::start(&with(flags, &options));
     let mut client = server.connect();
     client.send(GET);
-    assert_same_bytes(&client.reply().body, PAGE);
+    assert_same_bytes(&client.response().body, PAGE);
     assert!(client.is_quiet_for(Duration::from_millis(900)), "idle is not late");
-    let (reply, took) = timed(|| {
+    let (response, took) = timed(|| {
         client.send("GET / HTTP/1.1\r\n");
-        client.reply()
+        client.response()
     });
-    assert_eq!((reply.status, reply.closes()), (408, true));
+    assert_eq!((response.status, response.closes()), (408, true));
     assert!((Duration::from_millis(450)..LATE).contains(&took), "{took:?}");
 }
 
@@ -73,7 +73,7 @@ fn an_idle_connection_is_closed(flags: &[&str]) {
     let mut client = server.connect();
     client.send(GET);
     let ((), took) = timed(|| {
-        assert_same_bytes(&client.reply().body, PAGE);
+        assert_same_bytes(&client.response().body, PAGE);
         client.ended();
     });
     assert!((Duration::from_millis(250)..LATE).contains(&took), "{took:?}");
@@ -93,8 +93,12 @@ fn a_body_has_its_time_in_all(flags: &[&str]) {
         let server = Server::start(&with(flags, &["--body-timeout", "600ms"]));
         let mut client = server.connect();
         client.send(begin);
-        let reply = client.reply();
-        assert_eq!((reply.status, reply.closes()), (status, false), "the body isn't waited for");
+        let response = client.response();
+        assert_eq!(
+            (response.status, response.closes()),
+            (status, false),
+            "the body isn't waited for"
+        );
         let ((), took) = timed(|| {
             while client.is_quiet_for(Duration::from_millis(50)) {
                 client.send("y");
@@ -151,8 +155,8 @@ fn a_peer_that_never_reads_is_dropped(flags: &[&str]) {
     // With one slot, the next one is served when the first is gone.
     let mut next = server.connect();
     next.send("HEAD / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-    let (reply, took) = timed(|| next.reply_to_head());
-    assert_eq!(reply.status, 200);
+    let (response, took) = timed(|| next.response_to_head());
+    assert_eq!(response.status, 200);
     assert!((Duration::from_millis(200)..LATE).contains(&took), "{took:?}");
     next.ended();
     let totals = server.end();

@@ -240,7 +240,7 @@ pub(super) fn ring(purpose: &Purpose, facts: &Facts) -> Check {
     {
         let found = format!("refused: {error}");
         return check(found).fault(match refuser(facts) {
-            Refuser::Setting => disabled(facts).mend,
+            Refuser::Setting => disabled(facts).hint,
             Refuser::Filter => allow_calls(facts),
             Refuser::Kernel if version(facts).is_none_or(|v| v >= KERNEL_MIN) => {
                 vec![Remedy::new(
@@ -261,18 +261,18 @@ pub(super) fn ring(purpose: &Purpose, facts: &Facts) -> Check {
             if missing.is_empty() {
                 return check(format!("made, with {features}"));
             }
-            let files = limits::open_files(purpose, facts).mend;
+            let files = limits::open_files(purpose, facts).hint;
             check(format!("made, but without {}", missing.join(", "))).warning(files)
         }
         Err(refusal) => {
-            let memory = limits::locked_memory(purpose, facts).mend;
+            let memory = limits::locked_memory(purpose, facts).hint;
             match version(facts) {
                 Some(version) if version < KERNEL_MIN => {
                     check(refusal.what.clone()).fault(newer_kernel())
                 }
                 _ if !memory.is_empty() => check(refusal.what.clone()).fault(memory),
-                _ if refusal.mend.is_empty() => check(refusal.what.clone()).fault(Vec::new()),
-                _ => check(format!("{}; {}", refusal.what, refusal.mend)).fault(Vec::new()),
+                _ if refusal.hint.is_empty() => check(refusal.what.clone()).fault(Vec::new()),
+                _ => check(format!("{}; {}", refusal.what, refusal.hint)).fault(Vec::new()),
             }
         }
     }
@@ -285,12 +285,12 @@ pub(super) fn lockdown(facts: &Facts) -> Check {
     let Lockdown { landlock, ring, seccomp } = &facts.lockdown;
     let mut has = vec!["privileges".to_owned()];
     let mut lacks = Vec::new();
-    let mut mend = Vec::new();
+    let mut hint = Vec::new();
     match landlock {
         Ok(version) => has.push(format!("Landlock (ABI {version})")),
         Err(why) => {
             lacks.push(format!("Landlock: {why}"));
-            mend.push(Remedy::new(
+            hint.push(Remedy::new(
                 "cat /sys/kernel/security/lsm",
                 "shows the modules that are chosen: put landlock before them, as in \
                  lsm=landlock,..., on the kernel's command line",
@@ -310,7 +310,7 @@ pub(super) fn lockdown(facts: &Facts) -> Check {
         return Check::ok("lockdown", has.join(", "), why);
     }
     let found = format!("{}; without {}", has.join(", "), lacks.join("; "));
-    Check::ok("lockdown", found, why).warning(mend)
+    Check::ok("lockdown", found, why).warning(hint)
 }
 
 /// The group of who a server becomes that root starts.

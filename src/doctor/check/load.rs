@@ -57,17 +57,17 @@ pub(super) fn tcp_tw_reuse(facts: &Facts, load: &Load) -> Check {
     };
     let check = |found: String| Check::ok(NAME, found, why);
     if value == 0 {
-        let mut mend = sysctl(facts, Scope::Network, SETTING, "1");
+        let mut hint = sysctl(facts, Scope::Network, SETTING, "1");
         if version(facts).is_some_and(|version| version >= (4, 19)) {
             let mut loopback = sysctl(facts, Scope::Network, SETTING, "2");
             loopback[0].place.push_str("; enough for load over loopback");
-            mend.splice(0..0, loopback);
+            hint.splice(0..0, loopback);
         }
-        return check("0: off".to_owned()).warning(mend);
+        return check("0: off".to_owned()).warning(hint);
     }
     if load.tcp_timestamps == Ok(0) {
-        let mend = sysctl(facts, Scope::Network, "net.ipv4.tcp_timestamps", "1");
-        return check(format!("{value}, without effect as tcp_timestamps is 0")).warning(mend);
+        let hint = sysctl(facts, Scope::Network, "net.ipv4.tcp_timestamps", "1");
+        return check(format!("{value}, without effect as tcp_timestamps is 0")).warning(hint);
     }
     match value {
         2 => check(format!("2: over loopback{after}")),
@@ -110,11 +110,11 @@ pub(super) fn conntrack(purpose: &Purpose, facts: &Facts, load: &Load) -> Check 
     match load.loopback_is_tracked {
         _ if is_full => check("the table is full").fault(larger()),
         Some(true) => {
-            let mut mend = vec![untracked()];
+            let mut hint = vec![untracked()];
             if is_small {
-                mend.extend(larger());
+                hint.extend(larger());
             }
-            check("loopback is tracked").warning(mend)
+            check("loopback is tracked").warning(hint)
         }
         _ if count > 0 && is_small => check("too few for this load").warning(larger()),
         Some(false) => check("loopback isn't tracked"),

@@ -44,22 +44,22 @@ pub fn examine(purpose: &Purpose, facts: &Facts) -> Report {
 impl Check {
     fn ok(name: &str, found: impl Into<String>, why: impl Into<String>) -> Self {
         let (name, found, why) = (name.to_owned(), found.into(), why.into());
-        Self { name, status: Status::Ok, found, why, mend: Vec::new() }
+        Self { name, status: Status::Ok, found, why, hint: Vec::new() }
     }
 
-    fn warning(self, mend: Vec<Remedy>) -> Self {
-        Self { status: Status::Warning, mend, ..self }
+    fn warning(self, hint: Vec<Remedy>) -> Self {
+        Self { status: Status::Warning, hint, ..self }
     }
 
-    fn fault(self, mend: Vec<Remedy>) -> Self {
-        Self { status: Status::Fault, mend, ..self }
+    fn fault(self, hint: Vec<Remedy>) -> Self {
+        Self { status: Status::Fault, hint, ..self }
     }
 
     /// A fact that could not be found out, with a look at it as the remedy.
     fn unread(name: &str, unread: &Unread, why: impl Into<String>) -> Self {
         let look = Remedy::new(format!("cat {}", unread.path), "shows what is there");
-        let mend = if unread.path.starts_with('/') { vec![look] } else { Vec::new() };
-        Self::ok(name, unread.to_string(), why).warning(mend)
+        let hint = if unread.path.starts_with('/') { vec![look] } else { Vec::new() };
+        Self::ok(name, unread.to_string(), why).warning(hint)
     }
 }
 

@@ -19,8 +19,8 @@ pub(super) fn somaxconn(purpose: &Purpose, facts: &Facts) -> Check {
         return Check::ok("somaxconn", found, why);
     }
     let found = format!("{value}: lowers --backlog {backlog}");
-    let mend = sysctl(facts, Scope::Network, "net.core.somaxconn", &backlog.to_string());
-    Check::ok("somaxconn", found, why).warning(before_start(mend))
+    let hint = sysctl(facts, Scope::Network, "net.core.somaxconn", &backlog.to_string());
+    Check::ok("somaxconn", found, why).warning(before_start(hint))
 }
 
 /// listen(2) reads the setting once.
@@ -61,10 +61,10 @@ pub(super) fn tcp_max_syn_backlog(purpose: &Purpose, facts: &Facts) -> Check {
         return check(format!("{value}, room for {room} new peers; {cookies}"));
     }
     let enough = (4 * backlog).div_ceil(3).to_string();
-    let mut mend = sysctl(facts, Scope::Network, "net.ipv4.tcp_syncookies", "1");
-    mend.extend(sysctl(facts, Scope::Network, "net.ipv4.tcp_max_syn_backlog", &enough));
+    let mut hint = sysctl(facts, Scope::Network, "net.ipv4.tcp_syncookies", "1");
+    hint.extend(sysctl(facts, Scope::Network, "net.ipv4.tcp_max_syn_backlog", &enough));
     check(format!("{value}: room for {room} new peers, and the backlog is {backlog}; {cookies}"))
-        .warning(mend)
+        .warning(hint)
 }
 
 /// `net.ipv4.tcp_syncookies` (Documentation/networking/ip-sysctl.rst).

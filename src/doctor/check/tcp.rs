@@ -35,10 +35,10 @@ pub(super) fn fast_open(facts: &Facts) -> Check {
 pub(super) fn orphans(purpose: &Purpose, facts: &Facts) -> Check {
     const NAME: &str = "tcp_orphans";
     let why = "A connection that is closed while its peer doesn't read stays in the kernel as an \
-               orphan, with the unsent part of the reply, for minutes and outside --spawn, while \
-               the next peer has its slot. Over loopback, 600 of them with 58 KB unsent each took \
-               59 MiB. net.ipv4.tcp_max_orphans bounds their number and net.ipv4.tcp_mem the \
-               memory of all of TCP; beyond the one the kernel resets orphans, and beyond the \
+               orphan, with the unsent part of the response, for minutes and outside --spawn, \
+               while the next peer has its slot. Over loopback, 600 of them with 58 KB unsent \
+               each took 59 MiB. net.ipv4.tcp_max_orphans bounds their number and net.ipv4.tcp_mem \
+               the memory of all of TCP; beyond the one the kernel resets orphans, and beyond the \
                other it slows down every connection.";
     let (most, memory) = match (&facts.tcp_max_orphans, &facts.tcp_memory) {
         (Ok(most), Ok(memory)) => (*most, *memory),
@@ -64,12 +64,12 @@ pub(super) fn orphans(purpose: &Purpose, facts: &Facts) -> Check {
     };
     if most < spawn {
         let more = (2 * spawn).to_string();
-        let mut mend = sysctl(facts, Scope::Machine, "net.ipv4.tcp_max_orphans", &more);
-        for remedy in &mut mend {
-            remedy.place.push_str("; or the last bytes of replies are cut off by a reset");
+        let mut hint = sysctl(facts, Scope::Machine, "net.ipv4.tcp_max_orphans", &more);
+        for remedy in &mut hint {
+            remedy.place.push_str("; or the last bytes of responses are cut off by a reset");
         }
-        mend.push(spawn_less(most, "fits the setting"));
-        return check.warning(mend);
+        hint.push(spawn_less(most, "fits the setting"));
+        return check.warning(hint);
     }
     if needed > pressure {
         return check.warning(vec![spawn_less(pressure / ORPHAN_BYTES, "fits the memory")]);

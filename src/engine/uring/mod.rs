@@ -56,7 +56,7 @@ pub struct Setup {
     pub dial: Option<Dial>,
     /// Where signals are read from; without one, [`Op::Signal`] completes with `EBADF`.
     pub signals: Option<Signals>,
-    /// The buffer that replies are sent from.
+    /// The buffer that responses are sent from.
     pub fixed: Pages,
     /// The features that may be used.
     pub features: Features,

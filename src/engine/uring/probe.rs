@@ -20,7 +20,7 @@ pub struct Features {
     pub recv_many: bool,
     /// A send that took all posts no completion where nothing waits for it.
     pub silent_send: bool,
-    /// A reply after which nothing can come is sent and closed by one linked pair.
+    /// A response after which nothing can come is sent and closed by one linked pair.
     pub send_close: bool,
     /// A head and a body that lie apart are sent by an entry that names their places itself
     /// (`IORING_SEND_VECTORIZED`, Linux 6.17), not by one of sendmsg(2).
@@ -113,7 +113,7 @@ impl Maker {
         if connections <= SPAWN_MAX {
             return Ok(());
         }
-        let (what, mend) = match self {
+        let (what, hint) = match self {
             Self::Server => (
                 format!("making a ring for --spawn {connections}"),
                 format!("use --spawn {SPAWN_MAX} or less, and a second server for the rest"),
@@ -124,7 +124,7 @@ impl Maker {
             ),
         };
         let why = format!("a completion queue has at most {CQ_ENTRIES_MAX} entries");
-        Err(Failure::new(what, why, mend))
+        Err(Failure::new(what, why, hint))
     }
 
     /// What it does to have a smaller ring.
@@ -304,7 +304,7 @@ impl Obstacles {
 /// ENOSYS and EPERM are both ambiguous, so everything that may refuse a ring is shown.
 fn explain(error: &io::Error, maker: Maker, obstacles: &Obstacles) -> Failure {
     let Obstacles { sysctl, seccomp } = obstacles;
-    let mend = match errno_of(error) {
+    let hint = match errno_of(error) {
         libc::EPERM | libc::ENOSYS | libc::EACCES => format!(
             "kernel.io_uring_disabled is {} (0 allows everybody, 1 root and {}, 2 nobody: \
              `sysctl -w kernel.io_uring_disabled=0` as root); Seccomp is {} in /proc/self/status \
@@ -319,16 +319,16 @@ fn explain(error: &io::Error, maker: Maker, obstacles: &Obstacles) -> Failure {
         _ if kernel_version() < KERNEL_MIN => return too_old(error),
         _ => String::new(),
     };
-    Failure::new(format!("making an io_uring (errno {})", errno_of(error)), error, mend)
+    Failure::new(format!("making an io_uring (errno {})", errno_of(error)), error, hint)
 }
 
 /// Why the kernel would not have receive buffers.
 pub(super) fn explain_buffers(error: &io::Error, maker: Maker) -> Failure {
-    let mend = match errno_of(error) {
+    let hint = match errno_of(error) {
         libc::ENOMEM => more_memory(maker),
         _ => "run Linux 6.1 or later".to_owned(),
     };
-    Failure::new("registering receive buffers", error, mend)
+    Failure::new("registering receive buffers", error, hint)
 }
 
 fn more_memory(maker: Maker) -> String {
@@ -363,7 +363,7 @@ mod tests {
             }
         }
         let forbidden = io::Error::from_raw_os_error(libc::EPERM);
-        assert!(!explain(&forbidden, Maker::Client, &none).mend.contains("--user"));
+        assert!(!explain(&forbidden, Maker::Client, &none).hint.contains("--user"));
     }
 
     #[test]

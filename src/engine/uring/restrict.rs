@@ -120,7 +120,7 @@ const ENABLE_RINGS: u8 = 12;
 const FLAGS: [(u8, &str, &str); 8] = [
     (1 << 0, "FIXED_FILE", "connections live in the ring's own table"),
     (1 << 1, "IO_DRAIN", ""),
-    (1 << 2, "IO_LINK", "the close behind a last reply is linked to it"),
+    (1 << 2, "IO_LINK", "the close behind a last response is linked to it"),
     (1 << 3, "IO_HARDLINK", ""),
     (1 << 4, "ASYNC", ""),
     (1 << 5, "BUFFER_SELECT", "receives take one of the ring's buffers"),

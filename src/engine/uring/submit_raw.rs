@@ -9,7 +9,7 @@ impl Uring {
     ///
     /// # Safety
     /// What the entry points to must be there until this returns.
-    pub unsafe fn trespass(&mut self, entry: Entry) -> i32 {
+    pub unsafe fn submit_raw(&mut self, entry: Entry) -> i32 {
         let entry = entry.user_data(FOREIGN);
         // SAFETY: the caller sees to what it points to.
         let pushed = unsafe { self.ring.submission().push(&entry) };

@@ -37,7 +37,7 @@ fn latencies(runs: &[Run]) -> Panel {
     Panel {
         title: "Response time".into(),
         x_title: "share of the requests that took no longer".into(),
-        y_title: "from the request to the end of its reply".into(),
+        y_title: "from the request to the end of its response".into(),
         y_scale: latency_scale(&series),
         series,
     }
@@ -77,7 +77,7 @@ fn rates(runs: &[Run]) -> Panel {
     Panel {
         title: "Requests per second".into(),
         x_title: "simultaneous connections".into(),
-        y_title: "whole replies, as wanted".into(),
+        y_title: "whole responses, as wanted".into(),
         y_scale: Scale::Linear,
         series: vec![Series { name: "succeeded".into(), points: over(runs, |run| run.rate) }],
     }

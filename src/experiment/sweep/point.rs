@@ -68,8 +68,8 @@ pub enum Stop {
 
 impl From<io::Error> for Stop {
     fn from(error: io::Error) -> Self {
-        let mend = "what was measured before is there; the same command goes on";
-        Self::Failed(Failure::new("measuring a point", error, mend))
+        let hint = "what was measured before is there; the same command goes on";
+        Self::Failed(Failure::new("measuring a point", error, hint))
     }
 }
 
@@ -416,7 +416,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 const ANSWER_BYTES_MAX: u64 = 64 << 20;
 /// Reading `/proc` takes a millisecond or two from the client's core.
 const SAMPLE_PERIOD: Duration = Duration::from_secs(1);
-/// Beyond its time the load client may wait for replies and connections under way.
+/// Beyond its time the load client may wait for responses and connections under way.
 const CLIENT_GRACE: Duration = Duration::from_secs(60);
 const KILL_TIMEOUT: Duration = Duration::from_secs(10);
 /// All have five digits, so that requests are of the same length.

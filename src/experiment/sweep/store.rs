@@ -90,8 +90,8 @@ impl Store {
         self.results.summary =
             summary::summarize(&self.results.settings, &self.results.measurements);
         let what = || format!("writing to the folder {}", self.folder.display());
-        let mend = "what was measured before is there; the same command goes on";
-        self.write().map_err(|error| Failure::new(what(), error, mend))
+        let hint = "what was measured before is there; the same command goes on";
+        self.write().map_err(|error| Failure::new(what(), error, hint))
     }
 
     fn write(&self) -> io::Result<()> {
@@ -120,9 +120,9 @@ fn take_up(new: Results, known: Results) -> Results {
 fn read(folder: &Path, key: &str) -> Result<Option<Results>, Failure> {
     let path = folder.join(JSON);
     let fail = |why: &dyn std::fmt::Display| {
-        let mend = "go on with the settings of before, name another folder by --out, or throw \
+        let hint = "go on with the settings of before, name another folder by --out, or throw \
                     these results away by --fresh";
-        Failure::new(format!("going on with {}", path.display()), why, mend)
+        Failure::new(format!("going on with {}", path.display()), why, hint)
     };
     let text = match fs::read(&path) {
         Ok(text) => text,

@@ -1,12 +1,12 @@
-//! One connection of the client: what it asked, what it heard, and what is in flight on it. Takes
+//! One connection of the client: what it asked, what it outcome, and what is in flight on it. Takes
 //! no step by itself; `super` does.
 
-use super::Desk;
+use super::ClientState;
 use crate::bytes::Span;
 use crate::engine::Nanos;
-use crate::http::reply::{Asked, End, Progress, Replies, Reply};
+use crate::http::response_parser::{Asked, CompleteResponse, End, Progress, ResponseParser};
+use crate::load::counters::{Count, Span as Spent};
 use crate::load::report::Kind;
-use crate::load::tally::{Count, Span as Spent};
 
 /// A slot of the client.
 #[allow(clippy::struct_excessive_bools, reason = "facts of their own, in any combination")]
@@ -23,16 +23,16 @@ pub(super) struct Connection {
     pub(super) queued: bool,
     /// When it began to connect.
     pub(super) dialed: Nanos,
-    /// Requests of its batch without a whole reply.
+    /// Requests of its batch without a whole response.
     pub(super) left: u32,
     /// Whether they count.
     pub(super) counts: bool,
-    /// Its last reply counts as right, and would not if anything came behind it.
+    /// Its last response counts as right, and would not if anything came behind it.
     revocable: bool,
     /// Since when they are due.
     pub(super) since: Nanos,
-    replies: Replies,
-    /// Bytes of the reply's content that came so far.
+    responses: ResponseParser,
+    /// Bytes of the response's content that came so far.
     content_bytes: u64,
     /// They are other than expected.
     differs: bool,
@@ -44,8 +44,8 @@ pub(super) enum Phase {
     Closed,
     Connecting,
     Open,
-    /// The last reply has come; the server is to close.
-    Parting,
+    /// The last response has come; the server is to close.
+    AwaitClose,
     /// What is in flight is joined.
     Leaving,
     Closing,
@@ -76,14 +76,14 @@ pub(super) enum Transmit {
     Stopping,
 }
 
-/// What follows from what was heard.
+/// What follows from what was outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Heard {
-    /// The replies aren't whole.
+pub(super) enum ReceiveOutcome {
+    /// The responses aren't whole.
     More,
     /// All of the batch was answered, and the connection persists.
     Answered,
-    /// That was the last reply; the server will close.
+    /// That was the last response; the server will close.
     Last,
     /// It is of no more use.
     Broken,
@@ -104,7 +104,7 @@ impl Connection {
             counts: false,
             revocable: false,
             since: Nanos(0),
-            replies: Replies::new(),
+            responses: ResponseParser::new(),
             content_bytes: 0,
             differs: false,
         }
@@ -118,7 +118,7 @@ impl Connection {
         self.transmit = Transmit::Idle;
         self.is_to_send = false;
         self.revocable = false;
-        self.replies = Replies::new();
+        self.responses = ResponseParser::new();
         self.content_bytes = 0;
         self.differs = false;
     }
@@ -129,22 +129,27 @@ impl Connection {
     }
 
     /// Bytes of content to come that nobody looks at.
-    pub(super) fn skippable(&self, desk: &Desk) -> u64 {
-        if desk.plan.expect.is_some() { 0 } else { self.replies.skippable() }
+    pub(super) fn skippable(&self, desk: &ClientState) -> u64 {
+        if desk.plan.expect.is_some() { 0 } else { self.responses.skippable() }
     }
 
     /// Bytes came.
-    pub(super) fn hear(&mut self, bytes: &[u8], desk: &mut Desk, now: Nanos) -> Heard {
+    pub(super) fn hear(
+        &mut self,
+        bytes: &[u8],
+        desk: &mut ClientState,
+        now: Nanos,
+    ) -> ReceiveOutcome {
         if self.left == 0 {
             self.hear_unasked(bytes.len() as u64, desk, now);
-            return Heard::Broken;
+            return ReceiveOutcome::Broken;
         }
         self.count_bytes(bytes.len() as u64, desk);
         let mut used = 0;
         while used < bytes.len() {
             if self.left == 0 {
-                // The reply before was found wrong for it.
-                return Heard::Broken;
+                // The response before was found wrong for it.
+                return ReceiveOutcome::Broken;
             }
             let (content_bytes, differs) = (&mut self.content_bytes, &mut self.differs);
             let expect = desk.plan.expect.as_deref();
@@ -155,77 +160,84 @@ impl Connection {
                 *content_bytes += piece.len() as u64;
             };
             let asked = if desk.plan.head { Asked::Head } else { Asked::Other };
-            let (count, progress) = self.replies.read(asked, &bytes[used..], &mut content);
+            let (count, progress) = self.responses.read(asked, &bytes[used..], &mut content);
             used += count;
             match progress {
-                Progress::More => return Heard::More,
+                Progress::More => return ReceiveOutcome::More,
                 Progress::Malformed(_) => {
                     self.fail(Kind::Malformed, desk, now);
-                    return Heard::Broken;
+                    return ReceiveOutcome::Broken;
                 }
-                Progress::Whole(reply) => {
+                Progress::Whole(response) => {
                     // More than was said: the length was wrong.
                     self.differs |= self.left == 1 && used < bytes.len();
-                    if let heard @ (Heard::Last | Heard::Broken) = self.whole(reply, desk, now) {
-                        return heard;
+                    if let outcome @ (ReceiveOutcome::Last | ReceiveOutcome::Broken) =
+                        self.whole(response, desk, now)
+                    {
+                        return outcome;
                     }
                 }
             }
         }
-        if self.left == 0 { Heard::Answered } else { Heard::More }
+        if self.left == 0 { ReceiveOutcome::Answered } else { ReceiveOutcome::More }
     }
 
-    /// Bytes came that nobody asked for: behind the last reply, which was wrong then, although it
-    /// was counted as right when it was whole. Its latency stays recorded.
-    pub(super) fn hear_unasked(&mut self, count: u64, desk: &mut Desk, now: Nanos) {
+    /// Bytes came that nobody asked for: behind the last response, which was wrong then, although
+    /// it was counted as right when it was whole. Its latency stays recorded.
+    pub(super) fn hear_unasked(&mut self, count: u64, desk: &mut ClientState, now: Nanos) {
         self.count_bytes(count, desk);
         if self.left == 0 && std::mem::take(&mut self.revocable) {
-            desk.tally.take_back_request();
+            desk.counters.take_back_request();
             desk.failed(Kind::WrongBytes, self.counts, now);
         }
     }
 
-    fn count_bytes(&self, count: u64, desk: &Desk) {
+    fn count_bytes(&self, count: u64, desk: &ClientState) {
         if self.counts {
-            desk.tally.add(Count::Bytes, count);
+            desk.counters.add(Count::Bytes, count);
         }
     }
 
     /// Content was dropped unseen.
-    pub(super) fn skip(&mut self, count: u32, desk: &mut Desk, now: Nanos) -> Heard {
+    pub(super) fn skip(
+        &mut self,
+        count: u32,
+        desk: &mut ClientState,
+        now: Nanos,
+    ) -> ReceiveOutcome {
         self.count_bytes(u64::from(count), desk);
-        match self.replies.skipped(u64::from(count)) {
-            Progress::More => Heard::More,
+        match self.responses.skipped(u64::from(count)) {
+            Progress::More => ReceiveOutcome::More,
             Progress::Malformed(_) => {
                 self.fail(Kind::Malformed, desk, now);
-                Heard::Broken
+                ReceiveOutcome::Broken
             }
-            Progress::Whole(reply) => self.whole(reply, desk, now),
+            Progress::Whole(response) => self.whole(response, desk, now),
         }
     }
 
     /// The server sends no more.
-    pub(super) fn hear_end(&mut self, desk: &mut Desk, now: Nanos) {
-        match self.replies.end() {
+    pub(super) fn hear_end(&mut self, desk: &mut ClientState, now: Nanos) {
+        match self.responses.end() {
             End::Between if self.left == 0 => {}
             End::Between | End::Short => self.fail(Kind::Short, desk, now),
-            End::Whole(reply) => {
-                self.whole(reply, desk, now);
+            End::Whole(response) => {
+                self.whole(response, desk, now);
             }
         }
     }
 
     /// The connection broke.
-    pub(super) fn hear_break(&mut self, desk: &mut Desk, now: Nanos) {
+    pub(super) fn hear_break(&mut self, desk: &mut ClientState, now: Nanos) {
         if self.left > 0 {
-            let begun = self.replies.begun();
-            let kind = if begun { Kind::ResetWithinReply } else { Kind::ResetBeforeReply };
+            let begun = self.responses.begun();
+            let kind = if begun { Kind::ResetWithinResponse } else { Kind::ResetBeforeResponse };
             self.fail(kind, desk, now);
         }
     }
 
-    /// The first request without a reply failed.
-    pub(super) fn fail(&mut self, kind: Kind, desk: &mut Desk, now: Nanos) {
+    /// The first request without a response failed.
+    pub(super) fn fail(&mut self, kind: Kind, desk: &mut ClientState, now: Nanos) {
         self.left = self.left.checked_sub(1).expect("only what was asked fails");
         self.content_bytes = 0;
         self.differs = false;
@@ -233,17 +245,22 @@ impl Connection {
         desk.failed(kind, self.counts, now);
     }
 
-    fn whole(&mut self, reply: Reply, desk: &mut Desk, now: Nanos) -> Heard {
+    fn whole(
+        &mut self,
+        response: CompleteResponse,
+        desk: &mut ClientState,
+        now: Nanos,
+    ) -> ReceiveOutcome {
         let expected = desk.plan.expect.as_ref().filter(|_| !desk.plan.head);
         let short = expected.is_some_and(|bytes| bytes.len() as u64 != self.content_bytes);
-        let kind = if !desk.plan.wants(reply.status) {
+        let kind = if !desk.plan.wants(response.status) {
             Some(Kind::WrongStatus)
         } else if self.differs || short {
             Some(Kind::WrongBytes)
         } else {
             None
         };
-        desk.reply_bytes = reply.body_bytes;
+        desk.response_bytes = response.body_bytes;
         if let Some(kind) = kind {
             self.fail(kind, desk, now);
         } else {
@@ -252,27 +269,27 @@ impl Connection {
             self.revocable = self.counts;
             desk.answered(self.since, self.counts, now);
         }
-        match (reply.persists && desk.plan.persist, self.left) {
-            (false, _) => Heard::Last,
-            (true, 0) => Heard::Answered,
-            (true, _) => Heard::More,
+        match (response.persists && desk.plan.persist, self.left) {
+            (false, _) => ReceiveOutcome::Last,
+            (true, 0) => ReceiveOutcome::Answered,
+            (true, _) => ReceiveOutcome::More,
         }
     }
 }
 
-impl Desk<'_> {
+impl ClientState<'_> {
     pub(super) fn failed(&mut self, kind: Kind, counts: bool, now: Nanos) {
         if counts {
-            self.tally.fail(kind);
-            self.tally.set(Count::Ended, self.base_ns + now.0);
+            self.counters.fail(kind);
+            self.counters.set(Count::Ended, self.base_ns + now.0);
         }
     }
 
     fn answered(&mut self, since: Nanos, counts: bool, now: Nanos) {
         if counts {
-            self.tally.add(Count::Requests, 1);
-            self.tally.record(Spent::Response, since, now);
-            self.tally.set(Count::Ended, self.base_ns + now.0);
+            self.counters.add(Count::Requests, 1);
+            self.counters.record(Spent::Response, since, now);
+            self.counters.set(Count::Ended, self.base_ns + now.0);
         }
     }
 }

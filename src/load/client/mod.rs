@@ -2,21 +2,22 @@
 //! says, and counts what comes of it. It knows no address, no descriptor and no clock.
 //!
 //! ```text
-//!   Closed ─► Connecting ─► Open ─► Parting (the server closes) ─┐
+//!   Closed ─► Connecting ─► Open ─► AwaitClose (the server closes) ─┐
 //!     ▲            │          │                                  ▼
 //!     └── Closing ◄── Leaving (what is in flight is joined) ◄────┘
 //! ```
 //!
 //! A batch of requests (one, unless they are pipelined) belongs to a slot from its claim to its
-//! last reply or failure. What a connection that ends has not answered is asked again on the next.
+//! last response or failure. What a connection that ends has not answered is asked again on the
+//! next.
 
 mod connection;
 mod dialing;
 mod steps;
 mod waits;
 
+use super::counters::{Count, Counters};
 use super::schedule::{Claim, Schedule};
-use super::tally::{Count, Tally};
 use crate::engine::{Completion, Engine, Errno, Kind, Nanos, Op, Slot, Token, Unsubmitted};
 use crate::timers::Timers;
 use connection::{Connection, Phase};
@@ -39,9 +40,9 @@ pub struct Plan {
     pub pipeline: u32,
     /// Connections persist; else each has one request (or one batch).
     pub persist: bool,
-    /// The request is a HEAD: its replies have no content.
+    /// The request is a HEAD: its responses have no content.
     pub head: bool,
-    /// The content every reply must have.
+    /// The content every response must have.
     pub expect: Option<Vec<u8>>,
     /// The statuses that are right; any of 200 to 399 if there are none.
     pub statuses: Vec<u16>,
@@ -51,12 +52,12 @@ pub struct Plan {
     pub ramp_ns: u64,
     /// How long connecting may take, in nanoseconds.
     pub connect_timeout_ns: u64,
-    /// How long a reply may take, in nanoseconds.
-    pub reply_timeout_ns: u64,
+    /// How long a response may take, in nanoseconds.
+    pub response_timeout_ns: u64,
 }
 
 impl Plan {
-    /// Whether a reply of this status is right.
+    /// Whether a response of this status is right.
     #[must_use]
     pub fn wants(&self, status: u16) -> bool {
         match self.statuses[..] {
@@ -69,7 +70,7 @@ impl Plan {
 /// The client. Its fixed buffer has as many requests as are pipelined, one behind the other.
 pub struct Client<'a, R: Engine> {
     ring: R,
-    desk: Desk<'a>,
+    desk: ClientState<'a>,
     request_bytes: u32,
     schedule: Schedule,
     connections: Box<[Connection]>,
@@ -89,13 +90,13 @@ pub struct Client<'a, R: Engine> {
 }
 
 /// What connections share: what is wanted, and where it's counted.
-struct Desk<'a> {
+struct ClientState<'a> {
     plan: Plan,
-    tally: Tally<'a>,
+    counters: Counters<'a>,
     /// The monotonic clock when the ring's was 0.
     base_ns: u64,
-    /// The content of the latest reply.
-    reply_bytes: u64,
+    /// The content of the latest response.
+    response_bytes: u64,
 }
 
 impl<'a, R: Engine> Client<'a, R> {
@@ -105,7 +106,7 @@ impl<'a, R: Engine> Client<'a, R> {
         ring: R,
         plan: Plan,
         request_bytes: u32,
-        tally: Tally<'a>,
+        counters: Counters<'a>,
         start: Nanos,
         base_ns: u64,
     ) -> Self {
@@ -113,7 +114,7 @@ impl<'a, R: Engine> Client<'a, R> {
         let now = ring.now();
         let timers = Timers::new(plan.connections, |wait| match wait {
             Wait::Connect => Duration::from_nanos(plan.connect_timeout_ns),
-            Wait::Reply => Duration::from_nanos(plan.reply_timeout_ns),
+            Wait::Response => Duration::from_nanos(plan.response_timeout_ns),
             Wait::Linger => LINGER,
         });
         let first = plan.amount.rate.is_some() && plan.persist;
@@ -130,7 +131,7 @@ impl<'a, R: Engine> Client<'a, R> {
             unsubmitted: Unsubmitted::with_capacity(2 * slots),
             hurry: false,
             now,
-            desk: Desk { plan, tally, base_ns, reply_bytes: 0 },
+            desk: ClientState { plan, counters, base_ns, response_bytes: 0 },
         };
         for key in 0..client.desk.plan.connections {
             if first {
@@ -143,7 +144,7 @@ impl<'a, R: Engine> Client<'a, R> {
         if !first {
             client.schedule.begin(start);
         }
-        client.desk.tally.set(Count::Started, u64::MAX);
+        client.desk.counters.set(Count::Started, u64::MAX);
         client
     }
 
@@ -190,7 +191,7 @@ impl<'a, R: Engine> Client<'a, R> {
         let claim = match self.schedule.peek(self.now) {
             Claim::Later(at) if !self.ready.is_empty() => Some(at),
             Claim::Later(at) | Claim::Now { due: at, .. } if self.schedule.is_open_loop() => {
-                Some(Nanos(at.0.saturating_add(self.desk.plan.reply_timeout_ns)))
+                Some(Nanos(at.0.saturating_add(self.desk.plan.response_timeout_ns)))
             }
             Claim::Later(_) | Claim::Now { .. } | Claim::Over => None,
         };
@@ -248,7 +249,7 @@ impl<'a, R: Engine> Client<'a, R> {
 
     /// Requests of an open loop for which no connection was free in all their time.
     fn give_up(&mut self) {
-        let timeout = Duration::from_nanos(self.desk.plan.reply_timeout_ns);
+        let timeout = Duration::from_nanos(self.desk.plan.response_timeout_ns);
         while self.schedule.is_open_loop()
             && let Claim::Now { due, .. } = self.schedule.peek(self.now)
             && due.plus(timeout) <= self.now
@@ -273,8 +274,8 @@ impl<'a, R: Engine> Client<'a, R> {
     }
 
     fn note_start(&mut self, due: Nanos, counts: bool) {
-        if counts && self.desk.tally.get(Count::Started) == u64::MAX {
-            self.desk.tally.set(Count::Started, self.desk.base_ns + due.0);
+        if counts && self.desk.counters.get(Count::Started) == u64::MAX {
+            self.desk.counters.set(Count::Started, self.desk.base_ns + due.0);
         }
     }
 
@@ -304,5 +305,5 @@ impl<'a, R: Engine> Client<'a, R> {
     }
 }
 
-/// How long a server may take to close after its last reply.
+/// How long a server may take to close after its last response.
 pub const LINGER: Duration = Duration::from_secs(1);

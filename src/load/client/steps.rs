@@ -1,13 +1,13 @@
 //! The operations of one connection: what follows from each completion, and how it ends. A slot
 //! is closed only when nothing is in flight on it.
 
-use super::connection::{Heard, Phase, Receive, Transmit};
+use super::connection::{Phase, Receive, ReceiveOutcome, Transmit};
 use super::waits::Wait;
-use super::{Client, Desk};
+use super::{Client, ClientState};
 use crate::bytes::Span;
 use crate::engine::{Completion, Engine, Errno, Kind, Nanos, Op, Received, Slot};
+use crate::load::counters::{Count, Span as Spent};
 use crate::load::report::Kind as Failure;
-use crate::load::tally::{Count, Span as Spent};
 
 impl<R: Engine> Client<'_, R> {
     /// Connects those whose turn it is.
@@ -36,10 +36,10 @@ impl<R: Engine> Client<'_, R> {
             (Phase::Connecting, Ok(_)) => {
                 connection.phase = Phase::Open;
                 self.timers.disarm(slot);
-                self.desk.tally.add(Count::Open, 1);
+                self.desk.counters.add(Count::Open, 1);
                 if counts {
-                    self.desk.tally.add(Count::Connects, 1);
-                    self.desk.tally.record(Spent::Connect, connection.dialed, now);
+                    self.desk.counters.add(Count::Connects, 1);
+                    self.desk.counters.record(Spent::Connect, connection.dialed, now);
                 }
                 self.receive(slot);
                 if was_asked {
@@ -78,7 +78,7 @@ impl<R: Engine> Client<'_, R> {
             connection.since = self.now;
         }
         let span = Span { offset: 0, len: u64::from(connection.left * self.request_bytes) };
-        self.timers.arm(slot, Wait::Reply, self.now);
+        self.timers.arm(slot, Wait::Response, self.now);
         self.send(slot, span);
     }
 
@@ -124,12 +124,12 @@ impl<R: Engine> Client<'_, R> {
         }
     }
 
-    /// Arms a receive: for good if replies are small, once if their content is to be dropped.
+    /// Arms a receive: for good if responses are small, once if their content is to be dropped.
     pub(super) fn receive(&mut self, slot: Slot) {
         let token = self.token(slot, Kind::Recv);
         let connection = &mut self.connections[slot.0 as usize];
         if connection.receive != Receive::Idle
-            || !matches!(connection.phase, Phase::Open | Phase::Parting)
+            || !matches!(connection.phase, Phase::Open | Phase::AwaitClose)
         {
             return;
         }
@@ -153,8 +153,8 @@ impl<R: Engine> Client<'_, R> {
             connection.receive = Receive::Idle;
         }
         match (connection.phase, completion.result) {
-            (Phase::Open | Phase::Parting, _) => self.hear(slot, completion),
-            // It was given up, but what came behind its last reply tells of that all the same.
+            (Phase::Open | Phase::AwaitClose, _) => self.hear(slot, completion),
+            // It was given up, but what came behind its last response tells of that all the same.
             (Phase::Leaving, Ok(count)) if count > 0 => {
                 connection.hear_unasked(count.into(), &mut self.desk, self.now);
             }
@@ -173,21 +173,21 @@ impl<R: Engine> Client<'_, R> {
     fn hear(&mut self, slot: Slot, completion: Completion) {
         let connection = &mut self.connections[slot.0 as usize];
         let now = self.now;
-        let heard = match (completion.result, completion.buffer) {
+        let outcome = match (completion.result, completion.buffer) {
             (Err(Errno(libc::ENOBUFS | libc::ECANCELED | libc::EINTR | libc::EAGAIN)), _) => {
-                Heard::More
+                ReceiveOutcome::More
             }
-            // Its end is what a connection waits for after the last reply; bytes are too many.
-            (result, _) if connection.phase == Phase::Parting => {
+            // Its end is what a connection waits for after the last response; bytes are too many.
+            (result, _) if connection.phase == Phase::AwaitClose => {
                 let count = result.unwrap_or(0);
                 if count > 0 {
                     connection.hear_unasked(count.into(), &mut self.desk, now);
                 }
-                Heard::Broken
+                ReceiveOutcome::Broken
             }
             (Ok(0), _) => {
                 connection.hear_end(&mut self.desk, now);
-                Heard::Broken
+                ReceiveOutcome::Broken
             }
             (Ok(len), Some(buffer)) => {
                 let memory = self.ring.memory(Some(Received { buffer, len }));
@@ -196,26 +196,26 @@ impl<R: Engine> Client<'_, R> {
             (Ok(len), None) => connection.skip(len, &mut self.desk, now),
             (Err(_), _) => {
                 connection.hear_break(&mut self.desk, now);
-                Heard::Broken
+                ReceiveOutcome::Broken
             }
         };
         let is_many = connection.receive == Receive::Many;
-        match heard {
-            Heard::More => {}
-            Heard::Answered => {
+        match outcome {
+            ReceiveOutcome::More => {}
+            ReceiveOutcome::Answered => {
                 self.timers.disarm(slot);
                 self.idle(slot);
                 if self.desk.drops_content() && is_many {
-                    // So that the next reply's content can be dropped.
+                    // So that the next response's content can be dropped.
                     self.connections[slot.0 as usize].receive = Receive::Stopping;
                     self.cancel(slot, Kind::Recv);
                 }
             }
-            Heard::Last => {
-                connection.phase = Phase::Parting;
+            ReceiveOutcome::Last => {
+                connection.phase = Phase::AwaitClose;
                 self.timers.arm(slot, Wait::Linger, now);
             }
-            Heard::Broken => self.end(slot),
+            ReceiveOutcome::Broken => self.end(slot),
         }
     }
 
@@ -223,7 +223,7 @@ impl<R: Engine> Client<'_, R> {
         let connection = &mut self.connections[slot.0 as usize];
         let kind = match wait {
             Wait::Connect => Failure::ConnectTimedOut,
-            Wait::Reply => Failure::ReplyTimedOut,
+            Wait::Response => Failure::ResponseTimedOut,
             Wait::Linger => {
                 self.desk.lingered(connection.counts);
                 return self.end(slot);
@@ -240,9 +240,9 @@ impl<R: Engine> Client<'_, R> {
         self.timers.disarm(slot);
         let connection = &mut self.connections[slot.0 as usize];
         match std::mem::replace(&mut connection.phase, Phase::Leaving) {
-            Phase::Open | Phase::Parting => {
-                let open = self.desk.tally.get(Count::Open);
-                self.desk.tally.set(Count::Open, open - 1);
+            Phase::Open | Phase::AwaitClose => {
+                let open = self.desk.counters.get(Count::Open);
+                self.desk.counters.set(Count::Open, open - 1);
             }
             Phase::Connecting => return self.cancel(slot, Kind::Connect),
             phase @ (Phase::Closed | Phase::Leaving | Phase::Closing) => {
@@ -290,22 +290,22 @@ impl<R: Engine> Client<'_, R> {
     }
 }
 
-impl Desk<'_> {
-    /// Whether replies are so long, and so little looked at, that their content is dropped.
+impl ClientState<'_> {
+    /// Whether responses are so long, and so little looked at, that their content is dropped.
     fn drops_content(&self) -> bool {
-        self.reply_bytes >= DISCARD_MIN && self.plan.expect.is_none()
+        self.response_bytes >= DISCARD_MIN && self.plan.expect.is_none()
     }
 
-    /// A server did not close after its last reply.
+    /// A server did not close after its last response.
     fn lingered(&mut self, counts: bool) {
         if counts {
-            self.tally.add(Count::Lingered, 1);
+            self.counters.add(Count::Lingered, 1);
         }
     }
 
     /// A request for which no connection was free in all its time.
     pub(super) fn gave_up(&mut self, counts: bool, now: Nanos) {
-        self.failed(Failure::ReplyTimedOut, counts, now);
+        self.failed(Failure::ResponseTimedOut, counts, now);
     }
 }
 
@@ -314,7 +314,7 @@ fn why_not_connected(errno: Errno) -> Failure {
         libc::ECONNREFUSED => Failure::ConnectRefused,
         libc::ETIMEDOUT => Failure::ConnectTimedOut,
         libc::EADDRNOTAVAIL | libc::EADDRINUSE => Failure::NoLocalPort,
-        libc::ECONNRESET => Failure::ResetBeforeReply,
+        libc::ECONNRESET => Failure::ResetBeforeResponse,
         _ => Failure::ConnectFailed,
     }
 }

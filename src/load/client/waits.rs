@@ -7,14 +7,14 @@ use crate::timers::Kinds;
 pub(super) enum Wait {
     /// The server to accept it.
     Connect,
-    /// The replies to what was sent.
-    Reply,
-    /// The server to close after its last reply.
+    /// The responses to what was sent.
+    Response,
+    /// The server to close after its last response.
     Linger,
 }
 
 impl Kinds for Wait {
-    const ALL: &'static [Self] = &[Self::Connect, Self::Reply, Self::Linger];
+    const ALL: &'static [Self] = &[Self::Connect, Self::Response, Self::Linger];
 
     fn index(self) -> usize {
         self as usize

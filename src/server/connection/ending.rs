@@ -2,8 +2,8 @@
 //! then it is free. See the picture in `connection`.
 
 use super::super::Server;
-use super::super::waits::Wait;
-use super::{Ending, News, Receive, Transmit};
+use super::super::timeouts::Wait;
+use super::{Ending, Input, Receive, Transmit};
 use crate::engine::{Engine, Errno, Kind, Op, Slot};
 use crate::http1::{Event, Next, Waiting};
 
@@ -22,9 +22,9 @@ impl<R: Engine> Server<R> {
         let key = slot.0 as usize;
         let mut connection = self.connections.remove(key);
         self.leaving -= u32::from(connection.ending != Ending::Open);
-        connection.conn.release(&mut self.stash);
+        connection.conn.release(&mut self.head_buffers);
         self.giving_way -= u32::from(connection.gives_way);
-        self.gate.freed(connection.class);
+        self.acceptor.freed(connection.class);
         self.timers.disarm(slot);
         self.unfinished.disarm(slot);
         self.generations[key] = self.generations[key].wrapping_add(1);
@@ -59,7 +59,7 @@ impl<R: Engine> Server<R> {
     }
 
     fn report(&mut self, slot: Slot, event: Event<'static>) {
-        let next = self.tell(slot, News::Event(event));
+        let next = self.tell(slot, Input::Event(event));
         self.apply(slot, next);
         self.settle(slot);
     }
@@ -70,7 +70,7 @@ impl<R: Engine> Server<R> {
         let Some(connection) = self.connections.get(slot.0 as usize) else { return false };
         let idle = connection.ending == Ending::Open
             && connection.transmit == Transmit::Idle
-            && connection.receive != Receive::Starved
+            && connection.receive != Receive::OutOfBuffers
             && connection.conn.waiting() == Waiting::Idle;
         if idle {
             self.end(slot, true);
@@ -87,14 +87,14 @@ impl<R: Engine> Server<R> {
         connection.ending = Ending::Leaving { was_idle };
         self.leaving += 1;
         if !was_idle {
-            connection.conn.release(&mut self.stash);
+            connection.conn.release(&mut self.head_buffers);
         }
         match connection.receive {
             Receive::Once | Receive::Many => {
                 connection.receive = Receive::Stopping;
                 self.cancel(slot, Kind::Recv);
             }
-            Receive::Starved => connection.receive = Receive::Idle,
+            Receive::OutOfBuffers => connection.receive = Receive::Idle,
             Receive::Idle | Receive::Stopping => {}
         }
         let connection = &mut self.connections[slot.0 as usize];

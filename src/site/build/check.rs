@@ -1,9 +1,9 @@
 //! What would be served, as a table for people or JSON for programs, with every problem found.
 
+use super::escape::{escape_controls, escaped, escaped_path};
 use super::gather::{Gathered, gather};
 use super::load::{self, Loaded, Unused};
-use super::plan::{Because, Plan, To};
-use super::shown::{shown, shown_path, visible};
+use super::plan::{Plan, Reason, To};
 use super::walk::Listing;
 use super::{Failure, Problem, Request, nothing_to_serve, redirects};
 use crate::http::coding::Coding;
@@ -41,7 +41,7 @@ pub struct Row {
     pub path: String,
     /// The path as it is asked for, percent-encoded.
     pub target: String,
-    /// The status of its replies.
+    /// The status of its responses.
     pub status: u16,
     /// `Content-Type`; none for a redirect.
     #[serde(rename = "type")]
@@ -55,7 +55,8 @@ pub struct Row {
     /// The file, or the folder, from the root on.
     pub from: String,
     /// How the path comes from it.
-    pub because: &'static str,
+    #[serde(rename = "because")]
+    pub reason: &'static str,
     /// The line of `_redirects` with the forced rule that applies instead.
     pub rule: Option<u32>,
 }
@@ -65,7 +66,7 @@ pub struct Row {
 pub struct Rule {
     /// Its number.
     pub line: u32,
-    /// The status of its replies.
+    /// The status of its responses.
     pub status: u16,
     /// Whether it applies where there is a file, too.
     pub forced: bool,
@@ -81,11 +82,11 @@ pub fn check(request: &Request) -> Result<Report, Failure> {
     // Problems of the plan go into the report.
     let Gathered { listing, plan, loaded } = gather(request, |_| Ok(()))?;
     let Loaded { bodies, unused, .. } = loaded;
-    let name = |file: usize| shown(&listing.files[plan.files[file].listed].name);
+    let name = |file: usize| escaped(&listing.files[plan.files[file].listed].name);
     let Account { uid: user, gid: group } = Account::current();
     let mut report = Report {
         schema: "uringstatic-check/1",
-        root: shown_path(&request.root),
+        root: escaped_path(&request.root),
         user,
         group,
         paths: Vec::new(),
@@ -93,17 +94,17 @@ pub fn check(request: &Request) -> Result<Report, Failure> {
         problems: problems(request, &listing, &plan, &unused),
     };
     for route in &plan.routes {
-        let mut row = Row::new(&route.path, route.because);
+        let mut row = Row::new(&route.path, route.reason);
         match (plan.redirects.find(&route.path, true), &route.to) {
             (Some((rule, _)), to) => {
                 row.status = status(rule);
                 row.rule = Some(rule.line);
                 row.from = match to {
-                    To::Leaf(leaf) => name(leaf.file),
+                    To::PlannedTarget(leaf) => name(leaf.file),
                     To::Folder => row.from,
                 };
             }
-            (None, To::Leaf(leaf)) => {
+            (None, To::PlannedTarget(leaf)) => {
                 row.status = 200;
                 row.media_type = leaf.fields.value("Content-Type").map(str::to_owned);
                 row.bytes = lengths(&bodies[leaf.file]);
@@ -131,15 +132,15 @@ fn status(rule: &Redirect) -> u16 {
 /// Everything that is wrong or left out.
 fn problems(request: &Request, listing: &Listing, plan: &Plan, unused: &[Unused]) -> Vec<String> {
     let mut problems: Vec<String> = plan.problems.iter().map(ToString::to_string).collect();
-    for left_out in listing.left_out.named() {
-        problems.push(format!("{}: left out: {}", shown(&left_out.name), left_out.why));
+    for skipped in listing.skipped.named() {
+        problems.push(format!("{}: left out: {}", escaped(&skipped.name), skipped.why));
     }
-    if listing.left_out.more() > 0 {
-        problems.push(format!("{} more are left out", listing.left_out.more()));
+    if listing.skipped.more() > 0 {
+        problems.push(format!("{} more are left out", listing.skipped.more()));
     }
-    let name = |file: usize| shown(&listing.files[plan.files[file].listed].name);
-    for &Unused { file, of, coding, because } in unused {
-        if because == load::Because::TooLarge {
+    let name = |file: usize| escaped(&listing.files[plan.files[file].listed].name);
+    for &Unused { file, of, coding, reason } in unused {
+        if reason == load::Reason::TooLarge {
             let (file, of) = (name(file), name(of));
             let coding = coding.name();
             problems.push(format!("{file}: not used as {coding} of {of}: it saves less than 5 %"));
@@ -152,7 +153,7 @@ fn problems(request: &Request, listing: &Listing, plan: &Plan, unused: &[Unused]
             let why = format!(
                 "{} is never used: the root has that path, and only ! behind the status comes \
                  before it",
-                shown(&path)
+                escaped(&path)
             );
             problems.push(Problem::at(redirects::NAME, rule.line, why).to_string());
         }
@@ -210,7 +211,7 @@ impl Report {
             writeln!(text, "\n_redirects").expect(STRING);
         }
         for Rule { line, text: rule, .. } in &self.redirects {
-            writeln!(text, "{line:>6}  {}", visible(rule)).expect(STRING);
+            writeln!(text, "{line:>6}  {}", escape_controls(rule)).expect(STRING);
         }
         let problems = match self.problems.len() {
             0 => "no problems".to_owned(),
@@ -229,17 +230,17 @@ impl Report {
 
 impl Row {
     /// The row of a path that redirects to the same with a slash.
-    fn new(path: &[u8], because: Because) -> Self {
+    fn new(path: &[u8], reason: Reason) -> Self {
         Self {
-            path: shown(path),
+            path: escaped(path),
             target: target(path),
             status: 308,
             media_type: None,
             bytes: BTreeMap::new(),
             cache: None,
             etag: None,
-            from: shown(&path[1..]),
-            because: self::because(because),
+            from: escaped(&path[1..]),
+            reason: self::reason(reason),
             rule: None,
         }
     }
@@ -258,10 +259,10 @@ impl Row {
             or_dash(&self.cache),
             or_dash(&self.etag),
             match self.rule {
-                None => format!("{} ({})", self.from, self.because),
+                None => format!("{} ({})", self.from, self.reason),
                 Some(line) => {
-                    let (from, because) = (&self.from, self.because);
-                    format!("{from} ({because}), hidden by {}:{line}", redirects::NAME)
+                    let (from, reason) = (&self.from, self.reason);
+                    format!("{from} ({reason}), hidden by {}:{line}", redirects::NAME)
                 }
             },
         ]
@@ -274,15 +275,15 @@ fn lengths(bodies: &[Body]) -> BTreeMap<&'static str, u64> {
 
 fn tag(bodies: &[Body]) -> Option<String> {
     let identity = bodies.iter().find(|body| body.coding == Coding::Identity)?;
-    Some(shown(&identity.tag))
+    Some(escaped(&identity.tag))
 }
 
-fn because(because: Because) -> &'static str {
-    match because {
-        Because::Name => "name",
-        Because::Index => "index",
-        Because::CleanUrl => "clean URL",
-        Because::Folder => "folder",
+fn reason(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Name => "name",
+        Reason::Index => "index",
+        Reason::CleanUrl => "clean URL",
+        Reason::Folder => "folder",
     }
 }
 

@@ -1,4 +1,4 @@
-//! The fields of a reply while they are put together.
+//! The fields of a response while they are put together.
 
 /// Names and values, in the order in which they are sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -35,7 +35,7 @@ impl FieldList {
         self.fields.push((name.to_owned(), value.to_owned()));
     }
 
-    /// Says that replies depend on a field of the request, unless that is said already.
+    /// Says that responses depend on a field of the request, unless that is said already.
     pub fn vary_by(&mut self, name: &str) {
         let known = self.iter().filter(|(own, _)| own.eq_ignore_ascii_case("Vary"));
         let is_said = known.flat_map(|(_, value)| value.split(',')).any(|said| {
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_replies_depend_on_is_said_once() {
+    fn what_responses_depend_on_is_said_once() {
         for (before, after) in [
             ("", "Accept-Encoding"),
             ("Origin", "Origin, Accept-Encoding"),

@@ -1,10 +1,10 @@
 //! The way of the files from the disk to the buffer: the root is listed, planned and read, and
 //! once more if files change in the meantime.
 
-use super::load::{self, Because, Loaded, Unused};
+use super::escape::escaped;
+use super::load::{self, Loaded, Reason, Unused};
 use super::opened::OpenRoot;
 use super::plan::{self, Plan};
-use super::shown::shown;
 use super::walk::{self, Listing};
 use super::{Failure, Request, headers, redirects};
 use std::collections::HashMap;
@@ -33,7 +33,7 @@ pub(super) fn gather(
         let headers = rules(&root, &listing, headers::NAME)?;
         let redirects = rules(&root, &listing, redirects::NAME)?;
         let plan = |listing: &Listing| {
-            plan::plan(listing, &request.manner, headers.as_deref(), redirects.as_deref())
+            plan::plan(listing, &request.options, headers.as_deref(), redirects.as_deref())
         };
         let mut planned = plan(&listing);
         judge(&planned)?;
@@ -55,13 +55,13 @@ pub(super) fn gather(
 }
 
 fn leave_out_failed(listing: &mut Listing, failed: &HashMap<usize, &str>) {
-    let Listing { files, left_out } = listing;
+    let Listing { files, skipped } = listing;
     let mut number = 0;
     files.retain(|file| {
         let why = failed.get(&number);
         number += 1;
         if let Some(why) = why {
-            left_out.add(&file.name, why);
+            skipped.add(&file.name, why);
         }
         why.is_none()
     });
@@ -70,17 +70,17 @@ fn leave_out_failed(listing: &mut Listing, failed: &HashMap<usize, &str>) {
 /// What lies beside a file as its coding and doesn't decode to it is most likely older: it is left
 /// out as that, and as nothing else. So is what browsers don't decode.
 fn leave_out_stale(listing: &mut Listing, plan: &Plan, unused: &[Unused]) {
-    let Listing { files, left_out } = listing;
+    let Listing { files, skipped } = listing;
     let name = |file: usize| &files[plan.files[file].listed].name;
     for unused in unused {
-        let of = shown(name(unused.of));
+        let of = escaped(name(unused.of));
         let coding = unused.coding.name();
-        match unused.because {
-            Because::Other => {
-                left_out.add(name(unused.file), &format_args!("it isn't {of} in {coding}"));
+        match unused.reason {
+            Reason::Other => {
+                skipped.add(name(unused.file), &format_args!("it isn't {of} in {coding}"));
             }
-            Because::Refused(why) => left_out.add(name(unused.file), &why),
-            Because::TooLarge => {}
+            Reason::Refused(why) => skipped.add(name(unused.file), &why),
+            Reason::TooLarge => {}
         }
     }
 }
@@ -95,14 +95,14 @@ fn rules(root: &OpenRoot, listing: &Listing, name: &str) -> Result<Option<String
     let Some(bytes) = usize::try_from(listed.bytes).ok().filter(|&bytes| bytes <= RULES_BYTES_MAX)
     else {
         let why = format!("it has {} bytes, and {RULES_BYTES_MAX} are allowed", listed.bytes);
-        let mend = "say more with fewer rules: * stands for anything, :name for a segment";
-        return Err(Failure::new(what, why, mend));
+        let hint = "say more with fewer rules: * stands for anything, :name for a segment";
+        return Err(Failure::new(what, why, hint));
     };
     let mut text = vec![0; bytes];
     if let Err(why) = root.read(listed, &mut text) {
-        let mend = "its rules may protect other files, so it is not left out: start again when the \
+        let hint = "its rules may protect other files, so it is not left out: start again when the \
                     file is stable";
-        return Err(Failure::new(what, why, mend));
+        return Err(Failure::new(what, why, hint));
     }
     let text = String::from_utf8(text);
     text.map(Some).map_err(|error| Failure::new(what, error, "it has to be a text in UTF-8"))
@@ -161,15 +161,15 @@ mod tests {
         }
     }
 
-    fn left_out(gathered: &Gathered) -> Vec<String> {
-        gathered.listing.left_out.lines().collect()
+    fn skipped(gathered: &Gathered) -> Vec<String> {
+        gathered.listing.skipped.lines().collect()
     }
 
     #[test]
     fn a_file_replaced_once_is_read_in_its_new_version() {
         let folder = Folder::new("once", &["a.txt", "about.html"]);
         let (gathered, listed) = folder.gather("about.html", 1).expect("it can be read");
-        assert_eq!((listed, left_out(&gathered)), (2, Vec::new()));
+        assert_eq!((listed, skipped(&gathered)), (2, Vec::new()));
         let text = String::from_utf8_lossy(&gathered.loaded.fixed[..15]).into_owned();
         assert_eq!(text, "a.txt0000000000");
     }
@@ -178,7 +178,7 @@ mod tests {
     fn a_file_replaced_again_and_again_is_left_out_and_frees_its_paths() {
         let folder = Folder::new("often", &["a.txt", "about.html", "about/index.html"]);
         let (gathered, _) = folder.gather("about.html", 2).expect("it can be read");
-        assert_eq!(left_out(&gathered), ["about.html: it changed while it was read"]);
+        assert_eq!(skipped(&gathered), ["about.html: it changed while it was read"]);
         let Gathered { listing, plan, loaded } = &gathered;
         assert_eq!((listing.files.len(), plan.files.len(), loaded.bodies.len()), (2, 2, 2));
         let about = plan.routes.iter().find(|route| route.path == b"/about");

@@ -1,5 +1,5 @@
 //! `_headers`, as static hosts have made it a convention: a path pattern, and below it, indented,
-//! the fields that replies to such paths have.
+//! the fields that responses to such paths have.
 //!
 //! ```text
 //! /*

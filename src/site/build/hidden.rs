@@ -81,9 +81,9 @@ impl<'a> Paths<'a> {
     /// The file of a path, by its number in the plan.
     fn file(&self, path: &[u8]) -> Option<usize> {
         match self.0.get(path)? {
-            To::Leaf(leaf) => Some(leaf.file),
+            To::PlannedTarget(leaf) => Some(leaf.file),
             To::Folder => match self.0.get(&*[path, b"/"].concat())? {
-                To::Leaf(leaf) => Some(leaf.file),
+                To::PlannedTarget(leaf) => Some(leaf.file),
                 To::Folder => None,
             },
         }

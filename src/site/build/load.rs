@@ -3,9 +3,9 @@
 
 use super::beside::{self, Verdict};
 use super::compress::{self, MADE};
+use super::escape::{escaped, escaped_path};
 use super::opened::OpenRoot;
 use super::plan::{Plan, Planned, Route, To};
-use super::shown::{shown, shown_path};
 use super::walk::Listing;
 use super::{Failure, Request, size};
 use crate::bytes::Span;
@@ -37,12 +37,12 @@ pub(super) struct Unused {
     pub(super) file: usize,
     pub(super) of: usize,
     pub(super) coding: Coding,
-    pub(super) because: Because,
+    pub(super) reason: Reason,
 }
 
 /// Why it isn't used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Because {
+pub(super) enum Reason {
     /// It doesn't decode to the file.
     Other,
     /// Browsers don't decode it, and why.
@@ -148,7 +148,7 @@ fn tries(plan: &Plan, lengths: &[u64], request: &Request) -> Vec<Try> {
 /// The most bytes of fields that a path has.
 fn fields_bytes_max(plan: &Plan) -> usize {
     let of_route = |route: &Route| match &route.to {
-        To::Leaf(leaf) => leaf.fields.bytes(),
+        To::PlannedTarget(leaf) => leaf.fields.bytes(),
         To::Folder => 0,
     };
     let others = plan.not_found.iter().chain(&plan.fallback).map(|leaf| leaf.fields.bytes());
@@ -219,16 +219,16 @@ fn add_beside(plan: &Plan, identity: &[u8], bodies: &mut [Vec<Body>]) -> Vec<Unu
             let saves = compress::saves_enough(coded.span.len, own.span.len);
             let (coded_bytes, own_bytes) =
                 (&identity[coded.span.range()], &identity[own.span.range()]);
-            let because = match beside::judge(coded_bytes, coding, own_bytes) {
-                Verdict::Other => Because::Other,
-                Verdict::Refused(why) => Because::Refused(why),
+            let reason = match beside::judge(coded_bytes, coding, own_bytes) {
+                Verdict::Other => Reason::Other,
+                Verdict::Refused(why) => Reason::Refused(why),
                 Verdict::Same if saves => {
                     bodies[number].push(Body { coding, ..coded });
                     continue;
                 }
-                Verdict::Same => Because::TooLarge,
+                Verdict::Same => Reason::TooLarge,
             };
-            unused.push(Unused { file: beside, of: number, coding, because });
+            unused.push(Unused { file: beside, of: number, coding, reason });
         }
     }
     unused
@@ -295,12 +295,12 @@ fn bar(wanted: bool, bytes: u64) -> ProgressBar {
 }
 
 fn name_of(listing: &Listing, file: &Planned) -> String {
-    format!("compressing {}", shown(&listing.files[file.listed].name))
+    format!("compressing {}", escaped(&listing.files[file.listed].name))
 }
 
 pub(super) fn too_large(request: &Request, bytes: u64) -> Failure {
     Failure::new(
-        format!("reserving {} for the root {}", size(bytes), shown_path(&request.root)),
+        format!("reserving {} for the root {}", size(bytes), escaped_path(&request.root)),
         "the machine has too little memory",
         "serve a smaller folder, use --compress off, or give the machine more memory",
     )

@@ -84,7 +84,7 @@ impl Merged {
     /// The fields of a path that the blocks match.
     ///
     /// # Errors
-    /// If it is too much for the head of a reply.
+    /// If it is too much for the head of a response.
     pub(super) fn fill(&self, headers: &Headers, path: &[u8]) -> Result<FieldList, Problem> {
         let mut captures: Vec<Option<Captures<'_>>> = vec![None; self.blocks.len()];
         let mut list = FieldList::default();
@@ -210,7 +210,7 @@ impl<'a, Key: Eq + Hash> FieldsOf<'a, Key> {
     /// The fields of a path. Those with the same key have had the same fields `before`.
     ///
     /// # Errors
-    /// If it is too much for the head of a reply.
+    /// If it is too much for the head of a response.
     pub(super) fn of(
         &mut self,
         path: &[u8],
@@ -219,7 +219,7 @@ impl<'a, Key: Eq + Hash> FieldsOf<'a, Key> {
     ) -> Result<Arc<FieldList>, Problem> {
         let headers = self.headers;
         let finished = |mut fields: FieldList| {
-            // Every reply has it as it is.
+            // Every response has it as it is.
             fields.remove("X-Content-Type-Options");
             Arc::new(fields)
         };

@@ -1,4 +1,5 @@
-//! The folder that is served: read once, at start, into the buffer that all replies are sent from.
+//! The folder that is served: read once, at start, into the buffer that all responses are sent
+//! from.
 //!
 //! `walk` lists it, `plan` decides which path has which file and with which fields, `load` reads
 //! and compresses the files, and [`build`] puts the tree together. `_headers` and `_redirects` are
@@ -10,6 +11,7 @@ mod beside;
 mod caching;
 pub mod check;
 pub mod compress;
+pub mod escape;
 pub mod fields;
 mod gather;
 pub mod headers;
@@ -20,7 +22,6 @@ mod opened;
 pub mod plan;
 pub mod properties;
 pub mod redirects;
-pub mod shown;
 pub mod walk;
 
 use crate::cli::{Compress, RootOptions};
@@ -31,11 +32,11 @@ use crate::os::pages::Pages;
 use crate::site::tree::Tree;
 use crate::site::tree::build::{self, Body, Builder, FieldsId, File};
 use compress::Effort;
+use escape::{escape_controls, escaped_path};
 use fields::FieldList;
 use gather::{Gathered, gather};
 use load::Loaded;
-use plan::{Leaf, Manner, Plan, To};
-use shown::{shown_path, visible};
+use plan::{Plan, PlannedTarget, SiteOptions, To};
 use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -49,7 +50,7 @@ pub struct Request {
     /// The folder.
     pub root: PathBuf,
     /// How its paths are made.
-    pub manner: Manner,
+    pub options: SiteOptions,
     /// How much it may hold.
     pub limits: Limits,
     /// How hard to compress.
@@ -75,7 +76,7 @@ impl Request {
     ) -> Self {
         Self {
             root: root.to_owned(),
-            manner: Manner {
+            options: SiteOptions {
                 clean_urls: options.clean_urls,
                 fallback: options.spa.clone(),
                 health: options.health.clone(),
@@ -99,7 +100,7 @@ impl Request {
 /// A root that was read.
 #[derive(Debug)]
 pub struct Root {
-    /// The replies.
+    /// The responses.
     pub tree: Tree,
     /// The buffer that they're sent from.
     pub fixed: Pages,
@@ -122,7 +123,7 @@ pub struct Summary {
     pub bytes: u64,
     /// Files and bytes of each coding.
     pub coded: Vec<(Coding, usize, u64)>,
-    /// Time from the first look to the last reply built.
+    /// Time from the first look to the last response built.
     pub took: Duration,
 }
 
@@ -147,12 +148,12 @@ impl fmt::Display for Summary {
 /// What is said of a root that has nothing.
 #[must_use]
 pub fn nothing_to_serve(root: &Path) -> String {
-    format!("nothing to serve in {}: every path is 404", shown_path(root))
+    format!("nothing to serve in {}: every path is 404", escaped_path(root))
 }
 
 /// Bytes as people read them.
 #[must_use]
-#[allow(clippy::cast_precision_loss, reason = "one decimal is shown")]
+#[allow(clippy::cast_precision_loss, reason = "one decimal is escaped")]
 pub fn size(bytes: u64) -> String {
     match bytes {
         0..10_000 => format!("{bytes} bytes"),
@@ -187,8 +188,8 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { place, line, why } = self;
         match line {
-            Some(line) => write!(f, "{place}:{line}: {}", visible(why)),
-            None => write!(f, "{place}: {}", visible(why)),
+            Some(line) => write!(f, "{place}:{line}: {}", escape_controls(why)),
+            None => write!(f, "{place}: {}", escape_controls(why)),
         }
     }
 }
@@ -205,22 +206,22 @@ fn lines(text: &str) -> impl Iterator<Item = (u32, &str)> {
 /// If it can't be read, or has problems: each is said with its place.
 pub fn read(request: &Request) -> Result<Root, Failure> {
     let started = Instant::now();
-    let root = shown_path(&request.root);
+    let root = escaped_path(&request.root);
     let no_problems = |plan: &Plan| {
         if plan.problems.is_empty() {
             return Ok(());
         }
         let said: Vec<_> = plan.problems.iter().map(Problem::to_string).collect();
         let what = format!("reading the root {root}");
-        let mend = format!("`uringstatic check {root}` shows all that would be served");
-        Err(Failure::new(what, said.join("\n  "), mend))
+        let hint = format!("`uringstatic check {root}` shows all that would be served");
+        Err(Failure::new(what, said.join("\n  "), hint))
     };
     let Gathered { listing, plan, loaded } = gather(request, no_problems)?;
-    if request.strict && !listing.left_out.is_empty() {
-        let said: Vec<_> = listing.left_out.lines().collect();
+    if request.strict && !listing.skipped.is_empty() {
+        let said: Vec<_> = listing.skipped.lines().collect();
         let what = format!("reading the root {root}");
-        let mend = "take these out of the root, or leave --strict out";
-        return Err(Failure::new(what, said.join("\n  "), mend));
+        let hint = "take these out of the root, or leave --strict out";
+        return Err(Failure::new(what, said.join("\n  "), hint));
     }
     let Loaded { mut fixed, body_bytes, bodies, unused: _ } = loaded;
     let builder = builder(&listing, &plan, &bodies, request);
@@ -256,7 +257,7 @@ fn builder(listing: &Listing, plan: &Plan, bodies: &[Vec<Body>], request: &Reque
         .collect();
     // Fields that paths share are added once; the plan keeps them where they are.
     let mut known: HashMap<(*const FieldList, bool, bool), FieldsId> = HashMap::new();
-    let mut leaf = |builder: &mut Builder, leaf: &Leaf, is_by_accept: bool| {
+    let mut leaf = |builder: &mut Builder, leaf: &PlannedTarget, is_by_accept: bool| {
         let is_coded = bodies[leaf.file].len() > 1;
         let key = (Arc::as_ptr(&leaf.fields), is_by_accept, is_coded);
         let fields = *known.entry(key).or_insert_with(|| {
@@ -269,11 +270,11 @@ fn builder(listing: &Listing, plan: &Plan, bodies: &[Vec<Body>], request: &Reque
             }
             builder.fields(fields.iter())
         });
-        build::Leaf { file: files[leaf.file], fields }
+        build::RouteTarget { file: files[leaf.file], fields }
     };
     for route in &plan.routes {
         let is_new = match &route.to {
-            To::Leaf(to) => {
+            To::PlannedTarget(to) => {
                 let to = leaf(&mut builder, to, false);
                 builder.path(&route.path, to)
             }
@@ -291,7 +292,7 @@ fn builder(listing: &Listing, plan: &Plan, bodies: &[Vec<Body>], request: &Reque
         let to = leaf(&mut builder, to, is_by_accept);
         builder.fallback(to);
     }
-    if let Some(path) = &request.manner.health {
+    if let Some(path) = &request.options.health {
         builder.health(path.as_bytes());
     }
     builder.redirects(plan.redirects.clone());

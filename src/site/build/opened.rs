@@ -2,7 +2,7 @@
 //! path is resolved from `/` again, where a renamed folder or a new link could redirect it.
 
 use super::Failure;
-use super::shown::shown_path;
+use super::escape::escaped_path;
 use super::walk::Listed;
 use crate::os::beneath::{self, Beneath, CHANGED, Folder, Kind, Resolver, Stamp};
 use crate::os::privileges::Account;
@@ -43,13 +43,13 @@ impl OpenRoot {
     }
 
     /// The root, for messages.
-    pub(super) fn shown(&self) -> String {
-        shown_path(&self.named)
+    pub(super) fn escaped(&self) -> String {
+        escaped_path(&self.named)
     }
 
     /// A file, for messages.
     pub(super) fn shown_file(&self, name: &[u8]) -> String {
-        shown_path(&self.named.join(OsStr::from_bytes(name)))
+        escaped_path(&self.named.join(OsStr::from_bytes(name)))
     }
 
     /// The target of a link as a path from the root on, free of links; or the reason why the target
@@ -69,10 +69,10 @@ impl OpenRoot {
             Err(error) => return Err(error.to_string()),
         };
         let Ok(path) = target.strip_prefix(&self.canonical) else {
-            return Err(format!("it is a link out of the root, to {}", shown_path(&target)));
+            return Err(format!("it is a link out of the root, to {}", escaped_path(&target)));
         };
         if path.components().any(|component| is_hidden(component.as_os_str().as_bytes())) {
-            let path = shown_path(path);
+            let path = escaped_path(path);
             return Err(format!("it is a link to {path}, and dot files are not served"));
         }
         Ok(path.to_owned())
@@ -130,14 +130,14 @@ fn denied(what: &str, error: &io::Error) -> String {
 }
 
 fn unreadable(root: &Path, error: &io::Error) -> Failure {
-    let root = shown_path(root);
+    let root = escaped_path(root);
     let what = format!("reading the root {root}");
     if error.kind() == io::ErrorKind::PermissionDenied {
-        let mend = format!(
+        let hint = format!(
             "`namei -l {root}` shows which folder on the way to it refuses; chmod(1) or chown(1) \
              changes that, and --user selects another user"
         );
-        return Failure::new(what, denied("enter and list it", error), mend);
+        return Failure::new(what, denied("enter and list it", error), hint);
     }
     Failure::new(what, error, format!("`ls -ld {root}` shows what it is; it must be a folder"))
 }

@@ -2,10 +2,10 @@
 //! listing and the same rules make the same plan on every machine.
 
 use super::caching::caching;
+use super::escape::escaped;
 use super::fields::FieldList;
 use super::headers::Headers;
 use super::merge::FieldsOf;
-use super::shown::shown;
 use super::walk::{Listed, Listing};
 use super::{Problem, headers, hidden, redirects};
 use crate::http::coding::Coding;
@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 /// How a root is to be served.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Manner {
+pub struct SiteOptions {
     /// `/about` finds `about.html`.
     pub clean_urls: bool,
     /// The file, from the root on, that navigations get where there is nothing.
@@ -38,9 +38,9 @@ pub struct Plan {
     /// The paths, in the order in which they were thought of.
     pub routes: Vec<Route>,
     /// The number of the route's file that a 404 has.
-    pub not_found: Option<Leaf>,
+    pub not_found: Option<PlannedTarget>,
     /// The file that navigations get where there is nothing.
-    pub fallback: Option<Leaf>,
+    pub fallback: Option<PlannedTarget>,
     /// The rules.
     pub redirects: Redirects,
     /// What is wrong: each is a reason not to start.
@@ -68,9 +68,9 @@ pub struct Planned {
     pub is_coded: bool,
 }
 
-/// A file with the fields that replies with it have.
+/// A file with the fields that responses with it have.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Leaf {
+pub struct PlannedTarget {
     /// Its number in the plan.
     pub file: usize,
     /// The fields, besides those that follow from the file. Paths with the same ones share them.
@@ -85,21 +85,21 @@ pub struct Route {
     /// What it has.
     pub to: To,
     /// Why it is there.
-    pub because: Because,
+    pub reason: Reason,
 }
 
 /// What a path has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum To {
     /// A file.
-    Leaf(Leaf),
+    PlannedTarget(PlannedTarget),
     /// A redirect to the same path with a slash.
     Folder,
 }
 
 /// Why a path is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Because {
+pub enum Reason {
     /// It is the file's name.
     Name,
     /// It is the folder of an `index.html`.
@@ -114,7 +114,7 @@ pub enum Because {
 #[must_use]
 pub fn plan(
     listing: &Listing,
-    manner: &Manner,
+    options: &SiteOptions,
     headers: Option<&str>,
     redirects: Option<&str>,
 ) -> Plan {
@@ -147,7 +147,7 @@ pub fn plan(
         });
     }
     let fields = FieldsOf::new(&headers);
-    let mut router = Router { manner, fields, taken: HashMap::new(), plan: &mut plan };
+    let mut router = Router { options, fields, taken: HashMap::new(), plan: &mut plan };
     for (number, &index) in served.iter().enumerate() {
         router.by_name(number, &listing.files[index]);
     }
@@ -158,12 +158,12 @@ pub fn plan(
         router.folders(&listing.files[index].name);
     }
     router.plan.not_found = numbers.get(NOT_FOUND).map(|&file| router.leaf(file, NOT_FOUND));
-    if let Some(name) = &manner.fallback {
+    if let Some(name) = &options.fallback {
         let name = name.trim_start_matches('/').as_bytes();
         if let Some(&file) = numbers.get(name) {
             router.plan.fallback = Some(router.leaf(file, name));
         } else {
-            let why = format!("the root has no file {}", shown(name));
+            let why = format!("the root has no file {}", escaped(name));
             router.plan.problems.push(Problem::of("--spa", why));
         }
     }
@@ -173,7 +173,7 @@ pub fn plan(
     if let Some(leaf) = &plan.fallback
         && let Some(&rule) = hidden.get(&leaf.file)
     {
-        let name = shown(&listing.files[plan.files[leaf.file].listed].name);
+        let name = escaped(&listing.files[plan.files[leaf.file].listed].name);
         let Redirect { line, text, .. } = &plan.redirects.rules()[rule as usize];
         let why = format!("{name} is hidden by {}:{line} ({text})", redirects::NAME);
         plan.problems.push(Problem::of("--spa", why));
@@ -196,8 +196,8 @@ fn plan_redirects(plan: &mut Plan, text: Option<&str>) {
     for rule in &rules {
         let Effect::Rewrite(_) = rule.effect else { continue };
         let Some(path) = rule.to.fixed() else { continue };
-        if !matches!(paths.get(path), Some(To::Leaf(_))) {
-            let why = format!("{}: the root has no such file", shown(path));
+        if !matches!(paths.get(path), Some(To::PlannedTarget(_))) {
+            let why = format!("{}: the root has no such file", escaped(path));
             problems.push(Problem::at(redirects::NAME, rule.line, why));
         }
     }
@@ -206,7 +206,7 @@ fn plan_redirects(plan: &mut Plan, text: Option<&str>) {
 }
 
 struct Router<'a> {
-    manner: &'a Manner,
+    options: &'a SiteOptions,
     /// By what the fields without `_headers` depend on: the type, the caching, a coding of its own.
     fields: FieldsOf<'a, (String, Option<&'static str>, bool)>,
     taken: HashMap<Vec<u8>, usize>,
@@ -216,7 +216,7 @@ struct Router<'a> {
 impl Router<'_> {
     fn by_name(&mut self, file: usize, listed: &Listed) {
         let path = [&b"/"[..], &listed.name].concat();
-        self.add_leaf(path, file, Because::Name);
+        self.add_leaf(path, file, Reason::Name);
     }
 
     /// Paths that have a file for what it is called: a file called so comes before them.
@@ -225,13 +225,13 @@ impl Router<'_> {
         if let Some(folder) = path.strip_suffix(INDEX)
             && folder.ends_with(b"/")
         {
-            self.add_leaf(folder.to_vec(), file, Because::Index);
+            self.add_leaf(folder.to_vec(), file, Reason::Index);
         }
-        if self.manner.clean_urls
+        if self.options.clean_urls
             && let Some(stem) = path.strip_suffix(b".html")
             && !stem.ends_with(b"/")
         {
-            self.add_leaf(stem.to_vec(), file, Because::CleanUrl);
+            self.add_leaf(stem.to_vec(), file, Reason::CleanUrl);
         }
     }
 
@@ -240,23 +240,23 @@ impl Router<'_> {
         let path = [&b"/"[..], name].concat();
         let Some(folder) = path.strip_suffix(INDEX) else { return };
         if let Some(folder @ [_, ..]) = folder.strip_suffix(b"/") {
-            self.add(Route { path: folder.to_vec(), to: To::Folder, because: Because::Folder });
+            self.add(Route { path: folder.to_vec(), to: To::Folder, reason: Reason::Folder });
         }
     }
 
-    fn add_leaf(&mut self, path: Vec<u8>, file: usize, because: Because) {
+    fn add_leaf(&mut self, path: Vec<u8>, file: usize, reason: Reason) {
         if self.taken.contains_key(&path) {
             return;
         }
         let leaf = self.leaf(file, &path[1..]);
-        self.add(Route { path, to: To::Leaf(leaf), because });
+        self.add(Route { path, to: To::PlannedTarget(leaf), reason });
     }
 
-    /// A file as replies under this path have it (which is without its first slash).
-    fn leaf(&mut self, file: usize, path: &[u8]) -> Leaf {
+    /// A file as responses under this path have it (which is without its first slash).
+    fn leaf(&mut self, file: usize, path: &[u8]) -> PlannedTarget {
         let Planned { media_type, is_coded, .. } = &self.plan.files[file];
         let caching = caching(path, media_type);
-        let before = || default_fields(self.manner, media_type, caching, *is_coded);
+        let before = || default_fields(self.options, media_type, caching, *is_coded);
         let key = (media_type.clone(), caching, *is_coded);
         let fields = self.fields.of(&[b"/", path].concat(), key, before);
         let fields = fields.unwrap_or_else(|problem| {
@@ -265,7 +265,7 @@ impl Router<'_> {
             }
             Arc::default()
         });
-        Leaf { file, fields }
+        PlannedTarget { file, fields }
     }
 
     fn add(&mut self, route: Route) {
@@ -278,7 +278,7 @@ impl Router<'_> {
 
 /// The fields of a file without `_headers`.
 fn default_fields(
-    manner: &Manner,
+    options: &SiteOptions,
     media_type: &str,
     caching: Option<&str>,
     is_coded: bool,
@@ -288,10 +288,10 @@ fn default_fields(
     if let Some(caching) = caching {
         fields.set("Cache-Control", caching);
     }
-    for (name, _) in &manner.fields {
+    for (name, _) in &options.fields {
         fields.remove(name);
     }
-    for (name, value) in &manner.fields {
+    for (name, value) in &options.fields {
         fields.append(name, value);
     }
     if is_coded {
@@ -311,7 +311,7 @@ const NOT_FOUND: &[u8] = b"404.html";
 mod tests {
     use super::*;
 
-    fn planned(names: &[&str], manner: &Manner, rules: [Option<&str>; 2]) -> Plan {
+    fn planned(names: &[&str], options: &SiteOptions, rules: [Option<&str>; 2]) -> Plan {
         let mut listing = Listing::default();
         for name in names {
             let name = name.as_bytes().to_vec();
@@ -319,18 +319,18 @@ mod tests {
             listing.files.push(Listed { name, bytes: 1, is_svg_in_gzip, ..Listed::default() });
         }
         listing.files.sort_by(|a, b| a.name.cmp(&b.name));
-        plan(&listing, manner, rules[0], rules[1])
+        plan(&listing, options, rules[0], rules[1])
     }
 
-    fn clean() -> Manner {
-        Manner { clean_urls: true, ..Manner::default() }
+    fn clean() -> SiteOptions {
+        SiteOptions { clean_urls: true, ..SiteOptions::default() }
     }
 
     /// Each path and why it is there.
-    fn paths(plan: &Plan) -> Vec<(String, Because)> {
+    fn paths(plan: &Plan) -> Vec<(String, Reason)> {
         let text = |route: &Route| String::from_utf8_lossy(&route.path).into_owned();
         let mut paths: Vec<_> =
-            plan.routes.iter().map(|route| (text(route), route.because)).collect();
+            plan.routes.iter().map(|route| (text(route), route.reason)).collect();
         paths.sort_by(|a, b| a.0.cmp(&b.0));
         paths
     }
@@ -355,20 +355,20 @@ mod tests {
                 "/index.html"
             ]
         );
-        let without = planned(&names, &Manner::default(), [None, None]);
+        let without = planned(&names, &SiteOptions::default(), [None, None]);
         assert!(paths(&without).iter().all(|(path, _)| path != "/about"));
     }
 
     #[test]
     fn names_come_before_conventions() {
         let plan = planned(&["a", "a.html", "b.html", "b/index.html"], &clean(), [None, None]);
-        let because = |path: &str| {
+        let reason = |path: &str| {
             let paths = paths(&plan);
-            paths.iter().find(|(known, _)| known == path).map(|(_, because)| *because)
+            paths.iter().find(|(known, _)| known == path).map(|(_, reason)| *reason)
         };
-        assert_eq!(because("/a"), Some(Because::Name));
-        assert_eq!(because("/b"), Some(Because::CleanUrl));
-        assert_eq!(because("/b/"), Some(Because::Index));
+        assert_eq!(reason("/a"), Some(Reason::Name));
+        assert_eq!(reason("/b"), Some(Reason::CleanUrl));
+        assert_eq!(reason("/b/"), Some(Reason::Index));
     }
 
     #[test]
@@ -388,7 +388,9 @@ mod tests {
         assert!(plan.problems.is_empty());
         let value = |path: &str, name: &str| {
             let route = plan.routes.iter().find(|route| route.path == path.as_bytes());
-            let To::Leaf(leaf) = &route.expect("it is there").to else { panic!("a folder") };
+            let To::PlannedTarget(leaf) = &route.expect("it is there").to else {
+                panic!("a folder")
+            };
             leaf.fields.value(name).map(str::to_owned)
         };
         let value = |path, name| value(path, name).unwrap_or_default();
@@ -399,7 +401,7 @@ mod tests {
         );
         assert_eq!(value("/x.css", "cache-control"), "max-age=1");
         assert_eq!(value("/x.css", "Content-Type"), "text/plain");
-        assert_eq!(value("/y.css", "X-Content-Type-Options"), "", "every reply has it");
+        assert_eq!(value("/y.css", "X-Content-Type-Options"), "", "every response has it");
         assert_eq!(value("/y.css", "Cache-Control"), "");
         assert_eq!(value("/y.css", "Content-Type"), "text/css; charset=utf-8");
     }
@@ -408,8 +410,8 @@ mod tests {
     fn fields_of_all_files_are_sent_as_they_were_given() {
         let given = [("Link", "<a>"), ("link", "<b>"), ("Cache-Control", "max-age=5")];
         let fields = given.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
-        let plan = planned(&["a.html"], &Manner { fields, ..clean() }, [None, None]);
-        let To::Leaf(leaf) = &plan.routes[0].to else { panic!("a folder") };
+        let plan = planned(&["a.html"], &SiteOptions { fields, ..clean() }, [None, None]);
+        let To::PlannedTarget(leaf) = &plan.routes[0].to else { panic!("a folder") };
         let sent: Vec<_> = leaf.fields.iter().skip(1).collect();
         assert_eq!(sent, given);
     }
@@ -417,7 +419,7 @@ mod tests {
     #[test]
     fn a_picture_in_gzip_is_sent_as_that() {
         let plan = planned(&["a.svgz", "a.svgz.br"], &clean(), [None, None]);
-        let To::Leaf(leaf) = &plan.routes[0].to else { panic!("a folder") };
+        let To::PlannedTarget(leaf) = &plan.routes[0].to else { panic!("a folder") };
         let sent: Vec<_> = leaf.fields.iter().collect();
         assert_eq!(sent, [("Content-Type", "image/svg+xml"), ("Content-Encoding", "gzip")]);
         assert!(plan.files[0].beside.is_empty());
@@ -425,9 +427,9 @@ mod tests {
 
     #[test]
     fn problems_are_found() {
-        let manner = Manner { fallback: Some("app.html".to_owned()), ..clean() };
+        let options = SiteOptions { fallback: Some("app.html".to_owned()), ..clean() };
         let rules = [Some("/x\n"), Some("/a /b 200\n/c /d.html 200\n/e /d.html/:x 200")];
-        let plan = planned(&["d.html"], &manner, rules);
+        let plan = planned(&["d.html"], &options, rules);
         let said: Vec<_> = plan.problems.iter().map(ToString::to_string).collect();
         assert_eq!(said.len(), 3, "{said:?}");
         for (said, hint) in said.iter().zip(["_headers:1", "--spa", "_redirects:3"]) {

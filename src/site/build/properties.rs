@@ -1,8 +1,8 @@
 //! What must hold for any folder, any rules and any request: the fuzzer calls this, and the test
 //! over its corpus.
 
-use super::plan::{Manner, Plan, To, plan};
-use super::walk::{LeftOuts, Limits, Listed, Listing};
+use super::plan::{Plan, SiteOptions, To, plan};
+use super::walk::{Limits, Listed, Listing, SkippedFiles};
 use super::{Effort, Request, builder};
 use crate::bytes::Span;
 use crate::http::properties::path_by_segments;
@@ -12,12 +12,12 @@ use crate::os::beneath::Resolver;
 use crate::site::redirects::{Effect, Redirect};
 use crate::site::tree::Tree;
 use crate::site::tree::build::Body;
-use crate::site::{Occasion, Owed, ScratchIndex, Site, entity_tag};
+use crate::site::{PendingResponse, RequestContext, ScratchIndex, Site, entity_tag};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// Names, `_headers`, `_redirects` and a request's target, each ended by an octet that no text
-/// has: what comes back is a reply that is well formed, and never anything that isn't in the
+/// has: what comes back is a response that is well formed, and never anything that isn't in the
 /// folder. Without rules, it is what a slow model says.
 ///
 /// # Panics
@@ -32,27 +32,27 @@ pub fn site(data: &[u8]) {
     let listed =
         |name: &&[u8]| Listed { name: name.to_vec(), modified: Some(1), ..Listed::default() };
     let listing =
-        Listing { files: names.iter().map(listed).collect(), left_out: LeftOuts::default() };
-    let manner = Manner { clean_urls: true, ..Manner::default() };
+        Listing { files: names.iter().map(listed).collect(), skipped: SkippedFiles::default() };
+    let options = SiteOptions { clean_urls: true, ..SiteOptions::default() };
     let (Ok(headers_text), Ok(rules)) =
         (std::str::from_utf8(headers), std::str::from_utf8(redirects))
     else {
         return;
     };
-    let plan = plan(&listing, &manner, Some(headers_text), Some(rules));
+    let plan = plan(&listing, &options, Some(headers_text), Some(rules));
     for problem in &plan.problems {
         assert!(problem.to_string().contains(": "), "{problem}");
     }
     if !plan.problems.is_empty() {
         return;
     }
-    let (tree, fixed) = grow(&listing, &plan, manner);
+    let (tree, fixed) = grow(&listing, &plan, options);
     let head = [b"GET ", target, b" HTTP/1.1\r\nHost: a\r\n\r\n"].concat();
     let mut fields = Fields::new();
     let parsed = parse(&head, &mut Scan::default(), 16 * 1024, &mut fields);
     let Parsed::Request(request) = parsed else { return };
-    let reply = reply(&request, &Site::of_tree(tree), fixed);
-    let (status, body) = read(&reply);
+    let response = response(&request, &Site::of_tree(tree), fixed);
+    let (status, body) = read(&response);
     if matches!(status, 200 | 410 | 451) {
         assert!(names.contains(body), "{} isn't in the folder", String::from_utf8_lossy(body));
     }
@@ -79,7 +79,7 @@ fn is_hidden(name: &[u8], plan: &Plan) -> bool {
     let file = |path: &[u8]| {
         let route = plan.routes.iter().find(|route| route.path == path);
         route.and_then(|route| match &route.to {
-            To::Leaf(leaf) => Some(leaf.file),
+            To::PlannedTarget(leaf) => Some(leaf.file),
             To::Folder => None,
         })
     };
@@ -93,12 +93,13 @@ fn is_hidden(name: &[u8], plan: &Plan) -> bool {
     })
 }
 
-/// The reply to a request.
-fn reply(request: &http::request::Request<'_, '_>, site: &Site, mut fixed: Vec<u8>) -> Vec<u8> {
-    let mut occasion = Occasion { scratch: ScratchIndex(1), fixed: &mut fixed, draining: false };
-    let answer = site.choose(request, &mut occasion);
-    let owed = Owed { answer, persistence: Persistence::Keep, head_only: false };
-    let spans = site.output(owed, ScratchIndex(1), &mut fixed);
+/// The response to a request.
+fn response(request: &http::request::Request<'_, '_>, site: &Site, mut fixed: Vec<u8>) -> Vec<u8> {
+    let mut request_context =
+        RequestContext { scratch: ScratchIndex(1), fixed: &mut fixed, draining: false };
+    let answer = site.choose(request, &mut request_context);
+    let pending = PendingResponse { answer, persistence: Persistence::Keep, head_only: false };
+    let spans = site.output(pending, ScratchIndex(1), &mut fixed);
     [&fixed[spans.first.range()], &fixed[spans.then.range()]].concat()
 }
 
@@ -109,7 +110,7 @@ fn is_name(name: &[u8]) -> bool {
 }
 
 /// Every file's content is its own name.
-fn grow(listing: &Listing, plan: &Plan, manner: Manner) -> (Tree, Vec<u8>) {
+fn grow(listing: &Listing, plan: &Plan, options: SiteOptions) -> (Tree, Vec<u8>) {
     let mut fixed = Vec::new();
     let bodies: Vec<Vec<Body>> = plan
         .files
@@ -121,7 +122,7 @@ fn grow(listing: &Listing, plan: &Plan, manner: Manner) -> (Tree, Vec<u8>) {
             vec![Body { coding: Coding::Identity, span, tag: entity_tag(name) }]
         })
         .collect();
-    let request = Request { manner, ..request(PathBuf::new()) };
+    let request = Request { options, ..request(PathBuf::new()) };
     let body_bytes = fixed.len() as u64;
     let builder = builder(listing, plan, &bodies, &request);
     let (tree, layout) = builder.build(body_bytes, request.slots);
@@ -133,7 +134,7 @@ fn grow(listing: &Listing, plan: &Plan, manner: Manner) -> (Tree, Vec<u8>) {
 pub(super) fn request(root: PathBuf) -> Request {
     Request {
         root,
-        manner: Manner { clean_urls: true, ..Manner::default() },
+        options: SiteOptions { clean_urls: true, ..SiteOptions::default() },
         limits: Limits { files: u32::MAX, bytes: u64::MAX },
         effort: Effort::Off,
         strict: false,
@@ -143,14 +144,14 @@ pub(super) fn request(root: PathBuf) -> Request {
     }
 }
 
-/// The status and the body of a reply, with all that must be right about its head.
-fn read(reply: &[u8]) -> (u16, &[u8]) {
+/// The status and the body of a response, with all that must be right about its head.
+fn read(response: &[u8]) -> (u16, &[u8]) {
     let mut fields = [httparse::EMPTY_HEADER; 100];
     let mut parsed = httparse::Response::new(&mut fields);
-    let Ok(httparse::Status::Complete(head)) = parsed.parse(reply) else {
-        panic!("a head that isn't right: {}", String::from_utf8_lossy(reply))
+    let Ok(httparse::Status::Complete(head)) = parsed.parse(response) else {
+        panic!("a head that isn't right: {}", String::from_utf8_lossy(response))
     };
-    let body = &reply[head..];
+    let body = &response[head..];
     let status = parsed.code.expect("there is a status");
     let one = |name: &str| {
         let mut values = parsed.headers.iter().filter(|field| field.name == name);
@@ -206,18 +207,18 @@ mod tests {
     /// Where a rule leads for a request, as its `Location`; none if the rule is refused.
     fn location(to: &str, target: &str) -> Option<String> {
         let rules = format!("/r/:a/* {to} 302\n");
-        let plan = plan(&Listing::default(), &Manner::default(), None, Some(&rules));
+        let plan = plan(&Listing::default(), &SiteOptions::default(), None, Some(&rules));
         if !plan.problems.is_empty() {
             return None;
         }
-        let (tree, fixed) = grow(&Listing::default(), &plan, Manner::default());
+        let (tree, fixed) = grow(&Listing::default(), &plan, SiteOptions::default());
         let head = format!("GET {target} HTTP/1.1\r\nHost: own.example\r\n\r\n");
         let mut fields = Fields::new();
         let parsed = parse(head.as_bytes(), &mut Scan::default(), 16 * 1024, &mut fields);
         let Parsed::Request(request) = parsed else { return None };
-        let reply = reply(&request, &Site::of_tree(tree), fixed);
-        let (status, _) = read(&reply);
-        let text = String::from_utf8(reply).expect("a redirect is text");
+        let response = response(&request, &Site::of_tree(tree), fixed);
+        let (status, _) = read(&response);
+        let text = String::from_utf8(response).expect("a redirect is text");
         let location = text.lines().find_map(|line| line.strip_prefix("Location: "));
         assert_eq!(status == 302, location.is_some(), "{text}");
         location.map(str::to_owned)

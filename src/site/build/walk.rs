@@ -1,9 +1,9 @@
 //! Looking for the files of a root: names, lengths and dates, nothing of their content.
 
 use super::Failure;
+use super::escape::escaped;
 use super::opened::{OpenRoot, is_hidden, why};
 use super::plan::is_rules;
-use super::shown::shown;
 use crate::os::beneath::{CHANGED, Entry, Folder, Kind, Stamp};
 use std::ffi::OsStr;
 use std::fmt;
@@ -20,21 +20,21 @@ pub struct Listing {
     /// The files.
     pub files: Vec<Listed>,
     /// What looks as if it should be served and isn't.
-    pub left_out: LeftOuts,
+    pub skipped: SkippedFiles,
 }
 
 /// What isn't served: the first of it by name, so that there is an end to it.
 #[derive(Debug, Default)]
-pub struct LeftOuts {
-    named: Vec<LeftOut>,
+pub struct SkippedFiles {
+    named: Vec<SkippedFile>,
     more: usize,
 }
 
-impl LeftOuts {
+impl SkippedFiles {
     /// Adds one.
     pub fn add(&mut self, name: &[u8], why: &dyn fmt::Display) {
         if self.named.len() < NAMED_MAX {
-            self.named.push(LeftOut { name: name.to_vec(), why: why.to_string() });
+            self.named.push(SkippedFile { name: name.to_vec(), why: why.to_string() });
         } else {
             self.more += 1;
         }
@@ -48,7 +48,7 @@ impl LeftOuts {
 
     /// Those that are named.
     #[must_use]
-    pub fn named(&self) -> &[LeftOut] {
+    pub fn named(&self) -> &[SkippedFile] {
         &self.named
     }
 
@@ -84,16 +84,16 @@ pub struct Listed {
 
 /// Something that isn't served.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LeftOut {
+pub struct SkippedFile {
     /// Its path from the root on.
     pub name: Vec<u8>,
     /// Why not.
     pub why: String,
 }
 
-impl fmt::Display for LeftOut {
+impl fmt::Display for SkippedFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", shown(&self.name), self.why)
+        write!(f, "{}: {}", escaped(&self.name), self.why)
     }
 }
 
@@ -267,11 +267,11 @@ impl Walk<'_> {
     }
 
     fn too_much(&self, what: &dyn fmt::Display, option: &str) -> Failure {
-        let mend = format!("raise {option}, or serve a smaller folder");
+        let hint = format!("raise {option}, or serve a smaller folder");
         Failure::new(
-            format!("reading the root {}", self.root.shown()),
+            format!("reading the root {}", self.root.escaped()),
             format!("it has {what}"),
-            mend,
+            hint,
         )
     }
 
@@ -283,7 +283,7 @@ impl Walk<'_> {
                 "its rules may protect other files, so it is not left out: repair or remove it",
             ));
         }
-        self.listing.left_out.add(name, why);
+        self.listing.skipped.add(name, why);
         Ok(())
     }
 }
@@ -306,11 +306,11 @@ mod tests {
 
     #[test]
     fn what_is_left_out_is_named_up_to_a_number() {
-        let mut left_out = LeftOuts::default();
+        let mut skipped = SkippedFiles::default();
         for _ in 0..NAMED_MAX + 7 {
-            left_out.add(b"a\n", &"why");
+            skipped.add(b"a\n", &"why");
         }
-        let lines: Vec<_> = left_out.lines().collect();
+        let lines: Vec<_> = skipped.lines().collect();
         assert_eq!(lines.len(), NAMED_MAX + 1);
         assert_eq!((&*lines[0], &*lines[NAMED_MAX]), ("a\\n: why", "7 more"));
     }

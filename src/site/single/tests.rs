@@ -1,4 +1,4 @@
-//! The replies as they lie in the buffer, read with another parser; dates under sends in flight.
+//! The responses as they lie in the buffer, read with another parser; dates under sends in flight.
 
 use super::*;
 
@@ -17,36 +17,36 @@ fn build(page: Page, bytes: u64) -> (Single, Vec<u8>) {
 
 fn text(output: Spans, fixed: &[u8]) -> String {
     let bytes = [&fixed[output.first.range()], &fixed[output.then.range()]].concat();
-    String::from_utf8(bytes).expect("replies are text here")
+    String::from_utf8(bytes).expect("responses are text here")
 }
 
-fn field<'a>(reply: &'a str, name: &str) -> Option<&'a str> {
-    let head = reply.split("\r\n\r\n").next()?;
+fn field<'a>(response: &'a str, name: &str) -> Option<&'a str> {
+    let head = response.split("\r\n\r\n").next()?;
     head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
 }
 
 #[test]
-fn every_reply_is_whole_and_of_the_length_it_says() {
+fn every_response_is_whole_and_of_the_length_it_says() {
     for bytes in [0, 100, 65_536, 65_537, 1 << 20] {
         let (site, fixed) = build(Page::built_in(), bytes);
         for which in Prebuilt::ALL {
             for persistence in Persistence::ALL {
-                let reply = text(site.prebuilt(which, persistence, false), &fixed);
-                let (head, body) = reply.split_once("\r\n\r\n").expect("a head ends");
-                let length = field(&reply, "Content-Length").map(str::parse);
+                let response = text(site.prebuilt(which, persistence, false), &fixed);
+                let (head, body) = response.split_once("\r\n\r\n").expect("a head ends");
+                let length = field(&response, "Content-Length").map(str::parse);
                 match which {
                     Prebuilt::NotModified | Prebuilt::Allow => {
-                        assert_eq!((length, body), (None, ""), "{reply}");
+                        assert_eq!((length, body), (None, ""), "{response}");
                     }
                     _ => assert_eq!(length, Some(Ok(body.len())), "{which:?} of {bytes}"),
                 }
-                assert_eq!(field(&reply, "Date"), Some("Sun, 06 Nov 1994 08:49:37 GMT"));
+                assert_eq!(field(&response, "Date"), Some("Sun, 06 Nov 1994 08:49:37 GMT"));
                 let connection = match persistence {
                     Persistence::Keep => None,
                     Persistence::KeepHttp10 => Some("keep-alive"),
                     Persistence::Close => Some("close"),
                 };
-                assert_eq!(field(&reply, "Connection"), connection);
+                assert_eq!(field(&response, "Connection"), connection);
                 let head_only = text(site.prebuilt(which, persistence, true), &fixed);
                 assert_eq!(head_only, format!("{head}\r\n\r\n"), "HEAD has the fields of GET");
             }
@@ -70,10 +70,10 @@ fn a_page_with_its_own_status_has_no_validators() {
     page.status = 503;
     page.headers.push(("Retry-After".to_owned(), "600".to_owned()));
     let (site, fixed) = build(page, 10);
-    let reply = text(site.pages(1), &fixed);
-    assert!(reply.starts_with("HTTP/1.1 503 Service Unavailable\r\n"));
-    assert_eq!(field(&reply, "Retry-After"), Some("600"));
-    assert_eq!((field(&reply, "ETag"), field(&reply, "Accept-Ranges")), (None, None));
+    let response = text(site.pages(1), &fixed);
+    assert!(response.starts_with("HTTP/1.1 503 Service Unavailable\r\n"));
+    assert_eq!(field(&response, "Retry-After"), Some("600"));
+    assert_eq!((field(&response, "ETag"), field(&response, "Accept-Ranges")), (None, None));
 }
 
 #[test]
@@ -83,40 +83,40 @@ fn a_304_keeps_the_fields_that_caches_need() {
     page.headers.push(("X-Other".to_owned(), "y".to_owned()));
     page.last_modified = Some(SECOND - 100);
     let (site, fixed) = build(page, 10);
-    let reply = text(site.prebuilt(Prebuilt::NotModified, Persistence::Keep, false), &fixed);
-    assert_eq!(field(&reply, "Cache-Control"), Some("no-cache"));
-    assert_eq!(field(&reply, "Last-Modified"), Some("Sun, 06 Nov 1994 08:47:57 GMT"));
-    assert!(field(&reply, "ETag").is_some() && field(&reply, "X-Other").is_none());
+    let response = text(site.prebuilt(Prebuilt::NotModified, Persistence::Keep, false), &fixed);
+    assert_eq!(field(&response, "Cache-Control"), Some("no-cache"));
+    assert_eq!(field(&response, "Last-Modified"), Some("Sun, 06 Nov 1994 08:47:57 GMT"));
+    assert!(field(&response, "ETag").is_some() && field(&response, "X-Other").is_none());
 }
 
 #[test]
 fn a_date_never_changes_under_a_send() {
     let (mut site, mut fixed) = build(Page::built_in(), 100);
     let first = site.pages(1).first;
-    site.lend(first.into());
+    site.mark_in_flight(first.into());
     let before = fixed[first.range()].to_vec();
     site.tick(SECOND + 1, &mut fixed);
     let second = site.pages(1).first;
-    assert_ne!(first, second, "the next second is in the other edition");
-    site.lend(second.into());
+    assert_ne!(first, second, "the next second is in the other rendered");
+    site.mark_in_flight(second.into());
     for seconds in 2..5 {
         site.tick(SECOND + seconds, &mut fixed);
-        assert_eq!(fixed[first.range()], before, "lent for {seconds} s");
-        assert_eq!(site.pages(1).first, second, "both are lent: no third second");
+        assert_eq!(fixed[first.range()], before, "in_flight for {seconds} s");
+        assert_eq!(site.pages(1).first, second, "both are in_flight: no third second");
     }
-    site.returned(first.into());
+    site.mark_sent(first.into());
     site.tick(SECOND + 5, &mut fixed);
     assert!(text(site.pages(1), &fixed).contains("08:49:42 GMT"));
 }
 
 #[test]
-#[should_panic(expected = "wasn't lent")]
+#[should_panic(expected = "wasn't in_flight")]
 fn a_span_returns_once() {
     let (mut site, _) = build(Page::built_in(), 100);
     let span = site.pages(1).first;
-    site.lend(span.into());
-    site.returned(span.into());
-    site.returned(span.into());
+    site.mark_in_flight(span.into());
+    site.mark_sent(span.into());
+    site.mark_sent(span.into());
 }
 
 #[test]
@@ -124,11 +124,11 @@ fn a_part_is_written_into_the_slots_own_block() {
     let (site, mut fixed) = build(Page::built_in(), 1 << 30 >> 10);
     let last = site.body.len - 1;
     let output = site.part((0, last), Persistence::KeepHttp10, ScratchIndex(3), &mut fixed);
-    let reply = text(output, &fixed);
+    let response = text(output, &fixed);
     let total = site.body.len;
-    assert_eq!(field(&reply, "Content-Range"), Some(&*format!("bytes 0-{last}/{total}")));
-    assert_eq!(field(&reply, "Date"), Some("Sun, 06 Nov 1994 08:49:37 GMT"));
-    assert_eq!(field(&reply, "Connection"), Some("keep-alive"));
+    assert_eq!(field(&response, "Content-Range"), Some(&*format!("bytes 0-{last}/{total}")));
+    assert_eq!(field(&response, "Date"), Some("Sun, 06 Nov 1994 08:49:37 GMT"));
+    assert_eq!(field(&response, "Connection"), Some("keep-alive"));
 }
 
 #[test]

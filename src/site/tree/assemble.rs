@@ -1,13 +1,13 @@
-//! Putting a reply together in a slot's block: pieces made at start are copied, one behind the
+//! Putting a response together in a slot's block: pieces made at start are copied, one behind the
 //! other.
 
-use super::build::Leaf;
+use super::build::RouteTarget;
 use super::heads::Status;
-use super::{Found, Moved, Representation, Select, Tree};
+use super::{FileResponse, Redirection, Representation, Select, Tree};
 use crate::bytes::{Span, Spans};
 use crate::http::coding::Coding;
 use crate::http::request::Persistence;
-use crate::site::{Answer, Owed, Prebuilt, ScratchIndex};
+use crate::site::{Answer, PendingResponse, Prebuilt, ScratchIndex};
 
 /// A block while it is filled.
 struct Block<'a> {
@@ -39,21 +39,28 @@ impl Block<'_> {
 }
 
 impl Tree {
-    /// The reply that was chosen, in the slot's block; without its body for HEAD.
-    pub fn output(&self, owed: Owed, scratch: ScratchIndex, fixed: &mut [u8]) -> Spans {
-        let Owed { answer, persistence, head_only } = owed;
+    /// The response that was chosen, in the slot's block; without its body for HEAD.
+    pub fn output(
+        &self,
+        pending: PendingResponse,
+        scratch: ScratchIndex,
+        fixed: &mut [u8],
+    ) -> Spans {
+        let PendingResponse { answer, persistence, head_only } = pending;
         let span = self.block(scratch);
         let mut block = Block { place: &mut fixed[span.range()], used: 0 };
         let mut then = match answer {
             Answer::Whole(which) => {
-                let (head, body) = self.heads.reply(which, persistence);
+                let (head, body) = self.heads.response(which, persistence);
                 block.put(head);
                 block.put(b"\r\n");
                 block.put(if head_only { b"" } else { body });
                 Span::default()
             }
-            Answer::Found(found) => self.put_found(&found, persistence, head_only, &mut block),
-            Answer::Moved(Moved { status, location_bytes }) => {
+            Answer::FileResponse(found) => {
+                self.put_found(&found, persistence, head_only, &mut block)
+            }
+            Answer::Redirection(Redirection { status, location_bytes }) => {
                 block.put(self.heads.front(status, persistence));
                 block.put(b"Location: ");
                 Span { len: u64::from(location_bytes), ..self.tail(scratch) }
@@ -61,7 +68,7 @@ impl Tree {
             Answer::Part { .. } => unreachable!("a tree says it otherwise"),
         };
         let len = block.used as u64;
-        if let Answer::Moved(_) = answer {
+        if let Answer::Redirection(_) = answer {
             let end = then.range().end;
             fixed[end..end + EMPTY.len()].copy_from_slice(EMPTY);
             then.len += EMPTY.len() as u64;
@@ -74,7 +81,7 @@ impl Tree {
     /// Puts the head, and says what the body is.
     fn put_found(
         &self,
-        found: &Found,
+        found: &FileResponse,
         persistence: Persistence,
         head_only: bool,
         block: &mut Block<'_>,
@@ -123,7 +130,7 @@ impl Tree {
                 Span::default()
             }
             Select::Unsatisfiable => {
-                let (head, body) = self.heads.reply(Prebuilt::RangeNotSatisfiable, persistence);
+                let (head, body) = self.heads.response(Prebuilt::RangeNotSatisfiable, persistence);
                 block.put(head);
                 block.put(b"Content-Range: bytes */");
                 block.put_number(representation.body.len);
@@ -134,7 +141,12 @@ impl Tree {
         }
     }
 
-    fn put_validators(&self, leaf: Leaf, representation: &Representation, block: &mut Block<'_>) {
+    fn put_validators(
+        &self,
+        leaf: RouteTarget,
+        representation: &Representation,
+        block: &mut Block<'_>,
+    ) {
         block.put(b"ETag: ");
         block.put(&representation.tag);
         let resource = &self.resources[leaf.file.id.index()];

@@ -2,7 +2,7 @@
 //! they are reached.
 
 use super::heads::Heads;
-use super::records::{Codings, Place, Records};
+use super::route_table::{Codings, Place, RouteTable};
 use super::{FieldBlock, LOCATION_BYTES_MAX, Representation, Resource, Tree};
 use crate::bytes::{PAGE_BYTES_MAX, Span};
 use crate::http::coding::Coding;
@@ -49,23 +49,23 @@ pub struct FieldsId(pub(super) u32);
 
 /// What a path leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Leaf {
+pub struct RouteTarget {
     /// The file.
     pub file: File,
-    /// The fields of replies, besides those that follow from the file.
+    /// The fields of responses, besides those that follow from the file.
     pub fields: FieldsId,
 }
 
 /// A tree that is being put together.
 #[derive(Debug, Default)]
 pub struct Builder {
-    records: Records,
+    route_table: RouteTable,
     resources: Vec<Resource>,
     representations: Vec<Representation>,
     blocks: Vec<FieldBlock>,
     known_blocks: HashMap<Vec<(String, String)>, u32>,
-    not_found: Option<Leaf>,
-    fallback: Option<Leaf>,
+    not_found: Option<RouteTarget>,
+    fallback: Option<RouteTarget>,
     redirects: Redirects,
     health: Option<Box<[u8]>>,
 }
@@ -113,22 +113,22 @@ impl Builder {
     }
 
     /// Adds a decoded path that leads to a file. Says whether it is new.
-    pub fn path(&mut self, path: &[u8], leaf: Leaf) -> bool {
-        self.records.add(path, Place::File(leaf))
+    pub fn path(&mut self, path: &[u8], leaf: RouteTarget) -> bool {
+        self.route_table.add(path, Place::File(leaf))
     }
 
     /// Adds a decoded path without a slash at its end that redirects to the one with it.
     pub fn folder(&mut self, path: &[u8]) -> bool {
-        self.records.add(path, Place::Folder)
+        self.route_table.add(path, Place::Folder)
     }
 
     /// What is served with 404 where there is nothing.
-    pub fn not_found(&mut self, leaf: Leaf) {
+    pub fn not_found(&mut self, leaf: RouteTarget) {
         self.not_found = Some(leaf);
     }
 
     /// What a navigation gets where there is nothing: a page that finds its way by itself.
-    pub fn fallback(&mut self, leaf: Leaf) {
+    pub fn fallback(&mut self, leaf: RouteTarget) {
         self.fallback = Some(leaf);
     }
 
@@ -156,7 +156,7 @@ impl Builder {
         let layout = Layout::new(body_bytes, scratch_at - blocks_at + TARGET_BYTES_MAX as u64);
         let scratch_at = usize::try_from(scratch_at).expect("addresses have 64 bits");
         let tree = Tree {
-            records: self.records.shrunk(),
+            route_table: self.route_table.shrunk(),
             resources: self.resources.into(),
             representations: self.representations.into(),
             blocks: self.blocks.into(),
@@ -190,7 +190,7 @@ fn room(heads: &Heads, fields_bytes_max: usize, slots: u32) -> u64 {
 
 fn block_bytes(heads: &Heads, fields_bytes_max: usize) -> u32 {
     let head = heads.front_bytes_max() + fields_bytes_max + OWN_FIELDS_BYTES_MAX;
-    count(head.max(heads.reply_bytes_max())).next_multiple_of(ALIGNMENT)
+    count(head.max(heads.response_bytes_max())).next_multiple_of(ALIGNMENT)
 }
 
 fn tail_bytes() -> u32 {

@@ -1,34 +1,34 @@
-//! What all heads of a status have in common, and the replies that are the same for every path,
+//! What all heads of a status have in common, and the responses that are the same for every path,
 //! each with its date. They are copied into a connection's block when they are needed, so no ring
 //! reads them and the date may change at any time.
 
 use crate::http::request::Persistence;
 use crate::http::response::{DATE_BYTES, date_offset, write_date, write_head};
-use crate::site::edition::{Prebuilt, write_plain};
+use crate::site::rendered::{Prebuilt, write_plain};
 use std::ops::Range;
 
-/// The beginnings of heads, and whole replies.
+/// The beginnings of heads, and whole responses.
 #[derive(Debug)]
 pub(super) struct Heads {
     text: Vec<u8>,
     fronts: [[Range<usize>; Persistence::ALL.len()]; STATUSES.len()],
-    replies: Vec<[Reply; Persistence::ALL.len()]>,
+    responses: Vec<[Response; Persistence::ALL.len()]>,
     /// Where in the text dates lie.
     dates: Vec<usize>,
     /// The second they say.
     unix_seconds: u64,
 }
 
-/// A reply that is the same for every path.
+/// A response that is the same for every path.
 #[derive(Clone, Debug)]
-struct Reply {
+struct Response {
     /// Without the empty line.
     head: Range<usize>,
     /// Where the body ends, which lies behind that line.
     end: usize,
 }
 
-/// The statuses that replies with a file or a `Location` can have, by number.
+/// The statuses that responses with a file or a `Location` can have, by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Status(u8);
 
@@ -52,7 +52,7 @@ impl Heads {
         let mut heads = Self {
             text: Vec::new(),
             fronts: Default::default(),
-            replies: Vec::new(),
+            responses: Vec::new(),
             dates: Vec::new(),
             unix_seconds: 0,
         };
@@ -67,9 +67,9 @@ impl Heads {
             // sent.
             let by_accept = has_fallback && which == Prebuilt::NotFound;
             let own = if by_accept { &[NOSNIFF, BY_ACCEPT][..] } else { &[NOSNIFF] };
-            let reply = |persistence| heads.reply_of(which, own, persistence);
-            let replies = Persistence::ALL.map(reply);
-            heads.replies.push(replies);
+            let response = |persistence| heads.response_of(which, own, persistence);
+            let responses = Persistence::ALL.map(response);
+            heads.responses.push(responses);
         }
         heads.write_dates(0);
         heads
@@ -84,18 +84,18 @@ impl Heads {
         at..self.text.len()
     }
 
-    fn reply_of(
+    fn response_of(
         &mut self,
         which: Prebuilt,
         own: &[(&str, &str)],
         persistence: Persistence,
-    ) -> Reply {
+    ) -> Response {
         let at = self.text.len();
         let status = which.status();
         write_plain(&mut self.text, which, own, persistence);
         self.dates.push(at + date_offset(status));
         let head_end = memchr::memmem::find(&self.text[at..], b"\r\n\r\n").expect("a head ends");
-        Reply { head: at..at + head_end + LINE_END, end: self.text.len() }
+        Response { head: at..at + head_end + LINE_END, end: self.text.len() }
     }
 
     /// Brings the dates up to this second.
@@ -114,14 +114,14 @@ impl Heads {
         }
     }
 
-    /// The status line and the fields that all replies have, without the empty line.
+    /// The status line and the fields that all responses have, without the empty line.
     pub(super) fn front(&self, status: Status, persistence: Persistence) -> &[u8] {
         &self.text[self.fronts[status.0 as usize][persistence as usize].clone()]
     }
 
-    /// A reply that is the same for every path: its head without the empty line, and its body.
-    pub(super) fn reply(&self, which: Prebuilt, persistence: Persistence) -> (&[u8], &[u8]) {
-        let Reply { head, end } = &self.replies[which as usize][persistence as usize];
+    /// A response that is the same for every path: its head without the empty line, and its body.
+    pub(super) fn response(&self, which: Prebuilt, persistence: Persistence) -> (&[u8], &[u8]) {
+        let Response { head, end } = &self.responses[which as usize][persistence as usize];
         (&self.text[head.clone()], &self.text[head.end + LINE_END..*end])
     }
 
@@ -130,10 +130,10 @@ impl Heads {
         self.fronts.iter().flatten().map(ExactSizeIterator::len).max().unwrap_or(0)
     }
 
-    /// The most bytes of a reply.
-    pub(super) fn reply_bytes_max(&self) -> usize {
-        let replies = self.replies.iter().flatten();
-        replies.map(|reply| reply.end - reply.head.start).max().unwrap_or(0)
+    /// The most bytes of a response.
+    pub(super) fn response_bytes_max(&self) -> usize {
+        let responses = self.responses.iter().flatten();
+        responses.map(|response| response.end - response.head.start).max().unwrap_or(0)
     }
 }
 

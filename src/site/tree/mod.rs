@@ -1,24 +1,24 @@
-//! A whole site: which path has what, and the replies, put together from pieces made at start.
+//! A whole site: which path has what, and the responses, put together from pieces made at start.
 //!
 //! The buffer holds the bodies, which are its image and never change; and as its scratch, in this
-//! order: a *block* for each slot, into which the head of its reply is copied, piece by piece; a
+//! order: a *block* for each slot, into which the head of its response is copied, piece by piece; a
 //! *tail* for each slot, for a `Location` that depends on the request; and room to decode one path.
-//! A reply is the block and the body behind it, or the block and the tail. A slot has one reply
-//! under way at a time, so what a ring may still read is not written to.
+//! A response is the block and the body behind it, or the block and the tail. A slot has one
+//! response under way at a time, so what a ring may still read is not written to.
 //!
 //! Nothing is formatted for a whole file; numbers are, for a part of one.
 
 mod assemble;
 pub mod build;
 mod heads;
-mod records;
+mod route_table;
 #[cfg(test)]
 mod tests;
 
-use super::edition::Prebuilt;
 use super::layout::Layout;
 use super::redirects::{Effect, Redirects};
-use super::{Answer, Occasion, ScratchIndex};
+use super::rendered::Prebuilt;
+use super::{Answer, RequestContext, ScratchIndex};
 use crate::bytes::Span;
 use crate::http::accept::names_html;
 use crate::http::coding::{Accepted, Coding};
@@ -26,20 +26,20 @@ use crate::http::conditional::{Selection, Validators, select};
 use crate::http::path;
 use crate::http::request::{Request, TARGET_BYTES_MAX, Target};
 use crate::http::response::DATE_BYTES;
-use build::{File, Leaf, Tag};
+use build::{File, RouteTarget, Tag};
 use heads::{Heads, Status};
-use records::{Place, Records};
+use route_table::{Place, RouteTable};
 use std::num::NonZeroU64;
 
 /// A whole site.
 #[derive(Debug)]
 pub struct Tree {
-    records: Records,
+    route_table: RouteTable,
     resources: Box<[Resource]>,
     representations: Box<[Representation]>,
     blocks: Box<[FieldBlock]>,
-    not_found: Option<Leaf>,
-    fallback: Option<Leaf>,
+    not_found: Option<RouteTarget>,
+    fallback: Option<RouteTarget>,
     redirects: Redirects,
     health: Option<Box<[u8]>>,
     heads: Heads,
@@ -81,10 +81,10 @@ struct FieldBlock {
     kept_at: usize,
 }
 
-/// A reply that was chosen.
+/// A response that was chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Found {
-    leaf: Leaf,
+pub struct FileResponse {
+    leaf: RouteTarget,
     representation: u32,
     status: Status,
     select: Select,
@@ -102,7 +102,7 @@ enum Select {
 
 /// A redirect whose `Location` lies in the slot's tail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Moved {
+pub struct Redirection {
     status: Status,
     location_bytes: u32,
 }
@@ -118,29 +118,33 @@ impl Tree {
         self.layout
     }
 
-    /// Which reply a GET or HEAD gets.
-    pub fn choose(&self, request: &Request<'_, '_>, occasion: &mut Occasion<'_>) -> Answer {
+    /// Which response a GET or HEAD gets.
+    pub fn choose(
+        &self,
+        request: &Request<'_, '_>,
+        request_context: &mut RequestContext<'_>,
+    ) -> Answer {
         let (path, query) = match request.target {
             Target::Origin { path, query } | Target::Absolute { path, query } => (path, query),
             // Of OPTIONS and CONNECT only.
             Target::Asterisk | Target::Authority => return Answer::Whole(Prebuilt::BadRequest),
         };
-        let (fixed, scratch) = occasion.fixed.split_at_mut(self.scratch_at);
+        let (fixed, scratch) = request_context.fixed.split_at_mut(self.scratch_at);
         assert!(path.len() <= TARGET_BYTES_MAX, "longer targets are refused");
         let Ok(path) = path::decode(path, scratch) else {
             return Answer::Whole(Prebuilt::BadRequest);
         };
         if self.health.as_deref().is_some_and(|health| health == path) {
-            let draining = occasion.draining;
+            let draining = request_context.draining;
             return Answer::Whole(if draining { Prebuilt::Draining } else { Prebuilt::Healthy });
         }
-        let tail = &mut fixed[self.tail(occasion.scratch).range()];
+        let tail = &mut fixed[self.tail(request_context.scratch).range()];
         if self.redirects.has(true)
             && let Some(answer) = self.redirected(path, query, true, request, tail)
         {
             return answer;
         }
-        match self.records.find(path) {
+        match self.route_table.find(path) {
             Some(Place::File(leaf)) => return self.select(leaf, Status::OK, request),
             Some(Place::Folder) => return moved_to_folder(path, query, tail),
             None => {}
@@ -189,7 +193,7 @@ impl Tree {
                 let target = rule.to.write(&captures, tail).map(|len| &tail[..len]);
                 let is_named = rule.to.fixed().is_some();
                 let open = target.filter(|to| is_named || !self.redirects.hides(to, number));
-                match open.and_then(|to| self.records.find(to)) {
+                match open.and_then(|to| self.route_table.find(to)) {
                     Some(Place::File(leaf)) => Some(self.select(leaf, status, request)),
                     Some(Place::Folder) | None => forced.then(|| self.nothing(path, request)),
                 }
@@ -198,7 +202,7 @@ impl Tree {
     }
 
     /// Chooses the coding, and what of it is sent.
-    fn select(&self, leaf: Leaf, status: Status, request: &Request<'_, '_>) -> Answer {
+    fn select(&self, leaf: RouteTarget, status: Status, request: &Request<'_, '_>) -> Answer {
         let File { id, first, codings } = leaf.file;
         let accepted = Accepted::of(request.fields);
         let Some(best) = accepted.best(codings.iter()) else {
@@ -206,7 +210,12 @@ impl Tree {
         };
         let best = u32::try_from(best).expect("four at most");
         let found = |index: u32, select| {
-            Answer::Found(Found { leaf, representation: first + index, status, select })
+            Answer::FileResponse(FileResponse {
+                leaf,
+                representation: first + index,
+                status,
+                select,
+            })
         };
         // Validators and ranges belong to a 200.
         if !request.selective || status != Status::OK {
@@ -263,7 +272,7 @@ fn moved(status: Status, location_bytes: Option<usize>) -> Answer {
     match location_bytes.filter(|&bytes| bytes <= LOCATION_BYTES_MAX) {
         Some(bytes) => {
             let location_bytes = u32::try_from(bytes).expect("a location is short");
-            Answer::Moved(Moved { status, location_bytes })
+            Answer::Redirection(Redirection { status, location_bytes })
         }
         // It was short enough to ask for, and is too long to be told.
         None => Answer::Whole(Prebuilt::UriTooLong),

@@ -1,12 +1,12 @@
-//! Replies of a small tree, read with another parser; lookup against a slow model.
+//! Responses of a small tree, read with another parser; lookup against a slow model.
 
-use super::build::{Body, Builder, Leaf};
+use super::build::{Body, Builder, RouteTarget};
 use super::*;
 use crate::http::request::{Fields, Method, Parsed, Persistence, Scan, parse};
 use crate::site::pattern::Pattern;
 use crate::site::redirects::Redirect;
 use crate::site::template::{Purpose, Template};
-use crate::site::{Kind, Owed, Site, entity_tag};
+use crate::site::{Kind, PendingResponse, Site, entity_tag};
 use proptest::prelude::*;
 
 const SECOND: u64 = 784_111_777;
@@ -27,7 +27,7 @@ struct Seeds {
 
 impl Seeds {
     /// A file of these bodies.
-    fn leaf(&mut self, bodies: &[(Coding, &str)], fields: &[(&str, &str)]) -> Leaf {
+    fn leaf(&mut self, bodies: &[(Coding, &str)], fields: &[(&str, &str)]) -> RouteTarget {
         let bodies = bodies.iter().map(|&(coding, text)| {
             let offset = self.bytes.len() as u64;
             self.bytes.extend_from_slice(text.as_bytes());
@@ -36,7 +36,7 @@ impl Seeds {
         });
         let bodies = bodies.collect();
         let file = self.builder.file(bodies, Some(SECOND - 1000));
-        Leaf { file, fields: self.builder.fields(fields.iter().copied()) }
+        RouteTarget { file, fields: self.builder.fields(fields.iter().copied()) }
     }
 
     fn path(&mut self, path: &str, text: &str) {
@@ -60,36 +60,37 @@ impl Grown {
         tree
     }
 
-    /// The reply to a head without its last empty line, as text.
-    fn reply(&mut self, head: &str) -> String {
+    /// The response to a head without its last empty line, as text.
+    fn response(&mut self, head: &str) -> String {
         let head = format!("{head}\r\nHost: x\r\n\r\n");
         let mut fields = Fields::new();
         let parsed = parse(head.as_bytes(), &mut Scan::default(), 16_384, &mut fields);
         let Parsed::Request(request) = parsed else { panic!("{head}: {parsed:?}") };
         let scratch = self.scratch_for;
-        let mut occasion = Occasion { scratch, fixed: &mut self.fixed, draining: false };
-        let answer = self.site.choose(&request, &mut occasion);
+        let mut request_context =
+            RequestContext { scratch, fixed: &mut self.fixed, draining: false };
+        let answer = self.site.choose(&request, &mut request_context);
         let head_only = request.method == Method::Head;
-        let owed = Owed { answer, persistence: Persistence::Keep, head_only };
-        let spans = self.site.output(owed, scratch, &mut self.fixed);
+        let pending = PendingResponse { answer, persistence: Persistence::Keep, head_only };
+        let spans = self.site.output(pending, scratch, &mut self.fixed);
         let bytes = [&self.fixed[spans.first.range()], &self.fixed[spans.then.range()]].concat();
-        String::from_utf8(bytes).expect("replies are text here")
+        String::from_utf8(bytes).expect("responses are text here")
     }
 
     fn status(&mut self, head: &str) -> u16 {
-        let reply = self.reply(head);
-        let word = reply.split(' ').nth(1).expect("a status line");
+        let response = self.response(head);
+        let word = response.split(' ').nth(1).expect("a status line");
         word.parse().expect("a status")
     }
 }
 
-fn field<'a>(reply: &'a str, name: &str) -> Option<&'a str> {
-    let head = reply.split("\r\n\r\n").next()?;
+fn field<'a>(response: &'a str, name: &str) -> Option<&'a str> {
+    let head = response.split("\r\n\r\n").next()?;
     head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
 }
 
-fn body(reply: &str) -> &str {
-    reply.split_once("\r\n\r\n").expect("a head ends").1
+fn body(response: &str) -> &str {
+    response.split_once("\r\n\r\n").expect("a head ends").1
 }
 
 #[test]
@@ -99,7 +100,7 @@ fn a_file_has_all_its_fields() {
     let mut site = seeds.grow();
     let tag = String::from_utf8(entity_tag(b"hello").to_vec()).expect("text");
     assert_eq!(
-        site.reply("GET /a.txt?q HTTP/1.1"),
+        site.response("GET /a.txt?q HTTP/1.1"),
         format!(
             "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nServer: uringstatic\r\n\
              X-Content-Type-Options: nosniff\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\
@@ -107,12 +108,12 @@ fn a_file_has_all_its_fields() {
              Last-Modified: Sun, 06 Nov 1994 08:32:57 GMT\r\n\r\nhello"
         )
     );
-    let head = site.reply("HEAD /a.txt HTTP/1.1");
+    let head = site.response("HEAD /a.txt HTTP/1.1");
     assert!(head.ends_with("\r\n\r\n") && field(&head, "Content-Length") == Some("5"));
 }
 
 #[test]
-fn every_reply_has_the_length_it_says() {
+fn every_response_has_the_length_it_says() {
     let mut seeds = Seeds::default();
     seeds.path("/a", "hello");
     seeds.builder.folder(b"/d");
@@ -131,16 +132,16 @@ fn every_reply_has_the_length_it_says() {
         ("POST /a HTTP/1.1", 405),
         ("BREW /a HTTP/1.1", 501),
     ] {
-        let reply = site.reply(head);
-        assert!(reply.starts_with(&format!("HTTP/1.1 {status} ")), "{head}: {reply}");
-        let length = field(&reply, "Content-Length").map(str::parse);
-        assert_eq!(length, Some(Ok(body(&reply).len())), "{head}: {reply}");
-        assert_eq!(field(&reply, "X-Content-Type-Options"), Some("nosniff"), "{head}");
-        let head_reply = site.reply(&head.replacen("GET", "HEAD", 1));
+        let response = site.response(head);
+        assert!(response.starts_with(&format!("HTTP/1.1 {status} ")), "{head}: {response}");
+        let length = field(&response, "Content-Length").map(str::parse);
+        assert_eq!(length, Some(Ok(body(&response).len())), "{head}: {response}");
+        assert_eq!(field(&response, "X-Content-Type-Options"), Some("nosniff"), "{head}");
+        let head_response = site.response(&head.replacen("GET", "HEAD", 1));
         // Ranges are defined for GET only (RFC 9110 14.2).
         if head.starts_with("GET") && !head.contains("Range") {
-            let end = reply.len() - body(&reply).len();
-            assert_eq!(head_reply, reply[..end], "HEAD has the fields of GET");
+            let end = response.len() - body(&response).len();
+            assert_eq!(head_response, response[..end], "HEAD has the fields of GET");
         }
     }
 }
@@ -159,28 +160,28 @@ fn codings_are_chosen_and_vary() {
         ("deflate", None, "0123456789"),
         ("br;q=0.1, identity", None, "0123456789"),
     ] {
-        let reply = site.reply(&format!("GET /x HTTP/1.1\r\nAccept-Encoding: {accept}"));
-        assert_eq!((field(&reply, "Content-Encoding"), body(&reply)), (coding, expected));
-        assert_eq!(field(&reply, "Vary"), Some("Accept-Encoding"));
-        let tag = field(&reply, "ETag").expect("a tag").as_bytes();
+        let response = site.response(&format!("GET /x HTTP/1.1\r\nAccept-Encoding: {accept}"));
+        assert_eq!((field(&response, "Content-Encoding"), body(&response)), (coding, expected));
+        assert_eq!(field(&response, "Vary"), Some("Accept-Encoding"));
+        let tag = field(&response, "ETag").expect("a tag").as_bytes();
         assert_eq!(tag, entity_tag(expected.as_bytes()));
         let again = format!(
             "GET /x HTTP/1.1\r\nAccept-Encoding: {accept}\r\nIf-None-Match: {}",
             String::from_utf8_lossy(tag)
         );
-        let reply = site.reply(&again);
-        assert!(reply.starts_with("HTTP/1.1 304 "), "{reply}");
-        assert_eq!(field(&reply, "Vary"), Some("Accept-Encoding"));
-        assert_eq!(field(&reply, "Content-Type"), None);
-        assert_eq!(field(&reply, "ETag").map(str::as_bytes), Some(tag));
+        let response = site.response(&again);
+        assert!(response.starts_with("HTTP/1.1 304 "), "{response}");
+        assert_eq!(field(&response, "Vary"), Some("Accept-Encoding"));
+        assert_eq!(field(&response, "Content-Type"), None);
+        assert_eq!(field(&response, "ETag").map(str::as_bytes), Some(tag));
     }
     // A range is one of the identity, whatever else is taken.
-    let reply = site.reply("GET /x HTTP/1.1\r\nAccept-Encoding: br\r\nRange: bytes=2-3");
-    assert_eq!((field(&reply, "Content-Encoding"), body(&reply)), (None, "23"));
-    assert_eq!(field(&reply, "Content-Range"), Some("bytes 2-3/10"));
+    let response = site.response("GET /x HTTP/1.1\r\nAccept-Encoding: br\r\nRange: bytes=2-3");
+    assert_eq!((field(&response, "Content-Encoding"), body(&response)), (None, "23"));
+    assert_eq!(field(&response, "Content-Range"), Some("bytes 2-3/10"));
     // But not where identity is refused.
     let refused = "GET /x HTTP/1.1\r\nAccept-Encoding: br, identity;q=0\r\nRange: bytes=2-3";
-    assert_eq!(body(&site.reply(refused)), "br4");
+    assert_eq!(body(&site.response(refused)), "br4");
 }
 
 #[test]
@@ -190,11 +191,11 @@ fn what_a_304_keeps_is_a_part_of_the_fields() {
     let leaf = seeds.leaf(&[(Coding::Identity, "x")], &fields);
     seeds.builder.path(b"/", leaf);
     let mut site = seeds.grow();
-    let reply = site.reply("GET / HTTP/1.1\r\nIf-None-Match: *");
-    assert_eq!(field(&reply, "Cache-Control"), Some("no-cache"));
-    assert_eq!(field(&reply, "expires"), Some("0"));
-    assert!(field(&reply, "X-A").is_none() && field(&reply, "X-B").is_none());
-    let whole = site.reply("GET / HTTP/1.1");
+    let response = site.response("GET / HTTP/1.1\r\nIf-None-Match: *");
+    assert_eq!(field(&response, "Cache-Control"), Some("no-cache"));
+    assert_eq!(field(&response, "expires"), Some("0"));
+    assert!(field(&response, "X-A").is_none() && field(&response, "X-B").is_none());
+    let whole = site.response("GET / HTTP/1.1");
     assert!(fields.iter().all(|(name, value)| field(&whole, name) == Some(value)));
 }
 
@@ -214,16 +215,16 @@ fn where_nothing_is_fallbacks_count() {
         ("GET /v1.2 HTTP/1.1\r\nAccept: text/html,*/*", 200, "app"),
         ("GET /a.js HTTP/1.1", 200, "js"),
     ] {
-        let reply = site.reply(head);
-        assert!(reply.starts_with(&format!("HTTP/1.1 {status} ")), "{head}: {reply}");
-        assert_eq!(body(&reply), text, "{head}");
+        let response = site.response(head);
+        assert!(response.starts_with(&format!("HTTP/1.1 {status} ")), "{head}: {response}");
+        assert_eq!(body(&response), text, "{head}");
     }
     for (accept, status) in [("TEXT/html;q=0.1", 200), ("text/html;q=0", 404), ("text/*", 404)] {
         let head = format!("GET /v1.2 HTTP/1.1\r\nAccept: {accept}");
         assert_eq!(site.status(&head), status, "{accept}");
     }
-    let reply = site.reply("GET /b.js HTTP/1.1");
-    assert_eq!((field(&reply, "ETag"), field(&reply, "Last-Modified")), (None, None));
+    let response = site.response("GET /b.js HTTP/1.1");
+    assert_eq!((field(&response, "ETag"), field(&response, "Last-Modified")), (None, None));
     assert_eq!(site.status("GET /b.js HTTP/1.1\r\nIf-None-Match: *"), 404);
 }
 
@@ -236,9 +237,9 @@ fn a_404_that_might_have_been_a_page_says_so() {
             seeds.builder.fallback(app);
         }
         let mut site = seeds.grow();
-        let reply = site.reply("GET /b.js HTTP/1.1");
-        assert!(reply.starts_with("HTTP/1.1 404 "), "{reply}");
-        assert_eq!(field(&reply, "Vary"), has_fallback.then_some("Accept"));
+        let response = site.response("GET /b.js HTTP/1.1");
+        assert!(response.starts_with("HTTP/1.1 404 "), "{response}");
+        assert_eq!(field(&response, "Vary"), has_fallback.then_some("Accept"));
     }
 }
 
@@ -283,14 +284,14 @@ fn rules_lead_elsewhere() {
         ("/old?^\\`%7B", 301, "/new?%5E%5C%60%7B"),
         ("/open/[a|b]?[", 302, "/%5Ba%7Cb%5D?%5B"),
     ] {
-        let reply = site.reply(&format!("GET {target} HTTP/1.1"));
-        assert!(reply.starts_with(&format!("HTTP/1.1 {status} ")), "{target}: {reply}");
-        assert_eq!(field(&reply, "Location"), Some(location), "{target}");
-        assert_eq!(field(&reply, "Content-Length"), Some("0"));
-        assert!(reply.ends_with("\r\n\r\n"));
+        let response = site.response(&format!("GET {target} HTTP/1.1"));
+        assert!(response.starts_with(&format!("HTTP/1.1 {status} ")), "{target}: {response}");
+        assert_eq!(field(&response, "Location"), Some(location), "{target}");
+        assert_eq!(field(&response, "Content-Length"), Some("0"));
+        assert!(response.ends_with("\r\n\r\n"));
     }
-    assert_eq!(body(&site.reply("GET /here HTTP/1.1")), "here", "files come before rules");
-    assert_eq!(body(&site.reply("GET /as/new HTTP/1.1")), "new");
+    assert_eq!(body(&site.response("GET /here HTTP/1.1")), "here", "files come before rules");
+    assert_eq!(body(&site.response("GET /as/new HTTP/1.1")), "new");
     assert_eq!(site.status("GET /as/nothing HTTP/1.1"), 404);
     assert_eq!(site.status("GET /gone HTTP/1.1"), 410);
     let long = format!("GET /open/{} HTTP/1.1", "%C3".repeat(2700));
@@ -303,14 +304,14 @@ fn health_is_said_before_all_else() {
     seeds.path("/health", "a file");
     seeds.builder.health(b"/health");
     let mut site = seeds.grow();
-    assert_eq!(body(&site.reply("GET /health HTTP/1.1")), "ok\n");
-    let mut occasion =
-        Occasion { scratch: ScratchIndex(0), fixed: &mut site.fixed, draining: true };
+    assert_eq!(body(&site.response("GET /health HTTP/1.1")), "ok\n");
+    let mut request_context =
+        RequestContext { scratch: ScratchIndex(0), fixed: &mut site.fixed, draining: true };
     let head = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n";
     let mut fields = Fields::new();
     let parsed = parse(head, &mut Scan::default(), 16_384, &mut fields);
     let Parsed::Request(request) = parsed else { panic!("{parsed:?}") };
-    assert_eq!(site.site.choose(&request, &mut occasion), Answer::Whole(Prebuilt::Draining));
+    assert_eq!(site.site.choose(&request, &mut request_context), Answer::Whole(Prebuilt::Draining));
 }
 
 #[test]
@@ -345,7 +346,7 @@ fn bodies_beyond_4_gib_and_lengths_of_any_size() {
             Body { coding: Coding::Identity, span: Span { offset, len }, tag: entity_tag(b"") };
         let file = builder.file(vec![body], None);
         let fields = builder.fields(std::iter::empty());
-        builder.path(b"/a", Leaf { file, fields });
+        builder.path(b"/a", RouteTarget { file, fields });
         // The scratch of a tree with an image of no bytes, since that much can't be had.
         let (tree, layout) = builder.build(0, 3);
         let mut fixed = vec![0; layout.buffer_bytes()];
@@ -357,10 +358,11 @@ fn bodies_beyond_4_gib_and_lengths_of_any_size() {
             let parsed = parse(head.as_bytes(), &mut Scan::default(), 16_384, &mut fields);
             let Parsed::Request(request) = parsed else { panic!("{head}: {parsed:?}") };
             let scratch = ScratchIndex(1);
-            let mut occasion = Occasion { scratch, fixed: &mut fixed, draining: false };
-            let answer = site.choose(&request, &mut occasion);
-            let owed = Owed { answer, persistence: Persistence::Keep, head_only };
-            let spans = site.output(owed, scratch, &mut fixed);
+            let mut request_context =
+                RequestContext { scratch, fixed: &mut fixed, draining: false };
+            let answer = site.choose(&request, &mut request_context);
+            let pending = PendingResponse { answer, persistence: Persistence::Keep, head_only };
+            let spans = site.output(pending, scratch, &mut fixed);
             let head = String::from_utf8(fixed[spans.first.range()].to_vec()).expect("text");
             (head, spans.then)
         };
@@ -395,10 +397,10 @@ proptest! {
             let mut scratch = vec![0; target.len()];
             let path = path::decode(target.as_bytes(), &mut scratch).expect("it is nameable");
             let expected = names.iter().find(|name| name.as_bytes() == path);
-            let reply = site.reply(&format!("GET {target} HTTP/1.1"));
+            let response = site.response(&format!("GET {target} HTTP/1.1"));
             match expected {
-                Some(name) => prop_assert_eq!(body(&reply), name),
-                None => prop_assert!(reply.starts_with("HTTP/1.1 404 "), "{}", reply),
+                Some(name) => prop_assert_eq!(body(&response), name),
+                None => prop_assert!(response.starts_with("HTTP/1.1 404 "), "{}", response),
             }
         }
     }

@@ -18,15 +18,15 @@ fn a_kernel_of_2017() {
     judged(&facts, "locked_memory", Status::Fault, "64 KiB; 336 KiB", "prlimit --pid $$ --memlock");
     // The kernel has no value 2 yet.
     judged(&facts, "tcp_tw_reuse", Status::Warning, "0: off", "sysctl -w net.ipv4.tcp_tw_reuse=1");
-    assert_eq!(check_of(&facts, "tcp_tw_reuse").mend.len(), 1);
+    assert_eq!(check_of(&facts, "tcp_tw_reuse").hint.len(), 1);
 }
 
 #[test]
 fn rhel_10_forbids_rings_to_everybody() {
     let facts = rhel_10();
-    let mend = "sysctl -w kernel.io_uring_disabled=0";
-    judged(&facts, "io_uring_disabled", Status::Fault, "2: nobody", mend);
-    judged(&facts, "ring", Status::Fault, "refused: Operation not permitted", mend);
+    let hint = "sysctl -w kernel.io_uring_disabled=0";
+    judged(&facts, "io_uring_disabled", Status::Fault, "2: nobody", hint);
+    judged(&facts, "ring", Status::Fault, "refused: Operation not permitted", hint);
     judged(&facts, "seccomp", Status::Ok, "0: no filter", "");
     assert_eq!(examine(&SERVE, &facts).status, Status::Fault);
 }
@@ -48,9 +48,9 @@ fn a_group_may_be_let_in() {
         ..user()
     });
     facts.smallest_ring = Err(Errno(libc::EPERM));
-    let mend = "sysctl -w kernel.io_uring_group=$(id -g USER)";
-    judged(&facts, name, Status::Fault, "1: this user may make no ring", mend);
-    judged(&facts, "ring", Status::Fault, "refused", mend);
+    let hint = "sysctl -w kernel.io_uring_group=$(id -g USER)";
+    judged(&facts, name, Status::Fault, "1: this user may make no ring", hint);
+    judged(&facts, "ring", Status::Fault, "refused", hint);
     // No group is -1, and nobody is in it.
     facts.io_uring_group = Ok(-1);
     facts.identity = Ok(Identity { groups: vec![-1], ..user() });
@@ -66,8 +66,8 @@ fn root_is_judged_as_who_it_becomes() {
         identity: Ok(root()),
         ..linux_6_18()
     };
-    let refused = |group, mend| {
-        judged(&with(group), name, Status::Fault, "becomes user 65534, group 65534", mend);
+    let refused = |group, hint| {
+        judged(&with(group), name, Status::Fault, "becomes user 65534, group 65534", hint);
         judged(&with(group), name, Status::Fault, "", "sysctl -w kernel.io_uring_disabled=0");
     };
     refused(-1, "sysctl -w kernel.io_uring_group=65534");
@@ -90,7 +90,7 @@ fn layers_of_the_lockdown_may_be_missing() {
         change(&mut facts.lockdown);
         facts
     };
-    let judge = |facts: &Facts, status, found, mend| judged(facts, "lockdown", status, found, mend);
+    let judge = |facts: &Facts, status, found, hint| judged(facts, "lockdown", status, found, hint);
     let all = "privileges, Landlock (ABI 7), restricted rings, seccomp filters that kill";
     judge(&linux_6_18(), Status::Ok, all, "");
     let absent = with(|lockdown| lockdown.landlock = Err("not chosen".to_owned()));
@@ -106,12 +106,12 @@ fn layers_of_the_lockdown_may_be_missing() {
 #[test]
 fn a_container_with_the_default_profile() {
     let facts = in_docker();
-    let mend = "docker run --security-opt seccomp=unconfined";
-    judged(&facts, "seccomp", Status::Fault, "2: a filter, which refuses io_uring", mend);
-    judged(&facts, "ring", Status::Fault, "refused: Operation not permitted", mend);
+    let hint = "docker run --security-opt seccomp=unconfined";
+    judged(&facts, "seccomp", Status::Fault, "2: a filter, which refuses io_uring", hint);
+    judged(&facts, "ring", Status::Fault, "refused: Operation not permitted", hint);
     judged(&facts, "io_uring_disabled", Status::Ok, "0: everybody", "");
-    let mend = "docker run --sysctl net.core.somaxconn=4096";
-    judged(&facts, "somaxconn", Status::Warning, "128: lowers", mend);
+    let hint = "docker run --sysctl net.core.somaxconn=4096";
+    judged(&facts, "somaxconn", Status::Warning, "128: lowers", hint);
     assert_eq!(examine(&SERVE, &facts).container.as_deref(), Some("docker"));
 
     for errno in [libc::ENOSYS, libc::EACCES] {
@@ -122,8 +122,8 @@ fn a_container_with_the_default_profile() {
     judged(&facts, "seccomp", Status::Fault, "refuses", "podman run --security-opt");
     let facts = Facts { container: Some(Container::Kubernetes), ..in_docker() };
     judged(&facts, "seccomp", Status::Fault, "refuses", "seccompProfile: {type: Localhost");
-    let mend = "sysctls: [{name: net.core.somaxconn, value: \"4096\"}]";
-    judged(&facts, "somaxconn", Status::Warning, "128", mend);
+    let hint = "sysctls: [{name: net.core.somaxconn, value: \"4096\"}]";
+    judged(&facts, "somaxconn", Status::Warning, "128", hint);
     // A unit of systemd has filters, too.
     let facts = Facts { container: None, ..in_docker() };
     judged(&facts, "seccomp", Status::Fault, "refuses", "SystemCallFilter=io_uring_setup");
@@ -134,7 +134,7 @@ fn a_container_with_the_default_profile() {
     let facts = Facts { io_uring_disabled: Ok(2), ..in_docker() };
     judged(&facts, "seccomp", Status::Warning, "ask again when io_uring_disabled", "");
     let disabled = check_of(&facts, "io_uring_disabled");
-    assert!(disabled.mend[0].place.contains("host"), "{disabled:?}");
+    assert!(disabled.hint[0].place.contains("host"), "{disabled:?}");
 }
 
 fn mend_of_filter() -> &'static str {
@@ -143,7 +143,7 @@ fn mend_of_filter() -> &'static str {
 
 #[test]
 fn a_ring_that_is_refused_or_lacks_something() {
-    let ring = |facts: &Facts, status, found, mend| judged(facts, "ring", status, found, mend);
+    let ring = |facts: &Facts, status, found, hint| judged(facts, "ring", status, found, hint);
     let facts = |smallest| Facts { smallest_ring: Err(Errno(smallest)), ..linux_6_18() };
     ring(&facts(libc::ENOSYS), Status::Fault, "not implemented", "zgrep IO_URING");
     ring(&facts(libc::EPERM), Status::Fault, "not permitted", "dmesg");
@@ -151,7 +151,7 @@ fn a_ring_that_is_refused_or_lacks_something() {
         Facts { io_uring_disabled: missing("io_uring_disabled"), ..facts(libc::ENOSYS) };
     judged(&not_built, "io_uring_disabled", Status::Warning, "not known: there is no /proc", "cat");
 
-    let refusal = |what: &str| Err(Refusal { what: what.to_owned(), mend: "do this".to_owned() });
+    let refusal = |what: &str| Err(Refusal { what: what.to_owned(), hint: "do this".to_owned() });
     let facts = |what: &str| Facts { ring: refusal(what), ..linux_6_18() };
     ring(&facts("no memory"), Status::Fault, "no memory; do this", "");
     let poor = Facts { locked_memory: limits(65536, 65536), ..facts("no memory") };
@@ -169,7 +169,7 @@ fn a_ring_that_is_refused_or_lacks_something() {
     let purpose = Purpose { spawn: 32_481, ..SERVE };
     let check = find(&examine(&purpose, &linux_6_18()), "ring");
     assert_eq!(check.status, Status::Fault);
-    assert_eq!(check.mend[0].command, "uringstatic --spawn 32480");
+    assert_eq!(check.hint[0].command, "uringstatic --spawn 32480");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn open_files_are_compared_with_the_hard_limit() {
     let with = |soft, hard| Facts { open_files: limits(soft, hard), ..linux_6_18() };
-    let files = |facts: &Facts, status, mend| judged(facts, "open_files", status, "5128", mend);
+    let files = |facts: &Facts, status, hint| judged(facts, "open_files", status, "5128", hint);
     files(&with(1024, 5128), Status::Ok, "");
     files(&with(1024, Limit::NONE), Status::Ok, "");
     files(&with(1024, 5127), Status::Fault, "sudo prlimit --pid $$ --nofile=5128");
@@ -13,9 +13,9 @@ fn open_files_are_compared_with_the_hard_limit() {
     files(&with(1024, 1024), Status::Fault, "uringstatic --spawn 896");
     let check = check_of(&with(100, 100), "open_files");
     assert!(check.found.contains("soft limit 100, hard limit 100; 5128 needed"), "{check:?}");
-    assert!(!check.mend.iter().any(|remedy| remedy.command.contains("--spawn")), "{check:?}");
+    assert!(!check.hint.iter().any(|remedy| remedy.command.contains("--spawn")), "{check:?}");
     let bounded = Facts { nr_open: Ok(4096), ..with(1024, 4096) };
-    assert_eq!(check_of(&bounded, "open_files").mend[0].command, "sysctl -w fs.nr_open=5128");
+    assert_eq!(check_of(&bounded, "open_files").hint[0].command, "sysctl -w fs.nr_open=5128");
     let contained = Facts { container: Some(Container::Docker), ..with(1024, 4096) };
     files(&contained, Status::Fault, "docker run --ulimit nofile=5128:5128");
     let strange = Unread { path: "the limit".to_owned(), why: Why::Unreadable("no".to_owned()) };
@@ -30,8 +30,8 @@ fn locked_memory_counts_on_old_and_on_new_kernels() {
         locked_memory: limits(soft_kib * 1024, hard_kib * 1024),
         ..linux_6_18()
     };
-    let memory = |facts: &Facts, status, found, mend| {
-        judged(facts, "locked_memory", status, found, mend);
+    let memory = |facts: &Facts, status, found, hint| {
+        judged(facts, "locked_memory", status, found, hint);
     };
     for release in ["5.11.0", "6.14.0", "6.18.44-fc"] {
         memory(&with(release, 64, 64), Status::Fault, "64 KiB; 336 KiB needed", "LimitMEMLOCK=");
@@ -64,8 +64,8 @@ fn the_syn_backlog_counts_without_cookies_only() {
         somaxconn: Ok(somaxconn),
         ..linux_6_18()
     };
-    let judge = |facts: &Facts, status, found, mend| {
-        judged(facts, "tcp_max_syn_backlog", status, found, mend);
+    let judge = |facts: &Facts, status, found, hint| {
+        judged(facts, "tcp_max_syn_backlog", status, found, hint);
     };
     judge(&with(1, 128, 4096), Status::Ok, "128, without effect as tcp_syncookies is 1", "");
     judge(&with(2, 128, 4096), Status::Ok, "without effect", "");

@@ -20,7 +20,7 @@ fn debian_12_with_its_defaults_is_in_order() {
     // A default of every kernel, which a lockdown without a way round it does without.
     let advised = |check: &&Check| check.name == "tcp_fastopen";
     for check in report.checks.iter().filter(|check| !advised(check)) {
-        assert_eq!((check.status, &check.mend), (Status::Ok, &vec![]), "{check:?}");
+        assert_eq!((check.status, &check.hint), (Status::Ok, &vec![]), "{check:?}");
     }
     assert_eq!(report.status, Status::Warning);
     let names: Vec<_> = report.checks.iter().map(|check| check.name.as_str()).collect();
@@ -39,7 +39,7 @@ fn every_check_says_why_in_a_sentence_and_keeps_commands_in_one_line() {
         for check in examine(&LOAD, &facts).checks {
             assert!(check.why.ends_with('.') && check.why.len() > 60, "{check:?}");
             assert!(!check.found.is_empty() && !check.found.contains('\n'), "{check:?}");
-            for remedy in check.mend {
+            for remedy in check.hint {
                 let is_whole = !remedy.command.is_empty() && !remedy.command.contains('\n');
                 assert!(is_whole && !remedy.command.contains("tw_recycle"), "{remedy:?}");
             }
@@ -72,7 +72,7 @@ fn linux_4_12() -> Facts {
     Facts {
         release: Ok("4.12.14-122-default".to_owned()),
         smallest_ring: Err(Errno(libc::ENOSYS)),
-        ring: Err(Refusal { what: "no ring".to_owned(), mend: String::new() }),
+        ring: Err(Refusal { what: "no ring".to_owned(), hint: String::new() }),
         locked_memory: limits(65_536, 65_536),
         somaxconn: Ok(128),
         load: Some(load),
@@ -110,7 +110,7 @@ fn rhel_10() -> Facts {
         release: Ok("6.12.0-55.9.1.el10_0.x86_64".to_owned()),
         io_uring_disabled: Ok(2),
         smallest_ring: Err(Errno(libc::EPERM)),
-        ring: Err(Refusal { what: "no ring".to_owned(), mend: String::new() }),
+        ring: Err(Refusal { what: "no ring".to_owned(), hint: String::new() }),
         ..linux_6_18()
     }
 }
@@ -120,7 +120,7 @@ fn in_docker() -> Facts {
         identity: Ok(Identity { seccomp: Some(2), capabilities: 0xa804_25fb, ..user() }),
         container: Some(Container::Docker),
         smallest_ring: Err(Errno(libc::EPERM)),
-        ring: Err(Refusal { what: "no ring".to_owned(), mend: String::new() }),
+        ring: Err(Refusal { what: "no ring".to_owned(), hint: String::new() }),
         somaxconn: Ok(128),
         ..linux_6_18()
     }
@@ -176,15 +176,15 @@ fn find(report: &Report, name: &str) -> Check {
 }
 
 /// Asserts a judgement, a part of what was found, and a part of one of the remedies.
-fn judged(facts: &Facts, name: &str, status: Status, found: &str, mend: &str) {
+fn judged(facts: &Facts, name: &str, status: Status, found: &str, hint: &str) {
     let check = check_of(facts, name);
     assert_eq!(check.status, status, "{check:?}");
     assert!(check.found.contains(found), "lacks {found:?}: {check:?}");
-    if !mend.is_empty() {
-        let has = check.mend.iter().any(|remedy| remedy.command.contains(mend));
-        assert!(has, "lacks {mend:?}: {check:?}");
+    if !hint.is_empty() {
+        let has = check.hint.iter().any(|remedy| remedy.command.contains(hint));
+        assert!(has, "lacks {hint:?}: {check:?}");
     }
     if status == Status::Ok {
-        assert!(check.mend.is_empty(), "{check:?}");
+        assert!(check.hint.is_empty(), "{check:?}");
     }
 }

@@ -5,8 +5,8 @@ use super::*;
 #[test]
 fn a_send_that_connects_is_advised_against() {
     let with = |value| Facts { tcp_fastopen: Ok(value), ..linux_6_18() };
-    let judge = |value, status, found, mend| {
-        judged(&with(value), "tcp_fastopen", status, found, mend);
+    let judge = |value, status, found, hint| {
+        judged(&with(value), "tcp_fastopen", status, found, hint);
     };
     judge(1, Status::Warning, "1: a send can connect", "sysctl -w net.ipv4.tcp_fastopen=2");
     judge(3, Status::Warning, "3: a send can connect", "net.ipv4.tcp_fastopen=2");
@@ -33,8 +33,8 @@ fn orphans_of_one_round_of_slow_readers_fit_the_number_and_the_memory() {
         tcp_memory: Ok([0, pressure_mib << 20, pressure_mib << 21]),
         ..linux_6_18()
     };
-    let judge = |facts: &Facts, status, found, mend| {
-        judged(facts, "tcp_orphans", status, found, mend);
+    let judge = |facts: &Facts, status, found, hint| {
+        judged(facts, "tcp_orphans", status, found, hint);
     };
     // 5000 times 64 KiB is 312.5 MiB.
     judge(&with(5000, 313), Status::Ok, "5000 slow readers leave some 312 MiB", "");

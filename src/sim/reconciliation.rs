@@ -1,14 +1,14 @@
 //! Whether what a client counted agrees with what the server counted, at the end of a run.
 
-use super::faults::{Fault, Tally as Seen};
+use super::faults::{Fault, FaultCounters};
 use crate::load::client::Plan;
+use crate::load::counters::{Count, Counters};
 use crate::load::report::Kind;
-use crate::load::tally::{Count, Tally};
 use crate::server::Config;
 use crate::stats::Stats;
 
 /// What both counted.
-pub(super) struct Books<'a> {
+pub(super) struct Reconciliation<'a> {
     /// Nothing could be lost.
     pub(super) gentle: bool,
     /// What the client was to do.
@@ -16,16 +16,16 @@ pub(super) struct Books<'a> {
     /// How the server was to do it.
     pub(super) config: &'a Config,
     /// What the client counted.
-    pub(super) tally: Tally<'a>,
+    pub(super) counters: Counters<'a>,
     /// What the server counted.
     pub(super) stats: &'a Stats,
     /// The faults that struck on either side.
-    pub(super) seen: &'a Seen,
+    pub(super) seen: &'a FaultCounters,
     /// Connections that were established between the two.
     pub(super) established: u64,
 }
 
-impl Books<'_> {
+impl Reconciliation<'_> {
     /// Compares them.
     ///
     /// # Errors
@@ -38,12 +38,12 @@ impl Books<'_> {
 
     /// Nothing was lost, so both counted the same.
     fn are_equal(&self) -> Result<(), String> {
-        let (tally, stats) = (self.tally, self.stats);
+        let (counters, stats) = (self.counters, self.stats);
         self.all_asked()?;
-        expect("failed requests", tally.failed(), 0)?;
-        expect("requests", tally.get(Count::Requests), stats.requests)?;
-        expect("bytes", tally.get(Count::Bytes), stats.bytes)?;
-        expect("connections", tally.get(Count::Connects), self.established)?;
+        expect("failed requests", counters.failed(), 0)?;
+        expect("requests", counters.get(Count::Requests), stats.requests)?;
+        expect("bytes", counters.get(Count::Bytes), stats.bytes)?;
+        expect("connections", counters.get(Count::Connects), self.established)?;
         if self.is_asked_first() {
             return expect("accepted connections", stats.connections, self.established);
         }
@@ -53,18 +53,18 @@ impl Books<'_> {
 
     /// Something was lost, but no more than the faults explain.
     fn are_explained(&self) -> Result<(), String> {
-        let (tally, stats) = (self.tally, self.stats);
+        let (counters, stats) = (self.counters, self.stats);
         self.all_asked()?;
         for kind in [Kind::Malformed, Kind::WrongStatus, Kind::WrongBytes, Kind::ConnectFailed] {
-            expect(&format!("{kind:?}"), tally.failures(kind), 0)?;
+            expect(&format!("{kind:?}"), counters.failures(kind), 0)?;
         }
-        at_most("replies", tally.get(Count::Requests), stats.requests)?;
-        at_most("bytes", tally.get(Count::Bytes), stats.bytes)?;
-        // With each failure, the replies to what was pipelined behind it may be lost, too.
-        let lost = tally.failed() * u64::from(self.plan.pipeline);
-        at_most("served requests", stats.requests, tally.get(Count::Requests) + lost)?;
+        at_most("responses", counters.get(Count::Requests), stats.requests)?;
+        at_most("bytes", counters.get(Count::Bytes), stats.bytes)?;
+        // With each failure, the responses to what was pipelined behind it may be lost, too.
+        let lost = counters.failed() * u64::from(self.plan.pipeline);
+        at_most("served requests", stats.requests, counters.get(Count::Requests) + lost)?;
         at_most("accepted connections", stats.connections, self.established)?;
-        at_most("connections", tally.get(Count::Connects), self.established)?;
+        at_most("connections", counters.get(Count::Connects), self.established)?;
         for (kind, fault) in [
             (Kind::ConnectRefused, Fault::ConnectRefused),
             (Kind::NoLocalPort, Fault::NoLocalPort),
@@ -72,25 +72,25 @@ impl Books<'_> {
         ] {
             let struck = self.seen.struck(fault);
             if self.is_asked_first() {
-                expect(&format!("{kind:?}"), tally.failures(kind), struck)?;
+                expect(&format!("{kind:?}"), counters.failures(kind), struck)?;
             } else {
-                at_most(&format!("{kind:?}"), tally.failures(kind), struck)?;
+                at_most(&format!("{kind:?}"), counters.failures(kind), struck)?;
             }
         }
         if self.is_crowded() {
             return Ok(());
         }
-        // Patience may end all the same: pieces of a reply come as late as faults have it.
-        expect("Short", tally.failures(Kind::Short), 0)?;
+        // Patience may end all the same: pieces of a response come as late as faults have it.
+        expect("Short", counters.failures(Kind::Short), 0)?;
         let broken = self.seen.struck(Fault::Reset) + self.seen.struck(Fault::AcceptAborted);
-        let resets =
-            tally.failures(Kind::ResetBeforeReply) + tally.failures(Kind::ResetWithinReply);
+        let resets = counters.failures(Kind::ResetBeforeResponse)
+            + counters.failures(Kind::ResetWithinResponse);
         at_most("resets", resets, broken)
     }
 
     /// Every request was answered or failed, once.
     fn all_asked(&self) -> Result<(), String> {
-        let ended = self.tally.get(Count::Requests) + self.tally.failed();
+        let ended = self.counters.get(Count::Requests) + self.counters.failed();
         let asked = self.plan.amount.requests.expect("a run has a number of requests");
         match self.plan.amount.duration_ns {
             Some(_) => at_most("requests that ended", ended, asked),
@@ -110,14 +110,14 @@ impl Books<'_> {
     }
 
     fn of_client(&self) -> String {
-        let tally = self.tally;
-        let failures = Kind::ALL.iter().map(|&kind| (kind, tally.failures(kind)));
+        let counters = self.counters;
+        let failures = Kind::ALL.iter().map(|&kind| (kind, counters.failures(kind)));
         let failures: Vec<_> = failures.filter(|(_, count)| *count > 0).collect();
         format!(
             "{} connections, {} requests, {} bytes; failures: {failures:?}",
-            tally.get(Count::Connects),
-            tally.get(Count::Requests),
-            tally.get(Count::Bytes)
+            counters.get(Count::Connects),
+            counters.get(Count::Requests),
+            counters.get(Count::Bytes)
         )
     }
 }

@@ -1,4 +1,4 @@
-//! The head of a reply: where it ends, and what it decides (RFC 9112 4, 6.3 and 9.3).
+//! The head of a response: where it ends, and what it decides (RFC 9112 4, 6.3 and 9.3).
 
 use super::{Asked, FIELDS_MAX, HEAD_BYTES_MAX, Malformed};
 use crate::http::message::{Codings, Options, decimal, members};

@@ -1,4 +1,4 @@
-//! One edition: every reply that can be built at start, one after another, and where each lies.
+//! One rendered: every response that can be built at start, one after another, and where each lies.
 
 use super::Page;
 use crate::bytes::Span;
@@ -6,7 +6,7 @@ use crate::http::request::Persistence;
 use crate::http::response::{DATE_BYTES, date_offset, is_kept_by_not_modified, reason, write_head};
 use std::fmt::Write;
 
-/// The replies that are built at start.
+/// The responses that are built at start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prebuilt {
     /// The page.
@@ -48,7 +48,7 @@ pub enum Prebuilt {
 }
 
 impl Prebuilt {
-    /// All of them, in the order they lie in an edition.
+    /// All of them, in the order they lie in an rendered.
     pub const ALL: [Self; 18] = [
         Self::Page,
         Self::NotModified,
@@ -125,7 +125,7 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// The fields of a reply with the page.
+    /// The fields of a response with the page.
     fn of_page(&self, length: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
         // Validators and ranges belong to a 200: only then is this the selected representation.
         let selected = self.page.status == 200;
@@ -137,7 +137,7 @@ impl<'a> Fields<'a> {
             .chain(self.added())
     }
 
-    /// The fields of a reply with a part of the page.
+    /// The fields of a response with a part of the page.
     pub(super) fn of_part(
         &self,
         length: &'a str,
@@ -166,9 +166,9 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Where a reply lies in an edition.
+/// Where a response lies in an rendered.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Reply {
+pub(super) struct Response {
     pub(super) at: u32,
     pub(super) head_bytes: u32,
     /// Head and body, as far as the body lies behind the head.
@@ -176,21 +176,21 @@ pub(super) struct Reply {
     date_at: u32,
 }
 
-/// An edition's bytes and the places in them.
+/// An rendered's bytes and the places in them.
 #[derive(Debug)]
 pub(super) struct Composed {
     /// The bytes, with zeros for dates and the page; emptied once they're in the fixed buffer.
     pub(super) bytes: Vec<u8>,
-    replies: [[Reply; Persistence::ALL.len()]; Prebuilt::ALL.len()],
-    /// How often the reply with the page for connections that persist stands in a row.
+    responses: [[Response; Persistence::ALL.len()]; Prebuilt::ALL.len()],
+    /// How often the response with the page for connections that persist stands in a row.
     pub(super) copies: u32,
     /// Whether the page lies behind its heads, rather than once for all.
     pub(super) inline: bool,
 }
 
-/// Where a send that fell short has cut a reply.
+/// Where a send that fell short has cut a response.
 pub(super) struct Cut {
-    /// How much of the reply was sent.
+    /// How much of the response was sent.
     pub(super) sent: u32,
     /// Where its date ends.
     pub(super) date_end: u32,
@@ -199,17 +199,17 @@ pub(super) struct Cut {
 }
 
 impl Composed {
-    pub(super) fn reply(&self, which: Prebuilt, persistence: Persistence) -> Reply {
-        self.replies[which as usize][persistence as usize]
+    pub(super) fn response(&self, which: Prebuilt, persistence: Persistence) -> Response {
+        self.responses[which as usize][persistence as usize]
     }
 
-    /// Copies the edition to its place in the fixed buffer, and the page behind its heads.
+    /// Copies the rendered to its place in the fixed buffer, and the page behind its heads.
     pub(super) fn place(&self, buffer: &mut [u8], at: u64, body: Span) {
         let start = usize::try_from(at).expect("addresses have 64 bits");
         buffer[start..start + self.bytes.len()].copy_from_slice(&self.bytes);
-        for (reply, copy) in self.all_replies() {
-            if self.inline && reply.bytes > reply.head_bytes && self.is_page(reply) {
-                let to = reply.at + copy * reply.bytes + reply.head_bytes;
+        for (response, copy) in self.all_responses() {
+            if self.inline && response.bytes > response.head_bytes && self.is_page(response) {
+                let to = response.at + copy * response.bytes + response.head_bytes;
                 buffer.copy_within(body.range(), start + to as usize);
             }
         }
@@ -222,39 +222,40 @@ impl Composed {
 
     /// The places of all dates.
     pub(super) fn dates(&self) -> impl Iterator<Item = u32> {
-        self.all_replies().map(|(reply, copy)| reply.at + copy * reply.bytes + reply.date_at)
+        self.all_responses()
+            .map(|(response, copy)| response.at + copy * response.bytes + response.date_at)
     }
 
-    /// The reply that a place in the edition belongs to, as cut there.
+    /// The response that a place in the rendered belongs to, as cut there.
     pub(super) fn cut(&self, place: u32) -> Cut {
-        let found = self.replies.iter().flatten().rfind(|reply| reply.at <= place);
-        let reply = found.expect("the first reply lies at 0");
-        let sent = (place - reply.at) % reply.bytes;
+        let found = self.responses.iter().flatten().rfind(|response| response.at <= place);
+        let response = found.expect("the first response lies at 0");
+        let sent = (place - response.at) % response.bytes;
         Cut {
             sent,
-            date_end: reply.date_at + u32::try_from(DATE_BYTES).expect("29 bytes"),
-            head_left: reply.head_bytes.saturating_sub(sent),
+            date_end: response.date_at + u32::try_from(DATE_BYTES).expect("29 bytes"),
+            head_left: response.head_bytes.saturating_sub(sent),
         }
     }
 
-    fn is_page(&self, reply: Reply) -> bool {
-        self.replies[Prebuilt::Page as usize].iter().any(|page| page.at == reply.at)
+    fn is_page(&self, response: Response) -> bool {
+        self.responses[Prebuilt::Page as usize].iter().any(|page| page.at == response.at)
     }
 
-    /// Every reply with the number of its copy.
-    fn all_replies(&self) -> impl Iterator<Item = (Reply, u32)> {
-        self.replies.iter().flatten().enumerate().flat_map(|(index, reply)| {
+    /// Every response with the number of its copy.
+    fn all_responses(&self) -> impl Iterator<Item = (Response, u32)> {
+        self.responses.iter().flatten().enumerate().flat_map(|(index, response)| {
             let copies = if index == 0 { self.copies } else { 1 };
-            (0..copies).map(|copy| (*reply, copy))
+            (0..copies).map(|copy| (*response, copy))
         })
     }
 }
 
-/// Builds all replies, one after another.
+/// Builds all responses, one after another.
 pub(super) fn compose(fields: &Fields<'_>) -> Composed {
     let mut composed = Composed {
         bytes: Vec::new(),
-        replies: Default::default(),
+        responses: Default::default(),
         copies: 1,
         inline: fields.body_bytes <= INLINE_BYTES_MAX,
     };
@@ -281,8 +282,8 @@ pub(super) fn compose(fields: &Fields<'_>) -> Composed {
                 composed.bytes.resize((at + copies * bytes) as usize, 0);
             }
             let date_at = u32::try_from(date_offset(status)).expect("a status line is short");
-            composed.replies[which as usize][persistence as usize] =
-                Reply { at, head_bytes, bytes, date_at };
+            composed.responses[which as usize][persistence as usize] =
+                Response { at, head_bytes, bytes, date_at };
         }
     }
     composed
@@ -316,7 +317,7 @@ fn write_fields(
     written.expect(VECTOR);
 }
 
-/// Writes a reply that doesn't depend on what is served, with some fields more.
+/// Writes a response that doesn't depend on what is served, with some fields more.
 pub(super) fn write_plain(
     out: &mut Vec<u8>,
     which: Prebuilt,
@@ -360,7 +361,7 @@ fn write_plain_head(
     write_head(out, which.status(), fields, persistence).expect(VECTOR);
 }
 
-/// The body of a reply that doesn't depend on what is served.
+/// The body of a response that doesn't depend on what is served.
 fn plain_body(which: Prebuilt) -> String {
     let mut body = String::new();
     match which {
@@ -383,7 +384,7 @@ fn plain_body(which: Prebuilt) -> String {
 }
 
 fn position(bytes: &[u8]) -> u32 {
-    u32::try_from(bytes.len()).expect("an edition is far below 4 GiB")
+    u32::try_from(bytes.len()).expect("an rendered is far below 4 GiB")
 }
 
 const VARY: (&str, &str) = ("Vary", "Accept-Encoding");
@@ -394,6 +395,6 @@ const ALLOW: (&str, &str) = ("Allow", "GET, HEAD, OPTIONS");
 const ERROR_TYPE: &str = "text/html; charset=utf-8";
 /// A larger page lies once in the buffer, and its head is sent before it.
 const INLINE_BYTES_MAX: u64 = 64 * 1024;
-/// The most replies in a row, and the most bytes they may take in an edition.
+/// The most responses in a row, and the most bytes they may take in an rendered.
 const ROW_MAX: u32 = 32;
 const ROW_BYTES_MAX: u32 = 256 * 1024;

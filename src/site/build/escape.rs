@@ -1,4 +1,4 @@
-//! Names of files as people are shown them. A name may hold anything but a slash and a NUL: line
+//! Names of files as people are escaped them. A name may hold anything but a slash and a NUL: line
 //! ends that would forge a message, or octets that are no text.
 
 use std::fmt::Write;
@@ -7,7 +7,7 @@ use std::path::Path;
 /// The name with what can't be seen escaped, and so that no two names look the same: a backslash
 /// is escaped, too.
 #[must_use]
-pub fn shown(name: &[u8]) -> String {
+pub fn escaped(name: &[u8]) -> String {
     let mut text = String::with_capacity(name.len());
     for chunk in name.utf8_chunks() {
         for sign in chunk.valid().chars() {
@@ -23,18 +23,18 @@ pub fn shown(name: &[u8]) -> String {
     text
 }
 
-/// A path as [`shown`].
+/// A path as [`escaped`].
 #[must_use]
-pub fn shown_path(path: &Path) -> String {
-    shown(path.as_os_str().as_encoded_bytes())
+pub fn escaped_path(path: &Path) -> String {
+    escaped(path.as_os_str().as_encoded_bytes())
 }
 
 /// Text of ours and of files with what can't be seen escaped.
 #[must_use]
-pub fn visible(text: &str) -> String {
-    let mut visible = String::with_capacity(text.len());
-    text.chars().for_each(|sign| push(&mut visible, sign));
-    visible
+pub fn escape_controls(text: &str) -> String {
+    let mut escape_controls = String::with_capacity(text.len());
+    text.chars().for_each(|sign| push(&mut escape_controls, sign));
+    escape_controls
 }
 
 fn push(text: &mut String, sign: char) {
@@ -45,8 +45,8 @@ fn push(text: &mut String, sign: char) {
     }
 }
 
-/// Signs that say how others are shown, or that a line ends (Unicode's `Cf`, `Zl` and `Zp`, as far
-/// as they hide something).
+/// Signs that say how others are escaped, or that a line ends (Unicode's `Cf`, `Zl` and `Zp`, as
+/// far as they hide something).
 fn is_unseen(sign: char) -> bool {
     matches!(
         sign,
@@ -72,8 +72,8 @@ mod tests {
             (b"\\xff.txt", "\\\\xff.txt"),
             ("\u{202e}txt.\u{200b}\u{9b}".as_bytes(), "\\u{202e}txt.\\u{200b}\\u{9b}"),
         ] {
-            assert_eq!(shown(name), expected);
+            assert_eq!(escaped(name), expected);
         }
-        assert_eq!(visible("a\\b\u{1b}"), "a\\b\\u{1b}");
+        assert_eq!(escape_controls("a\\b\u{1b}"), "a\\b\\u{1b}");
     }
 }

@@ -1,30 +1,32 @@
-//! What a stream of replies means, by the grammar alone: RFC 9112 2 to 7 and 9.3, all at once.
+//! What a stream of responses means, by the grammar alone: RFC 9112 2 to 7 and 9.3, all at once.
 
 use super::chunks::chunks;
 use crate::http::body::Progress;
-use crate::http::reply::properties::Reading;
-use crate::http::reply::{Asked, End, FIELDS_MAX, HEAD_BYTES_MAX, INTERIM_MAX, Malformed, Reply};
+use crate::http::response_parser::properties::Reading;
+use crate::http::response_parser::{
+    Asked, CompleteResponse, End, FIELDS_MAX, HEAD_BYTES_MAX, INTERIM_MAX, Malformed,
+};
 
 /// What the stream means if the same was asked all the time.
-pub(super) fn replies(asked: Asked, bytes: &[u8]) -> Reading {
+pub(super) fn responses(asked: Asked, bytes: &[u8]) -> Reading {
     let mut reading = Reading::default();
     let mut rest = bytes;
     while reading.end.is_none() {
         let before = rest.len();
-        match reply(asked, &mut rest, &mut reading.content) {
-            Ok(reply) => reading.replies.push((before - rest.len(), reply)),
+        match response(asked, &mut rest, &mut reading.content) {
+            Ok(response) => reading.responses.push((before - rest.len(), response)),
             Err(end) => reading.end = Some(end),
         }
     }
     reading
 }
 
-/// The reply that a stream begins with, or how the stream ends before there is one.
-fn reply(
+/// The response that a stream begins with, or how the stream ends before there is one.
+fn response(
     asked: Asked,
     rest: &mut &[u8],
     content: &mut Vec<u8>,
-) -> Result<Reply, Result<End, Malformed>> {
+) -> Result<CompleteResponse, Result<End, Malformed>> {
     if rest.is_empty() {
         return Err(Ok(End::Between));
     }
@@ -38,7 +40,7 @@ fn reply(
         }
     };
     let head_bytes = u32::try_from(before - rest.len()).expect("heads have a bound");
-    let mut reply = Reply { status, persists, body_bytes: 0, head_bytes };
+    let mut response = CompleteResponse { status, persists, body_bytes: 0, head_bytes };
     let length_before = content.len();
     let end = match framing {
         Framing::Length(length) => {
@@ -59,13 +61,13 @@ fn reply(
         }
         Framing::UntilClose => {
             content.extend_from_slice(rest);
-            reply.persists = false;
-            reply.body_bytes = rest.len() as u64;
-            return Err(Ok(End::Whole(reply)));
+            response.persists = false;
+            response.body_bytes = rest.len() as u64;
+            return Err(Ok(End::Whole(response)));
         }
     };
-    reply.body_bytes = (content.len() - length_before) as u64;
-    end.map_or(Ok(reply), Err)
+    response.body_bytes = (content.len() - length_before) as u64;
+    end.map_or(Ok(response), Err)
 }
 
 #[derive(Clone, Copy)]
@@ -102,7 +104,7 @@ fn take_head(rest: &mut &[u8]) -> Result<String, Result<End, Malformed>> {
     Err(if is_short { Ok(End::Short) } else { Err(Malformed::HeadTooLong) })
 }
 
-/// Status, persistence and framing; `None` for an interim reply.
+/// Status, persistence and framing; `None` for an interim response.
 fn head(asked: Asked, head: &str) -> Result<Option<(u16, bool, Framing)>, Malformed> {
     // RFC 9112 5.2: a line that begins with white space continues a field's.
     let (line, lines) = head.split_once("\r\n").unwrap_or((head, ""));

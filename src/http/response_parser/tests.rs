@@ -1,15 +1,15 @@
-//! Replies as the RFCs and servers have them, and as nobody should send them.
+//! Responses as the RFCs and servers have them, and malformed ones.
 
 use super::{
-    Asked, CHUNK_SIZE_DIGITS_MAX, EXTENSION_BYTES_MAX, End, FIELDS_MAX, HEAD_BYTES_MAX,
-    INTERIM_MAX, Malformed, Progress, Replies, Reply, TRAILER_BYTES_MAX,
+    Asked, CHUNK_SIZE_DIGITS_MAX, CompleteResponse, EXTENSION_BYTES_MAX, End, FIELDS_MAX,
+    HEAD_BYTES_MAX, INTERIM_MAX, Malformed, Progress, ResponseParser, TRAILER_BYTES_MAX,
 };
 
 /// What one call makes of bytes, and the content.
 fn read(asked: Asked, bytes: &[u8]) -> (usize, Progress, String) {
     let mut content = Vec::new();
     let (used, progress) =
-        Replies::new().read(asked, bytes, &mut |part| content.extend_from_slice(part));
+        ResponseParser::new().read(asked, bytes, &mut |part| content.extend_from_slice(part));
     (used, progress, String::from_utf8_lossy(&content).into_owned())
 }
 
@@ -20,14 +20,14 @@ fn malformed(bytes: impl AsRef<[u8]>) -> Malformed {
     }
 }
 
-fn whole(asked: Asked, text: &str) -> (usize, Reply, String) {
+fn whole(asked: Asked, text: &str) -> (usize, CompleteResponse, String) {
     match read(asked, text.as_bytes()) {
-        (used, Progress::Whole(reply), content) => (used, reply, content),
+        (used, Progress::Whole(response), content) => (used, response, content),
         other => panic!("{text:?} gave {other:?}"),
     }
 }
 
-/// A reply with these field lines, in HTTP/1.1.
+/// A response with these field lines, in HTTP/1.1.
 fn with(lines: &str) -> String {
     format!("HTTP/1.1 200 OK\r\n{lines}\r\n")
 }
@@ -46,17 +46,20 @@ const HELLO: &str = "HTTP/1.1 200 OK\r\n\
 
 #[test]
 fn the_example_of_the_rfc_is_read() {
-    let (used, reply, content) = whole(Asked::Other, &HELLO.repeat(2));
+    let (used, response, content) = whole(Asked::Other, &HELLO.repeat(2));
     assert_eq!(used, HELLO.len());
     assert_eq!(content, "Hello World! My content includes a trailing CRLF.\r\n");
     let head_bytes = u32::try_from(HELLO.len() - 51).unwrap();
-    assert_eq!(reply, Reply { status: 200, persists: true, body_bytes: 51, head_bytes });
+    assert_eq!(
+        response,
+        CompleteResponse { status: 200, persists: true, body_bytes: 51, head_bytes }
+    );
 }
 
 #[test]
 fn content_ends_where_rfc_9112_6_3_says() {
     let chunked = "Transfer-Encoding: chunked\r\n";
-    for (asked, reply, content, rest) in [
+    for (asked, response, content, rest) in [
         (Asked::Head, with("Content-Length: 3\r\n") + "X", "", "X"),
         (Asked::Head, with(chunked) + "X", "", "X"),
         (Asked::Head, with("") + "X", "", "X"),
@@ -87,9 +90,9 @@ fn content_ends_where_rfc_9112_6_3_says() {
             "X",
         ),
     ] {
-        let (used, whole, found) = whole(asked, &reply);
-        assert_eq!((&*found, &reply[used..]), (content, rest), "{reply:?}");
-        assert_eq!(whole.body_bytes, content.len() as u64, "{reply:?}");
+        let (used, whole, found) = whole(asked, &response);
+        assert_eq!((&*found, &response[used..]), (content, rest), "{response:?}");
+        assert_eq!(whole.body_bytes, content.len() as u64, "{response:?}");
     }
 }
 
@@ -101,24 +104,24 @@ fn content_without_an_end_ends_with_the_stream() {
         "Transfer-Encoding: gzip\r\n",
         "Transfer-Encoding: chunked, gzip\r\n",
     ] {
-        let mut replies = Replies::new();
+        let mut responses = ResponseParser::new();
         let mut content = Vec::new();
         for part in [&*with(lines), "ab", "c"] {
-            let (used, progress) = replies
+            let (used, progress) = responses
                 .read(Asked::Other, part.as_bytes(), &mut |part| content.extend_from_slice(part));
             assert_eq!((used, progress), (part.len(), Progress::More), "{lines:?}");
-            assert_eq!(replies.skippable(), 0);
+            assert_eq!(responses.skippable(), 0);
         }
         let head_bytes = u32::try_from(with(lines).len()).unwrap();
-        let reply = Reply { status: 200, persists: false, body_bytes: 3, head_bytes };
-        assert_eq!(replies.end(), End::Whole(reply), "{lines:?}");
+        let response = CompleteResponse { status: 200, persists: false, body_bytes: 3, head_bytes };
+        assert_eq!(responses.end(), End::Whole(response), "{lines:?}");
         assert_eq!(content, b"abc");
-        assert!(!replies.begun());
+        assert!(!responses.begun());
     }
 }
 
 #[test]
-fn a_stream_ends_between_replies_or_cuts_one_short() {
+fn a_stream_ends_between_responses_or_cuts_one_short() {
     let interim = "HTTP/1.1 100 Continue\r\n\r\n";
     let length = with("Content-Length: 3\r\n");
     for (bytes, end) in [
@@ -131,10 +134,10 @@ fn a_stream_ends_between_replies_or_cuts_one_short() {
         (with("Transfer-Encoding: chunked\r\n") + "0\r\n", End::Short),
         ("\n".to_owned(), End::Short),
     ] {
-        let mut replies = Replies::new();
-        replies.read(Asked::Other, bytes.as_bytes(), &mut |_| {});
-        assert_eq!(replies.begun(), end == End::Short, "{bytes:?}");
-        assert_eq!(replies.end(), end, "{bytes:?}");
+        let mut responses = ResponseParser::new();
+        responses.read(Asked::Other, bytes.as_bytes(), &mut |_| {});
+        assert_eq!(responses.begun(), end == End::Short, "{bytes:?}");
+        assert_eq!(responses.end(), end, "{bytes:?}");
     }
 }
 
@@ -162,14 +165,14 @@ fn connections_persist_as_rfc_9112_9_3_says() {
 }
 
 #[test]
-fn interim_replies_are_read_past() {
+fn interim_responses_are_read_past() {
     let interim =
         "HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\nContent-Length: 9\r\n\r\n";
     let end = "HTTP/1.1 204 \r\n\r\n";
     let some = interim.repeat(INTERIM_MAX.into());
-    let (used, reply, content) = whole(Asked::Other, &format!("{some}{end}HTTP"));
-    assert_eq!((used, reply.status, &*content), (some.len() + end.len(), 204, ""));
-    assert_eq!(reply.head_bytes as usize, used);
+    let (used, response, content) = whole(Asked::Other, &format!("{some}{end}HTTP"));
+    assert_eq!((used, response.status, &*content), (some.len() + end.len(), 204, ""));
+    assert_eq!(response.head_bytes as usize, used);
     assert_eq!(malformed(some + interim + end), Malformed::TooManyInterim);
     assert_eq!(malformed("HTTP/1.1 101 Switching Protocols\r\n\r\n"), Malformed::Upgrade);
 }
@@ -194,15 +197,15 @@ fn a_status_may_be_any_three_digits_and_need_no_reason() {
 fn continued_lines_are_one() {
     // RFC 9112 5.2: a user agent replaces each by spaces.
     let text = with("Connection: x,\r\n\t close\r\nContent-Length:\r\n 3\r\n \r\n") + "abc";
-    let (used, reply, content) = whole(Asked::Other, &text);
-    assert_eq!((used, reply.persists, &*content), (text.len(), false, "abc"));
+    let (used, response, content) = whole(Asked::Other, &text);
+    assert_eq!((used, response.persists, &*content), (text.len(), false, "abc"));
     assert_eq!(malformed(with("Content-Length: 3\r\n 4\r\n")), Malformed::Length);
     // What stands before the first field continues nothing.
     assert_eq!(malformed(with(" Content-Length: 3\r\n")), Malformed::Field);
 }
 
 #[test]
-fn what_is_no_reply_is_refused() {
+fn what_is_no_response_is_refused() {
     for (bytes, expected) in [
         ("\r\nHTTP/1.1 200 OK\r\n\r\n", Malformed::NotHttp),
         ("GET / HTTP/1.1\r\n", Malformed::NotHttp),
@@ -257,11 +260,11 @@ fn what_is_no_reply_is_refused() {
 
 #[test]
 fn what_is_malformed_stays_so() {
-    let mut replies = Replies::new();
+    let mut responses = ResponseParser::new();
     for bytes in ["x", "", HELLO] {
-        let (_, progress) = replies.read(Asked::Other, bytes.as_bytes(), &mut |_| panic!("none"));
+        let (_, progress) = responses.read(Asked::Other, bytes.as_bytes(), &mut |_| panic!("none"));
         assert_eq!(progress, Progress::Malformed(Malformed::NotHttp));
-        assert_eq!(replies.skippable(), 0);
+        assert_eq!(responses.skippable(), 0);
     }
 }
 
@@ -310,35 +313,35 @@ fn more_content_than_can_be_counted_is_refused() {
 
 #[test]
 fn known_content_can_be_skipped() {
-    let mut replies = Replies::new();
+    let mut responses = ResponseParser::new();
     let mut content = Vec::new();
-    let mut read = |replies: &mut Replies, text: &str| {
-        replies.read(Asked::Other, text.as_bytes(), &mut |part| content.extend_from_slice(part))
+    let mut read = |responses: &mut ResponseParser, text: &str| {
+        responses.read(Asked::Other, text.as_bytes(), &mut |part| content.extend_from_slice(part))
     };
-    assert_eq!(replies.skippable(), 0);
+    assert_eq!(responses.skippable(), 0);
     let head = with("Content-Length: 10\r\n") + "a";
-    assert_eq!(read(&mut replies, &head), (head.len(), Progress::More));
-    assert_eq!(replies.skippable(), 9);
-    assert_eq!(replies.skipped(5), Progress::More);
-    assert_eq!(replies.skipped(0), Progress::More);
-    assert_eq!(read(&mut replies, "z"), (1, Progress::More));
-    let Progress::Whole(reply) = replies.skipped(3) else { panic!("all has come") };
-    assert_eq!((reply.body_bytes, replies.begun()), (10, false));
+    assert_eq!(read(&mut responses, &head), (head.len(), Progress::More));
+    assert_eq!(responses.skippable(), 9);
+    assert_eq!(responses.skipped(5), Progress::More);
+    assert_eq!(responses.skipped(0), Progress::More);
+    assert_eq!(read(&mut responses, "z"), (1, Progress::More));
+    let Progress::Whole(response) = responses.skipped(3) else { panic!("all has come") };
+    assert_eq!((response.body_bytes, responses.begun()), (10, false));
 
     let head = with("Transfer-Encoding: chunked\r\n") + "5\r\n";
-    assert_eq!(read(&mut replies, &head), (head.len(), Progress::More));
-    assert_eq!(replies.skippable(), 5);
-    assert_eq!(replies.skipped(5), Progress::More);
-    assert_eq!(replies.skippable(), 0);
-    let (used, Progress::Whole(reply)) = read(&mut replies, "\r\n0\r\n\r\nH") else {
+    assert_eq!(read(&mut responses, &head), (head.len(), Progress::More));
+    assert_eq!(responses.skippable(), 5);
+    assert_eq!(responses.skipped(5), Progress::More);
+    assert_eq!(responses.skippable(), 0);
+    let (used, Progress::Whole(response)) = read(&mut responses, "\r\n0\r\n\r\nH") else {
         panic!("all has come")
     };
-    assert_eq!((used, reply.body_bytes), (7, 5));
+    assert_eq!((used, response.body_bytes), (7, 5));
     assert_eq!(content, b"az");
 }
 
 #[test]
 #[should_panic(expected = "only known content is skipped: 1 of 0")]
 fn what_is_not_known_is_not_skipped() {
-    Replies::new().skipped(1);
+    ResponseParser::new().skipped(1);
 }

@@ -1,8 +1,8 @@
-//! The client's half: bytes to whole replies, of one connection. Knows no socket, no clock and no
+//! The client's half: bytes to whole responses, of one connection. Knows no socket, no clock and no
 //! request but whether it was HEAD.
 //!
 //! ```text
-//!             interim reply
+//!             interim response
 //!               ┌───────┐
 //!               ▼       │            ┌─ Length ──────┐
 //!  new ───►    Head ────┴── final ───┼─ Chunked ─────┼──► Whole ──► Head again
@@ -23,21 +23,21 @@ pub mod properties;
 #[cfg(test)]
 mod tests;
 
-/// The longest head of a reply, in bytes; interim replies have their own.
+/// The longest head of a response, in bytes; interim responses have their own.
 pub const HEAD_BYTES_MAX: u32 = 64 * 1024;
 /// The most fields in a head.
 pub const FIELDS_MAX: usize = 100;
-/// The most interim replies (1xx) before a final one.
+/// The most interim responses (1xx) before a final one.
 pub const INTERIM_MAX: u8 = 16;
 
-/// How far the replies of one connection have been read.
+/// How far the responses of one connection have been read.
 #[derive(Debug)]
-pub struct Replies(State);
+pub struct ResponseParser(State);
 
-/// What was asked for, as far as it decides where the reply ends.
+/// What was asked for, as far as it decides where the response ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asked {
-    /// HEAD: the reply has no body, whatever its fields say (RFC 9112 6.3).
+    /// HEAD: the response has no body, whatever its fields say (RFC 9112 6.3).
     Head,
     /// Any other method but CONNECT.
     Other,
@@ -46,17 +46,17 @@ pub enum Asked {
 /// What bytes have led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// All of them were taken, and the reply isn't whole.
+    /// All of them were taken, and the response isn't whole.
     More,
-    /// A final reply is whole; behind the bytes that were taken, the next one begins.
-    Whole(Reply),
-    /// They are no reply, and neither is what follows. How many were taken says nothing.
+    /// A final response is whole; behind the bytes that were taken, the next one begins.
+    Whole(CompleteResponse),
+    /// They are no response, and neither is what follows. How many were taken says nothing.
     Malformed(Malformed),
 }
 
-/// A whole reply.
+/// A whole response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reply {
+pub struct CompleteResponse {
     /// The status: three digits, of which the first isn't 1. One that isn't between 200 and 599
     /// is to be taken for a server's error (RFC 9110 15).
     pub status: u16,
@@ -64,22 +64,22 @@ pub struct Reply {
     pub persists: bool,
     /// How long the content was, without the framing of chunks.
     pub body_bytes: u64,
-    /// How long the head was, interim replies before it included.
+    /// How long the head was, interim responses before it included.
     pub head_bytes: u32,
 }
 
 /// What the end of the stream means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// It came between replies.
+    /// It came between responses.
     Between,
-    /// It ends a reply that goes on until then.
-    Whole(Reply),
-    /// It cuts a reply short.
+    /// It ends a response that goes on until then.
+    Whole(CompleteResponse),
+    /// It cuts a response short.
     Short,
 }
 
-/// Why bytes are no reply.
+/// Why bytes are no response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Malformed {
     /// They don't begin with `HTTP/1.`.
@@ -96,7 +96,7 @@ pub enum Malformed {
     TooManyFields,
     /// 101: no upgrade was asked for.
     Upgrade,
-    /// There are more than [`INTERIM_MAX`] interim replies.
+    /// There are more than [`INTERIM_MAX`] interim responses.
     TooManyInterim,
     /// A content length isn't a number.
     Length,
@@ -117,16 +117,16 @@ enum State {
     /// Before a head, or in one.
     Head { begun: Vec<u8>, interim: Interim },
     /// In content of known length, of which so many bytes are left.
-    Length { reply: Reply, left: u64 },
+    Length { response: CompleteResponse, left: u64 },
     /// In chunks.
-    Chunked { reply: Reply, chunks: Chunks },
+    Chunked { response: CompleteResponse, chunks: Chunks },
     /// In content that goes on until the stream ends.
-    UntilClose { reply: Reply },
+    UntilClose { response: CompleteResponse },
     /// It can't be read any further.
     Malformed(Malformed),
 }
 
-/// The interim replies before the head that is next.
+/// The interim responses before the head that is next.
 #[derive(Clone, Copy, Debug, Default)]
 struct Interim {
     count: u8,
@@ -134,16 +134,16 @@ struct Interim {
 }
 
 // A load client has tens of thousands of these.
-const _: () = assert!(size_of::<Replies>() <= 56);
+const _: () = assert!(size_of::<ResponseParser>() <= 56);
 
-impl Replies {
+impl ResponseParser {
     /// For a connection on which nothing has come.
     #[must_use]
     pub fn new() -> Self {
         Self(State::Head { begun: Vec::new(), interim: Interim::default() })
     }
 
-    /// Takes bytes up to the end of the reply that is next; says how many. Content goes to
+    /// Takes bytes up to the end of the response that is next; says how many. Content goes to
     /// `content`, in its order and without the framing of chunks.
     pub fn read(
         &mut self,
@@ -185,7 +185,7 @@ impl Replies {
             State::Head { begun, interim } if begun.is_empty() && interim.count == 0 => {
                 End::Between
             }
-            State::UntilClose { reply } => End::Whole(reply),
+            State::UntilClose { response } => End::Whole(response),
             State::Head { .. }
             | State::Length { .. }
             | State::Chunked { .. }
@@ -193,7 +193,7 @@ impl Replies {
         }
     }
 
-    /// Whether a byte of the reply that is next has come.
+    /// Whether a byte of the response that is next has come.
     #[must_use]
     pub fn begun(&self) -> bool {
         match &self.0 {
@@ -239,14 +239,14 @@ impl Replies {
         match &mut self.0 {
             State::Head { .. } => (0, Progress::More),
             State::Malformed(malformed) => (0, Progress::Malformed(*malformed)),
-            State::UntilClose { reply } => {
+            State::UntilClose { response } => {
                 if !bytes.is_empty() {
                     content(bytes);
                 }
-                reply.body_bytes += bytes.len() as u64;
+                response.body_bytes += bytes.len() as u64;
                 (bytes.len(), Progress::More)
             }
-            State::Length { reply, left } => {
+            State::Length { response, left } => {
                 let count = bytes.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
                 if count > 0 {
                     content(&bytes[..count]);
@@ -255,14 +255,14 @@ impl Replies {
                 if *left > 0 {
                     return (count, Progress::More);
                 }
-                let reply = *reply;
-                (count, self.whole(reply))
+                let response = *response;
+                (count, self.whole(response))
             }
-            State::Chunked { reply, chunks } => match chunks.advance(bytes, u64::MAX, content) {
+            State::Chunked { response, chunks } => match chunks.advance(bytes, u64::MAX, content) {
                 (used, chunks::Progress::More) => (used, Progress::More),
                 (used, chunks::Progress::Done) => {
-                    let reply = Reply { body_bytes: chunks.content(), ..*reply };
-                    (used, self.whole(reply))
+                    let response = CompleteResponse { body_bytes: chunks.content(), ..*response };
+                    (used, self.whole(response))
                 }
                 (used, chunks::Progress::TooLong | chunks::Progress::Malformed) => {
                     self.0 = State::Malformed(Malformed::Chunks);
@@ -272,13 +272,13 @@ impl Replies {
         }
     }
 
-    fn whole(&mut self, reply: Reply) -> Progress {
+    fn whole(&mut self, response: CompleteResponse) -> Progress {
         *self = Self::new();
-        Progress::Whole(reply)
+        Progress::Whole(response)
     }
 }
 
-impl Default for Replies {
+impl Default for ResponseParser {
     fn default() -> Self {
         Self::new()
     }
@@ -296,15 +296,17 @@ impl Interim {
                 State::Head { begun: Vec::new(), interim }
             }
             Head::Final { status, persists, framing } => {
-                let reply = Reply { status, persists, body_bytes: 0, head_bytes: bytes };
+                let response =
+                    CompleteResponse { status, persists, body_bytes: 0, head_bytes: bytes };
                 match framing {
-                    Framing::Length(length) => {
-                        State::Length { reply: Reply { body_bytes: length, ..reply }, left: length }
-                    }
-                    Framing::Chunked => State::Chunked { reply, chunks: Chunks::default() },
-                    Framing::UntilClose => {
-                        State::UntilClose { reply: Reply { persists: false, ..reply } }
-                    }
+                    Framing::Length(length) => State::Length {
+                        response: CompleteResponse { body_bytes: length, ..response },
+                        left: length,
+                    },
+                    Framing::Chunked => State::Chunked { response, chunks: Chunks::default() },
+                    Framing::UntilClose => State::UntilClose {
+                        response: CompleteResponse { persists: false, ..response },
+                    },
                 }
             }
         })
@@ -323,7 +325,7 @@ impl fmt::Display for Malformed {
             Self::Field => "a field of the head isn't valid",
             Self::TooManyFields => return write!(f, "the head has more than {FIELDS_MAX} fields"),
             Self::Upgrade => "101 (Switching Protocols), and no upgrade was asked for",
-            Self::TooManyInterim => return write!(f, "more than {INTERIM_MAX} interim replies"),
+            Self::TooManyInterim => return write!(f, "more than {INTERIM_MAX} interim responses"),
             Self::Length => "the content length isn't a number",
             Self::TwoLengths => "two content lengths differ",
             Self::Codings => "the transfer codings aren't valid",

@@ -1,4 +1,4 @@
-//! The gate: how connections get in, so that there are never more than `spawn` of them, none is
+//! The acceptor: how connections get in, so that there are never more than `spawn` of them, none is
 //! turned away, and no peer keeps a slot from others by doing nothing with it.
 //!
 //! A slot is reserved before a connection is accepted into it, so the cap is exact. Several accepts
@@ -23,7 +23,7 @@
 //! taken; the first rule alone makes room among them.
 
 use super::connection::Connection;
-use super::waits::Wait;
+use super::timeouts::Wait;
 use super::{Config, Life, Server};
 use crate::engine::{Completion, Engine, Errno, Full, Kind, Nanos, Op, Slot, Token};
 use crate::timers::Kinds;
@@ -47,7 +47,7 @@ impl Kinds for Class {
 }
 
 /// The listeners and what is under way on them.
-pub(super) struct Gate {
+pub(super) struct Acceptor {
     listeners: Vec<Listener>,
     /// Slots with an accept in flight.
     reserved: Vec<Reservation>,
@@ -97,7 +97,7 @@ enum Watch {
     Stale,
 }
 
-impl Gate {
+impl Acceptor {
     pub(super) fn new(config: &Config) -> Self {
         let listener = Listener {
             accepts: 0,
@@ -167,50 +167,50 @@ impl Gate {
 
 impl<R: Engine> Server<R> {
     /// Arms accepts as far as there are slots, and watches the listeners that get none.
-    pub(super) fn feed_listeners(&mut self) {
-        let count = self.gate.listeners.len();
-        for listener in &mut self.gate.listeners {
+    pub(super) fn arm_accepts(&mut self) {
+        let count = self.acceptor.listeners.len();
+        for listener in &mut self.acceptor.listeners {
             listener.paused_until = listener.paused_until.filter(|&until| until > self.now);
         }
         // No listener gets a second accept before each has one; those with a backlog come first.
-        for accepts in 1..=self.gate.accepts {
+        for accepts in 1..=self.acceptor.accepts {
             for only_waiting in [true, false] {
                 for step in 0..count {
-                    let index = (self.gate.first + step) % count;
-                    let waiting = self.gate.listeners[index].waiting.is_some();
-                    if self.gate.lacks(index, accepts) && (waiting || !only_waiting) {
-                        self.feed_listener(index);
+                    let index = (self.acceptor.first + step) % count;
+                    let waiting = self.acceptor.listeners[index].waiting.is_some();
+                    if self.acceptor.lacks(index, accepts) && (waiting || !only_waiting) {
+                        self.arm_accept(index);
                     }
                 }
             }
-            if self.gate.is_full(Class::Public) {
+            if self.acceptor.is_full(Class::Public) {
                 break;
             }
         }
-        self.gate.first = (self.gate.first + 1) % count.max(1);
+        self.acceptor.first = (self.acceptor.first + 1) % count.max(1);
         for &class in Class::ALL {
             self.make_room(class);
         }
     }
 
-    fn feed_listener(&mut self, index: usize) {
+    fn arm_accept(&mut self, index: usize) {
         let number = number_of(index);
-        let Listener { class, accepts, watch, waiting, .. } = self.gate.listeners[index];
+        let Listener { class, accepts, watch, waiting, .. } = self.acceptor.listeners[index];
         if !self.accepts_from(class) {
             return;
         }
-        if !self.gate.is_full(class) {
+        if !self.acceptor.is_full(class) {
             let entry = self.connections.vacant_entry();
             let slot = Slot(u32::try_from(entry.key()).expect("slots are counted by u32"));
             let generation = self.generations[slot.0 as usize];
             entry.insert(Connection::reserved(generation, class));
-            self.gate.slots[class.index()].used += 1;
-            self.gate.reserved.push(Reservation { slot, listener: index, stopping: false });
-            self.gate.listeners[index].accepts += 1;
+            self.acceptor.slots[class.index()].used += 1;
+            self.acceptor.reserved.push(Reservation { slot, listener: index, stopping: false });
+            self.acceptor.listeners[index].accepts += 1;
             let op = Op::Accept { listener: number, slot };
             self.push(Token::new(Kind::Accept, generation, slot.0), op);
         } else if accepts == 0 && watch == Watch::Idle && waiting.is_none() {
-            self.gate.listeners[index].watch = Watch::Armed;
+            self.acceptor.listeners[index].watch = Watch::Armed;
             self.push(Token::new(Kind::Watch, 0, number), Op::Watch { listener: number });
         }
     }
@@ -226,16 +226,16 @@ impl<R: Engine> Server<R> {
 
     /// Since when a connection has waited that has no slot, if none is free or about to be.
     fn room_wanted_since(&self, class: Class) -> Option<Nanos> {
-        if !self.gate.is_full(class) || self.leaving > 0 || !self.accepts_from(class) {
+        if !self.acceptor.is_full(class) || self.leaving > 0 || !self.accepts_from(class) {
             return None;
         }
-        if self.gate.reserved.iter().any(|reservation| reservation.stopping) {
+        if self.acceptor.reserved.iter().any(|reservation| reservation.stopping) {
             return None;
         }
         let waits = |listener: &&Listener| {
             listener.class == class && listener.accepts == 0 && listener.paused_until.is_none()
         };
-        self.gate.listeners.iter().filter(waits).filter_map(|listener| listener.waiting).min()
+        self.acceptor.listeners.iter().filter(waits).filter_map(|listener| listener.waiting).min()
     }
 
     /// Frees a slot for a connection that waits.
@@ -243,7 +243,7 @@ impl<R: Engine> Server<R> {
         if self.room_wanted_since(class).is_none() {
             return;
         }
-        let Gate { listeners, reserved, .. } = &mut self.gate;
+        let Acceptor { listeners, reserved, .. } = &mut self.acceptor;
         let is_unused = |it: &&mut Reservation| {
             let listener = &listeners[it.listener];
             listener.class == class && listener.waiting.is_none()
@@ -264,8 +264,8 @@ impl<R: Engine> Server<R> {
             && since.plus(self.idle_min()) <= self.now
             && !self.end_if_idle(slot)
         {
-            // Its last reply may be over without having woken us up.
-            self.hurry |= self.is_sending(slot);
+            // Its last response may be over without having woken us up.
+            self.poll_now |= self.is_sending(slot);
         }
     }
 
@@ -280,15 +280,15 @@ impl<R: Engine> Server<R> {
     /// Cancelled and not shut down (shutdown(2)), which would end the socket for every process that
     /// accepts from it.
     pub(super) fn cancel_accepts(&mut self) {
-        for place in 0..self.gate.reserved.len() {
-            let Reservation { slot, listener, stopping } = self.gate.reserved[place];
-            if !stopping && self.gate.listeners[listener].class == Class::Public {
-                self.gate.reserved[place].stopping = true;
+        for place in 0..self.acceptor.reserved.len() {
+            let Reservation { slot, listener, stopping } = self.acceptor.reserved[place];
+            if !stopping && self.acceptor.listeners[listener].class == Class::Public {
+                self.acceptor.reserved[place].stopping = true;
                 self.cancel_accept(slot);
             }
         }
-        for index in 0..self.gate.listeners.len() {
-            let Listener { class, watch, .. } = self.gate.listeners[index];
+        for index in 0..self.acceptor.listeners.len() {
+            let Listener { class, watch, .. } = self.acceptor.listeners[index];
             if class == Class::Public && watch != Watch::Idle {
                 let target = Token::new(Kind::Watch, 0, number_of(index));
                 self.push(target.with_kind(Kind::CancelAccept), Op::Cancel { target });
@@ -301,14 +301,14 @@ impl<R: Engine> Server<R> {
         if !self.draining() {
             return;
         }
-        for index in 0..self.gate.listeners.len() {
-            let Listener { class, accepts, watch, is_closed, .. } = self.gate.listeners[index];
+        for index in 0..self.acceptor.listeners.len() {
+            let Listener { class, accepts, watch, is_closed, .. } = self.acceptor.listeners[index];
             if class == Class::Health || is_closed || accepts > 0 || watch != Watch::Idle {
                 continue;
             }
             match self.ring.stop_listening(number_of(index)) {
-                Ok(()) => self.gate.listeners[index].is_closed = true,
-                Err(Full) => self.hurry = true,
+                Ok(()) => self.acceptor.listeners[index].is_closed = true,
+                Err(Full) => self.poll_now = true,
             }
         }
     }
@@ -346,7 +346,7 @@ impl<R: Engine> Server<R> {
 
     /// Whether the next response of a busy connection is to be its last, for one that waits.
     pub(super) fn should_give_way(&self, slot: Slot) -> bool {
-        if !self.gate.is_full(Class::Public) || self.giving_way >= GIVING_WAY_MAX {
+        if !self.acceptor.is_full(Class::Public) || self.giving_way >= GIVING_WAY_MAX {
             return false;
         }
         let Some(waiting_since) = self.room_wanted_since(Class::Public) else { return false };
@@ -361,9 +361,10 @@ impl<R: Engine> Server<R> {
         connection.has_been_in_for(TENURE_MIN, self.now) && (is_busy || 2 * gap_ns < waited_ns)
     }
 
-    /// When the gate has something to do even if nothing completes.
-    pub(super) fn gate_deadline(&self) -> Option<Nanos> {
-        let paused = self.gate.listeners.iter().filter_map(|listener| listener.paused_until).min();
+    /// When the acceptor has something to do even if nothing completes.
+    pub(super) fn acceptor_deadline(&self) -> Option<Nanos> {
+        let paused =
+            self.acceptor.listeners.iter().filter_map(|listener| listener.paused_until).min();
         let room = Class::ALL.iter().filter_map(|&class| self.room_deadline(class)).min();
         [paused, room].into_iter().flatten().min()
     }
@@ -386,7 +387,7 @@ impl<R: Engine> Server<R> {
     }
 
     pub(super) fn watched(&mut self, completion: Completion) {
-        let listener = &mut self.gate.listeners[completion.token.index() as usize];
+        let listener = &mut self.acceptor.listeners[completion.token.index() as usize];
         if listener.watch == Watch::Armed && completion.result.is_ok() {
             listener.waiting.get_or_insert(self.now);
         }
@@ -396,8 +397,8 @@ impl<R: Engine> Server<R> {
     pub(super) fn accepted(&mut self, completion: Completion) {
         let slot = Slot(completion.token.index());
         completion.token.assert_life(self.generations[slot.0 as usize]);
-        let number = self.gate.unreserve(slot);
-        let listener = &mut self.gate.listeners[number];
+        let number = self.acceptor.unreserve(slot);
+        let listener = &mut self.acceptor.listeners[number];
         match completion.result {
             Ok(_) => {
                 listener.pause = PAUSE_MIN;
@@ -417,7 +418,7 @@ impl<R: Engine> Server<R> {
 
     /// An error of an accept never ends the server, and never spins it.
     fn accept_failed(&mut self, listener: usize, errno: Errno) {
-        let listener = &mut self.gate.listeners[listener];
+        let listener = &mut self.acceptor.listeners[listener];
         match errno.0 {
             libc::ECANCELED => return,
             // The peer or its network is gone, one connection less waits (accept(2)).

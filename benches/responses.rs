@@ -1,14 +1,14 @@
-//! Choosing a reply and what a connection does with a request, without any I/O.
+//! Choosing a response and what a connection does with a request, without any I/O.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
-use uringstatic::http1::{Conn, Context, Event, Next, Stash};
+use uringstatic::http1::{Context, Event, HeadBuffers, Next, ServerConnection};
 use uringstatic::site::{Page, ScratchIndex, Site};
 use uringstatic::stats::Stats;
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: 127.0.0.1:10001\r\n\r\n";
 
-fn replies(c: &mut Criterion) {
+fn responses(c: &mut Criterion) {
     let bytes = Page::BUILT_IN.len() as u64;
     let (site, mut fixed) = Site::build(
         Page::built_in(),
@@ -21,13 +21,13 @@ fn replies(c: &mut Criterion) {
         },
     )
     .expect("copying does not fail");
-    let mut stash = Stash::new(1, 16 * 1024);
+    let mut head_buffers = HeadBuffers::new(1, 16 * 1024);
     let mut stats = Stats::default();
     let mut answer = |input: &[u8]| {
         let mut context = Context {
             site: &site,
             fixed: &mut fixed,
-            stash: &mut stash,
+            head_buffers: &mut head_buffers,
             stats: &mut stats,
             scratch: ScratchIndex(0),
             head_bytes_max: 16 * 1024,
@@ -35,14 +35,14 @@ fn replies(c: &mut Criterion) {
             is_last: false,
             health_only: false,
         };
-        let mut conn = Conn::new();
+        let mut conn = ServerConnection::new();
         let Next::Send { spans, .. } = conn.on(Event::Received(input), &mut context) else {
-            panic!("a request has a reply")
+            panic!("a request has a response")
         };
         let len = u32::try_from(spans.len()).expect("a send is small");
         (len, conn.on(Event::Sent(len), &mut context))
     };
-    let mut group = c.benchmark_group("reply");
+    let mut group = c.benchmark_group("response");
     let conditional = b"GET / HTTP/1.1\r\nHost: a\r\nIf-None-Match: *\r\n\r\n";
     for (name, input, requests) in [
         ("one page", GET.to_vec(), 1),
@@ -60,5 +60,5 @@ fn replies(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, replies);
+criterion_group!(benches, responses);
 criterion_main!(benches);

@@ -21,12 +21,12 @@ pub(super) enum Due {
 
 /// Everything that is due, in order of time and, at one time, of entry.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Agenda {
+pub(super) struct EventQueue {
     heap: BinaryHeap<Reverse<(Nanos, u64, Due)>>,
     entered: u64,
 }
 
-impl Agenda {
+impl EventQueue {
     /// Enters something.
     pub(super) fn enter(&mut self, at: Nanos, due: Due) {
         self.entered += 1;

@@ -16,9 +16,9 @@ pub enum Count {
     State,
     /// When its first request was due that counts, in nanoseconds of the monotonic clock.
     Started,
-    /// When its last reply that counts was whole, on the same clock.
+    /// When its last response that counts was whole, on the same clock.
     Ended,
-    /// Requests whose replies were whole and as wanted.
+    /// Requests whose responses were whole and as wanted.
     Requests,
     /// Bytes received.
     Bytes,
@@ -26,7 +26,7 @@ pub enum Count {
     Connects,
     /// Connections open now.
     Open,
-    /// Connections that the server did not close in time after its last reply.
+    /// Connections that the server did not close in time after its last response.
     Lingered,
     /// CPU time used since the start of the load, in nanoseconds.
     Cpu,
@@ -52,24 +52,24 @@ pub enum State {
 pub enum Span {
     /// From the attempt to connect to its success.
     Connect,
-    /// From the request to its whole reply.
+    /// From the request to its whole response.
     Response,
 }
 
 /// One worker's counts.
 #[derive(Clone, Copy)]
-pub struct Tally<'a> {
+pub struct Counters<'a> {
     words: &'a [AtomicU64],
 }
 
-impl<'a> Tally<'a> {
+impl<'a> Counters<'a> {
     /// How many words it needs.
     pub const WORDS: usize = FIRST_BUCKET + SPANS * SPAN_WORDS;
 
-    /// A tally in these words, which are zero at first.
+    /// A counters in these words, which are zero at first.
     ///
     /// # Panics
-    /// If they aren't [`Tally::WORDS`].
+    /// If they aren't [`Counters::WORDS`].
     #[must_use]
     pub fn new(words: &'a [AtomicU64]) -> Self {
         assert_eq!(words.len(), Self::WORDS);
@@ -92,7 +92,7 @@ impl<'a> Tally<'a> {
         add(&self.words[count as usize], value);
     }
 
-    /// Counts one request less: its reply turned out to be wrong after all.
+    /// Counts one request less: its response turned out to be wrong after all.
     pub fn take_back_request(&self) {
         let word = &self.words[Count::Requests as usize];
         let count = word.load(Ordering::Relaxed);
@@ -133,11 +133,11 @@ impl<'a> Tally<'a> {
 
     /// Everything recorded of a span by some workers.
     #[must_use]
-    pub fn histogram(tallies: &[Self], span: Span) -> Histogram<u64> {
+    pub fn histogram(all_counters: &[Self], span: Span) -> Histogram<u64> {
         let mut histogram = Histogram::new_with_bounds(1, NANOS_MAX, DIGITS)
             .expect("the bounds are in order and three digits are allowed");
-        for tally in tallies {
-            for (bucket, word) in tally.span(span)[..BUCKETS].iter().enumerate() {
+        for counters in all_counters {
+            for (bucket, word) in counters.span(span)[..BUCKETS].iter().enumerate() {
                 let count = word.load(Ordering::Relaxed);
                 if count > 0 {
                     histogram
@@ -151,13 +151,15 @@ impl<'a> Tally<'a> {
 
     /// The distribution of a span over some workers.
     #[must_use]
-    pub fn latency(tallies: &[Self], span: Span) -> Latency {
-        let histogram = Self::histogram(tallies, span);
+    pub fn latency(all_counters: &[Self], span: Span) -> Latency {
+        let histogram = Self::histogram(all_counters, span);
         if histogram.is_empty() {
             return Latency::default();
         }
-        let sum: u64 =
-            tallies.iter().map(|tally| tally.span(span)[SUM].load(Ordering::Relaxed)).sum();
+        let sum: u64 = all_counters
+            .iter()
+            .map(|counters| counters.span(span)[SUM].load(Ordering::Relaxed))
+            .sum();
         let at = |percentile: f64| micros(histogram.value_at_percentile(percentile));
         let steps = histogram.iter_quantiles(TICKS_PER_HALF);
         Latency {
@@ -228,25 +230,25 @@ mod tests {
     use proptest::prelude::*;
 
     fn words() -> Vec<AtomicU64> {
-        (0..Tally::WORDS).map(|_| AtomicU64::new(0)).collect()
+        (0..Counters::WORDS).map(|_| AtomicU64::new(0)).collect()
     }
 
     #[test]
     fn counters_and_failures_have_words_of_their_own() {
         let words = words();
-        let tally = Tally::new(&words);
-        tally.add(Count::Cpu, 7);
+        let counters = Counters::new(&words);
+        counters.add(Count::Cpu, 7);
         for (number, &kind) in (1u64..).zip(&Kind::ALL) {
-            (0..number).for_each(|_| tally.fail(kind));
+            (0..number).for_each(|_| counters.fail(kind));
         }
-        tally.record(Span::Connect, Nanos(0), Nanos(1));
-        assert_eq!(tally.get(Count::Cpu), 7);
+        counters.record(Span::Connect, Nanos(0), Nanos(1));
+        assert_eq!(counters.get(Count::Cpu), 7);
         for (number, &kind) in (1u64..).zip(&Kind::ALL) {
-            assert_eq!(tally.failures(kind), number);
+            assert_eq!(counters.failures(kind), number);
         }
-        assert_eq!(tally.failed(), 66);
-        assert_eq!(Tally::latency(&[tally], Span::Connect).count, 1);
-        assert_eq!(Tally::latency(&[tally], Span::Response), Latency::default());
+        assert_eq!(counters.failed(), 66);
+        assert_eq!(Counters::latency(&[counters], Span::Connect).count, 1);
+        assert_eq!(Counters::latency(&[counters], Span::Response), Latency::default());
     }
 
     #[test]
@@ -258,12 +260,12 @@ mod tests {
     #[test]
     fn percentiles_are_those_of_two_workers_together() {
         let (one, other) = (words(), words());
-        let (one, other) = (Tally::new(&one), Tally::new(&other));
+        let (one, other) = (Counters::new(&one), Counters::new(&other));
         for micros in 1..=500 {
             one.record(Span::Response, Nanos(0), Nanos(micros * 1000));
             other.record(Span::Response, Nanos(7), Nanos(7 + (500 + micros) * 1000));
         }
-        let latency = Tally::latency(&[one, other], Span::Response);
+        let latency = Counters::latency(&[one, other], Span::Response);
         assert_eq!(latency.count, 1000);
         for (found, exact) in [
             (latency.min, 1.0),

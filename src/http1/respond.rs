@@ -1,11 +1,11 @@
-//! Replies of a connection: which one a request gets, sending it part by part, and what follows.
+//! Responses of a connection: which one a request gets, sending it part by part, and what follows.
 
-use super::{After, Conn, Context, Next, Phase, Then};
+use super::{After, Context, Next, Phase, ServerConnection, Then};
 use crate::http::body::{Body, Progress};
 use crate::http::request::{Method, Persistence, Reject, RejectStatus, Request};
-use crate::site::{Answer, Owed, Prebuilt};
+use crate::site::{Answer, PendingResponse, Prebuilt};
 
-impl Conn {
+impl ServerConnection {
     /// Answers a request that is not just one more page; `rest` is what arrived behind its head.
     /// Says how much of that it has used.
     pub(super) fn accept(
@@ -18,12 +18,12 @@ impl Conn {
         let answer = if context.health_only {
             context.site.choose_health(request, context.draining)
         } else {
-            context.site.choose(request, &mut context.occasion())
+            context.site.choose(request, &mut context.request_context())
         };
         if answer == Answer::Whole(Prebuilt::Misdirected) {
             context.stats.errors.refused += 1;
         }
-        let mut owed = Owed {
+        let mut pending = PendingResponse {
             answer,
             persistence: request.persistence,
             head_only: request.method == Method::Head,
@@ -31,7 +31,7 @@ impl Conn {
         let mut body = Body::new(request.framing);
         let (then, used) = if body.is_too_long() || request.expects_continue && !body.is_done() {
             // The client need not send the body (RFC 9110 10.1.1).
-            owed = owed.closing();
+            pending = pending.closing();
             (Then::Linger, rest.len())
         } else {
             let (used, progress) = body.advance(rest);
@@ -42,18 +42,18 @@ impl Conn {
                 Progress::More if persists => (Then::Body(body), used),
                 Progress::Done | Progress::More => (Then::Linger, rest.len()),
                 Progress::TooLong => {
-                    owed = owed.closing();
+                    pending = pending.closing();
                     (Then::Linger, rest.len())
                 }
                 // Of a body that arrives later the client is not told: it has its response.
                 Progress::Malformed => {
                     let status = RejectStatus::BadRequest;
-                    let reject = Reject { status, head: owed.head_only };
+                    let reject = Reject { status, head: pending.head_only };
                     return (self.refuse(reject, Then::Linger, context), rest.len());
                 }
             }
         };
-        (self.reply(owed, then, context), used)
+        (self.response(pending, then, context), used)
     }
 
     /// Refuses what the end of the stream has cut short: its peer sends nothing more.
@@ -72,10 +72,10 @@ impl Conn {
             RejectStatus::NotImplemented => Prebuilt::NotImplemented,
             RejectStatus::VersionNotSupported => Prebuilt::VersionNotSupported,
         };
-        self.last_reply(which, reject.head, then, context)
+        self.last_response(which, reject.head, then, context)
     }
 
-    pub(super) fn last_reply(
+    pub(super) fn last_response(
         &mut self,
         which: Prebuilt,
         head_only: bool,
@@ -83,24 +83,29 @@ impl Conn {
         context: &mut Context<'_>,
     ) -> Next {
         let answer = Answer::Whole(which);
-        let owed = Owed { answer, persistence: Persistence::Close, head_only };
-        self.reply(owed, then, context)
+        let pending = PendingResponse { answer, persistence: Persistence::Close, head_only };
+        self.response(pending, then, context)
     }
 
-    pub(super) fn reply(&mut self, owed: Owed, then: Then, context: &mut Context<'_>) -> Next {
+    pub(super) fn response(
+        &mut self,
+        pending: PendingResponse,
+        then: Then,
+        context: &mut Context<'_>,
+    ) -> Next {
         context.stats.requests += 1;
-        let (owed, then) = match then {
-            Then::Persist | Then::Body(_) if context.is_last => (owed.closing(), Then::Linger),
-            then => (owed, then),
+        let (pending, then) = match then {
+            Then::Persist | Then::Body(_) if context.is_last => (pending.closing(), Then::Linger),
+            then => (pending, then),
         };
-        let output = context.site.output(owed, context.scratch, context.fixed);
-        self.phase = Phase::Reply { output, then };
+        let output = context.site.output(pending, context.scratch, context.fixed);
+        self.phase = Phase::Response { output, then };
         self.send()
     }
 
-    /// The next part of the reply under way.
+    /// The next part of the response under way.
     pub(super) fn send(&self) -> Next {
-        let Phase::Reply { output, then } = &self.phase else { return Next::Wait };
+        let Phase::Response { output, then } = &self.phase else { return Next::Wait };
         let spans = output.up_to(SEND_BYTES_MAX);
         let more = spans.len() < output.len();
         let after = match then {
@@ -114,7 +119,7 @@ impl Conn {
     }
 
     pub(super) fn sent(&mut self, count: u32, context: &mut Context<'_>) -> Next {
-        let Phase::Reply { output, then } = &mut self.phase else { return Next::Wait };
+        let Phase::Response { output, then } = &mut self.phase else { return Next::Wait };
         *output = output.after(u64::from(count));
         if output.len() > 0 {
             *output = context.site.keep(*output, context.scratch, context.fixed);

@@ -1,6 +1,6 @@
-//! Whether a peer got what it is owed, at the end of a run.
+//! Whether a peer got what it is expected, at the end of a run.
 
-use super::faults::Happening;
+use super::faults::Mark;
 use super::peer::{End, Peer};
 use super::plan::{Reader, Step};
 use super::ring::SimRing;
@@ -20,22 +20,22 @@ pub(super) struct Circumstances {
     pub crowded: bool,
 }
 
-/// Judges one peer, and counts what happened to it.
+/// Judges one peer, and counts what marked to it.
 ///
 /// # Errors
 /// What it should have got and didn't.
-pub(super) fn judge(
+pub(super) fn check_peer(
     ring: &SimRing,
     peer: &Peer,
     circumstances: &Circumstances,
     report: &mut Report,
 ) -> Result<(), String> {
-    report.replies += peer.replies.len() as u64;
+    report.responses += peer.responses.len() as u64;
     check_dates(ring, peer, circumstances.late_sends)?;
     let Some((end, end_at)) = peer.end else {
         return if peer.link.is_none() { Ok(()) } else { Err("never saw the end".to_owned()) };
     };
-    if peer.harmed || !peer.plan.tame {
+    if peer.harmed || !peer.plan.well_behaved {
         return Ok(());
     }
     if circumstances.crowded
@@ -50,47 +50,46 @@ pub(super) fn judge(
     }
     let slow = matches!(peer.plan.reader, Reader::Slow { .. });
     if slow && circumstances.crowded && end == End::Reset {
-        // It sent a request amidst a reply that the server was long done with, and was idle.
+        // It sent a request amidst a response that the server was long done with, and was idle.
         return Ok(());
     }
-    if peer.received.len() > peer.replies_end() {
-        return Err(format!("the end came amidst a reply ({end:?} at {end_at:?})"));
+    if peer.received.len() > peer.responses_end() {
+        return Err(format!("the end came amidst a response ({end:?} at {end_at:?})"));
     }
     if peer.plan.reader == Reader::Eager && !circumstances.late_sends {
         check_promptness(peer)?;
     }
-    let owed = &peer.plan.owed;
-    let whole = peer.replies.len();
-    let all = whole == owed.len();
-    let right = peer.replies.iter().zip(owed).all(|(r, owed)| owed.statuses.contains(&r.status));
+    let expected = &peer.plan.expected;
+    let whole = peer.responses.len();
+    let all = whole == expected.len();
+    let mut pairs = peer.responses.iter().zip(expected);
+    let right = pairs.all(|(response, expected)| expected.statuses.contains(&response.status));
     if !right {
-        let statuses: Vec<u16> = peer.replies.iter().map(|reply| reply.status).collect();
-        return Err(format!("a tame peer got {statuses:?}"));
+        let statuses: Vec<u16> = peer.responses.iter().map(|response| response.status).collect();
+        return Err(format!("a well-behaved peer got {statuses:?}"));
     }
     let draining = end_at >= circumstances.signal_at;
     let told = peer.was_told_the_end();
-    let gave_way = told && !owed[whole - 1].closes && circumstances.crowded;
+    let gave_way = told && !expected[whole - 1].closes && circumstances.crowded;
     if gave_way {
-        report.tally.note(Happening::GaveWay);
+        report.counters.note(Mark::GaveWay);
     }
-    if told && !owed[whole - 1].closes && !draining && !gave_way {
-        return Err(format!("reply {} closes for no reason", whole - 1));
+    if told && !expected[whole - 1].closes && !draining && !gave_way {
+        return Err(format!("response {} closes for no reason", whole - 1));
     }
     if all {
         note_end(peer, circumstances, end, end_at, draining, report);
         return Ok(());
     }
-    let idle = consumed(ring, peer) == whole.checked_sub(1).map_or(0, |last| owed[last].end);
-    let reason = (draining && (told || idle))
-        || gave_way
-        || (idle && whole > 0 && circumstances.crowded && end != End::Peer);
-    if reason {
+    let idle = consumed(ring, peer) == whole.checked_sub(1).map_or(0, |last| expected[last].end);
+    let made_room = idle && whole > 0 && circumstances.crowded && end != End::Peer;
+    if (draining && (told || idle)) || gave_way || made_room {
         return Ok(());
     }
     Err(format!(
-        "{whole} of {} replies; it ended by {end:?} at {end_at:?}, with {} bytes received by the \
+        "{whole} of {} responses; it ended by {end:?} at {end_at:?}, with {} bytes received by the \
          server",
-        owed.len(),
+        expected.len(),
         consumed(ring, peer)
     ))
 }
@@ -102,10 +101,10 @@ fn was_unfinished(
     end_at: Nanos,
     circumstances: &Circumstances,
 ) -> bool {
-    let begun_at = peer.replied_at.last().copied().unwrap_or(Nanos(peer.plan.start_ns));
-    let done = peer.replies.len().checked_sub(1).map_or(0, |last| peer.plan.owed[last].end);
+    let begun_at = peer.responded_at.last().copied().unwrap_or(Nanos(peer.plan.start_ns));
+    let done = peer.responses.len().checked_sub(1).map_or(0, |last| peer.plan.expected[last].end);
     // Less than that, if the body of an answered request is still arriving.
-    let is_begun = peer.replies.is_empty() || consumed(ring, peer) != done;
+    let is_begun = peer.responses.is_empty() || consumed(ring, peer) != done;
     // A send that is late makes its peer seem slow.
     is_begun && (circumstances.late_sends || end_at.0 - begun_at.0 >= UNFINISHED_NS)
 }
@@ -124,56 +123,56 @@ fn note_end(
 ) {
     report.served += 1;
     if peer.plan.steps.contains(&Step::Finish) {
-        report.tally.note(Happening::HalfClose);
+        report.counters.note(Mark::HalfClose);
         return;
     }
-    let Some(&last) = peer.replied_at.last() else { return };
+    let Some(&last) = peer.responded_at.last() else { return };
     if end != End::Server || draining || peer.was_told_the_end() {
         return;
     }
     if end_at.0 - last.0 >= circumstances.idle_ns {
-        report.tally.note(Happening::IdleTimeout);
+        report.counters.note(Mark::IdleTimeout);
     } else if circumstances.crowded {
-        report.tally.note(Happening::Evicted);
+        report.counters.note(Mark::Evicted);
     }
 }
 
-/// A reply that isn't the first comes soon after its request and the reply before it: a request
-/// must not lie forgotten until something else wakes the server up.
+/// A response that isn't the first comes soon after its request and the response before it: a
+/// request must not lie forgotten until something else wakes the server up.
 fn check_promptness(peer: &Peer) -> Result<(), String> {
-    for number in 1..peer.replies.len() {
+    for number in 1..peer.responses.len() {
         let Some(&sent) = peer.sent_at.get(number) else { continue };
         // The body of the request before it follows the response to that.
-        let begin = number.checked_sub(2).map_or(0, |number| peer.plan.owed[number].end);
-        let bytes = peer.plan.owed[number].end - begin;
+        let begin = number.checked_sub(2).map_or(0, |number| peer.plan.expected[number].end);
+        let bytes = peer.plan.expected[number].end - begin;
         if bytes > PROMPT_BYTES_MAX {
             // Received in small buffers, some of them late, this takes its time.
             continue;
         }
-        let due = sent.max(peer.replied_at[number - 1]);
-        let late = peer.replied_at[number].0.saturating_sub(due.0);
+        let due = sent.max(peer.responded_at[number - 1]);
+        let late = peer.responded_at[number].0.saturating_sub(due.0);
         if late > PROMPT_NS {
-            return Err(format!("reply {number} came {late} ns after it was due"));
+            return Err(format!("response {number} came {late} ns after it was due"));
         }
     }
     Ok(())
 }
 
-/// A date is not before the request was whole, give or take, nor after the reply was.
+/// A date is not before the request was whole, give or take, nor after the response was.
 fn check_dates(ring: &SimRing, peer: &Peer, late_sends: bool) -> Result<(), String> {
     if peer.plan.reader == Reader::Never {
         return Ok(());
     }
     let slack = if late_sends { DATE_SLACK_LATE } else { DATE_SLACK };
-    for (number, reply) in peer.replies.iter().enumerate() {
-        let last = ring.unix_at(peer.replied_at[number]);
+    for (number, response) in peer.responses.iter().enumerate() {
+        let last = ring.unix_at(peer.responded_at[number]);
         // A request with a body is answered before that is whole.
         let first = peer.sent_at.get(number).map_or(0, |&at| ring.unix_at(at).min(last));
-        let early = matches!(reply.status, 408 | 400 | 431) || reply.closes;
-        if reply.date > last || (!early && reply.date + slack < first) {
+        let early = matches!(response.status, 408 | 400 | 431) || response.closes;
+        if response.date > last || (!early && response.date + slack < first) {
             return Err(format!(
-                "reply {number} is dated {}, though it came between {first} and {last}",
-                reply.date
+                "response {number} is dated {}, though it came between {first} and {last}",
+                response.date
             ));
         }
     }

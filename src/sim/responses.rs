@@ -1,9 +1,9 @@
-//! Reading replies as a client does, apart from all code that writes them, and comparing them
-//! with what is owed.
+//! Reading responses as a client does, apart from all code that writes them, and comparing them
+//! with what is expected.
 
 /// What a request has to be answered with.
 #[derive(Clone, Debug)]
-pub(super) struct Owed {
+pub(super) struct ExpectedResponse {
     /// Where the request ends in what the peer sends.
     pub end: usize,
     /// The statuses that are right.
@@ -12,13 +12,13 @@ pub(super) struct Owed {
     pub body: Content,
     /// The request was HEAD.
     pub head_only: bool,
-    /// No reply may follow, and the reply says so (if it is 1.1).
+    /// No response may follow, and the response says so (if it is 1.1).
     pub closes: bool,
     /// But it doesn't say so: its chunked body turns out to be too long after it.
     pub unannounced: bool,
 }
 
-/// What a reply's content has to be.
+/// What a response's content has to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Content {
     /// A part of the page.
@@ -30,13 +30,13 @@ pub(super) enum Content {
     },
     /// An explanation that is not known, of some length.
     Any,
-    /// None at all, with no `Content-Length`, or with that of another reply.
+    /// None at all, with no `Content-Length`, or with that of another response.
     Empty,
 }
 
-/// A reply that came whole.
+/// A response that came whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Reply {
+pub(super) struct Response {
     /// Its status.
     pub status: u16,
     /// It says that the connection ends.
@@ -50,21 +50,26 @@ pub(super) struct Reply {
 /// What the bytes from some place on are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    /// The beginning of a reply that is right so far.
+    /// The beginning of a response that is right so far.
     Partial,
-    /// A reply that is right.
-    Whole(Reply),
+    /// A response that is right.
+    Whole(Response),
 }
 
-/// Reads the reply that begins at `start`.
+/// Reads the response that begins at `start`.
 ///
 /// # Errors
 /// What is wrong with it.
-pub(super) fn read(bytes: &[u8], start: usize, owed: &Owed, page: &[u8]) -> Result<Found, String> {
+pub(super) fn read(
+    bytes: &[u8],
+    start: usize,
+    expected: &ExpectedResponse,
+    page: &[u8],
+) -> Result<Found, String> {
     let rest = &bytes[start..];
     let opening = &rest[..rest.len().min(9)];
     if opening != &b"HTTP/1.1 "[..opening.len()] {
-        return Err(format!("a reply begins with {:?}", text(rest)));
+        return Err(format!("a response begins with {:?}", text(rest)));
     }
     let Some(head_len) = rest.windows(4).position(|four| four == b"\r\n\r\n") else {
         if rest.len() > HEAD_MAX {
@@ -75,24 +80,24 @@ pub(super) fn read(bytes: &[u8], start: usize, owed: &Owed, page: &[u8]) -> Resu
     let head = std::str::from_utf8(&rest[..head_len]).map_err(|_| "a head that is no text")?;
     let (status, fields) = read_head(head)?;
     let late = status == 408 || status == 400;
-    if !owed.statuses.contains(&status) && !late {
-        return Err(format!("status {status} where one of {:?} is owed", owed.statuses));
+    if !expected.statuses.contains(&status) && !late {
+        return Err(format!("status {status} where one of {:?} is expected", expected.statuses));
     }
-    let right = owed.statuses.contains(&status);
+    let right = expected.statuses.contains(&status);
     let closes = fields.connection.is_some_and(|value| value.eq_ignore_ascii_case("close"));
-    if right && owed.closes && !owed.unannounced && !closes {
-        return Err(format!("a last reply doesn't say so: {head:?}"));
+    if right && expected.closes && !expected.unannounced && !closes {
+        return Err(format!("a last response doesn't say so: {head:?}"));
     }
-    let date = fields.date.ok_or("a reply without Date")?;
-    let content = if right { owed.body } else { Content::Any };
+    let date = fields.date.ok_or("a response without Date")?;
+    let content = if right { expected.body } else { Content::Any };
     let length = fields.length.map(str::parse::<usize>).transpose().map_err(|e| e.to_string())?;
-    let bodiless = (right && owed.head_only) || status == 304 || status == 204;
+    let bodiless = (right && expected.head_only) || status == 304 || status == 204;
     let (announced, body) = match content {
         Content::Page { from, to } => (Some(to - from), &page[from..to]),
         Content::Any | Content::Empty => (length, &[][..]),
     };
     if length != announced || (length.is_none() && !bodiless) {
-        return Err(format!("Content-Length {length:?} where {announced:?} is owed"));
+        return Err(format!("Content-Length {length:?} where {announced:?} is expected"));
     }
     let body_len = if bodiless { 0 } else { announced.unwrap_or(0) };
     let got = &rest[head_len + 4..];
@@ -104,7 +109,7 @@ pub(super) fn read(bytes: &[u8], start: usize, owed: &Owed, page: &[u8]) -> Resu
         return Ok(Found::Partial);
     }
     let end = start + head_len + 4 + body_len;
-    Ok(Found::Whole(Reply { status, closes, date, end }))
+    Ok(Found::Whole(Response { status, closes, date, end }))
 }
 
 #[derive(Default)]

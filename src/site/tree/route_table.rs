@@ -1,18 +1,18 @@
-//! The paths with what they lead to, one behind the other: what is needed to choose a reply lies
+//! The paths with what they lead to, one behind the other: what is needed to choose a response lies
 //! beside the name that was compared, so that finding a path among many costs one look at memory
 //! far away, besides the table's own.
 
-use super::build::{FieldsId, File, FileId, Leaf};
+use super::build::{FieldsId, File, FileId, RouteTarget};
 use crate::http::coding::Coding;
 use std::hash::BuildHasher;
 
-/// The records, and a table of where they begin.
+/// The route table, and a table of where they begin.
 ///
 /// The table is half empty at least, and a path is looked for from its hash on until it or an empty
 /// place is found. Each place has the half of the hash that didn't lead there, so that a record is
 /// looked at only if it's nearly certainly the right one.
 #[derive(Debug, Default)]
-pub(super) struct Records {
+pub(super) struct RouteTable {
     bytes: Vec<u8>,
     /// Half a hash, and the record's beginning plus one; 0 is empty. As many as a power of two.
     table: Vec<u64>,
@@ -24,7 +24,7 @@ pub(super) struct Records {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Place {
     /// A file.
-    File(Leaf),
+    File(RouteTarget),
     /// The same path with a slash.
     Folder,
 }
@@ -56,7 +56,7 @@ impl Codings {
     }
 }
 
-impl Records {
+impl RouteTable {
     /// Adds a path. Says whether it is new.
     pub(super) fn add(&mut self, name: &[u8], place: Place) -> bool {
         if self.find(name).is_some() {
@@ -108,7 +108,7 @@ impl Records {
         self.table[index] = hash & !LOW_HALF | u64::from(at + 1);
     }
 
-    /// Makes the table twice as large and enters all records again.
+    /// Makes the table twice as large and enters all route table again.
     fn grow(&mut self) {
         self.table = vec![0; (self.table.len() * 2).max(TABLE_FIRST)];
         let mut at = 0;
@@ -121,7 +121,7 @@ impl Records {
 
     fn write(&mut self, name: &[u8], place: Place) {
         let (file, fields) = match place {
-            Place::File(Leaf { file, fields }) => (file, fields),
+            Place::File(RouteTarget { file, fields }) => (file, fields),
             Place::Folder => (NO_FILE, FieldsId(0)),
         };
         for word in [file.id.0, file.first, fields.0] {
@@ -151,7 +151,7 @@ impl Records {
             return Place::Folder;
         }
         let file = File { id: FileId(word(0)), first: word(4), codings };
-        Place::File(Leaf { file, fields: FieldsId(word(8)) })
+        Place::File(RouteTarget { file, fields: FieldsId(word(8)) })
     }
 
     /// Without room for more.
@@ -180,27 +180,29 @@ mod tests {
 
     #[test]
     fn every_path_is_found_and_no_other() {
-        let mut records = Records::default();
+        let mut route_table = RouteTable::default();
         let mut known = HashMap::new();
         for number in 0..5000u32 {
             let name = format!("/{}/{number}", number % 7);
             let codings = Codings::new([Coding::Brotli, Coding::Identity].into_iter());
             let file = File { id: FileId(number), first: number * 2, codings };
-            let leaf = Leaf { file, fields: FieldsId(number % 3) };
-            assert!(records.add(name.as_bytes(), Place::File(leaf)));
-            assert!(!records.add(name.as_bytes(), Place::Folder), "it is there");
+            let leaf = RouteTarget { file, fields: FieldsId(number % 3) };
+            assert!(route_table.add(name.as_bytes(), Place::File(leaf)));
+            assert!(!route_table.add(name.as_bytes(), Place::Folder), "it is there");
             known.insert(name, leaf);
         }
-        assert!(records.add(b"/folder", Place::Folder));
-        let records = records.shrunk();
+        assert!(route_table.add(b"/folder", Place::Folder));
+        let route_table = route_table.shrunk();
         for (name, leaf) in &known {
-            let Some(Place::File(found)) = records.find(name.as_bytes()) else { panic!("{name}") };
+            let Some(Place::File(found)) = route_table.find(name.as_bytes()) else {
+                panic!("{name}")
+            };
             assert_eq!(found, *leaf);
             assert!(found.file.codings.iter().eq([Coding::Brotli, Coding::Identity]));
-            assert!(records.find(&name.as_bytes()[1..]).is_none());
+            assert!(route_table.find(&name.as_bytes()[1..]).is_none());
         }
-        assert!(matches!(records.find(b"/folder"), Some(Place::Folder)));
-        assert!(records.find(b"/6/5000").is_none() && records.find(b"").is_none());
-        assert!(Records::default().find(b"/").is_none());
+        assert!(matches!(route_table.find(b"/folder"), Some(Place::Folder)));
+        assert!(route_table.find(b"/6/5000").is_none() && route_table.find(b"").is_none());
+        assert!(RouteTable::default().find(b"/").is_none());
     }
 }

@@ -1,0 +1,6 @@
+#![no_main]
+//! A stream of responses, in any pieces.
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| uringstatic::http::response_parser::properties::response(data));
