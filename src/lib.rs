@@ -64,3 +64,4 @@ pub mod site;
 pub mod start;
 pub mod stats;
 pub mod timers;
+mod value_parsers;

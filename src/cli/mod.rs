@@ -13,7 +13,6 @@ mod lockdown;
 mod root;
 #[cfg(test)]
 mod tests;
-pub(crate) mod value;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -28,6 +27,7 @@ use crate::engine::chosen::Chosen;
 use crate::engine::kernel::KernelEngine;
 use crate::http::host::{ALLOWED_HOSTS_MAX, AllowedHost};
 use crate::http::{added_field, media_type};
+use crate::value_parsers;
 pub use address::{Address, SocketOptions};
 use generate::Generate;
 pub use lockdown::{AccountOptions, Lockdown, LockdownMode, LockdownOptions};
@@ -256,7 +256,7 @@ pub struct Config {
     ///
     /// Codes whose responses have no content (204, 205, 304) or that answer a request for a range
     /// (206, 416) are refused.
-    #[arg(long, value_name = "CODE", default_value = "200", value_parser = value::status)]
+    #[arg(long, value_name = "CODE", default_value = "200", value_parser = value_parsers::status)]
     pub status: u16,
 
     /// Header to send with the page, as 'Name: value'; may be repeated, up to 8 KiB in all
@@ -284,40 +284,40 @@ pub struct Config {
     /// Longest time for the head of a request to arrive whole
     ///
     /// Durations have a unit, as in 500ms, 10s or 1m30s, and end at one day.
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = value::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = value_parsers::duration)]
     pub head_timeout: Duration,
 
     /// Longest time a connection is kept open between two requests
-    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = value::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = value_parsers::duration)]
     pub idle_timeout: Duration,
 
     /// Longest time for the body of a request, in all
     ///
     /// A request is answered when its head is complete. The body is dropped, so that the next
     /// request on the connection can be read.
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = value::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = value_parsers::duration)]
     pub body_timeout: Duration,
 
     /// Longest time for a response without progress
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = value::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = value_parsers::duration)]
     pub send_timeout: Duration,
 
     /// Lowest rate at which a response must be taken, in bytes a second; 0 for any
     ///
     /// It is averaged over the time that the socket is full, after a grace of 5 seconds. A sum of
     /// bytes taken faster than that counts in advance, for up to --send-timeout.
-    #[arg(long, value_name = "BYTES", default_value = "240", value_parser = value::rate)]
+    #[arg(long, value_name = "BYTES", default_value = "240", value_parser = value_parsers::rate)]
     pub min_rate: u32,
 
     /// Longest time that responses under way may take to finish once a signal says to stop
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = value::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = value_parsers::duration)]
     pub drain_timeout: Duration,
 
     /// Longest head of a request, from 1k to 64k; a longer one is refused
     ///
     /// A plain number counts bytes; k and m (or KiB and MiB) count 1024 and 1024 * 1024 of them.
     #[arg(long = "max-head", value_name = "SIZE", default_value = "16k")]
-    #[arg(value_parser = value::head_bytes)]
+    #[arg(value_parser = value_parsers::head_bytes)]
     pub head_bytes_max: u32,
 
     /// Run on this CPU only, counted from 0 [default: where the kernel likes]

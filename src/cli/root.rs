@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::{AccountOptions, value};
+use super::AccountOptions;
+use crate::value_parsers;
 
 /// How a folder is served.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
@@ -17,7 +18,7 @@ pub struct RootOptions {
     pub compress: Compress,
 
     /// Whether /about finds about.html
-    #[arg(long, value_name = "on|off", default_value = "on", value_parser = value::switch)]
+    #[arg(long, value_name = "on|off", default_value = "on", value_parser = value_parsers::switch)]
     #[arg(action = clap::ArgAction::Set)]
     pub clean_urls: bool,
 
@@ -39,7 +40,7 @@ pub struct RootOptions {
     pub strict: bool,
 
     /// Most bytes that the folder's files may have; all are kept in memory
-    #[arg(long, value_name = "SIZE", default_value = "1g", value_parser = value::site_bytes)]
+    #[arg(long, value_name = "SIZE", default_value = "1g", value_parser = value_parsers::site_bytes)]
     pub site_bytes: u64,
 
     /// Most files and folders that the folder may have, those behind links counted

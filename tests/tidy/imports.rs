@@ -11,6 +11,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("stats", &[]),
     ("bytes", &[]),
+    ("value_parsers", &[]),
     ("engine", &["bytes"]),
     ("engine/kernel", &["engine", "bytes", "os", "error"]),
     ("engine/chosen", &["engine/uring"]),
@@ -18,7 +19,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("os", &["bytes", "error"]),
     ("timers", &["engine"]),
     ("site", &["http", "bytes"]),
-    ("site/build", &["site", "http", "bytes", "os", "cli", "error"]),
+    ("site/build", &["site", "http", "bytes", "os", "value_parsers", "cli", "error"]),
     ("http1", &["http", "site", "bytes", "stats"]),
     ("server", &["http1", "engine", "site", "bytes", "timers", "stats"]),
     ("sandbox", &["engine", "engine/kernel", "os", "error"]),
@@ -38,9 +39,12 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "error",
         ],
     ),
-    ("load", &["http", "engine", "engine/uring", "bytes", "timers", "os", "cli", "error"]),
-    ("experiment", &["load", "os", "cli", "error"]),
-    ("cli", &["http", "load", "experiment", "engine/chosen", "engine/kernel"]),
+    (
+        "load",
+        &["http", "engine", "engine/uring", "bytes", "timers", "os", "value_parsers", "error"],
+    ),
+    ("experiment", &["load", "os", "value_parsers", "error"]),
+    ("cli", &["value_parsers", "http", "load", "experiment", "engine/chosen", "engine/kernel"]),
     ("sim", &["server", "load", "site", "http", "engine", "bytes", "stats", "os"]),
 ];
 

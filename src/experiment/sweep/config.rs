@@ -26,8 +26,8 @@
 //! ```
 
 use super::results::{Load, Server, Settings};
-use crate::cli::value;
 use crate::load::options;
+use crate::value_parsers;
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroU64};
@@ -190,7 +190,7 @@ impl File {
 
 fn duration<'a, D: Deserializer<'a>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     let text = String::deserialize(deserializer)?;
-    value::duration(&text).map(Some).map_err(serde::de::Error::custom)
+    value_parsers::duration(&text).map(Some).map_err(serde::de::Error::custom)
 }
 
 fn check_list(key: &str, list: &[u32]) -> Result<(), String> {

@@ -53,7 +53,7 @@ pub struct Args {
     pub requests: Option<NonZeroU64>,
 
     /// Longest load of a point, instead of what the file says
-    #[arg(long, value_name = "DURATION", value_parser = crate::cli::value::duration)]
+    #[arg(long, value_name = "DURATION", value_parser = crate::value_parsers::duration)]
     pub time_max: Option<Duration>,
 
     /// Numbers of connections, as in 10,100,1000, instead of what the file says

@@ -1,23 +1,25 @@
-//! Option values that are numbers with a meaning: a status, a duration, a size.
+//! Parsers of option values that several rooms share: durations, byte counts, switches, and the
+//! status of a page. Pure: text in, a value or a sentence about the accepted forms out.
 
 use std::time::Duration;
 
-/// Reads `--status`.
-pub(super) fn status(text: &str) -> Result<u16, String> {
+/// Parses the status of a page (`--status`): a final status whose response has content (RFC 9110,
+/// section 15) and doesn't depend on the request.
+pub(crate) fn status(text: &str) -> Result<u16, String> {
     match text.parse() {
         Ok(204 | 205 | 304) => Err(format!("a response with status {text} can't carry a page")),
         Ok(206 | 416) => Err(format!(
-            "status {text} answers a request for a range; the server sends it by itself when due"
+            "status {text} answers a range request; the server sends it where it applies"
         )),
-        Ok(100..=199) => {
-            Err(format!("status {text} announces another response, and can't carry a page"))
-        }
+        Ok(100..=199) => Err(format!(
+            "status {text} is interim: a final response follows it, so it can't carry a page"
+        )),
         Ok(code @ 200..=599) => Ok(code),
         _ => Err("a status is a number from 200 to 599".to_owned()),
     }
 }
 
-/// Reads a timeout: more than nothing, at most a day, always with a unit.
+/// Parses a duration with a unit (`500ms`, `10s`, `1m30s`), longer than zero and at most a day.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(format!("the unit is missing; write {text}s or {text}ms"));
@@ -28,40 +30,40 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         return Err("the duration must be longer than zero".to_owned());
     }
     if duration > DURATION_MAX {
-        return Err("the duration can be one day (1d) at most".to_owned());
+        return Err("the duration must be one day (1d) at most".to_owned());
     }
     Ok(duration)
 }
 
-/// Reads `--max-head`, in bytes.
-pub(super) fn head_bytes(text: &str) -> Result<u32, String> {
+/// Parses the longest request head (`--max-head`) into bytes: 1k to 64k.
+pub(crate) fn head_bytes(text: &str) -> Result<u32, String> {
     let bytes = size(text)?;
     u32::try_from(bytes)
         .ok()
-        .filter(|bytes| (HEAD_BYTES_LEAST..=HEAD_BYTES_MOST).contains(bytes))
+        .filter(|bytes| (HEAD_BYTES_MIN..=HEAD_BYTES_MAX).contains(bytes))
         .ok_or_else(|| format!("{bytes} bytes is not within 1k to 64k (1024 to 65536 bytes)"))
 }
 
-/// Reads `--site-bytes`.
-pub(super) fn site_bytes(text: &str) -> Result<u64, String> {
+/// Parses the most bytes of a site (`--site-bytes`), at least one.
+pub(crate) fn site_bytes(text: &str) -> Result<u64, String> {
     let bytes = size(text)?;
     if bytes == 0 {
-        return Err("the limit must be one byte at least".to_owned());
+        return Err("the limit must be at least one byte".to_owned());
     }
     Ok(bytes)
 }
 
-/// Reads `--min-rate`, in bytes a second.
-pub(super) fn rate(text: &str) -> Result<u32, String> {
+/// Parses a minimum rate (`--min-rate`) in bytes per second: 0 to 1m.
+pub(crate) fn rate(text: &str) -> Result<u32, String> {
     let bytes = size(text)?;
     u32::try_from(bytes)
         .ok()
-        .filter(|&bytes| bytes <= RATE_MOST)
-        .ok_or_else(|| format!("{bytes} bytes a second is not within 0 to 1m"))
+        .filter(|&bytes| bytes <= RATE_MAX)
+        .ok_or_else(|| format!("{bytes} bytes per second is not within 0 to 1m"))
 }
 
-/// Reads an option that is on or off.
-pub(super) fn switch(text: &str) -> Result<bool, String> {
+/// Parses `on` or `off`.
+pub(crate) fn switch(text: &str) -> Result<bool, String> {
     match text {
         "on" => Ok(true),
         "off" => Ok(false),
@@ -69,7 +71,8 @@ pub(super) fn switch(text: &str) -> Result<bool, String> {
     }
 }
 
-/// A count of bytes, with or without a binary unit.
+/// Parses a number of bytes with an optional binary unit: 1k is 1024. A number too large for 64
+/// bits becomes the largest one, which the caller's own bound refuses.
 fn size(text: &str) -> Result<u64, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (count, unit) = text.split_at(digits);
@@ -78,11 +81,11 @@ fn size(text: &str) -> Result<u64, String> {
         "k" | "kib" => 1024,
         "m" | "mib" => 1024 * 1024,
         "g" | "gib" => 1024 * 1024 * 1024,
-        _ => return Err(SIZE.to_owned()),
+        _ => return Err(SIZE_FORMS.to_owned()),
     };
     let count: u64 = match count.parse() {
         Ok(count) => count,
-        Err(_) if count.is_empty() => return Err(SIZE.to_owned()),
+        Err(_) if count.is_empty() => return Err(SIZE_FORMS.to_owned()),
         Err(_) => u64::MAX,
     };
     Ok(count.saturating_mul(unit_bytes))
@@ -90,22 +93,21 @@ fn size(text: &str) -> Result<u64, String> {
 
 const DURATION_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Beyond this a least rate would refuse ordinary mobile connections.
-const RATE_MOST: u32 = 1024 * 1024;
+/// A higher minimum would disconnect ordinary mobile clients.
+const RATE_MAX: u32 = 1024 * 1024;
 
-const HEAD_BYTES_LEAST: u32 = 1024;
+const HEAD_BYTES_MIN: u32 = 1024;
 
-const HEAD_BYTES_MOST: u32 = 64 * 1024;
+const HEAD_BYTES_MAX: u32 = 64 * 1024;
 
-const SIZE: &str =
-    "write a number of bytes, or of KiB as in 16k, of MiB as in 1m, or of GiB as in 1g";
+const SIZE_FORMS: &str = "write a number of bytes, or one of KiB (16k), MiB (1m) or GiB (1g)";
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_status_can_carry_a_page() {
+    fn a_status_that_cannot_carry_a_page_is_refused() {
         for code in [200, 203, 207, 301, 404, 503, 599] {
             assert_eq!(status(&code.to_string()), Ok(code));
         }
@@ -113,10 +115,10 @@ mod tests {
             ("204", "can't carry a page"),
             ("205", "can't carry a page"),
             ("304", "can't carry a page"),
-            ("206", "answers a request for a range"),
-            ("416", "answers a request for a range"),
-            ("100", "announces another response"),
-            ("199", "announces another response"),
+            ("206", "answers a range request"),
+            ("416", "answers a range request"),
+            ("100", "is interim"),
+            ("199", "is interim"),
             ("99", "from 200 to 599"),
             ("600", "from 200 to 599"),
             ("65736", "from 200 to 599"),
@@ -129,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_duration_has_a_unit_and_bounds() {
+    fn a_duration_needs_a_unit_and_ends_at_one_day() {
         for (text, expected) in [
             ("10s", Duration::from_secs(10)),
             ("1m30s", Duration::from_secs(90)),
@@ -159,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_has_a_size_within_bounds() {
+    fn a_head_size_is_1k_to_64k_with_binary_units() {
         for (text, expected) in [
             ("1k", 1024),
             ("1024", 1024),
@@ -180,7 +182,7 @@ mod tests {
             ("1m", "1048576 bytes is not within"),
             ("1MiB", "1048576 bytes is not within"),
             ("99999999999999999999k", "is not within"),
-            ("16kb", "write a number of bytes, or of KiB as in 16k"),
+            ("16kb", "write a number of bytes, or one of KiB (16k)"),
             ("16 k", "write a number of bytes"),
             ("1.5k", "write a number of bytes"),
             ("+16k", "write a number of bytes"),
