@@ -9,8 +9,9 @@ use uringstatic::http::coding::Coding;
 use uringstatic::http::request::{Framing, Method, Persistence, Request, Target};
 use uringstatic::site::pattern::Pattern;
 use uringstatic::site::redirects::{Effect, Redirect, Redirects};
-use uringstatic::site::template::{Purpose, Template};
-use uringstatic::site::tree::build::{Body, Builder, RouteTarget};
+use uringstatic::site::template::{Template, TemplateKind};
+use uringstatic::site::tree::build::Builder;
+use uringstatic::site::tree::rows::{CodedBody, RouteTarget};
 use uringstatic::site::{
     Answer, PendingResponse, Prebuilt, RequestContext, ScratchIndex, Site, entity_tag,
 };
@@ -22,12 +23,12 @@ fn grow(files: usize) -> (Site, Vec<u8>, Vec<String>) {
     let fields = builder.fields(fields.into_iter());
     let codings =
         [(Coding::Identity, 900), (Coding::Gzip, 400), (Coding::Zstd, 380), (Coding::Brotli, 350)];
-    let body = |(coding, len)| Body {
+    let body = |(coding, len)| CodedBody {
         coding,
         span: Span { offset: 0, len },
         tag: entity_tag(coding.name().as_bytes()),
     };
-    let bodies: Vec<Body> = codings.into_iter().map(body).collect();
+    let bodies: Vec<CodedBody> = codings.into_iter().map(body).collect();
     let mut paths = Vec::new();
     for number in 0..files {
         let path = format!("/section-{}/part-{}/page-{number}.html", number % 97, number % 1009);
@@ -166,7 +167,7 @@ fn with_rules(pattern: Option<Rule>) -> (Site, Vec<u8>) {
         let rule = |number| {
             let text = pattern(number);
             let from = Pattern::parse(&text).expect("a pattern");
-            let to = Template::parse("/to", &from, Purpose::Location).expect("a template");
+            let to = Template::parse("/to", &from, TemplateKind::Location).expect("a template");
             let effect = Effect::Redirect(301);
             Redirect { from, to, effect, forced: false, line: 1, text: text.into() }
         };

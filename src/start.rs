@@ -194,7 +194,7 @@ fn server_config(config: &cli::Config, engine: &impl KernelEngine) -> server::Co
 /// Reads a folder and builds its responses. What is left out of it is said, as it may be missed.
 fn read_root(config: &cli::Config, root: &Path) -> Result<(Site, Pages, String), Failure> {
     let mut request =
-        build::Request::new(root, &config.root_options, &config.headers, config.slots());
+        build::BuildRequest::new(root, &config.root_options, &config.headers, config.slots());
     request.progress = !config.quiet && io::stderr().is_terminal();
     if config.without.contains(&Feature::Openat2) {
         request.resolver = Resolver::ByComponent;

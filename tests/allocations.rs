@@ -11,7 +11,6 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::channel;
 use std::time::Duration;
-use uringstatic::cli::{Compress, RootOptions};
 use uringstatic::engine::uring::probe::{Features, Obstacles, TaskRun};
 use uringstatic::engine::uring::{Setup, Uring};
 use uringstatic::http::response_parser::{Asked, Progress, ResponseParser};
@@ -19,7 +18,7 @@ use uringstatic::os::net::{Endpoint, listen};
 use uringstatic::os::pages::Pages;
 use uringstatic::os::signal;
 use uringstatic::server::{ACCEPTS_MAX, Config, Server, Turn};
-use uringstatic::site::build;
+use uringstatic::site::build::{self, Effort, RootOptions};
 use uringstatic::site::{Page, Site};
 
 #[global_allocator]
@@ -137,15 +136,11 @@ fn folder() -> (Site, Pages) {
         std::fs::write(root.join(name), content).expect("the folder is writable");
     }
     let options = RootOptions {
-        compress: Compress::Off,
-        clean_urls: true,
+        compress: Effort::Off,
         spa: Some("index.html".to_owned()),
-        health: None,
-        strict: false,
-        site_bytes: 1 << 20,
-        site_files: 10,
+        ..RootOptions::default()
     };
-    let read = build::read(&build::Request::new(&root, &options, &[], SPAWN));
+    let read = build::read(&build::BuildRequest::new(&root, &options, &[], SPAWN));
     std::fs::remove_dir_all(&root).expect("it was made above");
     let read = read.expect("it can be read");
     (Site::of_tree(read.tree), read.fixed)

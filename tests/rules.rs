@@ -1,5 +1,5 @@
-//! `_redirects` and precompressed files against clients and operators who mean harm or err: what
-//! a forced rule hides, where a redirect can lead, and which codings are passed on.
+//! `_redirects` and precompressed files against hostile clients and mistakes of operators: files
+//! that forced rules hide, hosts that redirects lead to, and codings that browsers refuse.
 
 mod common;
 
@@ -13,7 +13,7 @@ fn get(server: &Server, target: &str, fields: &str) -> Response {
     server.ask(format!("GET {target} HTTP/1.1\r\nHost: a\r\n{fields}\r\n"))
 }
 
-/// Status and `Location` of a target's response; no response has the secret.
+/// Status and `Location` of a target's response, which must not have the secret.
 fn outcome(server: &Server, target: &str) -> (u16, Option<String>) {
     let fields = "Accept: text/html\r\nAccept-Encoding: br, zstd, gzip\r\n";
     let response = get(server, target, fields);
@@ -27,7 +27,7 @@ fn to(status: u16, location: &str) -> (u16, Option<String>) {
 }
 
 #[test]
-fn a_forced_rule_covers_every_path_of_the_file_that_it_hides() {
+fn forced_rule_covers_every_path_of_the_file_that_it_hides() {
     let folder = TemporaryFolder::with(&[
         ("secret.html", b"TOPSECRET"),
         ("secret.html.br", b"TOPSECRET, an old copy"),
@@ -79,11 +79,11 @@ fn a_forced_rule_covers_every_path_of_the_file_that_it_hides() {
         ("/draft-1.html", to(302, "/login?from=1.html")),
         ("/letters/a.html", to(302, "/login?letter=a")),
         ("/letters/a", to(302, "/login?letter=a")),
-        // A rule that leads to the file itself chooses among its paths and hides nothing.
+        // A rule that leads to the file itself selects among its paths and hides nothing.
         ("/about.html", to(301, "/about")),
         ("/about", (200, None)),
         ("/about.html.br", (200, None)),
-        // A copy that is hidden leaves its original as it is.
+        // A hidden copy doesn't hide its original.
         ("/tool.js", (200, None)),
         ("/tool.js.gz", to(307, "/login")),
         ("/login", (200, None)),
@@ -96,7 +96,7 @@ fn a_forced_rule_covers_every_path_of_the_file_that_it_hides() {
 }
 
 #[test]
-fn check_lists_the_paths_that_a_forced_rule_takes() {
+fn check_lists_the_paths_that_a_forced_rule_hides() {
     let folder = TemporaryFolder::with(&[
         ("secret.html", b"TOPSECRET"),
         ("secret.html.br", b"TOPSECRET"),
@@ -131,7 +131,7 @@ fn check_lists_the_paths_that_a_forced_rule_takes() {
 }
 
 #[test]
-fn a_hidden_file_is_reached_by_no_placeholder() {
+fn no_placeholder_leads_to_a_hidden_file() {
     let folder = TemporaryFolder::with(&[
         ("secret.html", b"TOPSECRET"),
         ("private/a.txt", b"TOPSECRET"),
@@ -152,9 +152,9 @@ fn a_hidden_file_is_reached_by_no_placeholder() {
         ("/p/open", (200, None)),
         ("/get/open", (200, None)),
         ("/get/private/a.txt", (404, None)),
-        // A forced rewrite whose target doesn't exist doesn't uncover what it hides.
+        // A forced rewrite hides its files even if its target doesn't exist.
         ("/private/a.txt", (404, None)),
-        // A rule that names a file serves it, whatever another rule says of the file's own paths.
+        // A rule that names a file serves it, even if another rule redirects the file's own paths.
         ("/s", (410, None)),
         ("/sorry", to(302, "/open")),
         ("/404", to(302, "/open")),
@@ -166,7 +166,7 @@ fn a_hidden_file_is_reached_by_no_placeholder() {
 }
 
 #[test]
-fn a_hidden_file_is_no_fallback() {
+fn hidden_file_as_fallback_prevents_the_start() {
     let folder = TemporaryFolder::with(&[
         ("app.html", b"TOPSECRET"),
         ("index.html", b"home"),
@@ -179,14 +179,14 @@ fn a_hidden_file_is_no_fallback() {
     let exit = run("app.html");
     assert_eq!(exit.code, Some(1), "{}", exit.text);
     assert!(exit.text.contains("--spa: app.html is hidden by _redirects:1"), "{}", exit.text);
-    // This rule only has the file at one path less.
+    // This rule removes one path of the file and hides nothing.
     let server = serve(&folder, &["--spa", "index.html"]);
     assert_eq!(get(&server, "/route", "Accept: text/html\r\n").body, b"home");
     assert_eq!(outcome(&server, "/index.html"), to(301, "/"));
 }
 
 #[test]
-fn a_placeholder_in_the_host_of_a_redirect_stops_the_start() {
+fn placeholder_in_the_host_of_a_redirect_prevents_the_start() {
     for (rule, hint) in [
         ("/go/* https://good.example:splat 302", "https://good.example/:splat"),
         ("/u/* https://:splat", "host"),
@@ -215,9 +215,9 @@ fn a_placeholder_in_the_host_of_a_redirect_stops_the_start() {
         let named = exit.text.contains("_redirects:2: ") && exit.text.contains(hint);
         assert!(named, "{rule}: {}", exit.text);
     }
-    let right = b"/a/* https://good.example:8080/:splat\n/b/* https://good.example?q=:splat\n\
+    let valid = b"/a/* https://good.example:8080/:splat\n/b/* https://good.example?q=:splat\n\
                   /c/* https://good.example/#:splat\n/d/* https://[2001:db8::a]/:splat\n";
-    let folder = TemporaryFolder::with(&[("_redirects", right)]);
+    let folder = TemporaryFolder::with(&[("_redirects", valid)]);
     let server = serve(&folder, &[]);
     for (target, location) in [
         ("/a/@evil.example/", "https://good.example:8080/@evil.example/"),
@@ -230,21 +230,21 @@ fn a_placeholder_in_the_host_of_a_redirect_stops_the_start() {
 }
 
 #[test]
-fn codings_that_browsers_refuse_are_left_out() {
+fn precompressed_files_that_browsers_refuse_are_left_out() {
     let text = "the same again and ".repeat(400);
     let text = text.as_bytes();
     let mut large = brotli::enc::BrotliEncoderParams::default();
     (large.lgwin, large.large_window) = (28, true);
     let mut br = Vec::new();
-    brotli::BrotliCompress(&mut &*text, &mut br, &large).expect("it codes");
+    brotli::BrotliCompress(&mut &*text, &mut br, &large).expect("memory is writable");
     let mut zst = zstd::stream::Encoder::new(Vec::new(), 3).expect("a level");
     zst.window_log(24).expect("a window");
-    std::io::Write::write_all(&mut zst, text).expect("it codes");
-    let zst = zst.finish().expect("it codes");
+    std::io::Write::write_all(&mut zst, text).expect("memory is writable");
+    let zst = zst.finish().expect("memory is writable");
     let gz = |part: &[u8]| {
         let mut coder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(6));
-        std::io::Write::write_all(&mut coder, part).expect("it codes");
-        coder.finish().expect("it codes")
+        std::io::Write::write_all(&mut coder, part).expect("memory is writable");
+        coder.finish().expect("memory is writable")
     };
     let members = [gz(&text[..100]), gz(&text[100..])].concat();
     let folder = TemporaryFolder::with(&[
@@ -258,14 +258,14 @@ fn codings_that_browsers_refuse_are_left_out() {
         ("c.txt.gz", &gz(text)),
     ]);
     let server = serve(&folder, &["--compress", "off"]);
-    let said = server.said.join("\n");
+    let messages = server.said.join("\n");
     for line in [
         "left out a.txt.br: its window is larger than RFC 7932 allows",
         "left out a.txt.zst: its window is over 8 MB",
         "left out a.txt.gz: bytes follow its first gzip member",
         "left out b.txt.gz: bytes follow its first gzip member",
     ] {
-        assert!(said.contains(line), "{line}: {said}");
+        assert!(messages.contains(line), "{line}: {messages}");
     }
     for (target, accept, coding) in [
         ("/a.txt", "br", None),

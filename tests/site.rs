@@ -1,4 +1,4 @@
-//! A whole folder, served by the real program: which path has what, spoken to over raw sockets.
+//! A folder served by the real program, over raw sockets: paths, codings, rules and reports.
 
 mod common;
 
@@ -10,7 +10,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
-/// A folder with something of everything.
+/// A folder with files, codings, rules and links of every kind.
 fn folder() -> TemporaryFolder {
     let prose = "To be, or not to be, that is the question. ".repeat(100);
     let folder = TemporaryFolder::with(&[
@@ -43,7 +43,7 @@ fn folder() -> TemporaryFolder {
         ),
         ("forced", b"never seen"),
     ]);
-    symlink("/etc", Path::new(folder.path()).join("out")).expect("links can be made");
+    symlink("/etc", Path::new(folder.path()).join("out")).expect("the folder is writable");
     folder
 }
 
@@ -54,21 +54,21 @@ fn get(server: &Server, target: &str, fields: &str) -> Response {
     server.ask(format!("GET {target} HTTP/1.1\r\nHost: a\r\n{fields}\r\n"))
 }
 
-/// A target; then the status, some fields and the body of its response.
-type Row = (&'static str, u16, &'static [(&'static str, &'static str)], Option<&'static str>);
+/// A request target; then the status, some fields and the content of the response.
+type PathCase = (&'static str, u16, &'static [(&'static str, &'static str)], Option<&'static str>);
 
 #[test]
-fn each_path_has_what_is_meant() {
+fn each_path_gets_its_response() {
     each_path(&[]);
 }
 
 #[test]
-fn each_path_has_the_same_without_vectored_send() {
+fn each_path_gets_its_response_without_vectored_send() {
     each_path(&["--without", "vectored-send"]);
 }
 
-/// What the folder has at some paths.
-const PATHS: &[Row] = &[
+/// The responses of [`folder`] by path.
+const PATHS: &[PathCase] = &[
     ("/", 200, &[("Content-Type", "text/html; charset=utf-8")], Some("<h1>home</h1>")),
     ("/", 200, &[("Cache-Control", "no-cache"), ("X-All", "1")], None),
     ("/?query", 200, &[], Some("<h1>home</h1>")),
@@ -143,23 +143,23 @@ fn each_path(options: &[&str]) {
     let without = |target, name| get(&server, target, "").field(name).is_none();
     assert!(without("/pictures/banner_2024dec1.txt", "Cache-Control"));
     assert!(without("/plain.svgz", "Content-Encoding") && without("/docs/", "X-All"));
-    let said = server.said.join("\n");
-    assert!(said.contains("left out out: it is a link out of the root"), "{said}");
-    assert!(said.contains(" files, "), "{said}");
+    let messages = server.said.join("\n");
+    assert!(messages.contains("left out out: it is a link out of the root"), "{messages}");
+    assert!(messages.contains(" files, "), "{messages}");
 }
 
 #[test]
-fn a_header_that_is_given_twice_is_sent_twice() {
+fn repeated_header_option_adds_repeated_fields() {
     let folder = folder();
     let server =
         serve(&folder, &["--header", "X-All: 0", "--header", "Link: a", "--header", "Link: b"]);
     let response = get(&server, "/about", "");
     assert!(response.head.contains("Link: a\r\nLink: b\r\n"), "{}", response.head);
-    assert_eq!(response.field("X-All"), Some("1"), "rules come behind");
+    assert_eq!(response.field("X-All"), Some("1"), "_headers takes precedence over --header");
 }
 
 #[test]
-fn codings_are_those_that_the_client_takes() {
+fn responses_have_a_coding_that_the_client_accepts() {
     let folder = folder();
     let server = serve(&folder, &[]);
     let plain = get(&server, "/prose.txt", "");
@@ -201,25 +201,25 @@ fn decoded(response: &Response) -> Vec<u8> {
 }
 
 #[test]
-fn what_lies_beside_a_file_is_its_coding_if_it_decodes_to_it() {
+fn precompressed_file_is_used_if_it_decodes_to_the_file_beside_it() {
     let text = "the same again and ".repeat(400);
-    let coded = zstd::stream::encode_all(text.as_bytes(), 3).expect("it codes");
+    let coded = zstd::stream::encode_all(text.as_bytes(), 3).expect("memory is writable");
     let folder = TemporaryFolder::with(&[
         ("a.txt", text.as_bytes()),
         ("a.txt.zst", &coded),
-        ("b.txt", b"other text, and more of it than what is beside it"),
+        ("b.txt", b"other text, longer than the coded file beside it"),
         ("b.txt.zst", &coded),
         ("c.txt", &text.as_bytes()[1..]),
         ("c.txt.zst", &coded),
         ("_headers", b"/a.txt\n  Vary: accept-encoding, Origin\n"),
     ]);
     let server = serve(&folder, &["--compress", "off"]);
-    let said = server.said.join("\n");
+    let messages = server.said.join("\n");
     for name in ["b", "c"] {
-        let line = format!("left out {name}.txt.zst: it isn't {name}.txt in zstd");
-        assert!(said.contains(&line), "{line}: {said}");
+        let line = format!("left out {name}.txt.zst: it doesn't decode to {name}.txt (zstd)");
+        assert!(messages.contains(&line), "{line}: {messages}");
     }
-    assert!(!said.contains("a.txt.zst"), "{said}");
+    assert!(!messages.contains("a.txt.zst"), "{messages}");
     let vary = get(&server, "/a.txt", "");
     assert_eq!(vary.field("Vary"), Some("accept-encoding, Origin"));
     let response = get(&server, "/a.txt", "Accept-Encoding: zstd, gzip\r\n");
@@ -231,18 +231,21 @@ fn what_lies_beside_a_file_is_its_coding_if_it_decodes_to_it() {
     assert_eq!(own.field("Content-Encoding"), None);
     assert_same_bytes(&own.body, &coded);
     drop(server);
-    let said = checked(&folder);
+    let messages = checked(&folder);
     for name in ["b.txt.zst", "c.txt.zst"] {
-        assert!(said.contains(&format!("{name}: left out: it isn't ")), "{said}");
+        assert!(
+            messages.contains(&format!("{name}: left out: it doesn't decode to ")),
+            "{messages}"
+        );
     }
     let strict = ["--listen", "127.0.0.1:0", "--root", folder.path(), "--strict"];
     let exit = Server::run(&strict);
     assert_eq!(exit.code, Some(1));
-    assert!(exit.text.contains("c.txt.zst: it isn't c.txt in zstd"), "{}", exit.text);
+    assert!(exit.text.contains("c.txt.zst: it doesn't decode to c.txt (zstd)"), "{}", exit.text);
 }
 
 #[test]
-fn conditions_and_ranges_are_those_of_the_file() {
+fn preconditions_and_ranges_use_the_validators_of_each_coding() {
     let folder = folder();
     let server = serve(&folder, &[]);
     let whole = get(&server, "/prose.txt", "");
@@ -277,7 +280,7 @@ fn conditions_and_ranges_are_those_of_the_file() {
 }
 
 #[test]
-fn links_that_browsers_do_not_encode_are_followed() {
+fn targets_with_characters_that_browsers_leave_unencoded_are_accepted() {
     let folder = TemporaryFolder::with(&[
         ("index.html", b"home"),
         ("a[1]|b.txt", b"a name"),
@@ -306,7 +309,7 @@ fn links_that_browsers_do_not_encode_are_followed() {
 }
 
 #[test]
-fn an_application_of_one_page_finds_its_way() {
+fn spa_page_answers_navigations_to_missing_paths() {
     let folder = folder();
     let server = serve(&folder, &["--spa", "index.html", "--clean-urls", "off"]);
     for (target, status) in
@@ -338,7 +341,7 @@ fn an_application_of_one_page_finds_its_way() {
 }
 
 #[test]
-fn responses_on_one_connection_keep_their_order() {
+fn pipelined_responses_keep_the_order_of_requests() {
     let folder = folder();
     let server = serve(&folder, &[]);
     let mut client = server.connect();
@@ -351,14 +354,14 @@ fn responses_on_one_connection_keep_their_order() {
 }
 
 #[test]
-fn a_folder_that_is_not_right_does_not_start() {
+fn folder_with_problems_prevents_the_start() {
     let start = |files: &[(&str, &[u8])], options: &[&str]| {
         let folder = TemporaryFolder::with(files);
         Server::run(&[&["--listen", "127.0.0.1:0", "--root", folder.path()], options].concat())
     };
     let long = "# no rule\n".repeat((1 << 20) / 10 + 1);
     for (files, options, hint) in [
-        (&[("_redirects", long.as_bytes())][..], &[][..], "say more with fewer rules"),
+        (&[("_redirects", long.as_bytes())][..], &[][..], "combine rules"),
         (&[("_redirects", b"/a".as_slice())], &[], "_redirects:1: "),
         (&[("_headers", b"x".as_slice())], &[], "_headers:1: "),
         (&[("_headers", b"/x\n  Content-Type: text".as_slice())], &[], "_headers:2: "),
@@ -383,7 +386,7 @@ fn a_folder_that_is_not_right_does_not_start() {
 }
 
 #[test]
-fn check_says_what_would_be_served() {
+fn check_reports_paths_and_problems() {
     let folder = folder();
     let exit = Server::run(&["check", folder.path()]);
     assert_eq!(exit.code, Some(1), "a link that leads out is a problem");
@@ -402,13 +405,13 @@ fn check_says_what_would_be_served() {
     assert_eq!(row("/docs")["status"], 308);
     assert!(row("/prose.txt")["bytes"]["br"].is_u64());
     let problems = report["problems"].as_array().expect("a list");
-    let said: Vec<_> = problems.iter().map(|problem| problem.as_str().unwrap_or("")).collect();
-    assert_eq!(said.len(), 2, "{said:?}");
-    assert!(said[0].starts_with("out: left out: it is a link out of the root"), "{said:?}");
-    assert!(said[1].starts_with("_redirects:3: /about.html is never used"), "{said:?}");
+    let messages: Vec<_> = problems.iter().map(|problem| problem.as_str().unwrap_or("")).collect();
+    assert_eq!(messages.len(), 2, "{messages:?}");
+    assert!(messages[0].starts_with("out: left out: it is a link out of the root"), "{messages:?}");
+    assert!(messages[1].starts_with("_redirects:3: /about.html never applies"), "{messages:?}");
 }
 
-/// What `check` says of a folder with problems, as a table.
+/// The table that `check` prints of a folder with problems.
 fn checked(folder: &TemporaryFolder) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_uringstatic"))
         .args(["check", folder.path()])
@@ -419,12 +422,12 @@ fn checked(folder: &TemporaryFolder) -> String {
 }
 
 #[test]
-fn names_forge_nothing_and_look_as_different_as_they_are() {
+fn names_are_escaped_in_messages_and_reports() {
     let folder = TemporaryFolder::with(&[("index.html", b"home")]);
     folder.add(OsStr::from_bytes(b"\xff.txt"), b"one");
     folder.add(OsStr::from_bytes(b"\xfe.txt"), b"another");
     let forged = Path::new(folder.path()).join("x\nuringstatic: read \x1b[31m");
-    symlink("/etc", forged).expect("links can be made");
+    symlink("/etc", forged).expect("the folder is writable");
     let server = serve(&folder, &[]);
     let left_out: Vec<_> = server.said.iter().filter(|line| line.contains("left out")).collect();
     assert_eq!(left_out.len(), 1, "{:?}", server.said);
@@ -439,22 +442,25 @@ fn names_forge_nothing_and_look_as_different_as_they_are() {
     for (path, target) in [("/\\xff.txt", "/%FF.txt"), ("/\\xfe.txt", "/%FE.txt")] {
         assert!(rows.iter().any(|row| row["path"] == path && row["target"] == target), "{report}");
     }
-    let said = checked(&folder);
-    assert!(!said.contains("\nuringstatic: read"), "{said}");
+    let messages = checked(&folder);
+    assert!(!messages.contains("\nuringstatic: read"), "{messages}");
 }
 
 #[test]
-fn a_folder_with_nothing_is_said_to_have_nothing() {
+fn empty_folder_is_reported() {
     let folder = TemporaryFolder::with(&[(".hidden", b"x")]);
     let server = serve(&folder, &[]);
-    let said = server.said.join("\n");
-    assert!(said.contains("nothing to serve in ") && said.contains("every path is 404"), "{said}");
-    let said = checked(&folder);
-    assert!(said.contains("nothing to serve in "), "{said}");
+    let messages = server.said.join("\n");
+    assert!(
+        messages.contains("nothing to serve in ") && messages.contains("every path is 404"),
+        "{messages}"
+    );
+    let messages = checked(&folder);
+    assert!(messages.contains("nothing to serve in "), "{messages}");
 }
 
 #[test]
-fn links_among_folders_come_to_an_end() {
+fn links_among_folders_are_bounded_by_site_files() {
     let folder = TemporaryFolder::with(&[("index.html", b"home")]);
     let path = |name: String| Path::new(folder.path()).join(name);
     for one in 0..9 {
@@ -471,14 +477,14 @@ fn links_among_folders_come_to_an_end() {
 }
 
 #[test]
-fn what_a_folder_can_hold_besides_files_is_served_or_named() {
+fn links_fifos_and_odd_names_are_served_or_reported() {
     let folder = TemporaryFolder::with(&[("about.html", b"about"), ("sub/a.txt", b"a")]);
     folder.add(OsStr::from_bytes(b"\xff\xfe.txt"), b"not UTF-8");
     let path = |name: &str| Path::new(folder.path()).join(name);
-    symlink("about.html", path("alias.html")).expect("links can be made");
-    symlink("sub", path("sub-too")).expect("links can be made");
-    symlink("..", path("sub/up")).expect("links can be made");
-    symlink("nowhere", path("dangling")).expect("links can be made");
+    symlink("about.html", path("alias.html")).expect("the folder is writable");
+    symlink("sub", path("sub-too")).expect("the folder is writable");
+    symlink("..", path("sub/up")).expect("the folder is writable");
+    symlink("nowhere", path("dangling")).expect("the folder is writable");
     let pipe = Command::new("mkfifo").arg(path("pipe")).status().expect("it is part of coreutils");
     assert!(pipe.success());
     let server = serve(&folder, &[]);
@@ -489,12 +495,12 @@ fn what_a_folder_can_hold_besides_files_is_served_or_named() {
         assert_eq!(response.status, 200, "{target}");
         assert_same_bytes(&response.body, body.as_bytes());
     }
-    let said = server.said.join("\n");
+    let messages = server.said.join("\n");
     for hint in [
-        "left out sub/up: it is a link to a folder that it is in",
+        "left out sub/up: it is a link to a folder that contains it",
         "left out dangling: it is a link that leads nowhere",
         "left out pipe: it is neither a file nor a folder",
     ] {
-        assert!(said.contains(hint), "{hint}: {said}");
+        assert!(messages.contains(hint), "{hint}: {messages}");
     }
 }

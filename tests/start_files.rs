@@ -1,5 +1,5 @@
-//! Reading files at start: the permissions of the serving user, links, files that are swapped while
-//! they are read, and entries that are no regular files.
+//! Reading of files at start: permissions of the serving user, links, files that are swapped during
+//! the read, and entries that are no regular files.
 
 mod common;
 #[path = "start_files/swap.rs"]
@@ -14,7 +14,7 @@ use std::process::Command;
 use uringstatic::os::net::{Endpoint, bind};
 use uringstatic::os::privileges::is_root;
 
-/// The options that select each way to resolve a path.
+/// The options that select each method of resolving paths.
 const RESOLVERS: [&[&str]; 2] = [&[], &["--without", "openat2"]];
 
 fn get(server: &Server, target: &str) -> Response {
@@ -32,7 +32,7 @@ fn fail(options: &[&str]) -> Exit {
     exit
 }
 
-/// What `check` prints, and its exit code.
+/// The exit code and the output of `check`.
 fn check(folder: &TemporaryFolder, options: &[&str]) -> (Option<i32>, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_uringstatic"))
         .args(["check", folder.path()])
@@ -43,11 +43,12 @@ fn check(folder: &TemporaryFolder, options: &[&str]) -> (Option<i32>, String) {
 }
 
 fn set_mode(path: &Path, mode: u32) {
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("it is ours");
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+        .expect("the test owns the file");
 }
 
 #[test]
-fn a_file_unreadable_for_the_serving_user_is_left_out() {
+fn file_unreadable_for_the_serving_user_is_left_out() {
     if !is_root() {
         return;
     }
@@ -63,13 +64,13 @@ fn a_file_unreadable_for_the_serving_user_is_left_out() {
         assert_eq!(get(&server, "/").status, 200, "{options:?}");
         assert_eq!(get(&server, "/private.key").status, 404, "{options:?}");
         assert_eq!(get(&server, "/closed/a.txt").status, 404, "{options:?}");
-        let said = server.said.join("\n");
+        let messages = server.said.join("\n");
         let user = if options.contains(&"--user") { "user 12345, group" } else { "user 65534 (" };
         for name in ["private.key", "closed"] {
             let line = format!("left out {name}: {user}");
-            assert!(said.contains(&line), "{line}: {said}");
+            assert!(messages.contains(&line), "{line}: {messages}");
         }
-        assert!(said.contains("chmod(1)"), "{said}");
+        assert!(messages.contains("chmod(1)"), "{messages}");
     }
     let exit = fail(&["--root", folder.path(), "--strict"]);
     assert!(exit.text.contains("private.key: user 65534 ("), "{}", exit.text);
@@ -78,7 +79,7 @@ fn a_file_unreadable_for_the_serving_user_is_left_out() {
 }
 
 #[test]
-fn check_judges_as_the_user_that_would_serve() {
+fn check_reads_with_the_permissions_of_the_serving_user() {
     let folder = TemporaryFolder::with(&[("index.html", b"home"), ("private.key", b"key")]);
     set_mode(&Path::new(folder.path()).join("private.key"), 0o600);
     if !is_root() {
@@ -98,7 +99,7 @@ fn check_judges_as_the_user_that_would_serve() {
 }
 
 #[test]
-fn an_unreadable_root_is_an_error_that_names_it_and_the_user() {
+fn unreadable_root_is_an_error_that_names_root_and_user() {
     if !is_root() {
         return;
     }
@@ -118,36 +119,36 @@ fn an_unreadable_root_is_an_error_that_names_it_and_the_user() {
 }
 
 #[test]
-fn unreadable_rules_are_an_error() {
+fn unreadable_rules_prevent_the_start() {
     let folder = TemporaryFolder::with(&[("index.html", b"home"), ("rules", b"/ /x 301!")]);
     let path = Path::new(folder.path()).join("_redirects");
-    symlink("/etc/hostname", &path).expect("links can be made");
+    symlink("/etc/hostname", &path).expect("the folder is writable");
     let exit = fail(&["--root", folder.path()]);
     assert!(exit.text.contains("_redirects: it is a link out of the root"), "{}", exit.text);
-    std::fs::remove_file(&path).expect("it is ours");
+    std::fs::remove_file(&path).expect("the test owns the file");
     make_fifo(&path);
     let exit = fail(&["--root", folder.path()]);
     assert!(exit.text.contains("_redirects: it is neither a file nor a folder"), "{}", exit.text);
-    std::fs::remove_file(&path).expect("it is ours");
+    std::fs::remove_file(&path).expect("the test owns the file");
     if is_root() {
-        std::fs::write(&path, b"/ /x 301!").expect("it is ours");
+        std::fs::write(&path, b"/ /x 301!").expect("the test owns the file");
         set_mode(&path, 0o600);
         let exit = fail(&["--root", folder.path()]);
         assert!(exit.text.contains("_redirects: user 65534 ("), "{}", exit.text);
-        std::fs::remove_file(&path).expect("it is ours");
+        std::fs::remove_file(&path).expect("the test owns the file");
     }
-    symlink("rules", &path).expect("links can be made");
+    symlink("rules", &path).expect("the folder is writable");
     let server = serve(&folder, &[]);
     assert_eq!(get(&server, "/").status, 301, "a link within the root is followed");
 }
 
 #[test]
-fn links_within_the_root_are_followed_however_they_are_written() {
+fn links_that_resolve_within_the_root_are_followed() {
     let folder = TemporaryFolder::with(&[("index.html", b"home"), ("sub/deep/a.txt", b"a")]);
     let root = PathBuf::from(folder.path());
     let own_name = root.file_name().expect("it has one").to_owned();
     let beside = TemporaryFile::vacant("link");
-    symlink(&root, &beside.0).expect("links can be made");
+    symlink(&root, &beside.0).expect("the folder is writable");
     for (link, target) in [
         ("relative", PathBuf::from("sub/deep")),
         ("absolute", root.join("sub/deep")),
@@ -160,7 +161,7 @@ fn links_within_the_root_are_followed_however_they_are_written() {
         ("itself", PathBuf::from("itself")),
         ("whole", PathBuf::from(".")),
     ] {
-        symlink(target, root.join(link)).expect("links can be made");
+        symlink(target, root.join(link)).expect("the folder is writable");
     }
     for resolver in RESOLVERS {
         let server = serve(&folder, resolver);
@@ -180,13 +181,13 @@ fn links_within_the_root_are_followed_however_they_are_written() {
                 "{resolver:?}: {target}"
             );
         }
-        let said = server.said.join("\n");
+        let messages = server.said.join("\n");
         for line in [
             "left out out: it is a link out of the root, to ",
             "left out itself: Too many levels of symbolic links",
-            "left out whole: it is a link to a folder that it is in",
+            "left out whole: it is a link to a folder that contains it",
         ] {
-            assert!(said.contains(line), "{resolver:?}: {line}: {said}");
+            assert!(messages.contains(line), "{resolver:?}: {line}: {messages}");
         }
     }
 }
@@ -207,7 +208,7 @@ fn links_to_dot_files_are_left_out() {
         ("deep", "g/config"),
         ("contact", ".well-known/security.txt"),
     ] {
-        symlink(target, root.join(link)).expect("links can be made");
+        symlink(target, root.join(link)).expect("the folder is writable");
     }
     for resolver in RESOLVERS {
         let server = serve(&folder, resolver);
@@ -215,13 +216,13 @@ fn links_to_dot_files_are_left_out() {
             assert_eq!(get(&server, target).status, 404, "{resolver:?}: {target}");
         }
         assert_same_bytes(&get(&server, "/contact").body, b"Contact: x");
-        let said = server.said.join("\n");
+        let messages = server.said.join("\n");
         for line in [
             "left out g: it is a link to .git, and dot files are not served",
             "left out deep: it is a link to .git/config, and dot files are not served",
             "left out env: it is a link to sub/.env, and dot files are not served",
         ] {
-            assert!(said.contains(line), "{resolver:?}: {line}: {said}");
+            assert!(messages.contains(line), "{resolver:?}: {line}: {messages}");
         }
     }
     let exit = fail(&["--root", folder.path(), "--strict"]);
@@ -229,11 +230,11 @@ fn links_to_dot_files_are_left_out() {
 }
 
 #[test]
-fn a_page_must_be_a_regular_file_of_its_stated_length() {
+fn page_must_be_a_regular_file_of_its_stated_length() {
     let fifo = TemporaryFile::vacant("fifo");
     make_fifo(&fifo.0);
     let link = TemporaryFile::vacant("link");
-    symlink("/proc/version", &link.0).expect("links can be made");
+    symlink("/proc/version", &link.0).expect("the folder is writable");
     for (page, why) in [
         (fifo.path(), "it is not a regular file"),
         ("/dev/null", "it is not a regular file"),
@@ -243,13 +244,13 @@ fn a_page_must_be_a_regular_file_of_its_stated_length() {
     ] {
         if !page.starts_with("/sys") || Path::new(page).exists() {
             let exit = fail(&["--page", page]);
-            let said = format!("reading the page {page}: {why}");
-            assert!(exit.text.contains(&said), "{said}: {}", exit.text);
+            let messages = format!("reading the page {page}: {why}");
+            assert!(exit.text.contains(&messages), "{messages}: {}", exit.text);
         }
     }
     let page = TemporaryFile::with("html", b"a page");
     let link = TemporaryFile::vacant("link");
-    symlink(&page.0, &link.0).expect("links can be made");
+    symlink(&page.0, &link.0).expect("the folder is writable");
     let server = Server::start(&["--page", link.path()]);
     assert_same_bytes(&get(&server, "/").body, b"a page");
 }
@@ -259,9 +260,9 @@ fn files_with_generated_content_are_left_out() {
     let root = "/proc/sys/kernel/random";
     for resolver in RESOLVERS {
         let server = Server::start(&[&["--root", root], resolver].concat());
-        let said = server.said.join("\n");
+        let messages = server.said.join("\n");
         let line = "left out uuid: it continues past its stated length";
-        assert!(said.contains(line), "{said}");
+        assert!(messages.contains(line), "{messages}");
         assert_eq!(get(&server, "/uuid").status, 404);
     }
     let exit = fail(&["--root", root, "--strict"]);

@@ -61,11 +61,11 @@ fn main() -> ExitCode {
 }
 
 /// Prints what of a folder would be served; a problem is a failure.
-fn check(options: &cli::Check) -> ExitCode {
+fn check(options: &cli::CheckOptions) -> ExitCode {
     if let Err(failure) = become_reader(&options.account) {
         return fail(&failure);
     }
-    let mut request = build::Request::new(&options.root, &options.options, &[], 1);
+    let mut request = build::BuildRequest::new(&options.root, &options.options, &[], 1);
     request.progress = std::io::stderr().is_terminal();
     let report = match build::check::check(&request) {
         Ok(report) => report,

@@ -27,11 +27,12 @@ use crate::engine::chosen::Chosen;
 use crate::engine::kernel::KernelEngine;
 use crate::http::host::{ALLOWED_HOSTS_MAX, AllowedHost};
 use crate::http::{added_field, media_type};
+use crate::site::build::RootOptions;
 use crate::value_parsers;
 pub use address::{Address, SocketOptions};
 use generate::Generate;
 pub use lockdown::{AccountOptions, Lockdown, LockdownMode, LockdownOptions};
-pub use root::{Check, Compress, RootOptions};
+pub use root::CheckOptions;
 
 /// What the command line asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +42,7 @@ pub enum Command {
     /// Examine the machine.
     Doctor(Doctor),
     /// Say what would be served.
-    Check(Check),
+    Check(CheckOptions),
     /// Say what would be given up.
     Lockdown(Lockdown),
     /// Write these bytes (a manual page, a completion script) to stdout and exit.
@@ -91,7 +92,7 @@ where
     if config.health_listen.is_some() {
         folder_options.health = None;
     }
-    if config.root.is_none() && folder_options != RootOptions::none_given() {
+    if config.root.is_none() && folder_options != RootOptions::default() {
         return Err(refuse(NEEDS_ROOT.to_owned()));
     }
     config.without = Feature::once_each(&config.without);
@@ -167,7 +168,7 @@ enum Action {
     /// Prints each path with its status, type, lengths, caching and tag, and every problem found.
     /// Exits with 1 if there is one.
     #[command(max_term_width = 100)]
-    Check(Check),
+    Check(CheckOptions),
 
     /// Say what the server gives up before it serves: users, files, operations, system calls
     ///

@@ -15,7 +15,7 @@ fn no_option_is_needed() {
         socket: SocketOptions::default(),
         page: None,
         root: None,
-        root_options: RootOptions::none_given(),
+        root_options: RootOptions::default(),
         content_type: None,
         status: 200,
         headers: Vec::new(),

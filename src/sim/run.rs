@@ -12,8 +12,9 @@ use crate::http::coding::Coding;
 use crate::server::{Config, Server, Turn};
 use crate::site::pattern::Pattern;
 use crate::site::redirects::{Effect, Redirect, Redirects};
-use crate::site::template::{Purpose, Template};
-use crate::site::tree::build::{Body, Builder, RouteTarget};
+use crate::site::template::{Template, TemplateKind};
+use crate::site::tree::build::Builder;
+use crate::site::tree::rows::{CodedBody, RouteTarget};
 use crate::site::{Page, Site, entity_tag};
 use std::rc::Rc;
 use std::time::Duration;
@@ -165,12 +166,12 @@ pub(super) fn build_site(
 fn build_tree(page: &[u8], spawn: u32) -> (Site, Vec<u8>) {
     let mut builder = Builder::default();
     let all = Span { offset: 0, len: page.len() as u64 };
-    let body = Body { coding: Coding::Identity, span: all, tag: entity_tag(page) };
+    let body = CodedBody { coding: Coding::Identity, span: all, tag: entity_tag(page) };
     let file = builder.file(vec![body], Some(UNIX_START - 1000));
     let fields = builder.fields([("Content-Type", "text/html")].into_iter());
     builder.path(b"/page", RouteTarget { file, fields });
     let from = Pattern::parse("/*").expect("a pattern");
-    let to = Template::parse("/page", &from, Purpose::Location).expect("a template");
+    let to = Template::parse("/page", &from, TemplateKind::Location).expect("a template");
     let effect = Effect::Rewrite(200);
     let rule = Redirect { from, to, effect, forced: true, line: 1, text: "".into() };
     builder.redirects(Redirects::new(vec![rule]));

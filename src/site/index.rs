@@ -1,8 +1,7 @@
-//! Finds the patterns that a path may match without trying each of them.
+//! An index of patterns: finds the patterns that a path may match without trying each of them.
 //!
-//! The patterns are two tries, whose edges are texts and placeholders. The first one is walked from
-//! the front of a path; where a splat begins, a second one is walked from the path's end towards
-//! it:
+//! The patterns form two tries, whose edges are texts and placeholders. The first is walked from
+//! the front of a path; at a splat, the second is walked from the end of the path towards it:
 //!
 //! ```text
 //! /:lang/old/*      ─ "/" ─ :segment ─ "/old" ─ open
@@ -10,41 +9,41 @@
 //! /img/*/:size.png  ─ "/img/" ─ splat │ ".png" ─ :segment ─ "/" ─ open      from the end
 //! ```
 //!
-//! A request visits a node once at most, and of a node's edges only those whose text is there: one
-//! binary search finds the longest of them, and each leads to the next shorter one. So the work for
-//! a path is bounded by the nodes whose texts it has, however many patterns there are, and a path
-//! that has none of the texts costs one search.
+//! A walk visits a node at most once, and of its edges only those whose text the path has at that
+//! position: one binary search finds the longest, and each edge links to the next shorter one. So
+//! the work for a path is bounded by the nodes whose texts it contains, however many patterns there
+//! are, and a path without any of the texts costs one search.
 //!
-//! What is found is a candidate: [`Pattern::matches`] decides.
+//! The result is a set of candidates: [`Pattern::matches`] decides.
 
 use super::pattern::{Part, Pattern, without_slash};
 use std::collections::BTreeMap;
 
-/// An index of patterns, each with a number.
+/// An index of numbered patterns.
 #[derive(Clone, Debug, Default)]
 pub struct PatternIndex {
-    /// The first one is the root, if there are any.
+    /// The first node is the root; an index without patterns has none.
     nodes: Box<[Node]>,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Node {
-    /// Texts that may come next.
+    /// Edges by the text that comes next.
     texts: Edges,
-    /// A placeholder may come next: by the texts that its segment has to end with.
+    /// Edges for a placeholder that comes next, by the text at the end of its segment.
     segments: Edges,
-    /// Patterns that end here, if the path does.
+    /// Patterns that end at this node and match if the path ends, too.
     closed: Box<[u32]>,
-    /// Patterns that end here, whatever is left of the path.
+    /// Patterns that end at this node and match whatever the rest of the path is.
     open: Box<[u32]>,
-    /// A splat comes next: where the walk from the end begins.
+    /// The root of the walk from the end, if a splat comes next.
     behind: Option<u32>,
 }
 
-/// Edges to nodes, in the order of their texts.
+/// Edges to nodes, sorted by text.
 #[derive(Clone, Debug, Default)]
 struct Edges {
-    /// The first octets of each text as a number, so that most of a search is in one place.
+    /// The first octets of each text as a number, so that a search reads adjacent memory.
     heads: Box<[u64]>,
     edges: Box<[Edge]>,
 }
@@ -52,29 +51,29 @@ struct Edges {
 #[derive(Clone, Debug)]
 struct Edge {
     text: Box<[u8]>,
-    /// The longest of the other texts that this one begins with.
+    /// The edge with the longest text that is a proper prefix of this one.
     shorter: Option<u32>,
-    /// One that is shorter than that, or the same. These lead from any text to a much shorter one
-    /// in few steps (Myers 1983, "An applicative random-access stack").
+    /// That edge or one with a shorter prefix. Jumps reach any prefix in a logarithmic number of
+    /// steps (Myers 1983, "An applicative random-access stack").
     jump: Option<u32>,
-    /// How many of the others this one begins with.
+    /// Number of edges whose text is a proper prefix of this one.
     depth: u32,
     to: u32,
 }
 
 impl PatternIndex {
-    /// An index of these patterns, whose numbers needn't be in order.
+    /// Builds an index of patterns; their numbers need not be in order.
     #[must_use]
     pub fn new<'p>(patterns: impl Iterator<Item = (u32, &'p Pattern)>) -> Self {
-        let mut growing = Growing::default();
+        let mut builder = TrieBuilder::default();
         for (number, pattern) in patterns {
-            growing.add(number, pattern);
+            builder.add(number, pattern);
         }
-        Self { nodes: growing.nodes.into_iter().map(GrowingNode::finished).collect() }
+        Self { nodes: builder.nodes.into_iter().map(NodeBuilder::finished).collect() }
     }
 
-    /// Calls `visit` with the number of every pattern that matches a decoded path, and of a few
-    /// that don't, in no order.
+    /// Calls `visit` with the number of every pattern that matches a decoded path, and of a few that
+    /// don't, in no particular order.
     pub fn candidates(&self, path: &[u8], visit: &mut dyn FnMut(u32)) {
         if !self.nodes.is_empty() {
             self.walk_on(0, without_slash(path), visit);
@@ -101,7 +100,7 @@ impl PatternIndex {
         let (segment, behind) = rest.split_at(memchr::memchr(b'/', rest).unwrap_or(rest.len()));
         let mut edge = node.segments.longest::<true>(segment);
         while let Some(Edge { text, shorter, to, .. }) = edge {
-            // A placeholder stands for something.
+            // A placeholder matches at least one octet.
             if text.len() < segment.len() {
                 self.walk_on(*to, behind, visit);
             }
@@ -109,7 +108,7 @@ impl PatternIndex {
         }
     }
 
-    /// The same for what stands behind a splat, which takes all that is left in the end.
+    /// Walks from the end of the path towards a splat, which matches the rest.
     fn walk_back(&self, node: u32, rest: &[u8], visit: &mut dyn FnMut(u32)) {
         let node = &self.nodes[node as usize];
         node.open.iter().for_each(|&number| visit(number));
@@ -132,12 +131,12 @@ impl Edges {
         self.edges.get(index? as usize)
     }
 
-    /// The edge with the longest text that `of` begins with, or ends with.
+    /// The edge with the longest text that is a prefix of `of`, or a suffix if `AT_END`.
     fn longest<const AT_END: bool>(&self, of: &[u8]) -> Option<&Edge> {
         if let [edge] = &*self.edges {
             let text = &*edge.text;
-            // An empty text has no address, and comparing with it does a masked load from there,
-            // which costs 80 ns (AVX-512).
+            // The pointer of an empty text is dangling, and a comparison does a masked load from
+            // it, which costs 80 ns (AVX-512).
             let is_there =
                 text.is_empty() || if AT_END { of.ends_with(text) } else { of.starts_with(text) };
             return is_there.then_some(edge);
@@ -148,22 +147,22 @@ impl Edges {
             Some(&other) if other == head => self.heads.partition_point(|&other| other <= head),
             _ => low,
         };
-        // Texts before `low` come before `of`, and those from `high` on behind it. How much the
-        // nearest ones have in common with it, all between them have, too.
+        // Texts before `low` sort before `of`, texts from `high` on after it. All texts between
+        // share with `of` what both neighbours share with it.
         let (mut common_low, mut common_high) = (0, 0);
         while low < high {
             let middle = low.midpoint(high);
             let text = &*self.edges[middle].text;
             let shared = common::<AT_END>(text, of, common_low.min(common_high));
-            let is_behind = shared < text.len()
+            let is_after = shared < text.len()
                 && (shared == of.len() || nth::<AT_END>(text, shared) > nth::<AT_END>(of, shared));
-            if is_behind {
+            if is_after {
                 (high, common_high) = (middle, shared);
             } else {
                 (low, common_low) = (middle + 1, shared);
             }
         }
-        // The longest one is the last before `of`, or that one begins with it.
+        // The longest prefix is the last text before `of`, or a prefix of that text.
         let mut edge = self.edges.get(low.checked_sub(1)?)?;
         let common = common::<AT_END>(&edge.text, of, common_low);
         while edge.text.len() > common {
@@ -176,8 +175,8 @@ impl Edges {
     }
 }
 
-/// The first eight octets from the front or from the end, as a number in their order; what isn't
-/// there is 0.
+/// The first eight octets from the front or from the end as a number that sorts like the text;
+/// missing octets are 0.
 fn head<const AT_END: bool>(text: &[u8]) -> u64 {
     if let Some(octets) = if AT_END { text.last_chunk() } else { text.first_chunk() } {
         return if AT_END { u64::from_le_bytes(*octets) } else { u64::from_be_bytes(*octets) };
@@ -187,13 +186,13 @@ fn head<const AT_END: bool>(text: &[u8]) -> u64 {
     })
 }
 
-/// The octet at a place, counted from the front or from the end.
+/// The octet at an index, counted from the front or from the end.
 fn nth<const AT_END: bool>(text: &[u8], at: usize) -> u8 {
     if AT_END { text[text.len() - 1 - at] } else { text[at] }
 }
 
-/// How many octets two texts have in common at their front or at their end. So many are known to
-/// be.
+/// Length of the common prefix or suffix of two texts, of which `known` octets were compared
+/// before.
 fn common<const AT_END: bool>(one: &[u8], other: &[u8], known: usize) -> usize {
     let most = one.len().min(other.len());
     let mut count = known;
@@ -210,15 +209,15 @@ fn common<const AT_END: bool>(one: &[u8], other: &[u8], known: usize) -> usize {
     count
 }
 
-/// A trie that is being put together.
+/// An index under construction.
 #[derive(Default)]
-struct Growing {
-    nodes: Vec<GrowingNode>,
+struct TrieBuilder {
+    nodes: Vec<NodeBuilder>,
 }
 
 #[derive(Default)]
-struct GrowingNode {
-    /// By their texts; those that are looked for at an end by their texts' octets turned round.
+struct NodeBuilder {
+    /// Edges by text; texts that are searched from the end are reversed.
     texts: BTreeMap<Vec<u8>, u32>,
     segments: BTreeMap<Vec<u8>, u32>,
     closed: Vec<u32>,
@@ -227,7 +226,7 @@ struct GrowingNode {
     is_from_end: bool,
 }
 
-impl Growing {
+impl TrieBuilder {
     fn add(&mut self, number: u32, pattern: &Pattern) {
         if self.nodes.is_empty() {
             self.node(false);
@@ -255,14 +254,14 @@ impl Growing {
         self.nodes[node as usize].open.push(number);
     }
 
-    /// The node behind the parts before a splat, or all parts.
+    /// The node after the parts before a splat, or after all parts.
     ///
-    /// Slashes before a splat at the end are left out, as `/blog/*` matches `/blog`, and so is a
-    /// placeholder whose segment a splat goes on in (`/:name.html*`): [`Pattern::matches`] sees to
-    /// these.
+    /// The edges leave out slashes before a splat at the end, since `/blog/*` matches `/blog`, and a
+    /// placeholder in a segment that a splat continues (`/:name.html*`): [`Pattern::matches`]
+    /// compares these.
     fn add_front(&mut self, parts: &[Part], may_lack_slash: bool) -> u32 {
         let mut node = 0;
-        // So much of the next text belongs to the segment before it.
+        // Octets of the next text that belong to the segment before it.
         let mut taken = 0;
         for (index, part) in parts.iter().enumerate() {
             let next = parts.get(index + 1);
@@ -286,14 +285,14 @@ impl Growing {
     }
 
     fn node(&mut self, is_from_end: bool) -> u32 {
-        let number = u32::try_from(self.nodes.len()).expect("patterns are few");
-        self.nodes.push(GrowingNode { is_from_end, ..GrowingNode::default() });
+        let number = u32::try_from(self.nodes.len()).expect("there are fewer than 2^32 nodes");
+        self.nodes.push(NodeBuilder { is_from_end, ..NodeBuilder::default() });
         number
     }
 
     fn text(&mut self, from: u32, text: &[u8]) -> u32 {
         let is_from_end = self.nodes[from as usize].is_from_end;
-        let key = if is_from_end { turned(text) } else { text.to_vec() };
+        let key = if is_from_end { reversed(text) } else { text.to_vec() };
         if let Some(&known) = self.nodes[from as usize].texts.get(&key) {
             return known;
         }
@@ -303,7 +302,7 @@ impl Growing {
     }
 
     fn segment(&mut self, from: u32, end: &[u8]) -> u32 {
-        let key = turned(end);
+        let key = reversed(end);
         if let Some(&known) = self.nodes[from as usize].segments.get(&key) {
             return known;
         }
@@ -313,7 +312,7 @@ impl Growing {
     }
 }
 
-impl GrowingNode {
+impl NodeBuilder {
     fn finished(self) -> Node {
         Node {
             texts: edges(self.texts, self.is_from_end),
@@ -325,16 +324,16 @@ impl GrowingNode {
     }
 }
 
-/// The edges of sorted keys, which are texts, or texts turned round.
-fn edges(keys: BTreeMap<Vec<u8>, u32>, are_turned: bool) -> Edges {
+/// The edges of sorted keys, which are texts or reversed texts.
+fn edges(keys: BTreeMap<Vec<u8>, u32>, are_reversed: bool) -> Edges {
     let mut edges: Vec<Edge> = Vec::with_capacity(keys.len());
-    // The texts that the last one begins with, and itself.
+    // The last text and its prefixes.
     let mut open: Vec<(Vec<u8>, u32)> = Vec::new();
     for (key, to) in keys {
         while open.last().is_some_and(|(text, _)| !key.starts_with(text)) {
             open.pop();
         }
-        let index = u32::try_from(edges.len()).expect("patterns are few");
+        let index = u32::try_from(edges.len()).expect("there are fewer than 2^32 nodes");
         let shorter = open.last().map(|(_, index)| *index);
         let (depth, jump) = match shorter.map(|shorter| &edges[shorter as usize]) {
             None => (0, None),
@@ -348,17 +347,17 @@ fn edges(keys: BTreeMap<Vec<u8>, u32>, are_turned: bool) -> Edges {
                 (parent.depth + 1, jump)
             }
         };
-        let text = if are_turned { turned(&key) } else { key.clone() };
+        let text = if are_reversed { reversed(&key) } else { key.clone() };
         edges.push(Edge { text: text.into(), shorter, jump, depth, to });
         open.push((key, index));
     }
-    let heads = edges
-        .iter()
-        .map(|edge| if are_turned { head::<true>(&edge.text) } else { head::<false>(&edge.text) });
+    let heads = edges.iter().map(|edge| {
+        if are_reversed { head::<true>(&edge.text) } else { head::<false>(&edge.text) }
+    });
     Edges { heads: heads.collect(), edges: edges.into() }
 }
 
-fn turned(text: &[u8]) -> Vec<u8> {
+fn reversed(text: &[u8]) -> Vec<u8> {
     text.iter().rev().copied().collect()
 }
 

@@ -12,6 +12,7 @@ pub mod pattern;
 pub mod redirects;
 mod rendered;
 mod single;
+pub mod tag;
 pub mod template;
 pub mod tree;
 

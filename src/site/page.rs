@@ -1,6 +1,6 @@
 //! The page that is served and what goes with it; the built-in page of the experiment.
 
-use super::tree::build::{TAG_BYTES, Tag};
+use super::tag::{TAG_BYTES, Tag};
 use sha2::{Digest, Sha256};
 use std::io::Write;
 

@@ -1,21 +1,30 @@
-//! Patterns over decoded paths, as `_redirects` and `_headers` have them.
+//! Patterns over decoded paths, in the syntax of `_redirects` and `_headers`.
 //!
-//! `/blog/:year/*` has a placeholder, which stands for one whole segment, and a splat, which
-//! stands for anything. There is at most one splat, so that whether a path matches is decided by
-//! one look from its front and one from its back.
+//! `/blog/:year/*` has a placeholder, which matches one segment, and a splat, which matches
+//! anything. A pattern has at most one splat, so one comparison from the front and one from the end
+//! of a path decide whether it matches.
 
 use crate::http::path;
 use memchr::memmem::FinderRev;
 use std::fmt;
 
 /// A pattern over decoded paths.
+///
+/// ```
+/// use uringstatic::site::pattern::Pattern;
+///
+/// let pattern = Pattern::parse("/blog/:year/*").expect("a valid pattern");
+/// let captures = pattern.matches(b"/blog/2010/03/a").expect("a matching path");
+/// assert_eq!(captures.values(), [&b"2010"[..], b"03/a"]);
+/// assert!(pattern.matches(b"/about").is_none());
+/// ```
 #[derive(Clone, Debug)]
 pub struct Pattern {
-    /// What comes before the splat; all of it if there is none.
+    /// The parts before the splat, or all parts.
     pub(super) front: Box<[Part]>,
-    /// What comes behind the splat, if there is one.
+    /// The parts after the splat; `None` without a splat.
     pub(super) back: Option<Box<[Part]>>,
-    /// The names of the captures, in their order.
+    /// The names of the captures, in the order of the pattern.
     pub(super) names: Box<[Box<str>]>,
 }
 
@@ -23,22 +32,22 @@ pub struct Pattern {
 pub(super) enum Part {
     /// These octets.
     Literal(Box<[u8]>),
-    /// One segment that isn't empty; if text without a slash follows, without that at its end.
+    /// One non-empty segment, or its part before the text that follows in the pattern.
     Segment,
-    /// What is before the last such text in a segment, in which a splat goes on: `/:name.html*`.
-    /// That text is the next part, and the last one before the splat.
+    /// The part of a segment before the last occurrence of a text, where a splat continues the
+    /// segment: `/:name.html*`. The text is the next part, and the last one before the splat.
     SegmentBefore(FinderRev<'static>),
 }
 
 impl Part {
-    /// The text that a segment before this part has to end with.
+    /// The text at the end of a segment before this part.
     pub(super) fn end_of_segment(&self) -> &[u8] {
         let Self::Literal(text) = self else { return b"" };
         &text[..memchr::memchr(b'/', text).unwrap_or(text.len())]
     }
 }
 
-/// What a pattern captured of a path, in the order of the pattern.
+/// The parts of a path that the placeholders and the splat of a pattern match.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Captures<'p> {
     values: [&'p [u8]; CAPTURES_MAX],
@@ -46,7 +55,7 @@ pub struct Captures<'p> {
 }
 
 impl<'p> Captures<'p> {
-    /// The values.
+    /// The captured values, in the order of the pattern.
     #[must_use]
     pub fn values(&self) -> &[&'p [u8]] {
         &self.values[..self.count]
@@ -58,51 +67,51 @@ impl<'p> Captures<'p> {
     }
 }
 
-/// Why a text is no pattern, or no template of one.
+/// The reason why a text is no pattern, or no template for a pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Malformed {
-    /// It doesn't begin with a slash.
+pub enum PatternError {
+    /// The text doesn't begin with a slash.
     NoSlash,
-    /// It can't be decoded.
+    /// The text has a malformed escape, or one of a slash or a NUL.
     Unnameable,
-    /// It has a question mark or a number sign, behind which no path goes on.
+    /// The text has a question mark or a number sign, which end a path.
     NotOfPath(char),
-    /// There are two splats.
+    /// The text has two splats.
     TwoSplats,
-    /// There are more placeholders than [`CAPTURES_MAX`].
+    /// The text has more than [`CAPTURES_MAX`] placeholders.
     TooManyNames,
-    /// Two placeholders have this name.
+    /// Two placeholders have the same name.
     SameName(String),
-    /// A template has a placeholder that the pattern hasn't.
+    /// The template has a placeholder that the pattern doesn't have.
     UnknownName(String),
-    /// A template has a placeholder in the host of a URI, or directly behind it.
+    /// The template has a placeholder in the host of a URI, or directly after it.
     NameInHost(String),
 }
 
-impl fmt::Display for Malformed {
+impl fmt::Display for PatternError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoSlash => f.write_str("a path begins with a slash"),
             Self::Unnameable => f.write_str(
-                "its escapes are not right: each is % and two hexadecimal digits, and none stands \
-                 for a slash or a NUL",
+                "an escape is malformed: each is % and two hexadecimal digits, and none encodes a \
+                 slash or a NUL",
             ),
             Self::NotOfPath(sign) => write!(
                 f,
-                "no path has {sign}, so this would never match: the query and what is behind it \
-                 aren't looked at, and the character itself is written %{:02X}",
+                "no path has {sign}, so the pattern can never match: queries and fragments are \
+                 not compared, and the character itself is written %{:02X}",
                 u32::from(*sign)
             ),
-            Self::TwoSplats => f.write_str("there can be one * only"),
-            Self::TooManyNames => write!(f, "there can be {CAPTURES_MAX} placeholders at most"),
+            Self::TwoSplats => f.write_str("at most one * is allowed"),
+            Self::TooManyNames => write!(f, "at most {CAPTURES_MAX} placeholders are allowed"),
             Self::SameName(name) => write!(f, "there are two placeholders :{name}"),
             Self::UnknownName(name) => {
-                write!(f, "the pattern has no :{name} (where a colon is meant, write %3A)")
+                write!(f, "the pattern has no :{name} (for a colon, write %3A)")
             }
             Self::NameInHost(name) => write!(
                 f,
-                ":{name} is a part of the host, so that each request could choose where it is \
-                 sent; write the host out, and a slash before the first placeholder, as in \
+                ":{name} is part of the host, so each request could choose the host that it is \
+                 sent to; write the host in full and a slash before the first placeholder, as in \
                  https://good.example/:{name}"
             ),
         }
@@ -110,16 +119,16 @@ impl fmt::Display for Malformed {
 }
 
 impl Pattern {
-    /// Reads a pattern.
+    /// Parses a pattern.
     ///
     /// # Errors
-    /// [`Malformed`].
-    pub fn parse(text: &str) -> Result<Self, Malformed> {
+    /// The reason why the text is no pattern.
+    pub fn parse(text: &str) -> Result<Self, PatternError> {
         if !text.starts_with('/') {
-            return Err(Malformed::NoSlash);
+            return Err(PatternError::NoSlash);
         }
         if let Some(sign) = text.chars().find(|sign| matches!(sign, '?' | '#')) {
-            return Err(Malformed::NotOfPath(sign));
+            return Err(PatternError::NotOfPath(sign));
         }
         let decoded = decode_but_signs(text)?;
         let decoded = &*decoded;
@@ -129,7 +138,7 @@ impl Pattern {
             Some(at) => {
                 let behind = &decoded[at + 1..];
                 if behind.contains(&b'*') {
-                    return Err(Malformed::TwoSplats);
+                    return Err(PatternError::TwoSplats);
                 }
                 let front = parts(&decoded[..at], &mut names)?;
                 add_name(SPLAT, &mut names)?;
@@ -140,9 +149,9 @@ impl Pattern {
         Ok(Self { front, back, names: names.into() })
     }
 
-    /// What the pattern captures of a decoded path, if it matches. A slash at the end makes no
-    /// difference, but belongs to what a splat at the end stands for; and that may be nothing,
-    /// with the slash before it: `/blog/*` matches `/blog`.
+    /// The captures of a decoded path if it matches. A slash at the end of the path makes no
+    /// difference, but belongs to the capture of a splat at the end. That splat matches nothing,
+    /// too, even without the slash before it: `/blog/*` matches `/blog`.
     #[must_use]
     pub fn matches<'p>(&self, path: &'p [u8]) -> Option<Captures<'p>> {
         let mut captures = Captures::default();
@@ -161,12 +170,12 @@ impl Pattern {
         let mut behind = [&[][..]; CAPTURES_MAX];
         let (splat, count) = match_back(back, rest, &mut behind)?;
         captures.add(splat);
-        // They were found from the back on.
+        // `match_back` found the last capture first.
         behind[..count].iter().rev().for_each(|value| captures.add(value));
         Some(captures)
     }
 
-    /// Whether the pattern is one path, without placeholders.
+    /// The path of a pattern without placeholders, without a slash at its end.
     #[must_use]
     pub fn exact(&self) -> Option<&[u8]> {
         match (&*self.front, &self.back) {
@@ -182,14 +191,14 @@ impl Pattern {
         let literal = literal.strip_suffix(b"/")?;
         let mut captures = Captures::default();
         let rest = match_front(parts, path, &mut captures)?;
-        // For `/*` there is no path that is shorter.
+        // `/*` has no shorter path.
         let matches = rest == literal && !path.is_empty();
         captures.add(b"");
         matches.then_some(captures)
     }
 }
 
-/// The path by which patterns without a splat compare: without the slash at its end.
+/// A path without the slash at its end, as patterns without a splat compare it; `/` stays.
 #[must_use]
 pub fn without_slash(path: &[u8]) -> &[u8] {
     match path.strip_suffix(b"/") {
@@ -198,25 +207,25 @@ pub fn without_slash(path: &[u8]) -> &[u8] {
     }
 }
 
-/// Decodes a path in which `*` and `:` say something: where they were escaped they still are, and
-/// so is the percent sign, so that [`unescape`] can tell what is left of escapes.
-pub(super) fn decode_but_signs(text: &str) -> Result<Vec<u8>, Malformed> {
+/// Decodes a path in which `*` and `:` have a meaning: their escapes are kept, and so is that of
+/// the percent sign, so that [`unescape`] can distinguish them from decoded octets.
+pub(super) fn decode_but_signs(text: &str) -> Result<Vec<u8>, PatternError> {
     let mut kept = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&octet, behind)) = rest.split_first() {
         kept.push(octet);
         rest = behind;
         if octet == b'%' && is_sign(&behind[..behind.len().min(2)]) {
-            // Decoding takes this off again.
+            // Decoding removes these digits again.
             kept.extend_from_slice(b"25");
         }
     }
     let mut scratch = vec![0; kept.len()];
     let decoded = path::decode(&kept, &mut scratch);
-    decoded.map(<[u8]>::to_vec).map_err(|path::Unnameable| Malformed::Unnameable)
+    decoded.map(<[u8]>::to_vec).map_err(|path::Unnameable| PatternError::Unnameable)
 }
 
-/// The octet that a text of [`decode_but_signs`] begins with, and how long it is there.
+/// The first octet of a text from [`decode_but_signs`], and the length of its escape there.
 pub(super) fn unescape(text: &[u8]) -> (u8, usize) {
     match text {
         [b'%', b'2', b'5', ..] => (b'%', 3),
@@ -226,13 +235,13 @@ pub(super) fn unescape(text: &[u8]) -> (u8, usize) {
     }
 }
 
-/// Whether these digits stand for a percent sign, an asterisk or a colon.
+/// Whether these digits encode a percent sign, an asterisk or a colon.
 fn is_sign(digits: &[u8]) -> bool {
     [b"25", b"2A", b"3A"].iter().any(|sign| digits.eq_ignore_ascii_case(*sign))
 }
 
-/// Splits a piece of a pattern at its placeholders.
-fn parts(text: &[u8], names: &mut Vec<Box<str>>) -> Result<Box<[Part]>, Malformed> {
+/// Splits a text at its placeholders.
+fn parts(text: &[u8], names: &mut Vec<Box<str>>) -> Result<Box<[Part]>, PatternError> {
     let mut parts = Vec::new();
     let mut literal = Vec::new();
     let mut at = 0;
@@ -260,7 +269,7 @@ fn parts(text: &[u8], names: &mut Vec<Box<str>>) -> Result<Box<[Part]>, Malforme
     Ok(parts.into())
 }
 
-/// The parts before a splat, the last text of which may be in the middle of a segment.
+/// Adapts the parts before a splat, whose last text may end within a segment.
 fn before_splat(mut parts: Box<[Part]>) -> Box<[Part]> {
     if let [.., segment @ Part::Segment, Part::Literal(text)] = &mut *parts
         && memchr::memchr(b'/', text).is_none()
@@ -270,18 +279,18 @@ fn before_splat(mut parts: Box<[Part]>) -> Box<[Part]> {
     parts
 }
 
-fn add_name(name: &str, names: &mut Vec<Box<str>>) -> Result<(), Malformed> {
+fn add_name(name: &str, names: &mut Vec<Box<str>>) -> Result<(), PatternError> {
     if names.iter().any(|known| &**known == name) {
-        return Err(Malformed::SameName(name.to_owned()));
+        return Err(PatternError::SameName(name.to_owned()));
     }
     if names.len() == CAPTURES_MAX {
-        return Err(Malformed::TooManyNames);
+        return Err(PatternError::TooManyNames);
     }
     names.push(name.into());
     Ok(())
 }
 
-/// The name of the placeholder that begins here: a colon, a letter, letters, digits and `_`.
+/// The name of the placeholder at an index: a colon, a letter, then letters, digits and `_`.
 pub(super) fn name_at(text: &[u8], at: usize) -> Option<&str> {
     let name = text.get(at..)?.strip_prefix(b":")?;
     let is_name = |octet: &u8| octet.is_ascii_alphanumeric() || *octet == b'_';
@@ -290,7 +299,7 @@ pub(super) fn name_at(text: &[u8], at: usize) -> Option<&str> {
     begins.then(|| std::str::from_utf8(&name[..len]).expect("letters and digits are ASCII"))
 }
 
-/// What is left of the path behind these parts.
+/// The rest of a path after the parts of a pattern.
 fn match_front<'p>(
     parts: &[Part],
     mut path: &'p [u8],
@@ -324,12 +333,13 @@ fn match_front<'p>(
     Some(path)
 }
 
-/// How long the segment is that this begins with.
+/// Length of the first segment.
 fn segment_bytes(path: &[u8]) -> usize {
     memchr::memchr(b'/', path).unwrap_or(path.len())
 }
 
-/// What is left of the path before these parts, and how many captures were found, the last first.
+/// The rest of a path before the parts of a pattern, and the number of captures, of which the last
+/// comes first.
 fn match_back<'p>(
     parts: &[Part],
     mut path: &'p [u8],
@@ -348,17 +358,17 @@ fn match_back<'p>(
                 count += 1;
                 path = &path[..start];
             }
-            Part::SegmentBefore(_) => unreachable!("it is before a splat"),
+            Part::SegmentBefore(_) => unreachable!("this part stands before a splat"),
         }
     }
     Some((path, count))
 }
 
-/// The most placeholders of a pattern, its splat included.
+/// Most placeholders of a pattern, its splat included.
 pub const CAPTURES_MAX: usize = 8;
 const SPLAT: &str = "splat";
-/// The longest segment that is searched for a text (`/:name.html*`): the longest name of a file
-/// (`NAME_MAX`, limits.h). Without a bound, each such rule would cost a search of the whole path.
+/// Longest segment that is searched for a text (`/:name.html*`): the longest name of a file
+/// (`NAME_MAX`, limits.h). Without this bound, each such rule costs a search of the whole path.
 const SEGMENT_BYTES_MAX: usize = 255;
 
 #[cfg(test)]
@@ -374,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_matches_what_it_says() {
+    fn patterns_match_paths_and_capture_values() {
         let found = |values: &[&str]| Some(values.iter().map(|v| (*v).to_owned()).collect());
         for (pattern, path, expected) in [
             ("/a", "/a", found(&[])),
@@ -422,7 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_looked_for_in_segments_that_files_can_have() {
+    fn segments_over_255_bytes_are_not_searched() {
         for (bytes, expected) in [(255, Some("y")), (256, None)] {
             let path = format!("/{}.xy", "a".repeat(bytes - 3));
             let splat = captured("/:name.x*", &path).and_then(|mut values| values.pop());
@@ -431,25 +441,25 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_pattern_is_explained() {
+    fn malformed_patterns_are_refused_with_a_reason() {
         for (text, expected) in [
-            ("a", Malformed::NoSlash),
-            ("/%2f", Malformed::Unnameable),
-            ("/a?b", Malformed::NotOfPath('?')),
-            ("/a#b", Malformed::NotOfPath('#')),
-            ("/*/*", Malformed::TwoSplats),
-            ("/:a/:a", Malformed::SameName("a".to_owned())),
-            ("/:a/:b/:c/:d/:e/:f/:g/:h/:i", Malformed::TooManyNames),
-            ("/:splat/*", Malformed::SameName("splat".to_owned())),
+            ("a", PatternError::NoSlash),
+            ("/%2f", PatternError::Unnameable),
+            ("/a?b", PatternError::NotOfPath('?')),
+            ("/a#b", PatternError::NotOfPath('#')),
+            ("/*/*", PatternError::TwoSplats),
+            ("/:a/:a", PatternError::SameName("a".to_owned())),
+            ("/:a/:b/:c/:d/:e/:f/:g/:h/:i", PatternError::TooManyNames),
+            ("/:splat/*", PatternError::SameName("splat".to_owned())),
         ] {
             assert_eq!(Pattern::parse(text).err(), Some(expected), "{text}");
         }
     }
 
     proptest! {
-        /// Tries every way to divide a path, as a slow model.
+        /// Compares with every division of a path.
         #[test]
-        fn a_splat_stands_for_anything(
+        fn splat_matches_anything(
             front in "/[ab/]{0,3}",
             back in "[ab/]{0,3}",
             path in "/[ab/]{0,6}",

@@ -1,7 +1,7 @@
-//! The rules that send a path elsewhere: which one applies, and where to.
+//! Redirects and rewrites, and the choice among them.
 //!
-//! Rules without placeholders are found at once, however many they are, and the others by an index
-//! of their texts. Where several apply, the first one of the file counts.
+//! A hash table has the rules without placeholders, and an index of texts the others. If several
+//! rules match a path, the first of the file applies.
 
 use super::index::PatternIndex;
 use super::pattern::{Captures, Pattern, without_slash};
@@ -9,66 +9,76 @@ use super::template::Template;
 use foldhash::fast::FixedState;
 use std::collections::HashMap;
 
-/// One rule.
+/// A rule: a redirect or a rewrite.
 #[derive(Clone, Debug)]
 pub struct Redirect {
-    /// Where it applies.
+    /// Pattern of the request's path.
     pub from: Pattern,
-    /// Where it leads.
+    /// Target: a `Location`, or the path of a file.
     pub to: Template,
-    /// What it makes of a request.
+    /// Kind of the rule, with its status.
     pub effect: Effect,
-    /// It applies even where there is a file.
+    /// Whether the rule applies to paths with a file, too (`!`).
     pub forced: bool,
-    /// Its line in the file.
+    /// Number of its line in `_redirects`, from 1.
     pub line: u32,
-    /// That line.
+    /// Text of that line.
     pub text: Box<str>,
 }
 
-/// What a rule makes of a request.
+/// The kind of a rule, with its status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// `Location` with this status, 3xx.
+    /// A response with `Location` and this status, 3xx.
     Redirect(u16),
-    /// What the other path has, with this status.
+    /// The file of the target with this status.
     Rewrite(u16),
 }
 
-/// All rules, in the order of their file.
+/// The rules of a site.
+///
+/// ```
+/// use uringstatic::site::build::redirects::parse;
+/// use uringstatic::site::redirects::Redirects;
+///
+/// let rules = parse("/a /b\n/a/* /c/:splat 302\n").expect("two valid rules");
+/// let redirects = Redirects::new(rules);
+/// let (rule, captures) = redirects.find(b"/a/x", false).expect("the second rule");
+/// assert_eq!((rule.line, captures.values()), (2, &[&b"x"[..]][..]));
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Redirects {
     rules: Box<[Redirect]>,
     forced: Index,
     others: Index,
-    /// Paths of files that a forced rule hides.
+    /// Paths of hidden files that no forced rule matches by itself.
     hidden: HashMap<Box<[u8]>, Hiding, FixedState>,
 }
 
-/// The rules of one kind, by number.
+/// The forced rules or the others, by number.
 #[derive(Clone, Debug, Default)]
 struct Index {
     has_rules: bool,
     exact: HashMap<Box<[u8]>, u32, FixedState>,
-    /// No longer path is looked for among them.
+    /// Length of the longest path in `exact`; longer paths are not looked up.
     exact_bytes_max: usize,
     patterns: PatternIndex,
 }
 
-/// A forced rule that hides a file, and the path of the file that the rule matches.
+/// The forced rule that hides a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hiding {
-    /// The rule's number.
+    /// Index of the rule.
     pub rule: u32,
-    /// The path.
+    /// The path of the file that the rule matches.
     pub matched: Box<[u8]>,
 }
 
 impl Redirects {
-    /// Rules in the order of their file.
+    /// Indexes rules, which are in the order of their file.
     ///
     /// # Panics
-    /// If there are 2^32 or more.
+    /// If there are 2^32 rules or more.
     #[must_use]
     pub fn new(rules: Vec<Redirect>) -> Self {
         let index = |forced| Index::new(&rules, forced);
@@ -76,19 +86,19 @@ impl Redirects {
         Self { forced, others, rules: rules.into(), hidden: HashMap::default() }
     }
 
-    /// Has a forced rule apply to a path of a file that it hides, if none does by itself.
+    /// Extends a forced rule to another path of the file that it hides. A forced rule that matches
+    /// the path by itself takes precedence.
     pub fn hide(&mut self, path: &[u8], by: Hiding) {
         self.hidden.insert(path.into(), by);
     }
 
-    /// Whether there are rules that apply even where there is a file, or others.
+    /// Whether there are forced rules, or others.
     #[must_use]
     pub fn has(&self, forced: bool) -> bool {
         if forced { self.forced.has_rules } else { self.others.has_rules }
     }
 
-    /// The first rule that applies to a decoded path: of those that apply even where there is a
-    /// file, or of the others.
+    /// The first rule that applies to a decoded path, of the forced rules or of the others.
     #[must_use]
     pub fn find<'p>(
         &'p self,
@@ -99,7 +109,7 @@ impl Redirects {
         Some((&self.rules[number as usize], captures))
     }
 
-    /// The same, with the rule's number.
+    /// The same, with the index of the rule.
     #[must_use]
     pub fn find_number<'p>(&'p self, path: &'p [u8], forced: bool) -> Option<(u32, Captures<'p>)> {
         let index = if forced { &self.forced } else { &self.others };
@@ -114,13 +124,13 @@ impl Redirects {
         Some((number, self.rules[number as usize].from.matches(matched)?))
     }
 
-    /// Whether a path is one of a file that another rule than this one hides.
+    /// Whether a rule other than `from` hides the file of a path.
     #[must_use]
     pub fn hides(&self, path: &[u8], from: u32) -> bool {
         !self.hidden.is_empty() && self.hidden.get(path).is_some_and(|by| by.rule != from)
     }
 
-    /// All of them.
+    /// All rules, in the order of their file.
     #[must_use]
     pub fn rules(&self) -> &[Redirect] {
         &self.rules
@@ -133,7 +143,7 @@ impl Index {
         let mut exact_bytes_max = 0;
         let mut patterns = Vec::new();
         for (number, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.forced == forced) {
-            let number = u32::try_from(number).expect("rules are few");
+            let number = u32::try_from(number).expect("there are fewer than 2^32 rules");
             match rule.from.exact() {
                 Some(path) => {
                     exact_bytes_max = exact_bytes_max.max(path.len());
@@ -147,8 +157,8 @@ impl Index {
         Self { has_rules, exact, exact_bytes_max, patterns }
     }
 
-    /// The first rule that matches a path. What it captures is found again for the one that counts:
-    /// most paths have none.
+    /// The first rule that matches a path. The caller matches that rule again for its captures, since
+    /// most paths have no rule.
     fn find(&self, path: &[u8], rules: &[Redirect]) -> Option<u32> {
         let exact = without_slash(path);
         let is_short = exact.len() <= self.exact_bytes_max;
@@ -165,7 +175,7 @@ impl Index {
 
 #[cfg(test)]
 mod tests {
-    use super::super::template::Purpose;
+    use super::super::template::TemplateKind;
     use super::*;
 
     fn rules(lines: &[&str]) -> Redirects {
@@ -175,7 +185,7 @@ mod tests {
                 None => (false, *text),
             };
             let from = Pattern::parse(text).expect("a pattern");
-            let to = Template::parse("/to", &from, Purpose::Location).expect("a template");
+            let to = Template::parse("/to", &from, TemplateKind::Location).expect("a template");
             let line = u32::try_from(line).expect("few");
             let effect = Effect::Redirect(301);
             Redirect { from, to, effect, forced, line, text: text.into() }
@@ -184,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_rule_that_applies_counts() {
+    fn first_rule_that_matches_applies() {
         let rules = rules(&["/a", "/a/*", "/b/*", "/b/c", "/b/c", "!/f", "!/:x/f", "/f"]);
         let line =
             |path: &str, forced| rules.find(path.as_bytes(), forced).map(|(rule, _)| rule.line);
@@ -205,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn an_exact_rule_comes_before_later_patterns() {
+    fn rule_without_placeholders_keeps_its_place_among_patterns() {
         let rules = rules(&["/x/y", "/x/*"]);
         assert_eq!(rules.find(b"/x/y", false).map(|(rule, _)| rule.line), Some(0));
         assert_eq!(rules.find(b"/x/z", false).map(|(rule, _)| rule.line), Some(1));

@@ -1,9 +1,9 @@
-//! Texts with places for what a pattern captured: where a rule leads, and values of fields.
+//! Texts with placeholders for captures: targets of rules and values of fields.
 
-use super::pattern::{Captures, Malformed, Pattern, decode_but_signs, name_at, unescape};
+use super::pattern::{Captures, Pattern, PatternError, decode_but_signs, name_at, unescape};
 use crate::http::path;
 
-/// A text with places for what a pattern captures.
+/// A text with placeholders for the captures of a pattern.
 #[derive(Clone, Debug)]
 pub struct Template {
     pieces: Box<[Piece]>,
@@ -12,53 +12,53 @@ pub struct Template {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Piece {
     Literal(Box<[u8]>),
-    /// The capture of this number.
-    Capture(usize, Written),
+    /// A capture, by its index in the pattern.
+    Capture(usize, Escaping),
 }
 
-/// How a capture is written.
+/// The encoding of a capture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Written {
-    /// As it is.
+enum Escaping {
+    /// None.
     Plain,
-    /// As it may stand in the path of a URI. Which of its octets were escaped when it was asked
-    /// for is gone: a rule sees a path as a file's name is seen, in which `%26` and `&` are one.
+    /// Percent-encoding for the path of a URI. Decoding has lost which octets the request had
+    /// escaped: to a rule, as to the name of a file, `%26` and `&` are equal.
     Path,
-    /// As it may stand in a query, between the signs that divide one.
+    /// Percent-encoding for a value in a query, separators (`&`, `=`) included.
     Query,
 }
 
-/// What a text is for.
+/// The use of a template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// A URI. A name that the pattern hasn't is refused.
+pub enum TemplateKind {
+    /// A `Location`. Unknown placeholders are refused.
     Location,
-    /// A path to be looked up: decoded, its dot segments removed. Names are as in a URI.
+    /// A path to be looked up: decoded, without dot segments. Unknown placeholders are refused.
     Path,
-    /// A value of a field. A name that the pattern hasn't is text: values have colons.
+    /// The value of a field. Unknown placeholders are text, since values have colons.
     Value,
 }
 
 impl Template {
-    /// Reads a template for a pattern. `:splat` is what its splat stood for.
+    /// Parses a template for a pattern. `:splat` is the capture of its splat.
     ///
     /// # Errors
-    /// [`Malformed::UnknownName`], [`Malformed::Unnameable`] or [`Malformed::NameInHost`].
-    pub fn parse(text: &str, pattern: &Pattern, purpose: Purpose) -> Result<Self, Malformed> {
-        let decoded = match purpose {
-            Purpose::Path => decode_but_signs(text)?,
-            Purpose::Location | Purpose::Value => text.as_bytes().to_vec(),
+    /// [`PatternError::UnknownName`], [`PatternError::Unnameable`] or [`PatternError::NameInHost`].
+    pub fn parse(text: &str, pattern: &Pattern, kind: TemplateKind) -> Result<Self, PatternError> {
+        let decoded = match kind {
+            TemplateKind::Path => decode_but_signs(text)?,
+            TemplateKind::Location | TemplateKind::Value => text.as_bytes().to_vec(),
         };
         let text = &*decoded;
         let mut pieces = Vec::new();
         let mut literal = Vec::new();
-        let mut written = match purpose {
-            Purpose::Path => Written::Plain,
-            Purpose::Location | Purpose::Value => Written::Path,
+        let mut escaping = match kind {
+            TemplateKind::Path => Escaping::Plain,
+            TemplateKind::Location | TemplateKind::Value => Escaping::Path,
         };
-        let mut at = match purpose {
-            Purpose::Location => host_end(text)?,
-            Purpose::Path | Purpose::Value => 0,
+        let mut at = match kind {
+            TemplateKind::Location => host_end(text)?,
+            TemplateKind::Path | TemplateKind::Value => 0,
         };
         literal.extend_from_slice(&text[..at]);
         while at < text.len() {
@@ -69,21 +69,21 @@ impl Template {
                     if !literal.is_empty() {
                         pieces.push(Piece::Literal(std::mem::take(&mut literal).into()));
                     }
-                    pieces.push(Piece::Capture(index, written));
+                    pieces.push(Piece::Capture(index, escaping));
                     at += 1 + name.len();
                 }
-                (Some(name), None) if purpose != Purpose::Value => {
-                    return Err(Malformed::UnknownName(name.to_owned()));
+                (Some(name), None) if kind != TemplateKind::Value => {
+                    return Err(PatternError::UnknownName(name.to_owned()));
                 }
                 _ => {
-                    let (octet, len) = match purpose {
-                        Purpose::Path => unescape(&text[at..]),
-                        Purpose::Location | Purpose::Value => (text[at], 1),
+                    let (octet, len) = match kind {
+                        TemplateKind::Path => unescape(&text[at..]),
+                        TemplateKind::Location | TemplateKind::Value => (text[at], 1),
                     };
-                    written = match (purpose, octet) {
-                        (Purpose::Location, b'?') => Written::Query,
-                        (Purpose::Location, b'#') => Written::Path,
-                        _ => written,
+                    escaping = match (kind, octet) {
+                        (TemplateKind::Location, b'?') => Escaping::Query,
+                        (TemplateKind::Location, b'#') => Escaping::Path,
+                        _ => escaping,
                     };
                     literal.push(octet);
                     at += len;
@@ -96,7 +96,7 @@ impl Template {
         Ok(Self { pieces: pieces.into() })
     }
 
-    /// The text, if nothing is put into it.
+    /// The text of a template without placeholders.
     #[must_use]
     pub fn fixed(&self) -> Option<&[u8]> {
         match &*self.pieces {
@@ -106,8 +106,8 @@ impl Template {
         }
     }
 
-    /// Writes the text with the captures put in; says how long it became, or `None` if it doesn't
-    /// fit.
+    /// Writes the text with the captures filled in and returns its length in bytes; `None` if `out`
+    /// is too short.
     #[must_use]
     pub fn write(&self, captures: &Captures<'_>, out: &mut [u8]) -> Option<usize> {
         let mut written = 0;
@@ -118,9 +118,9 @@ impl Template {
                 Piece::Capture(index, how) => {
                     let value = captures.values()[*index];
                     match how {
-                        Written::Plain => copy(value, room)?,
-                        Written::Path => path::encode(value, room)?,
-                        Written::Query => path::encode_in_query(value, room)?,
+                        Escaping::Plain => copy(value, room)?,
+                        Escaping::Path => path::encode(value, room)?,
+                        Escaping::Query => path::encode_in_query(value, room)?,
                     }
                 }
             };
@@ -129,27 +129,26 @@ impl Template {
     }
 }
 
-/// Where the host of a URI with a scheme ends, and its port; 0 if it has none, as a path has.
+/// The end of the authority of a URI with a scheme; 0 for a path.
 ///
-/// A placeholder there would let each request choose the host, whatever stands around it: a value
-/// of `@evil.example` makes what is before it a user's name, and `.evil.example` the beginning of
-/// another name. Not even a whole label is left to it (`https://:name.good.example/`): hosts end in
-/// names under which anybody may have one, and clients have decoded separators in a host
-/// (CVE-2022-27780).
-fn host_end(text: &[u8]) -> Result<usize, Malformed> {
+/// A placeholder in it would let each request choose the host: the value `@evil.example` turns the
+/// text before it into userinfo, and `.evil.example` into the beginning of another name. A whole
+/// label (`https://:name.good.example/`) is refused, too: under some names anyone can register a
+/// host, and clients have decoded separators in a host (CVE-2022-27780).
+fn host_end(text: &[u8]) -> Result<usize, PatternError> {
     let Some(start) = memchr::memmem::find(text, b"://").map(|at| at + 3) else { return Ok(0) };
     if text.starts_with(b"/") {
         return Ok(0);
     }
     let is_end = |octet: &u8| matches!(octet, b'/' | b'?' | b'#');
     let end = text[start..].iter().position(is_end).map_or(text.len(), |len| start + len);
-    // The colons of an IPv6 address, which stands in brackets, begin no placeholder.
+    // The colons of an IPv6 address in brackets begin no placeholder.
     let mut colons = match text[start..end].iter().position(|&octet| octet == b']') {
         Some(bracket) if text[start] == b'[' => start + bracket..end,
         _ => start..end,
     };
     match colons.find_map(|at| name_at(&text[..end], at)) {
-        Some(name) => Err(Malformed::NameInHost(name.to_owned())),
+        Some(name) => Err(PatternError::NameInHost(name.to_owned())),
         None => Ok(end),
     }
 }
@@ -163,18 +162,18 @@ fn copy(text: &[u8], out: &mut [u8]) -> Option<usize> {
 mod tests {
     use super::*;
 
-    fn written(template: &str, path: &str, purpose: Purpose) -> String {
+    fn written(template: &str, path: &str, kind: TemplateKind) -> String {
         let pattern = Pattern::parse("/:lang/*").expect("a pattern");
         let captures = pattern.matches(path.as_bytes()).expect("it matches");
-        let template = Template::parse(template, &pattern, purpose).expect("a template");
+        let template = Template::parse(template, &pattern, kind).expect("a template");
         let mut out = [0; 64];
         let len = template.write(&captures, &mut out).expect("room");
         String::from_utf8_lossy(&out[..len]).into_owned()
     }
 
     #[test]
-    fn a_template_takes_what_was_captured() {
-        let location = |template| written(template, "/de/ä b", Purpose::Location);
+    fn captures_are_filled_in_percent_encoded() {
+        let location = |template| written(template, "/de/ä b", TemplateKind::Location);
         assert_eq!(
             location("https://x.example:80/:splat?l=:lang"),
             "https://x.example:80/%C3%A4%20b?l=de"
@@ -182,18 +181,19 @@ mod tests {
         assert_eq!(location("/%3Alang"), "/%3Alang");
         let pattern = Pattern::parse("/:lang/*").expect("a pattern");
         let captures = pattern.matches(b"/a/b").expect("it matches");
-        let template = |text, purpose| Template::parse(text, &pattern, purpose);
-        let missing = template("/:year", Purpose::Location).err();
-        assert_eq!(missing, Some(Malformed::UnknownName("year".to_owned())));
-        let kept = template("a :year", Purpose::Value).expect("literal");
+        let template = |text, kind| Template::parse(text, &pattern, kind);
+        let missing = template("/:year", TemplateKind::Location).err();
+        assert_eq!(missing, Some(PatternError::UnknownName("year".to_owned())));
+        let kept = template("a :year", TemplateKind::Value).expect("literal");
         assert_eq!(kept.fixed(), Some(&b"a :year"[..]));
-        let tight = template("/:splat", Purpose::Location).expect("known");
+        let tight = template("/:splat", TemplateKind::Location).expect("known");
         assert_eq!(tight.write(&captures, &mut [0; 1]), None);
     }
 
     #[test]
-    fn what_is_put_into_a_query_does_not_divide_it() {
-        let location = |template| written(template, "/x/a&b=c+d;e%f#g?h/i:", Purpose::Location);
+    fn capture_in_a_query_has_its_separators_encoded() {
+        let location =
+            |template| written(template, "/x/a&b=c+d;e%f#g?h/i:", TemplateKind::Location);
         let encoded = "a%26b%3Dc%2Bd%3Be%25f%23g%3Fh/i:";
         assert_eq!(location("/?q=:splat"), format!("/?q={encoded}"));
         assert_eq!(
@@ -204,12 +204,12 @@ mod tests {
     }
 
     #[test]
-    fn a_path_to_be_looked_up_is_decoded() {
-        let path = |template| written(template, "/de/%41 b", Purpose::Path);
+    fn path_of_a_rewrite_is_decoded() {
+        let path = |template| written(template, "/de/%41 b", TemplateKind::Path);
         assert_eq!(path("/a%20b%C3%A4/../%3Alang/%2a%25/:lang"), "/:lang/*%/de");
-        assert_eq!(path("/:splat"), "/%41 b", "it was decoded before");
+        assert_eq!(path("/:splat"), "/%41 b", "captures are decoded already");
         let pattern = Pattern::parse("/a").expect("a pattern");
-        let wrong = Template::parse("/a%2Fb", &pattern, Purpose::Path).err();
-        assert_eq!(wrong, Some(Malformed::Unnameable));
+        let wrong = Template::parse("/a%2Fb", &pattern, TemplateKind::Path).err();
+        assert_eq!(wrong, Some(PatternError::Unnameable));
     }
 }

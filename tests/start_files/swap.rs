@@ -1,5 +1,5 @@
-//! A race against an attacker that may write to the folder and swaps entries of it for links and
-//! FIFOs while they are listed and read.
+//! A race against an attacker that may write to the folder and swaps its entries for links and FIFOs
+//! while they are listed and read.
 
 use crate::common::{PATIENCE, TemporaryFolder};
 use rustix::fs::{CWD, RenameFlags, inotify, renameat_with};
@@ -12,52 +12,52 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::thread::{JoinHandle, spawn};
-use uringstatic::cli::{Compress, RootOptions};
 use uringstatic::os::beneath::Resolver;
-use uringstatic::site::build::{self, Failure, Request};
+use uringstatic::site::build::{self, BuildRequest, Effort, Failure, RootOptions};
 
 /// Content that may be published. Both texts are valid `_headers`.
 const PUBLIC: &[u8] = b"/*\n  X-Found: everyone may read it\n";
-/// Content of a file outside the root. Its length is no secret, so the attacker can match it.
+/// Content of a file outside the root. Both have the same length: the attacker knows that of the
+/// secret.
 const SECRET: &[u8] = b"/*\n  X-Found: nobody may read this\n";
 const _: () = assert!(SECRET.len() == PUBLIC.len());
 const MARK: &str = "nobody may read this";
-/// More files, which widen the gap between listing and reading the victim.
+/// Further files, which widen the gap between listing and reading the victim.
 const OTHERS: usize = 2_000;
 const ATTEMPTS: usize = 5;
 
 /// The entry that is swapped.
 #[derive(Clone, Copy, Debug)]
 enum Victim {
-    /// A file, for a link to the secret.
+    /// A file, swapped for a link to the secret.
     File(&'static str),
-    /// The folder of a file, for a link to the folder of the secret.
+    /// The folder of a file, swapped for a link to the folder of the secret.
     FolderOf(&'static str),
-    /// A file, for a FIFO.
+    /// A file, swapped for a FIFO.
     FileByFifo(&'static str),
 }
 
-/// The moments of the swaps, each of which undoes the one before.
+/// The moments of the swaps; each swap reverses the previous one.
 #[derive(Clone, Copy, Debug)]
 enum When {
-    /// Whenever the entry is opened.
+    /// Each time the entry is opened.
     Opened,
     /// Without a pause.
     Ceaselessly,
 }
 
 #[test]
-fn a_file_swapped_for_a_link_does_not_leak() {
+fn file_swapped_for_a_link_does_not_leak() {
     attack(Victim::File("victim.txt"));
 }
 
 #[test]
-fn a_folder_swapped_for_a_link_does_not_leak() {
+fn folder_swapped_for_a_link_does_not_leak() {
     attack(Victim::FolderOf("victim/victim.txt"));
 }
 
 #[test]
-fn a_precompressed_file_swapped_for_a_link_does_not_leak() {
+fn precompressed_file_swapped_for_a_link_does_not_leak() {
     attack(Victim::File("victim.txt.gz"));
 }
 
@@ -67,14 +67,14 @@ fn rules_swapped_for_a_link_do_not_leak() {
 }
 
 #[test]
-fn a_file_swapped_for_a_fifo_does_not_block() {
+fn file_swapped_for_a_fifo_does_not_block() {
     attack(Victim::FileByFifo("victim.txt"));
     attack(Victim::FileByFifo("_headers"));
 }
 
 fn attack(victim: Victim) {
     let ground = Ground::new(victim);
-    let undisturbed = ground.read(Resolver::default()).expect("nothing disturbs it");
+    let undisturbed = ground.read(Resolver::default()).expect("no attacker runs yet");
     assert!(undisturbed.contains("everyone may read it"), "the image has the content of files");
     for resolver in [Resolver::Openat2, Resolver::ByComponent] {
         for when in [When::Opened, When::Ceaselessly] {
@@ -92,11 +92,11 @@ fn attack(victim: Victim) {
     }
 }
 
-/// A root, and a folder outside of it with the entry that is swapped in.
+/// A root, and a folder outside it with the entry that is swapped in.
 struct Ground {
     root: TemporaryFolder,
     aside: TemporaryFolder,
-    /// The swapped entry, from the root on.
+    /// The swapped entry, as a path from the root.
     replaced: PathBuf,
 }
 
@@ -128,18 +128,10 @@ impl Ground {
         Self { root, aside, replaced }
     }
 
-    /// Reads the root as a server does, and returns its image and plan.
+    /// Reads the root as the server does and returns its image and plan.
     fn read(&self, resolver: Resolver) -> Result<String, Failure> {
-        let options = RootOptions {
-            compress: Compress::Off,
-            clean_urls: true,
-            spa: None,
-            health: None,
-            strict: false,
-            site_bytes: 1 << 20,
-            site_files: 10_000,
-        };
-        let mut request = Request::new(Path::new(self.root.path()), &options, &[], 1);
+        let options = RootOptions { compress: Effort::Off, ..RootOptions::default() };
+        let mut request = BuildRequest::new(Path::new(self.root.path()), &options, &[], 1);
         request.resolver = resolver;
         let (sender, outcome) = channel();
         spawn(move || {
@@ -166,7 +158,7 @@ impl Attacker {
         let mut is_replaced = false;
         let mut swap = move || {
             renameat_with(CWD, &replaced, CWD, &other, RenameFlags::EXCHANGE)
-                .expect("both are there");
+                .expect("both entries exist");
             is_replaced = !is_replaced;
             is_replaced
         };

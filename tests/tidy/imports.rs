@@ -19,7 +19,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("os", &["bytes", "error"]),
     ("timers", &["engine"]),
     ("site", &["http", "bytes"]),
-    ("site/build", &["site", "http", "bytes", "os", "value_parsers", "cli", "error"]),
+    ("site/build", &["site", "http", "bytes", "os", "value_parsers", "error"]),
     ("http1", &["http", "site", "bytes", "stats"]),
     ("server", &["http1", "engine", "site", "bytes", "timers", "stats"]),
     ("sandbox", &["engine", "engine/kernel", "os", "error"]),
@@ -44,7 +44,18 @@ const IMPORTS: &[(&str, &[&str])] = &[
         &["http", "engine", "engine/uring", "bytes", "timers", "os", "value_parsers", "error"],
     ),
     ("experiment", &["load", "os", "value_parsers", "error"]),
-    ("cli", &["value_parsers", "http", "load", "experiment", "engine/chosen", "engine/kernel"]),
+    (
+        "cli",
+        &[
+            "value_parsers",
+            "http",
+            "site/build",
+            "load",
+            "experiment",
+            "engine/chosen",
+            "engine/kernel",
+        ],
+    ),
     ("sim", &["server", "load", "site", "http", "engine", "bytes", "stats", "os"]),
 ];
 

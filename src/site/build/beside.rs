@@ -1,9 +1,8 @@
-//! Whether a file that lies beside another (`app.js.br` beside `app.js`) is that file in a coding,
-//! and one that every browser decodes. A file that only some decode would reach the others as
-//! damage.
+//! The verification of precompressed files: whether `app.js.br` decodes to the `app.js` beside it,
+//! in every browser. A file that only some browsers decode would be corrupt in the others.
 //!
-//! Decoding is bounded: it ends with the first octet that differs from the file, or follows its
-//! end, so a few kilobytes that decode to gigabytes cost one chunk; and windows are at most 16 MiB
+//! Decoding is bounded: it stops at the first octet that differs from the file or follows its end,
+//! so a few kilobytes that decode to gigabytes cost one chunk; and windows are at most 16 MiB
 //! (brotli) and 8 MB (zstd).
 
 use crate::http::coding::Coding;
@@ -11,24 +10,24 @@ use brotli::{BrotliDecompressStream, BrotliResult, BrotliState, HeapAlloc, Huffm
 use std::io::{self, Read};
 use zstd::zstd_safe;
 
-/// What a file beside another is.
+/// The outcome of a verification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// It decodes to the file.
+pub(super) enum Verification {
+    /// The coded file decodes to the identity.
     Same,
-    /// It doesn't.
+    /// The coded file decodes to something else, or not at all.
     Other,
-    /// Browsers don't decode it, and why.
+    /// Browsers don't decode the coded file, for this reason.
     Refused(&'static str),
 }
 
-/// Whether `coded` is `identity` in this coding.
-pub(super) fn judge(coded: &[u8], coding: Coding, identity: &[u8]) -> Verdict {
+/// Compares the decoded content of `coded` with `identity`.
+pub(super) fn verify(coded: &[u8], coding: Coding, identity: &[u8]) -> Verification {
     match coding {
-        Coding::Identity if coded == identity => return Verdict::Same,
-        Coding::Identity => return Verdict::Other,
-        Coding::Brotli if has_large_window(coded) => return Verdict::Refused(LARGE_WINDOW),
-        Coding::Zstd if !has_small_windows(coded) => return Verdict::Refused(OVER_8_MB),
+        Coding::Identity if coded == identity => return Verification::Same,
+        Coding::Identity => return Verification::Other,
+        Coding::Brotli if has_large_window(coded) => return Verification::Refused(LARGE_WINDOW),
+        Coding::Zstd if !has_small_windows(coded) => return Verification::Refused(OVER_8_MB),
         Coding::Gzip | Coding::Brotli | Coding::Zstd => {}
     }
     let mut rest = identity;
@@ -40,44 +39,50 @@ pub(super) fn judge(coded: &[u8], coding: Coding, identity: &[u8]) -> Verdict {
         None => false,
     });
     match end {
-        Ok(End::Whole([])) if rest.is_empty() => Verdict::Same,
-        Ok(End::Whole(_)) if rest.is_empty() || coding == Coding::Gzip => {
-            // RFC 1952 2.2 allows several members, but browsers decode the first one only, and
-            // curl fails (https://github.com/curl/curl/issues/22156).
-            Verdict::Refused(if coding == Coding::Gzip { MEMBERS } else { TRAILING })
+        Ok(DecodeEnd::Complete([])) if rest.is_empty() => Verification::Same,
+        Ok(DecodeEnd::Complete(_)) if rest.is_empty() || coding == Coding::Gzip => {
+            // RFC 1952 2.2 allows several members, but browsers decode only the first one, and curl
+            // fails (https://github.com/curl/curl/issues/22156).
+            Verification::Refused(if coding == Coding::Gzip { MEMBERS } else { TRAILING })
         }
-        Ok(End::Whole(_) | End::Stopped) | Err(_) => Verdict::Other,
+        Ok(DecodeEnd::Complete(_) | DecodeEnd::Stopped) | Err(_) => Verification::Other,
     }
 }
 
 /// How decoding ended.
 #[derive(Debug)]
-enum End<'a> {
+enum DecodeEnd<'a> {
     /// The coded data ended; these octets follow it.
-    Whole(&'a [u8]),
-    /// `sink` wanted no more.
+    Complete(&'a [u8]),
+    /// `sink` returned false.
     Stopped,
 }
 
-/// Decodes into `sink`, chunk by chunk, for as long as it returns true.
+/// Decodes into `sink`, chunk by chunk, while `sink` returns true.
 fn decode<'a>(
     coded: &'a [u8],
     coding: Coding,
     sink: &mut dyn FnMut(&[u8]) -> bool,
-) -> io::Result<End<'a>> {
+) -> io::Result<DecodeEnd<'a>> {
     match coding {
-        Coding::Identity => Ok(if sink(coded) { End::Whole(&[]) } else { End::Stopped }),
+        Coding::Identity => {
+            Ok(if sink(coded) { DecodeEnd::Complete(&[]) } else { DecodeEnd::Stopped })
+        }
         Coding::Gzip => {
             let mut decoder = flate2::bufread::GzDecoder::new(coded);
-            let whole = copy(&mut decoder, sink)?;
-            Ok(if whole { End::Whole(decoder.into_inner()) } else { End::Stopped })
+            let is_complete = copy(&mut decoder, sink)?;
+            Ok(if is_complete {
+                DecodeEnd::Complete(decoder.into_inner())
+            } else {
+                DecodeEnd::Stopped
+            })
         }
         Coding::Zstd => {
             let mut decoder = zstd::stream::read::Decoder::with_buffer(coded)?;
             decoder.window_log_max(WINDOW_LOG_MAX)?;
-            let whole = copy(&mut decoder, sink)?;
-            // A stream is one frame or more (RFC 8878 3.1), up to the end of the file.
-            Ok(if whole { End::Whole(&[]) } else { End::Stopped })
+            let is_complete = copy(&mut decoder, sink)?;
+            // A stream has one or more frames (RFC 8878 3.1), up to the end of the file.
+            Ok(if is_complete { DecodeEnd::Complete(&[]) } else { DecodeEnd::Stopped })
         }
         Coding::Brotli => decode_brotli(coded, sink),
     }
@@ -94,8 +99,11 @@ fn copy(reader: &mut impl Read, sink: &mut dyn FnMut(&[u8]) -> bool) -> io::Resu
     }
 }
 
-/// The crate's own reader takes large windows, too; only a strict state refuses them.
-fn decode_brotli<'a>(coded: &'a [u8], sink: &mut dyn FnMut(&[u8]) -> bool) -> io::Result<End<'a>> {
+/// The crate's `Decompressor` accepts large windows; only a strict state refuses them.
+fn decode_brotli<'a>(
+    coded: &'a [u8],
+    sink: &mut dyn FnMut(&[u8]) -> bool,
+) -> io::Result<DecodeEnd<'a>> {
     let mut state = BrotliState::new_strict(
         HeapAlloc::<u8>::new(0),
         HeapAlloc::<u32>::new(0),
@@ -116,10 +124,10 @@ fn decode_brotli<'a>(coded: &'a [u8], sink: &mut dyn FnMut(&[u8]) -> bool) -> io
             &mut state,
         );
         if !sink(&chunk[..written]) {
-            return Ok(End::Stopped);
+            return Ok(DecodeEnd::Stopped);
         }
         match result {
-            BrotliResult::ResultSuccess => return Ok(End::Whole(&coded[at..])),
+            BrotliResult::ResultSuccess => return Ok(DecodeEnd::Complete(&coded[at..])),
             BrotliResult::NeedsMoreOutput => {}
             BrotliResult::NeedsMoreInput | BrotliResult::ResultFailure => {
                 return Err(io::ErrorKind::InvalidData.into());
@@ -128,30 +136,28 @@ fn decode_brotli<'a>(coded: &'a [u8], sink: &mut dyn FnMut(&[u8]) -> bool) -> io
     }
 }
 
-/// Whether a brotli stream begins with the pattern that RFC 7932 9.1 leaves invalid and encoders
-/// use for windows over 16 MiB.
+/// Whether a brotli stream begins with the pattern that is invalid in RFC 7932 9.1 and that
+/// encoders use for windows over 16 MiB.
 fn has_large_window(coded: &[u8]) -> bool {
     coded.first().is_some_and(|octet| octet & 0x7f == 0x11)
 }
 
-/// Whether no frame has a window over 8 MB, which is as much as browsers take (RFC 9659 3). The
-/// decoder's own limit isn't enough: it ignores the window of a frame whose content fits the room
-/// for its output.
+/// Whether no frame has a window over 8 MB, the maximum of browsers (RFC 9659 3). The decoder's own
+/// limit isn't enough: it ignores the window of a frame whose content fits the output buffer.
 fn has_small_windows(coded: &[u8]) -> bool {
     let mut rest = coded;
     while !rest.is_empty() {
         if window_bytes(rest).is_some_and(|bytes| bytes > WINDOW_BYTES_MAX) {
             return false;
         }
-        // What can't be measured isn't right, and fails when it is decoded.
+        // A frame without a length is malformed, and decoding it fails.
         let Ok(len) = zstd_safe::find_frame_compressed_size(rest) else { return true };
         rest = rest.get(len.max(1)..).unwrap_or_default();
     }
     true
 }
 
-/// The window of the frame that this begins with (RFC 8878 3.1.1.1); none for a skippable frame, or
-/// what isn't a frame.
+/// The window of the first frame (RFC 8878 3.1.1.1); none for a skippable or malformed frame.
 fn window_bytes(frame: &[u8]) -> Option<u64> {
     let header = frame.strip_prefix(&ZSTD_MAGIC)?;
     let (&descriptor, fields) = header.split_first()?;
@@ -161,7 +167,7 @@ fn window_bytes(frame: &[u8]) -> Option<u64> {
         let base = 1 << (10 + (window >> 3));
         return Some(base + base / 8 * (window & 7));
     }
-    // The window is the content, whose size stands behind the dictionary's number.
+    // The window is the content, whose size follows the dictionary ID.
     let dictionary_len = [0, 1, 2, 4][usize::from(descriptor & 3)];
     let size_len = [1, 2, 4, 8][usize::from(descriptor >> 6)];
     let size = fields.get(dictionary_len..dictionary_len + size_len)?;
@@ -186,8 +192,8 @@ mod tests {
 
     fn gzip(bytes: &[u8]) -> Vec<u8> {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(9));
-        encoder.write_all(bytes).expect("it codes");
-        encoder.finish().expect("it codes")
+        encoder.write_all(bytes).expect("memory is writable");
+        encoder.finish().expect("memory is writable")
     }
 
     fn brotli(bytes: &[u8], lgwin: i32) -> Vec<u8> {
@@ -199,23 +205,23 @@ mod tests {
             ..Default::default()
         };
         let mut coded = Vec::new();
-        ::brotli::BrotliCompress(&mut &*bytes, &mut coded, &parameters).expect("it codes");
+        ::brotli::BrotliCompress(&mut &*bytes, &mut coded, &parameters)
+            .expect("memory is writable");
         coded
     }
 
-    /// With a window, or with the content for one.
+    /// Compresses with a window, or with the content as the window.
     fn zstd(bytes: &[u8], window_log: Option<u32>) -> Vec<u8> {
         let mut encoder = ::zstd::stream::Encoder::new(Vec::new(), 3).expect("a level");
         match window_log {
             Some(log) => encoder.window_log(log).expect("a window"),
             None => encoder.set_pledged_src_size(Some(bytes.len() as u64)).expect("a size"),
         }
-        encoder.write_all(bytes).expect("it codes");
-        encoder.finish().expect("it codes")
+        encoder.write_all(bytes).expect("memory is writable");
+        encoder.finish().expect("memory is writable")
     }
 
-    /// A frame of `a`, by blocks of one octet each that is to be repeated, whose window is its
-    /// content.
+    /// A frame whose window is its content: the octet `a`, in run-length blocks.
     fn single_segment(bytes: u32) -> Vec<u8> {
         let mut frame = [&ZSTD_MAGIC[..], &[0xa0], &bytes.to_le_bytes()].concat();
         let mut left = bytes;
@@ -230,74 +236,73 @@ mod tests {
     }
 
     #[test]
-    fn windows_are_as_browsers_take_them() {
+    fn windows_over_the_limits_of_browsers_are_refused() {
         let text = "the same again and ".repeat(400);
         let text = text.as_bytes();
-        let large = Verdict::Refused(LARGE_WINDOW);
-        let over = Verdict::Refused(OVER_8_MB);
+        let large = Verification::Refused(LARGE_WINDOW);
+        let over = Verification::Refused(OVER_8_MB);
         for (coded, coding, expected) in [
-            (brotli(text, 24), Coding::Brotli, Verdict::Same),
+            (brotli(text, 24), Coding::Brotli, Verification::Same),
             (brotli(text, 25), Coding::Brotli, large),
             (brotli(text, 28), Coding::Brotli, large),
-            (zstd(text, None), Coding::Zstd, Verdict::Same),
-            (zstd(text, Some(23)), Coding::Zstd, Verdict::Same),
+            (zstd(text, None), Coding::Zstd, Verification::Same),
+            (zstd(text, Some(23)), Coding::Zstd, Verification::Same),
             (zstd(text, Some(24)), Coding::Zstd, over),
             (zstd(text, Some(27)), Coding::Zstd, over),
             ([zstd(text, None), zstd(text, Some(24))].concat(), Coding::Zstd, over),
             (
                 [zstd(&text[..9], None), zstd(&text[9..], Some(23))].concat(),
                 Coding::Zstd,
-                Verdict::Same,
+                Verification::Same,
             ),
         ] {
-            assert_eq!(judge(&coded, coding, text), expected, "{coding:?}");
+            assert_eq!(verify(&coded, coding, text), expected, "{coding:?}");
         }
-        // Its window is 16 MiB, its content 300 octets in one block as they are.
+        // A window of 16 MiB and 300 octets of content in one raw block.
         let header = [&ZSTD_MAGIC[..], &[0x40, 0x70, 44, 0], &[0x61, 0x09, 0]].concat();
         let small = [&header[..], &text[..300]].concat();
-        assert_eq!(::zstd::bulk::decompress(&small, 300).expect("it is right"), text[..300]);
-        assert_eq!(judge(&small, Coding::Zstd, &text[..300]), over);
+        assert_eq!(::zstd::bulk::decompress(&small, 300).expect("the frame is valid"), text[..300]);
+        assert_eq!(verify(&small, Coding::Zstd, &text[..300]), over);
     }
 
     #[test]
-    fn the_window_of_a_single_segment_is_its_content() {
+    fn window_of_a_single_segment_frame_is_its_content() {
         for (bytes, expected) in
-            [(8 << 20, Verdict::Same), ((8 << 20) + 1, Verdict::Refused(OVER_8_MB))]
+            [(8 << 20, Verification::Same), ((8 << 20) + 1, Verification::Refused(OVER_8_MB))]
         {
-            let identity = vec![b'a'; usize::try_from(bytes).expect("it is small")];
-            let verdict = judge(&single_segment(bytes), Coding::Zstd, &identity);
+            let identity = vec![b'a'; usize::try_from(bytes).expect("64 bits")];
+            let verdict = verify(&single_segment(bytes), Coding::Zstd, &identity);
             assert_eq!(verdict, expected, "{bytes}");
         }
     }
 
     #[test]
-    fn nothing_follows_the_data() {
+    fn bytes_after_the_coded_data_are_refused() {
         let text = "the same again and ".repeat(400);
         let text = text.as_bytes();
         let (gz, br, zst) = (gzip(text), brotli(text, 22), zstd(text, None));
         for (coded, coding, expected) in [
-            (gz.clone(), Coding::Gzip, Verdict::Same),
-            ([&*gz, b"\0"].concat(), Coding::Gzip, Verdict::Refused(MEMBERS)),
+            (gz.clone(), Coding::Gzip, Verification::Same),
+            ([&*gz, b"\0"].concat(), Coding::Gzip, Verification::Refused(MEMBERS)),
             (
                 [gzip(&text[..9]), gzip(&text[9..])].concat(),
                 Coding::Gzip,
-                Verdict::Refused(MEMBERS),
+                Verification::Refused(MEMBERS),
             ),
-            ([&*gz, &gzip(b"")].concat(), Coding::Gzip, Verdict::Refused(MEMBERS)),
-            ([&*br, b"\0"].concat(), Coding::Brotli, Verdict::Refused(TRAILING)),
-            ([&*zst, b"\0"].concat(), Coding::Zstd, Verdict::Other),
-            (gz[..gz.len() - 1].to_vec(), Coding::Gzip, Verdict::Other),
-            (gzip(&text[1..]), Coding::Gzip, Verdict::Other),
-            (brotli(&text[1..], 22), Coding::Brotli, Verdict::Other),
-            (zstd(&text[1..], None), Coding::Zstd, Verdict::Other),
+            ([&*gz, &gzip(b"")].concat(), Coding::Gzip, Verification::Refused(MEMBERS)),
+            ([&*br, b"\0"].concat(), Coding::Brotli, Verification::Refused(TRAILING)),
+            ([&*zst, b"\0"].concat(), Coding::Zstd, Verification::Other),
+            (gz[..gz.len() - 1].to_vec(), Coding::Gzip, Verification::Other),
+            (gzip(&text[1..]), Coding::Gzip, Verification::Other),
+            (brotli(&text[1..], 22), Coding::Brotli, Verification::Other),
+            (zstd(&text[1..], None), Coding::Zstd, Verification::Other),
         ] {
-            assert_eq!(judge(&coded, coding, text), expected, "{coding:?}");
+            assert_eq!(verify(&coded, coding, text), expected, "{coding:?}");
         }
     }
 
-    /// However much a few bytes decode to, no more is decoded than shows that it is too much.
     #[test]
-    fn a_bomb_is_left_after_one_chunk() {
+    fn decompression_bomb_costs_one_chunk() {
         let zeros = vec![0; 16 << 20];
         let bombs = [
             (Coding::Gzip, gzip(&zeros)),
@@ -312,9 +317,9 @@ mod tests {
                     assert!(decoded.len() <= CHUNK_BYTES);
                     rest.strip_prefix(decoded).map(|left| rest = left).is_some()
                 });
-                assert!(matches!(end, Ok(End::Stopped)), "{coding:?}");
+                assert!(matches!(end, Ok(DecodeEnd::Stopped)), "{coding:?}");
                 assert_eq!(chunks, 1, "{coding:?}");
-                assert_eq!(judge(&bomb, coding, identity), Verdict::Other);
+                assert_eq!(verify(&bomb, coding, identity), Verification::Other);
             }
         }
     }

@@ -1,6 +1,6 @@
-//! What a cache is told where nobody said anything, by type and name alone.
+//! Default caching, by media type and name alone.
 
-/// `Cache-Control` of a file with this path from the root on, and this type.
+/// The default `Cache-Control` of a file by its path from the root and its media type.
 pub(super) fn caching(path: &[u8], media_type: &str) -> Option<&'static str> {
     if media_type.starts_with("text/html") {
         Some("no-cache")
@@ -11,15 +11,15 @@ pub(super) fn caching(path: &[u8], media_type: &str) -> Option<&'static str> {
     }
 }
 
-/// Whether a name says that its file never changes. A cache that was told so never asks again, and
-/// nobody can take it back, so what may be a word, a size or a date doesn't count. The part before
-/// its extension (of both, in `app.1f3a09bc.js.map`), behind the last dot, dash or underscore, must
-/// be
+/// Whether a name has a hash of its content, so that the file never changes. `immutable` can't be
+/// revoked: a cache doesn't revalidate. So a part that may be a word, a size or a date doesn't
+/// count. The part before the extension (or before both, in `app.1f3a09bc.js.map`), after the last
+/// dot, dash or underscore, must be
 ///
-/// - 8 or more lower-case hexadecimal digits, some of them letters and some not; no year first, if
-///   they are 8; or
-/// - in a folder called `assets` or one that begins with an underscore: 8 letters and digits, two
-///   of them or more in upper case and one or more in lower case.
+/// - 8 or more lower-case hexadecimal digits, at least one letter and one digit among them; exactly
+///   8 must not begin with a year; or
+/// - below a folder named `assets` or one whose name begins with an underscore: 8 letters and
+///   digits with at least two capitals and one small letter.
 fn has_content_hash(path: &[u8]) -> bool {
     let (folders, name) = match memchr::memrchr(b'/', path) {
         Some(at) => (&path[..at], &path[at + 1..]),
@@ -62,7 +62,7 @@ fn is_mixed_hash(token: &[u8]) -> bool {
         && token.iter().any(u8::is_ascii_lowercase)
 }
 
-/// As many as bundlers put into a name, or the least of them.
+/// Length of the hashes of bundlers, or the shortest of them.
 const DIGITS: usize = 8;
 
 #[cfg(test)]
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_with_a_content_hash_are_told_from_others() {
+    fn content_hashes_are_distinguished_from_words_sizes_and_dates() {
         for name in [
             "app.1f3a09bc.js",
             "app-1f3a09bc.js",

@@ -1,90 +1,95 @@
-//! What would be served, as a table for people or JSON for programs, with every problem found.
+//! The report of everything that a root would serve, as a table or as JSON, with every problem.
 
 use super::escape::{escape_controls, escaped, escaped_path};
 use super::gather::{Gathered, gather};
-use super::load::{self, Loaded, Unused};
-use super::plan::{Plan, Reason, To};
-use super::walk::Listing;
-use super::{Failure, Problem, Request, nothing_to_serve, redirects};
+use super::listing::Listing;
+use super::load::{Loaded, Unused, UnusedReason};
+use super::options::BuildRequest;
+use super::problem::Problem;
+use super::rule_files::REDIRECTS;
+use super::site_plan::{RouteKind, RouteReason, SitePlan};
+use super::summary::nothing_to_serve;
+use crate::error::Failure;
 use crate::http::coding::Coding;
 use crate::http::path;
 use crate::os::privileges::Account;
 use crate::site::redirects::{Effect, Redirect};
-use crate::site::tree::build::Body;
+use crate::site::tree::rows::CodedBody;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
 
-/// Everything that a root would serve.
+/// Everything that a root would serve. The fields are the keys of the JSON.
 #[derive(Debug, Serialize)]
-pub struct Report {
-    /// Name and version of this form.
+pub struct CheckReport {
+    /// Name and version of this schema: `uringstatic-check/1`.
     pub schema: &'static str,
-    /// The folder.
+    /// Path of the root, escaped.
     pub root: String,
-    /// User ID of the user that would serve the folder, and read it for this report.
+    /// ID of the user that read the folder for this report and would serve it.
     pub user: u32,
-    /// Group ID of that user.
+    /// ID of that user's group.
     pub group: u32,
-    /// The paths, in their order.
-    pub paths: Vec<Row>,
-    /// The lines of `_redirects`, in their order.
+    /// The paths, sorted.
+    pub paths: Vec<PathRow>,
+    /// The rules of `_redirects`, in the order of the file.
     pub redirects: Vec<Rule>,
-    /// Everything that is wrong or left out.
+    /// Every error, and every entry that is left out.
     pub problems: Vec<String>,
 }
 
-/// A path.
+/// A path and its response.
 #[derive(Debug, Serialize)]
-pub struct Row {
-    /// The decoded path. What can't be seen in it, or isn't UTF-8, is escaped by a backslash.
+pub struct PathRow {
+    /// The decoded path. Unprintable characters and octets that aren't UTF-8 are escaped.
     pub path: String,
-    /// The path as it is asked for, percent-encoded.
+    /// The path as clients request it, percent-encoded.
     pub target: String,
-    /// The status of its responses.
+    /// Status code.
     pub status: u16,
     /// `Content-Type`; none for a redirect.
     #[serde(rename = "type")]
     pub media_type: Option<String>,
-    /// The length in each coding.
+    /// Length in bytes by coding.
     pub bytes: BTreeMap<&'static str, u64>,
     /// `Cache-Control`.
     pub cache: Option<String>,
     /// `ETag` of the identity.
     pub etag: Option<String>,
-    /// The file, or the folder, from the root on.
+    /// Path from the root of the file, or of the folder.
     pub from: String,
-    /// How the path comes from it.
+    /// Convention by which the path exists.
     #[serde(rename = "because")]
     pub reason: &'static str,
-    /// The line of `_redirects` with the forced rule that applies instead.
+    /// Line of `_redirects` with the forced rule that hides the file.
     pub rule: Option<u32>,
 }
 
-/// A line of `_redirects`.
+/// A rule of `_redirects`.
 #[derive(Debug, Serialize)]
 pub struct Rule {
-    /// Its number.
+    /// Number of its line.
     pub line: u32,
-    /// The status of its responses.
+    /// Status code.
     pub status: u16,
-    /// Whether it applies where there is a file, too.
+    /// Whether the rule applies to paths with a file, too.
     pub forced: bool,
-    /// The line.
+    /// Text of the line.
     pub text: String,
 }
 
-/// Reads a root and reports.
+/// Reads a root and reports everything that it would serve. Problems and entries that are left out
+/// are part of the report.
 ///
 /// # Errors
-/// If it can't be read at all.
-pub fn check(request: &Request) -> Result<Report, Failure> {
-    // Problems of the plan go into the report.
+/// If the root can't be read or exceeds a limit.
+pub fn check(request: &BuildRequest) -> Result<CheckReport, Failure> {
+    // Problems of the plan are part of the report.
     let Gathered { listing, plan, loaded } = gather(request, |_| Ok(()))?;
     let Loaded { bodies, unused, .. } = loaded;
     let name = |file: usize| escaped(&listing.files[plan.files[file].listed].name);
     let Account { uid: user, gid: group } = Account::current();
-    let mut report = Report {
+    let mut report = CheckReport {
         schema: "uringstatic-check/1",
         root: escaped_path(&request.root),
         user,
@@ -94,25 +99,25 @@ pub fn check(request: &Request) -> Result<Report, Failure> {
         problems: problems(request, &listing, &plan, &unused),
     };
     for route in &plan.routes {
-        let mut row = Row::new(&route.path, route.reason);
-        match (plan.redirects.find(&route.path, true), &route.to) {
+        let mut row = PathRow::new(&route.path, route.reason);
+        match (plan.redirects.find(&route.path, true), &route.kind) {
             (Some((rule, _)), to) => {
                 row.status = status(rule);
                 row.rule = Some(rule.line);
                 row.from = match to {
-                    To::PlannedTarget(leaf) => name(leaf.file),
-                    To::Folder => row.from,
+                    RouteKind::File(target) => name(target.file),
+                    RouteKind::Folder => row.from,
                 };
             }
-            (None, To::PlannedTarget(leaf)) => {
+            (None, RouteKind::File(target)) => {
                 row.status = 200;
-                row.media_type = leaf.fields.value("Content-Type").map(str::to_owned);
-                row.bytes = lengths(&bodies[leaf.file]);
-                row.cache = leaf.fields.value("Cache-Control").map(str::to_owned);
-                row.etag = tag(&bodies[leaf.file]);
-                row.from = name(leaf.file);
+                row.media_type = target.fields.value("Content-Type").map(str::to_owned);
+                row.bytes = lengths(&bodies[target.file]);
+                row.cache = target.fields.value("Cache-Control").map(str::to_owned);
+                row.etag = tag(&bodies[target.file]);
+                row.from = name(target.file);
             }
-            (None, To::Folder) => {}
+            (None, RouteKind::Folder) => {}
         }
         report.paths.push(row);
     }
@@ -129,8 +134,13 @@ fn status(rule: &Redirect) -> u16 {
     status
 }
 
-/// Everything that is wrong or left out.
-fn problems(request: &Request, listing: &Listing, plan: &Plan, unused: &[Unused]) -> Vec<String> {
+/// Every error, and every entry that is left out.
+fn problems(
+    request: &BuildRequest,
+    listing: &Listing,
+    plan: &SitePlan,
+    unused: &[Unused],
+) -> Vec<String> {
     let mut problems: Vec<String> = plan.problems.iter().map(ToString::to_string).collect();
     for skipped in listing.skipped.named() {
         problems.push(format!("{}: left out: {}", escaped(&skipped.name), skipped.why));
@@ -140,7 +150,7 @@ fn problems(request: &Request, listing: &Listing, plan: &Plan, unused: &[Unused]
     }
     let name = |file: usize| escaped(&listing.files[plan.files[file].listed].name);
     for &Unused { file, of, coding, reason } in unused {
-        if reason == load::Reason::TooLarge {
+        if reason == UnusedReason::TooLarge {
             let (file, of) = (name(file), name(of));
             let coding = coding.name();
             problems.push(format!("{file}: not used as {coding} of {of}: it saves less than 5 %"));
@@ -151,11 +161,11 @@ fn problems(request: &Request, listing: &Listing, plan: &Plan, unused: &[Unused]
         let Some(path) = literal_path(rule) else { continue };
         if paths.contains(&*path) {
             let why = format!(
-                "{} is never used: the root has that path, and only ! behind the status comes \
-                 before it",
+                "{} never applies: the root has that path, and only rules with ! after the status \
+                 take precedence",
                 escaped(&path)
             );
-            problems.push(Problem::at(redirects::NAME, rule.line, why).to_string());
+            problems.push(Problem::at(REDIRECTS, rule.line, why).to_string());
         }
     }
     if plan.is_empty() {
@@ -164,7 +174,7 @@ fn problems(request: &Request, listing: &Listing, plan: &Plan, unused: &[Unused]
     problems
 }
 
-/// The path that a rule without placeholders applies to, with the slash that it was written with.
+/// The path of a rule without placeholders, with the slash at its end if the rule has one.
 fn literal_path(rule: &Redirect) -> Option<Vec<u8>> {
     let mut path = rule.from.exact()?.to_vec();
     let written = rule.text.split_ascii_whitespace().next()?;
@@ -176,25 +186,25 @@ fn literal_path(rule: &Redirect) -> Option<Vec<u8>> {
 
 fn target(path: &[u8]) -> String {
     let mut target = vec![0; path.len() * 3];
-    let len = path::encode(path, &mut target).expect("three octets for each are enough");
+    let len = path::encode(path, &mut target).expect("each octet takes three at most");
     target.truncate(len);
-    String::from_utf8(target).expect("what is percent-encoded is ASCII")
+    String::from_utf8(target).expect("percent-encoding yields ASCII")
 }
 
-impl Report {
-    /// As JSON.
+impl CheckReport {
+    /// The report as JSON, with a line end.
     #[must_use]
     pub fn to_json(&self) -> String {
-        serde_json::to_string_pretty(self).expect("texts and numbers can be written") + "\n"
+        serde_json::to_string_pretty(self).expect("texts and numbers have a form in JSON") + "\n"
     }
 
-    /// As a table, with the problems below.
+    /// The report as a table, followed by rules and problems.
     #[must_use]
     pub fn to_text(&self) -> String {
         let heading =
             ["path", "status", "type", "bytes", "cache", "etag", "from"].map(str::to_owned);
         let mut rows = vec![heading];
-        rows.extend(self.paths.iter().map(Row::cells));
+        rows.extend(self.paths.iter().map(PathRow::cells));
         let mut widths = [0; 7];
         for row in &rows {
             for (width, cell) in widths.iter_mut().zip(row) {
@@ -228,9 +238,9 @@ impl Report {
     }
 }
 
-impl Row {
-    /// The row of a path that redirects to the same with a slash.
-    fn new(path: &[u8], reason: Reason) -> Self {
+impl PathRow {
+    /// The row of a path that redirects to the same path with a slash.
+    fn new(path: &[u8], reason: RouteReason) -> Self {
         Self {
             path: escaped(path),
             target: target(path),
@@ -262,29 +272,29 @@ impl Row {
                 None => format!("{} ({})", self.from, self.reason),
                 Some(line) => {
                     let (from, reason) = (&self.from, self.reason);
-                    format!("{from} ({reason}), hidden by {}:{line}", redirects::NAME)
+                    format!("{from} ({reason}), hidden by {REDIRECTS}:{line}")
                 }
             },
         ]
     }
 }
 
-fn lengths(bodies: &[Body]) -> BTreeMap<&'static str, u64> {
+fn lengths(bodies: &[CodedBody]) -> BTreeMap<&'static str, u64> {
     bodies.iter().map(|body| (body.coding.name(), body.span.len)).collect()
 }
 
-fn tag(bodies: &[Body]) -> Option<String> {
+fn tag(bodies: &[CodedBody]) -> Option<String> {
     let identity = bodies.iter().find(|body| body.coding == Coding::Identity)?;
     Some(escaped(&identity.tag))
 }
 
-fn reason(reason: Reason) -> &'static str {
+fn reason(reason: RouteReason) -> &'static str {
     match reason {
-        Reason::Name => "name",
-        Reason::Index => "index",
-        Reason::CleanUrl => "clean URL",
-        Reason::Folder => "folder",
+        RouteReason::Name => "name",
+        RouteReason::Index => "index",
+        RouteReason::CleanUrl => "clean URL",
+        RouteReason::Folder => "folder",
     }
 }
 
-const STRING: &str = "writing to a string does not fail";
+const STRING: &str = "writing to a string doesn't fail";

@@ -1,24 +1,11 @@
-//! Content codings of files, made at start where that pays. Those that lie beside a file are
-//! checked in `beside`.
+//! Compression of files at start. Precompressed files are verified in `beside`.
 
+use super::options::Effort;
 use crate::http::coding::Coding;
 use std::io::Write;
 
-/// How hard to compress.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effort {
-    /// Not at all; what lies beside a file is used all the same.
-    Off,
-    /// Quickly.
-    Fast,
-    /// Well enough, and quick enough for a start.
-    Good,
-    /// As small as can be, however long it takes.
-    Best,
-}
-
 impl Effort {
-    /// The levels, as each coding counts them: gzip, zstd, brotli.
+    /// The levels of gzip, zstd and brotli.
     fn levels(self) -> Option<(u32, i32, i32)> {
         match self {
             Self::Off => None,
@@ -29,10 +16,11 @@ impl Effort {
     }
 }
 
-/// The codings that are made.
-pub const MADE: [Coding; 3] = [Coding::Brotli, Coding::Zstd, Coding::Gzip];
+/// The codings that files are compressed with.
+pub const MADE_AT_START: [Coding; 3] = [Coding::Brotli, Coding::Zstd, Coding::Gzip];
 
-/// Whether a file of this type and length is worth a try: text, and what is written like it.
+/// Whether a file of this media type and length is worth compressing: text and text-like formats
+/// of more than 1 KiB.
 #[must_use]
 pub fn is_worth_while(media_type: &str, bytes: u64) -> bool {
     let essence = media_type.split(';').next().unwrap_or(media_type).trim();
@@ -43,17 +31,17 @@ pub fn is_worth_while(media_type: &str, bytes: u64) -> bool {
             || TEXT_LIKE.contains(&essence))
 }
 
-/// Whether a coding of so many bytes saves enough of the identity's to be kept.
+/// Whether a coding of `bytes` saves at least 5 % of the identity.
 #[must_use]
 pub fn saves_enough(bytes: u64, identity_bytes: u64) -> bool {
-    // 5 %.
     bytes * 20 <= identity_bytes * 19
 }
 
-/// Codes `bytes`; `None` if that isn't to be tried, or doesn't save enough.
+/// Compresses `bytes`; `None` if the effort is off, the coding is identity, or the result saves less
+/// than 5 %.
 ///
 /// # Panics
-/// If a library fails on bytes in memory.
+/// If a compressor fails on memory.
 #[must_use]
 pub fn compress(bytes: &[u8], coding: Coding, effort: Effort) -> Option<Vec<u8>> {
     let (gzip, zstd, brotli) = effort.levels()?;
@@ -75,11 +63,11 @@ pub fn compress(bytes: &[u8], coding: Coding, effort: Effort) -> Option<Vec<u8>>
             ::brotli::BrotliCompress(&mut &*bytes, &mut out, &parameters).map(|_| out)
         }
     };
-    let coded = coded.expect("memory can be read and written");
+    let coded = coded.expect("memory is readable and writable");
     saves_enough(coded.len() as u64, bytes.len() as u64).then_some(coded)
 }
 
-/// Types that are text though they aren't called so, or that compress like it.
+/// Media types other than `text/*` that are text or compress like it.
 const TEXT_LIKE: [&str; 15] = [
     "application/javascript",
     "application/json",
@@ -97,44 +85,46 @@ const TEXT_LIKE: [&str; 15] = [
     "image/vnd.microsoft.icon",
     "image/x-icon",
 ];
-/// What is smaller fits a packet or two as it is.
+/// A file up to this length fits one packet as it is.
 const BYTES_MIN: u64 = 1024;
 
 #[cfg(test)]
 mod tests {
-    use super::super::beside::{Verdict, judge};
+    use super::super::beside::{Verification, verify};
     use super::*;
 
     #[test]
-    fn what_is_compressed_can_be_read_again() {
-        let text = "To be, or not to be, that is the question. ".repeat(200);
+    fn compressed_files_pass_verification() {
+        let text = "RouteKind be, or not to be, that is the question. ".repeat(200);
         for effort in [Effort::Fast, Effort::Good, Effort::Best] {
-            for coding in MADE {
-                let coded = compress(text.as_bytes(), coding, effort).expect("it pays");
-                let verdict = judge(&coded, coding, text.as_bytes());
-                assert_eq!(verdict, Verdict::Same, "{coding:?} {effort:?}");
-                assert_ne!(judge(&coded, coding, &text.as_bytes()[1..]), Verdict::Same);
+            for coding in MADE_AT_START {
+                let coded = compress(text.as_bytes(), coding, effort).expect("it saves enough");
+                let verdict = verify(&coded, coding, text.as_bytes());
+                assert_eq!(verdict, Verification::Same, "{coding:?} {effort:?}");
+                assert_ne!(verify(&coded, coding, &text.as_bytes()[1..]), Verification::Same);
                 let half = &coded[..coded.len() / 2];
-                assert_ne!(judge(half, coding, text.as_bytes()), Verdict::Same);
+                assert_ne!(verify(half, coding, text.as_bytes()), Verification::Same);
             }
         }
         assert_eq!(compress(text.as_bytes(), Coding::Gzip, Effort::Off), None);
     }
 
     #[test]
-    fn what_saves_too_little_is_dropped() {
+    fn coding_that_saves_less_than_5_percent_is_dropped() {
         let mut noise = Vec::new();
         let mut state = 1u32;
         for _ in 0..4096 {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             noise.push((state >> 24) as u8);
         }
-        assert!(MADE.iter().all(|&coding| compress(&noise, coding, Effort::Good).is_none()));
+        assert!(
+            MADE_AT_START.iter().all(|&coding| compress(&noise, coding, Effort::Good).is_none())
+        );
         assert!(saves_enough(95, 100) && !saves_enough(96, 100));
     }
 
     #[test]
-    fn text_is_worth_while() {
+    fn text_like_types_over_1_kib_are_worth_compressing() {
         for (media_type, bytes, expected) in [
             ("text/html; charset=utf-8", 1025, true),
             ("text/html; charset=utf-8", 1024, false),

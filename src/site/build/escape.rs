@@ -1,55 +1,55 @@
-//! Names of files as people are escaped them. A name may hold anything but a slash and a NUL: line
-//! ends that would forge a message, or octets that are no text.
+//! File names and texts of files in messages. A name may have any octet but a slash and a NUL: line
+//! ends, which would forge a message, or octets that aren't UTF-8.
 
 use std::fmt::Write;
 use std::path::Path;
 
-/// The name with what can't be seen escaped, and so that no two names look the same: a backslash
-/// is escaped, too.
+/// A name with its unprintable octets escaped (`\n`, `\xff`). Backslashes are escaped, too, so that
+/// different names look different.
 #[must_use]
 pub fn escaped(name: &[u8]) -> String {
     let mut text = String::with_capacity(name.len());
     for chunk in name.utf8_chunks() {
-        for sign in chunk.valid().chars() {
-            match sign {
+        for character in chunk.valid().chars() {
+            match character {
                 '\\' => text.push_str("\\\\"),
-                _ => push(&mut text, sign),
+                _ => push(&mut text, character),
             }
         }
         for octet in chunk.invalid() {
-            write!(text, "\\x{octet:02x}").expect("writing to a string does not fail");
+            write!(text, "\\x{octet:02x}").expect("writing to a string doesn't fail");
         }
     }
     text
 }
 
-/// A path as [`escaped`].
+/// A path with its unprintable octets [`escaped`].
 #[must_use]
 pub fn escaped_path(path: &Path) -> String {
     escaped(path.as_os_str().as_encoded_bytes())
 }
 
-/// Text of ours and of files with what can't be seen escaped.
+/// A text with its unprintable characters escaped; backslashes stay.
 #[must_use]
 pub fn escape_controls(text: &str) -> String {
-    let mut escape_controls = String::with_capacity(text.len());
-    text.chars().for_each(|sign| push(&mut escape_controls, sign));
-    escape_controls
+    let mut escaped = String::with_capacity(text.len());
+    text.chars().for_each(|character| push(&mut escaped, character));
+    escaped
 }
 
-fn push(text: &mut String, sign: char) {
-    if sign.is_control() || is_unseen(sign) {
-        text.extend(sign.escape_default());
+fn push(text: &mut String, character: char) {
+    if character.is_control() || is_invisible(character) {
+        text.extend(character.escape_default());
     } else {
-        text.push(sign);
+        text.push(character);
     }
 }
 
-/// Signs that say how others are escaped, or that a line ends (Unicode's `Cf`, `Zl` and `Zp`, as
-/// far as they hide something).
-fn is_unseen(sign: char) -> bool {
+/// Whether a character is invisible or reorders its neighbours: those of Unicode's categories `Cf`,
+/// `Zl` and `Zp` that can disguise a text.
+fn is_invisible(character: char) -> bool {
     matches!(
-        sign,
+        character,
         '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
             | '\u{e0000}'..='\u{e007f}'
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_forges_nothing() {
+    fn names_with_control_characters_cannot_forge_messages() {
         for (name, expected) in [
             (&b"a b.txt"[..], "a b.txt"),
             ("\u{e4}.txt".as_bytes(), "\u{e4}.txt"),

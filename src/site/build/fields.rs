@@ -1,21 +1,23 @@
-//! The fields of a response while they are put together.
+//! The fields of a response under construction.
 
-/// Names and values, in the order in which they are sent.
+/// Names and values, in the order in which they are sent. Names are compared without regard to case
+/// (RFC 9110 5.1).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct FieldList {
     fields: Vec<(String, String)>,
-    /// What they take in a head.
+    /// Bytes in a head.
     bytes: usize,
 }
 
 impl FieldList {
-    /// Sets a field, in place of what it was.
+    /// Sets a field; previous fields of that name are removed.
     pub fn set(&mut self, name: &str, value: &str) {
         self.remove(name);
         self.append(name, value);
     }
 
-    /// Adds to a field; joined with a comma if it is there, unless it has one value.
+    /// Adds a value: joined to a previous one with a comma (RFC 9110 5.3), in its place for
+    /// `Content-Type`, or as a field of its own for `Set-Cookie`.
     pub fn add(&mut self, name: &str, value: &str) {
         let known = |(known, _): &&mut (String, String)| known.eq_ignore_ascii_case(name);
         match (Repeated::of(name), self.fields.iter_mut().find(known)) {
@@ -29,25 +31,25 @@ impl FieldList {
         }
     }
 
-    /// Adds a field of its own, whatever others there are of its name.
+    /// Adds a field of its own, even if there are others of that name.
     pub fn append(&mut self, name: &str, value: &str) {
         self.bytes += field_bytes(name, value);
         self.fields.push((name.to_owned(), value.to_owned()));
     }
 
-    /// Says that responses depend on a field of the request, unless that is said already.
+    /// Adds a field of the request to `Vary`, unless it is there already.
     pub fn vary_by(&mut self, name: &str) {
         let known = self.iter().filter(|(own, _)| own.eq_ignore_ascii_case("Vary"));
-        let is_said = known.flat_map(|(_, value)| value.split(',')).any(|said| {
-            let said = said.trim();
-            said == "*" || said.eq_ignore_ascii_case(name)
+        let is_listed = known.flat_map(|(_, value)| value.split(',')).any(|member| {
+            let member = member.trim();
+            member == "*" || member.eq_ignore_ascii_case(name)
         });
-        if !is_said {
+        if !is_listed {
             self.add("Vary", name);
         }
     }
 
-    /// Takes a field away.
+    /// Removes all fields of a name.
     pub fn remove(&mut self, name: &str) {
         self.fields.retain(|(known, value)| {
             let is_other = !known.eq_ignore_ascii_case(name);
@@ -56,7 +58,7 @@ impl FieldList {
         });
     }
 
-    /// The value of a field.
+    /// The value of the first field of a name.
     #[must_use]
     pub fn value(&self, name: &str) -> Option<&str> {
         let found = self.fields.iter().find(|(known, _)| known.eq_ignore_ascii_case(name))?;
@@ -68,21 +70,21 @@ impl FieldList {
         self.fields.iter().map(|(name, value)| (&**name, &**value))
     }
 
-    /// How many bytes they take in a head.
+    /// Bytes of all field lines in a head.
     #[must_use]
     pub const fn bytes(&self) -> usize {
         self.bytes
     }
 }
 
-/// What a field is to another of its name.
+/// The treatment of a repeated name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Repeated {
-    /// Both are one list.
+    /// The values are joined.
     Joins,
-    /// Each has a field of its own: a cookie's value may have commas (RFC 6265 3).
+    /// Each value has a field of its own: a cookie may have commas (RFC 6265 3).
     StandsAlone,
-    /// There is one value, the last one.
+    /// The last value counts.
     Replaces,
 }
 
@@ -98,12 +100,12 @@ impl Repeated {
     }
 }
 
-/// How many bytes a field takes in a head.
+/// Bytes of a field line in a head.
 pub(super) fn field_bytes(name: &str, value: &str) -> usize {
     name.len() + ": \r\n".len() + value.len()
 }
 
-/// What stands between the members of a list.
+/// The separator of the members of a list (RFC 9110 5.6.1).
 pub(super) const JOIN: &str = ", ";
 
 #[cfg(test)]
@@ -111,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_responses_depend_on_is_said_once() {
+    fn vary_lists_each_field_once() {
         for (before, after) in [
             ("", "Accept-Encoding"),
             ("Origin", "Origin, Accept-Encoding"),
@@ -129,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_those_of_a_head() {
+    fn bytes_agree_with_the_formatted_head() {
         let mut fields = FieldList::default();
         fields.add("A", "1");
         fields.add("a", "2");

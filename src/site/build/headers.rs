@@ -1,5 +1,5 @@
-//! `_headers`, as static hosts have made it a convention: a path pattern, and below it, indented,
-//! the fields that responses to such paths have.
+//! The parser of `_headers`, a convention of static hosts: a path pattern, and below it, indented,
+//! the fields of responses to matching paths.
 //!
 //! ```text
 //! /*
@@ -9,41 +9,39 @@
 //!   ! X-Frame-Options
 //! ```
 //!
-//! Where several patterns match, all their fields apply, in the order of the file: a name that
-//! comes again joins its values with a comma, and `! name` takes a field away that came before,
-//! the server's own defaults among them. Of `Content-Type`, which has one value, the last counts.
+//! If several patterns match, all their fields apply, in the order of the file. The values of a
+//! repeated name are joined with a comma, except `Content-Type`, of which the last value counts.
+//! `! name` removes a field set before it, including the server's defaults.
 
-use super::Problem;
 use super::fields::Repeated;
+use super::problem::Problem;
+use super::rule_files::{HEADERS, lines};
 use crate::http::{added_field, media_type};
 use crate::site::index::PatternIndex;
 use crate::site::pattern::Pattern;
-use crate::site::template::{Purpose, Template};
+use crate::site::template::{Template, TemplateKind};
 use std::collections::HashMap;
 
-/// The name of the file, in the root.
-pub const NAME: &str = "_headers";
-
-/// What the file says.
+/// The blocks of the file.
 #[derive(Clone, Debug, Default)]
 pub struct Headers {
-    blocks: Vec<Block>,
+    blocks: Vec<HeaderBlock>,
     index: PatternIndex,
 }
 
-/// What stands below a pattern: first the fields that it takes away, then those that it adds. One
-/// that is added above a line that takes it away isn't here.
+/// The lines below a pattern: first the removed fields, then the added ones. A field that a later
+/// line of the block removes is not among the added ones.
 #[derive(Clone, Debug)]
-pub(super) struct Block {
+pub(super) struct HeaderBlock {
     pub(super) pattern: Pattern,
-    /// Names in lower case, so that a field is looked for among many at once; each with how many of
-    /// the lines below the pattern that add one come before the last that takes it away.
+    /// Names in lower case; each with the number of added fields above the last line of the block
+    /// that removes it.
     pub(super) removed: HashMap<String, usize>,
     pub(super) added: Vec<Addition>,
     has_type: bool,
 }
 
-/// A field that is added.
+/// An added field.
 #[derive(Clone, Debug)]
 pub(super) struct Addition {
     pub(super) line: u32,
@@ -52,15 +50,15 @@ pub(super) struct Addition {
 }
 
 impl Headers {
-    /// Reads the file.
+    /// Parses the text of the file.
     ///
     /// # Errors
-    /// Every line that is wrong, with the reason.
+    /// A problem for every malformed line.
     pub fn parse(text: &str) -> Result<Self, Vec<Problem>> {
         let mut headers = Self::default();
         let mut problems = Vec::new();
         let mut last_pattern = None;
-        for (number, line) in super::lines(text) {
+        for (number, line) in lines(text) {
             let outcome = if line.starts_with([' ', '\t']) {
                 headers.field(number, line.trim())
             } else {
@@ -68,48 +66,50 @@ impl Headers {
                 headers.pattern(line.trim())
             };
             if let Err(why) = outcome {
-                problems.push(Problem::at(NAME, number, why));
+                problems.push(Problem::at(HEADERS, number, why));
             }
         }
         if headers.blocks.len() > BLOCKS_MAX {
-            let why =
-                format!("it has {} patterns, and {BLOCKS_MAX} are allowed", headers.blocks.len());
-            problems.push(Problem::of(NAME, why));
+            let why = format!(
+                "it has {} patterns; at most {BLOCKS_MAX} are allowed",
+                headers.blocks.len()
+            );
+            problems.push(Problem::of(HEADERS, why));
         }
-        let last_is_empty = headers.blocks.last().is_some_and(Block::is_empty);
+        let last_is_empty = headers.blocks.last().is_some_and(HeaderBlock::is_empty);
         if let Some(number) = last_pattern.filter(|_| last_is_empty && problems.is_empty()) {
-            problems.push(Problem::at(NAME, number, NO_FIELDS.to_owned()));
+            problems.push(Problem::at(HEADERS, number, NO_FIELDS.to_owned()));
         }
         if !problems.is_empty() {
             return Err(problems);
         }
-        headers.blocks.iter_mut().for_each(Block::settle);
+        headers.blocks.iter_mut().for_each(HeaderBlock::drop_removed);
         let patterns = headers.blocks.iter().map(|block| &block.pattern);
         headers.index = PatternIndex::new((0..).zip(patterns));
         Ok(headers)
     }
 
     fn pattern(&mut self, text: &str) -> Result<(), String> {
-        if self.blocks.last().is_some_and(Block::is_empty) {
-            return Err(format!("the pattern before it: {NO_FIELDS}"));
+        if self.blocks.last().is_some_and(HeaderBlock::is_empty) {
+            return Err(format!("the pattern above it: {NO_FIELDS}"));
         }
         if text.contains("://") {
-            return Err(format!("{text}: patterns are paths here, without a host"));
+            return Err(format!("{text}: a pattern is a path without a host"));
         }
         let pattern = Pattern::parse(text)
-            .map_err(|why| format!("{text}: {why} (fields of a pattern are indented)"))?;
+            .map_err(|why| format!("{text}: {why} (a line with a field is indented)"))?;
         let (removed, added) = (HashMap::new(), Vec::new());
-        self.blocks.push(Block { pattern, removed, added, has_type: false });
+        self.blocks.push(HeaderBlock { pattern, removed, added, has_type: false });
         Ok(())
     }
 
     fn field(&mut self, number: u32, text: &str) -> Result<(), String> {
         let Some(block) = self.blocks.last_mut() else {
-            return Err("a field comes below a pattern".to_owned());
+            return Err("a field must stand below a pattern".to_owned());
         };
         if let Some(name) = text.strip_prefix('!') {
             let name = name.trim();
-            // Checked as a field with that name would be.
+            // The name must be valid, as in a line that adds the field.
             added_field::field(&format!("{name}:"))?;
             check_name(name)?;
             block.removed.insert(name.to_ascii_lowercase(), block.added.len());
@@ -120,10 +120,10 @@ impl Headers {
         if Repeated::of(&name) == Repeated::Replaces {
             media_type::parse(&value).map_err(|why| format!("{value}: {why}"))?;
             if std::mem::replace(&mut block.has_type, true) {
-                return Err(format!("{name} is there twice for this pattern"));
+                return Err(format!("the pattern has {name} twice"));
             }
         }
-        let template = Template::parse(&value, &block.pattern, Purpose::Value);
+        let template = Template::parse(&value, &block.pattern, TemplateKind::Value);
         let value = template.map_err(|why| why.to_string())?;
         block.added.push(Addition { line: number, name, value });
         Ok(())
@@ -141,18 +141,18 @@ impl Headers {
         numbers
     }
 
-    pub(super) fn block(&self, number: u32) -> &Block {
+    pub(super) fn block(&self, number: u32) -> &HeaderBlock {
         &self.blocks[number as usize]
     }
 }
 
-impl Block {
+impl HeaderBlock {
     fn is_empty(&self) -> bool {
         self.removed.is_empty() && self.added.is_empty()
     }
 
-    /// Leaves out what is added above a line that takes it away.
-    fn settle(&mut self) {
+    /// Drops added fields that a later line of the block removes.
+    fn drop_removed(&mut self) {
         let removed = &self.removed;
         let mut place = 0;
         self.added.retain(|added| {
@@ -162,24 +162,24 @@ impl Block {
     }
 }
 
-/// Refuses what the server says itself.
+/// Refuses fields that the server sets itself.
 fn check_name(name: &str) -> Result<(), String> {
     match added_field::servers_own(name) {
-        // It has a default here, to be changed.
+        // Content-Type: for files, its value is only a default.
         Some(_) if Repeated::of(name) == Repeated::Replaces => Ok(()),
         Some(why) => Err(format!("{name} can't be changed: {why}")),
         None => match OWN_OF_FILES.iter().find(|own| own.eq_ignore_ascii_case(name)) {
-            Some(own) => Err(format!("{own} can't be changed: it follows from the file")),
+            Some(own) => Err(format!("{own} can't be changed: it is derived from the file")),
             None => Ok(()),
         },
     }
 }
 
 const OWN_OF_FILES: [&str; 2] = ["Content-Encoding", "Location"];
-const NO_FIELDS: &str = "it has no fields: they follow it, indented";
-/// The most patterns: each file's path is matched with each at start.
+const NO_FIELDS: &str = "it has no fields; write them below it, indented";
+/// Most patterns.
 const BLOCKS_MAX: usize = 1_000;
-/// The most bytes of fields that a path has from here: as many as `--header` can have.
+/// Most bytes of fields that the file adds to one path, as many as for `--header`.
 pub(super) const PATH_BYTES_MAX: usize = 8 * 1024;
 
 #[cfg(test)]
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_apply_where_patterns_match() {
+    fn fields_of_all_matching_patterns_apply_in_order() {
         let text = "# all\n/*\n  X-A: 1\n\tX-B:  two words \n\n/a/*\n  X-A: 2\n  ! X-B\n\
                     /a/:id/x\n  Link: </:id>; rel=\"a:b\"\n  cache-control: max-age=9\n";
         let fields = |path| {
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn defaults_can_be_taken_away() {
+    fn exclamation_mark_removes_a_default_and_cookies_stay_apart() {
         assert_eq!(applied("/x\n  ! Cache-Control\n", "/x"), []);
         let joined = applied("/x\n  A: 1\n  A: 2\n  Set-Cookie: a\n  Set-Cookie: b\n", "/x");
         let values: Vec<_> = joined.iter().map(|(_, value)| &**value).collect();
@@ -222,13 +222,13 @@ mod tests {
     }
 
     #[test]
-    fn a_type_has_one_value() {
+    fn last_content_type_counts() {
         let text = "/*\n  Content-Type: a/b\n/x\n  content-type: a/c\n";
         assert_eq!(applied(text, "/x")[1..], [("content-type".to_owned(), "a/c".to_owned())]);
     }
 
     #[test]
-    fn a_path_has_so_many_bytes_of_fields() {
+    fn fields_of_a_path_over_8_kib_are_an_error() {
         let half = "v".repeat(PATH_BYTES_MAX / 2);
         let text = format!("/*\n  A: {half}\n/x\n  B: 1\n  A: {half}\n");
         let headers = Headers::parse(&text).expect("right");
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_with_its_line() {
+    fn problems_name_the_line_and_the_reason() {
         for (text, place, hint) in [
             ("  A: 1\n", ":1: ", "below a pattern"),
             ("x\n  A: 1\n", ":1: ", "begins with a slash"),
@@ -251,10 +251,10 @@ mod tests {
             ("/x\n  A: \u{7}\n", ":2: ", "control"),
             ("/x\n  Content-Length: 1\n", ":2: ", "can't be changed"),
             ("/x\n  ! ETag\n", ":2: ", "can't be changed"),
-            ("/x\n  content-encoding: br\n", ":2: ", "follows from the file"),
+            ("/x\n  content-encoding: br\n", ":2: ", "derived from the file"),
             ("/x\n  Content-Type: text\n", ":2: ", "as in text/html"),
             ("/x\n  Content-Type:\n", ":2: ", "as in text/html"),
-            ("/x\n  Content-Type: a/b\n  content-type: a/c\n", ":3: ", "there twice"),
+            ("/x\n  Content-Type: a/b\n  content-type: a/c\n", ":3: ", "twice"),
             ("/x?y\n  A: 1\n", ":1: ", "no path has ?"),
             ("/x#y\n  A: 1\n", ":1: ", "no path has #"),
             ("/x\n\n", ":1: ", "no fields"),
@@ -262,8 +262,11 @@ mod tests {
             ("https://x.example/*\n  A: 1\n", ":1: ", "without a host"),
         ] {
             let problems = Headers::parse(text).expect_err(text);
-            let said = problems[0].to_string();
-            assert!(said.starts_with(&format!("_headers{place}")) && said.contains(hint), "{said}");
+            let shown = problems[0].to_string();
+            assert!(
+                shown.starts_with(&format!("_headers{place}")) && shown.contains(hint),
+                "{shown}"
+            );
         }
     }
 }

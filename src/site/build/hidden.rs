@@ -1,28 +1,28 @@
-//! Which files the forced rules hide.
+//! The files that forced rules hide.
 //!
-//! A file has several paths (`/secret.html`, `/secret`; `/docs/`, `/docs`, `/docs/index`), and what
-//! lies beside it as its coding (`/secret.html.br`) is the same content once more. A forced rule
-//! that matches one of these paths applies to all of them, unless it leads to the file itself, as
-//! `/about.html /about 301!` does: such a rule only chooses among the paths.
+//! A file has several paths (`/secret.html`, `/secret`; `/docs/`, `/docs`, `/docs/index`), and its
+//! precompressed copies (`/secret.html.br`) have the same content. A forced rule that matches one
+//! of these paths applies to all of them, unless it leads to the file itself, as
+//! `/about.html /about 301!` does: such a rule only selects among the paths.
 
-use super::plan::{Plan, To};
-use super::walk::Listing;
+use super::listing::Listing;
+use super::site_plan::{RouteKind, SitePlan};
 use crate::http::coding::Coding;
 use crate::http::path;
 use crate::site::pattern::Captures;
 use crate::site::redirects::{Effect, Hiding, Redirect};
 use std::collections::HashMap;
 
-/// Has forced rules apply to every path of the files that they hide; the rule of each hidden file,
-/// by the file's number in the plan.
-pub(super) fn hide(plan: &mut Plan, listing: &Listing) -> HashMap<usize, u32> {
+/// Extends forced rules to every path of the files that they hide. Returns the rule of each hidden
+/// file by the file's index in the plan.
+pub(super) fn hide(plan: &mut SitePlan, listing: &Listing) -> HashMap<usize, u32> {
     let is_open =
         |rule: &Redirect| matches!(rule.effect, Effect::Rewrite(_)) && rule.to.fixed().is_none();
     let rules = plan.redirects.rules();
     if !rules.iter().any(|rule| rule.forced) {
         return HashMap::new();
     }
-    // The paths that a rule matches by itself matter where a placeholder can lead to them.
+    // Paths that a rule matches by itself are only needed if a placeholder can lead to them.
     let keeps_all = rules.iter().any(is_open);
     let paths = Paths::new(plan);
     let mut hidden: HashMap<usize, Hiding> = HashMap::new();
@@ -52,13 +52,13 @@ pub(super) fn hide(plan: &mut Plan, listing: &Listing) -> HashMap<usize, u32> {
     hidden.into_iter().map(|(file, hiding)| (file, hiding.rule)).collect()
 }
 
-/// Whatever lies beside a hidden file under the name of a coding is hidden as the file is, even if
-/// it is no coding of it: it may be an older one.
-fn hide_codings(plan: &Plan, listing: &Listing, hidden: &mut HashMap<usize, Hiding>) {
+/// Hides the precompressed copies of hidden files, even if they don't decode to the file: they may
+/// be copies of an older version.
+fn hide_codings(plan: &SitePlan, listing: &Listing, hidden: &mut HashMap<usize, Hiding>) {
     let name = |file: usize| &*listing.files[plan.files[file].listed].name;
     let numbers: HashMap<&[u8], usize> =
         (0..plan.files.len()).map(|file| (name(file), file)).collect();
-    // A name comes before those that begin with it, so codings of codings are found, too.
+    // A name sorts before the names that it begins, so copies of copies are hidden, too.
     for file in 0..plan.files.len() {
         let original = Coding::ALL.into_iter().find_map(|coding| {
             name(file).strip_suffix(coding.extension()?.as_bytes())?.strip_suffix(b".")
@@ -70,26 +70,26 @@ fn hide_codings(plan: &Plan, listing: &Listing, hidden: &mut HashMap<usize, Hidi
     }
 }
 
-/// The paths of a plan and their files.
-struct Paths<'a>(HashMap<&'a [u8], &'a To>);
+/// The destinations of a plan by path.
+struct Paths<'a>(HashMap<&'a [u8], &'a RouteKind>);
 
 impl<'a> Paths<'a> {
-    fn new(plan: &'a Plan) -> Self {
-        Self(plan.routes.iter().map(|route| (&*route.path, &route.to)).collect())
+    fn new(plan: &'a SitePlan) -> Self {
+        Self(plan.routes.iter().map(|route| (&*route.path, &route.kind)).collect())
     }
 
-    /// The file of a path, by its number in the plan.
+    /// The file of a path, by its index in the plan.
     fn file(&self, path: &[u8]) -> Option<usize> {
         match self.0.get(path)? {
-            To::PlannedTarget(leaf) => Some(leaf.file),
-            To::Folder => match self.0.get(&*[path, b"/"].concat())? {
-                To::PlannedTarget(leaf) => Some(leaf.file),
-                To::Folder => None,
+            RouteKind::File(target) => Some(target.file),
+            RouteKind::Folder => match self.0.get(&*[path, b"/"].concat())? {
+                RouteKind::File(target) => Some(target.file),
+                RouteKind::Folder => None,
             },
         }
     }
 
-    /// The file that a rule leads to, if it is one of this site.
+    /// The file that a rule leads to, unless it leads to another host.
     fn target(&self, rule: &Redirect, captures: &Captures<'_>) -> Option<usize> {
         let mut target = vec![0; TARGET_BYTES_MAX];
         let len = rule.to.write(captures, &mut target)?;
@@ -99,7 +99,7 @@ impl<'a> Paths<'a> {
             Effect::Redirect(_) => {
                 let is_end = |octet: &u8| matches!(octet, b'?' | b'#');
                 let path = target.split(is_end).next().filter(|path| path.starts_with(b"/"))?;
-                // More slashes than one are left out of a Location, too.
+                // A Location begins with one slash, too, whatever the rule has.
                 let slashes = path.iter().take_while(|&&octet| octet == b'/').count();
                 let path = &path[slashes - 1..];
                 let mut scratch = vec![0; path.len()];
@@ -109,5 +109,5 @@ impl<'a> Paths<'a> {
     }
 }
 
-/// A longer target is none of a file's paths: a name that is put into it has 255 octets at most.
+/// A longer target is no path of a file: a captured name has 255 octets at most (`NAME_MAX`).
 const TARGET_BYTES_MAX: usize = 16 * 1024;

@@ -1,66 +1,69 @@
-//! Reading the files of a plan, on all cores, into one buffer; then compressing those for which it
-//! pays, behind them.
+//! The content of a plan's files: read on all cores into one buffer, then compressed behind it where
+//! that saves enough.
 
-use super::beside::{self, Verdict};
-use super::compress::{self, MADE};
+use super::beside::{self, Verification};
+use super::compress::{self, MADE_AT_START};
 use super::escape::{escaped, escaped_path};
+use super::listing::Listing;
 use super::opened::OpenRoot;
-use super::plan::{Plan, Planned, Route, To};
-use super::walk::Listing;
-use super::{Failure, Request, size};
+use super::options::{BuildRequest, Effort};
+use super::site_plan::{Planned, Route, RouteKind, SitePlan};
+use super::summary::size;
 use crate::bytes::Span;
+use crate::error::Failure;
 use crate::http::coding::Coding;
 use crate::os::pages::Pages;
 use crate::site::entity_tag;
-use crate::site::tree::build::{Body, room_for};
+use crate::site::tree::build::room_for;
+use crate::site::tree::rows::CodedBody;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::sync::Mutex;
 use std::thread;
 
-/// Bodies in a buffer.
+/// The bodies of all files in a buffer.
 #[derive(Debug)]
 pub(super) struct Loaded {
-    /// The bodies, one behind the other, and room for what slots need: never written to.
+    /// The bodies, one behind the other, and room for the scratch, which was never written to.
     pub(super) fixed: Pages,
-    /// How many bytes they are.
+    /// Bytes of all bodies.
     pub(super) body_bytes: u64,
-    /// Where each file's lie, in the order of the plan; identity first.
-    pub(super) bodies: Vec<Vec<Body>>,
-    /// What lies beside files as their codings and isn't used.
+    /// The bodies of each file, in the order of the plan; identity first.
+    pub(super) bodies: Vec<Vec<CodedBody>>,
+    /// Precompressed files that are not used as codings.
     pub(super) unused: Vec<Unused>,
 }
 
-/// A file that lies beside another as its coding and isn't used as that. Both are numbers of the
-/// plan.
+/// A precompressed file that is not used as the coding of the file beside it. Both are indices in
+/// the plan.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Unused {
     pub(super) file: usize,
     pub(super) of: usize,
     pub(super) coding: Coding,
-    pub(super) reason: Reason,
+    pub(super) reason: UnusedReason,
 }
 
-/// Why it isn't used.
+/// The reason why a precompressed file is not used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reason {
-    /// It doesn't decode to the file.
+pub(super) enum UnusedReason {
+    /// It doesn't decode to the file beside it.
     Other,
-    /// Browsers don't decode it, and why.
+    /// Browsers don't decode it, for this reason.
     Refused(&'static str),
-    /// It does, and is no smaller, or little.
+    /// It saves less than 5 %.
     TooLarge,
 }
 
-/// Files that were read, one behind the other, before any of them is coded.
+/// The files that were read, one behind the other, before any of them is compressed.
 pub(super) struct Identities {
-    /// The buffer: the files, room for codings, and room for what slots need.
+    /// The buffer: the files, room for codings, and room for the scratch.
     fixed: Pages,
-    /// The length of the files in it.
+    /// Bytes of the files.
     bytes: u64,
-    /// The length of the files and the room for codings.
+    /// Bytes of the files and of the room for codings.
     room: u64,
-    /// Each file's body, in the order of the plan, or the reason why it could not be read.
-    bodies: Vec<Result<Body, String>>,
+    /// The body of each file, in the order of the plan, or the reason why it could not be read.
+    bodies: Vec<Result<CodedBody, String>>,
 }
 
 impl Identities {
@@ -71,19 +74,22 @@ impl Identities {
     }
 }
 
-/// Reads the files of a plan.
+/// Reads the files of a plan. A file that can't be read is recorded in the result.
+///
+/// # Errors
+/// If there is too little memory.
 pub(super) fn read(
-    request: &Request,
+    request: &BuildRequest,
     root: &OpenRoot,
     listing: &Listing,
-    plan: &Plan,
+    plan: &SitePlan,
 ) -> Result<Identities, Failure> {
     let lengths = lengths(listing, plan);
     let bytes: u64 = lengths.iter().sum();
-    let tries = tries(plan, &lengths, request);
-    // No coding is kept that saves less than 5 %, so this is the most that there can be. Memory
-    // that isn't written to costs nothing, and what is left over is given back.
-    let made_bytes: u64 = tries.iter().map(|try_| lengths[try_.file] * 19 / 20).sum();
+    let jobs = jobs(plan, &lengths, request);
+    // No coding is kept that saves less than 5 %, so this is the upper bound of their bytes. Memory
+    // that isn't written to costs nothing, and the rest is given back.
+    let made_bytes: u64 = jobs.iter().map(|job| lengths[job.file] * 19 / 20).sum();
     let behind = room_for(fields_bytes_max(plan), request.slots);
     let (mut fixed, bodies_room) =
         reserve(bytes, made_bytes, behind, |bytes| Pages::zeroed(usize_of(bytes)).ok())
@@ -95,70 +101,71 @@ pub(super) fn read(
     Ok(Identities { fixed, bytes, room: bodies_room, bodies })
 }
 
-/// Adds codings to the files that were read, which are exactly those of `plan`.
+/// Adds codings to the files that were read, which are exactly the files of `plan`.
 pub(super) fn code(
-    request: &Request,
+    request: &BuildRequest,
     listing: &Listing,
-    plan: &Plan,
+    plan: &SitePlan,
     identities: Identities,
 ) -> Loaded {
     let Identities { mut fixed, bytes, room, bodies } = identities;
-    let mut bodies: Vec<Vec<Body>> = bodies.into_iter().flatten().map(|body| vec![body]).collect();
+    let mut bodies: Vec<Vec<CodedBody>> =
+        bodies.into_iter().flatten().map(|body| vec![body]).collect();
     assert_eq!(
         bodies.len(),
         plan.files.len(),
-        "files that could not be read are no longer in the plan"
+        "the plan no longer has files that could not be read"
     );
-    let tries = tries(plan, &lengths(listing, plan), request);
+    let jobs = jobs(plan, &lengths(listing, plan), request);
     let (identity, spare) = fixed[..usize_of(room)].split_at_mut(usize_of(bytes));
     let identity = &*identity;
     let unused = add_beside(plan, identity, &mut bodies);
     let progress = bar(request.progress, 0);
-    let made = make_all(request, listing, plan, &tries, identity, spare, &mut bodies, &progress);
+    let made = make_all(request, listing, plan, &jobs, identity, spare, &mut bodies, &progress);
     progress.finish_and_clear();
     Loaded { fixed, body_bytes: bytes + made as u64, bodies, unused }
 }
 
-fn lengths(listing: &Listing, plan: &Plan) -> Vec<u64> {
+fn lengths(listing: &Listing, plan: &SitePlan) -> Vec<u64> {
     plan.files.iter().map(|file| listing.files[file.listed].bytes).collect()
 }
 
-/// A coding of a file, to be tried.
+/// A file to be compressed with a coding.
 #[derive(Clone, Copy, Debug)]
-struct Try {
+struct CodingJob {
     file: usize,
     coding: Coding,
 }
 
-fn tries(plan: &Plan, lengths: &[u64], request: &Request) -> Vec<Try> {
-    if request.effort == compress::Effort::Off {
+fn jobs(plan: &SitePlan, lengths: &[u64], request: &BuildRequest) -> Vec<CodingJob> {
+    if request.effort == Effort::Off {
         return Vec::new();
     }
-    let mut tries = Vec::new();
+    let mut jobs = Vec::new();
     for (file, planned) in plan.files.iter().enumerate() {
         if !planned.is_coded && compress::is_worth_while(&planned.media_type, lengths[file]) {
-            tries.extend(MADE.into_iter().map(|coding| Try { file, coding }));
+            jobs.extend(MADE_AT_START.into_iter().map(|coding| CodingJob { file, coding }));
         }
     }
-    // The longest first, so that no core is left with one of them at the end.
-    tries.sort_by_key(|try_| std::cmp::Reverse(lengths[try_.file]));
-    tries
+    // The longest first, so that no core ends with a long job while the others are idle.
+    jobs.sort_by_key(|job| std::cmp::Reverse(lengths[job.file]));
+    jobs
 }
 
-/// The most bytes of fields that a path has.
-fn fields_bytes_max(plan: &Plan) -> usize {
-    let of_route = |route: &Route| match &route.to {
-        To::PlannedTarget(leaf) => leaf.fields.bytes(),
-        To::Folder => 0,
+/// Most bytes of fields of any path.
+fn fields_bytes_max(plan: &SitePlan) -> usize {
+    let of_route = |route: &Route| match &route.kind {
+        RouteKind::File(target) => target.fields.bytes(),
+        RouteKind::Folder => 0,
     };
-    let others = plan.not_found.iter().chain(&plan.fallback).map(|leaf| leaf.fields.bytes());
+    let others = plan.not_found.iter().chain(&plan.fallback).map(|target| target.fields.bytes());
     let most = plan.routes.iter().map(of_route).chain(others).max().unwrap_or(0);
     most + VARY.len()
 }
 
-/// Memory for the bodies as they are, for codings, and for what slots need; and how much of it is
-/// for bodies. A small machine promises less than all codings could take, though they take far
-/// less than that: then it is asked for half as much, and codings that find no room are dropped.
+/// Reserves memory for identity bodies, codings and scratch; returns it with the bytes for all
+/// bodies. A small machine may refuse the upper bound of all codings, of which they take only a
+/// part: then half of it is requested, and codings without room are dropped.
 fn reserve<M>(
     identity_bytes: u64,
     made_bytes: u64,
@@ -172,10 +179,10 @@ fn reserve<M>(
 fn read_all(
     root: &OpenRoot,
     listing: &Listing,
-    plan: &Plan,
+    plan: &SitePlan,
     mut place: &mut [u8],
     progress: &ProgressBar,
-) -> Vec<Result<Body, String>> {
+) -> Vec<Result<CodedBody, String>> {
     let mut jobs = Vec::with_capacity(plan.files.len());
     let mut offset = 0;
     for (number, file) in plan.files.iter().enumerate() {
@@ -195,7 +202,7 @@ fn read_all(
             let outcome = root.read(listed, place);
             let body = outcome.map(|()| {
                 let (span, tag) = (span(offset, place.len()), entity_tag(place));
-                Body { coding: Coding::Identity, span, tag }
+                CodedBody { coding: Coding::Identity, span, tag }
             });
             if body.is_err() {
                 // A partly read file must not stay in the image.
@@ -208,9 +215,9 @@ fn read_all(
     state.into_inner().expect(NO_PANIC).1
 }
 
-/// What lies beside a file as its coding is one, if it decodes to it and is small enough; says what
-/// isn't.
-fn add_beside(plan: &Plan, identity: &[u8], bodies: &mut [Vec<Body>]) -> Vec<Unused> {
+/// Adds precompressed files to the files beside them if they decode to them and save enough;
+/// returns the others.
+fn add_beside(plan: &SitePlan, identity: &[u8], bodies: &mut [Vec<CodedBody>]) -> Vec<Unused> {
     let mut unused = Vec::new();
     for (number, file) in plan.files.iter().enumerate() {
         let own = bodies[number][0];
@@ -219,14 +226,14 @@ fn add_beside(plan: &Plan, identity: &[u8], bodies: &mut [Vec<Body>]) -> Vec<Unu
             let saves = compress::saves_enough(coded.span.len, own.span.len);
             let (coded_bytes, own_bytes) =
                 (&identity[coded.span.range()], &identity[own.span.range()]);
-            let reason = match beside::judge(coded_bytes, coding, own_bytes) {
-                Verdict::Other => Reason::Other,
-                Verdict::Refused(why) => Reason::Refused(why),
-                Verdict::Same if saves => {
-                    bodies[number].push(Body { coding, ..coded });
+            let reason = match beside::verify(coded_bytes, coding, own_bytes) {
+                Verification::Other => UnusedReason::Other,
+                Verification::Refused(why) => UnusedReason::Refused(why),
+                Verification::Same if saves => {
+                    bodies[number].push(CodedBody { coding, ..coded });
                     continue;
                 }
-                Verdict::Same => Reason::TooLarge,
+                Verification::Same => UnusedReason::TooLarge,
             };
             unused.push(Unused { file: beside, of: number, coding, reason });
         }
@@ -234,27 +241,29 @@ fn add_beside(plan: &Plan, identity: &[u8], bodies: &mut [Vec<Body>]) -> Vec<Unu
     unused
 }
 
-/// Makes the codings that aren't there; says how many bytes of `spare` they take.
-#[allow(clippy::too_many_arguments, reason = "each is one thing, and it is called once")]
+/// Compresses files into `spare` and returns the number of bytes used.
+#[allow(clippy::too_many_arguments, reason = "it has one caller")]
 fn make_all(
-    request: &Request,
+    request: &BuildRequest,
     listing: &Listing,
-    plan: &Plan,
-    tries: &[Try],
+    plan: &SitePlan,
+    jobs: &[CodingJob],
     identity: &[u8],
     spare: &mut [u8],
-    bodies: &mut [Vec<Body>],
+    bodies: &mut [Vec<CodedBody>],
     progress: &ProgressBar,
 ) -> usize {
-    let has = |try_: &&Try| !bodies[try_.file].iter().any(|body| body.coding == try_.coding);
-    let tries: Vec<Try> = tries.iter().filter(has).copied().collect();
+    let has = |job: &&CodingJob| !bodies[job.file].iter().any(|body| body.coding == job.coding);
+    let jobs: Vec<CodingJob> = jobs.iter().filter(has).copied().collect();
     let own: Vec<Span> = bodies.iter().map(|bodies| bodies[0].span).collect();
     progress.set_position(0);
-    progress.set_length(tries.iter().map(|try_| own[try_.file].len).sum());
-    let state = Mutex::new((tries.into_iter(), 0, spare, bodies));
+    progress.set_length(jobs.iter().map(|job| own[job.file].len).sum());
+    let state = Mutex::new((jobs.into_iter(), 0, spare, bodies));
     on_all_cores(|| {
         loop {
-            let Some(Try { file, coding }) = state.lock().expect(NO_PANIC).0.next() else { return };
+            let Some(CodingJob { file, coding }) = state.lock().expect(NO_PANIC).0.next() else {
+                return;
+            };
             progress.set_message(name_of(listing, &plan.files[file]));
             let own = own[file];
             let coded = compress::compress(&identity[own.range()], coding, request.effort);
@@ -263,12 +272,12 @@ fn make_all(
             let tag = entity_tag(&coded);
             let mut state = state.lock().expect(NO_PANIC);
             let (_, used, spare, bodies) = &mut *state;
-            // There is no room only where the machine had no memory for all codings.
+            // Room can only run out where the machine refused memory for all codings.
             let Some(place) = spare.get_mut(*used..*used + coded.len()) else { continue };
             place.copy_from_slice(&coded);
             let span = span(identity.len() + *used, coded.len());
             *used += coded.len();
-            bodies[file].push(Body { coding, span, tag });
+            bodies[file].push(CodedBody { coding, span, tag });
         }
     });
     state.into_inner().expect(NO_PANIC).1
@@ -284,13 +293,12 @@ fn on_all_cores(work: impl Fn() + Sync) {
     });
 }
 
-/// A bar on a terminal; what isn't one is left alone.
 fn bar(wanted: bool, bytes: u64) -> ProgressBar {
     if !wanted {
         return ProgressBar::hidden();
     }
     let style = ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {msg}")
-        .expect("the template is right");
+        .expect("the template is valid");
     ProgressBar::new(bytes).with_style(style)
 }
 
@@ -298,7 +306,7 @@ fn name_of(listing: &Listing, file: &Planned) -> String {
     format!("compressing {}", escaped(&listing.files[file.listed].name))
 }
 
-pub(super) fn too_large(request: &Request, bytes: u64) -> Failure {
+pub(super) fn too_large(request: &BuildRequest, bytes: u64) -> Failure {
     Failure::new(
         format!("reserving {} for the root {}", size(bytes), escaped_path(&request.root)),
         "the machine has too little memory",
@@ -311,18 +319,18 @@ fn span(offset: usize, len: usize) -> Span {
 }
 
 fn usize_of(bytes: u64) -> usize {
-    usize::try_from(bytes).expect("addresses are of 64 bits")
+    usize::try_from(bytes).expect("addresses have 64 bits")
 }
 
 const VARY: &str = "Vary: Accept, Accept-Encoding\r\n";
-const NO_PANIC: &str = "no thread panics with the lock";
+const NO_PANIC: &str = "no thread panics while it holds the lock";
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_small_machine_gives_up_codings_before_bodies() {
+    fn reserve_drops_room_for_codings_before_it_fails() {
         let machine = |limit| move |bytes| (bytes <= limit).then(|| vec![0; usize_of(bytes)]);
         let room = |limit| {
             reserve(100, 280, 50, machine(limit)).map(|(fixed, room)| {
@@ -335,12 +343,12 @@ mod tests {
         assert_eq!(room(200), Some(135));
         assert_eq!(room(150), Some(100));
         assert_eq!(room(149), None);
-        let asked = std::cell::RefCell::new(Vec::new());
+        let attempts = std::cell::RefCell::new(Vec::new());
         let nothing = |bytes| {
-            asked.borrow_mut().push(bytes);
+            attempts.borrow_mut().push(bytes);
             None::<Vec<u8>>
         };
-        assert!(reserve(5 << 30, 3, 2, nothing).is_none(), "no machine gives nothing");
-        assert_eq!(asked.into_inner(), [5, 3, 2].map(|more| (5 << 30) + more), "beyond 4 GiB");
+        assert!(reserve(5 << 30, 3, 2, nothing).is_none(), "every request was refused");
+        assert_eq!(attempts.into_inner(), [5, 3, 2].map(|more| (5 << 30) + more), "beyond 4 GiB");
     }
 }

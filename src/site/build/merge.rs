@@ -1,12 +1,13 @@
-//! What the blocks of `_headers` that match a path make of its fields.
+//! The fields of a path: defaults, changed by the blocks of `_headers` that match it.
 //!
-//! Few sets of blocks match many files, so what a set makes of the same fields is found once, with
-//! places for what the patterns capture; a file of rules costs what its length says, and not that
-//! for each file of the root.
+//! Few sets of blocks match many files, so the result of a set on equal defaults is computed once,
+//! with gaps for captures. The cost of a file of rules is proportional to its length and not to its
+//! length times the number of files.
 
-use super::Problem;
 use super::fields::{FieldList, JOIN, Repeated, field_bytes};
-use super::headers::{Headers, NAME, PATH_BYTES_MAX};
+use super::headers::{Headers, PATH_BYTES_MAX};
+use super::problem::Problem;
+use super::rule_files::HEADERS;
 use crate::site::pattern::Captures;
 use crate::site::template::Template;
 use std::borrow::Cow;
@@ -15,7 +16,7 @@ use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::sync::Arc;
 
-/// The fields of all paths that the same blocks match and that had the same fields before.
+/// The fields of all paths with the same matching blocks and the same defaults.
 #[derive(Clone, Debug)]
 pub(super) struct Merged {
     fields: Vec<Field>,
@@ -26,34 +27,35 @@ pub(super) struct Merged {
 #[derive(Clone, Debug)]
 struct Field {
     name: String,
-    /// They are joined.
+    /// The parts of the value, which are joined with commas.
     values: Vec<Value>,
 }
 
 #[derive(Clone, Debug)]
 enum Value {
-    /// It was there before.
+    /// A default.
     Default(String),
-    /// A line has it, without placeholders.
+    /// The value of a line without placeholders, and the line's number.
     Fixed(String, u32),
-    /// A line has it; its captures are those of a block, by its place among those that match.
+    /// The value of a line with placeholders, the line's number, and the index of its block among
+    /// the matching ones, whose captures fill it.
     Open(Template, u32, usize),
 }
 
 impl Merged {
-    /// The fields, from those that there are without the blocks.
-    pub(super) fn new(headers: &Headers, blocks: &[u32], before: &FieldList) -> Self {
-        let mut growing = Growing::default();
-        for (name, value) in before.iter() {
-            growing.append(name, Value::Default(value.to_owned()));
+    /// Applies the blocks to the defaults.
+    pub(super) fn new(headers: &Headers, blocks: &[u32], defaults: &FieldList) -> Self {
+        let mut builder = FieldsBuilder::default();
+        for (name, value) in defaults.iter() {
+            builder.append(name, Value::Default(value.to_owned()));
         }
         for (place, &number) in blocks.iter().enumerate() {
             let block = headers.block(number);
             let is_removed = |name: &String| block.removed.contains_key(name);
             let removed: Vec<_> =
-                growing.places.keys().filter(|name| is_removed(name)).cloned().collect();
+                builder.places.keys().filter(|name| is_removed(name)).cloned().collect();
             for name in &removed {
-                growing.remove(name);
+                builder.remove(name);
             }
             for added in &block.added {
                 let value = match added.value.fixed() {
@@ -62,20 +64,21 @@ impl Merged {
                     }
                     None => Value::Open(added.value.clone(), added.line, place),
                 };
-                growing.add(&added.name, value);
+                builder.add(&added.name, value);
             }
         }
-        let fields = growing.fields.into_iter().flatten().collect();
-        Self { fields, bytes_max: before.bytes() + PATH_BYTES_MAX, blocks: blocks.into() }
+        let fields = builder.fields.into_iter().flatten().collect();
+        Self { fields, bytes_max: defaults.bytes() + PATH_BYTES_MAX, blocks: blocks.into() }
     }
 
-    /// Whether all paths have the same fields.
+    /// Whether no value depends on the path.
     pub(super) fn is_fixed(&self) -> bool {
         let mut values = self.fields.iter().flat_map(|field| &field.values);
         !values.any(|value| matches!(value, Value::Open(..)))
     }
 
-    /// Whether it is too much whatever is captured: each value takes two bytes at least.
+    /// Whether the fields exceed the limit whatever is captured: each value takes at least two bytes
+    /// (`, `).
     fn is_too_much(&self) -> bool {
         let values: usize = self.fields.iter().map(|field| field.values.len()).sum();
         values * JOIN.len() > self.bytes_max
@@ -84,12 +87,12 @@ impl Merged {
     /// The fields of a path that the blocks match.
     ///
     /// # Errors
-    /// If it is too much for the head of a response.
+    /// If they exceed the limit; the problem names the first line beyond it.
     pub(super) fn fill(&self, headers: &Headers, path: &[u8]) -> Result<FieldList, Problem> {
         let mut captures: Vec<Option<Captures<'_>>> = vec![None; self.blocks.len()];
         let mut list = FieldList::default();
         let mut scratch = vec![0; VALUE_BYTES_FIRST];
-        // By their lines, to name the one from which it is too much.
+        // Lines and bytes, to name the first line beyond the limit.
         let mut added: Vec<(u32, usize)> = Vec::new();
         for Field { name, values } in &self.fields {
             let mut text = String::new();
@@ -128,23 +131,23 @@ impl Merged {
             bytes += more;
             bytes > self.bytes_max
         });
-        let why = format!("here the fields of one path come to more than {PATH_BYTES_MAX} bytes");
-        Err(Problem::at(NAME, line.map_or(0, |(line, _)| *line), why))
+        let why = format!("with this line, the fields of a path exceed {PATH_BYTES_MAX} bytes");
+        Err(Problem::at(HEADERS, line.map_or(0, |(line, _)| *line), why))
     }
 }
 
-/// Fields while blocks change them.
+/// Fields while blocks are applied to them.
 #[derive(Default)]
-struct Growing {
-    /// Those that were taken away are empty.
+struct FieldsBuilder {
+    /// Removed fields are `None`.
     fields: Vec<Option<Field>>,
-    /// By their names in lower case.
+    /// Indices in `fields` by name in lower case.
     places: HashMap<String, Vec<usize>>,
-    /// Names that a block has added to: the first that does replaces the server's default.
+    /// Names that a block has added: the first addition replaces the default.
     added: HashSet<String>,
 }
 
-impl Growing {
+impl FieldsBuilder {
     fn append(&mut self, name: &str, value: Value) {
         self.places.entry(name.to_ascii_lowercase()).or_default().push(self.fields.len());
         self.fields.push(Some(Field { name: name.to_owned(), values: vec![value] }));
@@ -166,7 +169,7 @@ impl Growing {
         let known = self.places.get(&lower_name).and_then(|places| places.first());
         match known.filter(|_| repeated == Repeated::Joins) {
             Some(&place) => {
-                let field = self.fields[place].as_mut().expect("its place is known");
+                let field = self.fields[place].as_mut().expect("places only has fields that exist");
                 field.values.push(value);
             }
             None => self.append(name, value),
@@ -174,7 +177,7 @@ impl Growing {
     }
 }
 
-/// What is captured goes into a value percent-encoded: a path may have any octet.
+/// Fills a template; captures are percent-encoded, since a path may have any octet.
 fn filled_in<'s>(
     template: &Template,
     captures: &Captures<'_>,
@@ -188,15 +191,15 @@ fn filled_in<'s>(
     }
 }
 
-/// The fields of paths, of which those with the same fields share them.
+/// The fields of paths; equal fields are shared.
 #[derive(Debug)]
 pub(super) struct FieldsOf<'a, Key> {
     headers: &'a Headers,
-    known: HashMap<(Key, Vec<u32>), Known>,
+    known: HashMap<(Key, Vec<u32>), CachedFields>,
 }
 
 #[derive(Debug)]
-enum Known {
+enum CachedFields {
     Shared(Arc<FieldList>),
     Open(Merged),
     Wrong(Problem),
@@ -207,19 +210,19 @@ impl<'a, Key: Eq + Hash> FieldsOf<'a, Key> {
         Self { headers, known: HashMap::new() }
     }
 
-    /// The fields of a path. Those with the same key have had the same fields `before`.
+    /// The fields of a path. Paths with equal keys have equal `defaults`.
     ///
     /// # Errors
-    /// If it is too much for the head of a response.
+    /// If the fields exceed the limit.
     pub(super) fn of(
         &mut self,
         path: &[u8],
         key: Key,
-        before: impl FnOnce() -> FieldList,
+        defaults: impl FnOnce() -> FieldList,
     ) -> Result<Arc<FieldList>, Problem> {
         let headers = self.headers;
         let finished = |mut fields: FieldList| {
-            // Every response has it as it is.
+            // Every response has this field already.
             fields.remove("X-Content-Type-Options");
             Arc::new(fields)
         };
@@ -227,21 +230,21 @@ impl<'a, Key: Eq + Hash> FieldsOf<'a, Key> {
         let known = match self.known.entry((key, blocks)) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => {
-                let merged = Merged::new(headers, &entry.key().1, &before());
+                let merged = Merged::new(headers, &entry.key().1, &defaults());
                 let known = match merged.fill(headers, path) {
-                    Ok(fields) if merged.is_fixed() => Known::Shared(finished(fields)),
+                    Ok(fields) if merged.is_fixed() => CachedFields::Shared(finished(fields)),
                     Err(problem) if merged.is_fixed() || merged.is_too_much() => {
-                        Known::Wrong(problem)
+                        CachedFields::Wrong(problem)
                     }
-                    Ok(_) | Err(_) => Known::Open(merged),
+                    Ok(_) | Err(_) => CachedFields::Open(merged),
                 };
                 entry.insert(known)
             }
         };
         match known {
-            Known::Shared(fields) => Ok(Arc::clone(fields)),
-            Known::Open(merged) => merged.fill(headers, path).map(finished),
-            Known::Wrong(problem) => Err(problem.clone()),
+            CachedFields::Shared(fields) => Ok(Arc::clone(fields)),
+            CachedFields::Open(merged) => merged.fill(headers, path).map(finished),
+            CachedFields::Wrong(problem) => Err(problem.clone()),
         }
     }
 }
@@ -252,10 +255,10 @@ const VALUE_BYTES_FIRST: usize = 1024;
 mod tests {
     use super::*;
     use crate::site::pattern::Pattern;
-    use crate::site::template::Purpose;
+    use crate::site::template::TemplateKind;
     use proptest::prelude::*;
 
-    /// Blocks as (pattern, lines); a line without a value takes its name away.
+    /// Blocks as (pattern, lines); a line without a value removes the field.
     type Blocks = Vec<(String, Vec<(String, Option<String>)>)>;
 
     fn text(blocks: &Blocks) -> String {
@@ -269,7 +272,7 @@ mod tests {
         blocks.iter().map(block).collect::<Vec<_>>().concat()
     }
 
-    /// Line by line.
+    /// Applies the blocks line by line.
     fn slow(blocks: &Blocks, path: &[u8], before: &FieldList) -> FieldList {
         let mut fields = before.clone();
         let mut added: Vec<String> = Vec::new();
@@ -281,7 +284,8 @@ mod tests {
                     fields.remove(name);
                     continue;
                 };
-                let template = Template::parse(value, &pattern, Purpose::Value).expect("it is");
+                let template =
+                    Template::parse(value, &pattern, TemplateKind::Value).expect("it is");
                 if !added.contains(&name.to_lowercase()) {
                     fields.remove(name);
                     added.push(name.to_lowercase());
@@ -302,9 +306,9 @@ mod tests {
     }
 
     proptest! {
-        /// Sets of blocks make the same of the fields as line after line does.
+        /// Merged blocks and blocks applied line by line make equal fields.
         #[test]
-        fn merging_is_applying_line_by_line(
+        fn merged_blocks_agree_with_line_by_line_application(
             blocks in prop::collection::vec(
                 (
                     "(/\\*|/:x|/a|/a\\*|/\\*b|/:x/\\*)",
@@ -320,22 +324,22 @@ mod tests {
             ),
             paths in prop::collection::vec("/[ab]{0,2}(/[ab]{0,2})?", 1..6),
         ) {
-            let headers = Headers::parse(&text(&blocks)).expect("it is right");
+            let headers = Headers::parse(&text(&blocks)).expect("the blocks are valid");
             let mut fields_of = FieldsOf::new(&headers);
             for path in paths.iter().chain(&paths) {
                 let path = path.as_bytes();
-                let found = fields_of.of(path, (), defaults).expect("it is little");
+                let found = fields_of.of(path, (), defaults).expect("the fields are short");
                 prop_assert_eq!(&*found, &slow(&blocks, path, &defaults()), "{}", text(&blocks));
             }
         }
     }
 
     #[test]
-    fn paths_with_the_same_blocks_share_their_fields() {
+    fn paths_with_equal_blocks_share_their_fields() {
         let rules = "/*\n  X-A: 1\n/a/*\n  X-B: 2\n/b/:id\n  X-C: :id\n";
-        let headers = Headers::parse(rules).expect("it is right");
+        let headers = Headers::parse(rules).expect("the blocks are valid");
         let mut fields_of = FieldsOf::new(&headers);
-        let mut of = |path: &[u8]| fields_of.of(path, (), defaults).expect("it is little");
+        let mut of = |path: &[u8]| fields_of.of(path, (), defaults).expect("the fields are short");
         assert!(Arc::ptr_eq(&of(b"/x"), &of(b"/y")));
         assert!(Arc::ptr_eq(&of(b"/a/x"), &of(b"/a/y")));
         assert_eq!(of(b"/b/x").value("X-C"), Some("x"));
@@ -347,17 +351,17 @@ mod tests {
                 count += 1;
                 defaults()
             };
-            fields_of.of(path.as_bytes(), (), counted).expect("it is little");
+            fields_of.of(path.as_bytes(), (), counted).expect("the fields are short");
         }
-        assert_eq!(count, 0, "the fields of these blocks are known");
+        assert_eq!(count, 0, "the fields of these blocks are cached");
     }
 
-    /// Rules that are too much for one path are found to be that once.
+    /// The limit is not checked again for each path.
     #[test]
-    fn too_much_is_found_once() {
+    fn excess_fields_are_detected_once_for_all_paths() {
         for line in ["  A: 1\n", "  A: :splat\n"] {
             let rules = format!("/*\n{}", line.repeat(10_000));
-            let headers = Headers::parse(&rules).expect("it is right");
+            let headers = Headers::parse(&rules).expect("the blocks are valid");
             let mut fields_of = FieldsOf::new(&headers);
             let mut count = 0;
             for number in 0..100 {

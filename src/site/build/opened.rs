@@ -1,9 +1,9 @@
-//! The root, opened once. Every file and folder of the site is opened through its descriptor; no
+//! The root, opened once. Every file and folder of the site is opened beneath its descriptor; no
 //! path is resolved from `/` again, where a renamed folder or a new link could redirect it.
 
-use super::Failure;
 use super::escape::escaped_path;
-use super::walk::Listed;
+use super::listing::Listed;
+use crate::error::Failure;
 use crate::os::beneath::{self, Beneath, CHANGED, Folder, Kind, Resolver, Stamp};
 use crate::os::privileges::Account;
 use std::ffi::OsStr;
@@ -12,17 +12,16 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// A root whose files can be listed and read.
+/// An open root, whose files can be listed and read.
 pub(super) struct OpenRoot {
     /// The path that the operator gave, for messages.
     named: PathBuf,
-    /// The same without links: the prefix of link targets within the root.
+    /// The same path with all links resolved: the prefix of link targets within the root.
     canonical: PathBuf,
     beneath: Beneath,
 }
 
 impl OpenRoot {
-    /// Opens a root.
     pub(super) fn open(named: &Path, resolver: Resolver) -> Result<Self, Failure> {
         let opened = named.canonicalize().and_then(|canonical| {
             let beneath = Beneath::open(&canonical, resolver)?;
@@ -31,31 +30,29 @@ impl OpenRoot {
         opened.map_err(|error| unreadable(named, &error))
     }
 
-    /// The folder itself, to be listed.
     pub(super) fn folder(&self) -> Result<Folder, Failure> {
         let folder = self.beneath.open_folder(Path::new(""));
         folder.map_err(|error| self.unreadable(&error))
     }
 
-    /// The failure to read the root.
     pub(super) fn unreadable(&self, error: &io::Error) -> Failure {
         unreadable(&self.named, error)
     }
 
-    /// The root, for messages.
+    /// The path of the root, for messages.
     pub(super) fn escaped(&self) -> String {
         escaped_path(&self.named)
     }
 
-    /// A file, for messages.
+    /// The path of a file, for messages.
     pub(super) fn shown_file(&self, name: &[u8]) -> String {
         escaped_path(&self.named.join(OsStr::from_bytes(name)))
     }
 
-    /// The target of a link as a path from the root on, free of links; or the reason why the target
-    /// is not served.
+    /// The target of a link as a path from the root with all links resolved; or the reason why the
+    /// target is not served.
     ///
-    /// The result may be outdated by the time it is opened. That is harmless: it is opened beneath
+    /// The target may have changed by the time it is opened. That is harmless: it is opened beneath
     /// the root and without following links.
     pub(super) fn target(&self, link: &Path) -> Result<PathBuf, String> {
         let target = match self.canonical.join(link).canonicalize() {
@@ -78,23 +75,23 @@ impl OpenRoot {
         Ok(path.to_owned())
     }
 
-    /// The kind of the entry at a path from the root on.
+    /// The kind of the entry at a path from the root.
     pub(super) fn kind(&self, path: &Path) -> io::Result<Kind> {
         self.beneath.kind(path)
     }
 
-    /// Opens a file by its path from the root on.
+    /// Opens a file by its path from the root.
     pub(super) fn open_file(&self, path: &Path) -> io::Result<File> {
         self.beneath.open_file(path)
     }
 
-    /// Opens a folder by its path from the root on.
+    /// Opens a folder by its path from the root.
     pub(super) fn open_folder(&self, path: &Path) -> io::Result<Folder> {
         self.beneath.open_folder(path)
     }
 
-    /// Reads a listed file. The error is the reason why it can't be served, such as that it is no
-    /// longer the file that was listed.
+    /// Reads a listed file. The error is the reason why the file is not served; one reason is that
+    /// another file has taken its place.
     pub(super) fn read(&self, listed: &Listed, place: &mut [u8]) -> Result<(), String> {
         let path = listed.path.as_deref().unwrap_or(Path::new(OsStr::from_bytes(&listed.name)));
         let mut read = || {
@@ -114,7 +111,7 @@ pub(super) fn why(error: &io::Error) -> String {
         Some(libc::EACCES) => {
             format!("{}; chmod(1) or chown(1) changes that", denied("read it", error))
         }
-        // The entry was listed a moment ago, and is gone now or of another kind.
+        // The entry existed when it was listed; now it is gone or of another kind.
         Some(libc::ENOENT | libc::ELOOP | libc::ENOTDIR | libc::EXDEV) => CHANGED.to_owned(),
         _ => error.to_string(),
     }
@@ -135,7 +132,7 @@ fn unreadable(root: &Path, error: &io::Error) -> Failure {
     if error.kind() == io::ErrorKind::PermissionDenied {
         let hint = format!(
             "`namei -l {root}` shows which folder on the way to it refuses; chmod(1) or chown(1) \
-             changes that, and --user selects another user"
+             changes that, or let a user serve who may enter it"
         );
         return Failure::new(what, denied("enter and list it", error), hint);
     }

@@ -1,9 +1,11 @@
-//! What must hold for any folder, any rules and any request: the fuzzer calls this, and the test
-//! over its corpus.
+//! Properties that hold for every folder, all rules and all requests: the body of a fuzz target, and
+//! of the test over its corpus.
 
-use super::plan::{Plan, SiteOptions, To, plan};
-use super::walk::{Limits, Listed, Listing, SkippedFiles};
-use super::{Effort, Request, builder};
+use super::listing::{Listed, Listing, SkippedFiles};
+use super::options::{BuildRequest, Effort, SiteLimits, SiteOptions};
+use super::plan::plan;
+use super::read::builder;
+use super::site_plan::{RouteKind, SitePlan};
 use crate::bytes::Span;
 use crate::http::properties::path_by_segments;
 use crate::http::request::{Fields, Parsed, Persistence, Scan, Target, parse};
@@ -11,17 +13,17 @@ use crate::http::{self, coding::Coding};
 use crate::os::beneath::Resolver;
 use crate::site::redirects::{Effect, Redirect};
 use crate::site::tree::Tree;
-use crate::site::tree::build::Body;
+use crate::site::tree::rows::CodedBody;
 use crate::site::{PendingResponse, RequestContext, ScratchIndex, Site, entity_tag};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-/// Names, `_headers`, `_redirects` and a request's target, each ended by an octet that no text
-/// has: what comes back is a response that is well formed, and never anything that isn't in the
-/// folder. Without rules, it is what a slow model says.
+/// Takes file names, `_headers`, `_redirects` and a request target, separated by 0xff, which occurs
+/// in no UTF-8. The response to the request must be well-formed, its content must be in the folder,
+/// and without rules it must be that of a model.
 ///
 /// # Panics
-/// If that isn't so.
+/// If a property doesn't hold.
 pub fn site(data: &[u8]) {
     let mut pieces = data.splitn(4, |&octet| octet == 0xff);
     let mut piece = || pieces.next().unwrap_or_default();
@@ -46,7 +48,7 @@ pub fn site(data: &[u8]) {
     if !plan.problems.is_empty() {
         return;
     }
-    let (tree, fixed) = grow(&listing, &plan, options);
+    let (tree, fixed) = build_tree(&listing, &plan, options);
     let head = [b"GET ", target, b" HTTP/1.1\r\nHost: a\r\n\r\n"].concat();
     let mut fields = Fields::new();
     let parsed = parse(&head, &mut Scan::default(), 16 * 1024, &mut fields);
@@ -72,15 +74,15 @@ pub fn site(data: &[u8]) {
 }
 
 /// Whether a forced rule sends one of a file's paths to another host.
-fn is_hidden(name: &[u8], plan: &Plan) -> bool {
+fn is_hidden(name: &[u8], plan: &SitePlan) -> bool {
     let path = [b"/", name].concat();
     let folder = path.strip_suffix(b"index.html").filter(|folder| folder.ends_with(b"/"));
     let page = path.strip_suffix(b".html").filter(|page| !page.ends_with(b"/"));
     let file = |path: &[u8]| {
         let route = plan.routes.iter().find(|route| route.path == path);
-        route.and_then(|route| match &route.to {
-            To::PlannedTarget(leaf) => Some(leaf.file),
-            To::Folder => None,
+        route.and_then(|route| match &route.kind {
+            RouteKind::File(target) => Some(target.file),
+            RouteKind::Folder => None,
         })
     };
     let own = file(&path);
@@ -103,26 +105,26 @@ fn response(request: &http::request::Request<'_, '_>, site: &Site, mut fixed: Ve
     [&fixed[spans.first.range()], &fixed[spans.then.range()]].concat()
 }
 
-/// What a folder can hold: no name of a folder is empty or says another place.
+/// Whether a folder can have a file of this name: no segment is empty or a dot segment.
 fn is_name(name: &[u8]) -> bool {
     let is_segment = |segment: &[u8]| !matches!(segment, b"" | b"." | b"..");
     name.len() < 200 && !name.contains(&0) && name.split(|&octet| octet == b'/').all(is_segment)
 }
 
-/// Every file's content is its own name.
-fn grow(listing: &Listing, plan: &Plan, options: SiteOptions) -> (Tree, Vec<u8>) {
+/// Builds a tree in which the content of each file is its name.
+fn build_tree(listing: &Listing, plan: &SitePlan, options: SiteOptions) -> (Tree, Vec<u8>) {
     let mut fixed = Vec::new();
-    let bodies: Vec<Vec<Body>> = plan
+    let bodies: Vec<Vec<CodedBody>> = plan
         .files
         .iter()
         .map(|file| {
             let name = &listing.files[file.listed].name;
             let span = Span { offset: fixed.len() as u64, len: name.len() as u64 };
             fixed.extend_from_slice(name);
-            vec![Body { coding: Coding::Identity, span, tag: entity_tag(name) }]
+            vec![CodedBody { coding: Coding::Identity, span, tag: entity_tag(name) }]
         })
         .collect();
-    let request = Request { options, ..request(PathBuf::new()) };
+    let request = BuildRequest { options, ..request(PathBuf::new()) };
     let body_bytes = fixed.len() as u64;
     let builder = builder(listing, plan, &bodies, &request);
     let (tree, layout) = builder.build(body_bytes, request.slots);
@@ -130,12 +132,12 @@ fn grow(listing: &Listing, plan: &Plan, options: SiteOptions) -> (Tree, Vec<u8>)
     (tree, fixed)
 }
 
-/// What is asked of a folder where nothing else is said.
-pub(super) fn request(root: PathBuf) -> Request {
-    Request {
+/// A request for a folder, without limits and compression.
+pub(super) fn request(root: PathBuf) -> BuildRequest {
+    BuildRequest {
         root,
         options: SiteOptions { clean_urls: true, ..SiteOptions::default() },
-        limits: Limits { files: u32::MAX, bytes: u64::MAX },
+        limits: SiteLimits { files: u32::MAX, bytes: u64::MAX },
         effort: Effort::Off,
         strict: false,
         slots: 2,
@@ -144,12 +146,12 @@ pub(super) fn request(root: PathBuf) -> Request {
     }
 }
 
-/// The status and the body of a response, with all that must be right about its head.
+/// The status and the content of a response; asserts that its head is well-formed.
 fn read(response: &[u8]) -> (u16, &[u8]) {
     let mut fields = [httparse::EMPTY_HEADER; 100];
     let mut parsed = httparse::Response::new(&mut fields);
     let Ok(httparse::Status::Complete(head)) = parsed.parse(response) else {
-        panic!("a head that isn't right: {}", String::from_utf8_lossy(response))
+        panic!("a malformed head: {}", String::from_utf8_lossy(response))
     };
     let body = &response[head..];
     let status = parsed.code.expect("there is a status");
@@ -164,7 +166,7 @@ fn read(response: &[u8]) -> (u16, &[u8]) {
         (Some(location), 301 | 302 | 303 | 307 | 308) => {
             let may = |octet: &u8| octet.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(octet);
             assert!(location.iter().all(may), "{location:?}");
-            assert!(!location.starts_with(b"//"), "it would lead to another host");
+            assert!(!location.starts_with(b"//"), "it leads to another host");
             assert!([&b"/"[..], b"http://", b"https://"].iter().any(|p| location.starts_with(p)));
         }
         (None, 200 | 400 | 404 | 410 | 414 | 451) => {}
@@ -173,7 +175,7 @@ fn read(response: &[u8]) -> (u16, &[u8]) {
     (status, body)
 }
 
-/// What a path has, by looking through the names.
+/// The status and content of a path, by search of the names.
 fn model(path: &[u8], names: &BTreeSet<&[u8]>) -> (u16, Vec<u8>) {
     let Some(path) = path_by_segments(path) else { return (400, Vec::new()) };
     let name = &path[1..];
@@ -204,14 +206,14 @@ mod tests {
 
     const OWN: &str = "https://own.example/r/x";
 
-    /// Where a rule leads for a request, as its `Location`; none if the rule is refused.
+    /// The `Location` of a rule for a request; none if the rule is refused.
     fn location(to: &str, target: &str) -> Option<String> {
         let rules = format!("/r/:a/* {to} 302\n");
         let plan = plan(&Listing::default(), &SiteOptions::default(), None, Some(&rules));
         if !plan.problems.is_empty() {
             return None;
         }
-        let (tree, fixed) = grow(&Listing::default(), &plan, SiteOptions::default());
+        let (tree, fixed) = build_tree(&Listing::default(), &plan, SiteOptions::default());
         let head = format!("GET {target} HTTP/1.1\r\nHost: own.example\r\n\r\n");
         let mut fields = Fields::new();
         let parsed = parse(head.as_bytes(), &mut Scan::default(), 16 * 1024, &mut fields);
@@ -232,9 +234,9 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(4000))]
 
-        /// No request chooses the host that a rule leads to, as browsers read it.
+        /// No request selects the host of a redirect, as browsers parse it.
         #[test]
-        fn a_redirect_leads_to_its_rules_origin(
+        fn redirect_leads_to_the_origin_of_its_rule(
             to in "(https?://|/|//|https?:/|https?:///)?\
                    (:splat|:a|good\\.example|@|:|\\.|/|80|\\?q=|#|%40|%5C|x){1,6}",
             value in "((@|:|/|\\.|\\.\\.|evil\\.example|\
@@ -250,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_redirect_to_a_path_stays() {
+    fn redirect_to_a_path_stays_on_its_origin() {
         for (to, target, expected) in [
             ("/:splat", "/r/x//evil.example/", "/evil.example/"),
             ("/:splat", "/r/x/%5C%5Cevil.example/", "/%5C%5Cevil.example/"),

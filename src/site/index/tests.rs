@@ -1,10 +1,10 @@
-//! The index and the matcher against a slow search.
+//! The index and the matcher against a search part by part.
 
 use super::*;
 use proptest::prelude::*;
 
-/// The captures of a path, by trying each part where it stands: a segment ends where the text
-/// behind it is found last.
+/// The captures of a path, part by part: a segment ends at the last occurrence of the text after
+/// it.
 fn slow(pattern: &Pattern, path: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut captures = Vec::new();
     let trimmed = without_slash(path);
@@ -68,7 +68,7 @@ fn slow_front<'p>(
     Some(path)
 }
 
-/// What the patterns capture of a path, by the index and one by one.
+/// Compares the captures of a path found by the index with those of each pattern.
 fn check(patterns: &[Pattern], path: &[u8]) {
     let numbered = || (0..).zip(patterns);
     let index = PatternIndex::new(numbered());
@@ -90,7 +90,7 @@ fn check(patterns: &[Pattern], path: &[u8]) {
 }
 
 #[test]
-fn names_that_begin_or_end_with_one_another_are_all_found() {
+fn texts_that_are_prefixes_or_suffixes_of_each_other_are_all_found() {
     let texts = ["/a/*", "/a/b/*", "/a/b/c", "/*c", "/*/c", "/*bc", "/:x", "/:xc", "/:xbc"];
     let more = ["/a/:x/*", "/*/:x/c", "/:x/b/:y", "/:xbc*", "/:xc*y", "/*", "/", "/:x/*/c/"];
     let parse = |text: &&str| Pattern::parse(text).expect("a pattern");
@@ -103,7 +103,7 @@ fn names_that_begin_or_end_with_one_another_are_all_found() {
 }
 
 #[test]
-fn many_texts_in_one_another_are_left_in_few_steps() {
+fn shortest_of_200_nested_texts_is_reached_in_logarithmic_steps() {
     let texts: Vec<_> = (1..=200).map(|count| format!("/{}*z", "a".repeat(count))).collect();
     let patterns: Vec<_> =
         texts.iter().map(|text| Pattern::parse(text).expect("a pattern")).collect();
@@ -123,7 +123,7 @@ fn many_texts_in_one_another_are_left_in_few_steps() {
 }
 
 #[test]
-fn long_texts_are_compared_to_their_ends() {
+fn texts_longer_than_a_chunk_are_compared_completely() {
     let long = "ab".repeat(40);
     let texts = ["/LONGx/*", "/LONG*", "/*xLONG", "/*LONG", "/:xLONG", "/:xbLONG", "/LONG"];
     let parse = |text: &&str| Pattern::parse(&text.replace("LONG", &long)).expect("a pattern");
@@ -136,9 +136,9 @@ fn long_texts_are_compared_to_their_ends() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
-    /// The index and the quick matcher find what the slow one does, on any patterns and paths.
+    /// Index and matcher agree with the search on any patterns and paths.
     #[test]
-    fn the_index_finds_what_a_slow_search_does(
+    fn index_agrees_with_a_search_of_all_patterns(
         texts in prop::collection::vec(
             "/(([ab.]{0,2}|:[xyz][ab.]{0,2})/){0,3}([ab.]{0,3}|:[uv][ab.]{0,2})\
              (\\*[ab/]{0,3}(/:w(/[ab])?)?)?",
@@ -153,17 +153,17 @@ proptest! {
         }
     }
 
-    /// The first rule counts, whichever is found first.
+    /// The first rule of the file applies, whichever the index finds first.
     #[test]
-    fn rules_keep_their_order(
+    fn first_matching_rule_of_the_file_applies(
         texts in prop::collection::vec("/([ab]{0,2}|:x)(/[ab]{0,2}|/:y|\\*b?|/\\*)?", 1..20),
         paths in prop::collection::vec("(/[ab]{0,3}){1,3}", 1..20),
     ) {
         use crate::site::redirects::{Effect, Redirect, Redirects};
-        use crate::site::template::{Purpose, Template};
+        use crate::site::template::{Template, TemplateKind};
         let rule = |(line, text): (u32, &String)| {
             let from = Pattern::parse(text).ok()?;
-            let to = Template::parse("/to", &from, Purpose::Location).ok()?;
+            let to = Template::parse("/to", &from, TemplateKind::Location).ok()?;
             let effect = Effect::Redirect(301);
             Some(Redirect { from, to, effect, forced: line % 3 == 0, line, text: "".into() })
         };

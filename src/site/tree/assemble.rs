@@ -1,27 +1,149 @@
-//! Putting a response together in a slot's block: pieces made at start are copied, one behind the
+//! The assembly of a response in the block of its slot: prepared pieces are copied one behind the
 //! other.
 
-use super::build::RouteTarget;
-use super::heads::Status;
-use super::{FileResponse, Redirection, Representation, Select, Tree};
+use super::heads::StatusIndex;
+use super::rows::{Representation, RouteTarget};
+use super::{FileResponse, Redirection, Select, Tree};
 use crate::bytes::{Span, Spans};
 use crate::http::coding::Coding;
 use crate::http::request::Persistence;
 use crate::site::{Answer, PendingResponse, Prebuilt, ScratchIndex};
 
-/// A block while it is filled.
-struct Block<'a> {
-    place: &'a mut [u8],
+impl Tree {
+    /// Writes the head of the chosen response into the slot's block; the body of a response to HEAD
+    /// is left out. Of `fixed`, only the scratch is written to.
+    pub fn output(
+        &self,
+        pending: PendingResponse,
+        scratch: ScratchIndex,
+        fixed: &mut [u8],
+    ) -> Spans {
+        let PendingResponse { answer, persistence, head_only } = pending;
+        let own = self.scratch_of(fixed);
+        let span = self.block(scratch);
+        let mut head = HeadWriter { block: &mut own[self.in_scratch(span)], used: 0 };
+        let mut then = match answer {
+            Answer::Whole(prebuilt) => {
+                let (front, body) = self.heads.response(prebuilt, persistence);
+                head.put(front);
+                head.put(b"\r\n");
+                head.put(if head_only { b"" } else { body });
+                Span::default()
+            }
+            Answer::FileResponse(response) => {
+                self.put_file_head(&response, persistence, head_only, &mut head)
+            }
+            Answer::Redirection(Redirection { status, location_bytes }) => {
+                head.put(self.heads.front(status, persistence));
+                head.put(b"Location: ");
+                Span { len: u64::from(location_bytes), ..self.tail(scratch) }
+            }
+            Answer::Part { .. } => unreachable!("only a single page has this answer"),
+        };
+        let len = head.used as u64;
+        if let Answer::Redirection(_) = answer {
+            let end = self.in_scratch(then).end;
+            own[end..end + NO_CONTENT.len()].copy_from_slice(NO_CONTENT);
+            then.len += NO_CONTENT.len() as u64;
+        } else if head_only {
+            then = Span::default();
+        }
+        Spans { first: Span { len, ..span }, then }
+    }
+
+    /// Writes the head of a response with a file, and returns the span of its content.
+    fn put_file_head(
+        &self,
+        response: &FileResponse,
+        persistence: Persistence,
+        head_only: bool,
+        head: &mut HeadWriter<'_>,
+    ) -> Span {
+        let representation = &self.representations[response.representation as usize];
+        let fields = &self.field_blocks[response.target.fields.index()];
+        match response.select {
+            Select::Whole => {
+                head.put(self.heads.front(response.status, persistence));
+                head.put(&fields.text);
+                head.put_coding(representation.coding);
+                head.put(b"Content-Length: ");
+                match representation.digits_len as usize {
+                    0 => head.put_number(representation.body.len),
+                    len => head.put(&representation.digits[..len]),
+                }
+                head.put(b"\r\n");
+                if response.status == StatusIndex::OK {
+                    head.put(b"Accept-Ranges: bytes\r\n");
+                    self.put_validators(response.target, representation, head);
+                }
+                head.put(b"\r\n");
+                representation.body
+            }
+            Select::Part(first, last) => {
+                head.put(self.heads.front(StatusIndex::PARTIAL_CONTENT, persistence));
+                head.put(&fields.text);
+                head.put(b"Content-Length: ");
+                head.put_number(last - first + 1);
+                head.put(b"\r\nContent-Range: bytes ");
+                head.put_number(first);
+                head.put(b"-");
+                head.put_number(last);
+                head.put(b"/");
+                head.put_number(representation.body.len);
+                head.put(b"\r\n");
+                self.put_validators(response.target, representation, head);
+                head.put(b"\r\n");
+                Span { offset: representation.body.offset + first, len: last - first + 1 }
+            }
+            Select::NotModified => {
+                head.put(self.heads.front(StatusIndex::NOT_MODIFIED, persistence));
+                head.put(&fields.text[fields.kept_at..]);
+                self.put_validators(response.target, representation, head);
+                head.put(b"\r\n");
+                Span::default()
+            }
+            Select::Unsatisfiable => {
+                let (front, body) = self.heads.response(Prebuilt::RangeNotSatisfiable, persistence);
+                head.put(front);
+                head.put(b"Content-Range: bytes */");
+                head.put_number(representation.body.len);
+                head.put(b"\r\n\r\n");
+                head.put(if head_only { b"" } else { body });
+                Span::default()
+            }
+        }
+    }
+
+    fn put_validators(
+        &self,
+        target: RouteTarget,
+        representation: &Representation,
+        head: &mut HeadWriter<'_>,
+    ) {
+        head.put(b"ETag: ");
+        head.put(&representation.tag);
+        let resource = &self.resources[target.file.id.index()];
+        if resource.modified.is_some() {
+            head.put(b"\r\nLast-Modified: ");
+            head.put(&resource.modified_text);
+        }
+        head.put(b"\r\n");
+    }
+}
+
+/// Writes a head from the beginning of a block on.
+struct HeadWriter<'a> {
+    block: &'a mut [u8],
     used: usize,
 }
 
-impl Block<'_> {
+impl HeadWriter<'_> {
     fn put(&mut self, piece: &[u8]) {
-        self.place[self.used..self.used + piece.len()].copy_from_slice(piece);
+        self.block[self.used..self.used + piece.len()].copy_from_slice(piece);
         self.used += piece.len();
     }
 
-    /// A number in decimal.
+    /// Writes a number in decimal.
     fn put_number(&mut self, number: u64) {
         let mut digits = [0; 20];
         let mut at = digits.len();
@@ -36,129 +158,7 @@ impl Block<'_> {
         }
         self.put(&digits[at..]);
     }
-}
 
-impl Tree {
-    /// The response that was chosen, in the slot's block; without its body for HEAD.
-    pub fn output(
-        &self,
-        pending: PendingResponse,
-        scratch: ScratchIndex,
-        fixed: &mut [u8],
-    ) -> Spans {
-        let PendingResponse { answer, persistence, head_only } = pending;
-        let span = self.block(scratch);
-        let mut block = Block { place: &mut fixed[span.range()], used: 0 };
-        let mut then = match answer {
-            Answer::Whole(which) => {
-                let (head, body) = self.heads.response(which, persistence);
-                block.put(head);
-                block.put(b"\r\n");
-                block.put(if head_only { b"" } else { body });
-                Span::default()
-            }
-            Answer::FileResponse(found) => {
-                self.put_found(&found, persistence, head_only, &mut block)
-            }
-            Answer::Redirection(Redirection { status, location_bytes }) => {
-                block.put(self.heads.front(status, persistence));
-                block.put(b"Location: ");
-                Span { len: u64::from(location_bytes), ..self.tail(scratch) }
-            }
-            Answer::Part { .. } => unreachable!("a tree says it otherwise"),
-        };
-        let len = block.used as u64;
-        if let Answer::Redirection(_) = answer {
-            let end = then.range().end;
-            fixed[end..end + EMPTY.len()].copy_from_slice(EMPTY);
-            then.len += EMPTY.len() as u64;
-        } else if head_only {
-            then = Span::default();
-        }
-        Spans { first: Span { len, ..span }, then }
-    }
-
-    /// Puts the head, and says what the body is.
-    fn put_found(
-        &self,
-        found: &FileResponse,
-        persistence: Persistence,
-        head_only: bool,
-        block: &mut Block<'_>,
-    ) -> Span {
-        let representation = &self.representations[found.representation as usize];
-        match found.select {
-            Select::Whole => {
-                block.put(self.heads.front(found.status, persistence));
-                block.put(&self.blocks[found.leaf.fields.index()].text);
-                block.put_coding(representation.coding);
-                block.put(b"Content-Length: ");
-                match representation.digits_len as usize {
-                    0 => block.put_number(representation.body.len),
-                    len => block.put(&representation.digits[..len]),
-                }
-                block.put(b"\r\n");
-                if found.status == Status::OK {
-                    block.put(b"Accept-Ranges: bytes\r\n");
-                    self.put_validators(found.leaf, representation, block);
-                }
-                block.put(b"\r\n");
-                representation.body
-            }
-            Select::Part(first, last) => {
-                block.put(self.heads.front(Status::PARTIAL_CONTENT, persistence));
-                block.put(&self.blocks[found.leaf.fields.index()].text);
-                block.put(b"Content-Length: ");
-                block.put_number(last - first + 1);
-                block.put(b"\r\nContent-Range: bytes ");
-                block.put_number(first);
-                block.put(b"-");
-                block.put_number(last);
-                block.put(b"/");
-                block.put_number(representation.body.len);
-                block.put(b"\r\n");
-                self.put_validators(found.leaf, representation, block);
-                block.put(b"\r\n");
-                Span { offset: representation.body.offset + first, len: last - first + 1 }
-            }
-            Select::NotModified => {
-                block.put(self.heads.front(Status::NOT_MODIFIED, persistence));
-                let fields = &self.blocks[found.leaf.fields.index()];
-                block.put(&fields.text[fields.kept_at..]);
-                self.put_validators(found.leaf, representation, block);
-                block.put(b"\r\n");
-                Span::default()
-            }
-            Select::Unsatisfiable => {
-                let (head, body) = self.heads.response(Prebuilt::RangeNotSatisfiable, persistence);
-                block.put(head);
-                block.put(b"Content-Range: bytes */");
-                block.put_number(representation.body.len);
-                block.put(b"\r\n\r\n");
-                block.put(if head_only { b"" } else { body });
-                Span::default()
-            }
-        }
-    }
-
-    fn put_validators(
-        &self,
-        leaf: RouteTarget,
-        representation: &Representation,
-        block: &mut Block<'_>,
-    ) {
-        block.put(b"ETag: ");
-        block.put(&representation.tag);
-        let resource = &self.resources[leaf.file.id.index()];
-        if resource.modified.is_some() {
-            block.put(b"\r\nLast-Modified: ");
-            block.put(&resource.modified_text);
-        }
-        block.put(b"\r\n");
-    }
-}
-
-impl Block<'_> {
     fn put_coding(&mut self, coding: Coding) {
         self.put(match coding {
             Coding::Identity => b"",
@@ -169,5 +169,5 @@ impl Block<'_> {
     }
 }
 
-/// Behind a `Location`: what it leads to says the rest.
-const EMPTY: &[u8] = b"\r\nContent-Length: 0\r\n\r\n";
+/// The end of a head behind the value of `Location`.
+const NO_CONTENT: &[u8] = b"\r\nContent-Length: 0\r\n\r\n";

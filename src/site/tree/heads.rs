@@ -1,53 +1,53 @@
-//! What all heads of a status have in common, and the responses that are the same for every path,
-//! each with its date. They are copied into a connection's block when they are needed, so no ring
-//! reads them and the date may change at any time.
+//! The beginnings of heads by status, and the responses that don't depend on the path, each with
+//! its date. They are copied into a connection's block for each response, so the kernel never
+//! reads them and their dates may change at any time.
 
 use crate::http::request::Persistence;
 use crate::http::response::{DATE_BYTES, date_offset, write_date, write_head};
 use crate::site::rendered::{Prebuilt, write_plain};
 use std::ops::Range;
 
-/// The beginnings of heads, and whole responses.
+/// The beginnings of heads, and prebuilt responses.
 #[derive(Debug)]
 pub(super) struct Heads {
     text: Vec<u8>,
     fronts: [[Range<usize>; Persistence::ALL.len()]; STATUSES.len()],
-    responses: Vec<[Response; Persistence::ALL.len()]>,
-    /// Where in the text dates lie.
+    responses: Vec<[PrebuiltRanges; Persistence::ALL.len()]>,
+    /// Offsets of the dates in `text`.
     dates: Vec<usize>,
-    /// The second they say.
+    /// The second of these dates.
     unix_seconds: u64,
 }
 
-/// A response that is the same for every path.
+/// Positions of a prebuilt response in `text`.
 #[derive(Clone, Debug)]
-struct Response {
-    /// Without the empty line.
+struct PrebuiltRanges {
+    /// The head without its empty line.
     head: Range<usize>,
-    /// Where the body ends, which lies behind that line.
+    /// End of the body, which begins behind the empty line.
     end: usize,
 }
 
-/// The statuses that responses with a file or a `Location` can have, by number.
+/// Index in [`STATUSES`] of the status of a response with a file or a `Location`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Status(u8);
+pub(super) struct StatusIndex(u8);
 
-impl Status {
+impl StatusIndex {
     pub(super) const OK: Self = Self(0);
     pub(super) const PARTIAL_CONTENT: Self = Self(1);
     pub(super) const NOT_MODIFIED: Self = Self(2);
     pub(super) const NOT_FOUND: Self = Self(3);
     pub(super) const PERMANENT_REDIRECT: Self = Self(4);
 
-    /// Which it is, if it's one of them.
+    /// The index of a status code; none for other codes than [`STATUSES`].
     pub(super) fn of(code: u16) -> Option<Self> {
         let index = STATUSES.iter().position(|&known| known == code)?;
-        Some(Self(u8::try_from(index).expect("they are few")))
+        Some(Self(u8::try_from(index).expect("there are fewer than 256")))
     }
 }
 
 impl Heads {
-    /// `has_fallback`: what is a 404 would have been a page for who asks for one.
+    /// With a fallback, 404 responses vary by `Accept`: a navigation gets the page instead.
     pub(super) fn new(has_fallback: bool) -> Self {
         let mut heads = Self {
             text: Vec::new(),
@@ -62,12 +62,11 @@ impl Heads {
                 heads.fronts[index][persistence as usize] = front;
             }
         }
-        for which in Prebuilt::ALL {
-            // Those of a page follow from it, here from files: what stands in their place is never
-            // sent.
-            let by_accept = has_fallback && which == Prebuilt::NotFound;
+        for prebuilt in Prebuilt::ALL {
+            // Responses with the one page are never sent from a tree, whose files take their place.
+            let by_accept = has_fallback && prebuilt == Prebuilt::NotFound;
             let own = if by_accept { &[NOSNIFF, BY_ACCEPT][..] } else { &[NOSNIFF] };
-            let response = |persistence| heads.response_of(which, own, persistence);
+            let response = |persistence| heads.response_of(prebuilt, own, persistence);
             let responses = Persistence::ALL.map(response);
             heads.responses.push(responses);
         }
@@ -78,7 +77,7 @@ impl Heads {
     fn front_of(&mut self, status: u16, persistence: Persistence) -> Range<usize> {
         let at = self.text.len();
         write_head(&mut self.text, status, [NOSNIFF], persistence).expect(VECTOR);
-        // The empty line comes behind the other fields.
+        // The fields of the file follow, then the empty line.
         self.text.truncate(self.text.len() - LINE_END);
         self.dates.push(at + date_offset(status));
         at..self.text.len()
@@ -86,19 +85,19 @@ impl Heads {
 
     fn response_of(
         &mut self,
-        which: Prebuilt,
+        prebuilt: Prebuilt,
         own: &[(&str, &str)],
         persistence: Persistence,
-    ) -> Response {
+    ) -> PrebuiltRanges {
         let at = self.text.len();
-        let status = which.status();
-        write_plain(&mut self.text, which, own, persistence);
+        let status = prebuilt.status();
+        write_plain(&mut self.text, prebuilt, own, persistence);
         self.dates.push(at + date_offset(status));
         let head_end = memchr::memmem::find(&self.text[at..], b"\r\n\r\n").expect("a head ends");
-        Response { head: at..at + head_end + LINE_END, end: self.text.len() }
+        PrebuiltRanges { head: at..at + head_end + LINE_END, end: self.text.len() }
     }
 
-    /// Brings the dates up to this second.
+    /// Updates the dates to this second.
     pub(super) fn tick(&mut self, unix_seconds: u64) {
         if self.unix_seconds != unix_seconds {
             self.write_dates(unix_seconds);
@@ -114,23 +113,21 @@ impl Heads {
         }
     }
 
-    /// The status line and the fields that all responses have, without the empty line.
-    pub(super) fn front(&self, status: Status, persistence: Persistence) -> &[u8] {
+    /// The status line and the fields of every response, without the empty line.
+    pub(super) fn front(&self, status: StatusIndex, persistence: Persistence) -> &[u8] {
         &self.text[self.fronts[status.0 as usize][persistence as usize].clone()]
     }
 
-    /// A response that is the same for every path: its head without the empty line, and its body.
-    pub(super) fn response(&self, which: Prebuilt, persistence: Persistence) -> (&[u8], &[u8]) {
-        let Response { head, end } = &self.responses[which as usize][persistence as usize];
+    /// A prebuilt response: its head without the empty line, and its body.
+    pub(super) fn response(&self, prebuilt: Prebuilt, persistence: Persistence) -> (&[u8], &[u8]) {
+        let PrebuiltRanges { head, end } = &self.responses[prebuilt as usize][persistence as usize];
         (&self.text[head.clone()], &self.text[head.end + LINE_END..*end])
     }
 
-    /// The most bytes of a front.
     pub(super) fn front_bytes_max(&self) -> usize {
         self.fronts.iter().flatten().map(ExactSizeIterator::len).max().unwrap_or(0)
     }
 
-    /// The most bytes of a response.
     pub(super) fn response_bytes_max(&self) -> usize {
         let responses = self.responses.iter().flatten();
         responses.map(|response| response.end - response.head.start).max().unwrap_or(0)
@@ -138,8 +135,8 @@ impl Heads {
 }
 
 const STATUSES: [u16; 11] = [200, 206, 304, 404, 308, 301, 302, 303, 307, 410, 451];
-/// Browsers shall not guess another type than the one that is said.
+/// Keeps browsers from guessing another media type than `Content-Type`.
 const NOSNIFF: (&str, &str) = ("X-Content-Type-Options", "nosniff");
 const BY_ACCEPT: (&str, &str) = ("Vary", "Accept");
 const LINE_END: usize = "\r\n".len();
-const VECTOR: &str = "writing to a vector does not fail";
+const VECTOR: &str = "writing to a vector doesn't fail";

@@ -1,17 +1,19 @@
-//! A whole site: which path has what, and the responses, put together from pieces made at start.
+//! A site of many files: its paths, and responses assembled from pieces prepared at start.
 //!
-//! The buffer holds the bodies, which are its image and never change; and as its scratch, in this
-//! order: a *block* for each slot, into which the head of its response is copied, piece by piece; a
-//! *tail* for each slot, for a `Location` that depends on the request; and room to decode one path.
-//! A response is the block and the body behind it, or the block and the tail. A slot has one
-//! response under way at a time, so what a ring may still read is not written to.
+//! The image of the buffer holds the bodies, which never change. The scratch holds, in this order:
+//! a *block* for each slot, into which the head of a response is copied piece by piece; a *tail*
+//! for each slot, for a `Location` that depends on the request; and room to decode one path. A
+//! response is a block and the body behind it, or a block and a tail. A slot has one response in
+//! progress at a time, so nothing is written to bytes that the kernel may still read, and no
+//! function here borrows the image mutably.
 //!
-//! Nothing is formatted for a whole file; numbers are, for a part of one.
+//! Heads of whole files need no formatting; ranges need numbers to be formatted.
 
 mod assemble;
 pub mod build;
 mod heads;
 mod route_table;
+pub mod rows;
 #[cfg(test)]
 mod tests;
 
@@ -25,76 +27,46 @@ use crate::http::coding::{Accepted, Coding};
 use crate::http::conditional::{Selection, Validators, select};
 use crate::http::path;
 use crate::http::request::{Request, TARGET_BYTES_MAX, Target};
-use crate::http::response::DATE_BYTES;
-use build::{File, RouteTarget, Tag};
-use heads::{Heads, Status};
-use route_table::{Place, RouteTable};
+use heads::{Heads, StatusIndex};
+use route_table::RouteTable;
+use rows::{Destination, FieldBlock, Representation, Resource, RouteTarget, SiteFile};
 use std::num::NonZeroU64;
+use std::ops::Range;
 
-/// A whole site.
+/// A site of many files.
 #[derive(Debug)]
 pub struct Tree {
     route_table: RouteTable,
     resources: Box<[Resource]>,
     representations: Box<[Representation]>,
-    blocks: Box<[FieldBlock]>,
+    field_blocks: Box<[FieldBlock]>,
     not_found: Option<RouteTarget>,
     fallback: Option<RouteTarget>,
     redirects: Redirects,
     health: Option<Box<[u8]>>,
     heads: Heads,
+    /// The blocks begin where the scratch does.
     layout: Layout,
-    blocks_at: u64,
     block_bytes: u32,
     tails_at: u64,
     tail_bytes: u32,
-    scratch_at: usize,
+    decode_at: u64,
 }
 
-/// What a file's representations have in common.
-#[derive(Clone, Copy, Debug)]
-struct Resource {
-    /// In seconds since the Unix epoch.
-    modified: Option<NonZeroU64>,
-    modified_text: [u8; DATE_BYTES],
-}
-
-/// A file in one coding, with the values of its fields. A file's lie one behind the other, the one
-/// to be preferred first, identity last.
-#[derive(Clone, Copy, Debug)]
-struct Representation {
-    body: Span,
-    coding: Coding,
-    digits_len: u8,
-    /// The length, in decimal, if it has at most so many digits. Longer ones, of terabytes, are
-    /// formatted for each response: with room for them, this would no longer be 64 bytes, of which
-    /// a site has millions.
-    digits: [u8; 12],
-    tag: Tag,
-}
-
-/// Fields that files have in common, as they stand in a head.
-#[derive(Debug, Default)]
-struct FieldBlock {
-    text: Vec<u8>,
-    /// Where those begin that a 304 has, too.
-    kept_at: usize,
-}
-
-/// A response that was chosen.
+/// A response with a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileResponse {
-    leaf: RouteTarget,
+    target: RouteTarget,
     representation: u32,
-    status: Status,
+    status: StatusIndex,
     select: Select,
 }
 
-/// What of a representation is sent.
+/// The part of a representation that is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Select {
     Whole,
-    /// The bytes from the first to the second, both included.
+    /// The offsets of the first and the last byte, both included.
     Part(u64, u64),
     NotModified,
     Unsatisfiable,
@@ -103,22 +75,22 @@ enum Select {
 /// A redirect whose `Location` lies in the slot's tail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Redirection {
-    status: Status,
+    status: StatusIndex,
     location_bytes: u32,
 }
 
 impl Tree {
-    /// Brings the dates up to this second.
+    /// Updates the dates to this second. The kernel reads none of them.
     pub fn tick(&mut self, unix_seconds: u64) {
         self.heads.tick(unix_seconds);
     }
 
-    /// Which part of the buffer is written to, and which never is.
     pub(super) fn layout(&self) -> Layout {
         self.layout
     }
 
-    /// Which response a GET or HEAD gets.
+    /// Chooses the response to a GET or HEAD. Of the buffer, only the scratch is written to: a
+    /// `Location` goes into the slot's tail.
     pub fn choose(
         &self,
         request: &Request<'_, '_>,
@@ -126,27 +98,31 @@ impl Tree {
     ) -> Answer {
         let (path, query) = match request.target {
             Target::Origin { path, query } | Target::Absolute { path, query } => (path, query),
-            // Of OPTIONS and CONNECT only.
+            // Only OPTIONS and CONNECT have these forms (RFC 9112 3.2.3, 3.2.4).
             Target::Asterisk | Target::Authority => return Answer::Whole(Prebuilt::BadRequest),
         };
-        let (fixed, scratch) = request_context.fixed.split_at_mut(self.scratch_at);
+        let scratch = self.scratch_of(request_context.fixed);
+        let decode = self.in_scratch(Span { offset: self.decode_at, len: 0 });
+        let (slots, decode) = scratch.split_at_mut(decode.start);
         assert!(path.len() <= TARGET_BYTES_MAX, "longer targets are refused");
-        let Ok(path) = path::decode(path, scratch) else {
+        let Ok(path) = path::decode(path, decode) else {
             return Answer::Whole(Prebuilt::BadRequest);
         };
         if self.health.as_deref().is_some_and(|health| health == path) {
             let draining = request_context.draining;
             return Answer::Whole(if draining { Prebuilt::Draining } else { Prebuilt::Healthy });
         }
-        let tail = &mut fixed[self.tail(request_context.scratch).range()];
+        let tail = &mut slots[self.in_scratch(self.tail(request_context.scratch))];
         if self.redirects.has(true)
             && let Some(answer) = self.redirected(path, query, true, request, tail)
         {
             return answer;
         }
         match self.route_table.find(path) {
-            Some(Place::File(leaf)) => return self.select(leaf, Status::OK, request),
-            Some(Place::Folder) => return moved_to_folder(path, query, tail),
+            Some(Destination::File(target)) => {
+                return self.select(target, StatusIndex::OK, request);
+            }
+            Some(Destination::Folder) => return moved_to_folder(path, query, tail),
             None => {}
         }
         if self.redirects.has(false)
@@ -154,23 +130,23 @@ impl Tree {
         {
             return answer;
         }
-        self.nothing(path, request)
+        self.missing(path, request)
     }
 
-    /// What a path has that leads nowhere.
-    fn nothing(&self, path: &[u8], request: &Request<'_, '_>) -> Answer {
+    /// The answer for a path without a destination.
+    fn missing(&self, path: &[u8], request: &Request<'_, '_>) -> Answer {
         match (self.fallback, self.not_found) {
-            (Some(leaf), _) if is_navigation(path, request) => {
-                self.select(leaf, Status::OK, request)
+            (Some(target), _) if is_navigation(path, request) => {
+                self.select(target, StatusIndex::OK, request)
             }
-            (_, Some(leaf)) => self.select(leaf, Status::NOT_FOUND, request),
+            (_, Some(target)) => self.select(target, StatusIndex::NOT_FOUND, request),
             (_, None) => Answer::Whole(Prebuilt::NotFound),
         }
     }
 
-    /// What the first rule says that applies to the path, if any does. A rewrite to a path that
-    /// has nothing is as if it weren't there; a forced one still hides what the path has. So it is
-    /// where a placeholder leads to a file that another rule hides.
+    /// The answer of the first rule that applies to the path. A rewrite to a path without a file is
+    /// skipped, unless it is forced: then it still hides the file of the request's own path. A
+    /// rewrite by placeholder to a file that another rule hides is treated alike.
     fn redirected(
         &self,
         path: &[u8],
@@ -183,43 +159,48 @@ impl Tree {
         let rule = &self.redirects.rules()[number as usize];
         match rule.effect {
             Effect::Redirect(status) => {
-                let status = Status::of(status).expect("rules have statuses that are known");
+                let status = StatusIndex::of(status).expect("rules have statuses of this table");
                 let written = rule.to.write(&captures, tail);
                 let location_bytes = written.and_then(|len| finish_location(len, query, tail));
                 Some(moved(status, location_bytes))
             }
             Effect::Rewrite(status) => {
-                let status = Status::of(status).expect("rules have statuses that are known");
+                let status = StatusIndex::of(status).expect("rules have statuses of this table");
                 let target = rule.to.write(&captures, tail).map(|len| &tail[..len]);
                 let is_named = rule.to.fixed().is_some();
                 let open = target.filter(|to| is_named || !self.redirects.hides(to, number));
                 match open.and_then(|to| self.route_table.find(to)) {
-                    Some(Place::File(leaf)) => Some(self.select(leaf, status, request)),
-                    Some(Place::Folder) | None => forced.then(|| self.nothing(path, request)),
+                    Some(Destination::File(target)) => Some(self.select(target, status, request)),
+                    Some(Destination::Folder) | None => forced.then(|| self.missing(path, request)),
                 }
             }
         }
     }
 
-    /// Chooses the coding, and what of it is sent.
-    fn select(&self, leaf: RouteTarget, status: Status, request: &Request<'_, '_>) -> Answer {
-        let File { id, first, codings } = leaf.file;
+    /// Chooses the coding, and the part of it that is sent.
+    fn select(
+        &self,
+        target: RouteTarget,
+        status: StatusIndex,
+        request: &Request<'_, '_>,
+    ) -> Answer {
+        let SiteFile { id, first, codings } = target.file;
         let accepted = Accepted::of(request.fields);
         let Some(best) = accepted.best(codings.iter()) else {
             return Answer::Whole(Prebuilt::NotAcceptable);
         };
         let best = u32::try_from(best).expect("four at most");
-        let found = |index: u32, select| {
+        let response = |index: u32, select| {
             Answer::FileResponse(FileResponse {
-                leaf,
+                target,
                 representation: first + index,
                 status,
                 select,
             })
         };
-        // Validators and ranges belong to a 200.
-        if !request.selective || status != Status::OK {
-            return found(best, Select::Whole);
+        // Preconditions and ranges apply to a 200 only (RFC 9110 13.2.1, 14.2).
+        if !request.selective || status != StatusIndex::OK {
+            return response(best, Select::Whole);
         }
         let last_modified = self.resources[id.index()].modified.map(NonZeroU64::get);
         let representation = |index: u32| &self.representations[(first + index) as usize];
@@ -227,30 +208,42 @@ impl Tree {
             let validators = Validators { etag: &representation(index).tag, last_modified };
             select(request.method, request.fields, &validators, length)
         };
-        // A range is one of the identity: then a download can go on whoever began it.
+        // A range selects from the identity, so that a download can be resumed whatever coding it
+        // began with.
         let identity = codings.len() - 1;
         if accepted.takes(Coding::Identity) {
             let length = representation(identity).body.len;
             match evaluate(identity, Some(length)) {
                 Selection::Partial { first, last } => {
-                    return found(identity, Select::Part(first, last));
+                    return response(identity, Select::Part(first, last));
                 }
-                Selection::Unsatisfiable => return found(identity, Select::Unsatisfiable),
+                Selection::Unsatisfiable => return response(identity, Select::Unsatisfiable),
                 Selection::Whole | Selection::NotModified | Selection::PreconditionFailed => {}
             }
         }
         match evaluate(best, None) {
-            Selection::NotModified => found(best, Select::NotModified),
+            Selection::NotModified => response(best, Select::NotModified),
             Selection::PreconditionFailed => Answer::Whole(Prebuilt::PreconditionFailed),
             Selection::Whole | Selection::Partial { .. } | Selection::Unsatisfiable => {
-                found(best, Select::Whole)
+                response(best, Select::Whole)
             }
         }
     }
 
+    /// The scratch, of which every span that a tree writes to is a part.
+    fn scratch_of<'a>(&self, fixed: &'a mut [u8]) -> &'a mut [u8] {
+        &mut fixed[self.layout.scratch().range()]
+    }
+
+    /// The position within the scratch of a span of the buffer.
+    fn in_scratch(&self, span: Span) -> Range<usize> {
+        let Span { offset, len } = span;
+        Span { offset: offset - self.layout.scratch().offset, len }.range()
+    }
+
     fn block(&self, scratch: ScratchIndex) -> Span {
         let len = u64::from(self.block_bytes);
-        Span { offset: self.blocks_at + u64::from(scratch.0) * len, len }
+        Span { offset: self.layout.scratch().offset + u64::from(scratch.0) * len, len }
     }
 
     fn tail(&self, scratch: ScratchIndex) -> Span {
@@ -259,28 +252,29 @@ impl Tree {
     }
 }
 
-/// `/docs/?q` for `/docs?q`.
+/// A redirect from `/docs?q` to `/docs/?q`.
 fn moved_to_folder(path: &[u8], query: Option<&[u8]>, tail: &mut [u8]) -> Answer {
     let written = path::encode(path, tail).and_then(|len| {
         *tail.get_mut(len)? = b'/';
         finish_location(len + 1, query, tail)
     });
-    moved(Status::PERMANENT_REDIRECT, written)
+    moved(StatusIndex::PERMANENT_REDIRECT, written)
 }
 
-fn moved(status: Status, location_bytes: Option<usize>) -> Answer {
+fn moved(status: StatusIndex, location_bytes: Option<usize>) -> Answer {
     match location_bytes.filter(|&bytes| bytes <= LOCATION_BYTES_MAX) {
         Some(bytes) => {
             let location_bytes = u32::try_from(bytes).expect("a location is short");
             Answer::Redirection(Redirection { status, location_bytes })
         }
-        // It was short enough to ask for, and is too long to be told.
+        // Percent-encoding and the rule made a target of permitted length too long.
         None => Answer::Whole(Prebuilt::UriTooLong),
     }
 }
 
-/// Makes what was written so far a `Location`: one slash at its beginning only, since two would
-/// lead to another host, and the request's query if it has none. Says how long it is then.
+/// Turns the first `len` bytes of the tail into a `Location` and returns its length: one slash at
+/// its beginning, since two would begin a host (RFC 3986 4.2), and the request's query unless the
+/// rule has one.
 fn finish_location(mut len: usize, query: Option<&[u8]>, tail: &mut [u8]) -> Option<usize> {
     let slashes = tail[..len].iter().take_while(|&&octet| octet == b'/').count();
     if slashes > 1 {
@@ -296,15 +290,15 @@ fn finish_location(mut len: usize, query: Option<&[u8]>, tail: &mut [u8]) -> Opt
     tail.copy_within(fragment..len, fragment + added);
     tail[fragment] = b'?';
     let written = path::encode_query(query, &mut tail[fragment + 1..fragment + added]);
-    assert_eq!(written, Some(added - 1), "it was measured");
+    assert_eq!(written, Some(added - 1), "query_bytes measured it");
     Some(len + added)
 }
 
-/// Whether a person goes there, rather than a page loads it: its name has no extension, or the
-/// client says that it takes HTML.
+/// Whether a request is a navigation rather than a subresource of a page: the last segment of its
+/// path has no dot, or its `Accept` names `text/html`.
 fn is_navigation(path: &[u8], request: &Request<'_, '_>) -> bool {
     !path::last_segment(path).contains(&b'.') || names_html(request.fields)
 }
 
-/// The longest `Location`: as long as the longest target and what a rule puts around it.
+/// Longest `Location`: the longest request target, and room for the text of a rule around it.
 const LOCATION_BYTES_MAX: usize = TARGET_BYTES_MAX + 2048;

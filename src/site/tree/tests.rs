@@ -1,38 +1,39 @@
-//! Responses of a small tree, read with another parser; lookup against a slow model.
+//! Responses of a small tree, parsed independently; lookup against a linear search.
 
-use super::build::{Body, Builder, RouteTarget};
+use super::build::Builder;
+use super::rows::CodedBody;
 use super::*;
 use crate::http::request::{Fields, Method, Parsed, Persistence, Scan, parse};
 use crate::site::pattern::Pattern;
 use crate::site::redirects::Redirect;
-use crate::site::template::{Purpose, Template};
+use crate::site::template::{Template, TemplateKind};
 use crate::site::{Kind, PendingResponse, Site, entity_tag};
 use proptest::prelude::*;
 
 const SECOND: u64 = 784_111_777;
 
-/// A tree with its buffer.
-struct Grown {
+/// A site with its buffer.
+struct SiteFixture {
     site: Site,
     fixed: Vec<u8>,
     scratch_for: ScratchIndex,
 }
 
-/// Bodies and paths, to become a tree.
+/// Bodies and paths of a tree under construction.
 #[derive(Default)]
-struct Seeds {
+struct TreeFixture {
     builder: Builder,
     bytes: Vec<u8>,
 }
 
-impl Seeds {
-    /// A file of these bodies.
-    fn leaf(&mut self, bodies: &[(Coding, &str)], fields: &[(&str, &str)]) -> RouteTarget {
+impl TreeFixture {
+    /// Adds a file with these bodies and fields.
+    fn target(&mut self, bodies: &[(Coding, &str)], fields: &[(&str, &str)]) -> RouteTarget {
         let bodies = bodies.iter().map(|&(coding, text)| {
             let offset = self.bytes.len() as u64;
             self.bytes.extend_from_slice(text.as_bytes());
             let span = Span { offset, len: text.len() as u64 };
-            Body { coding, span, tag: entity_tag(text.as_bytes()) }
+            CodedBody { coding, span, tag: entity_tag(text.as_bytes()) }
         });
         let bodies = bodies.collect();
         let file = self.builder.file(bodies, Some(SECOND - 1000));
@@ -40,27 +41,27 @@ impl Seeds {
     }
 
     fn path(&mut self, path: &str, text: &str) {
-        let leaf = self.leaf(&[(Coding::Identity, text)], &[("Content-Type", "text/plain")]);
-        assert!(self.builder.path(path.as_bytes(), leaf));
+        let target = self.target(&[(Coding::Identity, text)], &[("Content-Type", "text/plain")]);
+        assert!(self.builder.path(path.as_bytes(), target));
     }
 
-    fn grow(self) -> Grown {
+    fn finish(self) -> SiteFixture {
         let (tree, layout) = self.builder.build(self.bytes.len() as u64, 3);
         let mut fixed = self.bytes;
         fixed.resize(layout.buffer_bytes(), 0);
         let mut site = Site::of_tree(tree);
         site.tick(SECOND, &mut fixed);
-        Grown { site, fixed, scratch_for: ScratchIndex(2) }
+        SiteFixture { site, fixed, scratch_for: ScratchIndex(2) }
     }
 }
 
-impl Grown {
+impl SiteFixture {
     fn tree(&self) -> &Tree {
-        let Kind::Tree(tree) = &self.site.kind else { unreachable!("it was grown") };
+        let Kind::Tree(tree) = &self.site.kind else { unreachable!("of_tree built it") };
         tree
     }
 
-    /// The response to a head without its last empty line, as text.
+    /// The response to a head, which is given without `Host` and the empty line, as text.
     fn response(&mut self, head: &str) -> String {
         let head = format!("{head}\r\nHost: x\r\n\r\n");
         let mut fields = Fields::new();
@@ -74,7 +75,7 @@ impl Grown {
         let pending = PendingResponse { answer, persistence: Persistence::Keep, head_only };
         let spans = self.site.output(pending, scratch, &mut self.fixed);
         let bytes = [&self.fixed[spans.first.range()], &self.fixed[spans.then.range()]].concat();
-        String::from_utf8(bytes).expect("responses are text here")
+        String::from_utf8(bytes).expect("these bodies are text")
     }
 
     fn status(&mut self, head: &str) -> u16 {
@@ -94,10 +95,10 @@ fn body(response: &str) -> &str {
 }
 
 #[test]
-fn a_file_has_all_its_fields() {
-    let mut seeds = Seeds::default();
-    seeds.path("/a.txt", "hello");
-    let mut site = seeds.grow();
+fn response_with_a_file_has_all_its_fields() {
+    let mut fixture = TreeFixture::default();
+    fixture.path("/a.txt", "hello");
+    let mut site = fixture.finish();
     let tag = String::from_utf8(entity_tag(b"hello").to_vec()).expect("text");
     assert_eq!(
         site.response("GET /a.txt?q HTTP/1.1"),
@@ -113,12 +114,12 @@ fn a_file_has_all_its_fields() {
 }
 
 #[test]
-fn every_response_has_the_length_it_says() {
-    let mut seeds = Seeds::default();
-    seeds.path("/a", "hello");
-    seeds.builder.folder(b"/d");
-    seeds.builder.health(b"/healthz");
-    let mut site = seeds.grow();
+fn content_length_is_the_length_of_the_content() {
+    let mut fixture = TreeFixture::default();
+    fixture.path("/a", "hello");
+    fixture.builder.folder(b"/d");
+    fixture.builder.health(b"/healthz");
+    let mut site = fixture.finish();
     for (head, status) in [
         ("GET /a HTTP/1.1", 200),
         ("GET /a HTTP/1.1\r\nRange: bytes=1-2", 206),
@@ -147,13 +148,13 @@ fn every_response_has_the_length_it_says() {
 }
 
 #[test]
-fn codings_are_chosen_and_vary() {
-    let mut seeds = Seeds::default();
+fn accept_encoding_selects_the_coding_and_its_entity_tag() {
+    let mut fixture = TreeFixture::default();
     let bodies =
         [(Coding::Identity, "0123456789"), (Coding::Gzip, "gzip five"), (Coding::Brotli, "br4")];
-    let leaf = seeds.leaf(&bodies, &[("Content-Type", "a/b"), ("Vary", "Accept-Encoding")]);
-    seeds.builder.path(b"/x", leaf);
-    let mut site = seeds.grow();
+    let target = fixture.target(&bodies, &[("Content-Type", "a/b"), ("Vary", "Accept-Encoding")]);
+    fixture.builder.path(b"/x", target);
+    let mut site = fixture.finish();
     for (accept, coding, expected) in [
         ("br, gzip", Some("br"), "br4"),
         ("gzip", Some("gzip"), "gzip five"),
@@ -175,22 +176,22 @@ fn codings_are_chosen_and_vary() {
         assert_eq!(field(&response, "Content-Type"), None);
         assert_eq!(field(&response, "ETag").map(str::as_bytes), Some(tag));
     }
-    // A range is one of the identity, whatever else is taken.
+    // A range selects from the identity, whatever other codings are acceptable,
     let response = site.response("GET /x HTTP/1.1\r\nAccept-Encoding: br\r\nRange: bytes=2-3");
     assert_eq!((field(&response, "Content-Encoding"), body(&response)), (None, "23"));
     assert_eq!(field(&response, "Content-Range"), Some("bytes 2-3/10"));
-    // But not where identity is refused.
+    // unless identity is refused.
     let refused = "GET /x HTTP/1.1\r\nAccept-Encoding: br, identity;q=0\r\nRange: bytes=2-3";
     assert_eq!(body(&site.response(refused)), "br4");
 }
 
 #[test]
-fn what_a_304_keeps_is_a_part_of_the_fields() {
-    let mut seeds = Seeds::default();
+fn not_modified_carries_only_the_fields_of_rfc_9110_15_4_5() {
+    let mut fixture = TreeFixture::default();
     let fields = [("Cache-Control", "no-cache"), ("X-A", "1"), ("expires", "0"), ("X-B", "2")];
-    let leaf = seeds.leaf(&[(Coding::Identity, "x")], &fields);
-    seeds.builder.path(b"/", leaf);
-    let mut site = seeds.grow();
+    let target = fixture.target(&[(Coding::Identity, "x")], &fields);
+    fixture.builder.path(b"/", target);
+    let mut site = fixture.finish();
     let response = site.response("GET / HTTP/1.1\r\nIf-None-Match: *");
     assert_eq!(field(&response, "Cache-Control"), Some("no-cache"));
     assert_eq!(field(&response, "expires"), Some("0"));
@@ -200,14 +201,14 @@ fn what_a_304_keeps_is_a_part_of_the_fields() {
 }
 
 #[test]
-fn where_nothing_is_fallbacks_count() {
-    let mut seeds = Seeds::default();
-    seeds.path("/a.js", "js");
-    let missing = seeds.leaf(&[(Coding::Identity, "missing")], &[]);
-    let app = seeds.leaf(&[(Coding::Identity, "app")], &[]);
-    seeds.builder.not_found(missing);
-    seeds.builder.fallback(app);
-    let mut site = seeds.grow();
+fn missing_path_gets_the_fallback_for_navigations_and_404_otherwise() {
+    let mut fixture = TreeFixture::default();
+    fixture.path("/a.js", "js");
+    let missing = fixture.target(&[(Coding::Identity, "missing")], &[]);
+    let app = fixture.target(&[(Coding::Identity, "app")], &[]);
+    fixture.builder.not_found(missing);
+    fixture.builder.fallback(app);
+    let mut site = fixture.finish();
     for (head, status, text) in [
         ("GET /route HTTP/1.1", 200, "app"),
         ("GET /route/ HTTP/1.1", 200, "app"),
@@ -229,14 +230,14 @@ fn where_nothing_is_fallbacks_count() {
 }
 
 #[test]
-fn a_404_that_might_have_been_a_page_says_so() {
+fn not_found_varies_by_accept_if_there_is_a_fallback() {
     for has_fallback in [false, true] {
-        let mut seeds = Seeds::default();
-        let app = seeds.leaf(&[(Coding::Identity, "app")], &[]);
+        let mut fixture = TreeFixture::default();
+        let app = fixture.target(&[(Coding::Identity, "app")], &[]);
         if has_fallback {
-            seeds.builder.fallback(app);
+            fixture.builder.fallback(app);
         }
-        let mut site = seeds.grow();
+        let mut site = fixture.finish();
         let response = site.response("GET /b.js HTTP/1.1");
         assert!(response.starts_with("HTTP/1.1 404 "), "{response}");
         assert_eq!(field(&response, "Vary"), has_fallback.then_some("Accept"));
@@ -246,21 +247,21 @@ fn a_404_that_might_have_been_a_page_says_so() {
 fn rule(from: &str, to: &str, effect: Effect, forced: bool) -> Redirect {
     let from = Pattern::parse(from).expect("a pattern");
     let purpose = match effect {
-        Effect::Redirect(_) => Purpose::Location,
-        Effect::Rewrite(_) => Purpose::Path,
+        Effect::Redirect(_) => TemplateKind::Location,
+        Effect::Rewrite(_) => TemplateKind::Path,
     };
     let to = Template::parse(to, &from, purpose).expect("a template");
     Redirect { from, to, effect, forced, line: 1, text: "".into() }
 }
 
 #[test]
-fn rules_lead_elsewhere() {
-    let mut seeds = Seeds::default();
-    seeds.path("/new", "new");
-    seeds.path("/here", "here");
-    seeds.path("/forced", "never");
-    seeds.builder.folder(b"/docs");
-    seeds.builder.redirects(Redirects::new(vec![
+fn redirects_and_rewrites_apply_to_paths() {
+    let mut fixture = TreeFixture::default();
+    fixture.path("/new", "new");
+    fixture.path("/here", "here");
+    fixture.path("/forced", "never");
+    fixture.builder.folder(b"/docs");
+    fixture.builder.redirects(Redirects::new(vec![
         rule("/old", "/new", Effect::Redirect(301), false),
         rule("/here", "/new", Effect::Redirect(301), false),
         rule("/forced", "/new?own=1#f", Effect::Redirect(307), true),
@@ -269,7 +270,7 @@ fn rules_lead_elsewhere() {
         rule("/as/*", "/:splat", Effect::Rewrite(200), false),
         rule("/gone", "/new", Effect::Rewrite(410), false),
     ]));
-    let mut site = seeds.grow();
+    let mut site = fixture.finish();
     for (target, status, location) in [
         ("/old", 301, "/new"),
         ("/old/?a=b", 301, "/new?a=b"),
@@ -290,7 +291,11 @@ fn rules_lead_elsewhere() {
         assert_eq!(field(&response, "Content-Length"), Some("0"));
         assert!(response.ends_with("\r\n\r\n"));
     }
-    assert_eq!(body(&site.response("GET /here HTTP/1.1")), "here", "files come before rules");
+    assert_eq!(
+        body(&site.response("GET /here HTTP/1.1")),
+        "here",
+        "files take precedence over rules"
+    );
     assert_eq!(body(&site.response("GET /as/new HTTP/1.1")), "new");
     assert_eq!(site.status("GET /as/nothing HTTP/1.1"), 404);
     assert_eq!(site.status("GET /gone HTTP/1.1"), 410);
@@ -299,11 +304,11 @@ fn rules_lead_elsewhere() {
 }
 
 #[test]
-fn health_is_said_before_all_else() {
-    let mut seeds = Seeds::default();
-    seeds.path("/health", "a file");
-    seeds.builder.health(b"/health");
-    let mut site = seeds.grow();
+fn health_path_takes_precedence_over_files() {
+    let mut fixture = TreeFixture::default();
+    fixture.path("/health", "a file");
+    fixture.builder.health(b"/health");
+    let mut site = fixture.finish();
     assert_eq!(body(&site.response("GET /health HTTP/1.1")), "ok\n");
     let mut request_context =
         RequestContext { scratch: ScratchIndex(0), fixed: &mut site.fixed, draining: true };
@@ -315,11 +320,11 @@ fn health_is_said_before_all_else() {
 }
 
 #[test]
-fn slots_have_blocks_of_their_own() {
-    let mut seeds = Seeds::default();
-    seeds.path("/a", "hello");
-    seeds.builder.folder(b"/d");
-    let mut site = seeds.grow();
+fn blocks_and_tails_of_slots_lie_apart_in_the_scratch() {
+    let mut fixture = TreeFixture::default();
+    fixture.path("/a", "hello");
+    fixture.builder.folder(b"/d");
+    let mut site = fixture.finish();
     let mut places: Vec<std::ops::Range<usize>> = Vec::new();
     for scratch in [ScratchIndex(0), ScratchIndex(1), ScratchIndex(2)] {
         places.extend([site.tree().block(scratch).range(), site.tree().tail(scratch).range()]);
@@ -331,28 +336,31 @@ fn slots_have_blocks_of_their_own() {
     let layout = site.site.layout();
     assert!(places[0].start == layout.scratch().range().start);
     assert!(places[0].start.is_multiple_of(4096) && layout.image().range() == (0..5));
-    assert!(places[5].end <= site.tree().scratch_at);
+    assert!(places[5].end <= usize::try_from(site.tree().decode_at).expect("64 bits"));
     assert_eq!(&site.fixed[..4096], [b"hello".as_slice(), &[0; 4091]].concat(), "the image");
 }
 
-/// Bodies are named by spans, so a site of terabytes can be put together without its bytes: only
-/// heads are looked at, which lie in a buffer of their own here.
+/// Spans name the bodies, so a tree of terabytes can be built without their bytes: the test reads
+/// heads only, which are in the scratch.
 #[test]
-fn bodies_beyond_4_gib_and_lengths_of_any_size() {
+fn offsets_and_lengths_beyond_4_gib_are_exact() {
     for len in [(1 << 32) - 1, 1 << 32, 5 << 30, 999_999_999_999, 1_000_000_000_000, u64::MAX / 2] {
         let mut builder = Builder::default();
         let offset = 7 << 30;
-        let body =
-            Body { coding: Coding::Identity, span: Span { offset, len }, tag: entity_tag(b"") };
+        let body = CodedBody {
+            coding: Coding::Identity,
+            span: Span { offset, len },
+            tag: entity_tag(b""),
+        };
         let file = builder.file(vec![body], None);
         let fields = builder.fields(std::iter::empty());
         builder.path(b"/a", RouteTarget { file, fields });
-        // The scratch of a tree with an image of no bytes, since that much can't be had.
+        // An empty image, since no machine has the memory for the real one.
         let (tree, layout) = builder.build(0, 3);
         let mut fixed = vec![0; layout.buffer_bytes()];
         let mut site = Site::of_tree(tree);
         site.tick(SECOND, &mut fixed);
-        let mut ask = |fields: &str, head_only: bool| {
+        let mut request = |fields: &str, head_only: bool| {
             let head = format!("GET /a HTTP/1.1\r\nHost: x\r\n{fields}\r\n");
             let mut fields = Fields::new();
             let parsed = parse(head.as_bytes(), &mut Scan::default(), 16_384, &mut fields);
@@ -366,36 +374,36 @@ fn bodies_beyond_4_gib_and_lengths_of_any_size() {
             let head = String::from_utf8(fixed[spans.first.range()].to_vec()).expect("text");
             (head, spans.then)
         };
-        let (head, then) = ask("", false);
+        let (head, then) = request("", false);
         assert_eq!(field(&head, "Content-Length"), Some(&*len.to_string()));
         assert_eq!(then, Span { offset, len });
-        assert_eq!(ask("", true), (head, Span::default()), "HEAD has the fields of GET");
+        assert_eq!(request("", true), (head, Span::default()), "HEAD has the fields of GET");
         let last = len - 1;
-        let (head, then) = ask(&format!("Range: bytes={}-{last}\r\n", last - 9), false);
+        let (head, then) = request(&format!("Range: bytes={}-{last}\r\n", last - 9), false);
         let range = format!("bytes {}-{last}/{len}", last - 9);
         assert_eq!(field(&head, "Content-Range"), Some(&*range));
         assert_eq!(field(&head, "Content-Length"), Some("10"));
         assert_eq!(then, Span { offset: offset + len - 10, len: 10 });
-        let (head, _) = ask(&format!("Range: bytes={len}-\r\n"), false);
+        let (head, _) = request(&format!("Range: bytes={len}-\r\n"), false);
         assert_eq!(field(&head, "Content-Range"), Some(&*format!("bytes */{len}")));
     }
 }
 
 proptest! {
-    /// Decoding, removing dot segments and looking up agree with a list that is searched.
+    /// Decoding, removal of dot segments and lookup agree with a search of all names.
     #[test]
-    fn lookup_agrees_with_a_list(
+    fn lookup_agrees_with_a_linear_search(
         names in prop::collection::btree_set("/[ab.]{0,3}(/[ab.]{1,3})?", 0..20),
-        asked in prop::collection::vec("/([ab./]|%2e|%61){0,8}", 1..20),
+        requested in prop::collection::vec("/([ab./]|%2e|%61){0,8}", 1..20),
     ) {
-        let mut seeds = Seeds::default();
+        let mut fixture = TreeFixture::default();
         for name in &names {
-            seeds.path(name, name);
+            fixture.path(name, name);
         }
-        let mut site = seeds.grow();
-        for target in asked {
+        let mut site = fixture.finish();
+        for target in requested {
             let mut scratch = vec![0; target.len()];
-            let path = path::decode(target.as_bytes(), &mut scratch).expect("it is nameable");
+            let path = path::decode(target.as_bytes(), &mut scratch).expect("its escapes are valid");
             let expected = names.iter().find(|name| name.as_bytes() == path);
             let response = site.response(&format!("GET {target} HTTP/1.1"));
             match expected {

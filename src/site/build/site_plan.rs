@@ -1,0 +1,88 @@
+//! The files, paths and rules of a site before any file is read.
+
+use super::fields::FieldList;
+use super::problem::Problem;
+use crate::http::coding::Coding;
+use crate::site::redirects::Redirects;
+use std::sync::Arc;
+
+/// The files, paths and rules of a site.
+#[derive(Debug, Default)]
+pub struct SitePlan {
+    /// The served files, sorted by name.
+    pub files: Vec<Planned>,
+    /// The paths, each once.
+    pub routes: Vec<Route>,
+    /// The content of 404 responses.
+    pub not_found: Option<PlannedTarget>,
+    /// The file that navigations to missing paths get.
+    pub fallback: Option<PlannedTarget>,
+    /// The redirects and rewrites.
+    pub redirects: Redirects,
+    /// Errors in options and rules, each of which prevents the start.
+    pub problems: Vec<Problem>,
+}
+
+impl SitePlan {
+    /// Whether every path gets 404.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.redirects.rules().is_empty()
+    }
+}
+
+/// A served file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Planned {
+    /// Index in the listing.
+    pub listed: usize,
+    /// Files beside it that may be its codings, by their indices in the plan.
+    pub beside: Vec<(Coding, usize)>,
+    /// Media type.
+    pub media_type: String,
+    /// Whether the file is itself in a coding (gzip, `.svgz`) without an identity beside it: it is
+    /// sent with that `Content-Encoding` and not compressed again.
+    pub is_coded: bool,
+}
+
+/// A file and the fields of its responses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedTarget {
+    /// Index of the file in the plan.
+    pub file: usize,
+    /// The fields other than those derived from the file. Targets with equal fields share them.
+    pub fields: Arc<FieldList>,
+}
+
+/// A path and its destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The decoded path.
+    pub path: Vec<u8>,
+    /// The destination.
+    pub kind: RouteKind,
+    /// The convention by which the path exists.
+    pub reason: RouteReason,
+}
+
+/// The destination of a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RouteKind {
+    /// A file.
+    File(PlannedTarget),
+    /// A redirect to the same path with a slash at its end.
+    Folder,
+}
+
+/// The convention by which a path exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RouteReason {
+    /// The name of the file.
+    Name,
+    /// The folder of an `index.html`.
+    Index,
+    /// The name of the file without `.html`.
+    CleanUrl,
+    /// The folder of an `index.html`, without the slash.
+    Folder,
+}
