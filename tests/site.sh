@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Checks a whole folder against programs that others wrote: curl, wget, nginx with a configuration
-# that means the same, and a real site in a browser. Prints a line for each check and a summary;
-# exits with 1 if one failed. Installs what is missing if it may, and fetches one package of npm.
+# Checks a served folder with independent programs: curl, wget, nginx with an equivalent
+# configuration, and a real site in a browser. Prints a line for each check and a summary; exits
+# with 1 if a check failed. Installs missing programs as root, and fetches one package of npm.
 #
 # usage: site.sh [SCREENSHOT]
 #
-# SCREENSHOT is where the browser's picture goes; without it, it's dropped.
+# SCREENSHOT is the file for the browser's picture, which is discarded by default.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source tests/frame.sh
@@ -16,7 +16,7 @@ main() {
     picture=${1:-$work/picture.png}
     site=$work/site
     make_site
-    # nginx's worker may not be root.
+    # The worker of nginx does not run as root.
     chmod -R a+rX "$work"
 
     start site --listen 127.0.0.1:0 --listen "unix:$work/socket" --root "$site"
@@ -51,14 +51,14 @@ with_curl() {
     check "curl --range, the end" part_is big.bin -100 2999900 100
     check "curl --continue-at" continues big.bin
     check "curl, a name with a space" same 'docs/a%20b.txt'
-    check "curl, 404.html" says 404 '<h1>missing</h1>' nothing
-    check "curl -L, a folder without its slash" says 200 '<h1>docs</h1>' docs -L
+    check "curl, 404.html" responds 404 '<h1>missing</h1>' nothing
+    check "curl -L, a folder without its slash" responds 200 '<h1>docs</h1>' docs -L
     check "curl, ETag" not_modified assets/prose.txt
     check "curl, ETag of a coding" not_modified assets/prose.txt --compressed
 }
 
-# Not a test of cargo: the file is a hole on the disk, but takes 5 GiB of memory when it is served,
-# and an unoptimised server takes 20 s to hash it.
+# Not a test of cargo: the file is sparse on the disk, but takes 5 GiB of memory when it is served,
+# and an unoptimised server needs 20 s to hash it.
 beyond_4_gib() {
     local site=$work/large
     local file=$site/large.bin
@@ -71,7 +71,7 @@ beyond_4_gib() {
     check "curl --head, 5 GiB" is_long large.bin 5368709120
     check "curl --range, across 4 GiB" part_is large.bin 4294967280-4294967319 4294967280 40
     check "curl --range, the end of 5 GiB" part_is large.bin -200 5368708920 200
-    check "curl, 5 GiB" is_whole large.bin
+    check "curl, 5 GiB" is_complete large.bin
     end large
     rm -r "$site"
 }
@@ -81,9 +81,9 @@ with_wget() {
     check "wget --continue" wget_continues
 }
 
-# The same requests, and what both answer: status, Location and the body's sum. Where they differ
-# it is listed here, with the reason; a difference that isn't listed fails, and so does one that
-# is listed and gone.
+# Compares status, Location and checksum of the body with nginx, request by request. Intended
+# differences are listed here with their reason; any other difference fails, and so does a listed
+# difference that no longer exists.
 against_nginx() {
     cat > "$work/nginx.conf" <<CONF
 daemon off; worker_processes 1; pid $work/nginx.pid; error_log /dev/null crit;
@@ -112,24 +112,24 @@ CONF
     # 308 keeps the method, which 301 does not (RFC 9110 15.4.9).
     check "unlike nginx: a folder" differ /docs '308 /docs/' '301 /docs/'
     check "unlike nginx: a folder, query" differ '/docs?a=b' '308 /docs/?a=b' '301 /docs/?a=b'
-    # An encoded slash is a separator to some and a letter to others: refused.
+    # Implementations disagree on whether an encoded slash separates segments: refused.
     check "unlike nginx: an encoded slash" differ '/docs%2findex.html' '400 ' '200 '
-    # Two slashes are not one.
+    # Two slashes are not equivalent to one (RFC 3986 6.2.2).
     check "unlike nginx: two slashes" differ '//about' '404 ' '200 '
-    # Above the root is the root (RFC 3986 5.2.4).
+    # Dot segments above the root are removed (RFC 3986 5.2.4).
     check "unlike nginx: above the root" differ '/../about' '200 ' '400 '
     check "unlike nginx: above the root, encoded" differ '/%2e%2e/about' '200 ' '400 '
     end nginx
 }
 
-# A real site: the pages that describe an interface, as npm has them, in the browser of Debian.
+# A real site: Swagger UI from npm, in Debian's browser.
 in_a_browser() {
     local version=5.35.0 sum=5c3b487ae5a2121b2c668d6f92b550707521876a
     local package=$work/swagger-ui-dist-$version.tgz root=$work/package
     (cd "$work" && npm pack --silent "swagger-ui-dist@$version" > /dev/null)
     echo "$sum  $package" | sha1sum --check --quiet
     tar -xzf "$package" -C "$work"
-    # It describes an interface somewhere else, unless it is told of one here.
+    # By default the page loads the description of an interface from another host.
     sed -i 's|url: "[^"]*"|url: "/petstore.json"|' "$root/swagger-initializer.js"
     cat > "$root/petstore.json" <<'JSON'
 {"openapi": "3.0.0", "info": {"title": "Shown from one fixed buffer", "version": "1"},
@@ -162,8 +162,8 @@ part_is() {
     part_of "$site/$name" "$from" "$count" | cmp - "$work/got"
 }
 
-# Without a copy on the disk.
-is_whole() {
+# Compares the file without a copy on the disk.
+is_complete() {
     curl -sS --fail "$url$1" | cmp - "$site/$1"
 }
 
@@ -177,7 +177,7 @@ continues() {
     cmp "$work/got" "$site/$1"
 }
 
-says() {
+responds() {
     local status=$1 text=$2 name=$3 got
     shift 3
     got=$(curl -sS "$@" -o "$work/got" -w '%{http_code}' "$url$name")
@@ -207,13 +207,13 @@ wget_continues() {
     cmp "$work/big.bin" "$site/big.bin"
 }
 
-# Status, Location, and the sum of the body.
+# Prints status and Location; the body is left in $work/got.
 answer() {
-    local where=$1 target=$2 told
+    local where=$1 target=$2 status
     shift 2
-    told=$(curl -sS --path-as-is "$@" -D "$work/head" -o "$work/got" -w '%{http_code}' \
+    status=$(curl -sS --path-as-is "$@" -D "$work/head" -o "$work/got" -w '%{http_code}' \
         --unix-socket "$where" "http://a$target")
-    echo "$told $(sed -n 's/^[Ll]ocation: \([^\r]*\).*/\1/p' "$work/head")"
+    echo "$status $(sed -n 's/^[Ll]ocation: \([^\r]*\).*/\1/p' "$work/head")"
 }
 
 ask_both() {
@@ -225,7 +225,7 @@ ask_both() {
 
 alike() {
     alike_in_status "$@"
-    # An error's own page is everybody's own.
+    # Error pages of the two servers differ.
     case $ours in 200* | 206*) [ "$our_sum" = "$their_sum" ] || { echo "bodies differ"; return 1; } ;; esac
 }
 
@@ -241,15 +241,15 @@ differ() {
         { echo "ours: $ours, nginx's: $theirs"; return 1; }
 }
 
-# No message on its console, which tells of requests that fail, too; and the page is what it is.
+# The page has its content, and the console is empty: failed requests would be logged there.
 browses() {
     local browser=(chromium --headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage
         --user-data-dir="$work/profile" --window-size=1200,900 --virtual-time-budget=20000
         --enable-logging=stderr --v=0)
     timeout 120 "${browser[@]}" --dump-dom "$url" > "$work/dom" 2> "$work/console" || true
     if grep 'CONSOLE' "$work/console"; then return 1; fi
-    grep -q 'Shown from one fixed buffer' "$work/dom" || { echo "the page isn't there"; return 1; }
-    grep -q 'All pets' "$work/dom" || { echo "the page isn't whole"; return 1; }
+    grep -q 'Shown from one fixed buffer' "$work/dom" || { echo "the page is empty"; return 1; }
+    grep -q 'All pets' "$work/dom" || { echo "the page is incomplete"; return 1; }
     timeout 120 "${browser[@]}" --screenshot="$picture" "$url" 2> /dev/null || true
     test -s "$picture"
 }

@@ -72,8 +72,8 @@ impl PatternIndex {
         Self { nodes: builder.nodes.into_iter().map(NodeBuilder::finished).collect() }
     }
 
-    /// Calls `visit` with the number of every pattern that matches a decoded path, and of a few that
-    /// don't, in no particular order.
+    /// Calls `visit` with the number of every pattern that matches a decoded path, and of a few
+    /// that don't, in no particular order.
     pub fn candidates(&self, path: &[u8], visit: &mut dyn FnMut(u32)) {
         if !self.nodes.is_empty() {
             self.walk_on(0, without_slash(path), visit);
@@ -198,7 +198,7 @@ fn common<const AT_END: bool>(one: &[u8], other: &[u8], known: usize) -> usize {
     let mut count = known;
     let piece = |text: &[u8], at: usize| {
         let start = if AT_END { text.len() - at - CHUNK } else { at };
-        <[u8; CHUNK]>::try_from(&text[start..start + CHUNK]).expect("it has this length")
+        <[u8; CHUNK]>::try_from(&text[start..start + CHUNK]).expect("a slice of CHUNK bytes")
     };
     while count + CHUNK <= most && piece(one, count) == piece(other, count) {
         count += CHUNK;
@@ -256,8 +256,8 @@ impl TrieBuilder {
 
     /// The node after the parts before a splat, or after all parts.
     ///
-    /// The edges leave out slashes before a splat at the end, since `/blog/*` matches `/blog`, and a
-    /// placeholder in a segment that a splat continues (`/:name.html*`): [`Pattern::matches`]
+    /// The edges leave out slashes before a splat at the end, since `/blog/*` matches `/blog`, and
+    /// a placeholder in a segment that a splat continues (`/:name.html*`): [`Pattern::matches`]
     /// compares these.
     fn add_front(&mut self, parts: &[Part], may_lack_slash: bool) -> u32 {
         let mut node = 0;

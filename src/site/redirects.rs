@@ -157,8 +157,8 @@ impl Index {
         Self { has_rules, exact, exact_bytes_max, patterns }
     }
 
-    /// The first rule that matches a path. The caller matches that rule again for its captures, since
-    /// most paths have no rule.
+    /// The first rule that matches a path. The caller matches that rule again for its captures,
+    /// since most paths have no rule.
     fn find(&self, path: &[u8], rules: &[Redirect]) -> Option<u32> {
         let exact = without_slash(path);
         let is_short = exact.len() <= self.exact_bytes_max;
@@ -186,7 +186,7 @@ mod tests {
             };
             let from = Pattern::parse(text).expect("a pattern");
             let to = Template::parse("/to", &from, TemplateKind::Location).expect("a template");
-            let line = u32::try_from(line).expect("few");
+            let line = u32::try_from(line).expect("there are fewer than 2^32 rules");
             let effect = Effect::Redirect(301);
             Redirect { from, to, effect, forced, line, text: text.into() }
         };

@@ -164,10 +164,10 @@ mod tests {
 
     fn written(template: &str, path: &str, kind: TemplateKind) -> String {
         let pattern = Pattern::parse("/:lang/*").expect("a pattern");
-        let captures = pattern.matches(path.as_bytes()).expect("it matches");
+        let captures = pattern.matches(path.as_bytes()).expect("a matching path");
         let template = Template::parse(template, &pattern, kind).expect("a template");
         let mut out = [0; 64];
-        let len = template.write(&captures, &mut out).expect("room");
+        let len = template.write(&captures, &mut out).expect("64 bytes suffice");
         String::from_utf8_lossy(&out[..len]).into_owned()
     }
 
@@ -180,13 +180,13 @@ mod tests {
         );
         assert_eq!(location("/%3Alang"), "/%3Alang");
         let pattern = Pattern::parse("/:lang/*").expect("a pattern");
-        let captures = pattern.matches(b"/a/b").expect("it matches");
+        let captures = pattern.matches(b"/a/b").expect("a matching path");
         let template = |text, kind| Template::parse(text, &pattern, kind);
         let missing = template("/:year", TemplateKind::Location).err();
         assert_eq!(missing, Some(PatternError::UnknownName("year".to_owned())));
         let kept = template("a :year", TemplateKind::Value).expect("literal");
         assert_eq!(kept.fixed(), Some(&b"a :year"[..]));
-        let tight = template("/:splat", TemplateKind::Location).expect("known");
+        let tight = template("/:splat", TemplateKind::Location).expect("a template");
         assert_eq!(tight.write(&captures, &mut [0; 1]), None);
     }
 

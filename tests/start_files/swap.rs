@@ -1,5 +1,5 @@
-//! A race against an attacker that may write to the folder and swaps its entries for links and FIFOs
-//! while they are listed and read.
+//! A race against an attacker that may write to the folder and swaps its entries for links and
+//! FIFOs while they are listed and read.
 
 use crate::common::{PATIENCE, TemporaryFolder};
 use rustix::fs::{CWD, RenameFlags, inotify, renameat_with};

@@ -37,8 +37,8 @@ pub fn saves_enough(bytes: u64, identity_bytes: u64) -> bool {
     bytes * 20 <= identity_bytes * 19
 }
 
-/// Compresses `bytes`; `None` if the effort is off, the coding is identity, or the result saves less
-/// than 5 %.
+/// Compresses `bytes`; `None` if the effort is off, the coding is identity, or the result saves
+/// less than 5 %.
 ///
 /// # Panics
 /// If a compressor fails on memory.

@@ -107,8 +107,8 @@ fn rules(root: &OpenRoot, listing: &Listing, name: &str) -> Result<Option<String
     };
     let mut text = vec![0; bytes];
     if let Err(why) = root.read(listed, &mut text) {
-        let hint = "its rules may protect other files, so it is never left out: start again when the \
-                    file is stable";
+        let hint = "its rules may protect other files, so it is never left out; start again when \
+                    the file is stable";
         return Err(Failure::new(what, why, hint));
     }
     let text = String::from_utf8(text);
@@ -137,7 +137,7 @@ mod tests {
                 std::env::temp_dir().join(format!("uringstatic-{name}-{}", std::process::id()));
             for file in files {
                 let path = own.join(file);
-                std::fs::create_dir_all(path.parent().expect("it is in a folder"))
+                std::fs::create_dir_all(path.parent().expect("a file has a folder"))
                     .expect("the test owns the folder");
                 std::fs::write(path, file).expect("the test owns the folder");
             }
@@ -200,9 +200,9 @@ mod tests {
     fn rules_modified_during_the_read_are_an_error() {
         let folder = TemporaryRoot::new("rules", &["_headers"]);
         let root = OpenRoot::open(&folder.0, crate::os::beneath::Resolver::default());
-        let root = root.expect("it is there");
+        let root = root.expect("the folder exists");
         let limits = request(PathBuf::new()).limits;
-        let listing = walk::walk(&root, limits).expect("it can be listed");
+        let listing = walk::walk(&root, limits).expect("the folder is readable");
         std::fs::write(folder.0.join("_headers"), b"other").expect("the test owns the folder");
         let failure = rules(&root, &listing, HEADERS).expect_err("it changed");
         assert_eq!(failure.why, "it changed while it was read");

@@ -189,11 +189,11 @@ mod tests {
     use super::*;
 
     fn applied(text: &str, path: &str) -> Vec<(String, String)> {
-        let headers = Headers::parse(text).expect("right");
+        let headers = Headers::parse(text).expect("the rules are valid");
         let mut fields = FieldList::default();
         fields.set("Cache-Control", "no-cache");
         let merged = Merged::new(&headers, &headers.matching(path.as_bytes()), &fields);
-        let fields = merged.fill(&headers, path.as_bytes()).expect("it is little");
+        let fields = merged.fill(&headers, path.as_bytes()).expect("the fields are short");
         fields.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
 
@@ -231,7 +231,7 @@ mod tests {
     fn fields_of_a_path_over_8_kib_are_an_error() {
         let half = "v".repeat(PATH_BYTES_MAX / 2);
         let text = format!("/*\n  A: {half}\n/x\n  B: 1\n  A: {half}\n");
-        let headers = Headers::parse(&text).expect("right");
+        let headers = Headers::parse(&text).expect("the rules are valid");
         let fill = |path: &[u8]| {
             let merged = Merged::new(&headers, &headers.matching(path), &FieldList::default());
             merged.fill(&headers, path)

@@ -1,5 +1,5 @@
-//! The content of a plan's files: read on all cores into one buffer, then compressed behind it where
-//! that saves enough.
+//! The content of a plan's files: read on all cores into one buffer, then compressed behind it
+//! where that saves enough.
 
 use super::beside::{self, Verification};
 use super::compress::{self, MADE_AT_START};

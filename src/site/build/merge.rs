@@ -77,8 +77,8 @@ impl Merged {
         !values.any(|value| matches!(value, Value::Open(..)))
     }
 
-    /// Whether the fields exceed the limit whatever is captured: each value takes at least two bytes
-    /// (`, `).
+    /// Whether the fields exceed the limit whatever is captured: each value takes at least two
+    /// bytes (`, `).
     fn is_too_much(&self) -> bool {
         let values: usize = self.fields.iter().map(|field| field.values.len()).sum();
         values * JOIN.len() > self.bytes_max
@@ -285,7 +285,7 @@ mod tests {
                     continue;
                 };
                 let template =
-                    Template::parse(value, &pattern, TemplateKind::Value).expect("it is");
+                    Template::parse(value, &pattern, TemplateKind::Value).expect("a template");
                 if !added.contains(&name.to_lowercase()) {
                     fields.remove(name);
                     added.push(name.to_lowercase());

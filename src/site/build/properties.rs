@@ -1,5 +1,5 @@
-//! Properties that hold for every folder, all rules and all requests: the body of a fuzz target, and
-//! of the test over its corpus.
+//! Properties that hold for every folder, all rules and all requests: the body of a fuzz target,
+//! and of the test over its corpus.
 
 use super::listing::{Listed, Listing, SkippedFiles};
 use super::options::{BuildRequest, Effort, SiteLimits, SiteOptions};
@@ -154,7 +154,7 @@ fn read(response: &[u8]) -> (u16, &[u8]) {
         panic!("a malformed head: {}", String::from_utf8_lossy(response))
     };
     let body = &response[head..];
-    let status = parsed.code.expect("there is a status");
+    let status = parsed.code.expect("a status line");
     let one = |name: &str| {
         let mut values = parsed.headers.iter().filter(|field| field.name == name);
         let value = values.next().map(|field| field.value);
@@ -227,7 +227,7 @@ mod tests {
     }
 
     fn origin(location: &str) -> Option<Origin> {
-        let own = Url::parse(OWN).expect("it is right");
+        let own = Url::parse(OWN).expect("a valid URL");
         own.join(location).ok().map(|url| url.origin())
     }
 
@@ -262,7 +262,7 @@ mod tests {
                 "https://good.example/@evil.example",
             ),
         ] {
-            let location = location(to, target).expect("it is redirected");
+            let location = location(to, target).expect("the rule is valid");
             assert_eq!(location, expected);
         }
         for to in ["https://good.example:splat", "https://:splat", "https://:a.good.example/"] {

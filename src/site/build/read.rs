@@ -96,7 +96,7 @@ fn unreadable(request: &BuildRequest, reasons: &[String], hint: String) -> Failu
     Failure::new(what, reasons.join("\n  "), hint)
 }
 
-/// Makes the buffer as long as the layout says. Its pages behind the bodies were never written to,
+/// Fits the length of the buffer to the layout. Its pages behind the bodies were never written to,
 /// so excess room costs no memory. The room suffices unless a file was left out and its path went
 /// to another file with more fields.
 fn fit(mut fixed: Pages, layout: Layout, request: &BuildRequest) -> Result<Pages, Failure> {

@@ -180,7 +180,7 @@ mod tests {
     fn rules_have_a_line_a_status_and_a_target() {
         let text = "# all kinds\n\n/a /b\n  /c\t/d  302 \n/e/* https://x.example/:splat 308!\n\
                     /f /g.html 200 # why\n/h /i 404\r\n";
-        let rules = parse(text).expect("right");
+        let rules = parse(text).expect("the rules are valid");
         let seen: Vec<_> = rules.iter().map(|rule| (rule.line, rule.effect, rule.forced)).collect();
         assert_eq!(
             seen,

@@ -264,7 +264,7 @@ fn moved_to_folder(path: &[u8], query: Option<&[u8]>, tail: &mut [u8]) -> Answer
 fn moved(status: StatusIndex, location_bytes: Option<usize>) -> Answer {
     match location_bytes.filter(|&bytes| bytes <= LOCATION_BYTES_MAX) {
         Some(bytes) => {
-            let location_bytes = u32::try_from(bytes).expect("a location is short");
+            let location_bytes = u32::try_from(bytes).expect("LOCATION_BYTES_MAX has 32 bits");
             Answer::Redirection(Redirection { status, location_bytes })
         }
         // Percent-encoding and the rule made a target of permitted length too long.

@@ -12,7 +12,7 @@ use std::hash::BuildHasher;
 #[derive(Debug, Default)]
 pub(super) struct RouteTable {
     records: Vec<u8>,
-    /// Offsets by the hash of the path: 7 to 10 bytes per path.
+    /// Offsets by the hash of the path; 6 to 12 bytes of table per path.
     offsets: HashTable<u32>,
     hasher: FixedState,
 }

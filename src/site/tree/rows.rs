@@ -17,7 +17,7 @@ pub struct CodedBody {
     pub tag: Tag,
 }
 
-/// A file that [`Builder::file`](super::build::Builder::file) added to a tree.
+/// A file that `Builder::file` added to a tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SiteFile {
     pub(super) id: FileId,
@@ -36,7 +36,7 @@ impl FileId {
     }
 }
 
-/// A set of fields that [`Builder::fields`](super::build::Builder::fields) added to a tree.
+/// A set of fields that `Builder::fields` added to a tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FieldsId(pub(super) u32);
 

@@ -403,7 +403,7 @@ proptest! {
         let mut site = fixture.finish();
         for target in requested {
             let mut scratch = vec![0; target.len()];
-            let path = path::decode(target.as_bytes(), &mut scratch).expect("its escapes are valid");
+            let path = path::decode(target.as_bytes(), &mut scratch).expect("valid escapes");
             let expected = names.iter().find(|name| name.as_bytes() == path);
             let response = site.response(&format!("GET {target} HTTP/1.1"));
             match expected {
