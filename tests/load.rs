@@ -356,8 +356,8 @@ fn connections_left_open_by_the_server_are_reported() {
     let (output, report) = report(&["-n", "6", "-c", "3", "--close"], &url);
     assert!(output.status.success(), "{report}");
     assert_eq!(report["runs"][0]["lingered"], 6, "{report}");
-    let said = String::from_utf8(output.stdout).expect("figures are UTF-8");
-    assert!(said.contains("6 connections were left open by the server"), "{said}");
+    let figures = String::from_utf8(output.stdout).expect("figures are UTF-8");
+    assert!(figures.contains("6 connections were left open by the server"), "{figures}");
 }
 
 #[test]
@@ -389,8 +389,8 @@ fn too_many_connections_per_process_are_wrong_usage() {
         .args(["-c", "10,40000", "--processes", "1", "-n", "5", "http://127.0.0.1:9/"])
         .output()
         .expect("the program was built");
-    let said = String::from_utf8(output.stderr).expect("errors are UTF-8");
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("-c 40000") && said.contains("--processes 2"), "{said}");
-    assert!(!said.contains("--spawn"), "{said}");
+    let message = String::from_utf8(output.stderr).expect("errors are UTF-8");
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert!(message.contains("-c 40000") && message.contains("--processes 2"), "{message}");
+    assert!(!message.contains("--spawn"), "{message}");
 }

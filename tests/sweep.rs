@@ -177,18 +177,12 @@ fn interrupted_sweep_continues_with_the_next_point() {
         "#
     );
     let sweep = Sweep::new(&text);
-    let made = Command::new("mkfifo").arg(sweep.path("pipe")).status().unwrap();
-    assert!(made.success());
-    // Opened for reading and writing, so that opening doesn't block (fifo(7)).
-    let pipe = OpenOptions::new().read(true).write(true).open(sweep.path("pipe")).unwrap();
+    let pipe = sweep.make_pipe();
     assert_eq!(run(&sweep.args(), pipe.as_fd()).unwrap(), SweepEnd::Interrupted);
     let before = sweep.results();
     assert_eq!((before.planned, before.measurements.len()), (8, 2));
     assert_eq!(sweep.files(), ["results-close.svg", "results.json", "results.md"]);
-    let log = fs::read_to_string(sweep.path("log")).unwrap();
-    let url = log.lines().nth(2).unwrap().rsplit(' ').next().unwrap();
-    let port = url.trim_end_matches('/').rsplit(':').next().unwrap().parse().unwrap();
-    sweep.assert_closed(port);
+    sweep.assert_closed(sweep.port_of_third_call());
 
     assert_eq!(sweep.run().unwrap(), SweepEnd::Clean);
     let after = sweep.results();
@@ -245,9 +239,7 @@ fn sweep_locks_its_folder_and_its_servers_die_with_it() {
         command = ["{PROGRAM}", "--listen", "127.0.0.1:{{port}}"]
         "#
     ));
-    let made = Command::new("mkfifo").arg(sweep.path("pipe")).status().unwrap();
-    assert!(made.success());
-    let mut pipe = OpenOptions::new().read(true).write(true).open(sweep.path("pipe")).unwrap();
+    let mut pipe = sweep.make_pipe();
     let mut first = Command::new(env!("CARGO_BIN_EXE_uringload"))
         .args(["sweep", "--quiet", "--client", CLIENT, "--out"])
         .arg(sweep.path("out"))
@@ -259,9 +251,7 @@ fn sweep_locks_its_folder_and_its_servers_die_with_it() {
     let Err(Error::Failed(failure)) = sweep.run() else { panic!() };
     assert!(failure.to_string().contains("another sweep uses it"), "{failure}");
     assert!(failure.hint.contains("--out"), "{failure}");
-    let log = fs::read_to_string(sweep.path("log")).unwrap();
-    let url = log.lines().nth(2).unwrap().rsplit(' ').next().unwrap();
-    let port = url.trim_end_matches('/').rsplit(':').next().unwrap().parse().unwrap();
+    let port = sweep.port_of_third_call();
     assert!(TcpStream::connect(("127.0.0.1", port)).is_ok(), "the server is running");
     // SIGKILL can't be handled: the kernel must end the server.
     first.kill().unwrap();
@@ -407,6 +397,21 @@ impl Sweep {
             entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
+    }
+
+    /// Creates the pipe for `--hang`, opened for reading and writing so that opening doesn't block
+    /// (fifo(7)).
+    fn make_pipe(&self) -> File {
+        let made = Command::new("mkfifo").arg(self.path("pipe")).status().unwrap();
+        assert!(made.success());
+        OpenOptions::new().read(true).write(true).open(self.path("pipe")).unwrap()
+    }
+
+    /// The port in the URL of the third call of the load client, which hangs.
+    fn port_of_third_call(&self) -> u16 {
+        let log = fs::read_to_string(self.path("log")).unwrap();
+        let url = log.lines().nth(2).unwrap().rsplit(' ').next().unwrap();
+        url.trim_end_matches('/').rsplit(':').next().unwrap().parse().unwrap()
     }
 
     /// Waits until nothing listens on the port. The kernel takes about 40 ms to close the listener

@@ -37,7 +37,7 @@ def main():
     options = read_options()
     program = next(run.build())
     with tempfile.TemporaryDirectory() as folder:
-        # Started by root, the server reads files as nobody, which may not enter a folder of mode 0700.
+        # Started by root, the server reads files as nobody, which can't enter a private folder.
         os.chmod(folder, 0o755)
         script = prepare(folder, options)
         servers = {

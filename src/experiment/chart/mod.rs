@@ -30,27 +30,24 @@ use plot::Plot;
 /// The chart of an experiment as SVG, with two panels per row.
 #[must_use]
 pub fn experiment(experiment: &Experiment) -> String {
-    let plots: Vec<Plot> = experiment.panels.iter().map(Plot::measured).collect();
-    let figure = Figure {
-        title: &experiment.title,
-        notes: experiment.notes.clone(),
-        rows: plots.chunks(2).collect(),
-        styles: StyleScope::Figure,
-    };
-    figure.draw()
+    draw(experiment, Plot::measured, 2, StyleScope::Figure)
 }
 
 /// The chart of values over time as SVG: one panel per row, each with a linear x axis.
 #[must_use]
 pub fn over_time(experiment: &Experiment) -> String {
-    let plots: Vec<Plot> = experiment.panels.iter().map(Plot::over_time).collect();
-    let figure = Figure {
-        title: &experiment.title,
-        notes: experiment.notes.clone(),
-        rows: plots.chunks(1).collect(),
-        styles: StyleScope::Plot,
-    };
-    figure.draw()
+    draw(experiment, Plot::over_time, 1, StyleScope::Plot)
+}
+
+fn draw<'a>(
+    experiment: &'a Experiment,
+    plot: fn(&'a Panel) -> Plot<'a>,
+    columns: usize,
+    styles: StyleScope,
+) -> String {
+    let plots: Vec<Plot> = experiment.panels.iter().map(plot).collect();
+    let (title, notes) = (experiment.title.as_str(), experiment.notes.clone());
+    Figure { title, notes, rows: plots.chunks(columns).collect(), styles }.draw()
 }
 
 /// The chart of one report as SVG: the latencies of its runs and, for several runs, their rates and
