@@ -6,7 +6,7 @@ use std::hint::black_box;
 use std::sync::atomic::AtomicU64;
 use uringstatic::engine::Nanos;
 use uringstatic::http::response_parser::{Asked, CompleteResponse, Progress, ResponseParser};
-use uringstatic::load::counters::{Counters, Span};
+use uringstatic::load::counters::{Counters, LatencyKind};
 
 criterion_group!(benches, whole, skipped, pipelined, byte_by_byte, recording);
 criterion_main!(benches);
@@ -137,11 +137,11 @@ fn recording(criterion: &mut Criterion) {
             let mut rounds = 0;
             bencher.iter(|| {
                 for &latency in &latencies {
-                    counters.record(Span::Response, Nanos(0), black_box(latency));
+                    counters.record(LatencyKind::Response, Nanos(0), black_box(latency));
                 }
                 rounds += 1;
             });
-            let recorded = Counters::latency(&[counters], Span::Response).count;
+            let recorded = Counters::latency(&[counters], LatencyKind::Response).count;
             assert_eq!(recorded, rounds * RECORDED);
         });
     }

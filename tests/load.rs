@@ -1,4 +1,4 @@
-//! The load client from outside: its counts against a server's own, and every way of failing
+//! The load client as a process: its counts against those of the server, and each kind of failure
 //! against a server that misbehaves on purpose.
 
 use serde_json::Value;
@@ -9,26 +9,27 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
-use uringstatic::load::report::{Report, Run};
+use uringstatic::load::report::{LoadReport, Run};
 
 #[path = "common/mod.rs"]
 mod common;
 
-/// Runs the load client and reads its report.
+/// Runs the load client and returns the first run of its report.
 fn load(words: &[&str], url: &str) -> (Output, Run) {
     let (output, report) = report(words, url);
-    let report: Report = serde_json::from_value(report).expect("it is a report");
+    let report: LoadReport =
+        serde_json::from_value(report).expect("the JSON has the schema of a report");
     (output, report.runs[0].clone())
 }
 
-/// The same, as whoever reads the JSON sees it.
+/// Runs the load client and returns its report as plain JSON.
 fn report(words: &[&str], url: &str) -> (Output, Value) {
     let json = json_file();
-    let output = command(words, &json, url).output().expect("the load client runs");
+    let output = command(words, &json, url).output().expect("the load client starts");
     let text = std::fs::read_to_string(&json).unwrap_or_else(|error| {
         panic!("{words:?}: {error}: {}", String::from_utf8_lossy(&output.stderr))
     });
-    (output, serde_json::from_str(&text).expect("it is JSON"))
+    (output, serde_json::from_str(&text).expect("the report is JSON"))
 }
 
 fn json_file() -> PathBuf {
@@ -43,10 +44,10 @@ fn command(words: &[&str], json: &Path, url: &str) -> Command {
     command
 }
 
-/// A server that answers every connection by a script, until the test is over.
+/// A server that runs `script` on each connection, until the test process ends.
 fn misbehave(script: impl Fn(TcpStream) + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("it is bound");
+    let address = listener.local_addr().expect("the listener has an address");
     let script = Arc::new(script);
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
@@ -57,7 +58,7 @@ fn misbehave(script: impl Fn(TcpStream) + Send + Sync + 'static) -> String {
     format!("http://{address}/")
 }
 
-/// Reads one request.
+/// Reads one request head; returns false at the end of the stream.
 fn request(stream: &mut TcpStream) -> bool {
     let mut bytes = Vec::new();
     while !bytes.ends_with(b"\r\n\r\n") {
@@ -70,14 +71,13 @@ fn request(stream: &mut TcpStream) -> bool {
     true
 }
 
-/// Resets a connection, by leaving what came unread.
+/// Resets a connection by closing it with unread bytes (RFC 1122 4.2.2.13).
 fn reset(stream: TcpStream) {
-    // To close with bytes unread is to reset (RFC 1122 4.2.2.13).
     let _ = stream.peek(&mut [0]);
     drop(stream);
 }
 
-fn only(run: &Run, kind: &str, count: u64) {
+fn assert_only_failure(run: &Run, kind: &str, count: u64) {
     assert_eq!(run.failures.get(kind), Some(&count), "{:?}", run.failures);
     assert_eq!(run.failed, count, "{:?}", run.failures);
 }
@@ -85,7 +85,7 @@ fn only(run: &Run, kind: &str, count: u64) {
 const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
 
 #[test]
-fn what_the_client_counts_is_what_the_server_served() {
+fn client_and_server_count_the_same_requests() {
     for (words, per_connection) in [
         (&["-c", "50"][..], 0),
         (&["-c", "50", "--close"], 1),
@@ -113,7 +113,7 @@ fn what_the_client_counts_is_what_the_server_served() {
 }
 
 #[test]
-fn every_byte_is_compared() {
+fn one_different_byte_fails_every_request() {
     let page = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/site/page.html");
     let page = page.to_str().expect("a path of text");
     let server = common::Server::start(&[]);
@@ -129,11 +129,11 @@ fn every_byte_is_compared() {
         &format!("http://{}/", server.addresses[0]),
     );
     assert_eq!(output.status.code(), Some(1));
-    only(&run, "wrong_bytes", 500);
+    assert_only_failure(&run, "wrong_bytes", 500);
 }
 
 #[test]
-fn long_responses_are_dropped_unseen_and_still_counted() {
+fn skipped_content_of_long_responses_is_counted() {
     let page = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("long.html");
     std::fs::write(&page, vec![b'x'; 300_000]).expect("the folder is writable");
     let server = common::Server::start(&["--page", page.to_str().expect("text")]);
@@ -151,7 +151,7 @@ fn long_responses_are_dropped_unseen_and_still_counted() {
 }
 
 #[test]
-fn each_failure_stands_under_its_kind() {
+fn each_failure_is_counted_under_its_kind() {
     let answer = |bytes: &'static [u8]| {
         misbehave(move |mut stream| {
             if request(&mut stream) {
@@ -174,15 +174,15 @@ fn each_failure_stands_under_its_kind() {
         let (output, run) = load(&number, &url);
         assert_eq!(output.status.code(), Some(1), "{kind}");
         assert_eq!(run.requests, 0, "{kind}: {run:?}");
-        only(&run, kind, 30);
+        assert_only_failure(&run, kind, 30);
     }
 }
 
 #[test]
-fn a_reset_within_a_response_is_told_from_one_before() {
+fn reset_within_a_response_differs_from_reset_before_it() {
     let url = misbehave(|mut stream| {
         let _ = stream.write_all(&RESPONSE[..20]);
-        // The client's request came, and is left unread.
+        // Waits for the request, and leaves it unread, so that closing resets.
         let _ = stream.peek(&mut [0]);
     });
     let (_, run) = load(&["-n", "20", "-c", "2"], &url);
@@ -193,17 +193,17 @@ fn a_reset_within_a_response_is_told_from_one_before() {
 }
 
 #[test]
-fn nobody_there_is_said_so() {
+fn closed_port_counts_as_connection_refused() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address: SocketAddr = listener.local_addr().expect("it is bound");
     drop(listener);
     let (output, run) = load(&["-n", "50", "-c", "5"], &format!("http://{address}/"));
     assert_eq!(output.status.code(), Some(1));
-    only(&run, "connect_refused", 50);
+    assert_only_failure(&run, "connect_refused", 50);
 }
 
 #[test]
-fn responses_of_every_framing_are_read() {
+fn all_framings_are_parsed_byte_by_byte() {
     for bytes in [
         &b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"[..],
         b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
@@ -211,7 +211,7 @@ fn responses_of_every_framing_are_read() {
         RESPONSE,
     ] {
         let url = misbehave(move |mut stream| {
-            // Byte by byte, to be read in pieces.
+            // One write per byte, so that the client parses fragments.
             while request(&mut stream) {
                 for byte in bytes {
                     let _ = stream.write_all(&[*byte]);
@@ -230,8 +230,8 @@ fn responses_of_every_framing_are_read() {
 }
 
 #[test]
-fn an_open_loop_shows_a_stall_that_a_closed_one_hides() {
-    // It stalls once, for everybody: a connection's thread waits for the moment to pass.
+fn open_loop_shows_a_stall_that_a_closed_loop_hides() {
+    // Stalls once, for a second, on all connections.
     let stalling = &|| {
         let begun = std::sync::OnceLock::<Instant>::new();
         misbehave(move |mut stream| {
@@ -249,10 +249,10 @@ fn an_open_loop_shows_a_stall_that_a_closed_one_hides() {
         let open = ["-c", "4", "-d", "10s", "--rate", "200"];
         let open = scope.spawn(move || load(&open, &stalling()).1);
         let (_, closed) = load(&["-c", "4", "-d", "10s"], &stalling());
-        (open.join().expect("the load is made"), closed)
+        (open.join().expect("the open loop completes"), closed)
     });
-    // A tenth of the open loop's requests were due while nobody answered; of the closed loop's,
-    // one a connection.
+    // A tenth of the open loop's requests were due during the stall, but only one per connection of
+    // the closed loop's.
     assert!(open.response_us.p99 > 500_000.0, "{:?}", open.response_us);
     assert!(closed.response_us.p99 < 200_000.0, "{:?}", closed.response_us);
     assert_eq!((open.failed, closed.failed), (0, 0));
@@ -260,7 +260,7 @@ fn an_open_loop_shows_a_stall_that_a_closed_one_hides() {
 }
 
 #[test]
-fn what_cannot_be_told_or_done_is_refused_before_the_load() {
+fn unusable_outputs_and_sources_are_refused_before_the_load() {
     for (words, complaint) in [
         (&["--json", "/nowhere/out.json"][..], "opening /nowhere/out.json: No such file"),
         (&["-c", "1,2", "--hgrm", "/nowhere/a.b"], "opening /nowhere/a-1.b: No such file"),
@@ -274,14 +274,14 @@ fn what_cannot_be_told_or_done_is_refused_before_the_load() {
             .output()
             .expect("the program was built");
         assert_eq!(output.status.code(), Some(1));
-        let said = String::from_utf8(output.stderr).expect("errors are text");
-        assert!(said.contains(complaint), "{said}");
+        let message = String::from_utf8(output.stderr).expect("errors are UTF-8");
+        assert!(message.contains(complaint), "{message}");
         assert!(server.end().contains("served 0 connections"), "{words:?}");
     }
 }
 
-/// A server that says more than it was asked for: with the response, or a moment after it.
-fn garrulous(content: usize, late: bool, closes: bool) -> String {
+/// A server that sends bytes after its response: together with it, or 20 ms later.
+fn with_trailing_bytes(content: usize, late: bool, closes: bool) -> String {
     let mut response = format!("HTTP/1.1 200 OK\r\nContent-Length: {content}\r\n\r\n").into_bytes();
     response.resize(response.len() + content, b'x');
     let extra = b"and so on";
@@ -304,29 +304,29 @@ fn garrulous(content: usize, late: bool, closes: bool) -> String {
 }
 
 #[test]
-fn bytes_nobody_asked_for_are_counted_once_whenever_they_come() {
+fn bytes_after_a_response_are_one_failure_at_any_time() {
     let number = &["-n", "40", "-c", "4"][..];
     for content in [5, 300_000] {
         for late in [false, true] {
-            // Nothing else is asked on the connection, so it is the response that was wrong.
+            // The only response of the connection is the wrong one.
             let words = [number, &["--close"]].concat();
-            let (_, run) = load(&words, &garrulous(content, late, true));
+            let (_, run) = load(&words, &with_trailing_bytes(content, late, true));
             assert_eq!(run.requests, 0, "{content} {late} {run:?}");
-            only(&run, "wrong_bytes", 40);
-            // What comes behind the next request is no response to it.
-            let (_, run) = load(number, &garrulous(content, late, false));
+            assert_only_failure(&run, "wrong_bytes", 40);
+            // After the next request, the same bytes are a malformed response to it.
+            let (_, run) = load(number, &with_trailing_bytes(content, late, false));
             let of = |kind| run.failures.get(kind).copied().unwrap_or(0);
             assert_eq!(run.requests + run.failed, 40, "{content} {late} {run:?}");
             assert_eq!(of("wrong_bytes") + of("malformed"), run.failed, "{run:?}");
-            // Each connection has one right response at most, and a failure; but for the last ones,
-            // which are closed before they hear.
+            // Each connection has at most one correct response and one failure, except the last
+            // four, which the client closes before the bytes arrive.
             assert!(run.requests <= run.failed + 4, "{content} {late} {run:?}");
         }
     }
 }
 
 #[test]
-fn what_warms_up_does_not_count() {
+fn warmup_requests_bytes_and_connections_do_not_count() {
     let url = &misbehave(|mut stream| {
         while request(&mut stream) {
             let _ = stream.write_all(RESPONSE);
@@ -336,7 +336,7 @@ fn what_warms_up_does_not_count() {
     let (_, run) = load(&words, url);
     let bytes = 20 * RESPONSE.len() as u64;
     assert_eq!((run.requests, run.failed, run.bytes), (20, 0, bytes), "{run:?}");
-    assert_eq!((run.connects, run.connect_us.count), (0, 0), "they were made before");
+    assert_eq!((run.connects, run.connect_us.count), (0, 0), "connections of the warm-up");
     let url = &misbehave(|mut stream| {
         request(&mut stream);
         let _ = stream.write_all(RESPONSE);
@@ -347,7 +347,7 @@ fn what_warms_up_does_not_count() {
 }
 
 #[test]
-fn a_server_that_does_not_close_is_told() {
+fn connections_left_open_by_the_server_are_reported() {
     let url = misbehave(|mut stream| {
         while request(&mut stream) {
             let _ = stream.write_all(RESPONSE);
@@ -356,27 +356,27 @@ fn a_server_that_does_not_close_is_told() {
     let (output, report) = report(&["-n", "6", "-c", "3", "--close"], &url);
     assert!(output.status.success(), "{report}");
     assert_eq!(report["runs"][0]["lingered"], 6, "{report}");
-    let said = String::from_utf8(output.stdout).expect("figures are text");
-    assert!(said.contains("6 connections were not closed by the server"), "{said}");
+    let figures = String::from_utf8(output.stdout).expect("figures are UTF-8");
+    assert!(figures.contains("6 connections were left open by the server"), "{figures}");
 }
 
 #[test]
-fn an_interrupted_load_says_so() {
-    let (told, hears) = std::sync::mpsc::channel();
+fn interrupted_load_writes_its_report_and_exits_with_130() {
+    let (sender, receiver) = std::sync::mpsc::channel();
     let url = misbehave(move |mut stream| {
         while request(&mut stream) {
-            let _ = told.send(());
+            let _ = sender.send(());
             let _ = stream.write_all(RESPONSE);
         }
     });
     let json = json_file();
     let mut client = command(&["-d", "60s", "-c", "1,2"], &json, &url);
     let mut client = client.stdout(Stdio::piped()).spawn().expect("the load client runs");
-    hears.recv().expect("it asks");
+    receiver.recv().expect("the client sends a request");
     let killed = Command::new("kill").args(["-INT", &client.id().to_string()]).status();
-    assert!(killed.expect("there is a kill").success());
-    let status = client.wait().expect("it ends");
-    let text = std::fs::read_to_string(&json).expect("there is a report");
+    assert!(killed.expect("kill(1) exists").success());
+    let status = client.wait().expect("the load client ends");
+    let text = std::fs::read_to_string(&json).expect("the report was written");
     let report: Value = serde_json::from_str(&text).expect("it is JSON");
     assert_eq!(report["runs"].as_array().map(Vec::len), Some(1), "{report}");
     assert_eq!(report["runs"][0]["interrupted"], true, "{report}");
@@ -384,13 +384,13 @@ fn an_interrupted_load_says_so() {
 }
 
 #[test]
-fn more_connections_than_processes_carry_is_wrong_usage() {
+fn too_many_connections_per_process_are_wrong_usage() {
     let output = Command::new(env!("CARGO_BIN_EXE_uringload"))
         .args(["-c", "10,40000", "--processes", "1", "-n", "5", "http://127.0.0.1:9/"])
         .output()
         .expect("the program was built");
-    let said = String::from_utf8(output.stderr).expect("errors are text");
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("-c 40000") && said.contains("--processes 2"), "{said}");
-    assert!(!said.contains("--spawn"), "{said}");
+    let message = String::from_utf8(output.stderr).expect("errors are UTF-8");
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert!(message.contains("-c 40000") && message.contains("--processes 2"), "{message}");
+    assert!(!message.contains("--spawn"), "{message}");
 }

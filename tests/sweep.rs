@@ -1,6 +1,5 @@
-//! Sweeps from outside: real servers, started, loaded and ended as in an experiment, by a stand-in
-//! for the load client (`tests/sweep/client.sh`). Knows the results' schema, and nothing of how
-//! they are made.
+//! Sweeps with real servers and a substitute for the load client (`tests/sweep/client.sh`), checked
+//! by the files that they write.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
@@ -11,11 +10,11 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
-use uringstatic::experiment::sweep::results::{Measurement, Outcome, Results, Row};
-use uringstatic::experiment::sweep::{Args, End, Error, run};
+use uringstatic::experiment::sweep::results::{Measurement, PointOutcome, Results, SummaryRow};
+use uringstatic::experiment::sweep::{Args, Error, SweepEnd, run};
 
 #[test]
-fn a_sweep_measures_every_point_and_says_so() {
+fn sweep_measures_and_records_every_point() {
     let sweep = Sweep::new(&format!(
         r#"
         rounds = 2
@@ -43,11 +42,11 @@ fn a_sweep_measures_every_point_and_says_so() {
     ));
     fs::create_dir(sweep.path("below")).unwrap();
     std::os::unix::fs::symlink(PROGRAM, sweep.path("below/link")).unwrap();
-    assert_eq!(sweep.run().unwrap(), End::Clean);
+    assert_eq!(sweep.run().unwrap(), SweepEnd::Clean);
     let results = sweep.results();
     assert_eq!((results.planned, results.measurements.len()), (16, 16));
     for measurement in &results.measurements {
-        assert_eq!(measurement.outcome, Outcome::Measured, "{measurement:?}");
+        assert_eq!(measurement.outcome, PointOutcome::Measured, "{measurement:?}");
         assert_eq!(measurement.note, None);
         assert_eq!(measurement.output, None);
         assert_eq!(measurement.exit.as_deref(), Some("exit 0"));
@@ -56,7 +55,7 @@ fn a_sweep_measures_every_point_and_says_so() {
         assert_eq!((run.requests, run.connections), (requests, measurement.connections));
         assert_eq!(run.response_us.percentiles, []);
         assert!(measurement.memory_bytes.unwrap() > 1 << 20, "{measurement:?}");
-        // A request costs some 20 to 50 µs; what one server does first, 100,000 and more.
+        // A request costs about 20 to 50 µs, the start of a server 100,000 µs and more.
         let (cpu_us, seconds) = (measurement.cpu_us.unwrap(), measurement.cpu_seconds.unwrap());
         assert!(cpu_us > 1.0 && cpu_us < 5e3, "{measurement:?}");
         assert!((seconds * 1e6 / f64::from(u32::try_from(requests).unwrap()) - cpu_us).abs() < 0.1);
@@ -77,7 +76,7 @@ fn a_sweep_measures_every_point_and_says_so() {
 }
 
 #[test]
-fn a_server_that_does_not_start_is_a_row_that_says_so() {
+fn server_that_does_not_start_is_a_row_with_the_reason() {
     let sweep = Sweep::new(&format!(
         r#"
         requests = 2
@@ -99,15 +98,15 @@ fn a_server_that_does_not_start_is_a_row_that_says_so() {
         command = ["{PROGRAM}", "--listen", "127.0.0.1:{{port}}"]
         "#
     ));
-    assert_eq!(sweep.run().unwrap(), End::Troubled);
+    assert_eq!(sweep.run().unwrap(), SweepEnd::Troubled);
     let results = sweep.results();
     let [refuses, absent, silent, works] = results.measurements.as_slice() else { panic!() };
     for (measurement, note, exit) in [
-        (refuses, "did not start: it ended with exit 4", Some("exit 4")),
+        (refuses, "did not start: ended with exit 4", Some("exit 4")),
         (absent, "did not start: /nowhere/server: No such file or directory (os error 2)", None),
-        (silent, "did not start: it answered nothing within 0.3 s", Some("signal 15")),
+        (silent, "did not start: no response within 0.3 s", Some("signal 15")),
     ] {
-        assert_eq!(measurement.outcome, Outcome::NotStarted);
+        assert_eq!(measurement.outcome, PointOutcome::NotStarted);
         assert_eq!(measurement.note.as_deref(), Some(note));
         assert_eq!(measurement.exit.as_deref(), exit);
         assert_eq!((&measurement.run, measurement.cpu_us), (&None, None));
@@ -115,13 +114,13 @@ fn a_server_that_does_not_start_is_a_row_that_says_so() {
         assert_eq!((row.rate, row.note.as_deref()), (None, Some(note)));
     }
     assert!(refuses.output.as_ref().unwrap().starts_with("no licence for "), "{refuses:?}");
-    assert_eq!(works.outcome, Outcome::Measured);
+    assert_eq!(works.outcome, PointOutcome::Measured);
     let table = fs::read_to_string(sweep.path("out/results.md")).unwrap();
-    assert!(table.contains("| did not start: it ended with exit 4 |"), "{table}");
+    assert!(table.contains("| did not start: ended with exit 4 |"), "{table}");
 }
 
 #[test]
-fn a_server_that_dies_or_has_to_be_killed_is_told() {
+fn servers_that_die_or_are_killed_are_recorded() {
     let sweep = Sweep::new(&format!(
         r#"
         requests = 6
@@ -141,26 +140,26 @@ fn a_server_that_dies_or_has_to_be_killed_is_told() {
             echo $! > {{here}}/pid; echo {{port}} > {{here}}/port; wait; tail -f /dev/null'"""
         "#
     ));
-    assert_eq!(sweep.run().unwrap(), End::Troubled);
+    assert_eq!(sweep.run().unwrap(), SweepEnd::Troubled);
     let results = sweep.results();
     let [died, _, harmless, stubborn] = results.measurements.as_slice() else { panic!() };
-    assert_eq!(died.outcome, Outcome::Died);
+    assert_eq!(died.outcome, PointOutcome::Died);
     assert_eq!(died.note.as_deref(), Some("died under the load: signal 9"));
     assert_eq!(died.exit.as_deref(), Some("signal 9"));
     let run = died.run.as_ref().unwrap();
     assert_eq!((run.requests, run.failed, run.failures["connect_refused"]), (3, 3, 3));
     assert!(died.output.as_ref().unwrap().contains("uringstatic: ready on"), "{died:?}");
-    assert_eq!(harmless.outcome, Outcome::Measured);
-    assert_eq!(stubborn.outcome, Outcome::Killed);
-    let note = "still there 0.2 s after SIGTERM, and killed";
+    assert_eq!(harmless.outcome, PointOutcome::Measured);
+    assert_eq!(stubborn.outcome, PointOutcome::Killed);
+    let note = "killed, as it did not end within 0.2 s of SIGTERM";
     assert_eq!((stubborn.note.as_deref(), stubborn.exit.as_deref()), (Some(note), Some("killed")));
-    // Its child too, though it was never asked to end.
+    // Its child is killed with its process group.
     let port: u16 = fs::read_to_string(sweep.path("port")).unwrap().trim().parse().unwrap();
-    sweep.assert_deserted(port);
+    sweep.assert_closed(port);
 }
 
 #[test]
-fn an_interrupted_sweep_goes_on_where_it_stopped() {
+fn interrupted_sweep_continues_with_the_next_point() {
     let text = format!(
         r#"
         rounds = 2
@@ -178,53 +177,56 @@ fn an_interrupted_sweep_goes_on_where_it_stopped() {
         "#
     );
     let sweep = Sweep::new(&text);
-    let made = Command::new("mkfifo").arg(sweep.path("pipe")).status().unwrap();
-    assert!(made.success());
-    // Opened for both, so that neither end waits for the other.
-    let pipe = OpenOptions::new().read(true).write(true).open(sweep.path("pipe")).unwrap();
-    assert_eq!(run(&sweep.args(), pipe.as_fd()).unwrap(), End::Interrupted);
+    let pipe = sweep.make_pipe();
+    assert_eq!(run(&sweep.args(), pipe.as_fd()).unwrap(), SweepEnd::Interrupted);
     let before = sweep.results();
     assert_eq!((before.planned, before.measurements.len()), (8, 2));
     assert_eq!(sweep.files(), ["results-close.svg", "results.json", "results.md"]);
-    let log = fs::read_to_string(sweep.path("log")).unwrap();
-    let url = log.lines().nth(2).unwrap().rsplit(' ').next().unwrap();
-    let port = url.trim_end_matches('/').rsplit(':').next().unwrap().parse().unwrap();
-    sweep.assert_deserted(port);
+    sweep.assert_closed(sweep.port_of_third_call());
 
-    assert_eq!(sweep.run().unwrap(), End::Clean);
+    assert_eq!(sweep.run().unwrap(), SweepEnd::Clean);
     let after = sweep.results();
     assert_eq!(after.began, before.began);
-    assert_eq!(after.measurements[..2], before.measurements[..], "they are kept as they were");
+    assert_eq!(
+        after.measurements[..2],
+        before.measurements[..],
+        "earlier measurements are unchanged"
+    );
     let points: Vec<_> = after.measurements.iter().map(point).collect();
     assert_eq!(points.len(), 8);
-    assert_eq!(points.iter().collect::<BTreeSet<_>>().len(), 8, "each is there once: {points:?}");
+    assert_eq!(
+        points.iter().collect::<BTreeSet<_>>().len(),
+        8,
+        "each point occurs once: {points:?}"
+    );
     let calls = || fs::read_to_string(sweep.path("log")).unwrap().lines().count();
-    assert_eq!(calls(), 8 + 1, "one of them was for nothing");
+    assert_eq!(calls(), 8 + 1, "the interrupted point was repeated");
 
     // An uninterrupted sweep has the same points in the same order.
-    let whole =
+    let uninterrupted =
         Sweep::new(&text.replace("\"--log\", \"{here}/log\", \"--hang\", \"{here}/pipe\"", ""));
-    assert_eq!(whole.run().unwrap(), End::Clean);
-    assert_eq!(whole.results().measurements.iter().map(point).collect::<Vec<_>>(), points);
+    assert_eq!(uninterrupted.run().unwrap(), SweepEnd::Clean);
+    let measurements = uninterrupted.results().measurements;
+    assert_eq!(measurements.iter().map(point).collect::<Vec<_>>(), points);
 
-    // There is nothing left to do, until more rounds are wanted or all is thrown away.
-    assert_eq!(sweep.run().unwrap(), End::Clean);
+    // A complete sweep measures again only with more rounds or with --fresh.
+    assert_eq!(sweep.run().unwrap(), SweepEnd::Clean);
     assert_eq!((sweep.results(), calls()), (after, 9));
     let more = Args { rounds: 3.try_into().ok(), ..sweep.args() };
-    assert_eq!(run_alone(&more).unwrap(), End::Clean);
+    assert_eq!(run_uninterrupted(&more).unwrap(), SweepEnd::Clean);
     assert_eq!((sweep.results().measurements.len(), calls()), (12, 13));
     let fresh = Args { fresh: true, rounds: 1.try_into().ok(), ..sweep.args() };
-    assert_eq!(run_alone(&fresh).unwrap(), End::Clean);
+    assert_eq!(run_uninterrupted(&fresh).unwrap(), SweepEnd::Clean);
     assert_eq!((sweep.results().measurements.len(), calls()), (4, 17));
 
     let other = Args { requests: 9.try_into().ok(), ..sweep.args() };
-    let Err(Error::Failed(failure)) = run_alone(&other) else { panic!() };
+    let Err(Error::Failed(failure)) = run_uninterrupted(&other) else { panic!() };
     assert!(failure.to_string().contains("other settings"), "{failure}");
     assert_eq!(sweep.results().measurements.len(), 4);
 }
 
 #[test]
-fn a_sweep_has_its_folder_alone_and_takes_its_servers_along() {
+fn sweep_locks_its_folder_and_its_servers_die_with_it() {
     let sweep = Sweep::new(&format!(
         r#"
         requests = 2
@@ -237,34 +239,30 @@ fn a_sweep_has_its_folder_alone_and_takes_its_servers_along() {
         command = ["{PROGRAM}", "--listen", "127.0.0.1:{{port}}"]
         "#
     ));
-    let made = Command::new("mkfifo").arg(sweep.path("pipe")).status().unwrap();
-    assert!(made.success());
-    let mut pipe = OpenOptions::new().read(true).write(true).open(sweep.path("pipe")).unwrap();
+    let mut pipe = sweep.make_pipe();
     let mut first = Command::new(env!("CARGO_BIN_EXE_uringload"))
         .args(["sweep", "--quiet", "--client", CLIENT, "--out"])
         .arg(sweep.path("out"))
         .arg(sweep.path("sweep.toml"))
         .spawn()
         .unwrap();
-    // The third load has begun, and never ends.
+    // The third load has started, and never ends.
     pipe.read_exact(&mut [0]).unwrap();
     let Err(Error::Failed(failure)) = sweep.run() else { panic!() };
-    assert!(failure.to_string().contains("another sweep is at work there"), "{failure}");
+    assert!(failure.to_string().contains("another sweep uses it"), "{failure}");
     assert!(failure.hint.contains("--out"), "{failure}");
-    let log = fs::read_to_string(sweep.path("log")).unwrap();
-    let url = log.lines().nth(2).unwrap().rsplit(' ').next().unwrap();
-    let port = url.trim_end_matches('/').rsplit(':').next().unwrap().parse().unwrap();
-    assert!(TcpStream::connect(("127.0.0.1", port)).is_ok(), "the server is there");
-    // By SIGKILL, which nobody can prepare for.
+    let port = sweep.port_of_third_call();
+    assert!(TcpStream::connect(("127.0.0.1", port)).is_ok(), "the server is running");
+    // SIGKILL can't be handled: the kernel must end the server.
     first.kill().unwrap();
     first.wait().unwrap();
-    sweep.assert_deserted(port);
-    assert_eq!(sweep.run().unwrap(), End::Clean, "the folder is free again");
+    sweep.assert_closed(port);
+    assert_eq!(sweep.run().unwrap(), SweepEnd::Clean, "the folder is unlocked");
     assert_eq!(sweep.results().measurements.len(), 3);
 }
 
 #[test]
-fn a_missing_folder_is_told_from_a_missing_program() {
+fn missing_folder_differs_from_a_missing_program() {
     let sweep = Sweep::new(
         r#"
         concurrency = [3]
@@ -276,16 +274,16 @@ fn a_missing_folder_is_told_from_a_missing_program() {
         folder = "nowhere"
         "#,
     );
-    assert_eq!(sweep.run().unwrap(), End::Troubled);
+    assert_eq!(sweep.run().unwrap(), SweepEnd::Troubled);
     let measurement = &sweep.results().measurements[0];
-    assert_eq!(measurement.outcome, Outcome::NotStarted);
+    assert_eq!(measurement.outcome, PointOutcome::NotStarted);
     let note = measurement.note.as_deref().unwrap();
-    let expected = format!("its folder {}: No such file", sweep.path("nowhere").display());
+    let expected = format!("folder {}: No such file", sweep.path("nowhere").display());
     assert!(note.contains(&expected), "{note}");
 }
 
 #[test]
-fn a_load_client_without_a_report_is_told() {
+fn load_client_without_a_report_is_recorded() {
     let sweep = Sweep::new(&format!(
         r#"
         concurrency = [3]
@@ -297,16 +295,16 @@ fn a_load_client_without_a_report_is_told() {
         command = ["{PROGRAM}", "--listen", "127.0.0.1:{{port}}"]
         "#
     ));
-    assert_eq!(sweep.run().unwrap(), End::Troubled);
+    assert_eq!(sweep.run().unwrap(), SweepEnd::Troubled);
     let measurement = &sweep.results().measurements[0];
-    assert_eq!(measurement.outcome, Outcome::LoadFailed);
-    let note = "the load client: exit 2 without a report: this client is out of order";
+    assert_eq!(measurement.outcome, PointOutcome::LoadFailed);
+    let note = "load client: exit 2 without a report: this client is out of order";
     assert_eq!(measurement.note.as_deref(), Some(note));
     assert_eq!(measurement.exit.as_deref(), Some("exit 0"));
 }
 
 #[test]
-fn a_wrong_file_is_refused_before_anything_is_done() {
+fn invalid_file_is_refused_before_the_first_point() {
     let usage = |text: &str| {
         let sweep = Sweep::new(text);
         let Err(Error::Usage(complaint)) = sweep.run() else { panic!("{text}") };
@@ -323,19 +321,20 @@ fn a_wrong_file_is_refused_before_anything_is_done() {
         "concurrency = [1]\n[[load]]\nname = 'a'\noptions = ['--close', '--pipelines=2']\n\
          [[server]]\nname = 'b'\ncommand = 'c {port}'",
     );
-    let Err(Error::Usage(complaint)) = run_alone(&Args { client: None, ..sweep.args() }) else {
+    let Err(Error::Usage(complaint)) = run_uninterrupted(&Args { client: None, ..sweep.args() })
+    else {
         panic!()
     };
     assert!(complaint.contains("load \"a\": options: "), "{complaint}");
     assert!(complaint.contains("unexpected argument '--pipelines'"), "{complaint}");
     assert!(!sweep.path("out").exists());
     let absent = Args { file: "/nowhere.toml".into(), ..Sweep::new("").args() };
-    let Err(Error::Usage(complaint)) = run_alone(&absent) else { panic!() };
+    let Err(Error::Usage(complaint)) = run_uninterrupted(&absent) else { panic!() };
     assert!(complaint.starts_with("/nowhere.toml: No such file"), "{complaint}");
 }
 
 #[test]
-fn the_experiment_itself_can_be_read() {
+fn files_of_the_experiment_are_valid() {
     for name in ["post.toml", "ci.toml"] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/post").join(name);
         let text = fs::read_to_string(&path).unwrap();
@@ -347,11 +346,11 @@ fn the_experiment_itself_can_be_read() {
     }
 }
 
-/// A sweep in a folder of its own, removed at the end.
+/// A sweep in a temporary folder, removed when dropped.
 struct Sweep(PathBuf);
 
 impl Sweep {
-    /// `{here}` in the text is the folder.
+    /// Replaces `{here}` in the text by the folder.
     fn new(text: &str) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -382,8 +381,8 @@ impl Sweep {
         }
     }
 
-    fn run(&self) -> Result<End, Error> {
-        run_alone(&self.args())
+    fn run(&self) -> Result<SweepEnd, Error> {
+        run_uninterrupted(&self.args())
     }
 
     fn results(&self) -> Results {
@@ -391,7 +390,7 @@ impl Sweep {
         serde_json::from_reader(file).unwrap()
     }
 
-    /// What is in the folder of the results.
+    /// The names of the files in the folder of the results.
     fn files(&self) -> Vec<String> {
         let entries = fs::read_dir(self.path("out")).unwrap();
         let mut names: Vec<_> =
@@ -400,8 +399,24 @@ impl Sweep {
         names
     }
 
-    /// Nobody serves there any more. The kernel takes some 40 ms to close the listener of a ring.
-    fn assert_deserted(&self, port: u16) {
+    /// Creates the pipe for `--hang`, opened for reading and writing so that opening doesn't block
+    /// (fifo(7)).
+    fn make_pipe(&self) -> File {
+        let made = Command::new("mkfifo").arg(self.path("pipe")).status().unwrap();
+        assert!(made.success());
+        OpenOptions::new().read(true).write(true).open(self.path("pipe")).unwrap()
+    }
+
+    /// The port in the URL of the third call of the load client, which hangs.
+    fn port_of_third_call(&self) -> u16 {
+        let log = fs::read_to_string(self.path("log")).unwrap();
+        let url = log.lines().nth(2).unwrap().rsplit(' ').next().unwrap();
+        url.trim_end_matches('/').rsplit(':').next().unwrap().parse().unwrap()
+    }
+
+    /// Waits until nothing listens on the port. The kernel takes about 40 ms to close the listener
+    /// of a ring.
+    fn assert_closed(&self, port: u16) {
         let begun = std::time::Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).is_ok() {
             assert!(begun.elapsed().as_secs() < 20, "{}: port {port}", self.0.display());
@@ -415,13 +430,13 @@ impl Drop for Sweep {
     }
 }
 
-/// Nobody interrupts it.
-fn run_alone(args: &Args) -> Result<End, Error> {
+/// Runs a sweep without interruption.
+fn run_uninterrupted(args: &Args) -> Result<SweepEnd, Error> {
     let (_silent, interrupts) = UnixStream::pair().unwrap();
     run(args, interrupts.as_fd())
 }
 
-fn row<'a>(results: &'a Results, load: &str, server: &str, connections: u32) -> &'a Row {
+fn row<'a>(results: &'a Results, load: &str, server: &str, connections: u32) -> &'a SummaryRow {
     let load = results.summary.iter().find(|rows| rows.load == load).unwrap();
     let server = load.servers.iter().find(|rows| rows.server == server).unwrap();
     server.rows.iter().find(|row| row.connections == connections).unwrap()
@@ -432,7 +447,7 @@ fn point(measurement: &Measurement) -> (u32, String, u32, String) {
     (*round, load.clone(), *connections, server.clone())
 }
 
-/// A core that we may use.
+/// A core of this process's affinity mask.
 fn a_core() -> u32 {
     uringstatic::os::process::cores()[0]
 }

@@ -1,22 +1,21 @@
 #!/usr/bin/env python3
-"""Server CPU time per request: this server, nginx and the floor, side by side on one core.
+"""Server CPU time per request: this server, nginx and the floor, on the same core in turn.
 
 usage: run.py [--rounds N] [--seconds N] [--loads LIST] [--names LIST] [--count N] [--json FILE]
 
-nginx is measured twice: as its default is, and with `listen ... deferred`. What the lockdown costs
-is shown by `--names uringstatic,uringstatic-unlocked`.
+nginx is measured twice: with its default settings, and with `listen ... deferred`. The cost of the
+sandbox is measured by `--names uringstatic,uringstatic-unlocked`.
 
-Servers run on core 0 and clients on core 1. In a round the servers take turns at every load,
-so that whatever changes on the machine meanwhile meets all of them; medians over the rounds are
-printed as one Markdown table. CPU time is what the scheduler counts for the server's processes
-(/proc/PID/task/TID/schedstat) between the first and the last moment of a load, divided by the
-requests that the client completed.
+Servers run on core 0 and clients on core 1. Each round measures all servers under each load, so
+that a change on the machine affects all of them alike. Medians over the rounds are printed as a
+Markdown table. CPU time is the scheduler's count for the server's processes
+(/proc/PID/task/TID/schedstat) during a load, divided by the requests that the client completed.
 
-Loads: kN is wrk with N connections that persist, pN the same with 16 requests in a pipeline, cN
-is ab with N at once and a connection for each request.
+Loads: kN is wrk with N persistent connections, pN is kN with 16 pipelined requests, cN is ab with
+N simultaneous connections and a new connection for each request.
 
-Needs wrk, apache2-utils and nginx-light, and builds the rest. The floor is told how long each
-client's requests are, as it doesn't look; that is measured first, by listening to one.
+Needs wrk, apache2-utils and nginx-light, and builds the rest. The floor doesn't parse requests, so
+it needs their length, which is measured first by receiving one request of each client.
 """
 
 import argparse
@@ -45,11 +44,11 @@ request = function() return batch end
 """
 SERVER_CORE, CLIENT_CORE = "0", "1"
 OURS, NGINX, FLOOR = "uringstatic", "nginx", "floor"
-# nginx waking up only once a request has come (TCP_DEFER_ACCEPT), as this server does by default.
+# nginx with TCP_DEFER_ACCEPT, which this server sets by default.
 NGINX_DEFERRED = "nginx-deferred"
-# This server with --no-lockdown; only if it's named.
+# This server with --no-lockdown; measured only if --names has it.
 UNLOCKED = "uringstatic-unlocked"
-# What others are compared with, and how a column of ratios is called.
+# The servers for which there is a column of ratios, and its title.
 PEERS = {NGINX: "nginx", NGINX_DEFERRED: "deferred", FLOOR: "floor", UNLOCKED: "unlocked"}
 
 
@@ -57,7 +56,6 @@ def main():
     options = read_options()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    # The clients' scripts live here.
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(folder, options)
         results = {}
@@ -73,7 +71,7 @@ def main():
         with open(options.json, "w", encoding="utf-8") as file:
             json.dump(rows, file, indent=1)
     if any(line["errors"] for line in rows):
-        sys.exit("some requests failed: the figures don't count")
+        sys.exit("some requests failed, so the figures are not valid")
 
 
 def read_options():
@@ -84,12 +82,12 @@ def read_options():
     parser.add_argument("--count", type=int, default=40000, help="requests of each run of ab")
     parser.add_argument("--loads", type=listed, default=["k64", "k512", "p64", "c100"])
     parser.add_argument("--names", type=listed, default=[OURS, NGINX, NGINX_DEFERRED, FLOOR])
-    parser.add_argument("--json", help="write the rows here, too")
+    parser.add_argument("--json", help="also write the rows to this file")
     return parser.parse_args()
 
 
 class Bench:
-    """Starts servers, loads them, and reads what they have used."""
+    """Starts servers, loads them, and measures their CPU time."""
 
     def __init__(self, folder, options):
         self.options = options
@@ -112,7 +110,7 @@ class Bench:
             result = self.run_client(load, port)
             used = cpu_seconds(server.pid) - before
         finally:
-            # The master passes it on; its worker is its own child.
+            # The master process of nginx ends its worker.
             server.send_signal(signal.SIGTERM)
             try:
                 server.wait(15)
@@ -149,44 +147,44 @@ class Bench:
         return read_ab(text) if load[0] == "c" else read_wrk(text)
 
     def length_of_request(self, load):
-        """How many bytes a client sends for one request, the port having five digits."""
+        """The number of bytes of a client's request, with a port of five digits."""
         if load[0] not in self.request_bytes:
-            self.request_bytes[load[0]] = self.listen_to(load[0])
+            self.request_bytes[load[0]] = self.receive_request(load[0])
         return self.request_bytes[load[0]]
 
-    def listen_to(self, kind):
+    def receive_request(self, kind):
         with socket.create_server(("127.0.0.1", free_port())) as listener:
             listener.settimeout(10)
             port = listener.getsockname()[1]
-            assert port > 9999, "ports of the same length"
+            assert port > 9999, "all ports have five digits"
             client = subprocess.Popen(
                 self.client(kind + "1", port),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )
-            heard = b""
+            request = b""
             try:
-                while b"\r\n\r\n" not in heard:
+                while b"\r\n\r\n" not in request:
                     peer, _ = listener.accept()
                     with peer:
                         peer.settimeout(5)
                         try:
-                            heard = peer.recv(65536)
+                            request = peer.recv(65536)
                         except TimeoutError:
                             continue
             finally:
                 client.kill()
                 client.wait()
-        return heard.index(b"\r\n\r\n") + 4
+        return request.index(b"\r\n\r\n") + 4
 
 
 def build():
-    """Builds this server and the floor; returns where they are."""
+    """Builds this server and the floor; yields the paths of the programs."""
     for kind, name, profile in ("--bin", OURS, "--release"), ("--bench", FLOOR, "--profile=release"):
         command = ["cargo", "build", "--message-format=json-render-diagnostics", kind, name, profile]
         text = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
         built = [json.loads(line) for line in text.stdout.splitlines()]
-        # A bench has the package's programs built, too.
+        # Building a bench also builds the package's programs.
         yield next(
             line["executable"]
             for line in built
@@ -203,21 +201,21 @@ def free_port():
 
 
 def await_listener(server, port):
-    """Waits until somebody listens; connects and says nothing, which costs next to nothing."""
+    """Waits until the server listens, by connecting without a request."""
     end = time.monotonic() + 10
     while time.monotonic() < end:
         if server.poll() is not None:
-            sys.exit(f"a server ended with {server.returncode} instead of listening")
+            sys.exit(f"a server ended with {server.returncode} before it listened")
         try:
             with socket.create_connection(("127.0.0.1", port), 1):
                 return
         except OSError:
             threading.Event().wait(0.05)
-    sys.exit("a server doesn't listen")
+    sys.exit("a server did not listen within 10 s")
 
 
-def family(pid):
-    """A process and its descendants."""
+def descendants(pid):
+    """The process and its descendants."""
     parents = {}
     for name in filter(str.isdigit, os.listdir("/proc")):
         try:
@@ -235,7 +233,7 @@ def family(pid):
 
 def cpu_seconds(pid):
     total = 0
-    for member in family(pid):
+    for member in descendants(pid):
         folder = f"/proc/{member}/task"
         try:
             for thread in os.listdir(folder):
@@ -272,17 +270,17 @@ def read_ab(text):
 
 def row(load, name, results):
     rounds = results[load, name]
-    middle = lambda key, whose: statistics.median(result[key] for result in whose)
-    cpu = middle("cpu_us", rounds)
+    median = lambda key: statistics.median(result[key] for result in rounds)
+    cpu = median("cpu_us")
     line = {"load": load, "server": name, "cpu_us": cpu, "rounds": len(rounds)}
     line["spread_us"] = [pick(result["cpu_us"] for result in rounds) for pick in (min, max)]
-    line["per_second"] = middle("per_second", rounds)
-    line["p99_ms"] = middle("p99_ms", rounds)
+    line["per_second"] = median("per_second")
+    line["p99_ms"] = median("p99_ms")
     line["errors"] = sum(result["errors"] for result in rounds)
     for peer in PEERS:
-        # Within a round both met the same machine, so ratios are taken there.
+        # Ratios are taken within a round, where both servers ran at nearly the same time.
         pairs = zip(rounds, results.get((load, peer), []))
-        ratios = [ours["cpu_us"] / theirs["cpu_us"] for ours, theirs in pairs]
+        ratios = [result["cpu_us"] / other["cpu_us"] for result, other in pairs]
         line["to_" + peer] = statistics.median(ratios) if ratios else None
     return line
 

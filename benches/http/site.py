@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Server CPU time per request of a whole site against that of one page of the same size.
+"""Server CPU time per request of a whole site, compared with one page of the same size.
 
 usage: site.py [--rounds N] [--seconds N] [--connections N] [--files N] [--bytes N]
 
-The site's files are drawn at random, the n-th as often as 1/n (Zipf), by wrk; the page is asked
-for by the same paths, as it answers all of them. The third server has a folder, too, but of one
-file, to which a rule leads from every path: what it costs more than the page is lookup and gathering;
-what the site costs more than that is memory. Servers run on core 0 and the client on core 1, in
-turns; medians over the rounds are printed, and the medians of the ratios within a round.
+wrk requests the site's files at random, the n-th in proportion to 1/n (Zipf). The same paths are
+requested from a server with a single page, which answers every path. A third server has a folder
+of one file, to which a rule leads from every path: its cost beyond the page is lookup and assembly;
+the cost of the site beyond that is memory access. Servers run in turn on core 0, the client on
+core 1. Medians over the rounds are printed, and medians of the ratios within a round.
 
 Needs wrk, and builds the rest.
 """
@@ -37,7 +37,7 @@ def main():
     options = read_options()
     program = next(run.build())
     with tempfile.TemporaryDirectory() as folder:
-        # If root runs this, files are read as nobody, who may not enter what tempfile makes.
+        # Started by root, the server reads files as nobody, which can't enter a private folder.
         os.chmod(folder, 0o755)
         script = prepare(folder, options)
         servers = {
@@ -53,14 +53,14 @@ def main():
                 results[name].append(result["cpu_us"])
                 print(f"round {number + 1}, {name}: {result['cpu_us']:.2f} us", flush=True)
     base = results["one page"]
-    print("| served | CPU µs a request | to one page |\n|---|--:|--:|")
+    print("| content | CPU µs per request | to one page |\n|---|--:|--:|")
     for name, values in results.items():
         ratios = [value / one for value, one in zip(values, base)]
         print(f"| {name} | {statistics.median(values):.2f} | {statistics.median(ratios):.3f} |")
 
 
 def prepare(folder, options):
-    """Writes the files, and the script that asks for them; returns where that is."""
+    """Writes the files and the script for wrk; returns the path of the script."""
     source = random.Random(1)
     paths = []
     for number in range(options.files):

@@ -1,24 +1,24 @@
 #!/usr/bin/env python3
-"""The application of the post, under the two servers it compared.
+"""The application of the blog post, on the two servers that the post compared.
 
 usage: application.py SERVER MODE PORT CONCURRENCY
 
 SERVER is gevent (gevent.pywsgi with spawn=CONCURRENCY) or paste (paste.httpserver with
-threadpool_workers=CONCURRENCY). The application is the post's: one static page, a heading and ten
-paragraphs, here byte for byte the page that uringstatic has built in.
+threadpool_workers=CONCURRENCY). The application serves one static page, a heading and ten
+paragraphs; its bytes are those of the page built into uringstatic.
 
-MODE is as-posted, where everything that the post did not set is as the server has it, or tuned,
-where whatever would measure something else than the server is set alike for all:
+MODE is as-posted, with the servers' defaults for all settings that the post did not set, or tuned,
+with these settings for both, so that the servers and not their defaults are compared:
 
-- the backlog is 4096 (Paste has 5 and gevent 128, so bursts of connections fail in the kernel);
-- TCP_NODELAY is set (both write head and body apart, so on a connection that is kept alive each
-  reply would wait some 40 ms for the client's delayed acknowledgement);
-- gevent doesn't log every request (Paste doesn't log at all);
-- Paste speaks HTTP/1.1, so that it keeps connections alive at all. Each then has a thread of its
-  own for as long as it is open, and there are as many threads as connections.
+- The backlog is 4096 (Paste has 5 and gevent 128, so bursts of connections fail in the kernel).
+- TCP_NODELAY is set: both servers write head and body separately, so on persistent connections
+  each response would wait about 40 ms for the client's delayed acknowledgement.
+- gevent doesn't log every request (Paste has no log).
+- Paste uses HTTP/1.1, without which it has no persistent connections. Each open connection then
+  occupies a thread, and there are as many threads as connections.
 
-Left as they are in both modes: a thread of Paste ends after 100 tasks and is replaced, and every
-100 tasks Paste looks for threads that hang. That is how it is, and it costs.
+In both modes Paste replaces each thread after 100 tasks, and searches for hung threads every 100
+tasks, as it does by default.
 """
 
 import os
@@ -39,7 +39,7 @@ def application(_environ, start_response):
 
 
 def serve_gevent(tuned, port, concurrency):
-    # Each server is imported only where it is used: the other's import would cost memory.
+    # Imported here, as importing the other server would add to the measured memory.
     from gevent import pywsgi  # pylint: disable=import-outside-toplevel
 
     settings = {"backlog": BACKLOG, "log": None} if tuned else {}

@@ -7,9 +7,9 @@ use std::process::ExitCode;
 use uringstatic::cli::load::{self as cli, Command};
 use uringstatic::error::Failure;
 use uringstatic::experiment::{chart, sweep};
-use uringstatic::load::options::{EXIT_INTERRUPTED, Options};
-use uringstatic::load::report::{Report, Run, SCHEMA};
-use uringstatic::load::run::{Load, check_connections};
+use uringstatic::load::options::{EXIT_INTERRUPTED, LoadOptions};
+use uringstatic::load::report::{LoadReport, Run, SCHEMA};
+use uringstatic::load::run::{Runner, check_connections};
 use uringstatic::load::{files, show, worker};
 use uringstatic::os::terminal;
 
@@ -37,10 +37,10 @@ fn print(text: &[u8]) -> Result<(), Failure> {
 }
 
 /// Makes the load and says what came of it.
-fn load(options: &Options) -> Result<ExitCode, Failure> {
+fn load(options: &LoadOptions) -> Result<ExitCode, Failure> {
     files::check(&options.outputs())?;
-    let load = Load::new(options)?;
-    let mut report = Report {
+    let load = Runner::new(options)?;
+    let mut report = LoadReport {
         schema: SCHEMA.to_owned(),
         url: format!("http://{}{}", options.url.authority, options.url.target),
         load: options.describe(),

@@ -2,7 +2,7 @@
 
 use super::generate::Generate;
 use crate::experiment::sweep;
-use crate::load::options::{Options, WORKER, Worker};
+use crate::load::options::{LoadOptions, WORKER, WorkerArgs};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use std::ffi::OsString;
@@ -11,9 +11,9 @@ use std::ffi::OsString;
 #[derive(Clone, Debug)]
 pub enum Command {
     /// Make a load.
-    Load(Box<Options>),
+    Load(Box<LoadOptions>),
     /// Be one of the processes that make it.
-    Worker(Worker),
+    Worker(WorkerArgs),
     /// Compare servers.
     Sweep(sweep::Args),
     /// Write these bytes (a manual page, a completion script) to stdout and exit.
@@ -31,7 +31,7 @@ where
 {
     let argv: Vec<OsString> = argv.into_iter().map(Into::into).collect();
     if argv.get(1).is_some_and(|word| word == WORKER) {
-        return Ok(Command::Worker(Worker::try_parse_from(&argv[1..])?));
+        return Ok(Command::Worker(WorkerArgs::try_parse_from(&argv[1..])?));
     }
     let flags = Flags::try_parse_from(argv)?;
     if let Some(kind) = flags.generate {
@@ -58,7 +58,7 @@ struct Flags {
     #[command(subcommand)]
     subcommand: Option<Subcommand>,
     #[command(flatten)]
-    options: Option<Options>,
+    options: Option<LoadOptions>,
 
     /// Print a manual page or a shell's completion script, and exit
     #[arg(long, value_name = "KIND", exclusive = true)]

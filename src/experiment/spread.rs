@@ -1,20 +1,19 @@
-//! The median of several figures, and the lowest and highest of them: the one definition that
-//! tables and charts share.
+//! Median and range of repeated measurements: the one definition that tables and charts share.
 
 use serde::{Deserialize, Serialize};
 
-/// A figure over the rounds that have it.
+/// Median and range of a figure over the rounds that measured it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
-    /// The middle one, or the mean of the two in the middle.
+    /// The middle value, or the mean of the two middle values.
     pub median: f64,
-    /// The lowest.
+    /// The lowest value.
     pub min: f64,
-    /// The highest.
+    /// The highest value.
     pub max: f64,
 }
 
-/// Median, lowest and highest; `None` of nothing.
+/// Median and range of `values`; `None` if there are none.
 pub(super) fn spread(values: impl Iterator<Item = f64>) -> Option<Spread> {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
@@ -32,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_spread_has_the_middle_and_the_ends() {
+    fn spread_has_median_lowest_and_highest_value() {
         let of = |values: &[f64]| spread(values.iter().copied());
         assert_eq!(of(&[]), None);
         assert_eq!(of(&[5.0]), Some(Spread { median: 5.0, min: 5.0, max: 5.0 }));

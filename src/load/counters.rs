@@ -1,171 +1,189 @@
-//! What a worker counts, in words of memory that others may read at any time: counters, and
-//! latencies in buckets as `HdrHistogram` has them with three significant digits.
+//! The counters of a worker, in shared memory that other processes may read at any time: event
+//! counts, failures by kind, and latencies in the buckets of an `HdrHistogram` with three
+//! significant digits.
 //!
-//! Each word has one writer, so a count is a load and a store, never a locked addition.
+//! Each word has one writer, so counting is a load and a store, never a locked addition.
+//!
+//! ```
+//! use std::sync::atomic::AtomicU64;
+//! use uringstatic::engine::Nanos;
+//! use uringstatic::load::counters::{Count, Counters, LatencyKind};
+//!
+//! let words: Vec<AtomicU64> = (0..Counters::WORDS).map(|_| AtomicU64::new(0)).collect();
+//! let counters = Counters::new(&words);
+//! counters.add(Count::Requests, 1);
+//! counters.record(LatencyKind::Response, Nanos(1_000), Nanos(51_000));
+//! let latency = Counters::latency(&[counters], LatencyKind::Response);
+//! assert_eq!((latency.count, latency.p50.round()), (1, 50.0));
+//! ```
 
-use super::report::{Kind, Latency};
+use super::report::{FailureKind, Latency};
 use crate::engine::Nanos;
 use hdrhistogram::Histogram;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A count of its own, beside those of failures.
+/// A count or a time that a worker publishes; failures have counts of their own by kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
 pub enum Count {
-    /// How far the worker has come: see [`State`].
+    /// The phase of the worker, a [`WorkerState`].
     State,
-    /// When its first request was due that counts, in nanoseconds of the monotonic clock.
+    /// When the first request after the warm-up was due, in nanoseconds of the monotonic clock.
     Started,
-    /// When its last response that counts was whole, on the same clock.
+    /// When the last response after the warm-up was complete, on the same clock.
     Ended,
-    /// Requests whose responses were whole and as wanted.
+    /// Requests with a complete and correct response.
     Requests,
-    /// Bytes received.
+    /// Bytes received, including heads and framing.
     Bytes,
-    /// Connections established.
+    /// Connections established since the end of the warm-up.
     Connects,
-    /// Connections open now.
+    /// Connections open at this moment.
     Open,
-    /// Connections that the server did not close in time after its last response.
+    /// Connections that the server left open after its last response.
     Lingered,
     /// CPU time used since the start of the load, in nanoseconds.
     Cpu,
-    /// How long that was, in nanoseconds.
+    /// Time since the start of the load, in nanoseconds.
     Elapsed,
 }
 
-/// How far a worker has come.
+/// The phase of a worker process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
-pub enum State {
-    /// It prepares.
+pub enum WorkerState {
+    /// Reads its share and sets up its ring.
     New = 0,
-    /// It waits for the start.
+    /// Waits for the common start time.
     Ready = 1,
-    /// It is done.
+    /// Its part of the load is complete.
     Done = 2,
 }
 
-/// Which latencies.
+/// The interval that a latency measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
-pub enum Span {
-    /// From the attempt to connect to its success.
+pub enum LatencyKind {
+    /// From the start of connecting until the connection is established.
     Connect,
-    /// From the request to its whole response.
+    /// From the request (or the time at which it was due) to the end of its response.
     Response,
 }
 
-/// One worker's counts.
+/// A view of the counters of one worker.
 #[derive(Clone, Copy)]
 pub struct Counters<'a> {
     words: &'a [AtomicU64],
 }
 
 impl<'a> Counters<'a> {
-    /// How many words it needs.
-    pub const WORDS: usize = FIRST_BUCKET + SPANS * SPAN_WORDS;
+    /// Number of words that one worker needs.
+    pub const WORDS: usize = FIRST_BUCKET + LATENCY_KINDS * LATENCY_WORDS;
 
-    /// A counters in these words, which are zero at first.
+    /// Counters over `words`, which the creator of the memory has set to zero.
     ///
     /// # Panics
-    /// If they aren't [`Counters::WORDS`].
+    /// Unless there are exactly [`Counters::WORDS`] words.
     #[must_use]
     pub fn new(words: &'a [AtomicU64]) -> Self {
         assert_eq!(words.len(), Self::WORDS);
         Self { words }
     }
 
-    /// A count.
+    /// Reads a count, without ordering towards other words.
     #[must_use]
     pub fn get(&self, count: Count) -> u64 {
         self.words[count as usize].load(Ordering::Relaxed)
     }
 
-    /// Sets a count. What was written before is seen by who sees this.
+    /// Sets a count with release ordering, so that a reader of [`Self::is`] also sees all earlier
+    /// counts.
     pub fn set(&self, count: Count, value: u64) {
         self.words[count as usize].store(value, Ordering::Release);
     }
 
-    /// Adds to a count.
+    /// Adds to a count; wraps on overflow.
     pub fn add(&self, count: Count, value: u64) {
         add(&self.words[count as usize], value);
     }
 
-    /// Counts one request less: its response turned out to be wrong after all.
+    /// Takes one successful request back, when bytes after its response show that it was wrong.
+    ///
+    /// # Panics
+    /// If no request has been counted.
     pub fn take_back_request(&self) {
         let word = &self.words[Count::Requests as usize];
         let count = word.load(Ordering::Relaxed);
-        let less = count.checked_sub(1).expect("only what was counted is taken back");
+        let less = count.checked_sub(1).expect("only a counted request is taken back");
         word.store(less, Ordering::Relaxed);
     }
 
-    /// Counts a failure.
-    pub fn fail(&self, kind: Kind) {
+    /// Counts one failure of this kind.
+    pub fn fail(&self, kind: FailureKind) {
         add(&self.words[FIRST_FAILURE + kind as usize], 1);
     }
 
-    /// How many failures of a kind there were.
+    /// Number of failures of one kind.
     #[must_use]
-    pub fn failures(&self, kind: Kind) -> u64 {
+    pub fn failures(&self, kind: FailureKind) -> u64 {
         self.words[FIRST_FAILURE + kind as usize].load(Ordering::Relaxed)
     }
 
-    /// How many failures there were.
+    /// Number of failures of all kinds.
     #[must_use]
     pub fn failed(&self) -> u64 {
-        Kind::ALL.iter().map(|&kind| self.failures(kind)).sum()
+        FailureKind::ALL.iter().map(|&kind| self.failures(kind)).sum()
     }
 
-    /// Whether the worker has come so far.
+    /// Whether the worker is in this phase; acquires the counts written before it.
     #[must_use]
-    pub fn is(&self, state: State) -> bool {
+    pub fn is(&self, state: WorkerState) -> bool {
         self.words[Count::State as usize].load(Ordering::Acquire) == state as u64
     }
 
-    /// Records a latency.
-    pub fn record(&self, span: Span, from: Nanos, to: Nanos) {
+    /// Records the latency from one moment to another: at least 1 ns and at most 18 minutes.
+    pub fn record(&self, kind: LatencyKind, from: Nanos, to: Nanos) {
         let nanos = to.0.saturating_sub(from.0).clamp(1, NANOS_MAX);
-        let words = self.span(span);
+        let words = self.latency_words(kind);
         add(&words[bucket_of(nanos)], 1);
         add(&words[SUM], nanos);
     }
 
-    /// Everything recorded of a span by some workers.
+    /// The latencies of one kind of several workers, in nanoseconds.
     #[must_use]
-    pub fn histogram(all_counters: &[Self], span: Span) -> Histogram<u64> {
+    pub fn histogram(all_counters: &[Self], kind: LatencyKind) -> Histogram<u64> {
         let mut histogram = Histogram::new_with_bounds(1, NANOS_MAX, DIGITS)
-            .expect("the bounds are in order and three digits are allowed");
+            .expect("the bounds are ordered and three digits are valid");
         for counters in all_counters {
-            for (bucket, word) in counters.span(span)[..BUCKETS].iter().enumerate() {
+            for (bucket, word) in counters.latency_words(kind)[..BUCKETS].iter().enumerate() {
                 let count = word.load(Ordering::Relaxed);
                 if count > 0 {
                     histogram
                         .record_n(value_of(bucket), count)
-                        .expect("what is recorded is within the bounds");
+                        .expect("recorded values are clamped to the bounds");
                 }
             }
         }
         histogram
     }
 
-    /// The distribution of a span over some workers.
+    /// The summary of one kind over several workers, in microseconds.
     #[must_use]
-    pub fn latency(all_counters: &[Self], span: Span) -> Latency {
-        let histogram = Self::histogram(all_counters, span);
+    pub fn latency(all_counters: &[Self], kind: LatencyKind) -> Latency {
+        let histogram = Self::histogram(all_counters, kind);
         if histogram.is_empty() {
             return Latency::default();
         }
         let sum: u64 = all_counters
             .iter()
-            .map(|counters| counters.span(span)[SUM].load(Ordering::Relaxed))
+            .map(|counters| counters.latency_words(kind)[SUM].load(Ordering::Relaxed))
             .sum();
         let at = |percentile: f64| micros(histogram.value_at_percentile(percentile));
         let steps = histogram.iter_quantiles(TICKS_PER_HALF);
         Latency {
             count: histogram.len(),
             min: micros(histogram.min()),
-            #[allow(clippy::cast_precision_loss, reason = "a mean of so many is rounded anyway")]
+            #[allow(clippy::cast_precision_loss, reason = "the mean has three significant digits")]
             mean: sum as f64 / histogram.len() as f64 / 1000.0,
             p50: at(50.0),
             p90: at(90.0),
@@ -178,8 +196,8 @@ impl<'a> Counters<'a> {
         }
     }
 
-    fn span(&self, span: Span) -> &'a [AtomicU64] {
-        &self.words[FIRST_BUCKET + span as usize * SPAN_WORDS..][..SPAN_WORDS]
+    fn latency_words(&self, kind: LatencyKind) -> &'a [AtomicU64] {
+        &self.words[FIRST_BUCKET + kind as usize * LATENCY_WORDS..][..LATENCY_WORDS]
     }
 }
 
@@ -192,15 +210,15 @@ fn micros(nanos: u64) -> f64 {
     nanos as f64 / 1000.0
 }
 
-/// The bucket of a latency: exact below [`EXACT`], then 1024 buckets for each doubling, so that
-/// none is wider than a thousandth of its values.
+/// The bucket of a latency: exact below [`EXACT`], then 1024 buckets per power of two, so no bucket
+/// is wider than a thousandth of its values.
 fn bucket_of(nanos: u64) -> usize {
     let exponent = (64 - nanos.leading_zeros()).saturating_sub(EXACT_BITS);
     let bucket = u64::from(exponent) * (EXACT / 2) + (nanos >> exponent);
     usize::try_from(bucket).expect("buckets are far below 2^32")
 }
 
-/// The highest latency of a bucket, as `HdrHistogram` reports values.
+/// The highest latency of a bucket, which is the value that `HdrHistogram` reports.
 fn value_of(bucket: usize) -> u64 {
     let bucket = bucket as u64;
     let exponent = (bucket / (EXACT / 2)).saturating_sub(1);
@@ -211,17 +229,17 @@ fn value_of(bucket: usize) -> u64 {
 const DIGITS: u8 = 3;
 const EXACT_BITS: u32 = 11;
 const EXACT: u64 = 1 << EXACT_BITS;
-/// 18 minutes; what takes longer counts as this.
+/// 18 minutes; longer latencies are recorded as this value.
 const NANOS_MAX: u64 = (1 << MAX_BITS) - 1;
 const MAX_BITS: u32 = 40;
 const BUCKETS: usize = ((MAX_BITS - EXACT_BITS + 2) as usize) << (EXACT_BITS - 1);
-const SPANS: usize = 2;
-/// Behind the buckets, the sum of all.
+const LATENCY_KINDS: usize = 2;
+/// Index of the sum of all latencies, after the buckets.
 const SUM: usize = BUCKETS;
-const SPAN_WORDS: usize = BUCKETS + 1;
+const LATENCY_WORDS: usize = BUCKETS + 1;
 const FIRST_FAILURE: usize = Count::Elapsed as usize + 1;
-/// Counters and failures have the first words, a cache line's multiple.
-const FIRST_BUCKET: usize = (FIRST_FAILURE + Kind::ALL.len()).next_multiple_of(8);
+/// Counts and failures come first, padded to a multiple of a cache line.
+const FIRST_BUCKET: usize = (FIRST_FAILURE + FailureKind::ALL.len()).next_multiple_of(8);
 const TICKS_PER_HALF: u32 = 5;
 
 #[cfg(test)]
@@ -234,38 +252,39 @@ mod tests {
     }
 
     #[test]
-    fn counters_and_failures_have_words_of_their_own() {
+    fn counts_failures_and_latencies_have_separate_words() {
         let words = words();
         let counters = Counters::new(&words);
         counters.add(Count::Cpu, 7);
-        for (number, &kind) in (1u64..).zip(&Kind::ALL) {
+        for (number, &kind) in (1u64..).zip(&FailureKind::ALL) {
             (0..number).for_each(|_| counters.fail(kind));
         }
-        counters.record(Span::Connect, Nanos(0), Nanos(1));
+        counters.record(LatencyKind::Connect, Nanos(0), Nanos(1));
         assert_eq!(counters.get(Count::Cpu), 7);
-        for (number, &kind) in (1u64..).zip(&Kind::ALL) {
+        for (number, &kind) in (1u64..).zip(&FailureKind::ALL) {
             assert_eq!(counters.failures(kind), number);
         }
-        assert_eq!(counters.failed(), 66);
-        assert_eq!(Counters::latency(&[counters], Span::Connect).count, 1);
-        assert_eq!(Counters::latency(&[counters], Span::Response), Latency::default());
+        let expected: u64 = (1u64..).zip(&FailureKind::ALL).map(|(number, _)| number).sum();
+        assert_eq!(counters.failed(), expected);
+        assert_eq!(Counters::latency(&[counters], LatencyKind::Connect).count, 1);
+        assert_eq!(Counters::latency(&[counters], LatencyKind::Response), Latency::default());
     }
 
     #[test]
-    fn the_last_bucket_holds_the_longest() {
+    fn longest_latency_falls_into_the_last_bucket() {
         assert!(bucket_of(NANOS_MAX) < BUCKETS);
         assert_eq!(value_of(bucket_of(NANOS_MAX)), NANOS_MAX);
     }
 
     #[test]
-    fn percentiles_are_those_of_two_workers_together() {
+    fn percentiles_cover_all_workers() {
         let (one, other) = (words(), words());
         let (one, other) = (Counters::new(&one), Counters::new(&other));
         for micros in 1..=500 {
-            one.record(Span::Response, Nanos(0), Nanos(micros * 1000));
-            other.record(Span::Response, Nanos(7), Nanos(7 + (500 + micros) * 1000));
+            one.record(LatencyKind::Response, Nanos(0), Nanos(micros * 1000));
+            other.record(LatencyKind::Response, Nanos(7), Nanos(7 + (500 + micros) * 1000));
         }
-        let latency = Counters::latency(&[one, other], Span::Response);
+        let latency = Counters::latency(&[one, other], LatencyKind::Response);
         assert_eq!(latency.count, 1000);
         for (found, exact) in [
             (latency.min, 1.0),
@@ -282,9 +301,9 @@ mod tests {
     }
 
     proptest! {
-        /// A bucket is no wider than a thousandth of its values, and the next one follows.
+        /// A bucket is no wider than a thousandth of its values, and buckets leave no gap.
         #[test]
-        fn buckets_are_narrow(shift in 0..40u32, low in any::<u64>()) {
+        fn buckets_are_narrow_and_contiguous(shift in 0..40u32, low in any::<u64>()) {
             let nanos = (low >> (63 - shift)).clamp(1, NANOS_MAX);
             let bucket = bucket_of(nanos);
             prop_assert!(value_of(bucket) >= nanos);

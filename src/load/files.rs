@@ -1,56 +1,57 @@
-//! What is written to files: JSON, CSV and `HdrHistogram`'s plot format.
+//! Output files: JSON, CSV and the plot format of `HdrHistogram`.
 
-use super::report::{Kind, Report, Run};
+use super::report::{FailureKind, LoadReport, Run};
 use crate::error::Failure;
 use hdrhistogram::Histogram;
 use std::fmt::Write;
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 
-/// Finds out whether files can be written, before minutes are spent on what is to be in them.
-/// Those that don't exist are made.
+/// Opens each output file for writing before the load starts, so that a wrong path doesn't cost
+/// minutes of measurement. Missing files are created, existing ones stay as they are.
 ///
 /// # Errors
-/// If one can't be.
+/// If a file can't be opened or created.
 pub fn check(paths: &[PathBuf]) -> Result<(), Failure> {
     for path in paths {
         OpenOptions::new().append(true).create(true).open(path).map_err(|error| {
-            Failure::new(format!("opening {}", path.display()), error, "name another file")
+            Failure::new(format!("opening {}", path.display()), error, "choose another file")
         })?;
     }
     Ok(())
 }
 
-/// Writes a file whole.
+/// Replaces the content of a file.
 ///
 /// # Errors
-/// If it can't be written.
+/// If the file can't be written.
 pub fn write(path: &Path, text: &str) -> Result<(), Failure> {
     std::fs::write(path, text).map_err(|error| {
         let what = format!("writing {}", path.display());
-        Failure::new(what, error, "the results are lost; give a file that can be written")
+        Failure::new(what, error, "the results are lost; choose a writable file and run again")
     })
 }
 
 /// The report as JSON.
 #[must_use]
-pub fn json(report: &Report) -> String {
-    let mut text = serde_json::to_string_pretty(report).expect("a report has no odd keys");
+pub fn json(report: &LoadReport) -> String {
+    let mut text = serde_json::to_string_pretty(report).expect("all keys of a report are strings");
     text.push('\n');
     text
 }
 
-/// The report as CSV: a line of names, and one for each run.
+/// The report as CSV: a header line, and one line per run.
 #[must_use]
-pub fn csv(report: &Report) -> String {
+pub fn csv(report: &LoadReport) -> String {
     let mut names: Vec<&str> = FIGURES.to_vec();
-    names.extend(Kind::ALL.iter().map(|kind| kind.name()));
+    names.extend(FailureKind::ALL.iter().map(|kind| kind.name()));
     let mut text = names.join(",");
     text.push('\n');
     for run in &report.runs {
         let mut values = figures(run);
-        let count = |kind: &Kind| run.failures.get(kind.name()).copied().unwrap_or(0).to_string();
-        values.extend(Kind::ALL.iter().map(count));
+        let count =
+            |kind: &FailureKind| run.failures.get(kind.name()).copied().unwrap_or(0).to_string();
+        values.extend(FailureKind::ALL.iter().map(count));
         text.push_str(&values.join(","));
         text.push('\n');
     }
@@ -105,7 +106,8 @@ const FIGURES: [&str; 22] = [
     "client_busiest",
 ];
 
-/// A distribution of nanoseconds as `HdrHistogram`'s plotter reads it, in milliseconds.
+/// A histogram of nanoseconds in the format that the plotter of `HdrHistogram` reads, in
+/// milliseconds.
 #[must_use]
 #[allow(clippy::cast_precision_loss, reason = "milliseconds have three digits")]
 pub fn hgrm(histogram: &Histogram<u64>) -> String {
@@ -134,7 +136,7 @@ pub fn hgrm(histogram: &Histogram<u64>) -> String {
     text
 }
 
-/// The file for one of several runs: `out.hgrm` becomes `out-100.hgrm`.
+/// The file name for one of several runs: `out.hgrm` with 100 connections is `out-100.hgrm`.
 #[must_use]
 pub fn numbered(path: &Path, connections: u32) -> PathBuf {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
@@ -146,7 +148,7 @@ pub fn numbered(path: &Path, connections: u32) -> PathBuf {
 }
 
 const TICKS_PER_HALF: u32 = 5;
-/// Of three significant digits.
+/// `HdrHistogram`'s number of sub-buckets for three significant digits.
 const SUB_BUCKETS: u32 = 2048;
 
 #[cfg(test)]
@@ -154,7 +156,7 @@ mod tests {
     use super::*;
     use crate::load::report::SCHEMA;
 
-    fn report() -> Report {
+    fn report() -> LoadReport {
         let run = Run {
             connections: 10,
             failed: 2,
@@ -162,30 +164,32 @@ mod tests {
             ..Run::default()
         };
         let (url, load) = ("http://a/".to_owned(), "GET".to_owned());
-        Report { schema: SCHEMA.to_owned(), url, load, runs: vec![run] }
+        LoadReport { schema: SCHEMA.to_owned(), url, load, runs: vec![run] }
     }
 
     #[test]
-    fn json_is_read_again() {
-        let read: Report = serde_json::from_str(&json(&report())).expect("it is what was written");
+    fn json_can_be_parsed_into_the_same_report() {
+        let read: LoadReport =
+            serde_json::from_str(&json(&report())).expect("the JSON of a report is valid");
         assert_eq!(read, report());
     }
 
     #[test]
-    fn csv_has_a_value_for_each_name() {
+    fn csv_has_a_value_in_every_column() {
         let text = csv(&report());
         let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split(',').collect()).collect();
         assert_eq!(lines.len(), 2);
         assert_eq!(lines[0].len(), lines[1].len());
-        let place = lines[0].iter().position(|&name| name == "short").expect("a kind has a column");
+        let place =
+            lines[0].iter().position(|&name| name == "short").expect("each kind has a column");
         assert_eq!(lines[1][place], "2");
     }
 
     #[test]
-    fn hgrm_ends_with_everything() {
-        let mut histogram = Histogram::<u64>::new(3).expect("three digits are allowed");
+    fn hgrm_ends_with_the_total_count() {
+        let mut histogram = Histogram::<u64>::new(3).expect("three digits are valid");
         for millis in 1..=100 {
-            histogram.record(millis * 1_000_000).expect("it grows by itself");
+            histogram.record(millis * 1_000_000).expect("the histogram resizes itself");
         }
         let text = hgrm(&histogram);
         assert!(text.contains("1.000000000000        100\n"), "{text}");
@@ -193,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn several_runs_have_files_of_their_own() {
+    fn runs_get_numbered_files() {
         assert_eq!(numbered(Path::new("a/b.hgrm"), 10), Path::new("a/b-10.hgrm"));
         assert_eq!(numbered(Path::new("b"), 10), Path::new("b-10"));
     }

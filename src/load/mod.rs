@@ -1,4 +1,4 @@
-//! The load client `uringload`: what it is asked for, what it found, and how that is shown.
+//! The load client `uringload`: options, worker processes, counters, report and output.
 
 #![forbid(unsafe_code)]
 

@@ -1,11 +1,12 @@
-//! What a load is to be: one checked value, made from options. Pure: nothing is read or looked up.
+//! The options of one load: the command line, checked as a whole. Reads no file and resolves no
+//! name.
 
 #[cfg(test)]
 mod tests;
 mod values;
 
 use super::files;
-use super::request::Request;
+use super::request::RequestTemplate;
 use crate::http::added_field;
 use crate::value_parsers;
 use clap::error::ErrorKind;
@@ -16,24 +17,25 @@ use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 pub use values::{Sources, Url};
 
-/// Which worker of which load this process is. The load client starts these itself, so nobody is
-/// told of them: neither `--help` nor a completion.
+/// The arguments of a worker process. Only the load client itself starts workers, so neither
+/// `--help` nor the completions mention them.
 #[derive(Clone, Copy, Debug, Parser)]
 #[command(name = "uringload worker")]
-pub struct Worker {
-    /// Descriptor of the shared words
+pub struct WorkerArgs {
+    /// Descriptor of the shared memory
     pub fd: i32,
-    /// Number of this worker
+    /// Index of this worker, from 0
     pub index: u32,
-    /// How many there are
+    /// Number of workers
     pub workers: u32,
 }
 
-/// Reads the options of one load, the first word being the program's own name.
+/// Parses the options of one load, without the subcommands of `uringload`; the first word is the
+/// name of the program.
 ///
 /// # Errors
-/// What is wrong and what to do about it.
-pub fn parse<I, T>(words: I) -> Result<Options, clap::Error>
+/// If an option is wrong, or the text of `--help`.
+pub fn parse<I, T>(words: I) -> Result<LoadOptions, clap::Error>
 where
     I: IntoIterator<Item = T>,
     T: Into<OsString> + Clone,
@@ -42,46 +44,46 @@ where
     #[command(name = "uringload")]
     struct Alone {
         #[command(flatten)]
-        options: Options,
+        options: LoadOptions,
     }
     let Alone { options } = Alone::try_parse_from(words)?;
     options.checked().map_err(|why| Alone::command().error(ErrorKind::ArgumentConflict, why))
 }
 
-/// A load: on what, how much, and what to check.
+/// The options of a load: target, amount and checks.
 #[derive(Clone, Debug, clap::Args)]
-#[allow(clippy::struct_excessive_bools, reason = "switches of a command line, each by itself")]
-pub struct Options {
-    /// What to request, as http://HOST:PORT/PATH
+#[allow(clippy::struct_excessive_bools, reason = "independent switches of a command line")]
+pub struct LoadOptions {
+    /// URL to request, as in http://HOST:PORT/PATH
     #[arg(value_name = "URL")]
     pub url: Url,
 
-    /// Connections to keep; a list as in 10,100,1000 is run in turn
+    /// Simultaneous connections; a list such as 10,100,1000 makes one run for each number
     #[arg(short, long, value_name = "N", default_value = "64", value_delimiter = ',')]
     #[arg(value_parser = values::connections)]
     pub connections: Vec<NonZeroU32>,
 
-    /// Requests in all [default: as many as the duration allows]
+    /// Total number of requests [default: as many as the duration allows]
     #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub requests: Option<u64>,
 
-    /// How long to make requests, as in 10s [default: 10s, or until all of --requests are made]
+    /// Duration, as in 10s [default: 10s, or until all of --requests are made]
     #[arg(short, long, value_name = "DURATION", value_parser = value_parsers::duration)]
     pub duration: Option<Duration>,
 
-    /// A connection for each request
+    /// Use a new connection for each request
     #[arg(long)]
     pub close: bool,
 
-    /// Speak HTTP/1.0
+    /// Send HTTP/1.0 requests
     #[arg(long = "http1.0")]
     pub http_1_0: bool,
 
-    /// Do as ab does by default: HTTP/1.0, a connection for each request; print its categories
+    /// Behave as ab by default: HTTP/1.0, a connection for each request; print its categories
     #[arg(long)]
     pub ab: bool,
 
-    /// Requests sent together on a connection
+    /// Number of requests sent together on a connection
     #[arg(long, value_name = "K", default_value = "1")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub pipeline: u32,
@@ -90,8 +92,8 @@ pub struct Options {
     #[arg(long, value_name = "METHOD", default_value = "GET", value_parser = values::method)]
     pub method: String,
 
-    /// Field of the request, as 'Name: value'; may be repeated. Any may be set, as tests need bad
-    /// ones, too
+    /// Field of the request, as 'Name: value'; repeatable. Any field is permitted, as tests need
+    /// invalid ones, too
     #[arg(long = "header", value_name = "HEADER", value_parser = added_field::field)]
     pub headers: Vec<(String, String)>,
 
@@ -99,45 +101,46 @@ pub struct Options {
     #[arg(long, value_name = "TEXT|@FILE")]
     pub body: Option<String>,
 
-    /// Requests per second, whatever the server does: an open loop
+    /// Requests per second, independent of the server (open loop)
     ///
-    /// Latency counts from when a request was due, so a server that stalls can't hide it.
+    /// Latency counts from the time at which a request was due, so a stalled server can't hide its
+    /// stalls.
     #[arg(long, value_name = "R", value_parser = values::rate)]
     pub rate: Option<f64>,
 
-    /// Connections to begin per second, at most
+    /// Most connections to open per second
     #[arg(long, value_name = "R", value_parser = values::rate)]
     pub connect_rate: Option<f64>,
 
-    /// Over how long to open the first connections
+    /// Time over which to spread the first connections
     #[arg(long, value_name = "DURATION", value_parser = value_parsers::duration)]
     pub ramp: Option<Duration>,
 
-    /// How long to make requests before they count
+    /// Time to make requests before they count
     #[arg(long, value_name = "DURATION", value_parser = value_parsers::duration)]
     pub warmup: Option<Duration>,
 
-    /// Local addresses to connect from: one, or a range as in 127.0.0.2-127.0.0.20
+    /// Local addresses to connect from: one, or a range such as 127.0.0.2-127.0.0.20
     #[arg(long, value_name = "A-B", value_parser = values::sources)]
     pub source: Option<Sources>,
 
-    /// The content that every response must have
+    /// File with the expected content of every response
     #[arg(long, value_name = "FILE")]
     pub expect: Option<PathBuf>,
 
-    /// Status that responses may have; may be repeated [default: 200 to 399]
+    /// Permitted status of a response; repeatable [default: 200 to 399]
     #[arg(long = "status", value_name = "CODE", value_parser = values::status)]
     pub statuses: Vec<u16>,
 
-    /// Longest time for a whole response
+    /// Timeout for a complete response
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = value_parsers::duration)]
     pub timeout: Duration,
 
-    /// Longest time for a connection to be made
+    /// Timeout for establishing a connection
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = value_parsers::duration)]
     pub connect_timeout: Duration,
 
-    /// Processes that make the load, a core each [default: one less than there are cores]
+    /// Worker processes, one per core [default: one less than there are cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub processes: Option<u32>,
 
@@ -145,28 +148,28 @@ pub struct Options {
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
 
-    /// Write the results as CSV, a line a run
+    /// Write the results as CSV, one line per run
     #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,
 
-    /// Write the response times for the plotter of `HdrHistogram`; with several runs a file each
+    /// Write the response times for the plotter of `HdrHistogram`, one file per run
     #[arg(long, value_name = "FILE")]
     pub hgrm: Option<PathBuf>,
 
-    /// Draw the results as an SVG
+    /// Write the results as an SVG chart
     #[arg(long, value_name = "FILE")]
     pub svg: Option<PathBuf>,
 
-    /// Print nothing but errors
+    /// Print errors only
     #[arg(long)]
     pub quiet: bool,
 }
 
-impl Options {
-    /// The options with what they imply for each other.
+impl LoadOptions {
+    /// Applies the options that imply others, and checks options against each other.
     ///
     /// # Errors
-    /// What is wrong though each option is right by itself.
+    /// If two options contradict each other.
     pub fn checked(mut self) -> Result<Self, String> {
         if self.ab {
             self.close = true;
@@ -177,36 +180,38 @@ impl Options {
 
     fn check(&self) -> Result<(), String> {
         if self.rate.is_some() && self.pipeline > 1 {
-            return Err("--rate makes one request at a time: it can't be had with --pipeline, \
-                        where a batch waits for the one before"
+            return Err("--rate sends one request at a time: it can't be combined with \
+                        --pipeline, where a batch waits for the previous one"
                 .to_owned());
         }
         if self.close && self.pipeline > 1 {
             return Err(
-                "--close has one request a connection: it can't be had with --pipeline".to_owned()
+                "--close sends one request per connection: it can't be combined with --pipeline"
+                    .to_owned(),
             );
         }
-        let is_again = |place| self.connections[..place].contains(&self.connections[place]);
+        let is_repeated = |place| self.connections[..place].contains(&self.connections[place]);
         if self.hgrm.is_some()
-            && let Some(place) = (0..self.connections.len()).find(|&place| is_again(place))
+            && let Some(place) = (0..self.connections.len()).find(|&place| is_repeated(place))
         {
             let number = self.connections[place];
             return Err(format!(
-                "-c has {number} twice, and --hgrm has one file for each number: it can't have both"
+                "-c has {number} twice, but --hgrm writes one file for each number: remove one of \
+                 them"
             ));
         }
-        // However it is written: ./a is a.
+        // Compared without `.` components: ./a is a.
         let outputs: Vec<PathBuf> = self.outputs().iter().map(|path| plain(path)).collect();
         match (0..outputs.len()).find(|&place| outputs[..place].contains(&outputs[place])) {
             None => Ok(()),
             Some(place) => Err(format!(
-                "{} is named for two outputs, of which one would be lost",
+                "{} is named for two outputs, which would overwrite each other",
                 outputs[place].display()
             )),
         }
     }
 
-    /// The files that results are to be written to.
+    /// All output files, including one histogram per number of connections.
     #[must_use]
     pub fn outputs(&self) -> Vec<PathBuf> {
         let single = [&self.json, &self.csv, &self.svg].into_iter().flatten().cloned();
@@ -218,7 +223,7 @@ impl Options {
         single.chain(histograms).collect()
     }
 
-    /// Where the response times of a run go.
+    /// The file for the histogram of one run: `path` itself unless there are several runs.
     #[must_use]
     pub fn histogram(&self, path: &Path, connections: u32) -> PathBuf {
         match self.connections.len() {
@@ -227,19 +232,19 @@ impl Options {
         }
     }
 
-    /// How long the load goes on, as far as time decides.
+    /// The duration of the load: 10 s without both `-d` and `-n`, unlimited with `-n` alone.
     #[must_use]
     pub fn duration(&self) -> Option<Duration> {
         match (self.duration, self.requests) {
-            (None, None) => Some(DURATION_USUAL),
+            (None, None) => Some(DURATION_DEFAULT),
             (duration, _) => duration,
         }
     }
 
-    /// The request; `body` is its content.
+    /// The request of the load with this content.
     #[must_use]
-    pub fn request(&self, body: Option<Vec<u8>>) -> Request {
-        Request {
+    pub fn request(&self, body: Option<Vec<u8>>) -> RequestTemplate {
+        RequestTemplate {
             method: self.method.clone(),
             target: self.url.target.clone(),
             authority: self.url.authority.clone(),
@@ -250,12 +255,12 @@ impl Options {
         }
     }
 
-    /// The load in few words.
+    /// A short description for the report, as in `GET HTTP/1.1, 64 pipelined, 10s`.
     #[must_use]
     pub fn describe(&self) -> String {
         let mut words = vec![format!("{} HTTP/1.{}", self.method, u8::from(!self.http_1_0))];
         if self.close {
-            words.push("a connection a request".to_owned());
+            words.push("one connection per request".to_owned());
         }
         if self.pipeline > 1 {
             words.push(format!("{} pipelined", self.pipeline));
@@ -273,13 +278,13 @@ impl Options {
     }
 }
 
-/// A path without the parts that stand for the folder it is in already.
+/// The path without its `.` components.
 fn plain(path: &Path) -> PathBuf {
     path.components().filter(|part| *part != Component::CurDir).collect()
 }
 
-/// The exit status of what was interrupted: as a shell reports a program that SIGINT ended.
+/// Exit status after an interruption: 128 + SIGINT, as a shell reports it.
 pub const EXIT_INTERRUPTED: u8 = 130;
-/// The first argument of a worker.
+/// The first argument of a worker process.
 pub const WORKER: &str = "worker";
-const DURATION_USUAL: Duration = Duration::from_secs(10);
+const DURATION_DEFAULT: Duration = Duration::from_secs(10);

@@ -1,125 +1,125 @@
-//! What a load came to, as it is written to JSON and read again. Knows no histogram and no file.
+//! The report of a load, as it is serialised to JSON. Independent of histograms and files.
 //!
 //! The schema is [`SCHEMA`]; a field may be added without a new version, but none changes its
-//! meaning. Durations are microseconds, rates are per second.
+//! meaning. Latencies are in microseconds, rates per second.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Name and version of the schema.
+/// Name and version of the JSON schema, the value of [`LoadReport::schema`].
 pub const SCHEMA: &str = "uringload/1";
 
-/// A load and what it came to: one run for each number of connections.
+/// The results of a load: one run for each number of connections.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Report {
+pub struct LoadReport {
     /// [`SCHEMA`].
     pub schema: String,
-    /// What was requested.
+    /// The URL that was requested.
     pub url: String,
-    /// The load, in the words of the command line.
+    /// A short description of the load, as in `GET HTTP/1.1, 10s`.
     pub load: String,
-    /// In the order in which they ran.
+    /// The runs, in the order in which they were made.
     pub runs: Vec<Run>,
 }
 
-/// One run.
+/// The figures of one run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Run {
-    /// How many connections were open at once.
+    /// Number of simultaneous connections.
     pub connections: u32,
-    /// How many processes made the load.
+    /// Number of worker processes.
     pub processes: u32,
-    /// How many of them died; what they had counted until then is in the sums.
+    /// Workers that died; their counts up to that moment are included in the sums.
     pub died: u32,
-    /// How long it took, warm-up aside, in seconds.
+    /// Duration without the warm-up, in seconds.
     pub seconds: f64,
-    /// It was ended by a signal before all was asked that was to be.
+    /// Whether a signal ended the run early.
     #[serde(default)]
     pub interrupted: bool,
-    /// Requests whose responses were whole and as wanted.
+    /// Requests with a complete and correct response.
     pub requests: u64,
     /// Requests that failed, each counted once.
     pub failed: u64,
-    /// The same by kind (see [`Kind::name`]); kinds that did not occur are not there.
+    /// Failed requests by [`FailureKind::name`]; kinds that did not occur are absent.
     pub failures: BTreeMap<String, u64>,
     /// Requests that succeeded, per second.
     pub rate: f64,
     /// Bytes received, heads and framing included.
     pub bytes: u64,
-    /// Connections that were established; those of the warm-up don't count, as nothing of it does.
+    /// Connections established after the warm-up.
     pub connects: u64,
-    /// Connections that the server left open after its last response, though it was to close them
-    /// (it was told so, or has HTTP/1.0, or said so itself). Each took a second of waiting, until
-    /// the client closed it.
+    /// Connections that the server left open after its last response although it had to close them
+    /// (`Connection: close` in the request or in the response, or HTTP/1.0 without `keep-alive`;
+    /// RFC 9112 9.6). The client closed each of them after a second.
     #[serde(default)]
     pub lingered: u64,
-    /// How long establishing a connection took.
+    /// Time to establish a connection.
     pub connect_us: Latency,
-    /// How long a whole response took from the request; with `--rate`, from when the request was
-    /// due. A response that was found wrong only by what came behind it is among these.
+    /// Time from the request to the end of its response; with `--rate`, from the time at which the
+    /// request was due. Includes responses that only later bytes proved wrong.
     pub response_us: Latency,
-    /// CPU time of the client's processes, in seconds.
+    /// CPU time of the worker processes, in seconds.
     pub client_cpu_seconds: f64,
-    /// The share of its time that the busiest process spent on the CPU, from 0 to 1.
+    /// Share of its time that the busiest worker spent on the CPU, from 0 to 1.
     pub client_busiest: f64,
-    /// The client was at its limit, so the figures are its own and not the server's. Nothing is
-    /// said of runs that are shorter than a second, or of less than a thousand requests.
+    /// Whether the client was saturated, so that the figures are its own and not the server's.
+    /// Always false for runs under a second or under a thousand requests.
     pub client_was_the_limit: bool,
 }
 
-/// A distribution of latencies, in microseconds; all are 0 if `count` is.
+/// A distribution of latencies, in microseconds; all zero if `count` is.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
-    /// How many were recorded.
+    /// Number of recorded latencies.
     pub count: u64,
-    /// The shortest.
+    /// Lowest latency.
     pub min: f64,
-    /// The mean.
+    /// Arithmetic mean.
     pub mean: f64,
-    /// The median.
+    /// Median, the 50th percentile.
     pub p50: f64,
-    /// 90 % were at most this.
+    /// 90th percentile.
     pub p90: f64,
-    /// 99 %.
+    /// 99th percentile.
     pub p99: f64,
-    /// 99.9 %.
+    /// 99.9th percentile.
     pub p99_9: f64,
-    /// The longest.
+    /// Highest latency.
     pub max: f64,
     /// The whole distribution: pairs of a percentile (0 to 100) and a latency, ascending.
     pub percentiles: Vec<(f64, f64)>,
 }
 
-/// How a request can fail. Each is counted once, under the first thing that went wrong.
+/// The reason for which a request failed. A request is counted once, under the first reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
-pub enum Kind {
-    /// Nobody listened.
+pub enum FailureKind {
+    /// The connection was refused (ECONNREFUSED): no listener.
     ConnectRefused,
-    /// Nobody answered the attempt to connect in time.
+    /// The connection was not established within `--connect-timeout`.
     ConnectTimedOut,
-    /// All ports of the local addresses were in use towards this address.
+    /// No local port was free towards the server (EADDRNOTAVAIL).
     NoLocalPort,
-    /// The connection could not be made for another reason.
+    /// The connection could not be established for another reason.
     ConnectFailed,
-    /// The connection was reset before a byte of the response had come.
+    /// The connection was reset before the first byte of the response.
     ResetBeforeResponse,
     /// The connection was reset within the response.
     ResetWithinResponse,
-    /// The response was not whole in time.
+    /// The response was not complete within `--timeout`.
     ResponseTimedOut,
-    /// The connection ended before the response was whole.
+    /// The server closed the connection before the response was complete.
     Short,
-    /// The response was whole, but not of the length or bytes expected; or more came behind it.
+    /// The response was complete, but its content was not the expected one, or bytes followed it.
     WrongBytes,
-    /// The response was not HTTP/1.x.
+    /// The response was not valid HTTP/1.x.
     Malformed,
-    /// The response was whole, but had another status than wanted.
+    /// The response was complete, but had an unexpected status.
     WrongStatus,
 }
 
-impl Kind {
-    /// All of them.
+impl FailureKind {
+    /// All kinds, in the order of the columns of the CSV.
     pub const ALL: [Self; 11] = [
         Self::ConnectRefused,
         Self::ConnectTimedOut,
@@ -134,7 +134,7 @@ impl Kind {
         Self::WrongStatus,
     ];
 
-    /// Its name in JSON and CSV.
+    /// The key of the kind in JSON and CSV; keys are stable.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -151,4 +151,10 @@ impl Kind {
             Self::WrongStatus => "wrong_status",
         }
     }
+}
+
+/// The key of a failure kind as text for people: `connect_refused` is `connect refused`.
+#[must_use]
+pub fn failure_text(key: &str) -> String {
+    key.replace('_', " ")
 }

@@ -1,28 +1,28 @@
-//! The request that is sent again and again: its bytes, built once.
+//! The request of a load. Its bytes are built once and sent for every request.
 
 use std::fmt::Write;
 
-/// What a request says.
+/// The parts of the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Request {
-    /// The method, a token.
+pub struct RequestTemplate {
+    /// The method, a token (RFC 9110 9.1).
     pub method: String,
     /// The request target in origin form, beginning with a slash.
     pub target: String,
-    /// The host and port, as the field `Host` has them.
+    /// Host and port, the value of `Host`.
     pub authority: String,
-    /// HTTP/1.0 instead of HTTP/1.1.
+    /// Whether to send HTTP/1.0 instead of HTTP/1.1.
     pub http_1_0: bool,
-    /// The connection is to persist.
+    /// Whether the connection stays open after the response (RFC 9112 9.3).
     pub persist: bool,
-    /// Further fields; one of these replaces the client's own of the same name.
+    /// Additional field lines; each replaces the client's own line of the same name.
     pub headers: Vec<(String, String)>,
-    /// The content, if there is some.
+    /// The content, if any.
     pub body: Option<Vec<u8>>,
 }
 
-impl Request {
-    /// The bytes to send.
+impl RequestTemplate {
+    /// The bytes of the request: head and content.
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
         let version = if self.http_1_0 { "1.0" } else { "1.1" };
@@ -40,13 +40,13 @@ impl Request {
         if !has("Accept") {
             field("Accept", "*/*");
         }
-        // What each version does by itself need not be said (RFC 9112 9.3).
+        // HTTP/1.1 persists and HTTP/1.0 closes by default (RFC 9112 9.3).
         match (self.http_1_0, self.persist) {
             (true, true) if !has("Connection") => field("Connection", "keep-alive"),
             (false, false) if !has("Connection") => field("Connection", "close"),
             _ => {}
         }
-        // A method that is about content says that there is none (RFC 9110 8.6).
+        // Methods that anticipate content send a length of 0 without it (RFC 9110 8.6).
         let needs_length = matches!(self.method.as_str(), "POST" | "PUT" | "PATCH");
         let length = match &self.body {
             Some(body) => Some(body.len()),
@@ -70,8 +70,8 @@ impl Request {
 mod tests {
     use super::*;
 
-    fn request() -> Request {
-        Request {
+    fn request() -> RequestTemplate {
+        RequestTemplate {
             method: "GET".into(),
             target: "/a?b".into(),
             authority: "127.0.0.1:10001".into(),
@@ -82,15 +82,15 @@ mod tests {
         }
     }
 
-    fn text(request: &Request) -> String {
-        String::from_utf8(request.bytes()).expect("all of it is text")
+    fn text(request: &RequestTemplate) -> String {
+        String::from_utf8(request.bytes()).expect("the request is ASCII")
     }
 
     const OWN: &str =
         concat!("User-Agent: uringload/", env!("CARGO_PKG_VERSION"), "\r\nAccept: */*\r\n");
 
     #[test]
-    fn each_version_says_only_what_it_has_to() {
+    fn connection_field_is_sent_only_against_the_default_of_the_version() {
         let host = "Host: 127.0.0.1:10001\r\n";
         for (http_1_0, persist, connection) in [
             (false, true, ""),
@@ -100,30 +100,30 @@ mod tests {
         ] {
             let minor = u8::from(!http_1_0);
             let expected = format!("GET /a?b HTTP/1.{minor}\r\n{host}{OWN}{connection}\r\n");
-            assert_eq!(text(&Request { http_1_0, persist, ..request() }), expected);
+            assert_eq!(text(&RequestTemplate { http_1_0, persist, ..request() }), expected);
         }
     }
 
     #[test]
-    fn own_fields_give_way_and_a_body_has_its_length() {
+    fn given_fields_replace_the_clients_own_and_a_body_sets_its_length() {
         let headers = vec![("host".into(), "a".into()), ("X".into(), String::new())];
         let body = Some(b"abc".to_vec());
-        let found = text(&Request { method: "POST".into(), headers, body, ..request() });
+        let found = text(&RequestTemplate { method: "POST".into(), headers, body, ..request() });
         let expected =
             format!("POST /a?b HTTP/1.1\r\n{OWN}Content-Length: 3\r\nhost: a\r\nX: \r\n\r\nabc");
         assert_eq!(found, expected);
     }
 
     #[test]
-    fn a_method_that_is_about_content_says_that_there_is_none() {
-        for (method, says) in
+    fn methods_that_anticipate_content_send_a_length_of_zero() {
+        for (method, has_length) in
             [("POST", true), ("PUT", true), ("PATCH", true), ("GET", false), ("DELETE", false)]
         {
-            let request = Request { method: method.into(), ..request() };
-            assert_eq!(text(&request).contains("Content-Length: 0\r\n"), says, "{method}");
+            let request = RequestTemplate { method: method.into(), ..request() };
+            assert_eq!(text(&request).contains("Content-Length: 0\r\n"), has_length, "{method}");
         }
         let headers = vec![("transfer-encoding".into(), "chunked".into())];
-        let own = Request { method: "POST".into(), headers, ..request() };
+        let own = RequestTemplate { method: "POST".into(), headers, ..request() };
         assert!(!text(&own).contains("Content-Length"));
     }
 }

@@ -1,10 +1,21 @@
-//! One run of a load: starts the workers, watches them, and adds up what they counted.
+//! Runs a load: starts worker processes, watches them, and adds up their counters.
+//!
+//! ```no_run
+//! use uringstatic::load::{options, run::Runner};
+//!
+//! let words = ["uringload", "-c", "100", "-d", "5s", "http://127.0.0.1:10001/"];
+//! let options = options::parse(words).expect("the options are valid");
+//! // Workers are processes of this same program, which must call `worker::run` for them.
+//! let runner = Runner::new(&options).expect("the target has an address");
+//! let outcome = runner.run(100, |progress| println!("{:.1} s", progress.seconds));
+//! println!("{:.0} requests per second", outcome.expect("the workers start").run.rate);
+//! ```
 
 use super::client::{Amount, Plan};
-use super::counters::{Count, Counters, Span, State};
-use super::options::Options;
-use super::report::{Kind, Latency, Run};
-use super::worker::{Common, Share, tally_of, words_of};
+use super::counters::{Count, Counters, LatencyKind, WorkerState};
+use super::options::LoadOptions;
+use super::report::{FailureKind, Latency, Run};
+use super::worker::{Share, SharedWord, counters_of, shared_words};
 use crate::engine::uring::probe::SPAWN_MAX;
 use crate::error::Failure;
 use crate::os::children::{Orphan, Process, Wait};
@@ -19,48 +30,49 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// What all runs of a load have in common.
-pub struct Load<'a> {
-    options: &'a Options,
+/// A load that is ready to run: the resolved target and the request, shared by all runs.
+pub struct Runner<'a> {
+    options: &'a LoadOptions,
     target: SocketAddr,
     request: Vec<u8>,
     signals: Signals,
 }
 
-/// What a run came to.
-pub struct Outcome {
-    /// The figures.
+/// The results of a run.
+pub struct RunOutcome {
+    /// The figures for the report.
     pub run: Run,
-    /// All response times, in nanoseconds.
+    /// The histogram of the response times, in nanoseconds.
     pub responses: Histogram<u64>,
 }
 
-/// How a run goes, for who shows it.
-pub struct Progress<'a> {
-    /// The workers' counts.
+/// The state of a run in progress, for a progress bar.
+pub struct RunProgress<'a> {
+    /// The counters of all workers.
     pub all_counters: &'a [Counters<'a>],
-    /// How long it has been going on, in seconds.
+    /// Time since the start of the load, in seconds.
     pub seconds: f64,
 }
 
-impl<'a> Load<'a> {
-    /// Looks up the target and builds the request.
+impl<'a> Runner<'a> {
+    /// Resolves the target, checks the source addresses and builds the request.
     ///
     /// # Errors
-    /// If the target has no address, the body can't be read, or signals can't be received.
-    pub fn new(options: &'a Options) -> Result<Self, Failure> {
+    /// If the target or a source address is unusable, the file of the body can't be read, or signal
+    /// handling can't be set up.
+    pub fn new(options: &'a LoadOptions) -> Result<Self, Failure> {
         let url = &options.url;
         let what = || format!("looking up {}", url.host);
         let sources = options.source.as_ref().map_or(&[][..], |sources| &sources.0);
         let mut targets = (url.host.as_str(), url.port)
             .to_socket_addrs()
-            .map_err(|error| Failure::new(what(), error, "check the name, or use the address"))?;
-        // A name may have addresses of both families.
+            .map_err(|error| Failure::new(what(), error, "check the name, or use an IP address"))?;
+        // A name may resolve to addresses of both families.
         let target = targets
             .find(|target| sources.iter().all(|source| source.is_ipv4() == target.is_ipv4()))
             .ok_or_else(|| {
                 let why = "it has no address that can be reached from --source";
-                Failure::new(what(), why, "give it sources of the target's family")
+                Failure::new(what(), why, "use sources of the target's address family")
             })?;
         check_sources(sources)?;
         let body = match options.body.as_deref().map(|body| body.strip_prefix('@').ok_or(body)) {
@@ -75,23 +87,24 @@ impl<'a> Load<'a> {
         Ok(Self { options, target, request, signals: signal::signals_to_end()? })
     }
 
-    /// Runs the load with so many connections; `watch` is called ten times a second.
+    /// Runs the load with this number of connections until it ends or a signal arrives; calls
+    /// `watch` ten times per second. A second signal kills the workers.
     ///
     /// # Errors
-    /// If the workers can't be started.
+    /// If the workers can't be started or awaited.
     pub fn run(
         &self,
         connections: u32,
-        mut watch: impl FnMut(&Progress<'_>),
-    ) -> Result<Outcome, Failure> {
+        mut watch: impl FnMut(&RunProgress<'_>),
+    ) -> Result<RunOutcome, Failure> {
         let cores = process::cores();
         let workers = workers(self.options, cores.len()).min(connections);
-        let words = Words::new(words_of(workers))?;
+        let words = Words::new(shared_words(workers))?;
         let all_counters: Vec<_> =
-            (0..workers).map(|index| tally_of(words.words(), index)).collect();
-        let mut team = Team::default();
+            (0..workers).map(|index| counters_of(words.words(), index)).collect();
+        let mut team = Workers::default();
         for index in 0..workers {
-            // The last cores: the first are where everything else is at home.
+            // The last cores, as the kernel and other programs prefer the first ones.
             let core = (cores.len() + index as usize).checked_sub(workers as usize);
             let core = core.and_then(|place| cores.get(place).copied());
             let share = self.share(connections, workers, index);
@@ -99,44 +112,47 @@ impl<'a> Load<'a> {
         }
         team.await_ready(&all_counters)?;
         let begin = process::monotonic_ns() + BEGIN_IN_NS;
-        words.words()[Common::Begin as usize].store(begin, Ordering::Release);
+        words.words()[SharedWord::Begin as usize].store(begin, Ordering::Release);
         let interrupted = self.watch(&mut team, words.words(), &all_counters, begin, &mut watch)?;
-        Ok(Outcome {
+        Ok(RunOutcome {
             run: Run { interrupted, ..sum_up(connections, workers, team.died, &all_counters) },
-            responses: Counters::histogram(&all_counters, Span::Response),
+            responses: Counters::histogram(&all_counters, LatencyKind::Response),
         })
     }
 
-    /// Waits for the workers' ends; says whether a signal came.
+    /// Waits for all workers to end; returns whether a signal arrived.
     fn watch(
         &self,
-        team: &mut Team,
+        team: &mut Workers,
         words: &[AtomicU64],
         all_counters: &[Counters<'_>],
         begin: u64,
-        watch: &mut impl FnMut(&Progress<'_>),
+        watch: &mut impl FnMut(&RunProgress<'_>),
     ) -> Result<bool, Failure> {
         let mut signals = 0;
         while team.reap()? {
             if self.signals.wait(WATCH_PAUSE) {
                 signals += 1;
-                words[Common::Stop as usize].store(1, Ordering::Relaxed);
+                words[SharedWord::Stop as usize].store(1, Ordering::Relaxed);
             }
             if signals > 1 {
                 team.kill();
             }
             let nanos = process::monotonic_ns().saturating_sub(begin);
-            watch(&Progress { all_counters, seconds: Duration::from_nanos(nanos).as_secs_f64() });
+            watch(&RunProgress {
+                all_counters,
+                seconds: Duration::from_nanos(nanos).as_secs_f64(),
+            });
         }
         Ok(signals > 0)
     }
 
-    /// What worker `index` of so many does.
+    /// The share of worker `index`: remainders go to the first workers.
     fn share(&self, connections: u32, workers: u32, index: u32) -> Share {
         let options = self.options;
-        let of = |whole: u64| {
-            let (all, own) = (u64::from(workers), u64::from(index));
-            whole / all + u64::from(own < whole % all)
+        let share_of = |total: u64| {
+            let (workers, index) = (u64::from(workers), u64::from(index));
+            total / workers + u64::from(index < total % workers)
         };
         let rate_gap = options
             .connect_rate
@@ -144,9 +160,10 @@ impl<'a> Load<'a> {
         let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         Share {
             plan: Plan {
-                connections: u32::try_from(of(connections.into())).expect("a part of a u32"),
+                connections: u32::try_from(share_of(connections.into()))
+                    .expect("a share of a u32 is a u32"),
                 amount: Amount {
-                    requests: options.requests.map(of),
+                    requests: options.requests.map(share_of),
                     duration_ns: options.duration().map(nanos),
                     warmup_ns: options.warmup.map_or(0, nanos),
                     rate: options.rate.map(|rate| rate / f64::from(workers)),
@@ -170,54 +187,55 @@ impl<'a> Load<'a> {
     }
 }
 
-/// Whether the processes carry so many connections, which only this machine can say.
+/// Checks the numbers of connections against the number of processes, which depends on this
+/// machine's cores.
 ///
 /// # Errors
-/// What is wrong with the options, and what mends it.
-pub fn check_connections(options: &Options) -> Result<(), String> {
+/// The complaint with the number of processes that suffices.
+pub fn check_connections(options: &LoadOptions) -> Result<(), String> {
     let workers = workers(options, process::cores().len());
     for connections in options.connections.iter().map(|number| number.get()) {
         let needed = connections.div_ceil(SPAWN_MAX);
         if needed > workers {
             return Err(format!(
-                "-c {connections} is more than {workers} of the client's processes can keep, which \
-                 is {SPAWN_MAX} each: use --processes {needed}, or fewer connections"
+                "-c {connections}: a worker process has at most {SPAWN_MAX} connections, and there \
+                 are {workers}; use --processes {needed}, or fewer connections"
             ));
         }
     }
     Ok(())
 }
 
-/// How many processes make the load, on so many cores.
-fn workers(options: &Options, cores: usize) -> u32 {
-    let usual = u32::try_from(cores).unwrap_or(1).saturating_sub(1).max(1);
-    options.processes.unwrap_or(usual)
+/// The number of worker processes on a machine with this number of cores.
+fn workers(options: &LoadOptions, cores: usize) -> u32 {
+    let default = u32::try_from(cores).unwrap_or(1).saturating_sub(1).max(1);
+    options.processes.unwrap_or(default)
 }
 
-/// Whether this machine has the addresses that connections are to come from: asks for a port of
-/// each, as one that is missing would look like one without a free port.
+/// Checks that this machine has all source addresses, by binding a port on each: later, a missing
+/// address couldn't be distinguished from an address without a free port (both EADDRNOTAVAIL).
 fn check_sources(sources: &[IpAddr]) -> Result<(), Failure> {
     for &source in sources {
         UdpSocket::bind((source, 0)).map_err(|error| {
             Failure::new(
                 format!("connecting from {source} (--source)"),
                 error,
-                "`ip address` lists the addresses that this machine has; any of 127.0.0.0/8 is \
-                 among them",
+                "`ip address` lists the addresses of this machine; all of 127.0.0.0/8 are usable, \
+                 too",
             )
         })?;
     }
     Ok(())
 }
 
-/// The workers of a run. They are killed if this is dropped early.
+/// The worker processes of a run; dropping this kills them.
 #[derive(Default)]
-struct Team {
+struct Workers {
     workers: Vec<Process>,
     died: u32,
 }
 
-impl Team {
+impl Workers {
     fn start(
         &mut self,
         words: &Words,
@@ -238,23 +256,27 @@ impl Team {
         let mut worker =
             Process::start(command, core, Orphan::Asked).map_err(|error| fail(&error))?;
         let text = serde_json::to_vec(share).map_err(|error| fail(&error))?;
-        let mut input = worker.stdin().expect("it was asked for");
+        let mut input = worker.stdin().expect("stdin is piped");
         self.workers.push(worker);
         input.write_all(&text).map_err(|error| fail(&error))
     }
 
     fn await_ready(&mut self, all_counters: &[Counters<'_>]) -> Result<(), Failure> {
-        while !all_counters.iter().all(|counters| counters.is(State::Ready)) {
+        while !all_counters.iter().all(|counters| counters.is(WorkerState::Ready)) {
             self.reap()?;
             if self.died > 0 {
-                return Err(Failure::new("starting the workers", "one ended (see above)", ""));
+                return Err(Failure::new(
+                    "starting the workers",
+                    "a worker ended early (see above)",
+                    "",
+                ));
             }
             std::thread::sleep(Duration::from_millis(1));
         }
         Ok(())
     }
 
-    /// Lets go of those that have ended; says whether any is left.
+    /// Reaps the workers that have ended; returns whether any is left.
     fn reap(&mut self) -> Result<bool, Failure> {
         let mut left = Vec::with_capacity(self.workers.len());
         for mut worker in self.workers.drain(..) {
@@ -282,7 +304,7 @@ impl Team {
     }
 }
 
-#[allow(clippy::cast_precision_loss, reason = "shares and rates have three digits")]
+#[allow(clippy::cast_precision_loss, reason = "shares and rates have three significant digits")]
 fn sum_up(connections: u32, processes: u32, died: u32, all_counters: &[Counters<'_>]) -> Run {
     let sum = |count| all_counters.iter().map(|counters| counters.get(count)).sum::<u64>();
     let started =
@@ -291,7 +313,7 @@ fn sum_up(connections: u32, processes: u32, died: u32, all_counters: &[Counters<
     let seconds = ended.saturating_sub(started) as f64 / 1e9;
     let requests = sum(Count::Requests);
     let failed: u64 = all_counters.iter().map(Counters::failed).sum();
-    let failures = Kind::ALL
+    let failures = FailureKind::ALL
         .iter()
         .map(|&kind| {
             (kind, all_counters.iter().map(|counters| counters.failures(kind)).sum::<u64>())
@@ -299,11 +321,11 @@ fn sum_up(connections: u32, processes: u32, died: u32, all_counters: &[Counters<
         .filter(|&(_, count)| count > 0)
         .map(|(kind, count)| (kind.name().to_owned(), count))
         .collect();
-    let busy = |counters: &Counters<'_>| {
+    let busy_share = |counters: &Counters<'_>| {
         counters.get(Count::Cpu) as f64 / counters.get(Count::Elapsed).max(1) as f64
     };
-    let busiest = all_counters.iter().map(busy).fold(0.0, f64::max).min(1.0);
-    let latency = |span| -> Latency { Counters::latency(all_counters, span) };
+    let busiest = all_counters.iter().map(busy_share).fold(0.0, f64::max).min(1.0);
+    let latency = |kind| -> Latency { Counters::latency(all_counters, kind) };
     Run {
         connections,
         processes,
@@ -317,27 +339,27 @@ fn sum_up(connections: u32, processes: u32, died: u32, all_counters: &[Counters<
         bytes: sum(Count::Bytes),
         connects: sum(Count::Connects),
         lingered: sum(Count::Lingered),
-        connect_us: latency(Span::Connect),
-        response_us: latency(Span::Response),
+        connect_us: latency(LatencyKind::Connect),
+        response_us: latency(LatencyKind::Response),
         client_cpu_seconds: sum(Count::Cpu) as f64 / 1e9,
         client_busiest: busiest,
         client_was_the_limit: was_the_limit(busiest, seconds, requests + failed),
     }
 }
 
-/// Whether the client was busy all the time, if that was long enough to say anything.
-fn was_the_limit(busiest: f64, seconds: f64, made: u64) -> bool {
-    busiest >= BUSY && seconds >= LIMIT_SECONDS_MIN && made >= LIMIT_REQUESTS_MIN
+/// Whether the client was saturated; false for runs too short to decide.
+fn was_the_limit(busiest: f64, seconds: f64, requests: u64) -> bool {
+    busiest >= BUSY && seconds >= LIMIT_SECONDS_MIN && requests >= LIMIT_REQUESTS_MIN
 }
 
-/// Time for all workers to see the moment of the beginning before it comes.
+/// Lead time of the common start, so that all workers have read it before it arrives.
 const BEGIN_IN_NS: u64 = 5_000_000;
 const WATCH_PAUSE: Duration = Duration::from_millis(100);
-/// From this share of a core on, the client can't be said to have waited for the server.
+/// From this share of a core, the client had no time left to wait for the server.
 const BUSY: f64 = 0.95;
-/// Before, it is the start that kept the client busy, or the last tick of its clock.
+/// In shorter runs, the start-up and the granularity of the CPU time dominate.
 const LIMIT_SECONDS_MIN: f64 = 1.0;
-/// With fewer a second or more, it is something else that took the time.
+/// Fewer requests in a second or more can't have saturated a core.
 const LIMIT_REQUESTS_MIN: u64 = 1000;
 
 #[cfg(test)]
@@ -345,19 +367,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_short_run_says_nothing_of_the_clients_limit() {
+    fn short_runs_never_report_a_saturated_client() {
         assert!(was_the_limit(0.96, 1.0, 1000));
-        assert!(!was_the_limit(0.94, 10.0, 1_000_000), "it had time to spare");
+        assert!(!was_the_limit(0.94, 10.0, 1_000_000), "not saturated");
         assert!(!was_the_limit(1.0, 0.99, 1_000_000), "too short");
         assert!(!was_the_limit(1.0, 10.0, 999), "too few");
     }
 
     #[test]
-    fn sources_are_addresses_of_this_machine() {
+    fn sources_of_other_machines_are_refused() {
         let here = [[127, 0, 0, 2].into(), [127, 0, 0, 20].into()];
         assert!(check_sources(&here).is_ok());
         let elsewhere: IpAddr = [192, 0, 2, 7].into();
-        let refusal = check_sources(&[here[0], elsewhere]).expect_err("it is a documentation's");
+        let refusal =
+            check_sources(&[here[0], elsewhere]).expect_err("192.0.2.0/24 is reserved (RFC 5737)");
         assert!(refusal.to_string().contains("192.0.2.7 (--source): "), "{refusal}");
         assert!(refusal.hint.contains("`ip address`"), "{refusal}");
     }

@@ -1,79 +1,97 @@
-//! When requests are due: at once when a connection is free (a closed loop), or at a fixed rate
-//! whatever the server does (an open loop). Knows times and counts; no connection.
+//! The times at which requests are due: as soon as a connection is free (closed loop), or at a
+//! fixed rate independent of the server (open loop). Works on times and counts, not on connections.
+//!
+//! ```
+//! use uringstatic::engine::Nanos;
+//! use uringstatic::load::schedule::{Amount, Claim, Schedule};
+//!
+//! // 1,000 requests per second: one each millisecond.
+//! let rate = Some(1000.0);
+//! let amount =
+//!     Amount { requests: Some(2), duration_ns: None, warmup_ns: 0, rate, phase: 0.0 };
+//! let mut schedule = Schedule::new(amount);
+//! schedule.begin(Nanos(0));
+//! let late = Nanos(3_000_000);
+//! let first = Claim::Now { due: Nanos(0), count: 1, counts: true };
+//! assert_eq!(schedule.claim(late, 1), first);
+//! let second = Claim::Now { due: Nanos(1_000_000), count: 1, counts: true };
+//! assert_eq!(schedule.claim(late, 1), second);
+//! assert_eq!(schedule.claim(late, 1), Claim::Over);
+//! ```
 
 use crate::engine::Nanos;
 use serde::{Deserialize, Serialize};
 
-/// How much is to be requested, and when.
+/// The number of requests of a schedule, and their times.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Amount {
-    /// How many requests count; without end if there is no number.
+    /// Number of requests after the warm-up; unlimited if `None`.
     pub requests: Option<u64>,
-    /// How long requests are made once they count, in nanoseconds.
+    /// Duration after the warm-up, in nanoseconds; unlimited if `None`.
     pub duration_ns: Option<u64>,
-    /// How long requests are made before they count, in nanoseconds.
+    /// Duration of the warm-up, in nanoseconds; its requests don't count.
     pub warmup_ns: u64,
-    /// Requests per second of an open loop; a closed loop if there is none.
+    /// Requests per second of an open loop; `None` for a closed loop.
     pub rate: Option<f64>,
-    /// By what part of the time between two requests the first is late, so that several
-    /// schedules of one rate take turns.
+    /// Delay of the first request as a share of the interval, from 0 to 1, so that the schedules of
+    /// several workers interleave.
     pub phase: f64,
 }
 
-/// Hands out requests as they are due.
+/// Gives out requests as they become due.
 #[derive(Clone, Debug)]
 pub struct Schedule {
     amount: Amount,
     start: Option<Nanos>,
-    /// How many were handed out, for the open loop.
+    /// Number of requests given out, the index of the next one of an open loop.
     number: u64,
     left: Option<u64>,
     stopped: bool,
 }
 
-/// What the schedule says when it is asked for a request.
+/// The answer of a schedule to a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claim {
-    /// So many requests, at once.
+    /// Requests that are due now.
     Now {
-        /// Since when they are due.
+        /// The time from which their latency is measured.
         due: Nanos,
-        /// How many.
+        /// Number of requests, at least 1.
         count: u32,
-        /// Whether they count, or only warm up.
+        /// Whether they count; false during the warm-up.
         counts: bool,
     },
-    /// None before this moment.
+    /// No request is due before this time.
     Later(Nanos),
-    /// There won't be any more.
+    /// No request will become due any more.
     Over,
 }
 
 impl Schedule {
-    /// A schedule that has not begun.
+    /// A schedule that has not begun: nothing is due until [`Self::begin`].
     #[must_use]
     pub fn new(amount: Amount) -> Self {
         let left = amount.requests;
         Self { amount, start: None, number: 0, left, stopped: false }
     }
 
-    /// Begins.
+    /// Sets the time of the first request; later calls have no effect.
     pub fn begin(&mut self, start: Nanos) {
         self.start.get_or_insert(start);
     }
 
-    /// No more requests.
+    /// Ends the schedule: every later claim is [`Claim::Over`].
     pub fn stop(&mut self) {
         self.stopped = true;
     }
 
-    /// Whether it keeps a rate of its own.
+    /// Whether requests are due at a rate of their own.
     #[must_use]
     pub fn is_open_loop(&self) -> bool {
         self.amount.rate.is_some()
     }
 
-    /// Takes up to `count` requests that are due; an open loop gives one at a time.
+    /// Claims up to `count` requests that are due; an open loop gives out one at a time.
     pub fn claim(&mut self, now: Nanos, count: u32) -> Claim {
         let peeked = self.peek(now);
         let Claim::Now { due, counts, .. } = peeked else { return peeked };
@@ -86,7 +104,7 @@ impl Schedule {
         Claim::Now { due, count, counts }
     }
 
-    /// What [`Self::claim`] would say, for one request.
+    /// The answer that [`Self::claim`] would give for one request, without claiming it.
     #[must_use]
     pub fn peek(&self, now: Nanos) -> Claim {
         let Some(start) = self.start else { return Claim::Later(Nanos(u64::MAX)) };
@@ -109,7 +127,7 @@ impl Schedule {
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "nanoseconds of a run of hours are exact in a double to well below one"
+        reason = "a double has sub-nanosecond resolution over hours"
     )]
     fn nanos_at(&self, rate: f64) -> u64 {
         ((self.number as f64 + self.amount.phase) * 1e9 / rate) as u64
@@ -132,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_loop_gives_what_is_left() {
+    fn closed_loop_claims_end_with_the_remaining_requests() {
         let mut schedule = begun(Amount { requests: Some(5), ..amount() });
         assert_eq!(schedule.claim(Nanos(99), 4), Claim::Later(Nanos(100)));
         let four = Claim::Now { due: Nanos(120), count: 4, counts: true };
@@ -143,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn warming_up_takes_nothing_from_the_count() {
+    fn warmup_requests_are_not_subtracted_from_the_count() {
         let mut schedule = begun(Amount { requests: Some(1), warmup_ns: 50, ..amount() });
         let warm = Claim::Now { due: Nanos(149), count: 4, counts: false };
         assert_eq!(schedule.claim(Nanos(149), 4), warm);
@@ -153,14 +171,14 @@ mod tests {
     }
 
     #[test]
-    fn a_duration_ends_it() {
+    fn schedule_ends_with_its_duration() {
         let mut schedule = begun(Amount { duration_ns: Some(10), warmup_ns: 5, ..amount() });
         assert!(matches!(schedule.claim(Nanos(114), 1), Claim::Now { counts: true, .. }));
         assert_eq!(schedule.claim(Nanos(115), 1), Claim::Over);
     }
 
     #[test]
-    fn an_open_loop_is_due_by_the_clock_however_late_it_is_asked() {
+    fn open_loop_requests_keep_their_due_times_when_claimed_late() {
         let rate = Some(1e8);
         let mut schedule = begun(Amount { rate, duration_ns: Some(30), phase: 0.5, ..amount() });
         assert_eq!(schedule.claim(Nanos(100), 9), Claim::Later(Nanos(105)));
@@ -172,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stop_ends_it() {
+    fn stop_ends_the_schedule() {
         let mut schedule = begun(amount());
         schedule.stop();
         assert_eq!(schedule.claim(Nanos(200), 1), Claim::Over);

@@ -1,30 +1,30 @@
-//! What people see: the live line while a load runs, and its figures at the end.
+//! Terminal output: the progress line of a run, and its figures at the end.
 
 use super::client::LINGER;
-use super::counters::{Count, Counters, Span};
-use super::options::Options;
-use super::report::{Kind, Latency, Run};
-use super::run::Progress;
+use super::counters::{Count, Counters, LatencyKind};
+use super::options::LoadOptions;
+use super::report::{FailureKind, Latency, Run, failure_text};
+use super::run::RunProgress;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::fmt::Write;
 use std::time::Duration;
 
-/// The live line of a run.
+/// The progress line of a run.
 pub struct Live {
     bar: ProgressBar,
-    /// Requests at the last look, and when that was, in seconds.
+    /// Requests at the previous update, and its time in seconds.
     last: (u64, f64),
     requests: Option<u64>,
     seconds: Option<f64>,
 }
 
 impl Live {
-    /// A line on standard error, if that is a terminal and `options` don't ask for quiet.
+    /// A line on standard error; hidden with `--quiet` or if standard error is no terminal.
     #[must_use]
-    pub fn new(options: &Options, connections: u32) -> Self {
+    pub fn new(options: &LoadOptions, connections: u32) -> Self {
         let bar = if options.quiet { ProgressBar::hidden() } else { ProgressBar::new(1000) };
         let template = "{prefix:>6} connections [{bar:20}] {msg}";
-        let style = ProgressStyle::with_template(template).expect("the template is right");
+        let style = ProgressStyle::with_template(template).expect("the template is valid");
         bar.set_style(style.progress_chars("=> "));
         bar.set_prefix(connections.to_string());
         let seconds = options
@@ -33,14 +33,14 @@ impl Live {
         Self { bar, last: (0, 0.0), requests: options.requests, seconds }
     }
 
-    /// Shows how far it is.
+    /// Updates rate, latencies, failures and remaining time.
     #[allow(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "a bar has a thousand steps"
+        reason = "the bar has a thousand steps"
     )]
-    pub fn show(&mut self, progress: &Progress<'_>) {
+    pub fn show(&mut self, progress: &RunProgress<'_>) {
         if self.bar.is_hidden() {
             return;
         }
@@ -55,7 +55,7 @@ impl Live {
         let seconds = (progress.seconds - self.last.1).max(1e-9);
         let rate = requests.saturating_sub(self.last.0) as f64 / seconds;
         self.last = (requests, progress.seconds);
-        let latency = Counters::latency(progress.all_counters, Span::Response);
+        let latency = Counters::latency(progress.all_counters, LatencyKind::Response);
         let eta = if done > 0.0 { progress.seconds * (1.0 - done) / done } else { 0.0 };
         self.bar.set_position((done * 1000.0) as u64);
         self.bar.set_message(format!(
@@ -66,15 +66,15 @@ impl Live {
         ));
     }
 
-    /// Takes the line away.
+    /// Removes the line.
     pub fn end(self) {
         self.bar.finish_and_clear();
     }
 }
 
-/// The figures of a run.
+/// The figures of a run as lines of text.
 #[must_use]
-pub fn figures(run: &Run, options: &Options) -> String {
+pub fn figures(run: &Run, options: &LoadOptions) -> String {
     let mut text = String::new();
     let mut line = |name: &str, value: &str| {
         writeln!(text, "{name:<16}{value}").expect("writing to a string does not fail");
@@ -89,12 +89,12 @@ pub fn figures(run: &Run, options: &Options) -> String {
         ),
     );
     line("failed", &failures(run));
-    for hint in mends(run) {
-        line("", &hint);
+    for hint in port_hints(run) {
+        line("", hint);
     }
     line("received", &bytes(run));
     if run.lingered > 0 {
-        line("waited", &lingered(run));
+        line("left open", &lingered(run));
     }
     line("connecting", &latency(&run.connect_us));
     line("response", &latency(&run.response_us));
@@ -105,28 +105,24 @@ pub fn figures(run: &Run, options: &Options) -> String {
     text
 }
 
-/// What is to be done about failures that are not the server's.
-fn mends(run: &Run) -> Vec<String> {
-    let has = |kind: Kind| run.failures.contains_key(kind.name());
-    if !has(Kind::NoLocalPort) {
-        return Vec::new();
+/// Remedies for a lack of local ports, which is a failure of the client's machine.
+fn port_hints(run: &Run) -> &'static [&'static str] {
+    if !run.failures.contains_key(FailureKind::NoLocalPort.name()) {
+        return &[];
     }
-    [
-        "no local port: all ports of the local addresses were taken towards this server. More of",
-        "them: --source A-B with more addresses (127.0.0.2-127.0.0.20), or",
-        "sysctl -w net.ipv4.ip_local_port_range='10240 65535'; sooner again:",
-        "sysctl -w net.ipv4.tcp_tw_reuse=1; or fewer: a smaller -c, and no --close",
+    &[
+        "no local port: all local ports towards this server were in use. Use more addresses",
+        "(--source 127.0.0.2-127.0.0.20), more ports",
+        "(sysctl -w net.ipv4.ip_local_port_range='10240 65535'), reuse ports sooner",
+        "(sysctl -w net.ipv4.tcp_tw_reuse=1), or use fewer: a smaller -c, no --close",
     ]
-    .map(str::to_owned)
-    .into()
 }
 
-/// What was lost to a server that doesn't close.
+/// The connections that the server should have closed.
 fn lingered(run: &Run) -> String {
     format!(
-        "{} {} not closed by the server after the last response, though that was agreed \
-         (Connection: close,\n{:16}or HTTP/1.0); the client waited {} s for each, so the rate says \
-         little",
+        "{} {} left open by the server after `Connection: close` or HTTP/1.0;\n{:16}the client \
+         closed each after {} s, so the rate is too low",
         run.lingered,
         if run.lingered == 1 { "connection was" } else { "connections were" },
         "",
@@ -141,12 +137,12 @@ fn failures(run: &Run) -> String {
     let kinds: Vec<_> = run
         .failures
         .iter()
-        .map(|(kind, count)| format!("{} {count}", kind.replace('_', " ")))
+        .map(|(kind, count)| format!("{} {count}", failure_text(kind)))
         .collect();
     format!("{} ({})", run.failed, kinds.join(", "))
 }
 
-#[allow(clippy::cast_precision_loss, reason = "megabytes have one digit behind the point")]
+#[allow(clippy::cast_precision_loss, reason = "megabytes are printed with one decimal")]
 fn bytes(run: &Run) -> String {
     let megabytes = run.bytes as f64 / 1e6;
     let rate = if run.seconds > 0.0 { megabytes / run.seconds } else { 0.0 };
@@ -181,39 +177,49 @@ fn client(run: &Run) -> String {
     }
     if run.client_was_the_limit {
         text.push_str(
-            "\n                THE CLIENT WAS THE LIMIT: these are its figures, not the \
-                       server's; give it more --processes",
+            "\n                THE CLIENT WAS SATURATED: these figures are its own, not the \
+                       server's; use more --processes",
         );
     }
     text
 }
 
-/// The line of failures that ab would print. It counts a connection that breaks within a response
-/// up to three times: for the error, for the read, and for the length.
+/// The failures as `ab` would count them. `ab` counts a connection that breaks within a response up
+/// to three times: as an exception, as a receive error, and as a wrong length.
 fn as_ab_counts(run: &Run) -> String {
-    let sum = |kinds: &[Kind]| -> u64 {
+    let sum = |kinds: &[FailureKind]| -> u64 {
         kinds.iter().filter_map(|kind| run.failures.get(kind.name())).sum()
     };
-    let connect =
-        sum(&[Kind::ConnectRefused, Kind::ConnectTimedOut, Kind::ConnectFailed, Kind::NoLocalPort]);
-    let broken = sum(&[Kind::ResetBeforeResponse, Kind::ResetWithinResponse]);
-    let length = broken + sum(&[Kind::Short, Kind::WrongBytes]);
+    let connect = sum(&[
+        FailureKind::ConnectRefused,
+        FailureKind::ConnectTimedOut,
+        FailureKind::ConnectFailed,
+        FailureKind::NoLocalPort,
+    ]);
+    let broken = sum(&[FailureKind::ResetBeforeResponse, FailureKind::ResetWithinResponse]);
+    let length = broken + sum(&[FailureKind::Short, FailureKind::WrongBytes]);
     format!(
         "Failed requests: {} (Connect: {connect}, Receive: {broken}, Length: {length}, \
-         Exceptions: {broken})\n                ab counts one broken connection up to three \
-         times; above, each failure stands once",
+         Exceptions: {broken})\n                ab counts a broken connection up to three times; \
+         the line `failed` counts each failure once",
         connect + broken + length + broken
     )
 }
 
-/// A time given in microseconds, with a unit that suits it.
+/// A duration of microseconds with three significant digits or so.
 fn time(micros: f64) -> String {
-    if micros < 1000.0 {
-        format!("{micros:.0} us")
-    } else if micros < 1e6 {
-        format!("{:.2} ms", micros / 1e3)
-    } else {
-        format!("{:.2} s", micros / 1e6)
+    let (divisor, unit) = unit_of_us(micros);
+    let decimals = if divisor > 1.0 { 2 } else { 0 };
+    format!("{:.decimals$} {unit}", micros / divisor)
+}
+
+/// The unit in which a duration of microseconds is shown, and its length in microseconds.
+#[must_use]
+pub fn unit_of_us(micros: f64) -> (f64, &'static str) {
+    match micros.abs() {
+        size if size >= 1e6 => (1e6, "s"),
+        size if size >= 1e3 => (1e3, "ms"),
+        _ => (1.0, "µs"),
     }
 }
 
@@ -223,36 +229,36 @@ mod tests {
     use crate::load::options;
 
     #[test]
-    fn times_have_three_digits_or_so() {
-        assert_eq!(time(0.0), "0 us");
-        assert_eq!(time(999.4), "999 us");
+    fn times_are_shown_in_a_suitable_unit() {
+        assert_eq!(time(0.0), "0 µs");
+        assert_eq!(time(999.4), "999 µs");
         assert_eq!(time(1234.0), "1.23 ms");
         assert_eq!(time(2_500_000.0), "2.50 s");
     }
 
     fn shown(run: &Run) -> String {
         let words = ["uringload", "http://a/"];
-        let options = options::parse(words).expect("it is a load");
+        let options = options::parse(words).expect("the options are valid");
         figures(run, &options)
     }
 
     #[test]
-    fn what_can_be_mended_is_said_with_what_mends_it() {
+    fn figures_name_remedies_open_connections_and_interruptions() {
         let failures = |kind: &str| [(kind.to_owned(), 2)].into();
         let run = Run { failed: 2, failures: failures("no_local_port"), ..Run::default() };
         for hint in ["--source", "net.ipv4.ip_local_port_range", "tcp_tw_reuse=1", "smaller -c"] {
             assert!(shown(&run).contains(hint), "{}", shown(&run));
         }
         let run = Run { failed: 2, failures: failures("short"), ..Run::default() };
-        assert!(!shown(&run).contains("--source") && !shown(&run).contains("waited"));
+        assert!(!shown(&run).contains("--source") && !shown(&run).contains("left open"));
         let run = Run { lingered: 1, ..Run::default() };
-        assert!(shown(&run).contains("1 connection was not closed by the server"));
+        assert!(shown(&run).contains("1 connection was left open by the server"));
         let run = Run { interrupted: true, ..Run::default() };
         assert!(shown(&run).contains("interrupted"));
     }
 
     #[test]
-    fn one_reset_is_three_failures_for_ab() {
+    fn ab_counts_one_reset_as_three_failures() {
         let run = Run {
             failed: 3,
             failures: [("reset_before_reply".into(), 2), ("connect_refused".into(), 1)].into(),

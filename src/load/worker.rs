@@ -1,11 +1,11 @@
-//! One of the processes that make a load: it is told its share on standard input, and counts in
-//! words it shares with the process that started it. That one has put it on a core of its own, in
-//! a process group of its own (so that an interruption reaches the other alone, which tells its
-//! workers to stop), and with an end of its own if the other should die.
+//! A worker process of a load. It reads its share as JSON from standard input and counts in memory
+//! shared with its parent. The parent pins it to a core and puts it into a process group of its
+//! own, so that Ctrl-C reaches only the parent, which then stops its workers. A worker receives a
+//! signal if its parent dies (`PR_SET_PDEATHSIG`).
 
 use super::client::{Client, Plan};
-use super::counters::{Count, Counters, State};
-use super::options::Worker;
+use super::counters::{Count, Counters, WorkerState};
+use super::options::WorkerArgs;
 use crate::engine::uring::dial::Dial;
 use crate::engine::uring::probe::{Features, Maker, Obstacles};
 use crate::engine::uring::{Setup, Uring};
@@ -20,59 +20,59 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// A worker's share.
+/// The part of the load that one worker makes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Share {
-    /// What its client does.
+    /// Connections, amount and checks of its client.
     pub plan: Plan,
-    /// The request, once.
+    /// The bytes of one request.
     pub request: Vec<u8>,
-    /// Where it goes.
+    /// The address of the server.
     pub target: SocketAddr,
-    /// Where it comes from; anywhere, if there are none.
+    /// Local addresses, used in turn; the kernel's choice if empty.
     pub sources: Vec<IpAddr>,
-    /// The file with the content that every response must have.
+    /// The file with the expected content of every response.
     pub expect: Option<PathBuf>,
 }
 
-/// Words all workers of a run share, before those of each.
+/// Words that the parent writes for all workers; they precede the counters of each worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
-pub enum Common {
-    /// When to begin, in nanoseconds of the monotonic clock; 0 while that isn't known.
+pub enum SharedWord {
+    /// Start time, in nanoseconds of the monotonic clock; 0 until it is set.
     Begin,
-    /// Not 0 once no more requests are to be made.
+    /// Not 0 once workers must stop making requests.
     Stop,
 }
 
-/// How many words the workers of a run share in all.
+/// Size of the shared memory of a run, in words.
 #[must_use]
-pub fn words_of(workers: u32) -> usize {
-    COMMON_WORDS + workers as usize * Counters::WORDS
+pub fn shared_words(workers: u32) -> usize {
+    SHARED_WORDS + workers as usize * Counters::WORDS
 }
 
-/// The counters of one worker.
+/// The counters of worker `index` within the shared memory.
 #[must_use]
-pub fn tally_of(words: &[AtomicU64], index: u32) -> Counters<'_> {
-    Counters::new(&words[COMMON_WORDS + index as usize * Counters::WORDS..][..Counters::WORDS])
+pub fn counters_of(words: &[AtomicU64], index: u32) -> Counters<'_> {
+    Counters::new(&words[SHARED_WORDS + index as usize * Counters::WORDS..][..Counters::WORDS])
 }
 
-/// Makes this worker's part of the load.
+/// Runs a worker until its part of the load is complete or the parent stops it.
 ///
 /// # Errors
-/// If it can't be begun, or the ring becomes unusable.
-pub fn run(worker: Worker) -> Result<(), Failure> {
+/// If its input or the expected content can't be read, or the ring can't be created or fails.
+pub fn run(worker: WorkerArgs) -> Result<(), Failure> {
     let mut share = read_share()?;
     if let Some(path) = &share.expect {
         share.plan.expect = Some(std::fs::read(path).map_err(|error| {
             Failure::new(format!("reading {} (--expect)", path.display()), error, "")
         })?);
     }
-    let words = Words::inherited(worker.fd, words_of(worker.workers))?;
-    let counters = tally_of(words.words(), worker.index);
+    let words = Words::inherited(worker.fd, shared_words(worker.workers))?;
+    let counters = counters_of(words.words(), worker.index);
     let ring = make_ring(&share)?;
     let base_ns = ring.base_ns();
-    counters.set(Count::State, State::Ready as u64);
+    counters.set(Count::State, WorkerState::Ready as u64);
     let begin = await_begin(words.words());
     let start = Nanos(begin.saturating_sub(base_ns));
     let request_bytes = u32::try_from(share.request.len()).expect("checked by `make_ring`");
@@ -80,31 +80,31 @@ pub fn run(worker: Worker) -> Result<(), Failure> {
     let used = process::cpu_ns();
     let mut tick = Nanos(0);
     loop {
-        let goes = client
+        let is_running = client
             .turn(Some(tick))
             .map_err(|errno| Failure::new("waiting on the ring", errno, ""))?;
         let now = client.ring_mut().now();
-        if now >= tick || !goes {
+        if now >= tick || !is_running {
             tick = now.plus(TICK);
             counters.set(Count::Cpu, process::cpu_ns() - used);
             counters.set(Count::Elapsed, now.0.saturating_sub(start.0));
-            if words.words()[Common::Stop as usize].load(Ordering::Relaxed) != 0 {
+            if words.words()[SharedWord::Stop as usize].load(Ordering::Relaxed) != 0 {
                 client.stop();
             }
         }
-        if !goes {
-            counters.set(Count::State, State::Done as u64);
+        if !is_running {
+            counters.set(Count::State, WorkerState::Done as u64);
             return Ok(());
         }
     }
 }
 
 fn read_share() -> Result<Share, Failure> {
-    let what = "reading what to do from standard input";
+    let what = "reading the worker's share from standard input";
     let mut text = String::new();
     std::io::stdin().read_to_string(&mut text).map_err(|error| Failure::new(what, error, ""))?;
     serde_json::from_str(&text)
-        .map_err(|error| Failure::new(what, error, "workers are started by uringload itself"))
+        .map_err(|error| Failure::new(what, error, "workers are started by uringload, not by hand"))
 }
 
 fn make_ring(share: &Share) -> Result<Uring, Failure> {
@@ -115,7 +115,7 @@ fn make_ring(share: &Share) -> Result<Uring, Failure> {
     if batch_bytes > BATCH_BYTES_MAX {
         return Err(Failure::new(
             format!("preparing {batch_bytes} bytes of requests"),
-            format!("at most {BATCH_BYTES_MAX} are sent at a time"),
+            format!("at most {BATCH_BYTES_MAX} are sent together"),
             "use a shorter --body or a smaller --pipeline",
         ));
     }
@@ -133,10 +133,10 @@ fn make_ring(share: &Share) -> Result<Uring, Failure> {
     })
 }
 
-/// Waits until the moment to begin is known.
+/// Waits until the parent has set the start time, and returns it.
 fn await_begin(words: &[AtomicU64]) -> u64 {
     loop {
-        let begin = words[Common::Begin as usize].load(Ordering::Acquire);
+        let begin = words[SharedWord::Begin as usize].load(Ordering::Acquire);
         if begin != 0 {
             return begin;
         }
@@ -144,12 +144,12 @@ fn await_begin(words: &[AtomicU64]) -> u64 {
     }
 }
 
-const COMMON_WORDS: usize = 8;
-/// How often the CPU time is told and a stop is looked for.
+const SHARED_WORDS: usize = 8;
+/// Interval of publishing the CPU time and of checking for a stop.
 const TICK: Duration = Duration::from_millis(50);
 const BATCH_BYTES_MAX: usize = 64 << 20;
-/// What fits into the smallest usual segment.
+/// Fits into one TCP segment at an MTU of 1,500.
 const SEGMENT_BYTES: usize = 1400;
-/// All that arrives in one turn; a response of the page of the experiment fits into one.
+/// One turn's input; each buffer holds a response with the built-in page.
 const RECEIVE_BUFFERS: u16 = 256;
 const RECEIVE_BUFFER_BYTES: u32 = 8192;

@@ -13,7 +13,7 @@ use super::wire::Wire;
 use crate::engine::Nanos;
 use crate::load::client::{Amount, Client, Plan};
 use crate::load::counters::{Count, Counters};
-use crate::load::request::Request;
+use crate::load::request::RequestTemplate;
 use crate::server::{Config, Server, Turn};
 use crate::stats::Stats;
 use std::sync::atomic::AtomicU64;
@@ -91,7 +91,7 @@ impl Drawn {
     }
 
     fn request(&self) -> Vec<u8> {
-        let request = Request {
+        let request = RequestTemplate {
             method: if self.plan.head { "HEAD" } else { "GET" }.to_owned(),
             target: "/".to_owned(),
             authority: "a".to_owned(),

@@ -3,7 +3,7 @@
 use super::faults::{Fault, FaultCounters};
 use crate::load::client::Plan;
 use crate::load::counters::{Count, Counters};
-use crate::load::report::Kind;
+use crate::load::report::FailureKind;
 use crate::server::Config;
 use crate::stats::Stats;
 
@@ -55,7 +55,12 @@ impl Reconciliation<'_> {
     fn are_explained(&self) -> Result<(), String> {
         let (counters, stats) = (self.counters, self.stats);
         self.all_asked()?;
-        for kind in [Kind::Malformed, Kind::WrongStatus, Kind::WrongBytes, Kind::ConnectFailed] {
+        for kind in [
+            FailureKind::Malformed,
+            FailureKind::WrongStatus,
+            FailureKind::WrongBytes,
+            FailureKind::ConnectFailed,
+        ] {
             expect(&format!("{kind:?}"), counters.failures(kind), 0)?;
         }
         at_most("responses", counters.get(Count::Requests), stats.requests)?;
@@ -66,9 +71,9 @@ impl Reconciliation<'_> {
         at_most("accepted connections", stats.connections, self.established)?;
         at_most("connections", counters.get(Count::Connects), self.established)?;
         for (kind, fault) in [
-            (Kind::ConnectRefused, Fault::ConnectRefused),
-            (Kind::NoLocalPort, Fault::NoLocalPort),
-            (Kind::ConnectTimedOut, Fault::ConnectLost),
+            (FailureKind::ConnectRefused, Fault::ConnectRefused),
+            (FailureKind::NoLocalPort, Fault::NoLocalPort),
+            (FailureKind::ConnectTimedOut, Fault::ConnectLost),
         ] {
             let struck = self.seen.struck(fault);
             if self.is_asked_first() {
@@ -81,10 +86,10 @@ impl Reconciliation<'_> {
             return Ok(());
         }
         // Patience may end all the same: pieces of a response come as late as faults have it.
-        expect("Short", counters.failures(Kind::Short), 0)?;
+        expect("Short", counters.failures(FailureKind::Short), 0)?;
         let broken = self.seen.struck(Fault::Reset) + self.seen.struck(Fault::AcceptAborted);
-        let resets = counters.failures(Kind::ResetBeforeResponse)
-            + counters.failures(Kind::ResetWithinResponse);
+        let resets = counters.failures(FailureKind::ResetBeforeResponse)
+            + counters.failures(FailureKind::ResetWithinResponse);
         at_most("resets", resets, broken)
     }
 
@@ -111,7 +116,7 @@ impl Reconciliation<'_> {
 
     fn of_client(&self) -> String {
         let counters = self.counters;
-        let failures = Kind::ALL.iter().map(|&kind| (kind, counters.failures(kind)));
+        let failures = FailureKind::ALL.iter().map(|&kind| (kind, counters.failures(kind)));
         let failures: Vec<_> = failures.filter(|(_, count)| *count > 0).collect();
         format!(
             "{} connections, {} requests, {} bytes; failures: {failures:?}",

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use uringstatic::experiment::chart::{Experiment, Panel, Point, Scale, Series, over_time};
+use uringstatic::experiment::chart::{DataPoint, Experiment, Panel, Scale, Series, over_time};
 
 /// What was seen at one time.
 #[derive(Clone, Copy, Debug)]
@@ -135,7 +135,7 @@ fn median(samples: &[Sample], value: fn(&Sample) -> f64) -> f64 {
 
 fn picture(samples: &[Sample], notes: Vec<String>) -> Experiment {
     let series = |name: &str, value: fn(&Sample) -> f64| {
-        let points = samples.iter().map(|sample| Point::at(sample.seconds, value(sample)));
+        let points = samples.iter().map(|sample| DataPoint::at(sample.seconds, value(sample)));
         Series { name: name.into(), points: points.collect() }
     };
     let panel = |title: &str, y_title: &str, y_scale: Scale, series: Vec<Series>| {

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Stands in for the load client in tests of the sweep: makes the requests one by one, and reports
-# all as successful, with made-up latencies. A server that goes away fails the rest.
+# Replaces the load client in tests of the sweep: makes requests one at a time and reports them with
+# invented latencies. If the server ends, the remaining requests fail.
 #
-# --log FILE       adds a line of what it was called with
-# --kill FILE      ends the process whose number is there by SIGKILL, half-way
-# --hang PIPE      the third call (by --log) says so in the pipe, and then never ends
-# --fail           complains and reports nothing
+# --log FILE       appends the arguments to FILE
+# --kill FILE      sends SIGKILL to the process whose id is in FILE, after half of the requests
+# --hang PIPE      the third call (by --log) writes to PIPE, and then never ends
+# --fail           exits with 2 and without a report
 set -euo pipefail
 
 log=/dev/null kill='' hang='' fail='' connections='' requests='' json='' url='' given="$*"
@@ -21,7 +21,7 @@ while [ $# -gt 0 ]; do
         --json) json=$2 && shift ;;
         --quiet | --close) ;;
         http://*) url=$1 ;;
-        *) echo "what is $1?" >&2 && exit 2 ;;
+        *) echo "unknown argument $1" >&2 && exit 2 ;;
     esac
     shift
 done
@@ -51,7 +51,7 @@ made=0 failed=0
 for ((i = 0; i < requests; i++)); do
     if [ -n "$kill" ] && [ "$i" -eq $((requests / 2)) ]; then
         kill -KILL "$(< "$kill")"
-        # Once the port is closed it is over.
+        # Wait until the port is closed.
         while ask 2> /dev/null; do :; done
     fi
     if ask 2> /dev/null; then made=$((made + 1)); else failed=$((failed + 1)); fi

@@ -1,17 +1,18 @@
-//! Pushes things apart that want to be in nearly the same place. Knows only numbers.
+//! Places labels that would overlap at a minimum distance, by isotonic regression (pool adjacent
+//! violators). Works on numbers only.
 
-/// The places nearest to the wanted ones, in the same order, that are at least `gap` apart and
-/// from `low` to `high`. If so many don't fit, the gap gets smaller.
+/// The positions nearest to the wanted ones (by least squares), in the same order, at least `gap`
+/// apart and within `low` to `high`. The gap shrinks if there are too many positions for the range.
 pub(super) fn apart(wanted: &[f64], gap: f64, low: f64, high: f64) -> Vec<f64> {
-    assert!(low <= high && gap >= 0.0, "there is a range, from {low} to {high}");
+    assert!(low <= high && gap >= 0.0, "the range from {low} to {high} is not empty");
     let mut order: Vec<usize> = (0..wanted.len()).collect();
     order.sort_by(|&a, &b| wanted[a].total_cmp(&wanted[b]).then(a.cmp(&b)));
 
     let gaps: f64 = order.iter().skip(1).map(|_| 1.0).sum();
     let gap = if gaps > 0.0 { gap.min((high - low) / gaps) } else { gap };
 
-    // Less the gaps below it, each place need only be no lower than the one before. Of all such
-    // places, those with the least squares are means of neighbours that were in each other's way.
+    // After subtracting the gaps below each position, the result need only be ascending. The least
+    // squares solution of that consists of the means of neighbours that are out of order.
     let mut pools: Vec<Pool> = Vec::new();
     let mut below = 0.0;
     for &index in &order {
@@ -35,7 +36,7 @@ pub(super) fn apart(wanted: &[f64], gap: f64, low: f64, high: f64) -> Vec<f64> {
     places
 }
 
-/// Neighbours that move together.
+/// Neighbours that share one mean.
 struct Pool {
     sum: f64,
     weight: f64,
@@ -61,13 +62,13 @@ mod tests {
     use super::apart;
 
     #[test]
-    fn what_is_far_enough_apart_stays() {
+    fn distant_positions_stay() {
         assert_eq!(apart(&[50.0, 10.0, 30.0], 20.0, 0.0, 100.0), [50.0, 10.0, 30.0]);
         assert_eq!(apart(&[], 20.0, 0.0, 100.0), [0.0; 0]);
     }
 
     #[test]
-    fn neighbours_share_the_way() {
+    fn close_neighbours_move_by_the_same_amount() {
         assert_eq!(apart(&[50.0, 50.0], 10.0, 0.0, 100.0), [45.0, 55.0]);
         assert_eq!(
             apart(&[50.0, 50.0, 52.0], 10.0, 0.0, 100.0),
@@ -76,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_leaves_the_range() {
+    fn positions_stay_within_the_range() {
         assert_eq!(apart(&[-5.0, 0.0, 90.0], 10.0, 0.0, 95.0), [0.0, 10.0, 90.0]);
         assert_eq!(apart(&[99.0, 99.0, 99.0], 10.0, 0.0, 100.0), [80.0, 90.0, 100.0]);
         assert_eq!(apart(&[7.0, 7.0, 7.0], 10.0, 0.0, 10.0), [0.0, 5.0, 10.0]);

@@ -1,24 +1,24 @@
-//! Axes: which place a value has, and where ticks belong. Knows no pixels: places are from 0 to 1.
+//! Axes: the position of a value, and the ticks. Positions are from 0 to 1, independent of pixels.
 
-use super::Scale;
-use super::svg::{compact, grouped};
+use super::data::Scale;
+use crate::experiment::numbers::{compact, grouped};
 
-/// One axis, with its ends where the data want them.
+/// One axis, with its ends chosen by the data.
 #[derive(Clone, Debug)]
 pub(super) struct Axis {
     division: Division,
     /// The labelled ticks, ascending.
     pub(super) ticks: Vec<Tick>,
-    /// Places of ticks without a label.
+    /// Positions of ticks without a label.
     pub(super) minor: Vec<f64>,
 }
 
-/// A tick and what is written at it.
+/// A tick and its label.
 #[derive(Clone, Debug)]
 pub(super) struct Tick {
     pub(super) place: f64,
     pub(super) label: String,
-    /// For when there is no room for the label.
+    /// A label for axes without room for the long ones.
     pub(super) short: String,
 }
 
@@ -28,7 +28,7 @@ enum Division {
         low: f64,
         high: f64,
     },
-    /// The ends as powers of ten, and the share of the axis that lies between 0 and the lower.
+    /// The ends as exponents of ten, and the share of the axis between 0 and the lower end.
     Log {
         low: f64,
         high: f64,
@@ -37,7 +37,7 @@ enum Division {
 }
 
 impl Axis {
-    /// The axis for these values, with round ends and labels of that form.
+    /// An axis for these values, with round ends and with labels by `form`.
     pub(super) fn round(scale: Scale, values: &[f64], form: fn(f64) -> String) -> Self {
         match scale {
             Scale::Linear => Self::linear(values, form),
@@ -46,7 +46,7 @@ impl Axis {
         }
     }
 
-    /// A logarithmic axis with its ticks at just these values.
+    /// A logarithmic axis with one tick at each of these values.
     pub(super) fn measured(values: &[f64]) -> Self {
         let mut values = values.to_vec();
         values.sort_by(f64::total_cmp);
@@ -64,8 +64,8 @@ impl Axis {
         axis
     }
 
-    /// An axis of percentiles as `HdrHistogram` draws them: x is 1 / (1 - p), so every further
-    /// nine has as much room as the one before.
+    /// A logarithmic axis of percentiles as `HdrHistogram` plots them: x is 1 / (1 - p), so each
+    /// further nine takes the same width.
     pub(super) fn percentiles(values: &[f64]) -> Self {
         let (_, high) = log_ends(values).unwrap_or((0.0, 1.0));
         let high = high.max(1.0);
@@ -84,7 +84,7 @@ impl Axis {
         axis
     }
 
-    /// Where a value is; one beyond an end is at the end.
+    /// The position of a value, clamped to the ends.
     pub(super) fn place(&self, value: f64) -> f64 {
         let place = match self.division {
             Division::Linear { low, high } => (value - low) / (high - low),
@@ -96,7 +96,7 @@ impl Axis {
         place.clamp(0.0, 1.0)
     }
 
-    /// Up to where the axis is not to scale, because it goes down to a 0 that has no logarithm.
+    /// The end of the part of a logarithmic axis that leads to 0, which is not to scale.
     pub(super) fn broken(&self) -> Option<f64> {
         match self.division {
             Division::Linear { .. } => None,
@@ -177,7 +177,7 @@ impl Division {
     }
 }
 
-/// The logarithms of the lowest and the highest of the positive values.
+/// The logarithms of the lowest and of the highest positive value.
 fn log_ends(values: &[f64]) -> Option<(f64, f64)> {
     let positive = || values.iter().copied().filter(|&value| value > 0.0);
     let low = positive().reduce(f64::min)?;
@@ -185,7 +185,7 @@ fn log_ends(values: &[f64]) -> Option<(f64, f64)> {
     Some((low.log10(), high.log10()))
 }
 
-/// The least of 1, 2 and 5 times a power of ten that is not below.
+/// Rounds up to 1, 2 or 5 times a power of ten.
 fn round_up(value: f64) -> f64 {
     let power = 10_f64.powf(value.log10().floor());
     let mantissas = [1.0, 2.0, 5.0];
@@ -193,7 +193,7 @@ fn round_up(value: f64) -> f64 {
     mantissa.unwrap_or(10.0) * power
 }
 
-/// The same for logarithms.
+/// Rounds the logarithm of a value up to that of 1, 2 or 5 times a power of ten.
 fn round_exponent_up(exponent: f64) -> f64 {
     let steps = [0.0, 2_f64.log10(), 5_f64.log10()].map(|step| exponent.floor() + step);
     steps.into_iter().find(|&step| step >= exponent - GRAIN).unwrap_or(exponent.floor() + 1.0)
@@ -205,19 +205,19 @@ fn round_exponent_down(exponent: f64) -> f64 {
     steps.into_iter().find(|&step| step <= exponent + GRAIN).unwrap_or(floor)
 }
 
-/// A linear axis has about so many steps, or a few more.
+/// Approximate number of steps of a linear axis.
 const LINEAR_STEPS: f64 = 5.0;
 
-/// A logarithmic axis labels every so many powers of ten that no more labels than this are needed.
+/// Most labelled powers of ten of a logarithmic axis.
 const LOG_TICKS_MAX: f64 = 6.0;
 
-/// Up to so many powers of ten there is room for labels at 1, 2 and 5 times each.
+/// Up to this number of powers of ten, 2 and 5 times each power have labels, too.
 const DECADES_OF_THREE_TICKS: f64 = 3.2;
 
-/// What the place of 0 takes of a logarithmic axis.
+/// Share of a logarithmic axis between 0 and its lower end.
 const ZERO_SHARE: f64 = 0.13;
 
-/// Two logarithms, or a step and its rounding, that differ by less are the same.
+/// Tolerance for comparing logarithms and rounded steps.
 const GRAIN: f64 = 1e-9;
 
 #[cfg(test)]
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_linear_axis_has_round_ends_and_begins_at_0() {
+    fn linear_axis_starts_at_zero_and_has_round_ends() {
         for (values, expected) in [
             (&[16_500.0, 19_400.0][..], vec!["0", "5k", "10k", "15k", "20k"]),
             (&[20_000.0], vec!["0", "5k", "10k", "15k", "20k"]),
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_logarithmic_axis_has_ticks_at_powers_and_more_if_it_is_short() {
+    fn logarithmic_axis_has_ticks_at_powers_of_ten_and_more_over_few_decades() {
         for (values, expected) in [
             (&[7.0, 28_000.0][..], vec!["10", "100", "1k", "10k"]),
             (&[22.0, 90.0], vec!["20", "50", "100"]),
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn zero_has_a_place_below_the_smallest_value() {
+    fn zero_is_below_the_smallest_value() {
         let axis = Axis::round(Scale::LogFromZero, &[1.0, 100.0], compact);
         assert_eq!(axis.place(0.0).to_bits(), 0_f64.to_bits());
         assert!((axis.place(1.0) - ZERO_SHARE).abs() < GRAIN);
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn measured_places_have_their_ticks_and_the_ends() {
+    fn measured_axis_has_one_tick_per_value() {
         let axis = Axis::measured(&[10_000.0, 10.0, 100.0, 10.0]);
         assert_eq!(labels(&axis), ["10", "100", "10,000"]);
         let places: Vec<f64> = axis.ticks.iter().map(|tick| tick.place).collect();
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn every_nine_of_a_percentile_has_the_same_room() {
+    fn each_nine_of_a_percentile_has_the_same_width() {
         let axis = Axis::percentiles(&[1.0, 100_000.0]);
         let expected = ["0 %", "50 %", "90 %", "99 %", "99.9 %", "99.99 %", "99.999 %"];
         assert_eq!(labels(&axis), expected);

@@ -1,27 +1,27 @@
-//! A figure: a title, rows of plots side by side, and notes below. Knows where a plot goes, and
-//! nothing of what is in it.
+//! A figure: a title, rows of plots side by side, and notes below. Places the plots, independent of
+//! their content.
 
 use super::plot::{Cell, Plot};
 use super::style;
 use super::svg::{Anchor, Frame, Svg, wrapped};
 use std::fmt::Write as _;
 
-/// What a figure shows.
+/// The content of a figure.
 pub(super) struct Figure<'a> {
     pub(super) title: &'a str,
     pub(super) notes: Vec<String>,
     /// The plots of a row share its width evenly.
     pub(super) rows: Vec<&'a [Plot<'a>]>,
-    pub(super) looks: Looks,
+    pub(super) styles: StyleScope,
 }
 
-/// Where a line's name decides how it looks.
+/// The scope within which lines of the same name have the same style.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Looks {
-    /// A name stands for the same in all plots, and looks the same.
-    InTheFigure,
-    /// Each plot is about something else.
-    InEachPlot,
+pub(super) enum StyleScope {
+    /// A name has the same style in all plots.
+    Figure,
+    /// Each plot assigns styles by itself, as its names are its own.
+    Plot,
 }
 
 impl Figure<'_> {
@@ -50,10 +50,10 @@ impl Figure<'_> {
         })
     }
 
-    /// Draws a row from `y` on, and says where it ends.
+    /// Draws a row whose upper edge is `y`; returns its lower edge.
     fn draw_row(&self, svg: &mut Svg, row: &[Plot], y: f64) -> f64 {
         let columns: f64 = row.iter().map(|_| 1.0).sum();
-        // A last row with fewer plots than the others keeps their columns.
+        // A last row with fewer plots keeps the columns of the others.
         let columns = if self.rows.len() > 1 && self.rows[0].len() == 2 { 2.0 } else { columns };
         let width = (WIDTH - 2.0 * MARGIN - COLUMN_GAP * (columns - 1.0)) / columns;
         let left = self.plots().map(Plot::left).fold(0.0, f64::max);
@@ -61,9 +61,9 @@ impl Figure<'_> {
         let height = row.iter().map(Plot::height).fold(0.0, f64::max);
         let mut x = MARGIN;
         for plot in row {
-            let names = match self.looks {
-                Looks::InTheFigure => names(self.plots()),
-                Looks::InEachPlot => names(std::iter::once(plot)),
+            let names = match self.styles {
+                StyleScope::Figure => names(self.plots()),
+                StyleScope::Plot => names(std::iter::once(plot)),
             };
             plot.draw(svg, &Cell { x, y, width, left, right, height }, &names);
             x += width + COLUMN_GAP;
@@ -94,7 +94,7 @@ impl Figure<'_> {
         self.rows.iter().flat_map(|row| row.iter())
     }
 
-    /// The figure in words, for whoever can't see it.
+    /// The figure as text, for screen readers.
     fn description(&self) -> String {
         let mut text = String::new();
         for plot in self.plots() {
@@ -106,7 +106,7 @@ impl Figure<'_> {
     }
 }
 
-/// The names of all lines; a name's index decides how its line looks.
+/// The distinct names of all lines; the index of a name determines its style.
 fn names<'a>(plots: impl Iterator<Item = &'a Plot<'a>>) -> Vec<&'a str> {
     let mut names = Vec::new();
     for series in plots.flat_map(Plot::series) {
@@ -117,11 +117,11 @@ fn names<'a>(plots: impl Iterator<Item = &'a Plot<'a>>) -> Vec<&'a str> {
     names
 }
 
-const CROSSES: &str = "A cross marks a place where a line has no result; its height means nothing.";
+const CROSSES: &str = "A cross marks a missing result; its height has no meaning.";
 
-const SPREADS: &str = "A pale bar reaches from the lowest to the highest of the repetitions.";
+const SPREADS: &str = "A pale bar spans the lowest to the highest value of the rounds.";
 
-/// At the width of a README, 830 pixels, a text of 14 still has nearly 11.
+/// At the width of a README, 830 pixels, a text of size 14 is nearly 11 pixels high.
 const WIDTH: f64 = 1080.0;
 
 const MARGIN: f64 = 22.0;

@@ -1,14 +1,15 @@
-//! One plot: axes, lines, marks, and the names at the ends of the lines. Knows pixels, but not
-//! where in the figure it is until it is drawn.
+//! One plot: axes, lines, marks, and the names at the ends of the lines. Sizes are in pixels; the
+//! position within the figure is known only when it is drawn.
 
 use super::axis::Axis;
-use super::svg::{Svg, compact, shortened, width};
-use super::{Measure, Panel, Scale, Series};
+use super::data::{Measure, Panel, Scale, Series};
+use super::svg::{Svg, shortened, width};
+use crate::experiment::numbers::{compact, duration};
 use std::fmt::Write as _;
 
 mod draw;
 
-/// A panel whose values are in order, with its axes.
+/// A panel with its values in ascending order, and its axes.
 #[derive(Clone, Debug)]
 pub(super) struct Plot<'a> {
     panel: &'a Panel,
@@ -17,41 +18,41 @@ pub(super) struct Plot<'a> {
     y: Axis,
 }
 
-/// What can be drawn of a series.
+/// The drawable points of a series.
 #[derive(Clone, Debug)]
 struct Line<'a> {
     series: &'a Series,
-    /// Ascending by x; all numbers are finite and of a size that arithmetic bears.
+    /// Ascending by x; all numbers are finite and within [`VALUE_MAX`].
     points: Vec<(f64, Option<Measure>)>,
 }
 
-/// The place for a plot in a figure.
+/// The rectangle of a plot in its figure.
 pub(super) struct Cell {
     pub(super) x: f64,
     pub(super) y: f64,
     pub(super) width: f64,
-    /// What the labels of the y axis take of the width.
+    /// Width of the labels of the y axis.
     pub(super) left: f64,
-    /// What the names take.
+    /// Width of the names.
     pub(super) right: f64,
-    /// The height between the axes, without what stands above and below.
+    /// Height between the axes, without titles and x labels.
     pub(super) height: f64,
 }
 
 impl<'a> Plot<'a> {
-    /// A panel whose x axis has its ticks where something was measured.
+    /// A panel with one tick of the x axis at each measured value.
     pub(super) fn measured(panel: &'a Panel) -> Self {
         Self::new(panel, Axis::measured, compact)
     }
 
-    /// A panel over a time.
+    /// A panel over time, on a linear x axis.
     pub(super) fn over_time(panel: &'a Panel) -> Self {
         Self::new(panel, |times| Axis::round(Scale::Linear, times, compact), compact)
     }
 
-    /// A panel over percentiles, whose x are 1 / (1 - p), with y in microseconds.
+    /// A panel over percentiles, with x as 1 / (1 - p) and y in microseconds.
     pub(super) fn percentiles(panel: &'a Panel) -> Self {
-        Self::new(panel, Axis::percentiles, super::svg::duration)
+        Self::new(panel, Axis::percentiles, duration)
     }
 
     fn new(panel: &'a Panel, x: fn(&[f64]) -> Axis, form: fn(f64) -> String) -> Self {
@@ -79,24 +80,24 @@ impl<'a> Plot<'a> {
         measures.into_iter().any(|measure| measure.low < measure.high)
     }
 
-    /// The width that the labels of the y axis need.
+    /// Width of the labels of the y axis.
     pub(super) fn left(&self) -> f64 {
         let labels = self.y.ticks.iter().map(|tick| width(&tick.label, TICK_SIZE));
         labels.fold(0.0, f64::max) + 12.0
     }
 
-    /// The width that the names need, or as much of it as a plot of this width can give.
+    /// Width of the names, at most [`NAMES_SHARE_MAX`] of the width of the plot.
     pub(super) fn right(&self, plot_width: f64) -> f64 {
         let names = self.series().map(|series| width(&series.name, NAME_SIZE));
         (NAME_X + names.fold(0.0, f64::max)).min(plot_width * NAMES_SHARE_MAX)
     }
 
-    /// The height between the axes: all names must have a line of their own.
+    /// Height between the axes: at least one line of text for each name.
     pub(super) fn height(&self) -> f64 {
         self.lines.iter().map(|_| NAME_LINE).sum::<f64>().max(HEIGHT_MIN)
     }
 
-    /// The plot in words.
+    /// The plot as text: titles, and the range of each line.
     pub(super) fn description(&self) -> String {
         let Panel { title, x_title, y_title, .. } = self.panel;
         let mut text = format!("{title} ({y_title}) over {x_title}:");
@@ -123,49 +124,49 @@ impl<'a> Plot<'a> {
 impl<'a> Line<'a> {
     fn new(series: &'a Series) -> Self {
         let mut points: Vec<(f64, Option<Measure>)> = (series.points.iter())
-            .filter_map(|point| Some((tame(point.x)?, point.y.and_then(tame_measure))))
+            .filter_map(|point| Some((bounded(point.x)?, point.y.and_then(bounded_measure))))
             .collect();
         points.sort_by(|a, b| a.0.total_cmp(&b.0));
         Self { series, points }
     }
 }
 
-/// The value, if it is finite and of a size that somebody could have measured.
-fn tame(value: f64) -> Option<f64> {
+/// The value, if it is finite and within [`VALUE_MAX`]; 0 below [`VALUE_MIN`].
+fn bounded(value: f64) -> Option<f64> {
     let size = value.abs();
     if size < VALUE_MIN { Some(0.0) } else { (size <= VALUE_MAX).then_some(value) }
 }
 
-fn tame_measure(measure: Measure) -> Option<Measure> {
-    let value = tame(measure.value)?;
-    let low = tame(measure.low).map_or(value, |low| low.min(value));
-    let high = tame(measure.high).map_or(value, |high| high.max(value));
+fn bounded_measure(measure: Measure) -> Option<Measure> {
+    let value = bounded(measure.value)?;
+    let low = bounded(measure.low).map_or(value, |low| low.min(value));
+    let high = bounded(measure.high).map_or(value, |high| high.max(value));
     Some(Measure { value, low, high })
 }
 
 impl Cell {
-    /// The height of a cell whose plot has that height between its axes.
+    /// Height of a cell whose plot has this height between its axes.
     pub(super) fn height(between_axes: f64) -> f64 {
         HEAD + between_axes + FOOT
     }
 }
 
-/// What is closer to 0 counts as 0.
+/// Smaller values count as 0.
 const VALUE_MIN: f64 = 1e-12;
 
-/// What is further from 0 has not been measured by anybody.
+/// Larger values count as missing: no measurement yields them, and their squares could overflow.
 const VALUE_MAX: f64 = 1e18;
 
-/// Above the axes: the titles.
+/// Height of the titles above the axes.
 const HEAD: f64 = 56.0;
 
-/// Below the axes: the ticks and the title of the x axis.
+/// Height of the ticks and the title below the x axis.
 const FOOT: f64 = 46.0;
 
-/// So low a plot still shows what goes up and what goes down.
+/// Lowest height between the axes.
 const HEIGHT_MIN: f64 = 236.0;
 
-/// The names get at most this share of a plot's width.
+/// Largest share of a plot's width for the names.
 const NAMES_SHARE_MAX: f64 = 0.42;
 
 const TITLE_SIZE: f64 = 16.0;
@@ -176,5 +177,5 @@ const NAME_SIZE: f64 = 14.0;
 
 const NAME_LINE: f64 = 18.0;
 
-/// From the right end of the axes to a name: a leader and a mark go before it.
+/// Distance from the right end of the axes to a name; a leader and a mark are between them.
 const NAME_X: f64 = 38.0;

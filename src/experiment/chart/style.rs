@@ -1,44 +1,44 @@
-//! How lines differ: colour, dash and mark, each of which would do alone. Knows the style sheet
-//! of a figure in the reader's light and dark scheme.
+//! Styles of lines: colour, dash and mark, each of which distinguishes lines by itself; and the
+//! style sheet of a figure for the light and the dark scheme.
 
 use super::svg::Number;
 use std::fmt::Write as _;
 
-/// How one line looks.
+/// The style of one line.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Style {
     index: usize,
 }
 
 impl Style {
-    /// The style of the line with that index. Colours, dashes and marks come round after
-    /// different numbers of lines, so two look the same only after 280.
+    /// The style with this index. There are 8 colours, 5 dashes and 7 marks, so styles repeat only
+    /// after 280 lines.
     pub(super) fn new(index: usize) -> Self {
         Self { index }
     }
 
-    /// The class that gives the colour.
+    /// The CSS class of the colour.
     pub(super) fn colour(self) -> String {
         format!("c{}", self.index % COLOURS.len())
     }
 
-    /// The class that gives the dash.
+    /// The CSS class of the dash.
     pub(super) fn dash(self) -> String {
         format!("d{}", self.index % DASHES.len())
     }
 
-    /// The path of the mark at this place.
+    /// The path of a mark centred at (x, y).
     pub(super) fn mark(self, x: f64, y: f64) -> String {
         format!("M{} {}{}", Number(x), Number(y), MARKS[self.index % MARKS.len()])
     }
 }
 
-/// The path of the cross that stands for no result.
+/// The path of a cross, the sign of a missing result.
 pub(super) fn cross(x: f64, y: f64) -> String {
     format!("M{} {}m-4.5-4.5l9 9m-9 0l9-9", Number(x), Number(y))
 }
 
-/// The style sheet. Colours are classes and not variables, which some viewers of SVG don't know.
+/// The style sheet. Colours are classes, as some SVG viewers don't support CSS variables.
 pub(super) fn sheet() -> String {
     let mut sheet = String::from(SHAPES);
     for (index, dash) in DASHES.iter().enumerate() {
@@ -67,8 +67,8 @@ struct Colours {
     dark: &'static str,
 }
 
-/// Chosen by search, so that the first six are as far apart as can be for every kind of
-/// colour-blindness, and all are dark or light enough for text; the tests measure both.
+/// Found by a search for the largest distances between the first six colours for readers with and
+/// without colour blindness, with enough contrast for text; the tests measure both.
 const COLOURS: [Colours; 8] = [
     Colours { light: "#1469f9", dark: "#5580ff" },
     Colours { light: "#cc1300", dark: "#e86a2a" },
@@ -80,10 +80,10 @@ const COLOURS: [Colours; 8] = [
     Colours { light: "#1b475a", dark: "#40e8ff" },
 ];
 
-/// The first line of a figure is solid: it is the one that the others are compared with.
+/// The first line of a figure is solid: the others are compared with it.
 const DASHES: [&str; 5] = ["none", "9 3", "2 3", "9 3 2 3", "5 4"];
 
-/// Circle, square, triangle, diamond, triangle on its head, plus, bar.
+/// Circle, square, triangle, diamond, inverted triangle, plus, bar.
 const MARKS: [&str; 7] = [
     "m-4.4 0a4.4 4.4 0 1 0 8.8 0a4.4 4.4 0 1 0-8.8 0z",
     "m-3.9-3.9h7.8v7.8h-7.8z",
@@ -135,10 +135,10 @@ const DARK: &str = "\
 mod tests {
     use super::*;
 
-    type Vector = [f64; 3];
+    type Triple = [f64; 3];
 
     /// Linear red, green and blue.
-    fn linear(colour: &str) -> Vector {
+    fn linear(colour: &str) -> Triple {
         [1, 3, 5].map(|at| {
             let value = u8::from_str_radix(&colour[at..at + 2], 16).unwrap();
             let share = f64::from(value) / 255.0;
@@ -146,11 +146,11 @@ mod tests {
         })
     }
 
-    fn times(matrix: [Vector; 3], vector: Vector) -> Vector {
+    fn times(matrix: [Triple; 3], vector: Triple) -> Triple {
         matrix.map(|row| row.iter().zip(vector).map(|(a, b)| a * b).sum())
     }
 
-    /// The ratio of luminances, as WCAG 2 defines it.
+    /// The contrast ratio of WCAG 2.
     fn contrast(a: &str, b: &str) -> f64 {
         let luminance = |colour| {
             let [red, green, blue] = linear(colour);
@@ -160,8 +160,8 @@ mod tests {
         a.max(b) / a.min(b)
     }
 
-    /// A colour in the space Oklab, where distances are those that people see.
-    fn oklab(colour: Vector) -> Vector {
+    /// A colour in Oklab, a space in which distances correspond to perceived differences.
+    fn oklab(colour: Triple) -> Triple {
         let cones = times(
             [
                 [0.412_221_470_8, 0.536_332_536_3, 0.051_445_992_9],
@@ -180,10 +180,10 @@ mod tests {
         )
     }
 
-    /// The least distance of two colours, for whoever sees all colours, no red, or no green
-    /// (Machado, Oliveira and Fernandes 2009).
+    /// The least distance of two colours for normal vision, protanopia and deuteranopia (Machado,
+    /// Oliveira and Fernandes 2009).
     fn distance(a: &str, b: &str) -> f64 {
-        let everybody = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
+        let normal = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
         let no_red = [
             [0.152_286, 1.052_583, -0.204_868],
             [0.114_503, 0.786_281, 0.099_216],
@@ -194,15 +194,15 @@ mod tests {
             [0.280_085, 0.672_501, 0.047_413],
             [-0.011_820, 0.042_940, 0.968_881],
         ];
-        let seen = [everybody, no_red, no_green].map(|eye| {
+        let distances = [normal, no_red, no_green].map(|eye| {
             let (a, b) = (oklab(times(eye, linear(a))), oklab(times(eye, linear(b))));
             a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt()
         });
-        seen.into_iter().fold(f64::INFINITY, f64::min)
+        distances.into_iter().fold(f64::INFINITY, f64::min)
     }
 
     #[test]
-    fn colours_are_legible_and_differ_for_every_eye() {
+    fn colours_are_legible_and_distinct_with_colour_blindness() {
         let light: Vec<&str> = COLOURS.iter().map(|colours| colours.light).collect();
         let dark: Vec<&str> = COLOURS.iter().map(|colours| colours.dark).collect();
         for (colours, paper) in [(light, "#ffffff"), (dark, "#0d1117")] {
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn many_lines_look_different() {
+    fn styles_of_280_lines_are_distinct() {
         let look = |index| {
             let style = Style::new(index);
             (style.colour(), style.dash(), style.mark(0.0, 0.0))

@@ -1,17 +1,17 @@
-//! What holds for every chart, checked on the text of the picture, as a reader of it has it.
-//! `CHARTS=/tmp/charts cargo test --lib chart` also writes the samples there, to be looked at.
+//! Properties of every chart, checked on the parsed SVG.
+//! `CHARTS=/tmp/charts cargo test --lib chart` also writes the samples to that folder.
 
 use super::*;
 use crate::load::report::{Latency, Run, SCHEMA};
 use proptest::prelude::*;
-use reader::{Element, points, read};
+use reader::{Element, points, read, strokes};
 use std::collections::BTreeMap;
 
 mod reader;
 mod samples;
 
 #[test]
-fn samples_are_written_if_asked_for() {
+fn samples_are_written_to_the_folder_in_charts() {
     let Some(directory) = std::env::var_os("CHARTS") else { return };
     for (name, picture) in samples::all() {
         let path = std::path::Path::new(&directory).join(format!("{name}.svg"));
@@ -20,7 +20,7 @@ fn samples_are_written_if_asked_for() {
 }
 
 #[test]
-fn every_sample_is_sound() {
+fn samples_are_well_formed_and_without_overlaps() {
     for (name, picture) in samples::all() {
         println!("{name}");
         check(&picture);
@@ -28,12 +28,12 @@ fn every_sample_is_sound() {
 }
 
 #[test]
-fn the_same_data_give_the_same_picture() {
+fn equal_data_give_equal_charts() {
     assert_eq!(samples::all(), samples::all());
 }
 
 #[test]
-fn every_line_is_named_once_in_each_panel_and_every_point_has_its_mark() {
+fn each_line_has_one_name_per_panel_and_each_point_a_mark() {
     let data = samples::six_servers();
     let elements = read(&experiment(&data));
     let count = |class: &str| elements.iter().filter(|element| element.has_class(class)).count();
@@ -49,19 +49,30 @@ fn every_line_is_named_once_in_each_panel_and_every_point_has_its_mark() {
 }
 
 #[test]
-fn a_line_has_a_gap_where_it_has_no_result() {
+fn line_has_a_gap_at_a_missing_result() {
     let values = [1.0, 2.0, f64::NAN, 4.0, 5.0];
     let series = vec![samples::series("a", values)];
     let panel = samples::panel("", "", Scale::Linear, series);
     let data = Experiment { panels: vec![panel], ..Experiment::default() };
     let elements = read(&experiment(&data));
     let line = elements.iter().find(|element| element.has_class("line")).unwrap();
-    let steps: String = line.attributes["d"].chars().filter(char::is_ascii_alphabetic).collect();
-    assert_eq!(steps, "MLML");
+    let tick = |label: &str| {
+        let is_tick = |e: &&Element| e.has_class("tick") && e.text == label;
+        elements.iter().rfind(is_tick).expect("each number of connections has a tick").number("x")
+    };
+    let drawn = strokes(&line.attributes["d"]);
+    let expected = [["10", "100"], ["5,000", "10,000"]];
+    assert_eq!(drawn.len(), expected.len(), "one gap: {drawn:?}");
+    for (stroke, labels) in drawn.iter().zip(expected) {
+        assert_eq!(stroke.len(), labels.len(), "{drawn:?}");
+        for (point, label) in stroke.iter().zip(labels) {
+            assert!((point.0 - tick(label)).abs() < 0.02, "{label}: {drawn:?}");
+        }
+    }
 }
 
 #[test]
-fn higher_values_are_higher_and_equal_ones_level() {
+fn higher_values_are_higher_and_equal_values_are_level() {
     let series = vec![samples::series("a", [1.0, 10.0, 100.0, 100.0, 0.0])];
     let panel = samples::panel("", "", Scale::LogFromZero, series);
     let data = Experiment { panels: vec![panel], ..Experiment::default() };
@@ -69,10 +80,13 @@ fn higher_values_are_higher_and_equal_ones_level() {
     let line = elements.iter().find(|element| element.has_class("line")).unwrap();
     let at = points(&line.attributes["d"]);
     let steps: Vec<f64> = at.windows(2).map(|pair| pair[0].1 - pair[1].1).collect();
-    assert!((steps[0] - steps[1]).abs() < 0.02 && steps[0] > 50.0, "decades are equal: {steps:?}");
+    assert!(
+        (steps[0] - steps[1]).abs() < 0.02 && steps[0] > 50.0,
+        "decades have equal heights: {steps:?}"
+    );
     assert!(steps[2].abs() < 0.01 && steps[3] < -100.0, "{steps:?}");
     let zero = elements.iter().find(|e| e.has_class("tick") && e.text == "0").unwrap();
-    assert!((zero.number("y") - 4.5 - at[4].1).abs() < 0.02, "0 is at the tick of 0");
+    assert!((zero.number("y") - 4.5 - at[4].1).abs() < 0.02, "0 is level with its tick");
 }
 
 #[test]
@@ -100,7 +114,7 @@ fn texts_are_escaped() {
 }
 
 #[test]
-fn a_long_name_can_be_read_in_full() {
+fn shortened_name_has_the_full_name_as_tooltip() {
     let picture = experiment(&samples::twelve_servers());
     let full = "gevent on Python 3.11 with one process, as posted in 2010";
     let elements = read(&picture);
@@ -110,7 +124,7 @@ fn a_long_name_can_be_read_in_full() {
 }
 
 #[test]
-fn a_report_says_what_its_runs_were() {
+fn chart_of_a_report_names_runs_failures_and_load() {
     let texts: Vec<String> =
         read(&load(&samples::failed())).into_iter().map(|element| element.text).collect();
     for expected in [
@@ -122,16 +136,16 @@ fn a_report_says_what_its_runs_were() {
         "all failures",
         "reset before reply",
         "Load: kept alive, as fast as it goes, for 10 s after 2 s of warm-up.",
-        "With 10,000 connections, 1 of 1 processes of the client died.",
+        "With 10,000 connections, 1 of 1 worker processes died.",
     ] {
         assert!(texts.iter().any(|text| text == expected), "{expected}");
     }
     let one = load(&samples::report(&[64]));
-    assert!(!one.contains("Requests per second"), "one run is no line over connections");
+    assert!(!one.contains("Requests per second"), "one run has no panel over connections");
 }
 
-/// What must hold for every picture: it is well-formed, all of it is within the view box, lines
-/// are within the axes, and no text covers another.
+/// Checks the properties of every chart: well-formed XML, all elements within the view box, lines
+/// within the axes, and no overlapping texts.
 fn check(picture: &str) {
     let elements = read(picture);
     let root = &elements[0];
@@ -140,7 +154,7 @@ fn check(picture: &str) {
     assert!(elements.iter().any(|element| element.name == "desc"), "there is a description");
     let (width, height) = (root.number("width"), root.number("height"));
 
-    // An x axis begins at the lower left of the area of its plot, and is the one that goes right.
+    // An x axis starts at the lower left corner of its plot and is horizontal.
     let is_x_axis = |e: &&Element| e.has_class("axis") && e.attributes["d"].contains('H');
     let areas: Vec<_> =
         elements.iter().filter(is_x_axis).map(|e| points(&e.attributes["d"])).collect();
@@ -197,7 +211,7 @@ fn any_measure() -> impl Strategy<Value = Option<Measure>> {
 
 fn any_panel() -> impl Strategy<Value = Panel> {
     let x = prop_oneof![any::<f64>(), 1.0..1e5];
-    let point = (x, any_measure()).prop_map(|(x, y)| Point { x, y });
+    let point = (x, any_measure()).prop_map(|(x, y)| DataPoint { x, y });
     let series = ("\\PC{0,30}|.{0,5}", proptest::collection::vec(point, 0..12))
         .prop_map(|(name, points)| Series { name, points });
     let scale = prop_oneof![Just(Scale::Linear), Just(Scale::Log), Just(Scale::LogFromZero)];
@@ -216,7 +230,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
-    fn any_experiment_is_a_sound_picture(
+    fn any_experiment_gives_a_well_formed_chart(
         title in ".{0,200}",
         panels in proptest::collection::vec(any_panel(), 0..5),
         notes in proptest::collection::vec(".{0,200}", 0..3),
@@ -225,7 +239,7 @@ proptest! {
     }
 
     #[test]
-    fn any_report_is_a_sound_picture(
+    fn any_report_gives_a_well_formed_chart(
         url in ".{0,99}",
         runs in proptest::collection::vec(
             (any::<[f64; 8]>(), any::<[u64; 3]>(), any::<[u32; 3]>()),

@@ -1,31 +1,31 @@
-//! The file of a sweep: TOML in, checked [`Settings`] out. Pure; whether a program exists shows
-//! when it is started.
+//! The file of a sweep: parses TOML into checked [`Settings`]. Pure: a missing program is noticed
+//! only when it is started.
 //!
 //! ```toml
-//! rounds = 3                    # how often everything is measured; 1 unless said
-//! requests = 100000             # a point, unless a load says otherwise
+//! rounds = 3                    # repetitions of everything; default 1
+//! requests = 100000             # per point; default 100000
 //! concurrency = [10, 100]       # numbers of connections
-//! time_max = "60s"              # longest load, unless a load says otherwise
-//! client_cpu = 1                # core of the load client; any unless said
-//! start_timeout = "10s"         # until a server answers, unless it says otherwise
-//! stop_timeout = "15s"          # from SIGTERM to SIGKILL, unless it says otherwise
+//! time_max = "60s"              # longest load of a point; default 60s
+//! client_cpu = 1                # core of the load client; default: any
+//! start_timeout = "10s"         # until a server answers; default 10s
+//! stop_timeout = "15s"          # from SIGTERM to SIGKILL; default 15s
 //!
 //! [[load]]
 //! name = "close"
 //! options = ["--ab"]            # of the load client
-//! requests = 10000              # instead of the above; also time_max
+//! requests = 10000              # overrides the value above; time_max likewise
 //!
 //! [[server]]
 //! name = "a"
 //! command = ["bin/a", "--port={port}", "--threads={concurrency}"]  # or a line for the shell
 //! environment = { THREADS = "{concurrency}" }
-//! folder = "../.."              # from this file's folder, which it is unless said
-//! cpu = 0                       # core of the server; any unless said
+//! folder = "../.."              # relative to the folder of this file, the default
+//! cpu = 0                       # core of the server; default: any
 //! start_timeout = "30s"
 //! stop_timeout = "5s"
 //! ```
 
-use super::results::{Load, Server, Settings};
+use super::results::{LoadSettings, ServerSettings, Settings};
 use crate::load::options;
 use crate::value_parsers;
 use serde::{Deserialize, Deserializer};
@@ -33,27 +33,27 @@ use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
-/// What the command line says instead of the file.
+/// Settings of the command line that override those of the file.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
-    /// Rounds.
+    /// Number of rounds.
     pub rounds: Option<NonZeroU32>,
-    /// Requests a point, of every load.
+    /// Requests per point, for every load.
     pub requests: Option<NonZeroU64>,
-    /// The longest load, of every load.
+    /// Longest duration of a point, for every load.
     pub time_max: Option<Duration>,
-    /// Numbers of connections; none for those of the file.
+    /// Numbers of connections; those of the file if empty.
     pub concurrency: Vec<NonZeroU32>,
-    /// Options for the load client, beside those of the file.
+    /// Options for the load client, appended to those of the file.
     pub options: Vec<String>,
 }
 
-/// Reads the text of a sweep's file.
+/// Parses the text of a sweep's file.
 ///
 /// # Errors
-/// What is wrong, and where.
+/// The complaint, with the key that it is about.
 pub fn parse(text: &str, overrides: Overrides) -> Result<Settings, String> {
-    let file: File = toml::from_str(text).map_err(|error| error.to_string())?;
+    let file: SweepFile = toml::from_str(text).map_err(|error| error.to_string())?;
     let settings = file.fill_in(overrides);
     check_list("concurrency", &settings.concurrency)?;
     check_names("load", settings.loads.iter().map(|load| &load.name))?;
@@ -65,10 +65,10 @@ pub fn parse(text: &str, overrides: Overrides) -> Result<Settings, String> {
     Ok(settings)
 }
 
-/// Checks the options of all loads as the load client itself will.
+/// Checks the options of all loads with the parser of the load client.
 ///
 /// # Errors
-/// Which load has which wrong option.
+/// The load, its options and the complaint of the parser.
 pub fn check_options(settings: &Settings) -> Result<(), String> {
     for load in &settings.loads {
         let own = ["uringload", "http://127.0.0.1:10001/"].map(str::to_owned);
@@ -87,7 +87,7 @@ pub fn check_options(settings: &Settings) -> Result<(), String> {
     Ok(())
 }
 
-/// Puts in what is known only when a server is started.
+/// Replaces the placeholders `{port}` and `{concurrency}`.
 #[must_use]
 pub fn fill(template: &str, port: u16, concurrency: u32) -> String {
     template.replace(PORT, &port.to_string()).replace(CONCURRENCY, &concurrency.to_string())
@@ -95,7 +95,7 @@ pub fn fill(template: &str, port: u16, concurrency: u32) -> String {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
+struct SweepFile {
     rounds: Option<NonZeroU32>,
     requests: Option<NonZeroU64>,
     concurrency: Vec<NonZeroU32>,
@@ -125,7 +125,7 @@ struct FileLoad {
 #[serde(deny_unknown_fields)]
 struct FileServer {
     name: String,
-    command: Words,
+    command: CommandWords,
     #[serde(default)]
     environment: BTreeMap<String, String>,
     folder: Option<String>,
@@ -136,21 +136,21 @@ struct FileServer {
     stop_timeout: Option<Duration>,
 }
 
-/// A command: its words, or a line for the shell.
+/// A command: a list of words, or a line for the shell.
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "a command is a string, or a list of strings")]
-enum Words {
+enum CommandWords {
     Line(String),
     List(Vec<String>),
 }
 
-impl File {
+impl SweepFile {
     fn fill_in(self, overrides: Overrides) -> Settings {
         let requests = self.requests.map_or(REQUESTS, NonZeroU64::get);
         let time_max = self.time_max.unwrap_or(TIME_MAX);
         let start_timeout = self.start_timeout.unwrap_or(START_TIMEOUT);
         let stop_timeout = self.stop_timeout.unwrap_or(STOP_TIMEOUT);
-        let load = |load: FileLoad| Load {
+        let load = |load: FileLoad| LoadSettings {
             name: load.name,
             options: [load.options, overrides.options.clone()].concat(),
             requests: overrides.requests.or(load.requests).map_or(requests, NonZeroU64::get),
@@ -160,13 +160,13 @@ impl File {
                 .unwrap_or(time_max)
                 .as_secs_f64(),
         };
-        let server = |server: FileServer| Server {
+        let server = |server: FileServer| ServerSettings {
             name: server.name,
             command: match server.command {
-                // So that the signals reach the program and not a shell.
-                Words::Line(line) if line.trim().is_empty() => Vec::new(),
-                Words::Line(line) => vec!["sh".into(), "-c".into(), format!("exec {line}")],
-                Words::List(words) => words,
+                // `exec`, so that signals reach the program and not the shell.
+                CommandWords::Line(line) if line.trim().is_empty() => Vec::new(),
+                CommandWords::Line(line) => vec!["sh".into(), "-c".into(), format!("exec {line}")],
+                CommandWords::List(words) => words,
             },
             environment: server.environment,
             folder: server.folder.unwrap_or_else(|| ".".to_owned()),
@@ -197,27 +197,27 @@ fn check_list(key: &str, list: &[u32]) -> Result<(), String> {
     if list.is_empty() {
         return Err(format!("{key}: the list is empty"));
     }
-    let again = list.iter().enumerate().find(|(place, value)| list[..*place].contains(value));
-    again.map_or(Ok(()), |(_, value)| Err(format!("{key}: {value} is there twice")))
+    let repeated = list.iter().enumerate().find(|(place, value)| list[..*place].contains(value));
+    repeated.map_or(Ok(()), |(_, value)| Err(format!("{key}: {value} occurs twice")))
 }
 
 fn check_names<'a>(key: &str, names: impl Iterator<Item = &'a String>) -> Result<(), String> {
     let names: Vec<_> = names.collect();
     if names.is_empty() {
-        return Err(format!("{key}: there is none"));
+        return Err(format!("{key}: the list is empty"));
     }
     for (place, name) in names.iter().enumerate() {
         if name.trim().is_empty() || name.contains(['\n', '|']) {
-            return Err(format!("{key}: name: {name:?} can't be a name in a table"));
+            return Err(format!("{key}: name: {name:?} is empty or has a line break or a |"));
         }
         if names[..place].contains(name) {
-            return Err(format!("{key}: name: {name:?} is there twice"));
+            return Err(format!("{key}: name: {name:?} occurs twice"));
         }
     }
     Ok(())
 }
 
-/// Refuses what the sweep itself tells the load client, and what would spoil its figures.
+/// Refuses options that the sweep sets itself, and options that would distort its figures.
 fn check_option(load: &str, option: &str) -> Result<(), String> {
     let is = |short: &str, long: &str| {
         let name = option.split_once('=').map_or(option, |(name, _)| name);
@@ -225,44 +225,44 @@ fn check_option(load: &str, option: &str) -> Result<(), String> {
             || (!short.is_empty() && option.starts_with(short) && !option.starts_with("--"))
     };
     let why = if is("-c", "--connections") {
-        "that is what concurrency is for"
+        "use `concurrency` instead"
     } else if is("-n", "--requests") {
-        "that is what requests is for"
+        "use `requests` instead"
     } else if is("-d", "--duration") {
-        "that is what time_max is for"
+        "use `time_max` instead"
     } else if is("", "--json") || is("", "--quiet") {
-        "the sweep says that itself"
+        "the sweep sets it itself"
     } else if is("", "--warmup") {
-        "the server's CPU time would count, and the requests not"
+        "the CPU time of the warm-up would count, but not its requests"
     } else {
         return Ok(());
     };
     Err(format!("load {load:?}: options: {option:?}: {why}"))
 }
 
-fn check_server(server: &Server) -> Result<(), String> {
-    let fail = |what: String| Err(format!("server {:?}: {what}", server.name));
+fn check_server(server: &ServerSettings) -> Result<(), String> {
+    let fail = |why: String| Err(format!("server {:?}: {why}", server.name));
     if server.command.first().is_none_or(|program| program.trim().is_empty()) {
-        return fail("command: there is no program".to_owned());
+        return fail("command: the program is missing".to_owned());
     }
     let words = server.command.iter().map(|word| ("command", word));
     let texts =
         || words.clone().chain(server.environment.values().map(|text| ("environment", text)));
     if !texts().any(|(_, text)| text.contains(PORT)) {
-        return fail(format!("command: neither it nor the environment has {PORT}"));
+        return fail(format!("command: neither the command nor the environment has {PORT}"));
     }
     let unknown = |(key, text): (&'static str, &String)| {
         unknown_placeholder(text).map(|word| (key, word.to_owned()))
     };
     match texts().find_map(unknown) {
         Some((key, word)) => {
-            fail(format!("{key}: {word} is not known; {PORT} and {CONCURRENCY} are"))
+            fail(format!("{key}: unknown placeholder {word}; use {PORT} or {CONCURRENCY}"))
         }
         None => Ok(()),
     }
 }
 
-/// A word in braces that is none of ours. `${word}` is the shell's.
+/// The first placeholder that is not known. `${word}` belongs to the shell.
 fn unknown_placeholder(text: &str) -> Option<&str> {
     text.match_indices('{').find_map(|(start, _)| {
         let end = start + text[start..].find('}')? + 1;
@@ -298,7 +298,7 @@ command = "serve {port}"
     }
 
     #[test]
-    fn the_least_is_filled_in() {
+    fn defaults_complete_a_minimal_file() {
         let settings = read(LEAST).unwrap();
         assert_eq!((settings.rounds, settings.client_cpu), (1, None));
         assert_eq!(settings.concurrency, [10, 20]);
@@ -311,7 +311,7 @@ command = "serve {port}"
     }
 
     #[test]
-    fn what_the_documentation_shows_is_read() {
+    fn documented_example_is_valid() {
         let source = include_str!("config.rs");
         let lines = source.lines().skip_while(|line| *line != "//! ```toml").skip(1);
         let text: Vec<_> = lines
@@ -330,7 +330,7 @@ command = "serve {port}"
     }
 
     #[test]
-    fn the_command_line_has_the_last_word() {
+    fn command_line_overrides_the_file() {
         let overrides = Overrides {
             rounds: NonZeroU32::new(7),
             requests: NonZeroU64::new(8),
@@ -347,57 +347,57 @@ command = "serve {port}"
     }
 
     #[test]
-    fn placeholders_are_filled() {
+    fn placeholders_are_replaced() {
         assert_eq!(fill("a{port}b{concurrency}{port}", 80, 5), "a80b580");
     }
 
     #[test]
-    fn what_is_wrong_is_said_with_its_key() {
+    fn invalid_settings_are_refused_with_their_key() {
         for (old, new, complaint) in [
             ("concurrency = [10, 20]", "", "missing field `concurrency`"),
             ("[10, 20]", "[]", "concurrency: the list is empty"),
-            ("[10, 20]", "[10, 20, 10]", "concurrency: 10 is there twice"),
+            ("[10, 20]", "[10, 20, 10]", "concurrency: 10 occurs twice"),
             ("[10, 20]", "[0]", "expected a nonzero u32"),
             ("[10, 20]", "[10]\nround = 1", "unknown field `round`"),
             ("[10, 20]", "[10]\nrounds = 0", "rounds = 0"),
             ("[10, 20]", "[10]\ntime_max = \"60\"", "the unit is missing; write 60s or 60ms"),
             ("[10, 20]", "[10]\nclient_cpu = -1", "client_cpu = -1"),
             ("\"close\"", "\"close\"\nopts = []", "unknown field `opts`"),
-            ("\"close\"", "\"\"", "load: name: \"\" can't be a name in a table"),
+            ("\"close\"", "\"\"", "load: name: \"\" is empty"),
             (
                 "[[load]]",
                 "[[load]]\nname = \"close\"\n[[load]]",
-                "load: name: \"close\" is there twice",
+                "load: name: \"close\" occurs twice",
             ),
             (
                 "\"close\"",
                 "\"close\"\noptions = [\"--close\", \"-c10\"]",
-                "load \"close\": options: \"-c10\": that is what concurrency is for",
+                "load \"close\": options: \"-c10\": use `concurrency` instead",
             ),
             (
                 "\"close\"",
                 "\"close\"\noptions = [\"--warmup=1s\"]",
-                "load \"close\": options: \"--warmup=1s\": the server's CPU time would count, and \
-                 the requests not",
+                "load \"close\": options: \"--warmup=1s\": the CPU time of the warm-up would count",
             ),
             ("\"a\"", "\"a\"\nport = 1", "unknown field `port`"),
             ("\"serve {port}\"", "5", "a command is a string, or a list of strings"),
-            ("\"serve {port}\"", "[]", "server \"a\": command: there is no program"),
-            ("\"serve {port}\"", "\" \"", "server \"a\": command: there is no program"),
+            ("\"serve {port}\"", "[]", "server \"a\": command: the program is missing"),
+            ("\"serve {port}\"", "\" \"", "server \"a\": command: the program is missing"),
             (
                 "\"serve {port}\"",
                 "\"serve {port}\"\nenvironment = { A = \"{ports}\" }",
-                "server \"a\": environment: {ports} is not known; {port} and {concurrency} are",
+                "server \"a\": environment: unknown placeholder {ports}; use {port} or \
+                 {concurrency}",
             ),
             (
                 "serve {port}",
                 "serve",
-                "server \"a\": command: neither it nor the environment has {port}",
+                "server \"a\": command: neither the command nor the environment has {port}",
             ),
             (
                 "serve {port}",
                 "serve {port} ${home} {threads}",
-                "server \"a\": command: {threads} is not known; {port} and {concurrency} are",
+                "server \"a\": command: unknown placeholder {threads}; use {port} or {concurrency}",
             ),
         ] {
             let text = LEAST.replacen(old, new, 1);
@@ -408,7 +408,7 @@ command = "serve {port}"
     }
 
     #[test]
-    fn the_load_client_reads_the_options() {
+    fn options_are_checked_by_the_load_clients_parser() {
         let with = |options: &str| {
             let text = LEAST.replacen("\"close\"", &format!("\"close\"\noptions = {options}"), 1);
             check_options(&read(&text).unwrap()).err().unwrap_or_default()
@@ -417,7 +417,7 @@ command = "serve {port}"
         for (options, complaint) in [
             (r#"["--bogus"]"#, "load \"close\": options: --bogus: unexpected argument '--bogus'"),
             (r#"["--close", "--timeout=5"]"#, "--timeout=5: invalid value '5' for '--timeout"),
-            (r#"["--close", "--pipeline", "2"]"#, "can't be had with --pipeline"),
+            (r#"["--close", "--pipeline", "2"]"#, "can't be combined with --pipeline"),
             (r#"["http://a/"]"#, "load \"close\": options: http://a/: "),
             (r#"["--help"]"#, "load \"close\": options: --help: "),
         ] {
@@ -427,7 +427,7 @@ command = "serve {port}"
     }
 
     #[test]
-    fn options_that_only_look_alike_are_left_alone() {
+    fn only_options_that_the_sweep_sets_are_refused() {
         for option in ["--close", "--no-json", "--header=-c", "x", "--connect-rate=5", "--ab"] {
             assert_eq!(check_option("a", option), Ok(()));
         }

@@ -1,10 +1,10 @@
-//! What a sweep is made on, from `/proc` (or a folder that looks like it).
+//! The description of the machine in a sweep's results, read from `/proc` or a copy of it.
 
 use super::results::Machine;
 use std::fs;
 use std::path::Path;
 
-/// Reads what there is to say; what can't be read is left empty.
+/// Describes the machine; values that can't be read are empty or 0.
 #[must_use]
 pub fn describe(proc: &Path) -> Machine {
     let read = |path: &str| fs::read_to_string(proc.join(path)).unwrap_or_default();
@@ -42,7 +42,7 @@ fn values<'a>(text: &'a str, key: &str) -> impl Iterator<Item = &'a str> {
     })
 }
 
-/// Whatever bounds many connections, or many of them one after the other.
+/// Settings that limit the number of connections or their rate.
 const SYSCTLS: [&str; 13] = [
     "fs.file-max",
     "fs.nr_open",
@@ -59,18 +59,18 @@ const SYSCTLS: [&str; 13] = [
     "vm.max_map_count",
 ];
 
-/// As `/proc/PID/limits` names them.
+/// Resource limits by their names in `/proc/PID/limits`.
 const LIMITS: [&str; 4] =
     ["Max open files", "Max processes", "Max locked memory", "Max stack size"];
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experiment::sweep::tests::Folder;
+    use crate::experiment::sweep::tests::TempFolder;
 
     #[test]
-    fn a_machine_is_described() {
-        let proc = Folder::new();
+    fn machine_is_described_from_proc() {
+        let proc = TempFolder::new();
         for (path, text) in [
             (
                 "cpuinfo",
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_has_a_kernel_and_cores() {
+    fn this_machine_can_be_described() {
         let machine = describe(Path::new("/proc"));
         assert!(machine.cores > 0 && machine.memory_bytes > 0 && machine.kernel.len() > 3);
         assert!(machine.sysctls.contains_key("net.core.somaxconn"));

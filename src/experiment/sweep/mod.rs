@@ -1,8 +1,8 @@
-//! Sweeps: many servers under many loads, in rounds, with the results kept after every point.
+//! Sweeps: every server under every load, in rounds; results are written after every point.
 //!
-//! `config` reads what is wanted, `point` measures one server under one load (with `usage`),
-//! `store` keeps the `results`, which `summary`, `table` and `figures` make readable, and `show`
-//! says how it goes. Here is the order of it all.
+//! `config` parses the file, `point` measures one server under one load (with `usage`), `store`
+//! writes the `results`, from which `summary`, `table` and `figures` make tables and charts, and
+//! `show` prints progress. This module connects them.
 
 pub mod config;
 pub mod figures;
@@ -22,9 +22,9 @@ use crate::load::options;
 use crate::os::terminal;
 use crate::os::{process, signal};
 use config::Overrides;
-pub use point::Point;
-use point::{Bench, Stop};
-use results::{Outcome, Results, Settings};
+use point::{Harness, Stop};
+pub use point::{Point, points};
+use results::{PointOutcome, Results, Settings};
 use show::Show;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -36,64 +36,64 @@ use store::Store;
 /// Options of `uringload sweep`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// What to measure: a TOML file with servers, loads and numbers of connections
+    /// TOML file with servers, loads and numbers of connections
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub file: PathBuf,
 
-    /// Folder for results.json, results.md and results-LOAD.svg; an interrupted sweep goes on there
+    /// Folder for results.json, results.md and results-LOAD.svg; continues a sweep found there
     #[arg(long, value_name = "DIR", default_value = "sweep-results")]
     pub out: PathBuf,
 
-    /// How often to measure everything, instead of what the file says
+    /// Repetitions of everything, overriding the file
     #[arg(long, value_name = "N")]
     pub rounds: Option<NonZeroU32>,
 
-    /// Requests a point, instead of what the file says
+    /// Requests per point, overriding the file
     #[arg(long, value_name = "N")]
     pub requests: Option<NonZeroU64>,
 
-    /// Longest load of a point, instead of what the file says
+    /// Longest load of a point, overriding the file
     #[arg(long, value_name = "DURATION", value_parser = crate::value_parsers::duration)]
     pub time_max: Option<Duration>,
 
-    /// Numbers of connections, as in 10,100,1000, instead of what the file says
+    /// Numbers of connections, as in 10,100,1000, overriding the file
     #[arg(long, value_name = "N", value_delimiter = ',')]
     pub concurrency: Vec<NonZeroU32>,
 
-    /// Throw away what is in the folder, and begin anew
+    /// Discard earlier results in the folder
     #[arg(long)]
     pub fresh: bool,
 
-    /// Print nothing but errors
+    /// Print errors only
     #[arg(long)]
     pub quiet: bool,
 
-    /// Options for the load client, beside those of the file
+    /// Further options for the load client
     #[arg(last = true, value_name = "OPTION")]
     pub options: Vec<String>,
 
-    /// The load client's program [default: this one]
+    /// Program of the load client [default: this one]
     #[arg(long, value_name = "PROGRAM", hide = true)]
     pub client: Option<PathBuf>,
 }
 
-/// What became of a sweep that nothing of our own broke.
+/// The way in which a sweep without an error of its own ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// All is measured, and nothing failed.
+pub enum SweepEnd {
+    /// Every point is measured, and no request failed.
     Clean,
-    /// All is measured; requests failed, or servers did not start, died or had to be killed.
+    /// Every point is measured; requests failed, or servers didn't start, died or were killed.
     Troubled,
-    /// The rest is left for the next time.
+    /// A signal arrived; the remaining points are left for the next call.
     Interrupted,
 }
 
-/// Why there is no sweep.
+/// The reason for which a sweep could not run.
 #[derive(Debug)]
 pub enum Error {
-    /// What was asked for is wrong.
+    /// The file or an option is wrong.
     Usage(String),
-    /// Something failed.
+    /// A system call or a file operation failed.
     Failed(Failure),
 }
 
@@ -103,20 +103,20 @@ impl From<Failure> for Error {
     }
 }
 
-/// Runs a sweep until it is done or a signal comes: `uringload sweep`.
+/// Runs `uringload sweep` until it ends or SIGINT or SIGTERM arrives.
 ///
-/// The exit code is 0 if nothing failed, 1 if something did (requests, servers or the sweep), 2
-/// for wrong usage, and 130 if it was interrupted.
+/// The exit status is 0 if nothing failed, 1 if a request, a server or the sweep failed, 2 for
+/// wrong usage, and 130 after an interruption.
 #[must_use]
 pub fn main(args: &Args) -> ExitCode {
     let outcome = signal::signals_to_end()
         .map_err(Error::Failed)
         .and_then(|signals| run(args, signals.as_fd()));
     match outcome {
-        Ok(End::Clean) => ExitCode::SUCCESS,
-        Ok(End::Troubled) => ExitCode::FAILURE,
-        Ok(End::Interrupted) => {
-            terminal::err(format_args!("uringload: interrupted; the same command goes on"));
+        Ok(SweepEnd::Clean) => ExitCode::SUCCESS,
+        Ok(SweepEnd::Troubled) => ExitCode::FAILURE,
+        Ok(SweepEnd::Interrupted) => {
+            terminal::err(format_args!("uringload: interrupted; run the same command to continue"));
             ExitCode::from(options::EXIT_INTERRUPTED)
         }
         Err(Error::Usage(complaint)) => {
@@ -130,23 +130,24 @@ pub fn main(args: &Args) -> ExitCode {
     }
 }
 
-/// Runs a sweep until it is done, or until there is something to read from `interrupts`.
+/// Runs a sweep until it ends or `interrupts` becomes readable.
 ///
 /// # Errors
-/// If the file is wrong, or the results can't be kept.
-pub fn run(args: &Args, interrupts: BorrowedFd<'_>) -> Result<End, Error> {
+/// If the file is wrong, the results can't be written, or a point fails for reasons other than the
+/// server or the load.
+pub fn run(args: &Args, interrupts: BorrowedFd<'_>) -> Result<SweepEnd, Error> {
     let (settings, base) = read_settings(args)?;
-    // Servers and clients inherit it: thousands of connections at both ends.
+    // Inherited by servers and load clients, which both hold thousands of connections.
     process::raise_open_files(0, "connections")?;
     let machine = machine::describe(Path::new("/proc"));
     let out = std::path::absolute(&args.out)
         .map_err(|error| Error::Usage(format!("--out {}: {error}", args.out.display())))?;
-    // Until the end: two sweeps would overwrite each other's points.
-    let _held = store::hold(&out)?;
+    // Held until the end, as two sweeps would overwrite each other's points.
+    let _lock = store::lock(&out)?;
     let mut store = Store::open(&out, args.fresh, settings, machine)?;
     let settings = store.results().settings.clone();
     let client_cpu = settings.client_cpu;
-    let bench = Bench { client: client(args)?, client_cpu, base, folder: out, interrupts };
+    let harness = Harness { client: client(args)?, client_cpu, base, folder: out, interrupts };
     let done = u64::try_from(store.results().measurements.len()).expect("a count is a u64");
     let show = Show::new(args.quiet, store.results().planned, done);
     for point in points(&settings) {
@@ -154,14 +155,14 @@ pub fn run(args: &Args, interrupts: BorrowedFd<'_>) -> Result<End, Error> {
             continue;
         }
         show.begin(&point);
-        match bench.measure(&point) {
+        match harness.measure(&point) {
             Ok(measurement) => {
                 show.end(&measurement);
                 store.add(measurement)?;
             }
             Err(Stop::Interrupted) => {
                 show.finish();
-                return Ok(End::Interrupted);
+                return Ok(SweepEnd::Interrupted);
             }
             Err(Stop::Failed(failure)) => return Err(failure.into()),
         }
@@ -170,29 +171,16 @@ pub fn run(args: &Args, interrupts: BorrowedFd<'_>) -> Result<End, Error> {
     if !args.quiet {
         terminal::out(table::markdown(store.results()));
     }
-    Ok(if is_clean(store.results()) { End::Clean } else { End::Troubled })
+    Ok(if is_clean(store.results()) { SweepEnd::Clean } else { SweepEnd::Troubled })
 }
 
-/// All points, in the order in which they are measured. Servers take turns at everything else, so
-/// that whatever changes on the machine meanwhile meets all of them.
-pub fn points(settings: &Settings) -> impl Iterator<Item = Point<'_>> {
-    (1..=settings.rounds).flat_map(move |round| {
-        settings.loads.iter().flat_map(move |load| {
-            settings.concurrency.iter().flat_map(move |&connections| {
-                let of = move |server| Point { round, load, connections, server };
-                settings.servers.iter().map(of)
-            })
-        })
-    })
-}
-
-/// What the file says, and the folder it lies in.
+/// The checked settings, and the folder of their file.
 fn read_settings(args: &Args) -> Result<(Settings, PathBuf), Error> {
     let fail =
         |why: &dyn std::fmt::Display| Error::Usage(format!("{}: {why}", args.file.display()));
     let text = std::fs::read_to_string(&args.file).map_err(|error| fail(&error))?;
     let path = std::path::absolute(&args.file).map_err(|error| fail(&error))?;
-    let folder = path.parent().expect("what was read is no root");
+    let folder = path.parent().expect("a file that was read has a parent folder");
     let overrides = Overrides {
         rounds: args.rounds,
         requests: args.requests,
@@ -212,14 +200,14 @@ fn read_settings(args: &Args) -> Result<(Settings, PathBuf), Error> {
     for (key, cpu) in placed.chain([("client_cpu".to_owned(), settings.client_cpu)]) {
         if let Some(cpu) = cpu.filter(|cpu| !cores.contains(cpu)) {
             return Err(fail(&format!(
-                "{key}: core {cpu} is not among those we may use: {cores:?}"
+                "{key}: core {cpu} is not among the permitted cores {cores:?}"
             )));
         }
     }
     Ok((settings, folder.to_owned()))
 }
 
-/// This program, unless another is named.
+/// The program of the load client: this one unless `--client` names another.
 fn client(args: &Args) -> Result<PathBuf, Error> {
     let what = "finding the load client";
     match &args.client {
@@ -232,7 +220,7 @@ fn client(args: &Args) -> Result<PathBuf, Error> {
 fn is_clean(results: &Results) -> bool {
     results.measurements.iter().all(|measurement| {
         let run = measurement.run.as_ref();
-        measurement.outcome == Outcome::Measured
+        measurement.outcome == PointOutcome::Measured
             && run.is_some_and(|run| run.failed == 0 && run.died == 0)
     })
 }

@@ -1,13 +1,13 @@
-//! One point of a sweep: starts the server, loads it, measures what it used, and ends it. Knows
-//! nothing of rounds, and nothing of what is done with the measurement.
+//! One point of a sweep: starts the server, loads it, measures its CPU time and memory, and stops
+//! it. Independent of the storage of results.
 //!
-//! Whatever goes wrong with the server or the load is part of the measurement. Only an
-//! interruption, and failures of our own, end the sweep.
+//! Failures of the server or of the load are part of the measurement. Only an interruption and
+//! errors of the sweep itself end the sweep.
 
-use super::results::{Load, Measurement, Outcome, Server};
+use super::results::{LoadSettings, Measurement, PointOutcome, ServerSettings, Settings};
 use super::{config, usage};
 use crate::error::Failure;
-use crate::load::report::{Report, Run, SCHEMA};
+use crate::load::report::{LoadReport, Run, SCHEMA};
 use crate::os::children::{Orphan, Process, Wait};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -19,21 +19,34 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// What is measured at once.
+/// One server under one load with one number of connections, in one round.
 #[derive(Clone, Copy, Debug)]
 pub struct Point<'a> {
-    /// From 1.
+    /// The round, from 1.
     pub round: u32,
-    /// How it is loaded.
-    pub load: &'a Load,
-    /// With so many connections.
+    /// The load on the server.
+    pub load: &'a LoadSettings,
+    /// The number of simultaneous connections.
     pub connections: u32,
-    /// Who is loaded.
-    pub server: &'a Server,
+    /// The server under load.
+    pub server: &'a ServerSettings,
+}
+
+/// All points of a sweep in the order of measurement. Servers are the innermost loop, so that a
+/// change on the machine during the sweep affects all of them alike.
+pub fn points(settings: &Settings) -> impl Iterator<Item = Point<'_>> {
+    (1..=settings.rounds).flat_map(move |round| {
+        settings.loads.iter().flat_map(move |load| {
+            settings.concurrency.iter().flat_map(move |&connections| {
+                let of = move |server| Point { round, load, connections, server };
+                settings.servers.iter().map(of)
+            })
+        })
+    })
 }
 
 impl Point<'_> {
-    /// Whether a measurement is that of this point.
+    /// Whether `measurement` belongs to this point.
     #[must_use]
     pub fn is_of(&self, measurement: &Measurement) -> bool {
         measurement.round == self.round
@@ -43,37 +56,37 @@ impl Point<'_> {
     }
 }
 
-/// What all points of a sweep have in common.
-pub struct Bench<'a> {
-    /// The load client's program.
+/// The environment in which all points of a sweep are measured.
+pub struct Harness<'a> {
+    /// The program of the load client.
     pub client: PathBuf,
-    /// The core it runs on.
+    /// The core of the load client; any if `None`.
     pub client_cpu: Option<u32>,
-    /// The folder of the sweep's file, which those of servers begin from.
+    /// The folder of the sweep's file, to which the folders of servers are relative.
     pub base: PathBuf,
-    /// Where files may lie while a point is measured.
+    /// A folder for temporary files during a measurement.
     pub folder: PathBuf,
-    /// Something to read here ends the sweep.
+    /// Interrupts the sweep when it becomes readable.
     pub interrupts: BorrowedFd<'a>,
 }
 
-/// Why there is no measurement.
+/// The reason for which a point has no measurement.
 #[derive(Debug)]
 pub enum Stop {
-    /// It was asked for.
+    /// [`Harness::interrupts`] became readable.
     Interrupted,
-    /// Something of our own failed.
+    /// An error of the sweep itself.
     Failed(Failure),
 }
 
 impl From<io::Error> for Stop {
     fn from(error: io::Error) -> Self {
-        let hint = "what was measured before is there; the same command goes on";
+        let hint = "earlier points are saved; run the same command to continue";
         Self::Failed(Failure::new("measuring a point", error, hint))
     }
 }
 
-impl Bench<'_> {
+impl Harness<'_> {
     /// Measures a point.
     ///
     /// # Errors
@@ -84,7 +97,7 @@ impl Bench<'_> {
             load: point.load.name.clone(),
             connections: point.connections,
             server: point.server.name.clone(),
-            outcome: Outcome::Measured,
+            outcome: PointOutcome::Measured,
             note: None,
             output: None,
             requested: point.load.requests,
@@ -95,11 +108,11 @@ impl Bench<'_> {
             exit: None,
         };
         let result = self.fill_in(point, &mut measurement);
-        if measurement.outcome != Outcome::Measured {
+        if measurement.outcome != PointOutcome::Measured {
             measurement.output = tail(&self.folder.join(SERVER_OUTPUT));
         }
         for name in [SERVER_OUTPUT, CLIENT_OUTPUT, REPORT] {
-            // None of them need be there.
+            // Each of them may be missing, after an early failure.
             let _ = fs::remove_file(self.folder.join(name));
         }
         result.map(|()| measurement)
@@ -109,21 +122,21 @@ impl Bench<'_> {
         let port = free_port()?;
         let folder = self.base.join(&point.server.folder);
         if let Err(error) = fs::read_dir(&folder) {
-            // Else it would look as if the program were missing.
-            let note = format!("did not start: its folder {}: {error}", folder.display());
-            measurement.set(Outcome::NotStarted, note);
+            // Checked first, as ENOENT from the start would point to the program.
+            let note = format!("did not start: folder {}: {error}", folder.display());
+            measurement.set(PointOutcome::NotStarted, note);
             return Ok(());
         }
         let mut server = match self.start(point, port, &folder)? {
             Ok(server) => server,
             Err(error) => {
                 let note = format!("did not start: {}: {error}", point.server.command[0]);
-                measurement.set(Outcome::NotStarted, note);
+                measurement.set(PointOutcome::NotStarted, note);
                 return Ok(());
             }
         };
         if let Some(why) = self.await_answer(&mut server, point, port)? {
-            measurement.set(Outcome::NotStarted, format!("did not start: {why}"));
+            measurement.set(PointOutcome::NotStarted, format!("did not start: {why}"));
         } else {
             self.load(&mut server, point, port, measurement)?;
         }
@@ -151,7 +164,7 @@ impl Bench<'_> {
         Ok(Process::start(command, point.server.cpu, Orphan::Killed))
     }
 
-    /// Waits until the server answers a request; if it never does, says why.
+    /// Waits until the server answers a request; returns the reason if it doesn't.
     fn await_answer(
         &self,
         server: &mut Process,
@@ -163,25 +176,25 @@ impl Bench<'_> {
         let mut pause = Duration::ZERO;
         loop {
             match server.wait(pause, Some(self.interrupts))? {
-                Wait::Ended(status) => return Ok(Some(format!("it ended with {}", name(status)))),
+                Wait::Ended(status) => return Ok(Some(format!("ended with {}", name(status)))),
                 Wait::Interrupted => return Err(Stop::Interrupted),
                 Wait::TimedOut => {}
             }
             pause = START_PAUSE;
             if answers(port) {
-                // Another program may have taken the port first: then ours has ended.
+                // If another program took the port first, the server has ended (EADDRINUSE).
                 return Ok(match server.wait(Duration::ZERO, None)? {
-                    Wait::Ended(status) => Some(format!("it ended with {}", name(status))),
+                    Wait::Ended(status) => Some(format!("ended with {}", name(status))),
                     Wait::Interrupted | Wait::TimedOut => None,
                 });
             }
             if begun.elapsed() > timeout {
-                return Ok(Some(format!("it answered nothing within {} s", timeout.as_secs_f64())));
+                return Ok(Some(format!("no response within {} s", timeout.as_secs_f64())));
             }
         }
     }
 
-    /// Runs the load client and measures what the server uses meanwhile.
+    /// Runs the load client, and measures CPU time and memory of the server during the load.
     fn load(
         &self,
         server: &mut Process,
@@ -197,7 +210,7 @@ impl Bench<'_> {
         })?;
         let used_ns = usage::cpu_ns(proc, server.id()).saturating_sub(before);
         memory = memory.max(usage::memory_bytes(proc, server.id()));
-        // Nothing has reaped it yet, so what it used was still to be read.
+        // Reaped only now, so that `/proc` still had the usage of a server that died.
         let died = match server.wait(Duration::ZERO, None)? {
             Wait::Ended(status) => Some(name(status)),
             Wait::Interrupted | Wait::TimedOut => None,
@@ -207,21 +220,21 @@ impl Bench<'_> {
                 let seconds = Duration::from_nanos(used_ns).as_secs_f64();
                 measurement.cpu_seconds = Some(seconds);
                 measurement.cpu_us = per_request_us(seconds, run.requests);
-                // An ended server has no memory any more.
+                // A server that died has no memory left to read.
                 measurement.memory_bytes = Some(memory).filter(|&bytes| bytes > 0);
                 measurement.note = limits(point.load, &run);
                 measurement.run = Some(run);
             }
-            Err(why) => measurement.set(Outcome::LoadFailed, format!("the load client: {why}")),
+            Err(why) => measurement.set(PointOutcome::LoadFailed, format!("load client: {why}")),
         }
         if let Some(status) = died {
-            measurement.set(Outcome::Died, format!("died under the load: {status}"));
+            measurement.set(PointOutcome::Died, format!("died under the load: {status}"));
         }
         Ok(())
     }
 
-    /// Runs the load client to its end, or kills it when it goes on for too long; `sample` is
-    /// called now and then.
+    /// Runs the load client until it ends, or kills it after its time and [`CLIENT_GRACE`]; calls
+    /// `sample` every [`SAMPLE_PERIOD`].
     fn run_client(
         &self,
         point: &Point<'_>,
@@ -238,13 +251,13 @@ impl Bench<'_> {
         loop {
             match client.wait(SAMPLE_PERIOD, Some(self.interrupts))? {
                 Wait::Ended(status) => return Ok(Ok(status)),
-                // It has nothing that anybody needs; its group is killed when it is dropped.
+                // Dropping the client kills its process group; its report isn't needed.
                 Wait::Interrupted => return Err(Stop::Interrupted),
                 Wait::TimedOut => sample(),
             }
             if begun.elapsed() > time_max + CLIENT_GRACE {
                 let after = begun.elapsed().as_secs();
-                return Ok(Err(format!("still at work after {after} s, and killed")));
+                return Ok(Err(format!("killed after {after} s")));
             }
         }
     }
@@ -267,14 +280,15 @@ impl Bench<'_> {
         Ok(command)
     }
 
-    /// What the load client found; if nothing, why.
+    /// The run in the load client's report, or the reason for its absence.
     fn read_report(&self, point: &Point<'_>, status: ExitStatus) -> Result<Run, String> {
-        let said = || tail(&self.folder.join(CLIENT_OUTPUT)).unwrap_or_default();
+        let output = || tail(&self.folder.join(CLIENT_OUTPUT)).unwrap_or_default();
         let text = fs::read(self.folder.join(REPORT))
-            .map_err(|_| format!("{} without a report: {}", name(status), said()))?;
-        let report: Report = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
+            .map_err(|_| format!("{} without a report: {}", name(status), output()))?;
+        let report: LoadReport =
+            serde_json::from_slice(&text).map_err(|error| error.to_string())?;
         if report.schema != SCHEMA {
-            return Err(format!("its report's schema is {}, and not {SCHEMA}", report.schema));
+            return Err(format!("the schema of its report is {}, not {SCHEMA}", report.schema));
         }
         let [mut run] = <[Run; 1]>::try_from(report.runs)
             .map_err(|runs| format!("its report has {} runs", runs.len()))?;
@@ -287,17 +301,18 @@ impl Bench<'_> {
     }
 }
 
-/// A port where nobody listens, another one each time: the last one may still be in use, and
-/// another sweep may be about to use the one it got. It is below the usual range of ports for
-/// clients, of which the load client takes many.
+/// A free port, a different one for each call: the previous server's port may still be in use, and
+/// another sweep may be about to use its own. Ports are below Linux's default range of ephemeral
+/// ports, of which the load client uses many.
 fn free_port() -> io::Result<u16> {
     static TAKEN: AtomicU32 = AtomicU32::new(0);
     let count = u32::from(PORTS.end - PORTS.start);
-    // Sweeps of other processes begin somewhere else.
+    // Concurrent sweeps start at different ports.
     let first = std::process::id().wrapping_mul(PORT_STRIDE);
     for _ in 0..count {
         let offset = first.wrapping_add(TAKEN.fetch_add(1, Ordering::Relaxed)) % count;
-        let port = PORTS.start + u16::try_from(offset).expect("it is less than a count of ports");
+        let port = PORTS.start
+            + u16::try_from(offset).expect("the offset is less than the number of ports");
         if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
             return Ok(port);
         }
@@ -306,8 +321,8 @@ fn free_port() -> io::Result<u16> {
 }
 
 impl Measurement {
-    /// A later finding has precedence over an earlier one: it is the graver one.
-    fn set(&mut self, outcome: Outcome, note: String) {
+    /// Sets the outcome and puts its note first: a later outcome is the more serious one.
+    fn set(&mut self, outcome: PointOutcome, note: String) {
         self.outcome = outcome;
         self.note = Some(match self.note.take() {
             Some(earlier) => format!("{note}; {earlier}"),
@@ -316,58 +331,61 @@ impl Measurement {
     }
 }
 
-/// Ends the server, unless it is over; says how it ended.
-fn stop(server: &mut Process, of: &Server, measurement: &mut Measurement) -> io::Result<()> {
+/// Stops the server and records its end: SIGTERM, then SIGKILL after its `stop_timeout`.
+fn stop(
+    server: &mut Process,
+    of: &ServerSettings,
+    measurement: &mut Measurement,
+) -> io::Result<()> {
     let timeout = Duration::from_secs_f64(of.stop_timeout_seconds);
     server.terminate();
-    // An interruption has to wait: the next point must not meet this server.
+    // Not interruptible, as the next point must not run beside this server.
     if let Wait::Ended(status) = server.wait(timeout, None)? {
         measurement.exit = Some(name(status));
         let is_usual = status.code() == Some(0) || status.signal() == Some(libc::SIGTERM);
-        if !is_usual && measurement.outcome == Outcome::Measured {
-            measurement.set(Outcome::Measured, format!("ended with {}", name(status)));
+        if !is_usual && measurement.outcome == PointOutcome::Measured {
+            measurement.set(PointOutcome::Measured, format!("ended with {}", name(status)));
         }
         return Ok(());
     }
     server.kill_group();
     measurement.exit = Some("killed".to_owned());
-    let note = format!("still there {} s after SIGTERM, and killed", timeout.as_secs_f64());
-    // What was wrong before is worse than this.
+    let note = format!("killed, as it did not end within {} s of SIGTERM", timeout.as_secs_f64());
+    // Any earlier failure is more serious than this one.
     let outcome = match measurement.outcome {
-        Outcome::Measured | Outcome::Killed => Outcome::Killed,
-        outcome @ (Outcome::NotStarted | Outcome::Died | Outcome::LoadFailed) => outcome,
+        PointOutcome::Measured | PointOutcome::Killed => PointOutcome::Killed,
+        outcome @ (PointOutcome::NotStarted | PointOutcome::Died | PointOutcome::LoadFailed) => {
+            outcome
+        }
     };
     measurement.set(outcome, note);
     server.wait(KILL_TIMEOUT, None)?;
     Ok(())
 }
 
-/// Whether somebody answers a request at this port, with anything that begins as HTTP does.
+/// Whether a server at this port answers a request with a status line of HTTP/1.x.
 fn answers(port: u16) -> bool {
-    let ask = || -> io::Result<bool> {
+    let exchange = || -> io::Result<bool> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let mut stream = TcpStream::connect_timeout(&address, ANSWER_TIMEOUT)?;
         stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
         stream.write_all(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")?;
         let mut start = [0; 7];
         stream.read_exact(&mut start)?;
-        // The rest too, so that the server is done with it before anything is measured. It has
-        // answered whatever becomes of that.
+        // Read to the end, so that this response costs no CPU time during the measurement. Errors
+        // don't matter, as the server has answered.
         let _ = stream.take(ANSWER_BYTES_MAX).read_to_end(&mut Vec::new());
         Ok(&start == b"HTTP/1.")
     };
-    ask().unwrap_or(false)
+    exchange().unwrap_or(false)
 }
 
-/// What there is to be said about figures that are not what was asked for.
-fn limits(load: &Load, run: &Run) -> Option<String> {
+/// A note on the limitations of a run, if there are any.
+fn limits(load: &LoadSettings, run: &Run) -> Option<String> {
     let mut notes = Vec::new();
     let made = run.requests + run.failed;
     if made < load.requests {
-        notes.push(format!(
-            "{made} requests of {} were made in {:.0} s",
-            load.requests, run.seconds
-        ));
+        notes.push(format!("made {made} of {} requests in {:.0} s", load.requests, run.seconds));
     }
     if run.died > 0 {
         notes.push(format!("{} of {} load processes died", run.died, run.processes));
@@ -376,10 +394,10 @@ fn limits(load: &Load, run: &Run) -> Option<String> {
         notes.push("the load client was interrupted".to_owned());
     }
     if run.lingered > 0 {
-        notes.push(format!("{} connections were not closed by the server", run.lingered));
+        notes.push(format!("the server left {} connections open", run.lingered));
     }
     if run.client_was_the_limit {
-        notes.push("the load client was at its limit".to_owned());
+        notes.push("the load client was saturated".to_owned());
     }
     (!notes.is_empty()).then(|| notes.join("; "))
 }
@@ -397,7 +415,7 @@ fn name(status: ExitStatus) -> String {
     }
 }
 
-/// The last lines of a file, if it has any.
+/// The last lines of a file; `None` if it is empty or missing.
 fn tail(path: &Path) -> Option<String> {
     let bytes = fs::read(path).ok()?;
     let text = String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(TAIL_BYTES)..]);
@@ -414,12 +432,12 @@ const TAIL_LINES: usize = 12;
 const START_PAUSE: Duration = Duration::from_millis(20);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 const ANSWER_BYTES_MAX: u64 = 64 << 20;
-/// Reading `/proc` takes a millisecond or two from the client's core.
+/// Reading `/proc` takes a millisecond or two of the client's core.
 const SAMPLE_PERIOD: Duration = Duration::from_secs(1);
-/// Beyond its time the load client may wait for responses and connections under way.
+/// Time beyond `time_max` for the load client to finish requests in progress.
 const CLIENT_GRACE: Duration = Duration::from_secs(60);
 const KILL_TIMEOUT: Duration = Duration::from_secs(10);
-/// All have five digits, so that requests are of the same length.
+/// All have five digits, so that all requests have the same length.
 const PORTS: std::ops::Range<u16> = 10_000..32_768;
-/// A prime: consecutive process numbers land far apart.
+/// A prime, so that consecutive process ids start far apart.
 const PORT_STRIDE: u32 = 7919;

@@ -1,210 +1,211 @@
-//! What a sweep found, as it is written to `results.json` and read again. Knows no file and no
-//! process; how rows come from measurements is `summary`'s.
+//! The results of a sweep, as they are serialised to `results.json`. Independent of files and
+//! processes; `summary` computes the rows from the measurements.
 //!
 //! # The schema
 //!
 //! One object, [`Results`]. A field may be added without a new version, but none changes its
-//! meaning. Durations end in their unit, rates are per second, sizes are bytes. What could not be
-//! measured is `null`, never 0.
+//! meaning. Names of durations end in their unit, rates are per second, sizes are in bytes. A value
+//! that could not be measured is `null`, never 0.
 //!
-//! `measurements` has every single one, in the order in which they were made. `summary` has the
-//! same as medians and spreads over the rounds: loads, within them servers, within them one row
-//! for each number of connections, each in the order of the settings. The summary has a row for
-//! what was measured only, so it grows while a sweep goes on.
+//! `measurements` has all measurements in the order in which they were made. `summary` has medians
+//! and ranges over the rounds: loads, within them servers, within them one row for each number of
+//! connections, each in the order of the settings. It has rows only for measured points, so it
+//! grows during a sweep.
 
 use crate::experiment::spread::Spread;
 use crate::load::report::Run;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Name and version of the schema.
+/// Name and version of the JSON schema, the value of [`Results::schema`].
 pub const SCHEMA: &str = "uringload-sweep/1";
 
-/// A sweep, finished or on its way.
+/// The results of a sweep, complete or in progress.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Results {
     /// [`SCHEMA`].
     pub schema: String,
-    /// Changes whenever results may not be mixed: with the settings (rounds aside) or the machine.
+    /// A hash of the settings (without the rounds) and of the machine; results with different keys
+    /// must not be mixed.
     pub key: String,
-    /// When the sweep began, as in `2026-11-24T01:30:00Z`.
+    /// Start of the sweep in UTC, as in `2026-11-24T01:30:00Z`.
     pub began: String,
-    /// When the last measurement was made.
+    /// Time of the last measurement, in the same form.
     pub ended: String,
-    /// Measurements that belong to the whole sweep; it is finished when it has as many.
+    /// Number of measurements of the complete sweep.
     pub planned: u64,
-    /// What it was measured on.
+    /// The machine at the start of the sweep.
     pub machine: Machine,
-    /// What was to be measured.
+    /// The settings with all defaults.
     pub settings: Settings,
-    /// Medians and spreads.
+    /// Medians and ranges over the rounds.
     pub summary: Vec<LoadRows>,
-    /// Every single measurement.
+    /// All measurements, in order.
     pub measurements: Vec<Measurement>,
 }
 
-/// What a sweep was made on.
+/// The machine of a sweep.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Machine {
     /// Release and version of the kernel.
     pub kernel: String,
-    /// The model of the processor.
+    /// Model name of the first processor.
     pub cpu: String,
-    /// How many cores are online.
+    /// Number of cores that are online.
     pub cores: u32,
-    /// Main memory.
+    /// Size of the main memory.
     pub memory_bytes: u64,
-    /// What a load of many connections depends on; those that this kernel has.
+    /// Kernel settings that limit connections; absent if this kernel lacks them.
     pub sysctls: BTreeMap<String, String>,
-    /// Limits of a process, as `soft / hard`.
+    /// Resource limits of a process, as `soft / hard`.
     pub limits: BTreeMap<String, String>,
 }
 
-/// What is measured: the file of the sweep and its options, with every default filled in.
+/// The settings of a sweep: its file and the command line, with all defaults.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
-    /// How often everything is measured.
+    /// Repetitions of every point.
     pub rounds: u32,
-    /// The numbers of connections.
+    /// Numbers of simultaneous connections.
     pub concurrency: Vec<u32>,
-    /// The core the load client runs on.
+    /// Core of the load client; any if `None`.
     pub client_cpu: Option<u32>,
-    /// How the servers are loaded.
-    pub loads: Vec<Load>,
-    /// Who is loaded.
-    pub servers: Vec<Server>,
+    /// The loads to put on each server.
+    pub loads: Vec<LoadSettings>,
+    /// The servers to compare.
+    pub servers: Vec<ServerSettings>,
 }
 
-/// One way to load a server.
+/// One load of a sweep.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Load {
-    /// Its name.
+pub struct LoadSettings {
+    /// Its name in tables and file names.
     pub name: String,
     /// Options for the load client.
     pub options: Vec<String>,
-    /// Requests a point.
+    /// Requests per point.
     pub requests: u64,
-    /// After this long a load ends, whatever is left.
+    /// Longest duration of a point; remaining requests are not made.
     pub time_max_seconds: f64,
 }
 
-/// One server, and how it is run.
+/// One server of a sweep, and the way to run it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Server {
-    /// Its name.
+pub struct ServerSettings {
+    /// Its name in tables and charts.
     pub name: String,
     /// The program and its arguments, with placeholders.
     pub command: Vec<String>,
-    /// What is added to its environment, with placeholders.
+    /// Variables added to its environment, with placeholders.
     pub environment: BTreeMap<String, String>,
-    /// The folder it runs in, from that of the sweep's file: results may be measured in one place
-    /// and go on, or be shown, in another.
+    /// Its working directory, relative to the folder of the sweep's file, so that results don't
+    /// depend on the place of a checkout.
     pub folder: String,
-    /// The core it runs on.
+    /// Its core; any if `None`.
     pub cpu: Option<u32>,
-    /// How long it may take to answer its first request.
+    /// Longest time to answer the first request.
     pub start_timeout_seconds: f64,
-    /// How long it may take to end after SIGTERM, before it is killed.
+    /// Longest time from SIGTERM to its end, before SIGKILL.
     pub stop_timeout_seconds: f64,
 }
 
-/// What one load of one server came to.
+/// The measurement of one point.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Measurement {
-    /// Which round it belongs to, from 1.
+    /// Its round, from 1.
     pub round: u32,
-    /// The load's name.
+    /// Name of the load.
     pub load: String,
-    /// The number of connections.
+    /// Number of simultaneous connections.
     pub connections: u32,
-    /// The server's name.
+    /// Name of the server.
     pub server: String,
-    /// How it went.
-    pub outcome: Outcome,
-    /// What is to be said about it, if anything: why there is no figure, or what limits it.
+    /// Whether the point has figures, and the failure of the server if there was one.
+    pub outcome: PointOutcome,
+    /// The reason for missing figures, or a limitation of the figures.
     pub note: Option<String>,
-    /// The end of what the server wrote, if something went wrong.
+    /// The last lines of the server's output, unless the outcome is `measured`.
     pub output: Option<String>,
-    /// Requests that were to be made.
+    /// Requests that the load client was to make.
     pub requested: u64,
-    /// What the load client counted, without the lists of percentiles.
+    /// The report of the load client, without its lists of percentiles.
     pub run: Option<Run>,
     /// CPU time of the server's processes during the load.
     pub cpu_seconds: Option<f64>,
-    /// The same for each request that succeeded.
+    /// CPU time per successful request.
     pub cpu_us: Option<f64>,
-    /// Peak resident memory of the server's processes, added up.
+    /// Sum of the peak resident memory of the server's processes.
     pub memory_bytes: Option<u64>,
-    /// How the server ended: `exit 0`, `signal 15`, `killed`.
+    /// The server's end: `exit 0`, `signal 15` or `killed`.
     pub exit: Option<String>,
 }
 
-/// How a measurement went.
+/// The outcome of a measurement; the JSON has the names in snake case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// There are figures; requests may have failed all the same.
+pub enum PointOutcome {
+    /// The point has figures, although requests may have failed.
     Measured,
-    /// The server ended, or answered nothing in time, before there was a load.
+    /// The server ended before the load, or answered no request within its `start_timeout`.
     NotStarted,
-    /// The server ended under the load; there are figures, of little worth.
+    /// The server ended during the load; the figures are of little value.
     Died,
-    /// The load client gave no figures.
+    /// The load client wrote no report.
     LoadFailed,
-    /// There are figures, but the server did not end in time after SIGTERM and was killed.
+    /// The point has figures, but the server did not end after SIGTERM and was killed.
     Killed,
 }
 
-/// The rows of one load.
+/// The summary of one load.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LoadRows {
-    /// The load's name.
+    /// Name of the load.
     pub load: String,
-    /// Its servers.
+    /// Its servers, in the order of the settings.
     pub servers: Vec<ServerRows>,
 }
 
-/// The rows of one server under one load.
+/// The summary of one server under one load.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ServerRows {
-    /// The server's name.
+    /// Name of the server.
     pub server: String,
-    /// One for each number of connections.
-    pub rows: Vec<Row>,
+    /// One row for each number of connections.
+    pub rows: Vec<SummaryRow>,
 }
 
-/// A server under a load with so many connections, over all rounds.
+/// One server under one load with one number of connections, over all rounds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Row {
-    /// The number of connections.
+pub struct SummaryRow {
+    /// Number of simultaneous connections.
     pub connections: u32,
-    /// How many measurements there are, with or without figures.
+    /// Number of measurements, including those without figures.
     pub rounds: u32,
-    /// Requests that succeeded, per second.
+    /// Successful requests per second.
     pub rate: Option<Spread>,
-    /// Requests that failed.
+    /// Failed requests.
     pub failed: Option<Failed>,
-    /// CPU time of the server for each request that succeeded.
+    /// CPU time of the server per successful request.
     pub cpu_us: Option<Spread>,
-    /// The median of the response times.
+    /// Median of the response times.
     pub p50_us: Option<Spread>,
-    /// 99 % of the response times were at most this.
+    /// 99th percentile of the response times.
     pub p99_us: Option<Spread>,
     /// Peak resident memory of the server.
     pub memory_bytes: Option<Spread>,
-    /// What there is to be said about single rounds, each once.
+    /// The notes of the rounds, each once.
     pub note: Option<String>,
 }
 
 /// Failed requests over the rounds that have figures.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Failed {
-    /// Of one round, the middle one.
+    /// Median over the rounds.
     pub median: f64,
-    /// Of all rounds.
+    /// Sum over the rounds.
     pub sum: u64,
-    /// Of so many requests that were made, in all rounds. Fewer than wanted if time was up.
+    /// Requests made in all rounds; fewer than planned if `time_max` ended a round.
     pub of: u64,
-    /// Of all rounds by kind, as the load client names them.
+    /// Sum over the rounds by kind, with the keys of the load client.
     pub kinds: BTreeMap<String, u64>,
 }

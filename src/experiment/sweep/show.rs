@@ -1,22 +1,22 @@
-//! How a sweep shows that it goes on: a bar on a terminal, a line a point elsewhere.
+//! Progress of a sweep: a bar on a terminal, otherwise one line per point.
 
 use super::point::Point;
 use super::results::Measurement;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{IsTerminal, Write};
 
-/// Where progress is shown.
+/// The form in which progress is printed.
 pub enum Show {
-    /// On a terminal: with the time that is left.
+    /// A bar with the remaining time, on a terminal.
     Bar(ProgressBar),
-    /// In a log: as lines.
+    /// One line per point, in a log.
     Lines,
-    /// Nowhere.
+    /// No output (`--quiet`).
     Nothing,
 }
 
 impl Show {
-    /// What suits standard error.
+    /// Chooses the form by standard error; `done` of the `planned` points are measured already.
     #[must_use]
     pub fn new(quiet: bool, planned: u64, done: u64) -> Self {
         if quiet {
@@ -25,15 +25,15 @@ impl Show {
         if !std::io::stderr().is_terminal() {
             return Self::Lines;
         }
-        let style = ProgressStyle::with_template(TEMPLATE).expect("the template is right");
+        let style = ProgressStyle::with_template(TEMPLATE).expect("the template is valid");
         let bar = ProgressBar::new(planned).with_style(style).with_position(done);
-        // What was done earlier took no time now.
+        // Points of an earlier call took no time in this one.
         bar.reset_eta();
         bar.enable_steady_tick(std::time::Duration::from_secs(1));
         Self::Bar(bar)
     }
 
-    /// A point is begun.
+    /// Shows the point that is being measured.
     pub fn begin(&self, point: &Point<'_>) {
         if let Self::Bar(bar) = self {
             bar.set_message(title(
@@ -45,7 +45,7 @@ impl Show {
         }
     }
 
-    /// A point is measured.
+    /// Prints a measurement and advances the bar.
     pub fn end(&self, measurement: &Measurement) {
         let text = line(measurement);
         match self {
@@ -53,13 +53,13 @@ impl Show {
                 bar.println(text);
                 bar.inc(1);
             }
-            // Nobody reading it any more is no reason to stop.
+            // EPIPE, when the reader of a log is gone, is no reason to end the sweep.
             Self::Lines => drop(writeln!(std::io::stderr(), "{text}")),
             Self::Nothing => {}
         }
     }
 
-    /// There are no more points.
+    /// Removes the bar.
     pub fn finish(&self) {
         if let Self::Bar(bar) = self {
             bar.finish_and_clear();
@@ -71,7 +71,7 @@ fn title(round: u32, load: &str, connections: u32, server: &str) -> String {
     format!("round {round}, {load}, {connections} connections, {server}")
 }
 
-/// A measurement in one line.
+/// A measurement as one line of text.
 fn line(measurement: &Measurement) -> String {
     let Measurement { round, load, connections, server, .. } = measurement;
     let mut text = title(*round, load, *connections, server);
@@ -99,19 +99,19 @@ mod tests {
     use crate::experiment::sweep::tests::{measured, not_started};
 
     #[test]
-    fn a_line_has_what_matters() {
+    fn line_has_figures_or_the_reason_for_their_absence() {
         let mut measurement = measured(2, "close", 10, "a", 1234.5);
         let figures = "round 2, close, 10 connections, a: 1234 requests/s, 0 of 100 failed, \
                        p99 5.00 ms, 7.00 µs of CPU";
         assert_eq!(line(&measurement), figures);
         measurement.note = Some("slow".to_owned());
         assert_eq!(line(&measurement), format!("{figures}; slow"));
-        let silent = "round 1, close, 10 connections, a: it did not start";
+        let silent = "round 1, close, 10 connections, a: did not start";
         assert_eq!(line(&not_started(1, "close", 10, "a")), silent);
     }
 
     #[test]
-    fn the_template_is_right() {
+    fn template_is_valid() {
         assert!(ProgressStyle::with_template(TEMPLATE).is_ok());
     }
 }

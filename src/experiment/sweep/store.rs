@@ -1,8 +1,9 @@
-//! The results of a sweep in their folder, written after every point, and read again by a sweep
-//! that goes on. A file is replaced as a whole, so there is never half of one.
+//! The folder of a sweep's results. All files are written after every point, and read again when an
+//! interrupted sweep continues. Files are replaced atomically, by rename(2).
 
+use super::point::Point;
 use super::results::{Machine, Measurement, Results, SCHEMA, Settings};
-use super::{Point, figures, summary, table};
+use super::{figures, summary, table};
 use crate::error::Failure;
 use crate::os::lock::Lock;
 use sha2::{Digest, Sha256};
@@ -11,42 +12,44 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// The results so far, and where they are.
+/// The results so far, and their folder.
 #[derive(Debug)]
 pub struct Store {
     folder: PathBuf,
     results: Results,
 }
 
-/// Makes the folder, if need be, and holds it for one sweep alone, as long as what is returned is
-/// there.
+/// Creates the folder unless it exists, and locks it for one sweep until the lock is dropped.
 ///
 /// # Errors
-/// If another sweep holds it, or it can't be made.
-pub fn hold(folder: &Path) -> Result<Lock, Failure> {
-    let fail = |what: &str, why: &dyn std::fmt::Display| {
-        Failure::new(format!("{what} {}", folder.display()), why, MEND)
-    };
-    fs::create_dir_all(folder).map_err(|error| fail("making the folder", &error))?;
-    let lock = Lock::take(folder).map_err(|error| fail("holding the folder", &error))?;
-    lock.ok_or_else(|| fail("holding the folder", &"another sweep is at work there"))
+/// If another sweep has locked the folder, or it can't be created.
+pub fn lock(folder: &Path) -> Result<Lock, Failure> {
+    create(folder)?;
+    let lock = Lock::take(folder).map_err(|error| unusable("locking", folder, error))?;
+    lock.ok_or_else(|| unusable("locking", folder, "another sweep uses it"))
+}
+
+fn create(folder: &Path) -> Result<(), Failure> {
+    fs::create_dir_all(folder).map_err(|error| unusable("creating", folder, error))
+}
+
+fn unusable(action: &str, folder: &Path, why: impl std::fmt::Display) -> Failure {
+    let what = format!("{action} the folder {}", folder.display());
+    Failure::new(what, why, "choose another folder with --out")
 }
 
 impl Store {
-    /// Takes up the results in a folder if there are any, or begins anew if that is asked for.
+    /// Continues the results in a folder, or starts new ones if there are none or `fresh` is set.
     ///
     /// # Errors
-    /// If there are results of other settings or of another machine, or the folder can't be used.
+    /// If the results have other settings or are of another machine, or the folder is unusable.
     pub fn open(
         folder: &Path,
         fresh: bool,
         settings: Settings,
         machine: Machine,
     ) -> Result<Self, Failure> {
-        let fail = |what: &str, why: &dyn std::fmt::Display| {
-            Failure::new(format!("{what} {}", folder.display()), why, MEND)
-        };
-        fs::create_dir_all(folder).map_err(|error| fail("making the folder", &error))?;
+        create(folder)?;
         let now = now();
         let mut results = Results {
             schema: SCHEMA.to_owned(),
@@ -60,37 +63,37 @@ impl Store {
             measurements: Vec::new(),
         };
         if !fresh && let Some(known) = read(folder, &results.key)? {
-            results = take_up(results, known);
+            results = resume(results, known);
         }
         let store = Self { folder: folder.to_owned(), results };
-        // Before hours are spent: can it be written at all?
-        store.write().map_err(|error| fail("writing to the folder", &error))?;
+        // Written at once, so that an unwritable folder is noticed before hours of measurement.
+        store.write().map_err(|error| unusable("writing to", folder, error))?;
         Ok(store)
     }
 
-    /// What there is so far.
+    /// The results so far.
     #[must_use]
     pub fn results(&self) -> &Results {
         &self.results
     }
 
-    /// Whether a point was measured.
+    /// Whether a point is measured.
     #[must_use]
     pub fn has(&self, point: &Point<'_>) -> bool {
         self.results.measurements.iter().any(|measurement| point.is_of(measurement))
     }
 
-    /// Adds a measurement, and writes everything.
+    /// Adds a measurement, and writes all files.
     ///
     /// # Errors
-    /// If it can't be written.
+    /// If a file can't be written.
     pub fn add(&mut self, measurement: Measurement) -> Result<(), Failure> {
         self.results.measurements.push(measurement);
         self.results.ended = now();
         self.results.summary =
             summary::summarize(&self.results.settings, &self.results.measurements);
         let what = || format!("writing to the folder {}", self.folder.display());
-        let hint = "what was measured before is there; the same command goes on";
+        let hint = "earlier points are saved; run the same command to continue";
         self.write().map_err(|error| Failure::new(what(), error, hint))
     }
 
@@ -106,9 +109,9 @@ impl Store {
     }
 }
 
-/// What is known already, under the new settings, which differ in their rounds at most. What was
-/// measured is never thrown away: if there are more rounds than wanted, they are finished.
-fn take_up(new: Results, known: Results) -> Results {
+/// Continues known results with new settings, which may differ only in the number of rounds. No
+/// measurement is discarded: if a round beyond the new number was begun, it is finished.
+fn resume(new: Results, known: Results) -> Results {
     let measured = known.measurements.iter().map(|measurement| measurement.round).max();
     let rounds = new.settings.rounds.max(measured.unwrap_or(0));
     let settings = Settings { rounds, ..new.settings };
@@ -116,13 +119,13 @@ fn take_up(new: Results, known: Results) -> Results {
     Results { planned: planned(&settings), settings, summary, ..known }
 }
 
-/// The results in a folder, if there are any.
+/// Reads the results in a folder; `None` if there are none.
 fn read(folder: &Path, key: &str) -> Result<Option<Results>, Failure> {
     let path = folder.join(JSON);
     let fail = |why: &dyn std::fmt::Display| {
-        let hint = "go on with the settings of before, name another folder by --out, or throw \
-                    these results away by --fresh";
-        Failure::new(format!("going on with {}", path.display()), why, hint)
+        let hint = "restore the earlier settings, choose another folder with --out, or discard \
+                    these results with --fresh";
+        Failure::new(format!("continuing {}", path.display()), why, hint)
     };
     let text = match fs::read(&path) {
         Ok(text) => text,
@@ -131,22 +134,22 @@ fn read(folder: &Path, key: &str) -> Result<Option<Results>, Failure> {
     };
     let known: Results = serde_json::from_slice(&text).map_err(|error| fail(&error))?;
     if known.schema != SCHEMA {
-        return Err(fail(&format!("its schema is {}, and not {SCHEMA}", known.schema)));
+        return Err(fail(&format!("its schema is {}, not {SCHEMA}", known.schema)));
     }
     if known.key != key {
-        return Err(fail(&"it was measured with other settings, or on another machine"));
+        return Err(fail(&"the results have other settings, or are of another machine"));
     }
     Ok(Some(known))
 }
 
-/// The same for all results that may stand side by side. The number of rounds changes none.
+/// A hash that is equal for results that may be mixed; independent of the number of rounds.
 fn key(settings: &Settings, machine: &Machine) -> String {
     let mut settings = settings.clone();
     settings.rounds = 0;
-    // Sysctls and limits are left out: mending them half-way is what some sweeps are about, and
-    // the description says how they were at the beginning.
+    // Without sysctls and limits: some sweeps show the effect of changing them. The description of
+    // the machine has their values at the start.
     let parts = (&settings, &machine.kernel, &machine.cpu, machine.cores);
-    let text = serde_json::to_string(&parts).expect("names and numbers can be written");
+    let text = serde_json::to_string(&parts).expect("the settings have no keys but strings");
     let hash = Sha256::digest(text);
     let first = hash.first_chunk().expect("a hash has 32 bytes");
     format!("{:016x}", u64::from_be_bytes(*first))
@@ -157,7 +160,7 @@ fn planned(settings: &Settings) -> u64 {
     u64::from(settings.rounds) * lists.iter().product::<usize>() as u64
 }
 
-/// After a crash there is either the old file or the new one.
+/// Replaces a file atomically: after a crash, either the old or the new content is there.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
@@ -171,27 +174,26 @@ fn now() -> String {
     humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
 }
 
-const MEND: &str = "name another by --out";
 const JSON: &str = "results.json";
 const MARKDOWN: &str = "results.md";
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experiment::sweep::points;
-    use crate::experiment::sweep::tests::{Folder, machine, measured, settings};
+    use crate::experiment::sweep::point::points;
+    use crate::experiment::sweep::tests::{TempFolder, machine, measured, settings};
 
-    fn open(folder: &Folder, fresh: bool, settings: Settings) -> Result<Store, Failure> {
+    fn open(folder: &TempFolder, fresh: bool, settings: Settings) -> Result<Store, Failure> {
         Store::open(folder.path(), fresh, settings, machine())
     }
 
     fn refusal(outcome: Result<Store, Failure>) -> String {
-        outcome.expect_err("it is refused").to_string()
+        outcome.expect_err("the folder is refused").to_string()
     }
 
     #[test]
-    fn what_was_added_is_there_again() {
-        let folder = Folder::new();
+    fn results_are_reloaded_and_discarded_only_by_fresh() {
+        let folder = TempFolder::new();
         let mut store = open(&folder, false, settings()).unwrap();
         let plan = settings();
         let first = points(&plan).next().unwrap();
@@ -204,15 +206,18 @@ mod tests {
         assert!(fs::read_to_string(folder.path().join(MARKDOWN)).unwrap().contains("| 10 | a |"));
         let anew = open(&folder, true, settings()).unwrap();
         assert_eq!(anew.results().measurements, []);
-        let files = fs::read_dir(folder.path()).unwrap().count();
-        assert_eq!(files, 4, "JSON, table and a figure a load: nothing else is left behind");
-        let figure = fs::read_to_string(folder.path().join("results-close.svg")).unwrap();
-        assert!(!figure.contains("Throughput"), "what was thrown away is not shown");
+        let entries = fs::read_dir(folder.path()).unwrap();
+        let mut files: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        files.sort();
+        let expected = ["results-close.svg", "results-keep.svg", "results.json", "results.md"];
+        assert_eq!(files, expected, "no temporary file is left");
+        let chart = fs::read_to_string(folder.path().join("results-close.svg")).unwrap();
+        assert!(!chart.contains("Throughput"), "the chart has no discarded results");
     }
 
     #[test]
-    fn other_settings_are_not_mixed_in() {
-        let folder = Folder::new();
+    fn results_with_other_settings_are_refused_but_rounds_may_change() {
+        let folder = TempFolder::new();
         let mut store = open(&folder, false, settings()).unwrap();
         store.add(measured(1, "close", 10, "a", 5.0)).unwrap();
         store.add(measured(2, "close", 10, "a", 5.0)).unwrap();
@@ -242,8 +247,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_result_is_left_alone() {
-        let folder = Folder::new();
+    fn files_that_are_no_results_are_left_unchanged() {
+        let folder = TempFolder::new();
         let path = folder.path().join(JSON);
         fs::write(&path, "{}").unwrap();
         assert!(refusal(open(&folder, false, settings())).contains("missing field"));
@@ -254,6 +259,6 @@ mod tests {
         assert!(refusal(open(&folder, false, settings())).contains("its schema is other/7"));
         let below = folder.path().join(JSON).join("below");
         let complaint = refusal(Store::open(&below, false, settings(), machine()));
-        assert!(complaint.contains("making the folder"), "{complaint}");
+        assert!(complaint.contains("creating the folder"), "{complaint}");
     }
 }

@@ -1,12 +1,12 @@
-//! Medians and spreads over rounds: rows made from single measurements. Pure.
+//! Medians and ranges over the rounds: computes the rows from the measurements. Pure.
 
-use super::results::{Failed, LoadRows, Measurement, Row, ServerRows, Settings};
+use super::results::{Failed, LoadRows, Measurement, ServerRows, Settings, SummaryRow};
 use crate::experiment::spread::spread;
 
-/// The rows of whatever was measured, in the order of the settings.
+/// One row for each measured point, in the order of the settings.
 #[must_use]
 pub fn summarize(settings: &Settings, measurements: &[Measurement]) -> Vec<LoadRows> {
-    let rows = |load: &str, server: &str| -> Vec<Row> {
+    let rows = |load: &str, server: &str| -> Vec<SummaryRow> {
         let is_of = |m: &&Measurement, connections| {
             m.load == load && m.server == server && m.connections == connections
         };
@@ -27,12 +27,12 @@ pub fn summarize(settings: &Settings, measurements: &[Measurement]) -> Vec<LoadR
         .collect()
 }
 
-/// The row of measurements that differ in their round alone; `None` if there is none.
-fn row(measurements: &[&Measurement]) -> Option<Row> {
+/// The row of measurements that differ only in their round; `None` without measurements.
+fn row(measurements: &[&Measurement]) -> Option<SummaryRow> {
     let first = measurements.first()?;
     let runs = || measurements.iter().filter_map(|m| m.run.as_ref());
     let latencies = || runs().filter(|run| run.response_us.count > 0).map(|run| &run.response_us);
-    Some(Row {
+    Some(SummaryRow {
         connections: first.connections,
         rounds: u32::try_from(measurements.len()).expect("rounds are a u32"),
         rate: spread(runs().map(|run| run.rate)),
@@ -59,7 +59,7 @@ fn failed(measurements: &[&Measurement]) -> Option<Failed> {
     Some(failed)
 }
 
-/// What was said, each once, with the rounds it was said of unless it was all of them.
+/// The notes of all rounds, each once, with its rounds unless it applies to all of them.
 fn note(measurements: &[&Measurement]) -> Option<String> {
     let mut notes: Vec<(&str, Vec<String>)> = Vec::new();
     for measurement in measurements {
@@ -70,16 +70,16 @@ fn note(measurements: &[&Measurement]) -> Option<String> {
             None => notes.push((text, vec![round])),
         }
     }
-    let say = |(text, rounds): (&str, Vec<String>)| match rounds.len() {
+    let with_rounds = |(text, rounds): (&str, Vec<String>)| match rounds.len() {
         all if all == measurements.len() => text.to_owned(),
         1 => format!("round {}: {text}", rounds[0]),
         _ => format!("rounds {}: {text}", rounds.join(", ")),
     };
-    let said: Vec<_> = notes.into_iter().map(say).collect();
-    (!said.is_empty()).then(|| said.join("; "))
+    let texts: Vec<_> = notes.into_iter().map(with_rounds).collect();
+    (!texts.is_empty()).then(|| texts.join("; "))
 }
 
-/// A count as a figure.
+/// A count as a number for medians and tables.
 #[allow(clippy::cast_precision_loss, reason = "counts and sizes are far below 2^53")]
 pub(super) fn as_f64(count: u64) -> f64 {
     count as f64
@@ -107,7 +107,7 @@ mod tests {
                 one(2, "close", 20, "b", 6.0),
             ],
         );
-        let seen: Vec<_> = rows
+        let found: Vec<_> = rows
             .iter()
             .flat_map(|load| load.servers.iter().map(move |server| (&load.load, server)))
             .flat_map(|(load, server)| server.rows.iter().map(move |row| (load, server, row)))
@@ -119,12 +119,12 @@ mod tests {
                 )
             })
             .collect();
-        assert_eq!(seen, ["close a 20 1 4", "close b 10 1 3", "close b 20 2 4", "keep b 20 1 1"]);
+        assert_eq!(found, ["close a 20 1 4", "close b 10 1 3", "close b 20 2 4", "keep b 20 1 1"]);
         assert_eq!(summarize(&settings, &[]), []);
     }
 
     #[test]
-    fn failures_are_added_up_and_notes_kept_once() {
+    fn failures_are_summed_and_notes_are_merged() {
         let mut rounds: Vec<_> = (1..=4).map(|n| measured(n, "close", 10, "a", 5.0)).collect();
         for (measurement, failed) in rounds.iter_mut().zip([0, 6, 2]) {
             let run = measurement.run.as_mut().unwrap();
@@ -139,12 +139,12 @@ mod tests {
         assert_eq!((failed.median, failed.sum, failed.of), (2.0, 8, 300));
         assert_eq!(failed.kinds["short"], 8);
         assert_eq!(row.rounds, 4);
-        assert_eq!(row.note.as_deref(), Some("rounds 2, 3: bad; round 4: it did not start"));
+        assert_eq!(row.note.as_deref(), Some("rounds 2, 3: bad; round 4: did not start"));
         assert_eq!(row.cpu_us, Some(Spread { median: 7.0, min: 7.0, max: 7.0 }));
 
         let rows = summarize(&settings(), &rounds[3..]);
         let row = &rows[0].servers[0].rows[0];
         assert_eq!((row.rate, &row.failed, row.p99_us), (None, &None, None));
-        assert_eq!(row.note.as_deref(), Some("it did not start"));
+        assert_eq!(row.note.as_deref(), Some("did not start"));
     }
 }

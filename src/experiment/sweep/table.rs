@@ -1,9 +1,10 @@
-//! The results as Markdown: a table for each load, and what it was measured on. Pure.
+//! The results as Markdown: one table per load, and a description of the machine. Pure.
 
-use super::results::{Failed, Load, Machine, Results, Row};
+use super::results::{Failed, LoadSettings, Machine, Results, SummaryRow};
 use super::summary::as_f64;
+use crate::experiment::numbers::fixed;
 use crate::experiment::spread::Spread;
-use std::fmt::Write;
+use crate::load::report::failure_text;
 
 /// The text of `results.md`.
 #[must_use]
@@ -11,39 +12,34 @@ pub fn markdown(results: &Results) -> String {
     let mut text = String::new();
     for rows in &results.summary {
         let load = results.settings.loads.iter().find(|load| load.name == rows.load);
-        write_all(&mut text, &heading(&rows.load, load));
-        write_all(&mut text, HEAD);
+        text += &heading(&rows.load, load);
+        text += HEAD;
         for connections in &results.settings.concurrency {
             for server in &rows.servers {
                 if let Some(row) = server.rows.iter().find(|row| row.connections == *connections) {
-                    write_all(&mut text, &line(&server.server, row));
+                    text += &line(&server.server, row);
                 }
             }
         }
         text.push('\n');
     }
-    write_all(&mut text, &footer(results));
-    text
+    text + &footer(results)
 }
 
-fn write_all(text: &mut String, more: &str) {
-    text.write_str(more).expect("a String takes everything");
-}
-
-fn heading(name: &str, load: Option<&Load>) -> String {
+fn heading(name: &str, load: Option<&LoadSettings>) -> String {
     let Some(load) = load else { return format!("## {name}\n\n") };
     let options = match load.options.as_slice() {
         [] => String::new(),
         options => format!(" (`{}`)", options.join(" ")),
     };
-    let seconds = number(load.time_max_seconds, 0);
+    let seconds = fixed(load.time_max_seconds, 0);
     format!(
-        "## {name}\n\n{} requests a point{options}, {seconds} s at most\n\n",
-        number(as_f64(load.requests), 0)
+        "## {name}\n\n{} requests per point{options}, {seconds} s at most\n\n",
+        fixed(as_f64(load.requests), 0)
     )
 }
 
-fn line(server: &str, row: &Row) -> String {
+fn line(server: &str, row: &SummaryRow) -> String {
     let cells = [
         row.connections.to_string(),
         server.to_owned(),
@@ -53,16 +49,16 @@ fn line(server: &str, row: &Row) -> String {
         figure(row.p50_us, 1e3, 2),
         figure(row.p99_us, 1e3, 2),
         figure(row.memory_bytes, MIB, 1),
-        // A note has what programs say, and a table ends where a line does.
+        // Notes quote programs; a line break would end the table, a | the cell.
         row.note.as_deref().unwrap_or("").replace('\n', " ").replace('|', "\\|"),
     ];
     format!("| {} |\n", cells.join(" | "))
 }
 
-/// A median, and the spread if there is one.
+/// A median, with the range unless lowest and highest value look the same.
 fn figure(spread: Option<Spread>, unit: f64, decimals: usize) -> String {
     let Some(Spread { median, min, max }) = spread else { return String::new() };
-    let show = |value: f64| number(value / unit, decimals);
+    let show = |value: f64| fixed(value / unit, decimals);
     let (low, high) = (show(min), show(max));
     if low == high { show(median) } else { format!("{} ({low} to {high})", show(median)) }
 }
@@ -75,46 +71,32 @@ fn failures(failed: &Failed) -> String {
         .kinds
         .iter()
         .filter(|(_, count)| **count > 0)
-        .map(|(kind, count)| format!("{} {}", number(as_f64(*count), 0), kind.replace('_', " ")))
+        .map(|(kind, count)| format!("{} {}", fixed(as_f64(*count), 0), failure_text(kind)))
         .collect();
-    let [sum, of] = [failed.sum, failed.of].map(|count| number(as_f64(count), 0));
+    let [sum, of] = [failed.sum, failed.of].map(|count| fixed(as_f64(count), 0));
     format!("{sum} of {of}: {}", kinds.join(", "))
-}
-
-/// With commas between thousands.
-pub(super) fn number(value: f64, decimals: usize) -> String {
-    let plain = format!("{value:.decimals$}");
-    let whole = plain.find('.').unwrap_or(plain.len());
-    let mut text = String::new();
-    for (place, character) in plain.chars().enumerate() {
-        if place > 0 && place < whole && (whole - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(character);
-    }
-    text
 }
 
 fn footer(results: &Results) -> String {
     let Machine { kernel, cpu, cores, memory_bytes, sysctls, limits } = &results.machine;
     let rounds = match results.settings.rounds {
-        1 => "One round: there is no spread yet".to_owned(),
+        1 => "One round, so there are no ranges".to_owned(),
         many => format!(
-            "Medians of up to {many} interleaved rounds, with the lowest and the highest in \
+            "Medians of up to {many} interleaved rounds, with the lowest and highest values in \
              parentheses where they differ"
         ),
     };
     let done = match u64::try_from(results.measurements.len()) {
         Ok(made) if made == results.planned => String::new(),
-        _ => format!("; so far {} of {} points", results.measurements.len(), results.planned),
+        _ => format!("; {} of {} points so far", results.measurements.len(), results.planned),
     };
-    let memory = number(as_f64(*memory_bytes) / MIB / 1024.0, 1);
+    let memory = fixed(as_f64(*memory_bytes) / MIB / 1024.0, 1);
     let list = |map: &std::collections::BTreeMap<String, String>| {
         map.iter().map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join(", ")
     };
     format!(
-        "{rounds}; failures are of all rounds together{done}. CPU is the server's, for each \
-         request that succeeded; memory is the peak of its processes, added up.\n\n\
+        "{rounds}; failures are sums over all rounds{done}. CPU is the server's CPU time per \
+         successful request; memory is the sum of the peaks of its processes.\n\n\
          Measured from {} to {} on {cpu}, {cores} cores, {memory} GiB, Linux {kernel}.\n\n\
          {}\n\n{}\n",
         results.began,
@@ -136,26 +118,13 @@ mod tests {
     use crate::experiment::sweep::tests::{measured, not_started, results};
 
     #[test]
-    fn numbers_have_commas() {
-        for (value, decimals, text) in [
-            (0.0, 0, "0"),
-            (999.4, 0, "999"),
-            (1000.0, 0, "1,000"),
-            (123_456.789, 2, "123,456.79"),
-            (1_234_567.0, 1, "1,234,567.0"),
-        ] {
-            assert_eq!(number(value, decimals), text);
-        }
-    }
-
-    #[test]
-    fn every_load_has_its_table() {
+    fn each_load_has_a_table() {
         let mut slow = measured(2, "close", 10, "a", 1500.0);
         let run = slow.run.as_mut().unwrap();
         (run.requests, run.failed) = (90, 10);
         run.failures = [("short".to_owned(), 0), ("connect_refused".to_owned(), 10)].into();
         let mut silent = not_started(1, "keep", 10, "b");
-        silent.note = Some("it said | and\nno more".to_owned());
+        silent.note = Some("printed | and\na line".to_owned());
         let text = markdown(&results(vec![
             measured(1, "close", 10, "a", 12_500.0),
             slow,
@@ -166,7 +135,7 @@ mod tests {
         let expected = "\
 ## close
 
-100 requests a point (`--ab`), 60 s at most
+100 requests per point (`--ab`), 60 s at most
 
 | connections | server | requests/s | failed | CPU µs | p50 ms | p99 ms | memory MiB | note |
 |--:|---|--:|--:|--:|--:|--:|--:|---|
@@ -176,15 +145,15 @@ mod tests {
 
 ## keep
 
-100 requests a point, 60 s at most
+100 requests per point, 60 s at most
 
 | connections | server | requests/s | failed | CPU µs | p50 ms | p99 ms | memory MiB | note |
 |--:|---|--:|--:|--:|--:|--:|--:|---|
-| 10 | b |  |  |  |  |  |  | it said \\| and no more |
+| 10 | b |  |  |  |  |  |  | printed \\| and a line |
 
 Medians of up to 2 ";
         assert_eq!(&text[..expected.len()], expected);
-        assert!(text.contains("; so far 5 of 16 points"), "{text}");
+        assert!(text.contains("; 5 of 16 points so far"), "{text}");
         assert!(text.contains("on Abacus 3, 2 cores, 4.0 GiB, Linux 6.18"), "{text}");
     }
 }

@@ -1,16 +1,18 @@
-//! What the tests of a sweep's parts share: settings, measurements, a folder of one's own.
+//! Fixtures for the tests of a sweep's modules: settings, measurements, a temporary folder.
 
-use super::results::{Load, Machine, Measurement, Outcome, Results, SCHEMA, Server, Settings};
-use super::{points, summary};
+use super::results::{
+    LoadSettings, Machine, Measurement, PointOutcome, Results, SCHEMA, ServerSettings, Settings,
+};
+use super::{point::points, summary};
 use crate::load::report::{Latency, Run};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A folder that no other test uses, removed at the end.
-pub(super) struct Folder(PathBuf);
+/// A temporary folder of one test, removed when dropped.
+pub(super) struct TempFolder(PathBuf);
 
-impl Folder {
+impl TempFolder {
     pub(super) fn new() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -25,7 +27,7 @@ impl Folder {
     }
 }
 
-impl Drop for Folder {
+impl Drop for TempFolder {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }
@@ -33,13 +35,13 @@ impl Drop for Folder {
 
 /// Two rounds of two loads of two servers, with 10 and 20 connections.
 pub(super) fn settings() -> Settings {
-    let load = |name: &str, options: &[&str]| Load {
+    let load = |name: &str, options: &[&str]| LoadSettings {
         name: name.to_owned(),
         options: options.iter().map(|&option| option.to_owned()).collect(),
         requests: 100,
         time_max_seconds: 60.0,
     };
-    let server = |name: &str| Server {
+    let server = |name: &str| ServerSettings {
         name: name.to_owned(),
         command: vec![name.to_owned(), "{port}".to_owned()],
         environment: BTreeMap::new(),
@@ -109,7 +111,7 @@ pub(super) fn measured(
         ..Run::default()
     };
     Measurement {
-        outcome: Outcome::Measured,
+        outcome: PointOutcome::Measured,
         note: None,
         run: Some(run),
         cpu_seconds: Some(0.0007),
@@ -126,8 +128,8 @@ pub(super) fn not_started(round: u32, load: &str, connections: u32, server: &str
         load: load.to_owned(),
         connections,
         server: server.to_owned(),
-        outcome: Outcome::NotStarted,
-        note: Some("it did not start".to_owned()),
+        outcome: PointOutcome::NotStarted,
+        note: Some("did not start".to_owned()),
         output: None,
         requested: 100,
         run: None,
@@ -139,7 +141,7 @@ pub(super) fn not_started(round: u32, load: &str, connections: u32, server: &str
 }
 
 #[test]
-fn servers_take_turns_and_rounds_come_last() {
+fn servers_are_the_innermost_and_rounds_the_outermost_loop() {
     let settings = settings();
     let order: Vec<_> = points(&settings)
         .map(|point| {

@@ -1,44 +1,43 @@
-//! What the processes of a server have used: CPU time and memory, from `/proc` (or a folder that
-//! looks like it). Knows nothing of who started them.
+//! CPU time and memory of a server's processes, read from `/proc` or a copy of it.
 //!
-//! A server's processes are the one that was started, all descendants of one, and all of its
-//! process group (a child whose parent has ended is a descendant no more, but still of the group).
+//! A server's processes are the started process, the members of its process group, and all
+//! descendants of these: an orphan is no descendant any more, but stays in the group.
 //!
-//! CPU time is what the scheduler counts for each thread in nanoseconds (`schedstat`). A thread
-//! that ends takes that figure with it, while the process's `utime + stime` keep its time, in ticks
-//! of 10 ms: the larger of the two counts, so ended threads are missed by at most two ticks. The
-//! same goes for children: one that ended and was waited for is in its parent's `cutime + cstime`.
-//! Lost is only the time of a process that ended within the load and whose parent ignores SIGCHLD
-//! or ended before.
+//! CPU time is the scheduler's count of nanoseconds per thread (`schedstat`). The count of a thread
+//! is lost when the thread ends, while `utime + stime` of the process include ended threads, in
+//! ticks of 10 ms (proc(5)). The larger of the two is used, so the error for ended threads is at
+//! most two ticks. A child that was reaped is included in `cutime + cstime` of its parent. The time
+//! of a process that ended during the load is lost only if its parent ignores SIGCHLD or ended
+//! before it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-/// CPU time that a server's processes have used since they began, in nanoseconds.
+/// CPU time of a server's processes since their start, in nanoseconds.
 #[must_use]
 pub fn cpu_ns(proc: &Path, leader: u32) -> u64 {
     members(proc, leader).iter().map(|member| member.cpu_ns(proc)).sum()
 }
 
-/// Peak resident memory of a server's processes since they began, added up, in bytes.
+/// Sum of the peak resident memory of a server's processes, in bytes.
 ///
-/// What they share counts for each of them, and their peaks need not have been at the same time:
-/// it is an upper bound, exact for a single process.
+/// Shared pages count once per process, and the peaks may be at different times, so the sum is an
+/// upper bound; it is exact for a single process.
 #[must_use]
 pub fn memory_bytes(proc: &Path, leader: u32) -> u64 {
     members(proc, leader).iter().map(|member| peak_bytes(proc, member.id).unwrap_or(0)).sum()
 }
 
-/// A process, as its `stat` has it.
+/// The fields of `/proc/PID/stat` that are needed.
 #[derive(Debug, PartialEq, Eq)]
 struct Stat {
     id: u32,
     parent: u32,
     group: u32,
-    /// User and system time of the process, ended threads included.
+    /// User and system time of the process, including ended threads.
     ticks: u64,
-    /// The same of its children that ended and were waited for.
+    /// User and system time of its reaped children.
     children_ticks: u64,
 }
 
@@ -48,7 +47,7 @@ impl Stat {
         Self::parse(id, &String::from_utf8_lossy(&text))
     }
 
-    /// The name stands in parentheses, and may have any of them itself.
+    /// The name of the program is in parentheses and may contain parentheses and spaces itself.
     fn parse(id: u32, text: &str) -> Option<Self> {
         let (_, rest) = text.rsplit_once(')')?;
         let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
@@ -68,7 +67,7 @@ impl Stat {
     }
 }
 
-/// The server's processes: zombies too, since their time is not in their parent's yet.
+/// The server's processes, including zombies, whose time their parent doesn't include yet.
 fn members(proc: &Path, leader: u32) -> Vec<Stat> {
     let Ok(entries) = fs::read_dir(proc) else { return Vec::new() };
     let all: Vec<Stat> = entries
@@ -79,9 +78,9 @@ fn members(proc: &Path, leader: u32) -> Vec<Stat> {
     for stat in &all {
         children.entry(stat.parent).or_default().push(stat.id);
     }
-    let is_ours = |stat: &&Stat| stat.id == leader || stat.group == leader;
+    let is_root = |stat: &&Stat| stat.id == leader || stat.group == leader;
     let mut found: BTreeSet<u32> = BTreeSet::new();
-    let mut left: Vec<u32> = all.iter().filter(is_ours).map(|stat| stat.id).collect();
+    let mut left: Vec<u32> = all.iter().filter(is_root).map(|stat| stat.id).collect();
     while let Some(id) = left.pop() {
         if found.insert(id) {
             left.extend(children.get(&id).into_iter().flatten());
@@ -90,7 +89,7 @@ fn members(proc: &Path, leader: u32) -> Vec<Stat> {
     all.into_iter().filter(|stat| found.contains(&stat.id)).collect()
 }
 
-/// Time on a core of the threads that live, in nanoseconds; `None` if the kernel doesn't say.
+/// CPU time of the living threads in nanoseconds; `None` without `CONFIG_SCHED_INFO`.
 fn threads_ns(proc: &Path, id: u32) -> Option<u64> {
     let threads = fs::read_dir(proc.join(id.to_string()).join("task")).ok()?;
     let of_thread = |path: &Path| {
@@ -107,17 +106,17 @@ fn peak_bytes(proc: &Path, id: u32) -> Option<u64> {
     Some(kilobytes * 1024)
 }
 
-/// Fields are counted from 1 (proc(5)); what follows the name begins with the third.
+/// Fields are counted from 1 (proc(5)); the one after the name is the third.
 const FIELDS_BEFORE: usize = 3;
-/// `USER_HZ` is 100 on every architecture that has `io_uring` and this program.
+/// `USER_HZ` is 100 on all architectures that this program supports.
 const TICK_NS: u64 = 10_000_000;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experiment::sweep::tests::Folder;
+    use crate::experiment::sweep::tests::TempFolder;
 
-    /// A pretended `/proc` with one more process in it.
+    /// Adds a process to a simulated `/proc`.
     fn add(proc: &Path, id: u32, parent: u32, group: u32, ticks: [u64; 4], threads_ns: &[u64]) {
         let folder = proc.join(id.to_string());
         fs::create_dir_all(folder.join("task")).unwrap();
@@ -136,14 +135,14 @@ mod tests {
     }
 
     #[test]
-    fn descendants_and_the_group_count_and_nobody_else() {
-        let proc = Folder::new();
+    fn only_descendants_and_the_process_group_count() {
+        let proc = TempFolder::new();
         fs::write(proc.path().join("uptime"), "1 2").unwrap();
         add(proc.path(), 1, 0, 1, [9, 9, 9, 9], &[999]);
         add(proc.path(), 50, 1, 50, [0; 4], &[1_000]);
         add(proc.path(), 51, 50, 51, [0; 4], &[20_000]);
         add(proc.path(), 52, 51, 51, [0; 4], &[300_000]);
-        // Its parent has ended, and init has taken it.
+        // An orphan, adopted by init.
         add(proc.path(), 53, 1, 50, [0; 4], &[4_000_000]);
         add(proc.path(), 54, 53, 54, [0; 4], &[50_000_000]);
         add(proc.path(), 60, 1, 60, [9, 9, 9, 9], &[999]);
@@ -154,33 +153,33 @@ mod tests {
 
     #[test]
     fn ended_threads_and_ended_children_are_in_the_ticks() {
-        let proc = Folder::new();
-        // Two threads live; what they have used is more exact than 3 ticks.
+        let proc = TempFolder::new();
+        // All threads live: their nanoseconds are more exact than 3 ticks.
         add(proc.path(), 50, 1, 50, [1, 2, 0, 0], &[30_000_001, 5]);
         assert_eq!(cpu_ns(proc.path(), 50), 30_000_006);
-        // Of many threads one lives, which has used little.
+        // Most threads have ended: the ticks include them.
         add(proc.path(), 60, 1, 60, [30, 70, 0, 0], &[7]);
         assert_eq!(cpu_ns(proc.path(), 60), 100 * TICK_NS);
-        // Children have ended.
+        // Children were reaped.
         add(proc.path(), 70, 1, 70, [0, 0, 4, 6], &[7]);
         assert_eq!(cpu_ns(proc.path(), 70), 10 * TICK_NS + 7);
-        // A zombie has no threads, and a kernel may have no schedstat.
+        // A zombie has no threads, and `schedstat` depends on the kernel's configuration.
         add(proc.path(), 80, 1, 80, [2, 3, 0, 0], &[]);
         assert_eq!(cpu_ns(proc.path(), 80), 5 * TICK_NS);
     }
 
     #[test]
-    fn what_is_no_stat_is_no_process() {
+    fn malformed_stat_is_ignored() {
         assert_eq!(Stat::parse(1, ""), None);
         assert_eq!(Stat::parse(1, "1 (a) S 0 1 1 0"), None);
         assert_eq!(Stat::parse(1, "1 (a) S x 1 1 0 -1 0 0 0 0 0 1 2 3 4"), None);
     }
 
     #[test]
-    fn this_process_uses_time_and_memory() {
+    fn usage_of_this_process_grows() {
         let proc = Path::new("/proc");
         let before = cpu_ns(proc, std::process::id());
-        // Reading /proc is work enough, so this ends unless time isn't counted.
+        // Reading /proc uses CPU time, so the loop ends if the time is counted.
         while cpu_ns(proc, std::process::id()) < before + 2_000_000 {}
         assert!(memory_bytes(proc, std::process::id()) > 1 << 20);
     }

@@ -5,8 +5,8 @@ use super::ClientState;
 use crate::bytes::Span;
 use crate::engine::Nanos;
 use crate::http::response_parser::{Asked, CompleteResponse, End, Progress, ResponseParser};
-use crate::load::counters::{Count, Span as Spent};
-use crate::load::report::Kind;
+use crate::load::counters::{Count, LatencyKind};
+use crate::load::report::FailureKind;
 
 /// A slot of the client.
 #[allow(clippy::struct_excessive_bools, reason = "facts of their own, in any combination")]
@@ -165,7 +165,7 @@ impl Connection {
             match progress {
                 Progress::More => return ReceiveOutcome::More,
                 Progress::Malformed(_) => {
-                    self.fail(Kind::Malformed, desk, now);
+                    self.fail(FailureKind::Malformed, desk, now);
                     return ReceiveOutcome::Broken;
                 }
                 Progress::Whole(response) => {
@@ -188,7 +188,7 @@ impl Connection {
         self.count_bytes(count, desk);
         if self.left == 0 && std::mem::take(&mut self.revocable) {
             desk.counters.take_back_request();
-            desk.failed(Kind::WrongBytes, self.counts, now);
+            desk.failed(FailureKind::WrongBytes, self.counts, now);
         }
     }
 
@@ -209,7 +209,7 @@ impl Connection {
         match self.responses.skipped(u64::from(count)) {
             Progress::More => ReceiveOutcome::More,
             Progress::Malformed(_) => {
-                self.fail(Kind::Malformed, desk, now);
+                self.fail(FailureKind::Malformed, desk, now);
                 ReceiveOutcome::Broken
             }
             Progress::Whole(response) => self.whole(response, desk, now),
@@ -220,7 +220,7 @@ impl Connection {
     pub(super) fn hear_end(&mut self, desk: &mut ClientState, now: Nanos) {
         match self.responses.end() {
             End::Between if self.left == 0 => {}
-            End::Between | End::Short => self.fail(Kind::Short, desk, now),
+            End::Between | End::Short => self.fail(FailureKind::Short, desk, now),
             End::Whole(response) => {
                 self.whole(response, desk, now);
             }
@@ -231,13 +231,17 @@ impl Connection {
     pub(super) fn hear_break(&mut self, desk: &mut ClientState, now: Nanos) {
         if self.left > 0 {
             let begun = self.responses.begun();
-            let kind = if begun { Kind::ResetWithinResponse } else { Kind::ResetBeforeResponse };
+            let kind = if begun {
+                FailureKind::ResetWithinResponse
+            } else {
+                FailureKind::ResetBeforeResponse
+            };
             self.fail(kind, desk, now);
         }
     }
 
     /// The first request without a response failed.
-    pub(super) fn fail(&mut self, kind: Kind, desk: &mut ClientState, now: Nanos) {
+    pub(super) fn fail(&mut self, kind: FailureKind, desk: &mut ClientState, now: Nanos) {
         self.left = self.left.checked_sub(1).expect("only what was asked fails");
         self.content_bytes = 0;
         self.differs = false;
@@ -254,9 +258,9 @@ impl Connection {
         let expected = desk.plan.expect.as_ref().filter(|_| !desk.plan.head);
         let short = expected.is_some_and(|bytes| bytes.len() as u64 != self.content_bytes);
         let kind = if !desk.plan.wants(response.status) {
-            Some(Kind::WrongStatus)
+            Some(FailureKind::WrongStatus)
         } else if self.differs || short {
-            Some(Kind::WrongBytes)
+            Some(FailureKind::WrongBytes)
         } else {
             None
         };
@@ -278,7 +282,7 @@ impl Connection {
 }
 
 impl ClientState<'_> {
-    pub(super) fn failed(&mut self, kind: Kind, counts: bool, now: Nanos) {
+    pub(super) fn failed(&mut self, kind: FailureKind, counts: bool, now: Nanos) {
         if counts {
             self.counters.fail(kind);
             self.counters.set(Count::Ended, self.base_ns + now.0);
@@ -288,7 +292,7 @@ impl ClientState<'_> {
     fn answered(&mut self, since: Nanos, counts: bool, now: Nanos) {
         if counts {
             self.counters.add(Count::Requests, 1);
-            self.counters.record(Spent::Response, since, now);
+            self.counters.record(LatencyKind::Response, since, now);
             self.counters.set(Count::Ended, self.base_ns + now.0);
         }
     }

@@ -6,8 +6,8 @@ use super::waits::Wait;
 use super::{Client, ClientState};
 use crate::bytes::Span;
 use crate::engine::{Completion, Engine, Errno, Kind, Nanos, Op, Received, Slot};
-use crate::load::counters::{Count, Span as Spent};
-use crate::load::report::Kind as Failure;
+use crate::load::counters::{Count, LatencyKind};
+use crate::load::report::FailureKind;
 
 impl<R: Engine> Client<'_, R> {
     /// Connects those whose turn it is.
@@ -39,7 +39,7 @@ impl<R: Engine> Client<'_, R> {
                 self.desk.counters.add(Count::Open, 1);
                 if counts {
                     self.desk.counters.add(Count::Connects, 1);
-                    self.desk.counters.record(Spent::Connect, connection.dialed, now);
+                    self.desk.counters.record(LatencyKind::Connect, connection.dialed, now);
                 }
                 self.receive(slot);
                 if was_asked {
@@ -222,8 +222,8 @@ impl<R: Engine> Client<'_, R> {
     pub(super) fn expire(&mut self, slot: Slot, wait: Wait) {
         let connection = &mut self.connections[slot.0 as usize];
         let kind = match wait {
-            Wait::Connect => Failure::ConnectTimedOut,
-            Wait::Response => Failure::ResponseTimedOut,
+            Wait::Connect => FailureKind::ConnectTimedOut,
+            Wait::Response => FailureKind::ResponseTimedOut,
             Wait::Linger => {
                 self.desk.lingered(connection.counts);
                 return self.end(slot);
@@ -305,17 +305,17 @@ impl ClientState<'_> {
 
     /// A request for which no connection was free in all its time.
     pub(super) fn gave_up(&mut self, counts: bool, now: Nanos) {
-        self.failed(Failure::ResponseTimedOut, counts, now);
+        self.failed(FailureKind::ResponseTimedOut, counts, now);
     }
 }
 
-fn why_not_connected(errno: Errno) -> Failure {
+fn why_not_connected(errno: Errno) -> FailureKind {
     match errno.0 {
-        libc::ECONNREFUSED => Failure::ConnectRefused,
-        libc::ETIMEDOUT => Failure::ConnectTimedOut,
-        libc::EADDRNOTAVAIL | libc::EADDRINUSE => Failure::NoLocalPort,
-        libc::ECONNRESET => Failure::ResetBeforeResponse,
-        _ => Failure::ConnectFailed,
+        libc::ECONNREFUSED => FailureKind::ConnectRefused,
+        libc::ETIMEDOUT => FailureKind::ConnectTimedOut,
+        libc::EADDRNOTAVAIL | libc::EADDRINUSE => FailureKind::NoLocalPort,
+        libc::ECONNRESET => FailureKind::ResetBeforeResponse,
+        _ => FailureKind::ConnectFailed,
     }
 }
 

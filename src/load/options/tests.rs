@@ -1,21 +1,22 @@
-//! Command lines, right and wrong.
+//! Valid and invalid command lines.
 
 use super::*;
 
-fn load(words: &[&str]) -> Options {
+fn load(words: &[&str]) -> LoadOptions {
     let argv = ["uringload"].iter().chain(words);
     parse(argv).unwrap_or_else(|error| panic!("{words:?}: {error}"))
 }
 
+/// The message for an invalid command line.
 fn refused(words: &[&str]) -> String {
     let argv = ["uringload"].iter().chain(words);
-    let error = parse(argv).expect_err("it is wrong");
+    let error = parse(argv).expect_err("the command line is invalid");
     assert_eq!(error.exit_code(), 2, "{words:?}");
     error.to_string()
 }
 
 #[test]
-fn a_url_is_enough() {
+fn url_alone_means_64_connections_for_ten_seconds() {
     let options = load(&["http://127.0.0.1:10001/"]);
     assert_eq!(options.connections, [NonZeroU32::new(64).expect("not zero")]);
     assert_eq!(options.duration(), Some(Duration::from_secs(10)));
@@ -23,7 +24,7 @@ fn a_url_is_enough() {
 }
 
 #[test]
-fn a_number_of_requests_needs_no_time() {
+fn number_of_requests_replaces_the_default_duration() {
     let options = load(&["-n", "5", "-c", "1,2,3", "http://a/"]);
     assert_eq!(options.duration(), None);
     assert_eq!(options.connections.len(), 3);
@@ -32,7 +33,7 @@ fn a_number_of_requests_needs_no_time() {
 }
 
 #[test]
-fn ab_is_a_shorthand() {
+fn ab_implies_close_and_http_1_0() {
     let options = load(&["--ab", "http://a/"]);
     assert!(options.close && options.http_1_0);
     assert_eq!(
@@ -42,10 +43,10 @@ fn ab_is_a_shorthand() {
 }
 
 #[test]
-fn what_is_wrong_is_said() {
+fn invalid_options_are_refused_with_a_hint() {
     for (words, hint) in [
         (&[][..], "URL"),
-        (&["ftp://a/"], "only http"),
+        (&["ftp://a/"], "scheme ftp is not supported"),
         (&["-c", "0", "http://a/"], "not a number of connections"),
         (&["-c", "1,x", "http://a/"], "not a number of connections"),
         (&["-n", "0", "http://a/"], "0"),
@@ -69,7 +70,7 @@ fn what_is_wrong_is_said() {
 }
 
 #[test]
-fn what_is_there_twice_may_be_if_no_file_is() {
+fn connections_may_repeat_unless_a_file_would() {
     assert_eq!(load(&["-c", "1,2,1", "--json", "a", "http://a/"]).connections.len(), 3);
     let options = load(&["--json", "a", "--csv", "b/a", "--hgrm", "a-1", "http://a/"]);
     assert_eq!(options.outputs().len(), 3);

@@ -1,18 +1,18 @@
-//! Option values of the load client that are more than a number.
+//! Parsers of option values: URL, connections, source addresses, rate, method, status.
 
 use crate::http::grammar::is_token_char;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::str::FromStr;
 
-/// A URL, as far as a load client needs it.
+/// The parts of an `http` URL that a load needs. Fragments are dropped, user information refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {
     /// The host, without brackets.
     pub host: String,
-    /// The port.
+    /// The port, 80 unless given.
     pub port: u16,
-    /// Host and port as `Host` has them.
+    /// Host and port as written, the value of `Host`.
     pub authority: String,
     /// Path and query, beginning with a slash.
     pub target: String,
@@ -25,7 +25,9 @@ impl FromStr for Url {
         let rest = match text.split_once("://") {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
             Some((scheme, _)) => {
-                return Err(format!("{scheme} is not spoken here, only http (without TLS)"));
+                return Err(format!(
+                    "the scheme {scheme} is not supported, only http (without TLS)"
+                ));
             }
             None => return Err("write the URL as http://HOST:PORT/PATH".to_owned()),
         };
@@ -36,7 +38,10 @@ impl FromStr for Url {
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(end);
         if authority.contains('@') {
-            return Err("a user in the URL is not understood; use --header".to_owned());
+            return Err(
+                "user information in a URL is not supported; use --header 'Authorization: ...'"
+                    .to_owned(),
+            );
         }
         let (host, port) = split_port(authority)?;
         if host.is_empty() {
@@ -53,7 +58,7 @@ fn split_port(authority: &str) -> Result<(&str, u16), String> {
             let (host, after) = inside.split_once(']').ok_or("the bracket ] is missing")?;
             let port = after.strip_prefix(':');
             if port.is_none() && !after.is_empty() {
-                return Err(format!("{after:?} is no port; write [HOST]:PORT"));
+                return Err(format!("{after:?} is not a port; write [HOST]:PORT"));
             }
             (host, port)
         }
@@ -79,7 +84,7 @@ pub(super) fn connections(text: &str) -> Result<NonZeroU32, String> {
     text.parse().map_err(|_| format!("{text:?} is not a number of connections"))
 }
 
-/// Local addresses: one, or the first and the last of a range.
+/// Parses one local address, or the first and the last of a range.
 pub(super) fn sources(text: &str) -> Result<Sources, String> {
     let address = |text: &str| -> Result<IpAddr, String> {
         text.parse().map_err(|_| format!("{text:?} is not an IP address"))
@@ -97,7 +102,7 @@ pub(super) fn sources(text: &str) -> Result<Sources, String> {
             let (first, last) = (u128::from(first), u128::from(last));
             (first..=last).take(SOURCES_MAX + 1).map(|ip| Ipv6Addr::from(ip).into()).collect()
         }
-        _ => return Err("both ends of a range are of one IP version".to_owned()),
+        _ => return Err("both ends of a range must have the same IP version".to_owned()),
     };
     match all.len() {
         0 => Err("the last address comes before the first".to_owned()),
@@ -106,29 +111,29 @@ pub(super) fn sources(text: &str) -> Result<Sources, String> {
     }
 }
 
-/// Local addresses to connect from.
+/// Local addresses to connect from, used in turn; at most 4,096.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sources(pub Vec<IpAddr>);
 
-/// A rate per second.
+/// Parses a rate per second: above 0, at most 10^9.
 pub(super) fn rate(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(rate) if rate > 0.0 && rate <= 1e9 => Ok(rate),
-        _ => Err("write a rate per second, as 5000 or 0.5".to_owned()),
+        _ => Err("write a rate per second, as in 5000 or 0.5".to_owned()),
     }
 }
 
-/// A method: any token but CONNECT, after which there is no HTTP.
+/// Parses a method: any token (RFC 9110 5.6.2) but CONNECT, which opens a tunnel.
 pub(super) fn method(text: &str) -> Result<String, String> {
     match text {
         "" => Err("the method is empty".to_owned()),
-        "CONNECT" => Err("after CONNECT there is no HTTP to measure".to_owned()),
+        "CONNECT" => Err("CONNECT opens a tunnel, which can't be measured".to_owned()),
         _ if text.chars().all(is_token_char) => Ok(text.to_owned()),
         _ => Err("a method consists of letters, digits and !#$%&'*+-.^_`|~".to_owned()),
     }
 }
 
-/// A status code.
+/// Parses a final status code.
 pub(super) fn status(text: &str) -> Result<u16, String> {
     text.parse()
         .ok()
@@ -143,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_has_its_parts() {
+    fn url_is_split_into_its_parts() {
         for (text, host, port, authority, target) in [
             ("http://127.0.0.1:10001/", "127.0.0.1", 10001, "127.0.0.1:10001", "/"),
             ("http://localhost", "localhost", 80, "localhost", "/"),
@@ -177,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn sources_are_one_or_a_range() {
+    fn sources_are_one_address_or_a_range() {
         let count = |text| sources(text).map(|sources| sources.0.len());
         assert_eq!(count("127.0.0.2"), Ok(1));
         assert_eq!(count("127.0.0.2-127.0.1.1"), Ok(256));
@@ -188,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_method_is_a_token() {
+    fn method_is_any_token_but_connect() {
         assert!(method("GET").is_ok() && method("G T").is_err() && method("CONNECT").is_err());
     }
 }

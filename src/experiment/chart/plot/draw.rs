@@ -1,4 +1,4 @@
-//! How a plot is drawn, from the back to the front: grid, spreads, lines, marks, names.
+//! Draws a plot from back to front: grid, ranges, lines, marks, names.
 
 use super::super::apart::apart;
 use super::super::style::{self, Style};
@@ -6,7 +6,7 @@ use super::super::svg::Anchor;
 use super::super::svg::Number;
 use super::*;
 
-/// The area between the axes, and where values are in it.
+/// The area between the axes; converts positions of the axes to pixels.
 struct Area<'a> {
     plot: &'a Plot<'a>,
     left: f64,
@@ -15,10 +15,10 @@ struct Area<'a> {
     bottom: f64,
 }
 
-/// Where something of a line is.
+/// A point of a line in pixels.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Place {
-    /// The middle, and the ends of its spread.
+enum DrawnPoint {
+    /// A value, and the ends of its range.
     Mark {
         x: f64,
         y: f64,
@@ -31,7 +31,7 @@ enum Place {
     },
 }
 
-impl Place {
+impl DrawnPoint {
     fn position(self) -> (f64, f64) {
         match self {
             Self::Mark { x, y, .. } | Self::Cross { x, y } => (x, y),
@@ -40,7 +40,7 @@ impl Place {
 }
 
 impl Plot<'_> {
-    /// Draws it. The index of a series' name in `names` decides how its line looks.
+    /// Draws the plot. The index of a series' name in `names` determines the style of its line.
     pub(in super::super) fn draw(&self, svg: &mut Svg, cell: &Cell, names: &[&str]) {
         let area = Area {
             plot: self,
@@ -54,13 +54,13 @@ impl Plot<'_> {
         if self.lines.iter().all(|line| line.points.is_empty()) {
             let middle = f64::midpoint(area.left, area.right);
             let at = (middle, f64::midpoint(area.top, area.bottom));
-            svg.text("quiet", Anchor::Middle, at, "nothing was measured");
+            svg.text("quiet", Anchor::Middle, at, "no results");
         } else {
             area.draw_y_axis(svg);
         }
         let styles: Vec<Style> = (self.series())
             .map(|series| names.iter().position(|name| *name == series.name))
-            .map(|index| Style::new(index.expect("the names are those of all series")))
+            .map(|index| Style::new(index.expect("`names` has the names of all series")))
             .collect();
         let places = area.places();
         for (&style, places) in styles.iter().zip(&places) {
@@ -83,7 +83,7 @@ impl Plot<'_> {
         draw("panel", Anchor::Start, at(17.0), title, TITLE_SIZE, cell.width);
         draw("quiet", Anchor::Start, at(38.0), y_title, TICK_SIZE, cell.width);
         let (middle, y) = (f64::midpoint(area.left, area.right), area.bottom + 39.0);
-        // Centred below the axis, it may reach over both ends as far as the nearer edge.
+        // Centred below the axis, the title may extend to the nearer edge of the cell.
         let room = 2.0 * (middle - cell.x).min(cell.x + cell.width - middle);
         draw("quiet", Anchor::Middle, (middle, y), x_title, TICK_SIZE, room);
     }
@@ -112,7 +112,7 @@ impl Area<'_> {
             let (x, y) = (Number(self.left - 3.0), Number(self.y(place)));
             svg.path("axis", &format!("M{x} {y}h3"));
         }
-        // A break in the axis says that 0 is nearer than the scale would have it.
+        // A break in the axis shows that the distance to 0 is not to scale.
         let (x, low, high) = (Number(self.left), Number(self.bottom), Number(self.top));
         let Some(broken) = axis.broken() else {
             return svg.path("axis", &format!("M{x} {low}V{high}"));
@@ -135,7 +135,7 @@ impl Area<'_> {
         let long: Vec<(f64, &str)> =
             ticks.iter().map(|tick| (tick.place, tick.label.as_str())).collect();
         let labels = if overlap(&long) {
-            // The highest is where servers fall apart, so it is the one that stays.
+            // Labels are dropped from the low end, as the highest loads matter most.
             let mut kept: Vec<(f64, &str)> = Vec::new();
             for tick in ticks.iter().rev() {
                 let label = (tick.place, tick.short.as_str());
@@ -158,17 +158,17 @@ impl Area<'_> {
         self.x(right) - self.x(left) < half + 4.0
     }
 
-    /// Where the points of every line are. A cross is where its line last was, or as near as it
-    /// can be without hiding something else.
-    fn places(&self) -> Vec<Vec<Place>> {
-        let mut all: Vec<Vec<Place>> =
+    /// The points of all lines in pixels. A cross is level with the last value of its line, or
+    /// moved from there as little as needed to avoid marks and other crosses.
+    fn places(&self) -> Vec<Vec<DrawnPoint>> {
+        let mut all: Vec<Vec<DrawnPoint>> =
             self.plot.lines.iter().map(|line| self.along(line)).collect();
         let (mut marks, mut crosses) = (Vec::new(), Vec::new());
         for (line, places) in all.iter().enumerate() {
             for (at, place) in places.iter().enumerate() {
                 match *place {
-                    Place::Mark { x, y, .. } => marks.push((x, y)),
-                    Place::Cross { x, y } => crosses.push((line, at, x, y)),
+                    DrawnPoint::Mark { x, y, .. } => marks.push((x, y)),
+                    DrawnPoint::Cross { x, y } => crosses.push((line, at, x, y)),
                 }
             }
         }
@@ -177,27 +177,26 @@ impl Area<'_> {
             let column = taken.iter().filter(|other| (other.0 - x).abs() < CROSS_GAP);
             let y = self.free_level(y, &column.map(|other| other.1).collect::<Vec<f64>>());
             taken.push((x, y));
-            all[line][at] = Place::Cross { x, y };
+            all[line][at] = DrawnPoint::Cross { x, y };
         }
         all
     }
 
-    /// The y next to the wanted one that is not near any that are taken; the wanted one if there
-    /// is none.
+    /// The free y nearest to the wanted one; the wanted one itself if none is free.
     fn free_level(&self, wanted: f64, taken: &[f64]) -> f64 {
         let (top, bottom) = (self.y(1.0), self.y(0.0));
         let is_free = |y: &f64| {
             (top..=bottom).contains(y)
                 && taken.iter().all(|other| (other - y).abs() > CROSS_GAP - 0.1)
         };
-        // Just beside one that is taken, or where it wants to be: nearer there can be nothing.
+        // The nearest free y is the wanted one or adjacent to a taken one.
         let beside = taken.iter().flat_map(|other| [other - CROSS_GAP, other + CROSS_GAP]);
         let mut levels: Vec<f64> = beside.chain([wanted]).filter(is_free).collect();
         levels.sort_by(|a, b| (a - wanted).abs().total_cmp(&(b - wanted).abs()));
         levels.first().copied().unwrap_or(wanted)
     }
 
-    fn along(&self, line: &Line) -> Vec<Place> {
+    fn along(&self, line: &Line) -> Vec<DrawnPoint> {
         let value_y = |value: f64| self.y(self.plot.y.place(value));
         let mut measures = line.points.iter().filter_map(|point| point.1);
         let mut level = measures.next().map_or(self.y(0.0), |first| value_y(first.value));
@@ -207,16 +206,16 @@ impl Area<'_> {
             places.push(match measure {
                 Some(Measure { value, low, high }) => {
                     level = value_y(value);
-                    Place::Mark { x, y: level, low: value_y(low), high: value_y(high) }
+                    DrawnPoint::Mark { x, y: level, low: value_y(low), high: value_y(high) }
                 }
-                None => Place::Cross { x, y: level },
+                None => DrawnPoint::Cross { x, y: level },
             });
         }
         places
     }
 
-    /// The names to the right of the axes, each as near as can be to the end of its line.
-    fn draw_names(&self, svg: &mut Svg, styles: &[Style], all: &[Vec<Place>], edge: f64) {
+    /// Draws the names to the right of the axes, each as near as possible to the end of its line.
+    fn draw_names(&self, svg: &mut Svg, styles: &[Style], all: &[Vec<DrawnPoint>], edge: f64) {
         let nothing = (self.x(0.0), self.y(0.0));
         let ends: Vec<(f64, f64)> = (all.iter())
             .map(|places| places.last().map_or(nothing, |place| place.position()))
@@ -245,12 +244,12 @@ impl Area<'_> {
     }
 }
 
-/// The line from mark to mark, broken where nothing came of it, and the spreads.
-fn draw_line(svg: &mut Svg, style: Style, places: &[Place]) {
+/// Draws a line, with gaps at missing results, and its ranges.
+fn draw_line(svg: &mut Svg, style: Style, places: &[DrawnPoint]) {
     let (mut shape, mut spreads) = (String::new(), String::new());
     let mut last: Option<(f64, f64)> = None;
     for (at, place) in places.iter().enumerate() {
-        let Place::Mark { x, y, low, high } = *place else {
+        let DrawnPoint::Mark { x, y, low, high } = *place else {
             last = None;
             continue;
         };
@@ -259,7 +258,7 @@ fn draw_line(svg: &mut Svg, style: Style, places: &[Place]) {
             push(&mut spreads, 'V', (high, high));
         }
         let is_near = last.is_some_and(|last| (x - last.0).abs().max((y - last.1).abs()) < 0.4);
-        let has_next = matches!(places.get(at + 1), Some(Place::Mark { .. }));
+        let has_next = matches!(places.get(at + 1), Some(DrawnPoint::Mark { .. }));
         if is_near && has_next {
             continue;
         }
@@ -274,20 +273,20 @@ fn draw_line(svg: &mut Svg, style: Style, places: &[Place]) {
     }
 }
 
-/// Marks and crosses. A line of many points has a mark here and there.
-fn draw_marks(svg: &mut Svg, style: Style, places: &[Place]) {
+/// Draws marks and crosses; a line of more than [`MARKS_MAX`] points has marks at intervals.
+fn draw_marks(svg: &mut Svg, style: Style, places: &[DrawnPoint]) {
     let is_dense = places.len() > MARKS_MAX;
     let mut last = f64::NEG_INFINITY;
     for (at, place) in places.iter().enumerate() {
         match *place {
-            Place::Mark { x, y, .. } => {
+            DrawnPoint::Mark { x, y, .. } => {
                 if is_dense && x - last < MARKS_GAP && at + 1 < places.len() {
                     continue;
                 }
                 last = x;
                 svg.path(&format!("mark {}", style.colour()), &style.mark(x, y));
             }
-            Place::Cross { x, y } => {
+            DrawnPoint::Cross { x, y } => {
                 let shape = style::cross(x, y);
                 svg.path("halo", &shape);
                 svg.path(&format!("cross {}", style.colour()), &shape);
@@ -296,7 +295,7 @@ fn draw_marks(svg: &mut Svg, style: Style, places: &[Place]) {
     }
 }
 
-/// Adds a step to a shape; a vertical one has only one coordinate.
+/// Appends a command to a path; `V` has only one coordinate.
 fn push(shape: &mut String, step: char, (x, y): (f64, f64)) {
     let (x, y) = (Number(x), Number(y));
     let result = match step {
@@ -306,16 +305,16 @@ fn push(shape: &mut String, step: char, (x, y): (f64, f64)) {
     result.expect("writing to a string does not fail");
 }
 
-/// Between the axes and the outermost values, so that a line at 0 is not hidden by the axis.
+/// Distance from the axes to the outermost values, so that the axis doesn't hide a line at 0.
 const INSET_X: f64 = 14.0;
 
 const INSET_Y: f64 = 10.0;
 
-/// A cross keeps so far away from marks and from other crosses.
+/// Least distance of a cross from marks and other crosses.
 const CROSS_GAP: f64 = 12.0;
 
-/// Up to so many points, each has its mark.
+/// Up to this number of points, each has a mark.
 const MARKS_MAX: usize = 16;
 
-/// With more, the marks are so far apart.
+/// Distance of marks on lines with more points.
 const MARKS_GAP: f64 = 60.0;

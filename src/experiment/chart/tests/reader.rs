@@ -1,16 +1,15 @@
-//! Reads a picture as strictly as a browser reads XML, and finds out where its shapes are. Knows
-//! the part of XML and SVG that charts use, and accepts no other.
+//! A strict reader of the subset of XML and SVG that charts use; computes the points of paths.
 
 use std::collections::BTreeMap;
 
-/// One element, in the order in which they begin.
+/// One element; elements are in the order of their start tags.
 #[derive(Debug, Default)]
 pub(super) struct Element {
     pub(super) name: String,
     pub(super) attributes: BTreeMap<String, String>,
-    /// The text right within it, unescaped.
+    /// Its own text, unescaped.
     pub(super) text: String,
-    /// The text of a `title` within it.
+    /// The text of a `title` element in it.
     pub(super) title: Option<String>,
 }
 
@@ -27,18 +26,18 @@ impl Element {
     }
 }
 
-/// All elements of a document with one root; panics if it isn't well-formed.
+/// All elements of a document; panics unless it is well-formed and has one root.
 pub(super) fn read(document: &str) -> Vec<Element> {
     let is_character =
         |c: char| matches!(c, '\t' | '\n' | ' '..) && !matches!(c, '\u{fffe}' | '\u{ffff}');
-    assert!(document.chars().all(is_character), "XML has no such characters");
+    assert!(document.chars().all(is_character), "only characters of XML");
     let mut elements: Vec<Element> = Vec::new();
     let mut open: Vec<usize> = Vec::new();
     let mut rest = document.trim_end();
     while !rest.is_empty() {
         let Some(tag) = rest.strip_prefix('<') else {
-            let end = rest.find('<').expect("text stands within an element");
-            let inner = *open.last().expect("text stands within an element");
+            let end = rest.find('<').expect("text is within an element");
+            let inner = *open.last().expect("text is within an element");
             elements[inner].text += &unescaped(&rest[..end]);
             rest = &rest[end..];
             continue;
@@ -46,21 +45,21 @@ pub(super) fn read(document: &str) -> Vec<Element> {
         let (tag, after) = tag.split_once('>').expect("a tag ends");
         rest = after;
         if let Some(name) = tag.strip_prefix('/') {
-            let closed = open.pop().expect("something is open");
-            assert_eq!(elements[closed].name, name, "the innermost is closed");
+            let closed = open.pop().expect("an end tag follows a start tag");
+            assert_eq!(elements[closed].name, name, "the innermost element is closed");
             if let ("title", Some(&outer)) = (name, open.last()) {
                 elements[outer].title = Some(elements[closed].text.clone());
             }
             continue;
         }
-        assert!(elements.is_empty() || !open.is_empty(), "there is one root");
+        assert!(elements.is_empty() || !open.is_empty(), "a document has one root");
         let (tag, is_closed) = tag.strip_suffix('/').map_or((tag, false), |tag| (tag, true));
         if !is_closed {
             open.push(elements.len());
         }
         elements.push(start_tag(tag));
     }
-    assert!(open.is_empty(), "all is closed");
+    assert!(open.is_empty(), "all elements are closed");
     elements
 }
 
@@ -72,7 +71,7 @@ fn start_tag(tag: &str) -> Element {
         let (name, value) = rest.split_once("=\"").expect("an attribute has a quoted value");
         let (value, after) = value.split_once('"').expect("a value ends");
         let before = element.attributes.insert(name.into(), unescaped(value));
-        assert!(before.is_none(), "an attribute stands once: {tag}");
+        assert!(before.is_none(), "an attribute occurs once: {tag}");
         rest = after.strip_prefix(' ').unwrap_or(after);
     }
     element
@@ -90,16 +89,21 @@ fn unescaped(text: &str) -> String {
             "gt" => '>',
             "quot" => '"',
             "#39" => '\'',
-            _ => panic!("&{entity}; is not one of XML's own"),
+            _ => panic!("&{entity}; is not predefined in XML"),
         });
         plain += after;
     }
     plain
 }
 
-/// Every point that a path goes to.
+/// All points of a path.
 pub(super) fn points(path: &str) -> Vec<(f64, f64)> {
-    let mut points = Vec::new();
+    strokes(path).concat()
+}
+
+/// The points of each continuous part of a path.
+pub(super) fn strokes(path: &str) -> Vec<Vec<(f64, f64)>> {
+    let mut strokes: Vec<Vec<(f64, f64)>> = Vec::new();
     let (mut x, mut y) = (0.0, 0.0);
     let mut rest = path;
     while let Some(command) = rest.chars().next() {
@@ -118,10 +122,13 @@ pub(super) fn points(path: &str) -> Vec<(f64, f64)> {
             ('z', []) => {}
             _ => panic!("{command} with {numbers:?} in {path}"),
         }
-        points.push((x, y));
+        if matches!(command, 'M' | 'm') {
+            strokes.push(Vec::new());
+        }
+        strokes.last_mut().expect("a path starts with a move").push((x, y));
         rest = &after[end..];
     }
-    points
+    strokes
 }
 
 fn numbers(text: &str) -> Vec<f64> {
@@ -132,13 +139,14 @@ fn numbers(text: &str) -> Vec<f64> {
 }
 
 #[test]
-fn shapes_are_followed() {
+fn points_of_relative_and_absolute_paths_are_computed() {
     assert_eq!(points("M1 2h3v-1m-4.5-1l1 1z")[..3], [(1.0, 2.0), (4.0, 2.0), (4.0, 1.0)]);
     assert_eq!(points("M1 2m-4.5-1l1 1z")[1..], [(-3.5, 1.0), (-2.5, 2.0), (-2.5, 2.0)]);
+    assert_eq!(strokes("M1 2L3 4M5 6V7"), [[(1.0, 2.0), (3.0, 4.0)], [(5.0, 6.0), (5.0, 7.0)]]);
 }
 
 #[test]
-fn what_is_not_xml_is_refused() {
+fn malformed_xml_is_refused() {
     for document in ["<a>", "<a></b>", "<a/><b/>", "<a>&</a>", "<a>&nbsp;</a>", "<a b=c/>", "a"] {
         assert!(std::panic::catch_unwind(|| read(document)).is_err(), "{document}");
     }

@@ -1,8 +1,8 @@
-//! Charts with data that are likely, and with data that are not.
+//! Charts of typical and of extreme data.
 
 use super::*;
 
-/// Every sample, with its name.
+/// All samples with their names.
 pub(super) fn all() -> Vec<(&'static str, String)> {
     vec![
         ("experiment", experiment(&six_servers())),
@@ -19,12 +19,13 @@ pub(super) fn all() -> Vec<(&'static str, String)> {
     ]
 }
 
-/// A server that was watched for ten minutes, a moment of which nothing is known.
+/// Ten minutes of samples, one of which is missing.
 pub(super) fn watched() -> Experiment {
     let times = || (1..=120).map(|sample| f64::from(sample) * 5.0);
     let line = |name: &str, value: fn(f64) -> f64| {
-        let mut points: Vec<Point> = times().map(|time| Point::at(time, value(time))).collect();
-        points[30] = Point::missing(points[30].x);
+        let mut points: Vec<DataPoint> =
+            times().map(|time| DataPoint::at(time, value(time))).collect();
+        points[30] = DataPoint::missing(points[30].x);
         Series { name: name.into(), points }
     };
     let mut memory = panel("Memory", "MiB", Scale::Linear, vec![line("anonymous", f64::ln)]);
@@ -38,10 +39,10 @@ pub(super) fn watched() -> Experiment {
 
 const CONNECTIONS: [f64; 5] = [10.0, 100.0, 1000.0, 5000.0, 10_000.0];
 
-/// One value in each column, and NaN for none.
+/// A series with one value for each number of connections; NaN is a missing result.
 pub(super) fn series(name: &str, values: [f64; 5]) -> Series {
     let point = |(x, value): (f64, f64)| {
-        if value.is_nan() { Point::missing(x) } else { Point::at(x, value) }
+        if value.is_nan() { DataPoint::missing(x) } else { DataPoint::at(x, value) }
     };
     Series { name: name.into(), points: CONNECTIONS.into_iter().zip(values).map(point).collect() }
 }
@@ -134,7 +135,7 @@ pub(super) fn six_servers() -> Experiment {
     experiment
 }
 
-/// Most servers are missing somewhere, and one everywhere.
+/// Most servers lack some results, and one lacks all.
 pub(super) fn died_early() -> Experiment {
     let none = f64::NAN;
     let rates: &[[f64; 5]] = &[
@@ -198,12 +199,12 @@ pub(super) fn extreme() -> Experiment {
     for (point, x) in experiment.panels[3].series[0].points.iter_mut().zip(places) {
         point.x = x;
     }
-    let alone = Series { name: "alone".into(), points: vec![Point::at(64.0, 12.0)] };
+    let alone = Series { name: "alone".into(), points: vec![DataPoint::at(64.0, 12.0)] };
     experiment.panels.push(panel("A single point", "µs", Scale::Log, vec![alone]));
     experiment
 }
 
-/// Panels without series, series without points, and no texts.
+/// Panels without series, series without points, and empty texts.
 pub(super) fn nothing() -> Experiment {
     let empty = Series { name: "never measured".into(), points: Vec::new() };
     Experiment {
@@ -217,9 +218,9 @@ pub(super) fn nothing() -> Experiment {
     }
 }
 
-pub(super) fn report(connections: &[u32]) -> Report {
+pub(super) fn report(connections: &[u32]) -> LoadReport {
     let runs = connections.iter().map(|&connections| run(connections)).collect();
-    Report {
+    LoadReport {
         schema: SCHEMA.into(),
         url: "http://127.0.0.1:10001/".into(),
         load: "kept alive, as fast as it goes, for 10 s after 2 s of warm-up".into(),
@@ -227,7 +228,7 @@ pub(super) fn report(connections: &[u32]) -> Report {
     }
 }
 
-/// A run whose latencies rise towards the high percentiles as they do.
+/// A run with latencies that rise steeply towards the high percentiles.
 fn run(connections: u32) -> Run {
     let many = f64::from(connections);
     let base = 8.0 * many;
@@ -259,7 +260,7 @@ fn run(connections: u32) -> Run {
     }
 }
 
-pub(super) fn failed() -> Report {
+pub(super) fn failed() -> LoadReport {
     let mut report = report(&[10, 100, 100, 1000, 10_000]);
     report.runs[3].failed = 120;
     report.runs[3].failures.insert("reset_before_reply".into(), 120);
