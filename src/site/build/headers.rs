@@ -164,7 +164,7 @@ impl Block {
 
 /// Refuses what the server says itself.
 fn check_name(name: &str) -> Result<(), String> {
-    match added_field::servers_own(name) {
+    match added_field::reserved_reason(name) {
         // It has a default here, to be changed.
         Some(_) if Repeated::of(name) == Repeated::Replaces => Ok(()),
         Some(why) => Err(format!("{name} can't be changed: {why}")),
@@ -179,14 +179,13 @@ const OWN_OF_FILES: [&str; 2] = ["Content-Encoding", "Location"];
 const NO_FIELDS: &str = "it has no fields: they follow it, indented";
 /// The most patterns: each file's path is matched with each at start.
 const BLOCKS_MAX: usize = 1_000;
-/// The most bytes of fields that a path has from here: as many as `--header` can have.
-pub(super) const PATH_BYTES_MAX: usize = 8 * 1024;
 
 #[cfg(test)]
 mod tests {
     use super::super::fields::FieldList;
     use super::super::merge::Merged;
     use super::*;
+    use crate::http::added_field::ADDED_FIELDS_BYTES_MAX;
 
     fn applied(text: &str, path: &str) -> Vec<(String, String)> {
         let headers = Headers::parse(text).expect("right");
@@ -229,7 +228,7 @@ mod tests {
 
     #[test]
     fn a_path_has_so_many_bytes_of_fields() {
-        let half = "v".repeat(PATH_BYTES_MAX / 2);
+        let half = "v".repeat(ADDED_FIELDS_BYTES_MAX / 2);
         let text = format!("/*\n  A: {half}\n/x\n  B: 1\n  A: {half}\n");
         let headers = Headers::parse(&text).expect("right");
         let fill = |path: &[u8]| {

@@ -6,7 +6,8 @@
 
 use super::Problem;
 use super::fields::{FieldList, JOIN, Repeated, field_bytes};
-use super::headers::{Headers, NAME, PATH_BYTES_MAX};
+use super::headers::{Headers, NAME};
+use crate::http::added_field::ADDED_FIELDS_BYTES_MAX;
 use crate::site::pattern::Captures;
 use crate::site::template::Template;
 use std::borrow::Cow;
@@ -66,7 +67,7 @@ impl Merged {
             }
         }
         let fields = growing.fields.into_iter().flatten().collect();
-        Self { fields, bytes_max: before.bytes() + PATH_BYTES_MAX, blocks: blocks.into() }
+        Self { fields, bytes_max: before.bytes() + ADDED_FIELDS_BYTES_MAX, blocks: blocks.into() }
     }
 
     /// Whether all paths have the same fields.
@@ -128,7 +129,8 @@ impl Merged {
             bytes += more;
             bytes > self.bytes_max
         });
-        let why = format!("here the fields of one path come to more than {PATH_BYTES_MAX} bytes");
+        let why =
+            format!("here the fields of one path come to more than {ADDED_FIELDS_BYTES_MAX} bytes");
         Err(Problem::at(NAME, line.map_or(0, |(line, _)| *line), why))
     }
 }

@@ -6,7 +6,7 @@ use super::walk::{Limits, Listed, Listing, SkippedFiles};
 use super::{Effort, Request, builder};
 use crate::bytes::Span;
 use crate::http::properties::path_by_segments;
-use crate::http::request::{Fields, Parsed, Persistence, Scan, Target, parse};
+use crate::http::request::{FieldBuffer, Parsed, Persistence, Scan, Target, parse};
 use crate::http::{self, coding::Coding};
 use crate::os::beneath::Resolver;
 use crate::site::redirects::{Effect, Redirect};
@@ -48,7 +48,7 @@ pub fn site(data: &[u8]) {
     }
     let (tree, fixed) = grow(&listing, &plan, options);
     let head = [b"GET ", target, b" HTTP/1.1\r\nHost: a\r\n\r\n"].concat();
-    let mut fields = Fields::new();
+    let mut fields = FieldBuffer::new();
     let parsed = parse(&head, &mut Scan::default(), 16 * 1024, &mut fields);
     let Parsed::Request(request) = parsed else { return };
     let response = response(&request, &Site::of_tree(tree), fixed);
@@ -213,7 +213,7 @@ mod tests {
         }
         let (tree, fixed) = grow(&Listing::default(), &plan, SiteOptions::default());
         let head = format!("GET {target} HTTP/1.1\r\nHost: own.example\r\n\r\n");
-        let mut fields = Fields::new();
+        let mut fields = FieldBuffer::new();
         let parsed = parse(head.as_bytes(), &mut Scan::default(), 16 * 1024, &mut fields);
         let Parsed::Request(request) = parsed else { return None };
         let response = response(&request, &Site::of_tree(tree), fixed);

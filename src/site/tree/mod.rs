@@ -229,20 +229,20 @@ impl Tree {
         };
         // A range is one of the identity: then a download can go on whoever began it.
         let identity = codings.len() - 1;
-        if accepted.takes(Coding::Identity) {
+        if accepted.accepts(Coding::Identity) {
             let length = representation(identity).body.len;
             match evaluate(identity, Some(length)) {
                 Selection::Partial { first, last } => {
                     return found(identity, Select::Part(first, last));
                 }
                 Selection::Unsatisfiable => return found(identity, Select::Unsatisfiable),
-                Selection::Whole | Selection::NotModified | Selection::PreconditionFailed => {}
+                Selection::Full | Selection::NotModified | Selection::PreconditionFailed => {}
             }
         }
         match evaluate(best, None) {
             Selection::NotModified => found(best, Select::NotModified),
             Selection::PreconditionFailed => Answer::Whole(Prebuilt::PreconditionFailed),
-            Selection::Whole | Selection::Partial { .. } | Selection::Unsatisfiable => {
+            Selection::Full | Selection::Partial { .. } | Selection::Unsatisfiable => {
                 found(best, Select::Whole)
             }
         }

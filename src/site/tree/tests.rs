@@ -2,7 +2,7 @@
 
 use super::build::{Body, Builder, RouteTarget};
 use super::*;
-use crate::http::request::{Fields, Method, Parsed, Persistence, Scan, parse};
+use crate::http::request::{FieldBuffer, Method, Parsed, Persistence, Scan, parse};
 use crate::site::pattern::Pattern;
 use crate::site::redirects::Redirect;
 use crate::site::template::{Purpose, Template};
@@ -63,7 +63,7 @@ impl Grown {
     /// The response to a head without its last empty line, as text.
     fn response(&mut self, head: &str) -> String {
         let head = format!("{head}\r\nHost: x\r\n\r\n");
-        let mut fields = Fields::new();
+        let mut fields = FieldBuffer::new();
         let parsed = parse(head.as_bytes(), &mut Scan::default(), 16_384, &mut fields);
         let Parsed::Request(request) = parsed else { panic!("{head}: {parsed:?}") };
         let scratch = self.scratch_for;
@@ -308,7 +308,7 @@ fn health_is_said_before_all_else() {
     let mut request_context =
         RequestContext { scratch: ScratchIndex(0), fixed: &mut site.fixed, draining: true };
     let head = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n";
-    let mut fields = Fields::new();
+    let mut fields = FieldBuffer::new();
     let parsed = parse(head, &mut Scan::default(), 16_384, &mut fields);
     let Parsed::Request(request) = parsed else { panic!("{parsed:?}") };
     assert_eq!(site.site.choose(&request, &mut request_context), Answer::Whole(Prebuilt::Draining));
@@ -354,7 +354,7 @@ fn bodies_beyond_4_gib_and_lengths_of_any_size() {
         site.tick(SECOND, &mut fixed);
         let mut ask = |fields: &str, head_only: bool| {
             let head = format!("GET /a HTTP/1.1\r\nHost: x\r\n{fields}\r\n");
-            let mut fields = Fields::new();
+            let mut fields = FieldBuffer::new();
             let parsed = parse(head.as_bytes(), &mut Scan::default(), 16_384, &mut fields);
             let Parsed::Request(request) = parsed else { panic!("{head}: {parsed:?}") };
             let scratch = ScratchIndex(1);
