@@ -47,7 +47,7 @@ impl RequestBody {
         self.0 == Remaining::Length(0)
     }
 
-    /// Consumes bytes up to the end of the body. Returns how many, and how far the body has come.
+    /// Consumes bytes up to the end of the body. Returns how many, and the progress.
     pub fn advance(&mut self, bytes: &[u8]) -> (usize, BodyProgress) {
         match &mut self.0 {
             Remaining::Length(rest) => {

@@ -23,7 +23,7 @@ pub(super) struct Chunks {
     trailer: u32,
 }
 
-/// How far a body has come.
+/// The progress of a body after a call with bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyProgress {
     /// The body isn't complete.

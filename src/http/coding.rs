@@ -133,20 +133,20 @@ impl NamedWeights {
     /// Adds the members of one field line.
     fn add(&mut self, value: &[u8]) {
         let mut rest = value;
-        while let Some((&first, behind)) = rest.split_first() {
+        while let Some((&first, after)) = rest.split_first() {
             if matches!(first, b' ' | b'\t' | b',') {
-                rest = behind;
+                rest = after;
                 continue;
             }
             // A loop instead of an iterator over members: nearly every request has this field.
             let is_name = |octet: &u8| !matches!(octet, b' ' | b'\t' | b',' | b';');
             let name_len = rest.iter().position(|octet| !is_name(octet)).unwrap_or(rest.len());
-            let (name, behind) = rest.split_at(name_len);
-            let (parameters, behind) = match behind.first() {
-                None | Some(b',') => (&[][..], behind),
-                Some(_) => behind.split_at(memchr::memchr(b',', behind).unwrap_or(behind.len())),
+            let (name, after) = rest.split_at(name_len);
+            let (parameters, after) = match after.first() {
+                None | Some(b',') => (&[][..], after),
+                Some(_) => after.split_at(memchr::memchr(b',', after).unwrap_or(after.len())),
             };
-            rest = behind;
+            rest = after;
             let weight = match trim_ows(parameters) {
                 [] => Some(WEIGHT_MAX),
                 [b';', parameter @ ..] => weight(trim_ows(parameter)),

@@ -95,11 +95,9 @@ impl FromStr for AllowedHost {
         };
         let (host, port) = text.split_at(end);
         let port = match port.strip_prefix(':') {
-            Some(digits) if digits.bytes().all(|digit| digit.is_ascii_digit()) => Some(
-                digits
-                    .parse()
-                    .map_err(|_| format!("'{digits}' is not a port number (0 to 65535)"))?,
-            ),
+            Some(digits) if digits.bytes().all(|digit| digit.is_ascii_digit()) => {
+                Some(digits.parse().map_err(|_| format!("'{digits}' is not a port number"))?)
+            }
             None if port.is_empty() => None,
             Some(_) | None => return Err(FORMS.to_owned()),
         };
@@ -108,6 +106,13 @@ impl FromStr for AllowedHost {
                 address.parse().map_err(|_| format!("'{address}' is not an IPv6 address"))?;
             return Ok(Self { host: Host::V6(address), port });
         }
+        Ok(Self { host: Host::parse_name(host)?, port })
+    }
+}
+
+impl Host {
+    /// Parses a name or an IPv4 address, or `*.` before a name.
+    fn parse_name(host: &str) -> Result<Self, String> {
         let (name, is_suffix) = match host.strip_prefix('*') {
             Some(rest) => (rest.strip_prefix('.').ok_or(WILDCARD)?, true),
             None => (host, false),
@@ -124,12 +129,11 @@ impl FromStr for AllowedHost {
             return Err(FORMS.to_owned());
         }
         let name = name.to_ascii_lowercase();
-        let host = if is_suffix {
-            Host::Below(format!(".{name}").into_bytes().into())
+        Ok(if is_suffix {
+            Self::Below(format!(".{name}").into_bytes().into())
         } else {
-            Host::Name(name.into_bytes().into())
-        };
-        Ok(Self { host, port })
+            Self::Name(name.into_bytes().into())
+        })
     }
 }
 

@@ -2,9 +2,9 @@
 //! suggests.
 //!
 //! The parser is our own because the one of the `mime` crate (0.3.18, which `mime_guess` brings
-//! along) reads another grammar. It refuses whitespace before a semicolon, tabs, an empty quoted
-//! string and a quoted pair, all of which RFC 9110 5.6.3, 5.6.4 and 5.6.6 allow, and accepts octets
-//! beyond ASCII between quotes.
+//! along) has another grammar. It refuses whitespace before a semicolon, tabs, an empty quoted
+//! string and an escaped quote, all of which RFC 9110 5.6.3, 5.6.4 and 5.6.6 allow, and it accepts
+//! a semicolon at the end and octets beyond ASCII between quotes.
 
 use super::grammar::{after_quoted_string, is_token, is_token_char};
 use mime_guess::{Mime, mime};

@@ -1,5 +1,5 @@
 //! HTTP/1.x as functions from bytes to decisions, after RFC 9110 (semantics) and RFC 9112
-//! (messages). Where the RFCs leave a choice, the strict one is taken. This room knows no
+//! (messages). Where the RFCs leave a choice, the code takes the strict one. This room knows no
 //! connection, no engine and no clock, and allocates nothing while the server runs.
 //!
 //! A module imports only modules on lines below its own:

@@ -133,8 +133,8 @@ pub fn path_by_segments(path: &[u8]) -> Option<Vec<u8>> {
 fn percent_decoded(segment: &[u8]) -> Option<Vec<u8>> {
     let mut name = Vec::new();
     let mut rest = segment;
-    while let Some((&octet, behind)) = rest.split_first() {
-        rest = behind;
+    while let Some((&octet, after)) = rest.split_first() {
+        rest = after;
         if octet != b'%' {
             name.push(octet);
             continue;

@@ -34,7 +34,7 @@ pub(super) enum ResponseFraming {
 pub(super) fn find_end(begun: &[u8], new: &[u8]) -> Result<Option<usize>, MalformedResponse> {
     let is_start = new.starts_with(START) && begun.is_empty();
     if !is_start && begun.len() < START.len() {
-        // Other protocols are refused by their first byte: their line feed may never come.
+        // Another protocol is refused at its first wrong byte: a line feed may never come.
         let mut octets = begun.iter().chain(new).zip(START);
         if octets.any(|(octet, expected)| octet != expected) {
             return Err(MalformedResponse::NotHttp);
