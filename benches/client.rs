@@ -5,7 +5,9 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use std::hint::black_box;
 use std::sync::atomic::AtomicU64;
 use uringstatic::engine::Nanos;
-use uringstatic::http::response_parser::{Asked, CompleteResponse, Progress, ResponseParser};
+use uringstatic::http::response_parser::{
+    CompleteResponse, RequestKind, ResponseParser, ResponseProgress,
+};
 use uringstatic::load::counters::{Counters, LatencyKind};
 
 criterion_group!(benches, whole, skipped, pipelined, byte_by_byte, recording);
@@ -74,7 +76,10 @@ fn skipped(criterion: &mut Criterion) {
                 assert_eq!((used, response), (head.len(), None));
                 let count = responses.skippable();
                 assert_eq!(count, BODY_BYTES as u64);
-                assert!(matches!(responses.skipped(black_box(count)), Progress::Whole(_)));
+                assert!(matches!(
+                    responses.skipped(black_box(count)),
+                    ResponseProgress::Complete(_)
+                ));
             });
         });
     }
@@ -152,10 +157,10 @@ fn read(responses: &mut ResponseParser, bytes: &[u8]) -> (usize, Option<Complete
     let drop_content = &mut |part: &[u8]| {
         black_box(part);
     };
-    match responses.read(Asked::Other, bytes, drop_content) {
-        (used, Progress::More) => (used, None),
-        (used, Progress::Whole(response)) => (used, Some(response)),
-        (_, Progress::Malformed(malformed)) => panic!("{malformed}"),
+    match responses.read(RequestKind::Other, bytes, drop_content) {
+        (used, ResponseProgress::More) => (used, None),
+        (used, ResponseProgress::Complete(response)) => (used, Some(response)),
+        (_, ResponseProgress::Malformed(malformed)) => panic!("{malformed}"),
     }
 }
 

@@ -1,12 +1,12 @@
-//! How long reading a head takes: as common clients send them, pipelined, and in pieces. Every
-//! result is checked while it is timed.
+//! Parsing request heads: as common clients send them, pipelined, and in pieces. Every iteration
+//! checks its result.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use std::fmt::Write as _;
 use std::hint::black_box;
-use uringstatic::http::request::{Fields, Parsed, Scan, parse};
+use uringstatic::http::request::{FieldBuffer, Parsed, Scan, parse};
 
-criterion_group!(benches, whole, pipelined, in_two, byte_by_byte);
+criterion_group!(benches, at_once, pipelined, in_two, byte_by_byte);
 criterion_main!(benches);
 
 const HEAD_BYTES_MAX: usize = 16 * 1024;
@@ -40,19 +40,19 @@ const CHROME: &str = "GET /articles/2024/io-uring?utm_source=feed&page=2 HTTP/1.
     Cookie: session=0123456789abcdef0123456789abcdef; theme=dark; consent=1\r\n\
     If-None-Match: \"0123456789abcdef\"\r\n\r\n";
 
-/// A head that has come as a whole: the usual case.
-fn whole(criterion: &mut Criterion) {
+/// A head that arrived at once: the usual case.
+fn at_once(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("whole");
     for (name, head) in [("wrk", WRK), ("ab", AB), ("curl", CURL), ("chrome", CHROME)] {
         let head = head.as_bytes();
         group.throughput(Throughput::Bytes(head.len() as u64));
         group.bench_function(name, |bencher| {
-            bencher.iter(|| assert_eq!(read(black_box(head)), Some(head.len())));
+            bencher.iter(|| assert_eq!(parse_once(black_box(head)), Some(head.len())));
         });
     }
 }
 
-/// Sixteen requests behind each other, taken one after the other.
+/// Sixteen requests in one buffer, parsed one after the other.
 fn pipelined(criterion: &mut Criterion) {
     const REQUESTS: usize = 16;
     let mut group = criterion.benchmark_group("pipelined");
@@ -62,7 +62,7 @@ fn pipelined(criterion: &mut Criterion) {
         bencher.iter(|| {
             let mut rest = black_box(&bytes[..]);
             for _ in 0..REQUESTS {
-                let head_len = read(rest).expect("each of them is whole");
+                let head_len = parse_once(rest).expect("each head is complete");
                 rest = &rest[head_len..];
             }
             assert!(rest.is_empty());
@@ -70,47 +70,47 @@ fn pipelined(criterion: &mut Criterion) {
     });
 }
 
-/// A head cut in the middle.
+/// A head that arrives in two halves.
 fn in_two(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("in two");
     for (name, head) in [("wrk", WRK), ("chrome", CHROME)] {
         let head = head.as_bytes();
         group.throughput(Throughput::Bytes(head.len() as u64));
         group.bench_function(name, |bencher| {
-            bencher.iter(|| assert_eq!(read_in_pieces(black_box(head), head.len() / 2 + 1), 2));
+            bencher.iter(|| assert_eq!(parse_in_pieces(black_box(head), head.len() / 2 + 1), 2));
         });
     }
 }
 
-/// The worst way to cut a head. Four times the bytes must take four times as long: the time a
-/// byte takes, which the throughput shows, must not grow with the head.
+/// The worst case for a parser that scans from the beginning each time. The time per byte, which
+/// the throughput shows, must not grow with the length of the head.
 fn byte_by_byte(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("byte by byte");
     for size in [4 * 1024, HEAD_BYTES_MAX] {
         let head = long_head(size);
         group.throughput(Throughput::Bytes(size as u64));
         group.bench_with_input(BenchmarkId::from_parameter(size), &head[..], |bencher, head| {
-            bencher.iter(|| assert_eq!(read_in_pieces(black_box(head), 1), size));
+            bencher.iter(|| assert_eq!(parse_in_pieces(black_box(head), 1), size));
         });
     }
 }
 
-/// The length of the head that the bytes begin with.
-fn read(bytes: &[u8]) -> Option<usize> {
-    let mut fields = Fields::new();
+/// The length of the head at the front of the bytes.
+fn parse_once(bytes: &[u8]) -> Option<usize> {
+    let mut fields = FieldBuffer::new();
     match parse(bytes, &mut Scan::default(), HEAD_BYTES_MAX, &mut fields) {
         Parsed::Request(request) => Some(black_box(request).head_len),
         Parsed::Partial | Parsed::Reject(_) => None,
     }
 }
 
-/// How many pieces of this size it takes until the head is complete.
-fn read_in_pieces(head: &[u8], size: usize) -> usize {
+/// Parses a head that arrives in pieces of `size` bytes. Returns the number of pieces.
+fn parse_in_pieces(head: &[u8], size: usize) -> usize {
     let mut scan = Scan::default();
     let mut pieces = 0;
     for end in (size..head.len()).step_by(size).chain([head.len()]) {
         pieces += 1;
-        let mut fields = Fields::new();
+        let mut fields = FieldBuffer::new();
         match parse(&head[..end], &mut scan, HEAD_BYTES_MAX, &mut fields) {
             Parsed::Partial => {}
             Parsed::Request(request) => assert_eq!(black_box(request).head_len, head.len()),
@@ -125,11 +125,11 @@ fn long_head(size: usize) -> Vec<u8> {
     let mut head = String::from(WRK.trim_end());
     head.push_str("\r\n");
     while head.len() + 2 < size {
-        // A field takes at least 7 bytes: no rest may be smaller.
+        // A field line has at least 7 bytes, so that less must never remain.
         let rest = size - 2 - head.len();
         let length = if rest < 400 { rest } else { 200 };
         write!(head, "X-{}: {}\r\n", head.len() % 10, "a".repeat(length - 7))
-            .expect("a string takes everything");
+            .expect("writing to a string does not fail");
     }
     head.push_str("\r\n");
     assert_eq!(head.len(), size);

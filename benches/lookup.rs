@@ -1,5 +1,5 @@
-//! Finding a file of a large site, choosing its coding, and putting its response together; and
-//! finding nothing, with and without rules that nearly match.
+//! The choice of a response on a large site: path look-up, content coding and assembly, and paths
+//! without a file, with and without rules that nearly match.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use httparse::Header;
@@ -16,8 +16,8 @@ use uringstatic::site::{
     Answer, PendingResponse, Prebuilt, RequestContext, ScratchIndex, Site, entity_tag,
 };
 
-/// A site of so many files in three codings and the identity, each with a name of its own.
-fn grow(files: usize) -> (Site, Vec<u8>, Vec<String>) {
+/// A site with this many files, each in three codings and uncompressed.
+fn site_of(files: usize) -> (Site, Vec<u8>, Vec<String>) {
     let mut builder = Builder::default();
     let fields = [("Content-Type", "text/html"), ("Vary", "Accept-Encoding")];
     let fields = builder.fields(fields.into_iter());
@@ -55,7 +55,11 @@ fn request<'a>(path: &'a str, fields: &'a [Header<'a>]) -> Request<'a, 'a> {
 }
 
 #[allow(clippy::cast_precision_loss, reason = "far below 2^52")]
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is a rank")]
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a rank below the number of files"
+)]
 fn lookup(c: &mut Criterion) {
     let fields = [
         Header { name: "Host", value: b"127.0.0.1:10001" },
@@ -65,25 +69,25 @@ fn lookup(c: &mut Criterion) {
     let mut group = c.benchmark_group("site");
     group.throughput(Throughput::Elements(1));
     for files in [100, 10_000, 100_000] {
-        let (site, mut fixed, paths) = grow(files);
-        // Drawn at random, the n-th as often as 1/n, and written down in that order: a request's
-        // path is in the cache, as it has just been received; what it leads to need not be.
+        let (site, mut fixed, paths) = site_of(files);
+        // Paths in a Zipf distribution (the n-th with weight 1/n), stored in the order of use: the
+        // path of a request is in the cache, since it was just received, but its file may not be.
         let mut state = 1usize;
-        let mut drawn = String::new();
+        let mut draws = String::new();
         let mut ends = vec![0];
-        for _ in 0..DRAWN {
+        for _ in 0..DRAWS {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            // The inverse of the distribution's sum, which is nearly a logarithm.
+            // The inverse of the cumulative distribution, which is nearly a logarithm.
             let part = (state >> 33) as f64 / (1u64 << 31) as f64;
             let rank = (files as f64).powf(part) as usize - 1;
-            // Neighbours by rank don't lie side by side.
-            drawn.push_str(&paths[rank * 7919 % files]);
-            ends.push(drawn.len());
+            // Spread the ranks, so that popular files aren't neighbours in memory.
+            draws.push_str(&paths[rank * 7919 % files]);
+            ends.push(draws.len());
         }
         let mut at = 0;
         let mut choose = |site: &Site, fixed: &mut [u8]| {
-            at = (at + 1) % DRAWN;
-            let request = request(&drawn[ends[at]..ends[at + 1]], &fields);
+            at = (at + 1) % DRAWS;
+            let request = request(&draws[ends[at]..ends[at + 1]], &fields);
             let mut request_context =
                 RequestContext { scratch: ScratchIndex(7), fixed, draining: false };
             site.choose(black_box(&request), &mut request_context)
@@ -106,8 +110,7 @@ fn lookup(c: &mut Criterion) {
     group.finish();
 }
 
-/// A path that leads nowhere. The time with rules is to be read against the one without: at most
-/// three times that, whatever the rules are.
+/// A path without a file. With rules, the time must be at most three times the time without.
 fn miss(c: &mut Criterion) {
     let mut group = c.benchmark_group("miss");
     group.throughput(Throughput::Elements(1));
@@ -145,7 +148,7 @@ fn miss(c: &mut Criterion) {
 /// The pattern of a rule by its number.
 type Rule = fn(usize) -> String;
 
-/// Sets of 200 rules, by the pattern of each number.
+/// Sets of 200 rules.
 const RULES: &[(&str, Option<Rule>)] = &[
     ("no rules", None),
     ("prefixes", Some(|number| format!("/old-{number}/:id"))),
@@ -177,7 +180,7 @@ fn with_rules(pattern: Option<Rule>) -> (Site, Vec<u8>) {
     (Site::of_tree(tree), vec![0; layout.buffer_bytes()])
 }
 
-const DRAWN: usize = 1 << 20;
+const DRAWS: usize = 1 << 20;
 
 criterion_group!(benches, lookup, miss);
 criterion_main!(benches);

@@ -1,4 +1,4 @@
-//! Choosing a response and what a connection does with a request, without any I/O.
+//! A connection from received bytes to the spans of its response, without I/O.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;

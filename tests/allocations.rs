@@ -13,7 +13,7 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 use uringstatic::engine::uring::probe::{Features, Obstacles, TaskRun};
 use uringstatic::engine::uring::{Setup, Uring};
-use uringstatic::http::response_parser::{Asked, Progress, ResponseParser};
+use uringstatic::http::response_parser::{RequestKind, ResponseParser, ResponseProgress};
 use uringstatic::os::net::{Endpoint, listen};
 use uringstatic::os::pages::Pages;
 use uringstatic::os::signal;
@@ -106,10 +106,10 @@ fn whole_responses_allocate_nothing() {
     let mut allocations_for = |bytes: &str| {
         let before = ALLOCATIONS.load(Ordering::Relaxed);
         COUNTED.set(true);
-        let (used, progress) = responses.read(Asked::Other, bytes.as_bytes(), &mut |_| {});
+        let (used, progress) = responses.read(RequestKind::Other, bytes.as_bytes(), &mut |_| {});
         COUNTED.set(false);
         assert_eq!(used, bytes.len());
-        assert!(!matches!(progress, Progress::Malformed(_)), "{bytes:?}");
+        assert!(!matches!(progress, ResponseProgress::Malformed(_)), "{bytes:?}");
         ALLOCATIONS.load(Ordering::Relaxed) - before
     };
     for bytes in [length, chunked, &length[..length.len() - 2], "bc"] {

@@ -1,15 +1,15 @@
-//! The fuzzers' corpora, replayed through the same properties by a plain `cargo test`.
+//! The corpora of the fuzz targets, replayed through the same properties by `cargo test`.
 
 use std::path::Path;
 
-/// Runs a property over every file of a corpus.
+/// Runs a property on every file of a corpus, of which at least 30 must exist.
 fn replay(target: &str, property: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
     let mut count = 0;
     for entry in std::fs::read_dir(&folder).expect("the corpus is part of the project") {
         let path = entry.expect("a folder can be listed").path();
         let data = std::fs::read(&path).expect("a corpus file can be read");
-        // Printed by the test runner only if the property fails.
+        // The test runner prints this only if the property fails.
         println!("{}", path.display());
         property(&data);
         count += 1;
@@ -18,26 +18,26 @@ fn replay(target: &str, property: fn(&[u8])) {
 }
 
 #[test]
-fn heads() {
+fn head_corpus_keeps_its_properties() {
     replay("head", uringstatic::http::properties::head);
 }
 
 #[test]
-fn servers() {
+fn server_corpus_keeps_its_properties() {
     replay("server", uringstatic::sim::server);
 }
 
 #[test]
-fn connections() {
+fn connection_corpus_keeps_its_properties() {
     replay("connection", uringstatic::http1::properties::connection);
 }
 
 #[test]
-fn sites() {
+fn site_corpus_keeps_its_properties() {
     replay("site", uringstatic::site::build::properties::site);
 }
 
 #[test]
-fn responses() {
+fn response_corpus_keeps_its_properties() {
     replay("response", uringstatic::http::response_parser::properties::response);
 }

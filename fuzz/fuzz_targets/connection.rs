@@ -1,5 +1,5 @@
 #![no_main]
-//! One connection, with any bytes in any pieces.
+//! One server connection that receives arbitrary bytes in arbitrary pieces.
 
 use libfuzzer_sys::fuzz_target;
 

@@ -1,5 +1,5 @@
 #![no_main]
-//! Heads and bodies of requests, in any pieces.
+//! The head and body of a request in arbitrary pieces.
 
 use libfuzzer_sys::fuzz_target;
 

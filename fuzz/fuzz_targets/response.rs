@@ -1,5 +1,5 @@
 #![no_main]
-//! A stream of responses, in any pieces.
+//! A stream of responses in arbitrary pieces.
 
 use libfuzzer_sys::fuzz_target;
 

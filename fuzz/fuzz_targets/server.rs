@@ -1,5 +1,5 @@
 #![no_main]
-//! The whole loop on the simulated ring, with the choices of the fuzzer.
+//! The event loop of the server on the simulated ring, with every choice taken from the input.
 
 use libfuzzer_sys::fuzz_target;
 

@@ -1,5 +1,5 @@
 #![no_main]
-//! A folder, its rules, and a request for something in it.
+//! A folder with rules, and a request for one of its paths.
 
 use libfuzzer_sys::fuzz_target;
 

@@ -1,34 +1,34 @@
-//! Whether a client asks for a page, by `Accept` (RFC 9110 12.5.1).
+//! `Accept` (RFC 9110 12.5.1), as far as it distinguishes a navigation to a page from a load by
+//! one.
 
-use super::coding::weight;
-use super::grammar::trim;
+use super::grammar::{trim_ows, weight};
 use httparse::Header;
 
-/// Whether `text/html` itself is among what is accepted. Browsers name it when somebody goes to a
-/// page, and not when a page loads something: that is `*/*`, which doesn't count here.
+/// Whether the client accepts `text/html` by name. Browsers name it for a navigation; for scripts,
+/// images and other loads of a page they send `*/*` at most, which doesn't count here.
 #[must_use]
 pub fn names_html(fields: &[Header<'_>]) -> bool {
     let mut accepts = fields.iter().filter(|field| field.name.eq_ignore_ascii_case("Accept"));
-    accepts.any(|field| Pieces { rest: Some(field.value), sign: b',' }.any(is_html))
+    accepts.any(|field| Split { rest: Some(field.value), separator: b',' }.any(is_html))
 }
 
-/// One media range with its parameters, of which the weight is the only one that counts.
+/// Whether a media range is `text/html` with a weight above zero. Other parameters are ignored.
 fn is_html(range: &[u8]) -> bool {
-    let mut pieces = Pieces { rest: Some(range), sign: b';' };
-    let is_named = pieces.next().is_some_and(|name| name.eq_ignore_ascii_case(b"text/html"));
-    let is_weight = |piece: &&[u8]| matches!(piece, [b'q' | b'Q', b'=', ..]);
-    // A weight that isn't one says nothing, so the range isn't taken.
-    is_named && pieces.find(is_weight).is_none_or(|piece| weight(piece).is_some_and(|w| w > 0))
+    let mut parts = Split { rest: Some(range), separator: b';' };
+    let is_named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(b"text/html"));
+    let is_weight = |part: &&[u8]| matches!(part, [b'q' | b'Q', b'=', ..]);
+    // A media range with an invalid weight is not accepted.
+    is_named && parts.find(is_weight).is_none_or(|part| weight(part).is_some_and(|w| w > 0))
 }
 
-/// The pieces of a text between signs, without the spaces around them. A sign within quotes is a
-/// part of its piece.
-struct Pieces<'a> {
+/// The parts of a text between separators, without whitespace around them. A separator in a quoted
+/// string (RFC 9110 5.6.4) belongs to its part; a string without a closing quote is its end.
+struct Split<'a> {
     rest: Option<&'a [u8]>,
-    sign: u8,
+    separator: u8,
 }
 
-impl<'a> Iterator for Pieces<'a> {
+impl<'a> Iterator for Split<'a> {
     type Item = &'a [u8];
 
     fn next(&mut self) -> Option<&'a [u8]> {
@@ -40,13 +40,13 @@ impl<'a> Iterator for Pieces<'a> {
                 _ if escaped => escaped = false,
                 b'\\' if quoted => escaped = true,
                 b'"' => quoted = !quoted,
-                _ => return octet == self.sign && !quoted,
+                _ => return octet == self.separator && !quoted,
             }
             false
         });
         let end = end.unwrap_or(rest.len());
         self.rest = rest.get(end + 1..);
-        Some(trim(&rest[..end]))
+        Some(trim_ows(&rest[..end]))
     }
 }
 
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_asked_for_by_name() {
+    fn text_html_must_be_named_with_a_weight_above_zero() {
         for value in [
             // Firefox, Chromium, Safari.
             "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",

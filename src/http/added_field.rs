@@ -1,9 +1,9 @@
-//! Field lines that an operator adds to responses, by `--header` or `_headers`: their grammar (RFC
-//! 9110, section 5) and the names that only the server may set.
+//! Field lines that an operator adds with `--header` or `_headers`: their grammar (RFC 9110 5) and
+//! the names that only the server may set.
 
 use super::grammar::is_token_char;
 
-/// Reads one `Name: value` that a response may have.
+/// Parses a `Name: value` that an operator may add to responses.
 pub(crate) fn parse(text: &str) -> Result<(String, String), String> {
     let field = field(text)?;
     match RESERVED.iter().find(|(reserved, _)| field.0.eq_ignore_ascii_case(reserved)) {
@@ -12,7 +12,8 @@ pub(crate) fn parse(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// Reads one `Name: value`. A value may be empty; its outer whitespace is dropped.
+/// Parses a `Name: value` with any name. The value may be empty and loses its outer whitespace (RFC
+/// 9110 5.5).
 pub(crate) fn field(text: &str) -> Result<(String, String), String> {
     let Some((name, value)) = text.split_once(':') else {
         return Err("write a name, a colon and a value, as in 'Retry-After: 600'".to_owned());
@@ -25,19 +26,20 @@ pub(crate) fn field(text: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
-/// Why a field of this name is the server's own, if it is.
-pub(crate) fn servers_own(name: &str) -> Option<&'static str> {
+/// The reason why only the server may set this field, if that is so.
+pub(crate) fn reserved_reason(name: &str) -> Option<&'static str> {
     let found = RESERVED.iter().find(|(reserved, _)| name.eq_ignore_ascii_case(reserved));
     found.map(|(_, why)| *why)
 }
 
-/// Refuses more bytes of headers than a response's head has room for.
+/// Refuses headers of `--header` that exceed [`ADDED_FIELDS_BYTES_MAX`].
 pub(crate) fn check_all(headers: &[(String, String)]) -> Result<(), String> {
     let bytes: usize =
         headers.iter().map(|(name, value)| name.len() + ": \r\n".len() + value.len()).sum();
-    if bytes > HEADERS_BYTES_MAX {
+    if bytes > ADDED_FIELDS_BYTES_MAX {
         return Err(format!(
-            "the headers given by --header have {bytes} bytes, and {HEADERS_BYTES_MAX} are allowed"
+            "the headers given by --header have {bytes} bytes, and {ADDED_FIELDS_BYTES_MAX} are \
+             allowed"
         ));
     }
     Ok(())
@@ -57,9 +59,9 @@ fn check_name(name: &str) -> Result<(), String> {
 
 const SERVERS_OWN: &str = "the server sets it itself";
 
-const HOP_BY_HOP: &str = "it is about the connection, which is the server's";
+const HOP_BY_HOP: &str = "it describes the connection, which the server manages";
 
-/// Names that would contradict what the server says or does, and why.
+/// Names of fields that would contradict the server's own, each with the reason.
 const RESERVED: [(&str, &str); 15] = [
     ("Accept-Ranges", SERVERS_OWN),
     ("Allow", SERVERS_OWN),
@@ -78,14 +80,16 @@ const RESERVED: [(&str, &str); 15] = [
     ("Upgrade", HOP_BY_HOP),
 ];
 
-const HEADERS_BYTES_MAX: usize = 8 * 1024;
+/// The most bytes of fields that an operator can add to a response, by `--header` for every
+/// response or by `_headers` for a path.
+pub(crate) const ADDED_FIELDS_BYTES_MAX: usize = 8 * 1024;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_header_is_a_name_and_a_trimmed_value() {
+    fn name_and_trimmed_value_are_returned() {
         for (text, name, value) in [
             ("Retry-After: 600", "Retry-After", "600"),
             ("Retry-After:600", "Retry-After", "600"),
@@ -101,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_says_what_is_wrong() {
+    fn errors_name_the_invalid_part() {
         for (text, hint) in [
             ("", "as in 'Retry-After: 600'"),
             ("Retry-After 600", "as in 'Retry-After: 600'"),
@@ -125,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn every_reserved_name_is_refused_in_any_case() {
+    fn reserved_names_are_refused_in_any_case() {
         for (name, why) in RESERVED {
             for name in [name.to_owned(), name.to_lowercase(), name.to_uppercase()] {
                 assert!(parse(&format!("{name}: x")).unwrap_err().ends_with(why), "{name}");
@@ -134,9 +138,9 @@ mod tests {
     }
 
     #[test]
-    fn the_headers_together_have_a_bound() {
+    fn headers_over_8_kib_in_sum_are_refused() {
         let header = |value_len: usize| ("a".to_owned(), "b".repeat(value_len));
-        let room = HEADERS_BYTES_MAX - "a: \r\n".len();
+        let room = ADDED_FIELDS_BYTES_MAX - "a: \r\n".len();
         assert_eq!(check_all(&[]), Ok(()));
         assert_eq!(check_all(&[header(room)]), Ok(()));
         let message = check_all(&[header(room + 1)]).unwrap_err();

@@ -1,59 +1,62 @@
-//! A request's body, found to its end and dropped, in whatever pieces it comes.
+//! The body of a request, which this server discards: its end is found in whatever pieces it
+//! arrives, so that the next request can be parsed.
 
 use super::chunks::Chunks;
-use super::request::Framing;
+use super::framing::Framing;
 
-pub use super::chunks::{CHUNK_SIZE_DIGITS_MAX, EXTENSION_BYTES_MAX, Progress, TRAILER_BYTES_MAX};
+pub use super::chunks::BodyProgress;
+pub use super::limits::{
+    BODY_BYTES_MAX, CHUNK_SIZE_DIGITS_MAX, EXTENSION_BYTES_MAX, TRAILER_BYTES_MAX,
+};
 
-/// The longest body that is dropped in order to keep the connection, in bytes of content.
-pub const BODY_BYTES_MAX: u64 = 64 * 1024;
-
-/// How far a body has come.
+/// A request body, as far as it hasn't arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Body(State);
+pub struct RequestBody(Remaining);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    /// So many bytes are left of a body of known length.
+enum Remaining {
+    /// Bytes left of a body with `Content-Length`.
     Length(u64),
     Chunks(Chunks),
     TooLong,
 }
 
-impl Body {
-    /// A body of which nothing has come yet.
+impl RequestBody {
+    /// A body of which no byte has arrived.
     #[must_use]
     pub fn new(framing: Framing) -> Self {
         Self(match framing {
-            Framing::None => State::Length(0),
-            Framing::Length(length) if length > BODY_BYTES_MAX => State::TooLong,
-            Framing::Length(length) => State::Length(length),
-            Framing::Chunked => State::Chunks(Chunks::default()),
+            Framing::None => Remaining::Length(0),
+            Framing::Length(length) if length > BODY_BYTES_MAX => Remaining::TooLong,
+            Framing::Length(length) => Remaining::Length(length),
+            Framing::Chunked => Remaining::Chunks(Chunks::default()),
         })
     }
 
-    /// Whether its length, known from the head, is over [`BODY_BYTES_MAX`].
+    /// Whether `Content-Length` exceeds [`BODY_BYTES_MAX`]. A body in chunks turns out to be too
+    /// long only in [`advance`](Self::advance).
     #[must_use]
     pub fn is_too_long(&self) -> bool {
-        self.0 == State::TooLong
+        self.0 == Remaining::TooLong
     }
 
-    /// Whether nothing of it is left to come, as far as is known without another byte.
+    /// Whether the body is complete without another byte. A body in chunks isn't before its last
+    /// byte was passed to [`advance`](Self::advance), which reports the end.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        self.0 == State::Length(0)
+        self.0 == Remaining::Length(0)
     }
 
-    /// Takes bytes up to the end of the body; says how many.
-    pub fn advance(&mut self, bytes: &[u8]) -> (usize, Progress) {
+    /// Consumes bytes up to the end of the body. Returns how many, and the progress.
+    pub fn advance(&mut self, bytes: &[u8]) -> (usize, BodyProgress) {
         match &mut self.0 {
-            State::Length(rest) => {
+            Remaining::Length(rest) => {
                 let count = bytes.len().min(usize::try_from(*rest).unwrap_or(usize::MAX));
                 *rest -= count as u64;
-                (count, if *rest == 0 { Progress::Done } else { Progress::More })
+                (count, if *rest == 0 { BodyProgress::Done } else { BodyProgress::More })
             }
-            State::Chunks(chunks) => chunks.advance(bytes, BODY_BYTES_MAX, &mut |_| {}),
-            State::TooLong => (0, Progress::TooLong),
+            Remaining::Chunks(chunks) => chunks.advance(bytes, BODY_BYTES_MAX, &mut |_| {}),
+            Remaining::TooLong => (0, BodyProgress::TooLong),
         }
     }
 }

@@ -1,26 +1,27 @@
-//! Content codings and the choice among them by `Accept-Encoding` (RFC 9110 8.4.1, 12.5.3).
+//! Content codings (RFC 9110 8.4.1) and the choice among them by `Accept-Encoding` (RFC 9110
+//! 12.5.3).
 
-use super::grammar::trim;
+use super::grammar::{WEIGHT_MAX, trim_ows, weight};
 use httparse::Header;
 
-/// A content coding that a response can have.
+/// A content coding that a response can have, from the least to the most compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Coding {
-    /// None.
+    /// No coding.
     Identity,
-    /// RFC 1952.
+    /// `gzip` (RFC 1952).
     Gzip,
-    /// RFC 8878.
+    /// `zstd` (RFC 8878).
     Zstd,
-    /// RFC 7932.
+    /// `br` (RFC 7932).
     Brotli,
 }
 
 impl Coding {
-    /// All of them.
+    /// Every coding, by its discriminant.
     pub const ALL: [Self; 4] = [Self::Identity, Self::Gzip, Self::Zstd, Self::Brotli];
 
-    /// Its name in the IANA registry.
+    /// The name in the IANA registry, as `Content-Encoding` has it.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -31,7 +32,7 @@ impl Coding {
         }
     }
 
-    /// The extension that a file of it has beside the file it was made from.
+    /// The extension of a precompressed file: `page.html.gz` beside `page.html`.
     #[must_use]
     pub fn extension(self) -> Option<&'static str> {
         match self {
@@ -43,46 +44,60 @@ impl Coding {
     }
 }
 
-/// What a client takes of each coding.
+/// The weights that a client gives to the codings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Accepted {
-    /// The weight of each, in thousandths; 0 is refused.
+    /// In thousandths; the client refuses a coding of weight 0.
     weights: [u16; Coding::ALL.len()],
-    /// Identity was named, by itself or by `*`, so that its weight counts. Otherwise it is taken
-    /// where nothing better is.
+    /// `identity` or `*` was in the list, so that the weight of identity counts. Otherwise identity
+    /// is acceptable, but every other acceptable coding is better.
     identity_is_named: bool,
 }
 
 impl Accepted {
-    /// What the fields of a request say. Without `Accept-Encoding`, only identity: the RFC allows
-    /// any coding then, but who doesn't say that it decodes one, doesn't.
+    /// Interprets the `Accept-Encoding` fields of a request. Without one, only identity is
+    /// acceptable: RFC 9110 12.5.3 permits any coding then, but a client without the field may
+    /// decode none.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use httparse::Header;
+    /// use uringstatic::http::coding::{Accepted, Coding};
+    ///
+    /// let fields = [Header { name: "Accept-Encoding", value: b"gzip, br;q=0.5" }];
+    /// let accepted = Accepted::of(&fields);
+    /// let offered = [Coding::Brotli, Coding::Gzip, Coding::Identity];
+    /// assert_eq!(accepted.best(offered.into_iter()), Some(1));
+    /// assert!(!accepted.accepts(Coding::Zstd));
+    /// ```
     #[must_use]
     pub fn of(fields: &[Header<'_>]) -> Self {
         let is_named = |field: &&Header<'_>| {
             field.name.len() == NAME.len() && field.name.eq_ignore_ascii_case(NAME)
         };
         let mut named = fields.iter().filter(is_named);
-        let Some(first) = named.next() else { return Reader::default().decide() };
+        let Some(first) = named.next() else { return NamedWeights::default().accepted() };
         let second = named.next();
         let usual = USUAL.iter().find(|(value, _)| *value == first.value);
         if let (Some((_, accepted)), None) = (usual, second) {
             return *accepted;
         }
-        let mut reader = Reader::default();
+        let mut weights = NamedWeights::default();
         for field in [first].into_iter().chain(second).chain(named) {
-            reader.read(field.value);
+            weights.add(field.value);
         }
-        reader.decide()
+        weights.accepted()
     }
 
-    /// Whether this coding is taken at all.
+    /// Whether the client accepts this coding.
     #[must_use]
-    pub fn takes(&self, coding: Coding) -> bool {
+    pub fn accepts(&self, coding: Coding) -> bool {
         self.weights[coding as usize] > 0
     }
 
-    /// Which of the codings offered suits best: of the greatest weight, and of several such the
-    /// first one offered. `None` if the client takes none.
+    /// The index of the best coding offered: the one of the greatest weight, or the first of
+    /// several. `None` if the client accepts none of them.
     pub fn best(&self, offered: impl Iterator<Item = Coding>) -> Option<usize> {
         let mut best = None;
         let mut best_rank = 0;
@@ -96,7 +111,7 @@ impl Accepted {
         best
     }
 
-    /// 0 is refused; 1 is identity that nobody named; then come the weights.
+    /// 0 for a refused coding, 1 for identity outside the list, else the weight plus 1.
     fn rank(&self, coding: Coding) -> u16 {
         match (coding, self.weights[coding as usize]) {
             (_, 0) => 0,
@@ -106,62 +121,65 @@ impl Accepted {
     }
 }
 
+/// The weights in the list, by coding. `None`: not in the list.
 #[derive(Default)]
-struct Reader {
+struct NamedWeights {
     named: [Option<u16>; Coding::ALL.len()],
+    /// The weight of `*`, which stands for every coding outside the list.
     any: Option<u16>,
 }
 
-impl Reader {
-    fn read(&mut self, value: &[u8]) {
+impl NamedWeights {
+    /// Adds the members of one field line.
+    fn add(&mut self, value: &[u8]) {
         let mut rest = value;
-        while let Some((&first, behind)) = rest.split_first() {
+        while let Some((&first, after)) = rest.split_first() {
             if matches!(first, b' ' | b'\t' | b',') {
-                rest = behind;
+                rest = after;
                 continue;
             }
-            // Read by hand, since every request has this field.
+            // A loop instead of an iterator over members: nearly every request has this field.
             let is_name = |octet: &u8| !matches!(octet, b' ' | b'\t' | b',' | b';');
             let name_len = rest.iter().position(|octet| !is_name(octet)).unwrap_or(rest.len());
-            let (name, behind) = rest.split_at(name_len);
-            let (parameters, behind) = match behind.first() {
-                None | Some(b',') => (&[][..], behind),
-                Some(_) => behind.split_at(memchr::memchr(b',', behind).unwrap_or(behind.len())),
+            let (name, after) = rest.split_at(name_len);
+            let (parameters, after) = match after.first() {
+                None | Some(b',') => (&[][..], after),
+                Some(_) => after.split_at(memchr::memchr(b',', after).unwrap_or(after.len())),
             };
-            rest = behind;
-            let weight = match trim(parameters) {
+            rest = after;
+            let weight = match trim_ows(parameters) {
                 [] => Some(WEIGHT_MAX),
-                [b';', parameter @ ..] => weight(trim(parameter)),
+                [b';', parameter @ ..] => weight(trim_ows(parameter)),
                 _ => None,
             };
             let Some(weight) = weight.or_else(|| {
-                // A weight that isn't one says nothing: what would be taken only if it's named
-                // isn't, and what is taken unless it's refused isn't refused.
-                let is_refusal = name == b"*" || name.eq_ignore_ascii_case(b"identity");
-                (!is_refusal).then_some(0)
+                // A member with an invalid weight has no effect: `*` and `identity` are skipped, so
+                // that identity isn't refused, and any other coding counts as refused.
+                let is_default = name == b"*" || name.eq_ignore_ascii_case(b"identity");
+                (!is_default).then_some(0)
             }) else {
                 continue;
             };
-            let place = match name.len() {
+            let entry = match name.len() {
                 1 if name == b"*" => &mut self.any,
-                2 if name.eq_ignore_ascii_case(b"br") => self.place(Coding::Brotli),
-                4 if name.eq_ignore_ascii_case(b"gzip") => self.place(Coding::Gzip),
-                4 if name.eq_ignore_ascii_case(b"zstd") => self.place(Coding::Zstd),
-                // RFC 9110 8.4.1.3.
-                6 if name.eq_ignore_ascii_case(b"x-gzip") => self.place(Coding::Gzip),
-                8 if name.eq_ignore_ascii_case(b"identity") => self.place(Coding::Identity),
+                2 if name.eq_ignore_ascii_case(b"br") => self.named_mut(Coding::Brotli),
+                4 if name.eq_ignore_ascii_case(b"gzip") => self.named_mut(Coding::Gzip),
+                4 if name.eq_ignore_ascii_case(b"zstd") => self.named_mut(Coding::Zstd),
+                // An alias (RFC 9110 8.4.1.3).
+                6 if name.eq_ignore_ascii_case(b"x-gzip") => self.named_mut(Coding::Gzip),
+                8 if name.eq_ignore_ascii_case(b"identity") => self.named_mut(Coding::Identity),
                 _ => continue,
             };
-            // Named twice, the greater weight is meant.
-            *place = (*place).max(Some(weight));
+            // RFC 9110 doesn't define repeated members; the greater weight counts.
+            *entry = (*entry).max(Some(weight));
         }
     }
 
-    fn place(&mut self, coding: Coding) -> &mut Option<u16> {
+    fn named_mut(&mut self, coding: Coding) -> &mut Option<u16> {
         &mut self.named[coding as usize]
     }
 
-    fn decide(self) -> Accepted {
+    fn accepted(self) -> Accepted {
         let weights = Coding::ALL.map(|coding| {
             let unnamed = if coding == Coding::Identity { WEIGHT_MAX } else { 0 };
             self.named[coding as usize].or(self.any).unwrap_or(unnamed)
@@ -171,28 +189,8 @@ impl Reader {
     }
 }
 
-/// A weight in thousandths (RFC 9110 12.4.2), from `q=0.5`.
-pub(super) fn weight(parameter: &[u8]) -> Option<u16> {
-    let [b'q' | b'Q', b'=', whole @ (b'0' | b'1'), rest @ ..] = parameter else { return None };
-    let digits = match rest {
-        [] => rest,
-        [b'.', digits @ ..] if digits.len() <= 3 => digits,
-        _ => return None,
-    };
-    let mut thousandths = u16::from(whole - b'0') * WEIGHT_MAX;
-    let mut unit = WEIGHT_MAX / 10;
-    for digit in digits {
-        if !digit.is_ascii_digit() {
-            return None;
-        }
-        thousandths += u16::from(digit - b'0') * unit;
-        unit /= 10;
-    }
-    (thousandths <= WEIGHT_MAX).then_some(thousandths)
-}
-
 const NAME: &str = "Accept-Encoding";
-/// What browsers send, and what it means: reading it each time takes longer than to find a file.
+/// The values that browsers send, with their meaning: parsing one takes longer than finding a file.
 const USUAL: [(&[u8], Accepted); 3] = [
     (b"gzip, deflate, br, zstd", usual([WEIGHT_MAX; 4])),
     (b"gzip, deflate, br", usual([WEIGHT_MAX, WEIGHT_MAX, 0, WEIGHT_MAX])),
@@ -202,8 +200,6 @@ const USUAL: [(&[u8], Accepted); 3] = [
 const fn usual(weights: [u16; Coding::ALL.len()]) -> Accepted {
     Accepted { weights, identity_is_named: false }
 }
-
-const WEIGHT_MAX: u16 = 1000;
 
 #[cfg(test)]
 mod tests {
@@ -224,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn the_best_is_what_the_client_takes_most_gladly() {
+    fn best_coding_has_the_greatest_weight() {
         for (value, expected) in [
             ("gzip, deflate, br, zstd", Some("br")),
             ("gzip", Some("gzip")),
@@ -265,25 +261,25 @@ mod tests {
     }
 
     #[test]
-    fn the_usual_means_what_it_says() {
+    fn usual_values_mean_what_the_parser_finds() {
         for (value, accepted) in USUAL {
-            let mut reader = Reader::default();
-            reader.read(value);
-            assert_eq!(reader.decide(), accepted, "{}", String::from_utf8_lossy(value));
+            let mut weights = NamedWeights::default();
+            weights.add(value);
+            assert_eq!(weights.accepted(), accepted, "{}", String::from_utf8_lossy(value));
         }
     }
 
     #[test]
-    fn several_fields_are_one_list() {
+    fn repeated_field_lines_form_one_list() {
         assert_eq!(best(&["br;q=0", "gzip"]), Some("gzip"));
         assert_eq!(best(&[]), Some("identity"));
     }
 
     #[test]
-    fn identity_is_taken_unless_refused() {
-        assert!(accepted(&[]).takes(Coding::Identity));
-        assert!(accepted(&["br"]).takes(Coding::Identity));
-        assert!(!accepted(&["br, identity;q=0"]).takes(Coding::Identity));
-        assert!(!accepted(&["br, *;q=0"]).takes(Coding::Identity));
+    fn identity_is_acceptable_unless_refused() {
+        assert!(accepted(&[]).accepts(Coding::Identity));
+        assert!(accepted(&["br"]).accepts(Coding::Identity));
+        assert!(!accepted(&["br, identity;q=0"]).accepts(Coding::Identity));
+        assert!(!accepted(&["br, *;q=0"]).accepts(Coding::Identity));
     }
 }

@@ -1,13 +1,27 @@
-//! Media types (RFC 9110, section 8.3.1): the grammar of `--content-type`, and a guess by name.
+//! Media types (RFC 9110 8.3.1): the grammar of `--content-type`, and the type that a file name
+//! suggests.
+//!
+//! The parser is our own because the one of the `mime` crate (0.3.18, which `mime_guess` brings
+//! along) has another grammar. It refuses whitespace before a semicolon, tabs, an empty quoted
+//! string and an escaped quote, all of which RFC 9110 5.6.3, 5.6.4 and 5.6.6 allow, and it accepts
+//! a semicolon at the end and octets beyond ASCII between quotes.
 
+use super::grammar::{after_quoted_string, is_token, is_token_char};
+use mime_guess::{Mime, mime};
 use std::ffi::OsStr;
 use std::path::Path;
 
-use mime_guess::{Mime, mime};
-
-use super::grammar::{is_token, is_token_char};
-
-/// The media type that a page's name suggests; its file is not read.
+/// The media type that a file name suggests by its extension, with `charset=utf-8` for text. The
+/// file isn't read.
+///
+/// # Examples
+///
+/// ```
+/// use uringstatic::http::media_type::of_path;
+///
+/// assert_eq!(of_path("site/index.html".as_ref()), "text/html; charset=utf-8");
+/// assert_eq!(of_path("unknown".as_ref()), "application/octet-stream");
+/// ```
 #[must_use]
 pub fn of_path(page: &Path) -> String {
     let extension = page.extension().and_then(OsStr::to_str).unwrap_or_default();
@@ -19,58 +33,43 @@ pub fn of_path(page: &Path) -> String {
     if is_text(&guess) { format!("{essence}; charset=utf-8") } else { essence.to_owned() }
 }
 
-/// Reads one `--content-type`, without its outer spaces.
+/// Parses a media type and returns it as written, but for outer spaces.
+///
+/// RFC 9110 5.6.6 allows empty parameters, as in `text/html;`. They are refused: the operator most
+/// likely lost something.
 pub(crate) fn parse(text: &str) -> Result<String, String> {
     let text = text.trim_matches(' ');
     if text.len() > MEDIA_TYPE_BYTES_MAX {
         return Err(format!("a media type can have {MEDIA_TYPE_BYTES_MAX} bytes here"));
     }
     let (essence, parameters) = text.split_at(text.find(';').unwrap_or(text.len()));
-    let (main, sub) = essence.trim_end_matches(WHITESPACE).split_once('/').unwrap_or_default();
+    let (main, sub) = essence.trim_end_matches(OWS).split_once('/').unwrap_or_default();
     if !is_token(main.as_bytes()) || !is_token(sub.as_bytes()) {
         return Err("write a type, a slash and a subtype, as in text/html".to_owned());
     }
-    let mut rest = parameters.trim_start_matches(WHITESPACE);
+    let mut rest = parameters.trim_start_matches(OWS);
     while let Some(after) = rest.strip_prefix(';') {
-        rest = after_parameter(after.trim_start_matches(WHITESPACE))
+        rest = after_parameter(after.trim_start_matches(OWS))
             .ok_or_else(|| PARAMETER.to_owned())?
-            .trim_start_matches(WHITESPACE);
+            .trim_start_matches(OWS);
     }
     if rest.is_empty() { Ok(text.to_owned()) } else { Err(PARAMETER.to_owned()) }
 }
 
-/// What follows the parameter that `text` begins with.
+/// The text after the parameter that it begins with (RFC 9110 5.6.6).
 fn after_parameter(text: &str) -> Option<&str> {
     let (name, rest) = text.split_once('=')?;
     if !is_token(name.as_bytes()) {
         return None;
     }
-    if let Some(quoted) = rest.strip_prefix('"') {
-        return after_quoted(quoted);
+    if rest.starts_with('"') {
+        return after_quoted_string(rest);
     }
     let end = rest.find(|c| !is_token_char(c)).unwrap_or(rest.len());
     (end > 0).then(|| &rest[end..])
 }
 
-/// What follows the closing quote. Only ASCII is taken; a backslash quotes the next character.
-fn after_quoted(text: &str) -> Option<&str> {
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '"' => return Some(chars.as_str()),
-            '\\' => chars.next().filter(|&quoted| is_quotable(quoted)).map(drop)?,
-            _ if is_quotable(c) => {}
-            _ => return None,
-        }
-    }
-    None
-}
-
-fn is_quotable(c: char) -> bool {
-    c == '\t' || c == ' ' || c.is_ascii_graphic()
-}
-
-/// Whether a page of this type is text, which we take to be UTF-8.
+/// Whether files of this type are text, which is served as UTF-8.
 fn is_text(guess: &Mime) -> bool {
     let sub = guess.subtype();
     let is_named = [mime::JAVASCRIPT, mime::JSON, mime::XML].contains(&sub);
@@ -78,12 +77,12 @@ fn is_text(guess: &Mime) -> bool {
     guess.type_() == mime::TEXT || is_named || is_suffixed
 }
 
-/// Extensions that are registered otherwise (RFC 8081 4.4.3, for the first), or not text by
-/// themselves.
+/// Extensions for which `mime_guess` has an outdated type (RFC 8081 4.4.3 registers `font/otf`),
+/// none, or one that [`is_text`] would take for text: SVG compressed with gzip isn't.
 const OWN_GUESSES: [(&str, &str); 3] =
     [("otf", "font/otf"), ("ndjson", "application/x-ndjson"), ("svgz", "image/svg+xml")];
 
-const WHITESPACE: [char; 2] = [' ', '\t'];
+const OWS: [char; 2] = [' ', '\t'];
 
 const MEDIA_TYPE_BYTES_MAX: usize = 256;
 
@@ -94,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_suggests_a_type() {
+    fn extension_suggests_the_type() {
         for (name, expected) in [
             ("index.html", "text/html; charset=utf-8"),
             ("/a.b/INDEX.HTML", "text/html; charset=utf-8"),
@@ -120,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_guess_keeps_to_the_grammar() {
+    fn guesses_are_valid_media_types() {
         for name in ["a.html", "a.svg", "a.tar.gz", "a"] {
             let guess = of_path(Path::new(name));
             assert_eq!(parse(&guess), Ok(guess));
@@ -128,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_media_type_is_kept_as_written() {
+    fn valid_media_types_are_returned_as_written() {
         for text in [
             "text/html",
             "text/html; charset=utf-8",
@@ -143,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_says_what_to_write() {
+    fn errors_show_an_example() {
         let long = format!("text/{}", "a".repeat(MEDIA_TYPE_BYTES_MAX));
         for (text, hint) in [
             ("", "as in text/html"),

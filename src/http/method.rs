@@ -1,22 +1,22 @@
-//! Methods: those that are answered, those that exist, and all others.
+//! Request methods (RFC 9110 9), as far as they decide between a response, 405 and 501.
 
-/// The method of a request. Methods are case-sensitive (RFC 9110 9.1).
+/// The method of a request. Names are case-sensitive (RFC 9110 9.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
-    /// GET.
+    /// GET (RFC 9110 9.3.1).
     Get,
-    /// HEAD.
+    /// HEAD, whose response has no content (RFC 9110 9.3.2).
     Head,
-    /// OPTIONS.
+    /// OPTIONS (RFC 9110 9.3.7).
     Options,
-    /// Registered with IANA, and not allowed here.
+    /// Registered with IANA, but not supported here: 405 (RFC 9110 15.5.6).
     NotAllowed,
-    /// Not registered.
+    /// Not registered: 501 (RFC 9110 15.6.2).
     Unknown,
 }
 
 impl Method {
-    /// The method of this name.
+    /// Classifies a method name.
     #[must_use]
     pub fn of(name: &str) -> Self {
         match name {
@@ -29,7 +29,7 @@ impl Method {
     }
 }
 
-/// The other methods of the IANA registry (RFC 9110 18.2, as of 2026).
+/// The other methods of the IANA registry (RFC 9110 18.2), as of 2026.
 const REGISTERED: [&str; 37] = [
     "ACL",
     "BASELINE-CONTROL",

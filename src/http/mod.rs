@@ -1,5 +1,23 @@
-//! HTTP/1.x as bytes in, decisions out: no connection, no ring, no clock, no allocation once
-//! serving. RFC 9110 and RFC 9112 are the law; where they leave a choice, the strict one is taken.
+//! HTTP/1.x as functions from bytes to decisions, after RFC 9110 (semantics) and RFC 9112
+//! (messages). Where the RFCs leave a choice, the code takes the strict one. This room knows no
+//! connection, no engine and no clock, and allocates nothing while the server runs.
+//!
+//! A module imports only modules on lines below its own:
+//!
+//! ```text
+//!  receive   request   response_parser   body
+//!  decide    conditional   coding   accept   path   host
+//!  send      response   added_field   media_type
+//!  parts     scan   fields   response_parser::head
+//!            request_line   range   chunks
+//!            target   method
+//!  shared    framing   persistence   reject   response_parser::outcome
+//!            limits   grammar
+//! ```
+//!
+//! [`request::parse`] is the entrance for a server, [`response_parser::ResponseParser`] for a
+//! client. `grammar` has each character class and each small rule once; `limits` has every bound on
+//! what a peer may send.
 #![forbid(unsafe_code)]
 
 pub mod accept;
@@ -9,17 +27,21 @@ mod chunks;
 pub mod coding;
 pub mod conditional;
 mod fields;
+mod framing;
 pub(crate) mod grammar;
 pub mod host;
+mod limits;
 pub mod media_type;
-mod message;
 mod method;
 #[cfg(test)]
 mod model_tests;
 pub mod path;
+mod persistence;
 pub mod properties;
 mod range;
+mod reject;
 pub mod request;
+mod request_line;
 pub mod response;
 pub mod response_parser;
 mod scan;

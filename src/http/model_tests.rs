@@ -1,22 +1,25 @@
-//! Heads and chunks against models of the grammar: slow, written from the RFCs alone, and in
-//! another way than the code, so that a mistake would have to be made twice.
+//! Heads, chunks and responses against models of the grammar. The models are written from the RFCs
+//! alone, simple and slow, and share no rule with the code, so that an error would have to be made
+//! twice to go unnoticed.
 
 mod chunks;
 mod heads;
 mod responses;
 
 use super::body::{
-    BODY_BYTES_MAX, Body, CHUNK_SIZE_DIGITS_MAX, EXTENSION_BYTES_MAX, Progress, TRAILER_BYTES_MAX,
+    BODY_BYTES_MAX, BodyProgress, CHUNK_SIZE_DIGITS_MAX, EXTENSION_BYTES_MAX, RequestBody,
+    TRAILER_BYTES_MAX,
 };
-use super::request::{Fields, Framing, Parsed, Scan, parse};
-use super::response_parser::properties::Reading;
-use super::response_parser::{Asked, Malformed};
-use heads::{Meaning, Verdict};
+use super::framing::Framing;
+use super::request::{FieldBuffer, Parsed, Scan, parse};
+use super::response_parser::properties::StreamTranscript;
+use super::response_parser::{MalformedResponse, RequestKind};
+use heads::{Meaning, ModelOutcome};
 use proptest::prelude::*;
 
-/// What the code says of a head.
-fn parsed(bytes: &[u8]) -> Option<Verdict> {
-    match parse(bytes, &mut Scan::default(), 16 * 1024, &mut Fields::new()) {
+/// The outcome of the code for a head; `None` if it is incomplete.
+fn parsed(bytes: &[u8]) -> Option<ModelOutcome> {
+    match parse(bytes, &mut Scan::default(), 16 * 1024, &mut FieldBuffer::new()) {
         Parsed::Partial => None,
         Parsed::Reject(reject) => Some(Err(reject.status)),
         Parsed::Request(request) => Some(Ok(Meaning {
@@ -103,7 +106,7 @@ fn any_head() -> impl Strategy<Value = String> {
     )
 }
 
-/// A few octets put in, taken out, or changed.
+/// The text with a few octets inserted, removed or replaced.
 fn mutate(text: &str, changes: &[(prop::sample::Index, u8, u8)]) -> Vec<u8> {
     let mut bytes = text.as_bytes().to_vec();
     for &(at, kind, octet) in changes {
@@ -127,7 +130,7 @@ fn any_changes() -> impl Strategy<Value = Vec<(prop::sample::Index, u8, u8)>> {
     prop_oneof![Just(Vec::new()), changes]
 }
 
-/// Half a limit, or the limit and its neighbours.
+/// Half of a limit, or the limit and its neighbours.
 fn any_near(limit: impl Into<u32>) -> impl Strategy<Value = usize> {
     let limit = limit.into() as usize;
     prop::sample::select(vec![limit / 2, limit - 1, limit, limit + 1])
@@ -135,11 +138,11 @@ fn any_near(limit: impl Into<u32>) -> impl Strategy<Value = usize> {
 
 fn any_chunk() -> impl Strategy<Value = String> {
     let extension = any_of(&["", "", "", ";a", " ;a=\"b\"", " ", ";", "\t;\u{e9}"]);
-    let good = |(size, extension): (usize, String)| {
+    let valid = |(size, extension): (usize, String)| {
         format!("{size:x}{extension}\r\n{}\r\n", "z".repeat(size))
     };
     prop_oneof![
-        6 => (0..40_usize, extension).prop_map(good),
+        6 => (0..40_usize, extension).prop_map(valid),
         1 => any_of(&["10001\r\n", "fffffffffffffffff\r\n", "ffffffffffffffff\r\n", "0x1", "g"]),
         1 => any_near(EXTENSION_BYTES_MAX)
             .prop_map(|count| format!("1;{}\r\nz\r\n", "e".repeat(count - 1))),
@@ -192,7 +195,7 @@ fn any_status_line() -> impl Strategy<Value = String> {
     ]
 }
 
-/// A response whose content is as long as it says, or any other.
+/// A response, most often with the content that its framing announces.
 fn any_response() -> impl Strategy<Value = String> {
     let framed = prop_oneof![
         3 => (0..200_usize)
@@ -225,41 +228,41 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(5000))]
 
     #[test]
-    fn heads_mean_what_the_grammar_says(text in any_head(), changes in any_changes()) {
+    fn heads_agree_with_the_model(text in any_head(), changes in any_changes()) {
         let bytes = mutate(&text, &changes);
         match (heads::head(&bytes), parsed(&bytes)) {
             (Some(expected), actual) => prop_assert_eq!(actual, Some(expected)),
-            (None, Some(Ok(meaning))) => prop_assert!(false, "{:?} without an end", meaning),
+            (None, Some(Ok(meaning))) => prop_assert!(false, "{:?} of an incomplete head", meaning),
             (None, None | Some(Err(_))) => {}
         }
     }
 
     #[test]
-    fn chunks_end_where_the_grammar_says(
+    fn chunks_agree_with_the_model(
         text in any_chunks(),
         changes in any_changes(),
         pieces in prop::collection::vec(1..50_usize, 1..5),
     ) {
         let bytes = mutate(&text, &changes);
         let (expected_used, expected) = chunks::chunks(&bytes, BODY_BYTES_MAX, &mut Vec::new());
-        let mut body = Body::new(Framing::Chunked);
-        let (mut used, mut progress) = (0, Progress::More);
+        let mut body = RequestBody::new(Framing::Chunked);
+        let (mut used, mut progress) = (0, BodyProgress::More);
         let mut sizes = pieces.iter().cycle();
-        while progress == Progress::More && used < bytes.len() {
-            let size = *sizes.next().expect("it is a cycle of at least one");
+        while progress == BodyProgress::More && used < bytes.len() {
+            let size = *sizes.next().expect("a cycle of at least one size");
             let piece = &bytes[used..bytes.len().min(used + size)];
             let (count, now) = body.advance(piece);
-            prop_assert!(now != Progress::More || count == piece.len());
+            prop_assert!(now != BodyProgress::More || count == piece.len());
             used += count;
             progress = now;
         }
         prop_assert_eq!(progress, expected);
-        // Where the framing broke is of no interest: the connection is closed.
-        prop_assert!(expected == Progress::Malformed || used == expected_used);
+        // The offset of an error in the framing doesn't matter: the connection is closed.
+        prop_assert!(expected == BodyProgress::Malformed || used == expected_used);
     }
 
     #[test]
-    fn responses_mean_what_the_grammar_says(
+    fn responses_agree_with_the_model(
         is_head in any::<bool>(),
         texts in prop::collection::vec(any_response(), 0..4),
         changes in any_changes(),
@@ -267,21 +270,21 @@ proptest! {
         skip_max in prop::sample::select(vec![0, 1, 100, u64::MAX]),
     ) {
         let bytes = mutate(&texts.concat(), &changes);
-        let asked = if is_head { Asked::Head } else { Asked::Other };
+        let request = if is_head { RequestKind::Head } else { RequestKind::Other };
         let mut rest = &bytes[..];
         let mut sizes = sizes.iter().cycle();
         let pieces = std::iter::from_fn(|| {
-            let size = *sizes.next().expect("it is a cycle of at least one");
-            let (piece, behind) = rest.split_at(size.min(rest.len()));
-            rest = behind;
+            let size = *sizes.next().expect("a cycle of at least one size");
+            let (piece, after) = rest.split_at(size.min(rest.len()));
+            rest = after;
             (!piece.is_empty()).then_some(piece)
         });
         let heads = if is_head { u8::MAX } else { 0 };
-        let mut actual = Reading::of(heads, pieces, skip_max);
-        let expected = responses::responses(asked, &bytes);
-        // Which mistake is noticed first in a field too many isn't promised.
-        let too_many = Some(Err(Malformed::TooManyFields));
-        if actual.end == Some(Err(Malformed::Field)) && expected.end == too_many {
+        let mut actual = StreamTranscript::of(heads, pieces, skip_max);
+        let expected = responses::responses(request, &bytes);
+        // An invalid field line beyond the bound is an error of either kind.
+        let too_many = Some(Err(MalformedResponse::TooManyFields));
+        if actual.end == Some(Err(MalformedResponse::Field)) && expected.end == too_many {
             actual.end = too_many;
         }
         prop_assert_eq!(actual, expected);

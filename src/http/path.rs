@@ -1,31 +1,42 @@
-//! The path of a request target as a name of something: percent-encoding decoded once, dot
-//! segments removed (RFC 3986 5.2.4), and back again for `Location`.
+//! From the path of a request target to the name of a file, and back for `Location`:
+//! percent-encoding is decoded once (RFC 3986 2.4), and dot segments are removed (RFC 3986 5.2.4).
 //!
-//! What comes out begins with a slash and has no `.` or `..` segment, so it names nothing above
-//! the root, whatever it is joined with.
+//! A decoded path begins with a slash and has no `.` or `..` segment, so that no join of it with a
+//! folder leads above the folder.
 
 use super::grammar::{self, HEX, PATH};
 
-/// A path that names nothing: an escape that isn't two hexadecimal digits, an encoded slash (which
-/// would be a separator to some and a letter to others), or a NUL.
+/// A path that can't name a file: it doesn't begin with a slash, or it has a NUL, a percent sign
+/// without two hexadecimal digits, or an encoded slash, which is a separator to some programs and
+/// part of a name to others (RFC 3986 2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unnameable;
 
-/// Decodes a path and removes its dot segments. `scratch` is used where that changes anything.
+/// Decodes a path and removes its dot segments, into `scratch` where that changes anything.
 ///
 /// An empty path is the root (RFC 9110 4.2.3). Empty segments are kept: `//` is not `/`.
 ///
 /// # Errors
-/// [`Unnameable`].
+/// [`Unnameable`], which lists the reasons.
 ///
 /// # Panics
 /// If `scratch` is shorter than the path.
+///
+/// # Examples
+///
+/// ```
+/// use uringstatic::http::path::{Unnameable, decode};
+///
+/// let mut scratch = [0; 64];
+/// assert_eq!(decode(b"/a/../b%20c", &mut scratch), Ok(&b"/b c"[..]));
+/// assert_eq!(decode(b"/a%2Fb", &mut scratch), Err(Unnameable));
+/// ```
 pub fn decode<'a>(path: &'a [u8], scratch: &'a mut [u8]) -> Result<&'a [u8], Unnameable> {
     if path.is_empty() {
         return Ok(b"/");
     }
     let encoded = memchr::memchr2(b'%', 0, path).is_some();
-    // Most paths have neither, and are used where they lie.
+    // Most paths have neither, and are returned as they are.
     let dotted = || memchr::memchr_iter(b'.', path).any(|at| at > 0 && path[at - 1] == b'/');
     if !encoded && path[0] == b'/' && !dotted() {
         return Ok(path);
@@ -38,7 +49,7 @@ pub fn decode<'a>(path: &'a [u8], scratch: &'a mut [u8]) -> Result<&'a [u8], Unn
     Ok(&scratch[..len])
 }
 
-/// Writes the octets of `path` into `out`, and says how many they are.
+/// Decodes percent-encoding into `out`; returns the number of octets written.
 fn decode_escapes(path: &[u8], out: &mut [u8]) -> Result<usize, Unnameable> {
     let mut written = 0;
     let mut octets = path.iter();
@@ -62,19 +73,19 @@ fn decode_escapes(path: &[u8], out: &mut [u8]) -> Result<usize, Unnameable> {
     Ok(written)
 }
 
-/// Removes `.` and `..` segments of a path that begins with a slash, in place; says how long it is
-/// then.
+/// Removes `.` and `..` segments of a path that begins with a slash, in place; returns the new
+/// length.
 fn remove_dot_segments(path: &mut [u8]) -> usize {
     let mut written = 0;
     let mut read = 0;
     while read < path.len() {
-        // Each segment is taken with the slash before it.
+        // A segment includes the slash before it.
         let end = memchr::memchr(b'/', &path[read + 1..]).map_or(path.len(), |at| read + 1 + at);
         let is_last = end == path.len();
         match &path[read + 1..end] {
             b"." | b".." => {
                 if path[read + 1..end].len() == 2 {
-                    // The root has nothing above it.
+                    // Above the root is the root (RFC 3986 5.2.4, step 2C).
                     written = memchr::memrchr(b'/', &path[..written]).unwrap_or(0);
                 }
                 if is_last {
@@ -102,44 +113,45 @@ fn hex(digit: u8) -> Option<u8> {
     })
 }
 
-/// Writes a decoded path as it may stand in a URI; what may not is percent-encoded. Says how long
-/// it became, or `None` if it doesn't fit.
+/// Writes a decoded path into `out` as a URI has it, with other octets than `pchar` and `/`
+/// percent-encoded. Returns its length, or `None` if it doesn't fit.
 pub fn encode(path: &[u8], out: &mut [u8]) -> Option<usize> {
-    encode_all_but(path, |octet| grammar::is(octet, PATH), out)
+    encode_except(path, |octet| grammar::is(octet, PATH), out)
 }
 
 /// Writes octets as they may stand in a query between the signs that divide it: `&`, `=`, `+` and
 /// `;` are percent-encoded, too. Says how long it became, or `None` if it doesn't fit.
 pub fn encode_in_query(octets: &[u8], out: &mut [u8]) -> Option<usize> {
-    encode_all_but(octets, |octet| grammar::is(octet, PATH) && !b"&=+;".contains(&octet), out)
+    encode_except(octets, |octet| grammar::is(octet, PATH) && !b"&=+;".contains(&octet), out)
 }
 
-/// Writes a query that was asked for as RFC 3986 has it: what clients leave as it is against that
-/// is percent-encoded. Says how long it became, or `None` if it doesn't fit.
+/// Writes the query of a request target into `out` by the grammar of RFC 3986 3.4: octets that
+/// browsers leave unencoded against it are percent-encoded. Returns its length, or `None` if it
+/// doesn't fit.
 pub fn encode_query(query: &[u8], out: &mut [u8]) -> Option<usize> {
-    encode_all_but(query, stands_in_query, out)
+    encode_except(query, is_query_octet, out)
 }
 
-/// How long a query is as [`encode_query`] writes it.
+/// The length in bytes of a query as [`encode_query`] writes it.
 #[must_use]
 pub fn query_bytes(query: &[u8]) -> usize {
-    query.len() + 2 * query.iter().filter(|&&octet| !stands_in_query(octet)).count()
+    query.len() + 2 * query.iter().filter(|&&octet| !is_query_octet(octet)).count()
 }
 
-fn stands_in_query(octet: u8) -> bool {
-    // A percent sign begins an escape, since the target was valid.
+fn is_query_octet(octet: u8) -> bool {
+    // A percent sign begins percent-encoding: `request_line` checked the target.
     grammar::is(octet, PATH) || matches!(octet, b'?' | b'%')
 }
 
-fn encode_all_but(octets: &[u8], may: impl Fn(u8) -> bool, out: &mut [u8]) -> Option<usize> {
+fn encode_except(octets: &[u8], is_kept: impl Fn(u8) -> bool, out: &mut [u8]) -> Option<usize> {
     let mut written = 0;
     for &octet in octets {
-        if may(octet) {
+        if is_kept(octet) {
             *out.get_mut(written)? = octet;
             written += 1;
         } else {
-            let place = out.get_mut(written..written + 3)?;
-            place.copy_from_slice(&[b'%', digit_of(octet >> 4), digit_of(octet & 15)]);
+            let triplet = out.get_mut(written..written + 3)?;
+            triplet.copy_from_slice(&[b'%', digit_of(octet >> 4), digit_of(octet & 15)]);
             written += 3;
         }
     }
@@ -150,7 +162,7 @@ fn digit_of(half: u8) -> u8 {
     b"0123456789ABCDEF"[half as usize]
 }
 
-/// The last segment of a path: what is behind its last slash.
+/// The last segment of a path: the octets after its last slash.
 #[must_use]
 pub fn last_segment(path: &[u8]) -> &[u8] {
     memchr::memrchr(b'/', path).map_or(path, |at| &path[at + 1..])
@@ -196,14 +208,14 @@ mod tests {
     }
 
     #[test]
-    fn what_names_nothing_is_refused() {
+    fn paths_that_name_no_file_are_refused() {
         for path in ["/%2f", "/a%2Fb", "/%00", "/%", "/%1", "/%g0", "/a%2", "a", "%2e", "%"] {
             assert_eq!(decoded(path.as_bytes()), Err(Unnameable), "{path}");
         }
     }
 
     #[test]
-    fn encoding_is_undone_by_decoding() {
+    fn encode_inverts_decode() {
         let mut out = [0; 64];
         let len = encode("/ä b%/c?d#".as_bytes(), &mut out).expect("room");
         assert_eq!(&out[..len], b"/%C3%A4%20b%25/c%3Fd%23");
@@ -212,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_is_encoded_where_it_must_be() {
+    fn query_octets_outside_rfc_3986_are_encoded() {
         let mut out = [0; 64];
         let query = b"a=%5B1]&b[]={x|y}?\\^`/:";
         let expected = b"a=%5B1%5D&b%5B%5D=%7Bx%7Cy%7D?%5C%5E%60/:";
@@ -224,13 +236,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_model_agrees(path in "/?((%2[eEfF]|%[0-9a-f]{2}|%|[./a]){0,3}/?){0,6}") {
+        fn decode_agrees_with_the_model(path in "/?((%2[eEfF]|%[0-9a-f]{2}|%|[./a]){0,3}/?){0,6}") {
             let model = path_by_segments(path.as_bytes()).ok_or(Unnameable);
             prop_assert_eq!(decoded(path.as_bytes()), model);
         }
 
         #[test]
-        fn nothing_leads_above_the_root(path in prop::collection::vec(any::<u8>(), 0..40)) {
+        fn decoded_paths_stay_below_the_root(path in prop::collection::vec(any::<u8>(), 0..40)) {
             if let Ok(name) = decoded(&path) {
                 prop_assert_eq!(name.first(), Some(&b'/'));
                 let mut segments = name.split(|&octet| octet == b'/');

@@ -1,78 +1,82 @@
-//! What must hold for any bytes at all: the fuzzers call these, and the tests over their corpora.
+//! Properties of the request parser that hold for arbitrary bytes. The fuzz targets call them, and
+//! the tests over the corpora.
 
-use super::body::{Body, Progress};
-use super::request::{Fields, Framing, Parsed, RejectStatus, Scan, parse};
+use super::body::{BodyProgress, RequestBody};
+use super::framing::Framing;
+use super::reject::RejectStatus;
+use super::request::{FieldBuffer, Parsed, parse};
+use super::scan::Scan;
 
-/// What is compared of two parses.
+/// The part of a parser's outcome that two parses must agree on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
+enum HeadOutcome {
     Partial,
     Request { head_len: usize, framing: Framing },
     Reject { status: RejectStatus, head: bool },
 }
 
-/// The same head gives the same decision however it is split, a request is what its own bytes
-/// say, and what is refused stays refused when more comes. The first two bytes choose the split.
+/// Asserts that a head has the same outcome however it is split, that the outcome of a valid head
+/// depends on its own bytes only, and that a refusal isn't revoked by further bytes. The first two
+/// bytes of `data` choose the split.
 ///
 /// # Panics
-/// If that isn't so.
+/// If an assertion fails.
 pub fn head(data: &[u8]) {
     let Some((choice, bytes)) = data.split_first_chunk::<2>() else { return };
-    let whole = outcome_of(bytes, &mut Scan::default());
+    let at_once = outcome_of(bytes, &mut Scan::default());
     let at = usize::from(u16::from_le_bytes(*choice)) % (bytes.len() + 1);
     let mut scan = Scan::default();
     let first = outcome_of(&bytes[..at], &mut scan);
     let split = match first {
-        Outcome::Partial => outcome_of(bytes, &mut scan),
-        Outcome::Request { .. } | Outcome::Reject { .. } => first,
+        HeadOutcome::Partial => outcome_of(bytes, &mut scan),
+        HeadOutcome::Request { .. } | HeadOutcome::Reject { .. } => first,
     };
-    assert!(agree(whole, split), "whole: {whole:?}, split at {at}: {split:?}");
+    assert!(agree(at_once, split), "at once: {at_once:?}, split at {at}: {split:?}");
     let by_byte = byte_by_byte(bytes);
-    assert!(agree(whole, by_byte), "whole: {whole:?}, byte by byte: {by_byte:?}");
-    if let Outcome::Request { head_len, framing } = whole {
+    assert!(agree(at_once, by_byte), "at once: {at_once:?}, byte by byte: {by_byte:?}");
+    if let HeadOutcome::Request { head_len, framing } = at_once {
         let own = outcome_of(&bytes[..head_len], &mut Scan::default());
-        assert_eq!(own, whole, "a head is what its own bytes say");
+        assert_eq!(own, at_once, "the outcome depends on bytes after the head");
         let before = outcome_of(&bytes[..head_len - 1], &mut Scan::default());
-        assert_eq!(before, Outcome::Partial, "a head isn't complete before its last byte");
+        assert_eq!(before, HeadOutcome::Partial, "the head was complete before its last byte");
         body(framing, &bytes[head_len..], at);
     }
 }
 
-/// A body ends at the same place with the same result however it is split.
+/// Asserts that a body ends at the same byte with the same outcome however it is split.
 fn body(framing: Framing, bytes: &[u8], at: usize) {
-    let mut whole = Body::new(framing);
-    let (used, progress) = whole.advance(bytes);
+    let (used, progress) = RequestBody::new(framing).advance(bytes);
     assert!(used <= bytes.len());
     let at = at % (bytes.len() + 1);
-    let mut split = Body::new(framing);
+    let mut split = RequestBody::new(framing);
     let (mut total, mut last) = split.advance(&bytes[..at]);
-    if last == Progress::More {
-        assert_eq!(total, at, "what is given is taken while the body goes on");
+    if last == BodyProgress::More {
+        assert_eq!(total, at, "an incomplete body consumes all bytes");
         let (more, progress) = split.advance(&bytes[at..]);
         (total, last) = (total + more, progress);
     }
     assert_eq!((total, last), (used, progress), "split at {at}");
 }
 
-fn byte_by_byte(bytes: &[u8]) -> Outcome {
+fn byte_by_byte(bytes: &[u8]) -> HeadOutcome {
     let mut scan = Scan::default();
-    let mut outcome = Outcome::Partial;
+    let mut outcome = HeadOutcome::Partial;
     for len in 1..=bytes.len() {
         outcome = outcome_of(&bytes[..len], &mut scan);
-        if outcome != Outcome::Partial {
+        if outcome != HeadOutcome::Partial {
             break;
         }
     }
     outcome
 }
 
-/// Which limit is noticed first may depend on how much came at once; that a head is refused may
-/// not.
-fn agree(one: Outcome, other: Outcome) -> bool {
+/// Whether two outcomes agree. The limit that a head exceeds first may depend on the split, and so
+/// may the status; the refusal may not.
+fn agree(one: HeadOutcome, other: HeadOutcome) -> bool {
     let is_limit = |outcome| {
         matches!(
             outcome,
-            Outcome::Reject {
+            HeadOutcome::Reject {
                 status: RejectStatus::FieldsTooLarge
                     | RejectStatus::UriTooLong
                     | RejectStatus::NotImplemented,
@@ -80,25 +84,25 @@ fn agree(one: Outcome, other: Outcome) -> bool {
             }
         )
     };
-    let refused = |outcome| matches!(outcome, Outcome::Reject { .. });
+    let refused = |outcome| matches!(outcome, HeadOutcome::Reject { .. });
     one == other || (refused(one) && refused(other) && (is_limit(one) || is_limit(other)))
 }
 
-fn outcome_of(bytes: &[u8], scan: &mut Scan) -> Outcome {
-    match parse(bytes, scan, HEAD_BYTES_MAX, &mut Fields::new()) {
-        Parsed::Partial => Outcome::Partial,
+fn outcome_of(bytes: &[u8], scan: &mut Scan) -> HeadOutcome {
+    match parse(bytes, scan, HEAD_BYTES_MAX, &mut FieldBuffer::new()) {
+        Parsed::Partial => HeadOutcome::Partial,
         Parsed::Request(request) => {
             assert!(request.head_len <= bytes.len());
-            Outcome::Request { head_len: request.head_len, framing: request.framing }
+            HeadOutcome::Request { head_len: request.head_len, framing: request.framing }
         }
-        Parsed::Reject(reject) => Outcome::Reject { status: reject.status, head: reject.head },
+        Parsed::Reject(reject) => HeadOutcome::Reject { status: reject.status, head: reject.head },
     }
 }
 
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 
-/// What [`super::path::decode`] says, segment by segment and as slowly as it can be said; `None` if
-/// the path names nothing.
+/// A model of [`super::path::decode`] that is simple instead of fast: it works segment by segment
+/// and allocates. `None` stands for [`Unnameable`](super::path::Unnameable).
 #[must_use]
 pub fn path_by_segments(path: &[u8]) -> Option<Vec<u8>> {
     let Some(path) = path.strip_prefix(b"/") else {
@@ -107,7 +111,7 @@ pub fn path_by_segments(path: &[u8]) -> Option<Vec<u8>> {
     let segments: Vec<&[u8]> = path.split(|&octet| octet == b'/').collect();
     let mut kept: Vec<Vec<u8>> = Vec::new();
     for (index, segment) in segments.iter().enumerate() {
-        let name = unescaped(segment)?;
+        let name = percent_decoded(segment)?;
         let is_last = index == segments.len() - 1;
         match &*name {
             b".." => {
@@ -126,11 +130,11 @@ pub fn path_by_segments(path: &[u8]) -> Option<Vec<u8>> {
     Some(kept.iter().flat_map(|name| [b"/", &name[..]].concat()).collect())
 }
 
-fn unescaped(segment: &[u8]) -> Option<Vec<u8>> {
+fn percent_decoded(segment: &[u8]) -> Option<Vec<u8>> {
     let mut name = Vec::new();
     let mut rest = segment;
-    while let Some((&octet, behind)) = rest.split_first() {
-        rest = behind;
+    while let Some((&octet, after)) = rest.split_first() {
+        rest = after;
         if octet != b'%' {
             name.push(octet);
             continue;

@@ -1,50 +1,65 @@
-//! One byte range of a `Range` field (RFC 9110 14.1.2, 14.2).
+//! One byte range of a `Range` field (RFC 9110 14.1.2 and 14.2).
 
-use super::conditional::Selection;
-use super::grammar::trim;
-use super::message::decimal;
+use super::grammar::{decimal, trim_ows};
 
-/// What a `Range` value selects of `length` bytes. Anything but one valid byte range is ignored,
-/// which the RFC allows and says to do where the unit or the syntax is not known.
-pub(super) fn select(value: &[u8], length: u64) -> Selection {
-    let Some(set) = range_set(value) else { return Selection::Whole };
-    let Some(dash) = memchr::memchr(b'-', set) else { return Selection::Whole };
+/// The meaning of a `Range` value for a representation of known length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RangeOutcome {
+    /// Another unit, an invalid range or a list of ranges: the response is the one without `Range`.
+    Ignored,
+    /// The bytes from `first` to `last`, both included.
+    Satisfiable { first: u64, last: u64 },
+    /// No byte of the representation is in the range.
+    Unsatisfiable,
+}
+
+/// Evaluates a `Range` value. RFC 9110 14.2 requires to ignore an unknown unit, and permits to
+/// ignore the field; a list of ranges would need `multipart/byteranges`.
+pub(super) fn select(value: &[u8], length: u64) -> RangeOutcome {
+    let Some(set) = range_set(value) else { return RangeOutcome::Ignored };
+    let Some(dash) = memchr::memchr(b'-', set) else { return RangeOutcome::Ignored };
     let (first, last) = (&set[..dash], &set[dash + 1..]);
     match (first.is_empty(), last.is_empty()) {
-        (true, true) => Selection::Whole,
+        (true, true) => RangeOutcome::Ignored,
         (true, false) => suffix(last, length),
         (false, true) => from(first, u64::MAX, length),
         (false, false) => match saturating(last) {
             Some(last) => from(first, last, length),
-            None => Selection::Whole,
+            None => RangeOutcome::Ignored,
         },
     }
 }
 
+/// The text after `bytes=`. Names of units are case-insensitive (RFC 9110 14.1).
 fn range_set(value: &[u8]) -> Option<&[u8]> {
     let equals = memchr::memchr(b'=', value)?;
-    let (unit, set) = (&value[..equals], trim(&value[equals + 1..]));
+    let (unit, set) = (&value[..equals], trim_ows(&value[equals + 1..]));
     unit.eq_ignore_ascii_case(b"bytes").then_some(set)
 }
 
-fn suffix(last: &[u8], length: u64) -> Selection {
+/// `suffix-range`: the last bytes.
+fn suffix(last: &[u8], length: u64) -> RangeOutcome {
     match saturating(last) {
-        None => Selection::Whole,
-        Some(count) if count == 0 || length == 0 => Selection::Unsatisfiable,
-        Some(count) => Selection::Partial { first: length.saturating_sub(count), last: length - 1 },
+        None => RangeOutcome::Ignored,
+        Some(count) if count == 0 || length == 0 => RangeOutcome::Unsatisfiable,
+        Some(count) => {
+            let first = length.saturating_sub(count);
+            RangeOutcome::Satisfiable { first, last: length - 1 }
+        }
     }
 }
 
-fn from(first: &[u8], last: u64, length: u64) -> Selection {
+/// `int-range`: the bytes from an offset on.
+fn from(first: &[u8], last: u64, length: u64) -> RangeOutcome {
     match saturating(first) {
-        None => Selection::Whole,
-        Some(first) if last < first => Selection::Whole,
-        Some(first) if first >= length => Selection::Unsatisfiable,
-        Some(first) => Selection::Partial { first, last: last.min(length - 1) },
+        None => RangeOutcome::Ignored,
+        Some(first) if last < first => RangeOutcome::Ignored,
+        Some(first) if first >= length => RangeOutcome::Unsatisfiable,
+        Some(first) => RangeOutcome::Satisfiable { first, last: last.min(length - 1) },
     }
 }
 
-/// Digits only; a number too large for us lies beyond every end.
+/// `1*DIGIT`; a number over 64 bits lies beyond every representation, and becomes the greatest.
 fn saturating(text: &[u8]) -> Option<u64> {
     let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
     digits.then(|| decimal(text).unwrap_or(u64::MAX))

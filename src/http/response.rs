@@ -1,16 +1,16 @@
-//! Heads of responses: built at start, except those of partial content, which are written into a
-//! connection's own block without allocating.
+//! Heads of responses. They are rendered at start, except heads of partial content (206), which are
+//! written into the block of a connection without an allocation.
 
-use super::request::Persistence;
+use super::persistence::Persistence;
 use std::io::Write;
 
-/// Bytes of a date as a head has it (IMF-fixdate, RFC 9110 5.6.7).
+/// The length of a date in bytes (IMF-fixdate, RFC 9110 5.6.7).
 pub const DATE_BYTES: usize = 29;
 
-/// Writes the time as an IMF-fixdate.
+/// Writes a time as an IMF-fixdate, such as `Sun, 06 Nov 1994 08:49:37 GMT`.
 ///
 /// # Panics
-/// If `out` isn't of [`DATE_BYTES`] bytes, or the year isn't of four digits.
+/// If `out` hasn't [`DATE_BYTES`] bytes, or the year hasn't four digits.
 pub fn write_date(out: &mut [u8], unix_seconds: u64) {
     assert_eq!(out.len(), DATE_BYTES);
     let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(unix_seconds);
@@ -19,7 +19,7 @@ pub fn write_date(out: &mut [u8], unix_seconds: u64) {
     assert!(rest.is_empty(), "an IMF-fixdate has 29 bytes");
 }
 
-/// The time as an IMF-fixdate, for heads built at start.
+/// A time as an IMF-fixdate, for heads that are rendered at start.
 #[must_use]
 pub fn date_text(unix_seconds: u64) -> String {
     let mut text = [0; DATE_BYTES];
@@ -27,12 +27,12 @@ pub fn date_text(unix_seconds: u64) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// What every head begins with up to the date, which lies right behind.
+/// Writes the beginning of a head, after which the date stands.
 fn open(out: &mut impl Write, status: u16) -> std::io::Result<()> {
     write!(out, "HTTP/1.1 {status} {}\r\nDate: ", reason(status))
 }
 
-/// Where in a head of this status the date lies.
+/// The offset of the date in a head with this status.
 #[must_use]
 pub fn date_offset(status: u16) -> usize {
     let mut out = Vec::new();
@@ -40,11 +40,11 @@ pub fn date_offset(status: u16) -> usize {
     out.len()
 }
 
-/// Writes a head: status line, `Date` (left as zeros for [`write_date`] to fill in), `Server`,
-/// the given fields, what `persistence` has to say, and the empty line.
+/// Writes a head: status line, `Date` (zeros, which [`write_date`] replaces), `Server`, the fields
+/// given, `Connection` if `persistence` needs it (RFC 9112 9.3 and 9.6), and the empty line.
 ///
 /// # Errors
-/// If `out` has no room.
+/// If `out` has too little room.
 pub fn write_head<'a>(
     out: &mut impl Write,
     status: u16,
@@ -64,15 +64,16 @@ pub fn write_head<'a>(
     })
 }
 
-/// Whether a 304 has this field like the 200 that it stands for, besides validators and date
-/// (RFC 9110 15.4.5).
+/// Whether a 304 has this field if the corresponding 200 has it (RFC 9110 15.4.5). Validators and
+/// date are written separately.
 #[must_use]
 pub fn is_kept_by_not_modified(name: &str) -> bool {
     const KEPT: [&str; 4] = ["Cache-Control", "Content-Location", "Expires", "Vary"];
     KEPT.iter().any(|kept| kept.eq_ignore_ascii_case(name))
 }
 
-/// The reason phrase of a status code, as the IANA registry has it; empty for others.
+/// The reason phrase of a status code in the IANA registry; empty for an unregistered code, which
+/// the grammar allows (RFC 9112 4).
 #[must_use]
 pub fn reason(status: u16) -> &'static str {
     match status {
@@ -130,14 +131,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dates_are_those_of_the_rfc() {
+    fn dates_have_the_format_of_rfc_9110_5_6_7() {
         assert_eq!(date_text(784_111_777), "Sun, 06 Nov 1994 08:49:37 GMT");
         assert_eq!(date_text(0), "Thu, 01 Jan 1970 00:00:00 GMT");
         assert_eq!(date_text(951_827_696), "Tue, 29 Feb 2000 12:34:56 GMT");
     }
 
     #[test]
-    fn a_head_has_its_date_where_it_is_said_to_be() {
+    fn date_offset_points_at_the_date() {
         let mut head = Vec::new();
         let fields = [("Content-Length", "5")];
         write_head(&mut head, 200, fields, Persistence::Close).expect("room");

@@ -1,214 +1,156 @@
-//! The client's half: bytes to whole responses, of one connection. Knows no socket, no clock and no
-//! request but whether it was HEAD.
+//! The responses of one connection, parsed for a client (RFC 9112 4 to 7). This module knows no
+//! socket and no clock, and of a request only whether its method was HEAD.
 //!
 //! ```text
 //!             interim response
 //!               ┌───────┐
 //!               ▼       │            ┌─ Length ──────┐
-//!  new ───►    Head ────┴── final ───┼─ Chunked ─────┼──► Whole ──► Head again
-//!                                    └─ UntilClose ──┘    (UntilClose: at the stream's end)
-//!  anywhere ──► Malformed, for good
+//!  new ───►    Head ────┴── final ───┼─ Chunked ─────┼──► complete ──► Head again
+//!                                    └─ UntilClose ──┘    (UntilClose: at the end of the stream)
+//!  any state ──► Malformed, for good
 //! ```
 //!
-//! An incomplete head is the only thing that is kept, and only until it is complete.
+//! Only an incomplete head is copied, and only until it is complete.
 
-pub use super::chunks::{CHUNK_SIZE_DIGITS_MAX, EXTENSION_BYTES_MAX, TRAILER_BYTES_MAX};
+pub use super::limits::{
+    CHUNK_SIZE_DIGITS_MAX, EXTENSION_BYTES_MAX, FIELDS_MAX, HEAD_BYTES_MAX, INTERIM_MAX,
+    TRAILER_BYTES_MAX,
+};
+pub use outcome::{CompleteResponse, MalformedResponse, RequestKind, ResponseProgress, StreamEnd};
 
-use super::chunks::{self, Chunks};
-use head::{Framing, Head};
-use std::fmt;
+use super::chunks::{BodyProgress, Chunks};
+use head::{ResponseFraming, ResponseHead};
 
 mod head;
+mod outcome;
 pub mod properties;
 #[cfg(test)]
 mod tests;
 
-/// The longest head of a response, in bytes; interim responses have their own.
-pub const HEAD_BYTES_MAX: u32 = 64 * 1024;
-/// The most fields in a head.
-pub const FIELDS_MAX: usize = 100;
-/// The most interim responses (1xx) before a final one.
-pub const INTERIM_MAX: u8 = 16;
-
-/// How far the responses of one connection have been read.
+/// A parser for the responses of one connection.
+///
+/// # Examples
+///
+/// ```
+/// use uringstatic::http::response_parser::{RequestKind, ResponseParser, ResponseProgress};
+///
+/// let mut parser = ResponseParser::new();
+/// let mut content = Vec::new();
+/// let bytes = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhiHTTP/1.1 ...";
+/// let (used, progress) =
+///     parser.read(RequestKind::Other, bytes, &mut |part| content.extend_from_slice(part));
+/// let ResponseProgress::Complete(response) = progress else { panic!("{progress:?}") };
+/// assert_eq!((response.status, response.body_bytes, response.persists), (200, 2, true));
+/// assert_eq!((&content[..], &bytes[used..]), (&b"hi"[..], &b"HTTP/1.1 ..."[..]));
+/// ```
 #[derive(Debug)]
-pub struct ResponseParser(State);
-
-/// What was asked for, as far as it decides where the response ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
-    /// HEAD: the response has no body, whatever its fields say (RFC 9112 6.3).
-    Head,
-    /// Any other method but CONNECT.
-    Other,
-}
-
-/// What bytes have led to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
-    /// All of them were taken, and the response isn't whole.
-    More,
-    /// A final response is whole; behind the bytes that were taken, the next one begins.
-    Whole(CompleteResponse),
-    /// They are no response, and neither is what follows. How many were taken says nothing.
-    Malformed(Malformed),
-}
-
-/// A whole response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CompleteResponse {
-    /// The status: three digits, of which the first isn't 1. One that isn't between 200 and 599
-    /// is to be taken for a server's error (RFC 9110 15).
-    pub status: u16,
-    /// Whether another request may follow on the connection (RFC 9112 9.3).
-    pub persists: bool,
-    /// How long the content was, without the framing of chunks.
-    pub body_bytes: u64,
-    /// How long the head was, interim responses before it included.
-    pub head_bytes: u32,
-}
-
-/// What the end of the stream means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// It came between responses.
-    Between,
-    /// It ends a response that goes on until then.
-    Whole(CompleteResponse),
-    /// It cuts a response short.
-    Short,
-}
-
-/// Why bytes are no response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Malformed {
-    /// They don't begin with `HTTP/1.`.
-    NotHttp,
-    /// A line of the head ends in a line feed alone.
-    BareLineFeed,
-    /// The head is longer than [`HEAD_BYTES_MAX`].
-    HeadTooLong,
-    /// The status line isn't valid.
-    StatusLine,
-    /// A field isn't valid.
-    Field,
-    /// There are more than [`FIELDS_MAX`].
-    TooManyFields,
-    /// 101: no upgrade was asked for.
-    Upgrade,
-    /// There are more than [`INTERIM_MAX`] interim responses.
-    TooManyInterim,
-    /// A content length isn't a number.
-    Length,
-    /// Two content lengths differ.
-    TwoLengths,
-    /// The transfer codings aren't valid, or `chunked` is there twice.
-    Codings,
-    /// Transfer codings in HTTP/1.0, which has none (RFC 9112 6.1).
-    CodingsInHttp10,
-    /// Transfer codings and a content length (RFC 9112 6.3).
-    CodingsAndLength,
-    /// The framing of chunks isn't valid, or exceeds a bound.
-    Chunks,
-}
+pub struct ResponseParser(ParserState);
 
 #[derive(Debug)]
-enum State {
-    /// Before a head, or in one.
+enum ParserState {
+    /// Before a head, or in one, of which `begun` has arrived.
     Head { begun: Vec<u8>, interim: Interim },
-    /// In content of known length, of which so many bytes are left.
+    /// In content of known length, with the number of bytes left.
     Length { response: CompleteResponse, left: u64 },
-    /// In chunks.
+    /// In chunked content.
     Chunked { response: CompleteResponse, chunks: Chunks },
-    /// In content that goes on until the stream ends.
+    /// In content that extends to the end of the stream.
     UntilClose { response: CompleteResponse },
-    /// It can't be read any further.
-    Malformed(Malformed),
+    /// After bytes that are no response: no later byte can be interpreted.
+    Malformed(MalformedResponse),
 }
 
-/// The interim responses before the head that is next.
+/// The interim responses before the next head.
 #[derive(Clone, Copy, Debug, Default)]
 struct Interim {
     count: u8,
     bytes: u32,
 }
 
-// A load client has tens of thousands of these.
+// A load client has tens of thousands of parsers.
 const _: () = assert!(size_of::<ResponseParser>() <= 56);
 
 impl ResponseParser {
-    /// For a connection on which nothing has come.
+    /// A parser for a connection from which no byte has arrived.
     #[must_use]
     pub fn new() -> Self {
-        Self(State::Head { begun: Vec::new(), interim: Interim::default() })
+        Self(ParserState::Head { begun: Vec::new(), interim: Interim::default() })
     }
 
-    /// Takes bytes up to the end of the response that is next; says how many. Content goes to
-    /// `content`, in its order and without the framing of chunks.
+    /// Consumes bytes up to the end of the next response. Returns how many, and the progress.
+    /// Content is passed to `content` in order, without the framing of chunks.
     pub fn read(
         &mut self,
-        asked: Asked,
+        request: RequestKind,
         bytes: &[u8],
         content: &mut impl FnMut(&[u8]),
-    ) -> (usize, Progress) {
-        let used = self.read_heads(asked, bytes);
+    ) -> (usize, ResponseProgress) {
+        let used = self.read_heads(request, bytes);
         let (more, progress) = self.read_content(&bytes[used..], content);
         (used + more, progress)
     }
 
-    /// How many of the next bytes are content that needn't be looked at; 0 if that isn't known.
+    /// The number of next bytes that are certainly content, so that [`skipped`](Self::skipped) can
+    /// replace [`read`](Self::read) for them.
     #[must_use]
     pub fn skippable(&self) -> u64 {
         match &self.0 {
-            State::Length { left, .. } => *left,
-            State::Chunked { chunks, .. } => chunks.data_left(),
-            State::Head { .. } | State::UntilClose { .. } | State::Malformed(_) => 0,
+            ParserState::Length { left, .. } => *left,
+            ParserState::Chunked { chunks, .. } => chunks.data_left(),
+            ParserState::Head { .. }
+            | ParserState::UntilClose { .. }
+            | ParserState::Malformed(_) => 0,
         }
     }
 
-    /// So many of the [`skippable`](Self::skippable) bytes have come, and were not looked at.
-    pub fn skipped(&mut self, count: u64) -> Progress {
+    /// Advances by `count` bytes of content that arrived and were discarded unread.
+    ///
+    /// # Panics
+    /// If `count` exceeds [`skippable`](Self::skippable).
+    pub fn skipped(&mut self, count: u64) -> ResponseProgress {
         let skippable = self.skippable();
         assert!(count <= skippable, "only known content is skipped: {count} of {skippable}");
         match &mut self.0 {
-            State::Length { left, .. } => *left -= count,
-            State::Chunked { chunks, .. } => chunks.pass(count),
-            State::Head { .. } | State::UntilClose { .. } | State::Malformed(_) => {}
+            ParserState::Length { left, .. } => *left -= count,
+            ParserState::Chunked { chunks, .. } => chunks.pass(count),
+            ParserState::Head { .. }
+            | ParserState::UntilClose { .. }
+            | ParserState::Malformed(_) => {}
         }
         let (_, progress) = self.read_content(&[], &mut |_| {});
         progress
     }
 
-    /// The stream has ended. What comes now would be another connection's.
-    pub fn end(&mut self) -> End {
+    /// Handles the end of the stream and resets the parser for another connection.
+    pub fn end(&mut self) -> StreamEnd {
         match std::mem::take(self).0 {
-            State::Head { begun, interim } if begun.is_empty() && interim.count == 0 => {
-                End::Between
+            ParserState::Head { begun, interim } if begun.is_empty() && interim.count == 0 => {
+                StreamEnd::BetweenResponses
             }
-            State::UntilClose { response } => End::Whole(response),
-            State::Head { .. }
-            | State::Length { .. }
-            | State::Chunked { .. }
-            | State::Malformed(_) => End::Short,
+            ParserState::UntilClose { response } => StreamEnd::Complete(response),
+            ParserState::Head { .. }
+            | ParserState::Length { .. }
+            | ParserState::Chunked { .. }
+            | ParserState::Malformed(_) => StreamEnd::Truncated,
         }
     }
 
-    /// Whether a byte of the response that is next has come.
+    /// Whether a byte of the next response has arrived.
     #[must_use]
     pub fn begun(&self) -> bool {
         match &self.0 {
-            State::Head { begun, interim } => !begun.is_empty() || interim.count > 0,
-            State::Length { .. }
-            | State::Chunked { .. }
-            | State::UntilClose { .. }
-            | State::Malformed(_) => true,
+            ParserState::Head { begun, interim } => !begun.is_empty() || interim.count > 0,
+            ParserState::Length { .. }
+            | ParserState::Chunked { .. }
+            | ParserState::UntilClose { .. }
+            | ParserState::Malformed(_) => true,
         }
     }
 
-    /// Takes bytes up to the end of a final head.
-    fn read_heads(&mut self, asked: Asked, bytes: &[u8]) -> usize {
+    /// Consumes bytes up to the end of a final head.
+    fn read_heads(&mut self, request: RequestKind, bytes: &[u8]) -> usize {
         let mut used = 0;
-        while let State::Head { begun, interim } = &mut self.0 {
+        while let ParserState::Head { begun, interim } = &mut self.0 {
             let left = &bytes[used..];
             let end = match head::find_end(begun, left) {
                 Ok(Some(end)) => end,
@@ -217,64 +159,72 @@ impl ResponseParser {
                     return bytes.len();
                 }
                 Err(malformed) => {
-                    self.0 = State::Malformed(malformed);
+                    self.0 = ParserState::Malformed(malformed);
                     break;
                 }
             };
             used += end;
-            // Nearly every head comes as a whole, and is read where it lies.
+            // Nearly every head arrives in one piece and is parsed without a copy.
             let head = if begun.is_empty() {
                 &left[..end]
             } else {
                 begun.extend_from_slice(&left[..end]);
                 begun
             };
-            self.0 = interim.then(asked, head).unwrap_or_else(State::Malformed);
+            self.0 = interim.state_after(request, head).unwrap_or_else(ParserState::Malformed);
         }
         used
     }
 
-    /// Takes content up to its end.
-    fn read_content(&mut self, bytes: &[u8], content: &mut impl FnMut(&[u8])) -> (usize, Progress) {
+    /// Consumes content up to its end.
+    fn read_content(
+        &mut self,
+        bytes: &[u8],
+        content: &mut impl FnMut(&[u8]),
+    ) -> (usize, ResponseProgress) {
         match &mut self.0 {
-            State::Head { .. } => (0, Progress::More),
-            State::Malformed(malformed) => (0, Progress::Malformed(*malformed)),
-            State::UntilClose { response } => {
+            ParserState::Head { .. } => (0, ResponseProgress::More),
+            ParserState::Malformed(malformed) => (0, ResponseProgress::Malformed(*malformed)),
+            ParserState::UntilClose { response } => {
                 if !bytes.is_empty() {
                     content(bytes);
                 }
                 response.body_bytes += bytes.len() as u64;
-                (bytes.len(), Progress::More)
+                (bytes.len(), ResponseProgress::More)
             }
-            State::Length { response, left } => {
+            ParserState::Length { response, left } => {
                 let count = bytes.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
                 if count > 0 {
                     content(&bytes[..count]);
                 }
                 *left -= count as u64;
                 if *left > 0 {
-                    return (count, Progress::More);
+                    return (count, ResponseProgress::More);
                 }
                 let response = *response;
-                (count, self.whole(response))
+                (count, self.complete(response))
             }
-            State::Chunked { response, chunks } => match chunks.advance(bytes, u64::MAX, content) {
-                (used, chunks::Progress::More) => (used, Progress::More),
-                (used, chunks::Progress::Done) => {
-                    let response = CompleteResponse { body_bytes: chunks.content(), ..*response };
-                    (used, self.whole(response))
+            ParserState::Chunked { response, chunks } => {
+                match chunks.advance(bytes, u64::MAX, content) {
+                    (used, BodyProgress::More) => (used, ResponseProgress::More),
+                    (used, BodyProgress::Done) => {
+                        let response =
+                            CompleteResponse { body_bytes: chunks.content(), ..*response };
+                        (used, self.complete(response))
+                    }
+                    (used, BodyProgress::TooLong | BodyProgress::Malformed) => {
+                        let malformed = MalformedResponse::Chunks;
+                        self.0 = ParserState::Malformed(malformed);
+                        (used, ResponseProgress::Malformed(malformed))
+                    }
                 }
-                (used, chunks::Progress::TooLong | chunks::Progress::Malformed) => {
-                    self.0 = State::Malformed(Malformed::Chunks);
-                    (used, Progress::Malformed(Malformed::Chunks))
-                }
-            },
+            }
         }
     }
 
-    fn whole(&mut self, response: CompleteResponse) -> Progress {
+    fn complete(&mut self, response: CompleteResponse) -> ResponseProgress {
         *self = Self::new();
-        Progress::Whole(response)
+        ResponseProgress::Complete(response)
     }
 }
 
@@ -285,26 +235,34 @@ impl Default for ResponseParser {
 }
 
 impl Interim {
-    /// What a head leads to.
-    fn then(self, asked: Asked, head: &[u8]) -> Result<State, Malformed> {
+    /// The state that a complete head leads to.
+    fn state_after(
+        self,
+        request: RequestKind,
+        head: &[u8],
+    ) -> Result<ParserState, MalformedResponse> {
         let head_len = u32::try_from(head.len()).expect("a head within its limit");
         let bytes = self.bytes + head_len;
-        Ok(match head::decide(asked, head)? {
-            Head::Interim if self.count == INTERIM_MAX => return Err(Malformed::TooManyInterim),
-            Head::Interim => {
-                let interim = Self { count: self.count + 1, bytes };
-                State::Head { begun: Vec::new(), interim }
+        Ok(match head::interpret(request, head)? {
+            ResponseHead::Interim if self.count == INTERIM_MAX => {
+                return Err(MalformedResponse::TooManyInterim);
             }
-            Head::Final { status, persists, framing } => {
+            ResponseHead::Interim => {
+                let interim = Self { count: self.count + 1, bytes };
+                ParserState::Head { begun: Vec::new(), interim }
+            }
+            ResponseHead::Final { status, persists, framing } => {
                 let response =
                     CompleteResponse { status, persists, body_bytes: 0, head_bytes: bytes };
                 match framing {
-                    Framing::Length(length) => State::Length {
+                    ResponseFraming::Length(length) => ParserState::Length {
                         response: CompleteResponse { body_bytes: length, ..response },
                         left: length,
                     },
-                    Framing::Chunked => State::Chunked { response, chunks: Chunks::default() },
-                    Framing::UntilClose => State::UntilClose {
+                    ResponseFraming::Chunked => {
+                        ParserState::Chunked { response, chunks: Chunks::default() }
+                    }
+                    ResponseFraming::UntilClose => ParserState::UntilClose {
                         response: CompleteResponse { persists: false, ..response },
                     },
                 }
@@ -312,29 +270,3 @@ impl Interim {
         })
     }
 }
-
-impl fmt::Display for Malformed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let why = match self {
-            Self::NotHttp => "it doesn't begin with HTTP/1.",
-            Self::BareLineFeed => "a line of the head ends in a line feed alone",
-            Self::HeadTooLong => {
-                return write!(f, "the head is longer than {HEAD_BYTES_MAX} bytes");
-            }
-            Self::StatusLine => "the status line isn't valid",
-            Self::Field => "a field of the head isn't valid",
-            Self::TooManyFields => return write!(f, "the head has more than {FIELDS_MAX} fields"),
-            Self::Upgrade => "101 (Switching Protocols), and no upgrade was asked for",
-            Self::TooManyInterim => return write!(f, "more than {INTERIM_MAX} interim responses"),
-            Self::Length => "the content length isn't a number",
-            Self::TwoLengths => "two content lengths differ",
-            Self::Codings => "the transfer codings aren't valid",
-            Self::CodingsInHttp10 => "transfer codings in HTTP/1.0",
-            Self::CodingsAndLength => "both transfer codings and a content length",
-            Self::Chunks => "the chunks aren't valid",
-        };
-        f.write_str(why)
-    }
-}
-
-impl std::error::Error for Malformed {}

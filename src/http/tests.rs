@@ -1,9 +1,11 @@
-//! Heads and bodies as the RFCs and `http-behaviour` have them, and as peers really send them.
+//! Requests from the grammar of the RFCs and from real clients, valid and invalid, with bodies,
+//! preconditions and ranges.
 
-use super::body::{BODY_BYTES_MAX, Body, Progress};
+use super::body::{BODY_BYTES_MAX, BodyProgress, RequestBody};
 use super::conditional::{Selection, Validators, select};
+use super::range::{self, RangeOutcome};
 use super::request::{
-    Fields, Framing, Method, Parsed, Persistence, Reject, RejectStatus, Request, Scan, Target,
+    FieldBuffer, Framing, Method, Parsed, Persistence, Reject, RejectStatus, Request, Scan, Target,
     parse,
 };
 use super::{properties, response};
@@ -11,28 +13,28 @@ use proptest::prelude::*;
 
 const MAX: usize = 16 * 1024;
 
-fn with_request<T>(head: &str, look: impl FnOnce(&Request<'_, '_>) -> T) -> T {
-    let mut fields = Fields::new();
+fn with_request<T>(head: &str, check: impl FnOnce(&Request<'_, '_>) -> T) -> T {
+    let mut fields = FieldBuffer::new();
     match parse(head.as_bytes(), &mut Scan::default(), MAX, &mut fields) {
-        Parsed::Request(request) => look(&request),
+        Parsed::Request(request) => check(&request),
         other => panic!("{head:?} gave {other:?}"),
     }
 }
 
 fn status_of(head: &[u8]) -> Option<RejectStatus> {
-    match parse(head, &mut Scan::default(), MAX, &mut Fields::new()) {
+    match parse(head, &mut Scan::default(), MAX, &mut FieldBuffer::new()) {
         Parsed::Reject(reject) => Some(reject.status),
         Parsed::Partial | Parsed::Request(_) => None,
     }
 }
 
-/// A head with these lines behind a good request line and host.
+/// A head with these field lines after a valid request line and host.
 fn with_lines(lines: &str) -> String {
     format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n")
 }
 
 #[test]
-fn a_request_is_read_in_all_its_parts() {
+fn head_is_parsed_into_its_parts() {
     let head = "\r\nHEAD /a/b?c=d HTTP/1.1\r\nHost: example.org:80\r\nRange: bytes=0-1\r\n\r\nrest";
     with_request(head, |request| {
         assert_eq!(request.head_len, head.len() - 4);
@@ -46,13 +48,13 @@ fn a_request_is_read_in_all_its_parts() {
 }
 
 #[test]
-fn targets_may_have_what_browsers_leave_as_it_is() {
+fn octets_that_browsers_leave_unencoded_are_accepted_in_targets() {
     let outcome =
         |target: &str| status_of(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
     for octet in "[]|{}^\\`\"<>#% \u{e4}".chars() {
         let (path, query) = (format!("/a{octet}b"), format!("http://a/?a{octet}b"));
         let refused = Some(RejectStatus::BadRequest);
-        let expected = |taken: &str| if taken.contains(octet) { None } else { refused };
+        let expected = |accepted: &str| if accepted.contains(octet) { None } else { refused };
         assert_eq!(outcome(&path), expected("[]|"), "{path}");
         assert_eq!(outcome(&query), expected("[]|{}^\\`"), "{query}");
     }
@@ -74,7 +76,7 @@ fn methods_are_case_sensitive() {
 }
 
 #[test]
-fn request_lines_are_refused_with_their_status() {
+fn invalid_request_lines_get_the_status_that_fits() {
     use RejectStatus::{BadRequest, UriTooLong, VersionNotSupported};
     let long = format!("GET /{} HTTP/1.1", "a".repeat(8 * 1024));
     for (line, status) in [
@@ -106,14 +108,14 @@ fn request_lines_are_refused_with_their_status() {
     ] {
         let head = format!("{line}\r\nHost: a\r\n\r\n");
         assert_eq!(status_of(head.as_bytes()), Some(status), "{line}");
-        // Known before the head is complete: nobody waits for the rest of it.
+        // The refusal doesn't wait for the rest of the head.
         let begun = format!("{line}\r\n");
         assert_eq!(status_of(begun.as_bytes()), Some(status), "{line}, incomplete");
     }
 }
 
 #[test]
-fn request_lines_that_the_grammar_allows_are_taken() {
+fn valid_request_lines_are_accepted() {
     for line in [
         "GET / HTTP/1.2",
         "GET / HTTP/1.9",
@@ -132,7 +134,7 @@ fn request_lines_that_the_grammar_allows_are_taken() {
 }
 
 #[test]
-fn field_lines_are_refused_with_their_status() {
+fn invalid_field_lines_get_the_status_that_fits() {
     use RejectStatus::{BadRequest, ExpectationFailed, FieldsTooLarge, NotImplemented};
     let many = "X: y\r\n".repeat(100);
     let large = format!("X: {}\r\n", "y".repeat(MAX));
@@ -175,8 +177,8 @@ fn field_lines_are_refused_with_their_status() {
 }
 
 #[test]
-fn hosts_are_required_and_checked() {
-    for (head, good) in [
+fn host_is_required_once_and_checked() {
+    for (head, is_valid) in [
         ("GET / HTTP/1.1\r\n\r\n", false),
         ("GET http://a/ HTTP/1.1\r\n\r\n", false),
         ("GET / HTTP/1.0\r\n\r\n", true),
@@ -191,13 +193,13 @@ fn hosts_are_required_and_checked() {
         ("GET / HTTP/1.1\r\nHost: a%20b\r\n\r\n", true),
         ("GET / HTTP/1.1\r\nHost: a%2\r\n\r\n", false),
     ] {
-        let expected = (!good).then_some(RejectStatus::BadRequest);
+        let expected = (!is_valid).then_some(RejectStatus::BadRequest);
         assert_eq!(status_of(head.as_bytes()), expected, "{head:?}");
     }
 }
 
 #[test]
-fn persistence_is_what_version_and_options_say() {
+fn persistence_follows_from_version_and_connection_options() {
     use Persistence::{Close, Keep, KeepHttp10};
     for (minor, lines, persistence) in [
         (1, "", Keep),
@@ -215,7 +217,7 @@ fn persistence_is_what_version_and_options_say() {
 }
 
 #[test]
-fn framing_and_expectations() {
+fn framing_and_expectation_follow_from_field_lines() {
     for (version, lines, framing, expects) in [
         ("1.1", "Content-Length: 5\r\n", Framing::Length(5), false),
         ("1.1", "Transfer-Encoding: Chunked\r\n", Framing::Chunked, false),
@@ -233,7 +235,7 @@ fn framing_and_expectations() {
 }
 
 #[test]
-fn what_can_never_be_a_head_is_refused_at_once() {
+fn bytes_that_cannot_become_a_head_are_refused_at_once() {
     for bytes in [
         &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..],
         b"\0",
@@ -253,7 +255,7 @@ fn what_can_never_be_a_head_is_refused_at_once() {
 }
 
 #[test]
-fn limits_are_noticed_while_the_head_still_comes() {
+fn limits_apply_to_incomplete_heads() {
     let target = format!("GET /{}", "a".repeat(9 * 1024));
     assert_eq!(status_of(target.as_bytes()), Some(RejectStatus::UriTooLong));
     let fields = format!("GET / HTTP/1.1\r\nX: {}", "a".repeat(MAX));
@@ -263,35 +265,39 @@ fn limits_are_noticed_while_the_head_still_comes() {
 }
 
 #[test]
-fn a_refusal_knows_whether_the_method_was_head() {
-    let mut fields = Fields::new();
+fn reject_tells_head_from_other_methods() {
+    let mut fields = FieldBuffer::new();
     let parsed = parse(b"HEAD / HTTP/1.1\r\n\r\n", &mut Scan::default(), MAX, &mut fields);
     let Parsed::Reject(reject) = parsed else { panic!("no host") };
     assert_eq!(reject, Reject { status: RejectStatus::BadRequest, head: true });
 }
 
 #[test]
-fn bodies_end_where_they_say() {
+fn bodies_end_by_length_or_last_chunk() {
     for (framing, bytes, used, progress) in [
-        (Framing::None, "GET", 0, Progress::Done),
-        (Framing::Length(3), "abcGET", 3, Progress::Done),
-        (Framing::Length(3), "ab", 2, Progress::More),
-        (Framing::Length(BODY_BYTES_MAX + 1), "ab", 0, Progress::TooLong),
-        (Framing::Chunked, "0\r\n\r\nGET", 5, Progress::Done),
-        (Framing::Chunked, "3\r\nabc\r\n0\r\n\r\nGET", 13, Progress::Done),
-        (Framing::Chunked, "3;a=b;c=\"d\"\r\nabc\r\n0\r\nX: y\r\n\r\n", 29, Progress::Done),
-        (Framing::Chunked, "3 ;a\r\nabc\r\n0\r\n\r\n", 16, Progress::Done),
-        (Framing::Chunked, "00000000000000003\r\nabc\r\n0\r\n\r\n", 29, Progress::Done),
-        (Framing::Chunked, "3\r\nab", 5, Progress::More),
-        (Framing::Chunked, "10001\r\n", 7, Progress::TooLong),
-        (Framing::Chunked, "ffffffffffffffff\r\n", 18, Progress::TooLong),
+        (Framing::None, "GET", 0, BodyProgress::Done),
+        (Framing::Length(3), "abcGET", 3, BodyProgress::Done),
+        (Framing::Length(3), "ab", 2, BodyProgress::More),
+        (Framing::Length(BODY_BYTES_MAX + 1), "ab", 0, BodyProgress::TooLong),
+        (Framing::Chunked, "0\r\n\r\nGET", 5, BodyProgress::Done),
+        (Framing::Chunked, "3\r\nabc\r\n0\r\n\r\nGET", 13, BodyProgress::Done),
+        (Framing::Chunked, "3;a=b;c=\"d\"\r\nabc\r\n0\r\nX: y\r\n\r\n", 29, BodyProgress::Done),
+        (Framing::Chunked, "3 ;a\r\nabc\r\n0\r\n\r\n", 16, BodyProgress::Done),
+        (Framing::Chunked, "00000000000000003\r\nabc\r\n0\r\n\r\n", 29, BodyProgress::Done),
+        (Framing::Chunked, "3\r\nab", 5, BodyProgress::More),
+        (Framing::Chunked, "10001\r\n", 7, BodyProgress::TooLong),
+        (Framing::Chunked, "ffffffffffffffff\r\n", 18, BodyProgress::TooLong),
     ] {
-        assert_eq!(Body::new(framing).advance(bytes.as_bytes()), (used, progress), "{bytes:?}");
+        assert_eq!(
+            RequestBody::new(framing).advance(bytes.as_bytes()),
+            (used, progress),
+            "{bytes:?}"
+        );
     }
 }
 
 #[test]
-fn malformed_chunks_are_refused() {
+fn invalid_chunks_are_malformed() {
     let extension = format!("1;{}", "a".repeat(5000));
     let trailer = format!("0\r\nX: {}", "a".repeat(9000));
     for bytes in [
@@ -315,8 +321,8 @@ fn malformed_chunks_are_refused() {
         &extension,
         &trailer,
     ] {
-        let (_, progress) = Body::new(Framing::Chunked).advance(bytes.as_bytes());
-        assert_eq!(progress, Progress::Malformed, "{:?}", &bytes[..bytes.len().min(40)]);
+        let (_, progress) = RequestBody::new(Framing::Chunked).advance(bytes.as_bytes());
+        assert_eq!(progress, BodyProgress::Malformed, "{:?}", &bytes[..bytes.len().min(40)]);
     }
 }
 
@@ -332,8 +338,8 @@ fn selected(lines: &str) -> Selection {
 }
 
 #[test]
-fn preconditions_have_their_order() {
-    use Selection::{NotModified, PreconditionFailed, Whole};
+fn preconditions_are_evaluated_in_the_order_of_rfc_9110_13_2_2() {
+    use Selection::{Full, NotModified, PreconditionFailed};
     let later = "Sun, 06 Nov 1994 08:49:38 GMT";
     let earlier = "Sunday, 06-Nov-94 08:49:36 GMT";
     for (lines, selection) in [
@@ -342,21 +348,21 @@ fn preconditions_have_their_order() {
         ("If-None-Match: \"x\", \"abc,d\"\r\n".to_owned(), NotModified),
         ("If-None-Match: \"x\"\r\nIf-None-Match: \"abc,d\"\r\n".to_owned(), NotModified),
         ("If-None-Match: *\r\n".to_owned(), NotModified),
-        ("If-None-Match: \"x\", *\r\n".to_owned(), Whole),
-        ("If-None-Match: \"x\"\r\n".to_owned(), Whole),
-        ("If-None-Match: abc,d\r\n".to_owned(), Whole),
-        (format!("If-None-Match: \"x\"\r\nIf-Modified-Since: {MODIFIED}\r\n"), Whole),
+        ("If-None-Match: \"x\", *\r\n".to_owned(), Full),
+        ("If-None-Match: \"x\"\r\n".to_owned(), Full),
+        ("If-None-Match: abc,d\r\n".to_owned(), Full),
+        (format!("If-None-Match: \"x\"\r\nIf-Modified-Since: {MODIFIED}\r\n"), Full),
         (format!("If-Modified-Since: {MODIFIED}\r\n"), NotModified),
         (format!("If-Modified-Since: {later}\r\n"), NotModified),
-        (format!("If-Modified-Since: {earlier}\r\n"), Whole),
-        ("If-Modified-Since: yesterday\r\n".to_owned(), Whole),
+        (format!("If-Modified-Since: {earlier}\r\n"), Full),
+        ("If-Modified-Since: yesterday\r\n".to_owned(), Full),
         ("If-Match: \"x\"\r\n".to_owned(), PreconditionFailed),
         ("If-Match: W/\"abc,d\"\r\n".to_owned(), PreconditionFailed),
-        ("If-Match: *\r\n".to_owned(), Whole),
+        ("If-Match: *\r\n".to_owned(), Full),
         ("If-Match: \"abc,d\"\r\nIf-None-Match: *\r\n".to_owned(), NotModified),
         (format!("If-Unmodified-Since: {earlier}\r\n"), PreconditionFailed),
-        (format!("If-Unmodified-Since: {MODIFIED}\r\n"), Whole),
-        (format!("If-Match: *\r\nIf-Unmodified-Since: {earlier}\r\n"), Whole),
+        (format!("If-Unmodified-Since: {MODIFIED}\r\n"), Full),
+        (format!("If-Match: *\r\nIf-Unmodified-Since: {earlier}\r\n"), Full),
     ] {
         assert_eq!(selected(&lines), selection, "{lines:?}");
     }
@@ -364,7 +370,7 @@ fn preconditions_have_their_order() {
 }
 
 #[test]
-fn ranges_select_what_they_say() {
+fn one_byte_range_is_selected_and_other_ranges_are_ignored() {
     let part = |first, last| Selection::Partial { first, last };
     for (lines, selection) in [
         ("Range: bytes=0-0\r\n", part(0, 0)),
@@ -376,25 +382,25 @@ fn ranges_select_what_they_say() {
         ("Range: bytes=1000-\r\n", Selection::Unsatisfiable),
         ("Range: bytes=-0\r\n", Selection::Unsatisfiable),
         ("Range: bytes=99999999999999999999999-\r\n", Selection::Unsatisfiable),
-        ("Range: bytes=5-4\r\n", Selection::Whole),
-        ("Range: bytes=0-1,3-4\r\n", Selection::Whole),
-        ("Range: lines=0-1\r\n", Selection::Whole),
-        ("Range: bytes=\r\n", Selection::Whole),
-        ("Range: bytes=-\r\n", Selection::Whole),
-        ("Range: bytes=a-b\r\n", Selection::Whole),
-        ("Range: bytes=0-0\r\nRange: bytes=1-1\r\n", Selection::Whole),
+        ("Range: bytes=5-4\r\n", Selection::Full),
+        ("Range: bytes=0-1,3-4\r\n", Selection::Full),
+        ("Range: lines=0-1\r\n", Selection::Full),
+        ("Range: bytes=\r\n", Selection::Full),
+        ("Range: bytes=-\r\n", Selection::Full),
+        ("Range: bytes=a-b\r\n", Selection::Full),
+        ("Range: bytes=0-0\r\nRange: bytes=1-1\r\n", Selection::Full),
         ("Range: bytes=0-0\r\nIf-Range: \"abc,d\"\r\n", part(0, 0)),
-        ("Range: bytes=0-0\r\nIf-Range: W/\"abc,d\"\r\n", Selection::Whole),
-        ("Range: bytes=0-0\r\nIf-Range: \"x\"\r\n", Selection::Whole),
+        ("Range: bytes=0-0\r\nIf-Range: W/\"abc,d\"\r\n", Selection::Full),
+        ("Range: bytes=0-0\r\nIf-Range: \"x\"\r\n", Selection::Full),
         ("Range: bytes=0-0\r\nIf-Range: Sun, 06 Nov 1994 08:49:37 GMT\r\n", part(0, 0)),
-        ("Range: bytes=0-0\r\nIf-Range: Sun, 06 Nov 1994 08:49:38 GMT\r\n", Selection::Whole),
+        ("Range: bytes=0-0\r\nIf-Range: Sun, 06 Nov 1994 08:49:38 GMT\r\n", Selection::Full),
         ("Range: bytes=0-0\r\nIf-None-Match: *\r\n", Selection::NotModified),
     ] {
         assert_eq!(selected(lines), selection, "{lines:?}");
     }
 }
 
-/// Pieces of heads and bodies that make valid, nearly valid and hopeless ones when put together.
+/// Pieces of heads and bodies, whose concatenations are valid, nearly valid or garbage.
 fn piece() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         8 => prop::sample::select(vec![
@@ -410,7 +416,7 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn every_property_of_heads_holds(
+    fn heads_have_the_properties_of_the_fuzz_target(
         split in any::<u16>(),
         pieces in prop::collection::vec(piece(), 0..12),
     ) {
@@ -421,7 +427,7 @@ proptest! {
     }
 
     #[test]
-    fn ranges_agree_with_a_list_of_positions(
+    fn ranges_agree_with_a_model_of_positions(
         first in prop::option::of(0u64..30), last in prop::option::of(0u64..30), length in 0u64..20,
     ) {
         let text = |number: Option<u64>| number.map_or(String::new(), |number| number.to_string());
@@ -436,10 +442,10 @@ proptest! {
         let ignored = matches!((first, last), (None, None))
             || matches!((first, last), (Some(first), Some(last)) if last < first);
         let expected = match (ignored, positions.first(), positions.last()) {
-            (true, _, _) => Selection::Whole,
-            (false, Some(&first), Some(&last)) => Selection::Partial { first, last },
-            (false, _, _) => Selection::Unsatisfiable,
+            (true, _, _) => RangeOutcome::Ignored,
+            (false, Some(&first), Some(&last)) => RangeOutcome::Satisfiable { first, last },
+            (false, _, _) => RangeOutcome::Unsatisfiable,
         };
-        prop_assert_eq!(super::range::select(value.as_bytes(), length), expected);
+        prop_assert_eq!(range::select(value.as_bytes(), length), expected);
     }
 }

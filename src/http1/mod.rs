@@ -29,8 +29,10 @@ mod tests;
 pub use head_buffers::{HeadBuffers, Overrun};
 
 use crate::bytes::Spans;
-use crate::http::body::{Body, Progress};
-use crate::http::request::{Fields, Framing, Method, Parsed, Persistence, Request, Scan, parse};
+use crate::http::body::{BodyProgress, RequestBody};
+use crate::http::request::{
+    FieldBuffer, Framing, Method, Parsed, Persistence, Request, Scan, parse,
+};
 use crate::site::{Prebuilt, RequestContext, ScratchIndex, Site};
 use crate::stats::Stats;
 use memchr::memmem;
@@ -145,7 +147,7 @@ enum Phase {
     #[default]
     Head,
     /// Dropping the rest of a body whose request has been answered.
-    Body { body: Body },
+    Body { body: RequestBody },
     /// Sending.
     Response { output: Spans, then: Then },
     /// Dropping what comes after the last response, up to so many bytes.
@@ -159,7 +161,7 @@ enum Phase {
 enum Then {
     Persist,
     /// The rest of the request's body has to be dropped before the next request.
-    Body(Body),
+    Body(RequestBody),
     Close,
     Linger,
 }
@@ -247,12 +249,12 @@ impl ServerConnection {
                 Then::Body(body) => {
                     let (used, progress) = body.advance(bytes);
                     match progress {
-                        Progress::More => Next::Wait,
-                        Progress::Done => {
+                        BodyProgress::More => Next::Wait,
+                        BodyProgress::Done => {
                             *then = Then::Persist;
                             self.keep(&bytes[used..], context)
                         }
-                        Progress::TooLong | Progress::Malformed => {
+                        BodyProgress::TooLong | BodyProgress::Malformed => {
                             *then = Then::Linger;
                             context.note_body(progress);
                             Next::Wait
@@ -320,10 +322,10 @@ impl ServerConnection {
                 let (count, progress) = body.advance(&bytes[used..]);
                 used += count;
                 match progress {
-                    Progress::Done => self.phase = Phase::Head,
-                    Progress::More if self.end_of_stream => return (self.over(), used),
-                    Progress::More => return (Next::Receive, used),
-                    Progress::TooLong | Progress::Malformed => {
+                    BodyProgress::Done => self.phase = Phase::Head,
+                    BodyProgress::More if self.end_of_stream => return (self.over(), used),
+                    BodyProgress::More => return (Next::Receive, used),
+                    BodyProgress::TooLong | BodyProgress::Malformed => {
                         context.note_body(progress);
                         return (self.linger(context), bytes.len());
                     }
@@ -333,7 +335,7 @@ impl ServerConnection {
             if left.is_empty() {
                 break;
             }
-            let mut fields = Fields::new();
+            let mut fields = FieldBuffer::new();
             match parse(left, &mut self.scan, context.head_bytes_max, &mut fields) {
                 Parsed::Partial => break,
                 Parsed::Request(request) if is_plain(&request, context) => {
@@ -451,8 +453,8 @@ impl Context<'_> {
     }
 
     /// Counts a body that is not valid. Its request was answered, so nothing else says so.
-    fn note_body(&mut self, progress: Progress) {
-        self.stats.errors.refused += u64::from(progress == Progress::Malformed);
+    fn note_body(&mut self, progress: BodyProgress) {
+        self.stats.errors.refused += u64::from(progress == BodyProgress::Malformed);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Responses of a connection: which one a request gets, sending it part by part, and what follows.
 
 use super::{After, Context, Next, Phase, ServerConnection, Then};
-use crate::http::body::{Body, Progress};
+use crate::http::body::{BodyProgress, RequestBody};
 use crate::http::request::{Method, Persistence, Reject, RejectStatus, Request};
 use crate::site::{Answer, PendingResponse, Prebuilt};
 
@@ -28,7 +28,7 @@ impl ServerConnection {
             persistence: request.persistence,
             head_only: request.method == Method::Head,
         };
-        let mut body = Body::new(request.framing);
+        let mut body = RequestBody::new(request.framing);
         let (then, used) = if body.is_too_long() || request.expects_continue && !body.is_done() {
             // The client need not send the body (RFC 9110 10.1.1).
             pending = pending.closing();
@@ -37,16 +37,16 @@ impl ServerConnection {
             let (used, progress) = body.advance(rest);
             let persists = request.persistence != Persistence::Close;
             match progress {
-                Progress::Done if persists => (Then::Persist, used),
-                Progress::Done if used == rest.len() => (Then::Close, used),
-                Progress::More if persists => (Then::Body(body), used),
-                Progress::Done | Progress::More => (Then::Linger, rest.len()),
-                Progress::TooLong => {
+                BodyProgress::Done if persists => (Then::Persist, used),
+                BodyProgress::Done if used == rest.len() => (Then::Close, used),
+                BodyProgress::More if persists => (Then::Body(body), used),
+                BodyProgress::Done | BodyProgress::More => (Then::Linger, rest.len()),
+                BodyProgress::TooLong => {
                     pending = pending.closing();
                     (Then::Linger, rest.len())
                 }
                 // Of a body that arrives later the client is not told: it has its response.
-                Progress::Malformed => {
+                BodyProgress::Malformed => {
                     let status = RejectStatus::BadRequest;
                     let reject = Reject { status, head: pending.head_only };
                     return (self.refuse(reject, Then::Linger, context), rest.len());

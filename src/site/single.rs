@@ -170,7 +170,7 @@ impl Single {
         let validators = Validators { etag, last_modified: self.page.last_modified };
         let length = self.body.len;
         match select(request.method, request.fields, &validators, Some(length)) {
-            Selection::Whole => Answer::Whole(Prebuilt::Page),
+            Selection::Full => Answer::Whole(Prebuilt::Page),
             Selection::NotModified => Answer::Whole(Prebuilt::NotModified),
             Selection::PreconditionFailed => Answer::Whole(Prebuilt::PreconditionFailed),
             Selection::Unsatisfiable => Answer::Whole(Prebuilt::RangeNotSatisfiable),

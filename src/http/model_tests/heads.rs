@@ -1,9 +1,12 @@
-//! What a head means, by the grammar alone: RFC 9112, RFC 9110 and RFC 3986, slowly.
+//! A model of request heads, from RFC 9112, RFC 9110 and RFC 3986.
 
-use crate::http::request::{Framing, METHOD_BYTES_MAX, Persistence, RejectStatus};
+use crate::http::framing::Framing;
+use crate::http::limits::METHOD_BYTES_MAX;
+use crate::http::persistence::Persistence;
+use crate::http::reject::RejectStatus;
 
-/// What a head means, or why it is refused.
-pub(super) type Verdict = Result<Meaning, RejectStatus>;
+/// The meaning of a valid head, or the status that refuses it.
+pub(super) type ModelOutcome = Result<Meaning, RejectStatus>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Meaning {
@@ -13,9 +16,9 @@ pub(super) struct Meaning {
     pub(super) expects_continue: bool,
 }
 
-/// The verdict on bytes that have the end of a head in them; none if they don't. No limits.
-pub(super) fn head(bytes: &[u8]) -> Option<Verdict> {
-    // One character an octet.
+/// Interprets a head without limits; `None` if it has no end.
+pub(super) fn head(bytes: &[u8]) -> Option<ModelOutcome> {
+    // One character per octet.
     let all: String = bytes.iter().map(|&octet| char::from(octet)).collect();
     let mut text = all.as_str();
     for _ in 0..4 {
@@ -33,11 +36,11 @@ pub(super) fn head(bytes: &[u8]) -> Option<Verdict> {
     }))
 }
 
-/// RFC 9112 3: whether the version is 1.0.
+/// RFC 9112 3. Returns whether the version is 1.0.
 fn request_line(line: &str) -> Result<bool, RejectStatus> {
     let bad = Err(RejectStatus::BadRequest);
     let method = line.split(' ').next().unwrap_or_default();
-    // A tab is no more than an octet that no part of the line may have.
+    // A tab is invalid, too, but as a part of method, target or version, not as a control.
     let is_control = |one: char| one.is_ascii_control() && one != '\t';
     if line.chars().any(is_control) || !is_token(method) {
         return bad;
@@ -86,7 +89,7 @@ fn is_path_and_query(text: &str) -> bool {
     let (path, query) = text.split_once('?').unwrap_or((text, ""));
     let (path, query) = (without_triplets(path), without_triplets(query));
     let is_pchar = |one: char| one.is_ascii_alphanumeric() || "-._~!$&'()*+,;=:@/".contains(one);
-    // What the URL standard doesn't have browsers encode, beyond RFC 3986.
+    // The octets beyond RFC 3986 that the URL standard has browsers leave unencoded.
     path.is_some_and(|path| path.chars().all(|one| is_pchar(one) || "[]|".contains(one)))
         && query.is_some_and(|query| {
             query.chars().all(|one| is_pchar(one) || "?[]|{}^\\`".contains(one))
@@ -136,7 +139,7 @@ fn is_future(text: &str) -> bool {
         && address.chars().all(is_octet)
 }
 
-/// Eight groups, or fewer with one gap; the last two may be an IPv4 address.
+/// Eight groups, or fewer with one `::`; an IPv4 address may stand for the last two.
 fn is_ipv6(text: &str) -> bool {
     let count = |text: &str| -> Option<usize> {
         if text.is_empty() {
@@ -156,7 +159,7 @@ fn is_ipv6(text: &str) -> bool {
         Some(count)
     };
     match text.split_once("::") {
-        // An IPv4 address comes last, so there is none before the gap.
+        // An IPv4 address stands at the end, so that none precedes the gap.
         Some((left, right)) if !left.contains('.') => {
             let both = count(left).zip(count(right));
             both.is_some_and(|(left, right)| left + right <= 7)
@@ -183,15 +186,16 @@ fn is_token(text: &str) -> bool {
     !text.is_empty() && text.chars().all(is_tchar)
 }
 
-/// RFC 9112 5: a name in small letters, and a value.
+/// RFC 9112 5. Returns the name in lower case, and the value.
 fn field(line: &str) -> Option<(String, String)> {
     let (name, value) = line.split_once(':')?;
-    let is_good = is_token(name) && !value.chars().any(|one| one.is_ascii_control() && one != '\t');
-    is_good.then(|| (name.to_ascii_lowercase(), value.trim_matches([' ', '\t']).to_owned()))
+    let is_valid =
+        is_token(name) && !value.chars().any(|one| one.is_ascii_control() && one != '\t');
+    is_valid.then(|| (name.to_ascii_lowercase(), value.trim_matches([' ', '\t']).to_owned()))
 }
 
 /// RFC 9110 7.2, RFC 9112 6 and 9.3, RFC 9110 10.1.1, in this order.
-fn meaning(fields: &[(String, String)], is_http10: bool, head_len: usize) -> Verdict {
+fn meaning(fields: &[(String, String)], is_http10: bool, head_len: usize) -> ModelOutcome {
     let bad = Err(RejectStatus::BadRequest);
     let all = |name: &str| -> Vec<&str> {
         fields.iter().filter(|field| field.0 == name).map(|field| &field.1[..]).collect()
@@ -232,18 +236,18 @@ fn members(list: &str) -> impl Iterator<Item = &str> {
     list.split(',').map(|member| member.trim_matches([' ', '\t']))
 }
 
-/// The codings as one list, of which `chunked` alone is known.
+/// RFC 9112 6.1, for a server that implements `chunked` only.
 fn transfer_coding(list: &str) -> Result<Framing, RejectStatus> {
     let list = list.to_ascii_lowercase();
     let codings: Vec<&str> = members(&list).collect();
     let name = |coding: &str| -> String {
         coding.split(';').next().unwrap_or_default().trim_matches([' ', '\t']).to_owned()
     };
-    let is_good = codings.iter().enumerate().all(|(at, coding)| {
+    let is_valid = codings.iter().enumerate().all(|(at, coding)| {
         let is_last = at + 1 == codings.len();
         is_token(&name(coding)) && (name(coding) != "chunked" || (is_last && *coding == "chunked"))
     });
-    match (is_good, &codings[..]) {
+    match (is_valid, &codings[..]) {
         (false, _) => Err(RejectStatus::BadRequest),
         (true, ["chunked"]) => Ok(Framing::Chunked),
         (true, _) => Err(RejectStatus::NotImplemented),

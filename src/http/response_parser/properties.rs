@@ -1,123 +1,157 @@
-//! What must hold for the bytes of any server at all: the fuzzer calls this, and the test over
-//! its corpus.
+//! Properties of the response parser that hold for arbitrary bytes. The fuzz target calls them, and
+//! the test over its corpus.
 
-use super::{Asked, CompleteResponse, End, Malformed, Progress, ResponseParser};
+use super::ResponseParser;
+use super::outcome::{
+    CompleteResponse, MalformedResponse, RequestKind, ResponseProgress, StreamEnd,
+};
 
-/// The same bytes are the same responses and the same content in whatever pieces they come, and
-/// whether or not content is skipped; a response is what its own bytes say, and no fewer of them.
-/// Of the first three bytes, one says what was asked and two choose the pieces.
+/// Asserts that bytes give the same responses and content in whatever pieces they arrive, with
+/// content skipped or not, and that the outcome of a complete response depends on its own bytes
+/// only, and on all of them. The first byte of `data` chooses the kinds of requests, the next two
+/// the pieces.
 ///
 /// # Panics
-/// If that isn't so.
+/// If an assertion fails.
 pub fn response(data: &[u8]) {
     let Some((&[heads, low, high], bytes)) = data.split_first_chunk::<3>() else { return };
     let choice = u16::from_le_bytes([low, high]);
     let at = usize::from(choice) % (bytes.len() + 1);
-    let whole = Reading::of(heads, [bytes], 0);
+    let at_once = StreamTranscript::of(heads, [bytes], 0);
     let (first, second) = bytes.split_at(at);
-    assert_eq!(Reading::of(heads, [first, second], 0), whole, "split at {at}");
-    assert_eq!(Reading::of(heads, bytes.chunks(1), 0), whole, "byte by byte");
+    assert_eq!(StreamTranscript::of(heads, [first, second], 0), at_once, "split at {at}");
+    assert_eq!(StreamTranscript::of(heads, bytes.chunks(1), 0), at_once, "byte by byte");
     let skip_max = u64::from(choice % 7) + 1;
-    assert_eq!(Reading::of(heads, [first, second], u64::MAX), whole, "skipped from {at}");
-    assert_eq!(Reading::of(heads, [bytes], skip_max), whole, "skipped by {skip_max}");
+    assert_eq!(
+        StreamTranscript::of(heads, [first, second], u64::MAX),
+        at_once,
+        "skipped from {at}"
+    );
+    assert_eq!(StreamTranscript::of(heads, [bytes], skip_max), at_once, "skipped by {skip_max}");
     let mut rest = bytes;
-    for (count, &(len, response)) in whole.responses.iter().enumerate() {
-        let (own, behind) = rest.split_at(len);
-        rest = behind;
-        let asked = asked(heads, count);
+    for (count, &(len, response)) in at_once.responses.iter().enumerate() {
+        let (own, after) = rest.split_at(len);
+        rest = after;
+        let request = request_kind(heads, count);
         assert_eq!(
-            ResponseParser::new().read(asked, own, &mut |_| {}),
-            (len, Progress::Whole(response))
+            ResponseParser::new().read(request, own, &mut |_| {}),
+            (len, ResponseProgress::Complete(response))
         );
-        let (used, progress) = ResponseParser::new().read(asked, &own[..len - 1], &mut |_| {});
-        assert_eq!((used, progress), (len - 1, Progress::More), "it was whole before its end");
-        check(asked, len, response);
+        let (used, progress) = ResponseParser::new().read(request, &own[..len - 1], &mut |_| {});
+        assert_eq!(
+            (used, progress),
+            (len - 1, ResponseProgress::More),
+            "the response was complete before its last byte"
+        );
+        check(request, len, response);
     }
 }
 
-/// What holds for a response that ended by itself.
-fn check(asked: Asked, len: usize, response: CompleteResponse) {
+/// Asserts the properties of a response that doesn't extend to the end of the stream.
+fn check(request: RequestKind, len: usize, response: CompleteResponse) {
     let framed = u64::from(response.head_bytes) + response.body_bytes;
     assert!(framed <= len as u64, "{response:?} in {len} bytes");
-    assert!(!(100..200).contains(&response.status), "an interim response isn't final");
-    if asked == Asked::Head || matches!(response.status, 204 | 304) {
-        assert_eq!((response.body_bytes, framed), (0, len as u64), "there is no content");
+    assert!(!(100..200).contains(&response.status), "an interim response was reported as final");
+    if request == RequestKind::Head || matches!(response.status, 204 | 304) {
+        assert_eq!(
+            (response.body_bytes, framed),
+            (0, len as u64),
+            "the response can't have content"
+        );
     }
 }
 
-/// What was asked before the response of this number, by the bits of `heads`.
-fn asked(heads: u8, count: usize) -> Asked {
-    if heads >> (count % 8) & 1 == 1 { Asked::Head } else { Asked::Other }
+/// The kind of the request for the response of this number, by the bits of `heads`.
+fn request_kind(heads: u8, count: usize) -> RequestKind {
+    if heads >> (count % 8) & 1 == 1 { RequestKind::Head } else { RequestKind::Other }
 }
 
-/// All that was read from a stream.
+/// Everything that was parsed from a stream.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(in crate::http) struct Reading {
-    /// Those that ended before the stream did, each with the bytes it took.
+pub(in crate::http) struct StreamTranscript {
+    /// The responses that ended before the stream, each with its length in bytes.
     pub(in crate::http) responses: Vec<(usize, CompleteResponse)>,
-    /// Of all responses.
+    /// The content of all responses.
     pub(in crate::http) content: Vec<u8>,
-    pub(in crate::http) end: Option<Result<End, Malformed>>,
+    pub(in crate::http) end: Option<Result<StreamEnd, MalformedResponse>>,
 }
 
-impl Reading {
-    /// Reads a stream that comes in these pieces and ends. Content is skipped where it can be, at
-    /// most so many bytes of it at a time.
+impl StreamTranscript {
+    /// Parses a stream of these pieces to its end. Content is skipped where possible, at most
+    /// `skip_max` bytes at a time.
     pub(in crate::http) fn of<'b>(
         heads: u8,
         pieces: impl IntoIterator<Item = &'b [u8]>,
         skip_max: u64,
     ) -> Self {
-        let mut responses = ResponseParser::new();
-        let mut reading = Self::default();
-        // Of the response that is next.
+        let mut parser = ResponseParser::new();
+        let mut transcript = Self::default();
+        // The length so far of the current response.
         let mut len = 0;
         for mut piece in pieces {
-            while !piece.is_empty() && reading.end.is_none() {
-                let (used, progress) = reading.step(&mut responses, piece, heads, skip_max);
+            while !piece.is_empty() && transcript.end.is_none() {
+                let (used, progress) = transcript.step(&mut parser, piece, heads, skip_max);
                 piece = &piece[used..];
                 len += used;
                 match progress {
-                    Progress::More => assert!(responses.begun(), "a byte of it has come"),
-                    Progress::Whole(response) => {
-                        assert!(!responses.begun() && responses.skippable() == 0, "none has begun");
-                        reading.responses.push((std::mem::take(&mut len), response));
+                    ResponseProgress::More => {
+                        assert!(parser.begun(), "a byte of the response arrived");
                     }
-                    Progress::Malformed(malformed) => reading.end = Some(Err(malformed)),
+                    ResponseProgress::Complete(response) => {
+                        assert!(
+                            !parser.begun() && parser.skippable() == 0,
+                            "no other response has begun"
+                        );
+                        transcript.responses.push((std::mem::take(&mut len), response));
+                    }
+                    ResponseProgress::Malformed(malformed) => transcript.end = Some(Err(malformed)),
                 }
             }
         }
-        let begun = responses.begun();
-        let end = responses.end();
-        assert_eq!(begun, end != End::Between, "only what has begun is cut short");
-        assert_eq!((responses.begun(), responses.end()), (false, End::Between), "it ends once");
-        reading.end.get_or_insert(Ok(end));
-        reading
+        let begun = parser.begun();
+        let end = parser.end();
+        assert_eq!(
+            begun,
+            end != StreamEnd::BetweenResponses,
+            "a stream is truncated exactly within a response"
+        );
+        assert_eq!(
+            (parser.begun(), parser.end()),
+            (false, StreamEnd::BetweenResponses),
+            "the end resets the parser"
+        );
+        transcript.end.get_or_insert(Ok(end));
+        transcript
     }
 
     fn step(
         &mut self,
-        responses: &mut ResponseParser,
+        parser: &mut ResponseParser,
         piece: &[u8],
         heads: u8,
         skip_max: u64,
-    ) -> (usize, Progress) {
-        let before = responses.skippable();
+    ) -> (usize, ResponseProgress) {
+        let before = parser.skippable();
         let count = before.min(skip_max).min(piece.len() as u64);
         if count > 0 {
-            let used = usize::try_from(count).expect("it is at most the piece's length");
+            let used = usize::try_from(count).expect("at most the length of the piece");
             self.content.extend_from_slice(&piece[..used]);
-            let progress = responses.skipped(count);
-            assert_eq!(responses.skippable(), before - count, "what was skipped is left behind");
+            let progress = parser.skipped(count);
+            assert_eq!(
+                parser.skippable(),
+                before - count,
+                "skipping advances by the bytes skipped"
+            );
             return (used, progress);
         }
         let (used, progress) =
-            responses.read(asked(heads, self.responses.len()), piece, &mut |part| {
-                assert!(!part.is_empty(), "there is content in what is given as content");
+            parser.read(request_kind(heads, self.responses.len()), piece, &mut |part| {
+                assert!(!part.is_empty(), "content is never passed empty");
                 self.content.extend_from_slice(part);
             });
-        let is_taken = used == piece.len() || (used < piece.len() && progress != Progress::More);
-        assert!(is_taken, "{progress:?} after {used} of {} bytes", piece.len());
+        let is_consumed =
+            used == piece.len() || (used < piece.len() && progress != ResponseProgress::More);
+        assert!(is_consumed, "{progress:?} after {used} of {} bytes", piece.len());
         (used, progress)
     }
 }

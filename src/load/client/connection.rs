@@ -4,7 +4,9 @@
 use super::ClientState;
 use crate::bytes::Span;
 use crate::engine::Nanos;
-use crate::http::response_parser::{Asked, CompleteResponse, End, Progress, ResponseParser};
+use crate::http::response_parser::{
+    CompleteResponse, RequestKind, ResponseParser, ResponseProgress, StreamEnd,
+};
 use crate::load::counters::{Count, LatencyKind};
 use crate::load::report::FailureKind;
 
@@ -159,16 +161,16 @@ impl Connection {
                 }
                 *content_bytes += piece.len() as u64;
             };
-            let asked = if desk.plan.head { Asked::Head } else { Asked::Other };
+            let asked = if desk.plan.head { RequestKind::Head } else { RequestKind::Other };
             let (count, progress) = self.responses.read(asked, &bytes[used..], &mut content);
             used += count;
             match progress {
-                Progress::More => return ReceiveOutcome::More,
-                Progress::Malformed(_) => {
+                ResponseProgress::More => return ReceiveOutcome::More,
+                ResponseProgress::Malformed(_) => {
                     self.fail(FailureKind::Malformed, desk, now);
                     return ReceiveOutcome::Broken;
                 }
-                Progress::Whole(response) => {
+                ResponseProgress::Complete(response) => {
                     // More than was said: the length was wrong.
                     self.differs |= self.left == 1 && used < bytes.len();
                     if let outcome @ (ReceiveOutcome::Last | ReceiveOutcome::Broken) =
@@ -207,21 +209,21 @@ impl Connection {
     ) -> ReceiveOutcome {
         self.count_bytes(u64::from(count), desk);
         match self.responses.skipped(u64::from(count)) {
-            Progress::More => ReceiveOutcome::More,
-            Progress::Malformed(_) => {
+            ResponseProgress::More => ReceiveOutcome::More,
+            ResponseProgress::Malformed(_) => {
                 self.fail(FailureKind::Malformed, desk, now);
                 ReceiveOutcome::Broken
             }
-            Progress::Whole(response) => self.whole(response, desk, now),
+            ResponseProgress::Complete(response) => self.whole(response, desk, now),
         }
     }
 
     /// The server sends no more.
     pub(super) fn hear_end(&mut self, desk: &mut ClientState, now: Nanos) {
         match self.responses.end() {
-            End::Between if self.left == 0 => {}
-            End::Between | End::Short => self.fail(FailureKind::Short, desk, now),
-            End::Whole(response) => {
+            StreamEnd::BetweenResponses if self.left == 0 => {}
+            StreamEnd::BetweenResponses | StreamEnd::Truncated => self.fail(FailureKind::Short, desk, now),
+            StreamEnd::Complete(response) => {
                 self.whole(response, desk, now);
             }
         }

@@ -164,7 +164,7 @@ impl HeaderBlock {
 
 /// Refuses fields that the server sets itself.
 fn check_name(name: &str) -> Result<(), String> {
-    match added_field::servers_own(name) {
+    match added_field::reserved_reason(name) {
         // Content-Type: for files, its value is only a default.
         Some(_) if Repeated::of(name) == Repeated::Replaces => Ok(()),
         Some(why) => Err(format!("{name} can't be changed: {why}")),
@@ -179,14 +179,13 @@ const OWN_OF_FILES: [&str; 2] = ["Content-Encoding", "Location"];
 const NO_FIELDS: &str = "it has no fields; write them below it, indented";
 /// Most patterns.
 const BLOCKS_MAX: usize = 1_000;
-/// Most bytes of fields that the file adds to one path, as many as for `--header`.
-pub(super) const PATH_BYTES_MAX: usize = 8 * 1024;
 
 #[cfg(test)]
 mod tests {
     use super::super::fields::FieldList;
     use super::super::merge::Merged;
     use super::*;
+    use crate::http::added_field::ADDED_FIELDS_BYTES_MAX;
 
     fn applied(text: &str, path: &str) -> Vec<(String, String)> {
         let headers = Headers::parse(text).expect("the rules are valid");
@@ -229,7 +228,7 @@ mod tests {
 
     #[test]
     fn fields_of_a_path_over_8_kib_are_an_error() {
-        let half = "v".repeat(PATH_BYTES_MAX / 2);
+        let half = "v".repeat(ADDED_FIELDS_BYTES_MAX / 2);
         let text = format!("/*\n  A: {half}\n/x\n  B: 1\n  A: {half}\n");
         let headers = Headers::parse(&text).expect("the rules are valid");
         let fill = |path: &[u8]| {

@@ -5,9 +5,10 @@
 //! length times the number of files.
 
 use super::fields::{FieldList, JOIN, Repeated, field_bytes};
-use super::headers::{Headers, PATH_BYTES_MAX};
+use super::headers::Headers;
 use super::problem::Problem;
 use super::rule_files::HEADERS;
+use crate::http::added_field::ADDED_FIELDS_BYTES_MAX;
 use crate::site::pattern::Captures;
 use crate::site::template::Template;
 use std::borrow::Cow;
@@ -68,7 +69,7 @@ impl Merged {
             }
         }
         let fields = builder.fields.into_iter().flatten().collect();
-        Self { fields, bytes_max: defaults.bytes() + PATH_BYTES_MAX, blocks: blocks.into() }
+        Self { fields, bytes_max: defaults.bytes() + ADDED_FIELDS_BYTES_MAX, blocks: blocks.into() }
     }
 
     /// Whether no value depends on the path.
@@ -131,7 +132,7 @@ impl Merged {
             bytes += more;
             bytes > self.bytes_max
         });
-        let why = format!("with this line, the fields of a path exceed {PATH_BYTES_MAX} bytes");
+        let why = format!("with this line, the fields of a path exceed {ADDED_FIELDS_BYTES_MAX} bytes");
         Err(Problem::at(HEADERS, line.map_or(0, |(line, _)| *line), why))
     }
 }

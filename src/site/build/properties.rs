@@ -8,7 +8,7 @@ use super::read::builder;
 use super::site_plan::{RouteKind, SitePlan};
 use crate::bytes::Span;
 use crate::http::properties::path_by_segments;
-use crate::http::request::{Fields, Parsed, Persistence, Scan, Target, parse};
+use crate::http::request::{FieldBuffer, Parsed, Persistence, Scan, Target, parse};
 use crate::http::{self, coding::Coding};
 use crate::os::beneath::Resolver;
 use crate::site::redirects::{Effect, Redirect};
@@ -50,7 +50,7 @@ pub fn site(data: &[u8]) {
     }
     let (tree, fixed) = build_tree(&listing, &plan, options);
     let head = [b"GET ", target, b" HTTP/1.1\r\nHost: a\r\n\r\n"].concat();
-    let mut fields = Fields::new();
+    let mut fields = FieldBuffer::new();
     let parsed = parse(&head, &mut Scan::default(), 16 * 1024, &mut fields);
     let Parsed::Request(request) = parsed else { return };
     let response = response(&request, &Site::of_tree(tree), fixed);
@@ -215,7 +215,7 @@ mod tests {
         }
         let (tree, fixed) = build_tree(&Listing::default(), &plan, SiteOptions::default());
         let head = format!("GET {target} HTTP/1.1\r\nHost: own.example\r\n\r\n");
-        let mut fields = Fields::new();
+        let mut fields = FieldBuffer::new();
         let parsed = parse(head.as_bytes(), &mut Scan::default(), 16 * 1024, &mut fields);
         let Parsed::Request(request) = parsed else { return None };
         let response = response(&request, &Site::of_tree(tree), fixed);

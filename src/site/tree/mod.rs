@@ -211,20 +211,20 @@ impl Tree {
         // A range selects from the identity, so that a download can be resumed whatever coding it
         // began with.
         let identity = codings.len() - 1;
-        if accepted.takes(Coding::Identity) {
+        if accepted.accepts(Coding::Identity) {
             let length = representation(identity).body.len;
             match evaluate(identity, Some(length)) {
                 Selection::Partial { first, last } => {
                     return response(identity, Select::Part(first, last));
                 }
                 Selection::Unsatisfiable => return response(identity, Select::Unsatisfiable),
-                Selection::Whole | Selection::NotModified | Selection::PreconditionFailed => {}
+                Selection::Full | Selection::NotModified | Selection::PreconditionFailed => {}
             }
         }
         match evaluate(best, None) {
             Selection::NotModified => response(best, Select::NotModified),
             Selection::PreconditionFailed => Answer::Whole(Prebuilt::PreconditionFailed),
-            Selection::Whole | Selection::Partial { .. } | Selection::Unsatisfiable => {
+            Selection::Full | Selection::Partial { .. } | Selection::Unsatisfiable => {
                 response(best, Select::Whole)
             }
         }

@@ -3,7 +3,7 @@
 use super::build::Builder;
 use super::rows::CodedBody;
 use super::*;
-use crate::http::request::{Fields, Method, Parsed, Persistence, Scan, parse};
+use crate::http::request::{FieldBuffer, Method, Parsed, Persistence, Scan, parse};
 use crate::site::pattern::Pattern;
 use crate::site::redirects::Redirect;
 use crate::site::template::{Template, TemplateKind};
@@ -64,7 +64,7 @@ impl SiteFixture {
     /// The response to a head, which is given without `Host` and the empty line, as text.
     fn response(&mut self, head: &str) -> String {
         let head = format!("{head}\r\nHost: x\r\n\r\n");
-        let mut fields = Fields::new();
+        let mut fields = FieldBuffer::new();
         let parsed = parse(head.as_bytes(), &mut Scan::default(), 16_384, &mut fields);
         let Parsed::Request(request) = parsed else { panic!("{head}: {parsed:?}") };
         let scratch = self.scratch_for;
@@ -313,7 +313,7 @@ fn health_path_takes_precedence_over_files() {
     let mut request_context =
         RequestContext { scratch: ScratchIndex(0), fixed: &mut site.fixed, draining: true };
     let head = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n";
-    let mut fields = Fields::new();
+    let mut fields = FieldBuffer::new();
     let parsed = parse(head, &mut Scan::default(), 16_384, &mut fields);
     let Parsed::Request(request) = parsed else { panic!("{parsed:?}") };
     assert_eq!(site.site.choose(&request, &mut request_context), Answer::Whole(Prebuilt::Draining));
@@ -362,7 +362,7 @@ fn offsets_and_lengths_beyond_4_gib_are_exact() {
         site.tick(SECOND, &mut fixed);
         let mut request = |fields: &str, head_only: bool| {
             let head = format!("GET /a HTTP/1.1\r\nHost: x\r\n{fields}\r\n");
-            let mut fields = Fields::new();
+            let mut fields = FieldBuffer::new();
             let parsed = parse(head.as_bytes(), &mut Scan::default(), 16_384, &mut fields);
             let Parsed::Request(request) = parsed else { panic!("{head}: {parsed:?}") };
             let scratch = ScratchIndex(1);
