@@ -143,9 +143,9 @@ fn each_path(options: &[&str]) {
     let without = |target, name| get(&server, target, "").field(name).is_none();
     assert!(without("/pictures/banner_2024dec1.txt", "Cache-Control"));
     assert!(without("/plain.svgz", "Content-Encoding") && without("/docs/", "X-All"));
-    let messages = server.said.join("\n");
-    assert!(messages.contains("left out out: it is a link out of the root"), "{messages}");
-    assert!(messages.contains(" files, "), "{messages}");
+    let log = server.said.join("\n");
+    assert!(log.contains("left out out: it is a link out of the root"), "{log}");
+    assert!(log.contains(" files, "), "{log}");
 }
 
 #[test]
@@ -214,12 +214,12 @@ fn precompressed_file_is_used_if_it_decodes_to_the_file_beside_it() {
         ("_headers", b"/a.txt\n  Vary: accept-encoding, Origin\n"),
     ]);
     let server = serve(&folder, &["--compress", "off"]);
-    let messages = server.said.join("\n");
+    let log = server.said.join("\n");
     for name in ["b", "c"] {
         let line = format!("left out {name}.txt.zst: it doesn't decode to {name}.txt (zstd)");
-        assert!(messages.contains(&line), "{line}: {messages}");
+        assert!(log.contains(&line), "{line}: {log}");
     }
-    assert!(!messages.contains("a.txt.zst"), "{messages}");
+    assert!(!log.contains("a.txt.zst"), "{log}");
     let vary = get(&server, "/a.txt", "");
     assert_eq!(vary.field("Vary"), Some("accept-encoding, Origin"));
     let response = get(&server, "/a.txt", "Accept-Encoding: zstd, gzip\r\n");
@@ -231,12 +231,9 @@ fn precompressed_file_is_used_if_it_decodes_to_the_file_beside_it() {
     assert_eq!(own.field("Content-Encoding"), None);
     assert_same_bytes(&own.body, &coded);
     drop(server);
-    let messages = checked(&folder);
+    let log = checked(&folder);
     for name in ["b.txt.zst", "c.txt.zst"] {
-        assert!(
-            messages.contains(&format!("{name}: left out: it doesn't decode to ")),
-            "{messages}"
-        );
+        assert!(log.contains(&format!("{name}: left out: it doesn't decode to ")), "{log}");
     }
     let strict = ["--listen", "127.0.0.1:0", "--root", folder.path(), "--strict"];
     let exit = Server::run(&strict);
@@ -405,10 +402,10 @@ fn check_reports_paths_and_problems() {
     assert_eq!(row("/docs")["status"], 308);
     assert!(row("/prose.txt")["bytes"]["br"].is_u64());
     let problems = report["problems"].as_array().expect("a list");
-    let messages: Vec<_> = problems.iter().map(|problem| problem.as_str().unwrap_or("")).collect();
-    assert_eq!(messages.len(), 2, "{messages:?}");
-    assert!(messages[0].starts_with("out: left out: it is a link out of the root"), "{messages:?}");
-    assert!(messages[1].starts_with("_redirects:3: /about.html never applies"), "{messages:?}");
+    let log: Vec<_> = problems.iter().map(|problem| problem.as_str().unwrap_or("")).collect();
+    assert_eq!(log.len(), 2, "{log:?}");
+    assert!(log[0].starts_with("out: left out: it is a link out of the root"), "{log:?}");
+    assert!(log[1].starts_with("_redirects:3: /about.html never applies"), "{log:?}");
 }
 
 /// The table that `check` prints of a folder with problems.
@@ -442,21 +439,18 @@ fn names_are_escaped_in_messages_and_reports() {
     for (path, target) in [("/\\xff.txt", "/%FF.txt"), ("/\\xfe.txt", "/%FE.txt")] {
         assert!(rows.iter().any(|row| row["path"] == path && row["target"] == target), "{report}");
     }
-    let messages = checked(&folder);
-    assert!(!messages.contains("\nuringstatic: read"), "{messages}");
+    let log = checked(&folder);
+    assert!(!log.contains("\nuringstatic: read"), "{log}");
 }
 
 #[test]
 fn empty_folder_is_reported() {
     let folder = TemporaryFolder::with(&[(".hidden", b"x")]);
     let server = serve(&folder, &[]);
-    let messages = server.said.join("\n");
-    assert!(
-        messages.contains("nothing to serve in ") && messages.contains("every path is 404"),
-        "{messages}"
-    );
-    let messages = checked(&folder);
-    assert!(messages.contains("nothing to serve in "), "{messages}");
+    let log = server.said.join("\n");
+    assert!(log.contains("nothing to serve in ") && log.contains("every path is 404"), "{log}");
+    let log = checked(&folder);
+    assert!(log.contains("nothing to serve in "), "{log}");
 }
 
 #[test]
@@ -495,12 +489,12 @@ fn links_fifos_and_odd_names_are_served_or_reported() {
         assert_eq!(response.status, 200, "{target}");
         assert_same_bytes(&response.body, body.as_bytes());
     }
-    let messages = server.said.join("\n");
+    let log = server.said.join("\n");
     for hint in [
         "left out sub/up: it is a link to a folder that contains it",
         "left out dangling: it is a link that leads nowhere",
         "left out pipe: it is neither a file nor a folder",
     ] {
-        assert!(messages.contains(hint), "{hint}: {messages}");
+        assert!(log.contains(hint), "{hint}: {log}");
     }
 }
