@@ -63,5 +63,6 @@ pub mod sim;
 pub mod site;
 pub mod start;
 pub mod stats;
+pub mod text;
 pub mod timers;
 mod value_parsers;

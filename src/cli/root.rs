@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::AccountOptions;
+use crate::sandbox::options::AccountOptions;
 use crate::value_parsers;
 
 /// How a folder is served.
@@ -51,7 +51,7 @@ pub struct RootOptions {
 
 impl RootOptions {
     /// As they are if none is given.
-    pub(super) fn none_given() -> Self {
+    pub(crate) fn none_given() -> Self {
         Self {
             compress: Compress::Good,
             clean_urls: true,
