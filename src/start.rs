@@ -12,11 +12,11 @@
 //! use uringstatic::os::net::Endpoint;
 //! use uringstatic::sandbox::Mode;
 //! use uringstatic::server::Turn;
-//! use uringstatic::start::settings::ServerSettings;
+//! use uringstatic::start::settings::StartSettings;
 //! use uringstatic::start::{Started, start};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let mut settings = ServerSettings::default();
+//! let mut settings = StartSettings::default();
 //! settings.listen = vec![Endpoint::Tcp("[::1]:8080".parse()?)];
 //! settings.lockdown.mode = Mode::Off;
 //! let Started { mut server, .. } = start(&settings)?;
@@ -47,7 +47,7 @@ use crate::site::build::{self, escape::escaped_path};
 use crate::site::{Page, Site};
 pub use endpoint::SocketOptions;
 use feature::Feature;
-use settings::ServerSettings;
+use settings::StartSettings;
 use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -65,7 +65,7 @@ pub struct Started<E: KernelEngine = Chosen> {
 ///
 /// # Errors
 /// If a step fails: what was tried, the cause, and a hint for the operator.
-pub fn start(settings: &ServerSettings) -> Result<Started, Failure> {
+pub fn start(settings: &StartSettings) -> Result<Started, Failure> {
     start_on::<Chosen>(settings)
 }
 
@@ -80,7 +80,7 @@ pub fn report_sandbox(
     sandbox::report::list::<Chosen>(options.wanted(Feature::layers(without)))
 }
 
-fn start_on<E: KernelEngine>(settings: &ServerSettings) -> Result<Started<E>, Failure> {
+fn start_on<E: KernelEngine>(settings: &StartSettings) -> Result<Started<E>, Failure> {
     let without: Vec<&str> = settings.without.iter().map(|feature| feature.name()).collect();
     let preparation = E::prepare(settings.slots(), &without)?;
     let mut lockdown =
@@ -104,7 +104,7 @@ fn start_on<E: KernelEngine>(settings: &ServerSettings) -> Result<Started<E>, Fa
 }
 
 /// The steps of the server between those of the sandbox.
-struct ServerProgram<'a>(&'a ServerSettings);
+struct ServerProgram<'a>(&'a StartSettings);
 
 /// A server, and the line that announces it.
 struct ReadyServer<E: KernelEngine> {
@@ -156,7 +156,7 @@ pub fn become_reader(options: &AccountOptions) -> Result<(), Failure> {
 }
 
 /// Raises the limit of open files and binds the sockets: both may need a privilege.
-fn bind_all(settings: &ServerSettings) -> Result<Vec<Listener>, Failure> {
+fn bind_all(settings: &StartSettings) -> Result<Vec<Listener>, Failure> {
     let access =
         Access::look_up(settings.socket.socket_mode, settings.socket.socket_group.as_deref())?;
     process::raise_open_files(
@@ -169,7 +169,7 @@ fn bind_all(settings: &ServerSettings) -> Result<Vec<Listener>, Failure> {
     addresses.map(bind).collect()
 }
 
-fn server_config(settings: &ServerSettings, engine: &impl KernelEngine) -> server::Config {
+fn server_config(settings: &StartSettings, engine: &impl KernelEngine) -> server::Config {
     let Capabilities { recv_many, send_close } = engine.capabilities();
     let listeners = engine.listeners().len();
     let health_listener = settings.health_listen.is_some();
@@ -193,7 +193,7 @@ fn server_config(settings: &ServerSettings, engine: &impl KernelEngine) -> serve
 
 /// Reads a folder and builds its responses. Reports each file that is left out, even if `quiet` is
 /// set: a response would be missing.
-fn read_root(settings: &ServerSettings, root: &Path) -> Result<(Site, Pages, String), Failure> {
+fn read_root(settings: &StartSettings, root: &Path) -> Result<(Site, Pages, String), Failure> {
     let mut request =
         build::Request::new(root, &settings.root_options, &settings.headers, settings.slots());
     request.progress = !settings.quiet && io::stderr().is_terminal();
@@ -219,7 +219,7 @@ fn read_root(settings: &ServerSettings, root: &Path) -> Result<(Site, Pages, Str
 }
 
 /// Reads the page and builds its responses; also returns a description for the ready line.
-fn read_page(settings: &ServerSettings) -> Result<(Site, Pages, String), Failure> {
+fn read_page(settings: &StartSettings) -> Result<(Site, Pages, String), Failure> {
     let mut page = Page::built_in();
     page.status = settings.status;
     page.headers.clone_from(&settings.headers);
@@ -271,7 +271,7 @@ fn unreadable(path: &Path, error: &io::Error) -> Failure {
     Failure::new(what, error, hint)
 }
 
-fn ready_line(settings: &ServerSettings, engine: &impl KernelEngine, what: &str) -> String {
+fn ready_line(settings: &StartSettings, engine: &impl KernelEngine, what: &str) -> String {
     let mut addresses: Vec<String> = engine
         .listeners()
         .iter()

@@ -61,7 +61,7 @@ fn main() -> ExitCode {
 }
 
 /// Lists the responses of a folder; a problem is a failure.
-fn check(options: &cli::Check) -> ExitCode {
+fn check(options: &cli::CheckOptions) -> ExitCode {
     if let Err(failure) = become_reader(&options.account) {
         return fail(&failure);
     }

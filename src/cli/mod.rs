@@ -16,23 +16,23 @@ mod tests;
 use crate::doctor::Workload;
 use crate::sandbox::options::LockdownOptions;
 use crate::start::feature::Feature;
-use crate::start::settings::ServerSettings;
+use crate::start::settings::StartSettings;
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
 use generate::Generate;
-pub use root::{Check, Compress, RootOptions};
+pub use root::{CheckOptions, Compress, RootOptions};
 use std::ffi::OsString;
 
 /// What a command line of `uringstatic` requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ServerCommand {
     /// Serve until a signal ends the process.
-    Serve(Box<ServerSettings>),
+    Serve(Box<StartSettings>),
     /// Check the machine.
     Doctor(DoctorArgs),
     /// List the responses of a folder.
-    Check(Check),
+    Check(CheckOptions),
     /// List what the sandbox takes away.
     Lockdown(LockdownArgs),
     /// Write these bytes (a manual page, a completion script) to stdout and exit.
@@ -123,7 +123,7 @@ struct ServerCommandLine {
     action: Option<Action>,
 
     #[command(flatten)]
-    settings: ServerSettings,
+    settings: StartSettings,
 
     /// Print the manual page or a shell's completion script, and exit
     #[arg(long, value_name = "KIND", exclusive = true)]
@@ -144,7 +144,7 @@ enum Action {
     /// Prints each path with its status, type, lengths, caching and entity tag, and every problem.
     /// Exits with 1 if there is a problem.
     #[command(max_term_width = 100)]
-    Check(Check),
+    Check(CheckOptions),
 
     /// List what the sandbox takes away: users, files, operations, system calls
     ///

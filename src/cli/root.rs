@@ -49,9 +49,8 @@ pub struct RootOptions {
     pub site_files: u32,
 }
 
-impl RootOptions {
-    /// As they are if none is given.
-    pub(crate) fn none_given() -> Self {
+impl Default for RootOptions {
+    fn default() -> Self {
         Self {
             compress: Compress::Good,
             clean_urls: true,
@@ -79,7 +78,7 @@ pub enum Compress {
 
 /// What to check.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
-pub struct Check {
+pub struct CheckOptions {
     /// The folder
     #[arg(value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     pub root: PathBuf,

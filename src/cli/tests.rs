@@ -15,13 +15,13 @@ fn the_declaration_passes_debug_assert() {
 
 #[test]
 fn every_option_has_its_documented_default() {
-    let expected = ServerSettings {
+    let expected = StartSettings {
         spawn: 5000,
         listen: vec![tcp("127.0.0.1:10001")],
         socket: SocketOptions::default(),
         page: None,
         root: None,
-        root_options: RootOptions::none_given(),
+        root_options: RootOptions::default(),
         content_type: None,
         status: 200,
         headers: Vec::new(),
@@ -45,12 +45,12 @@ fn every_option_has_its_documented_default() {
         without: Vec::new(),
     };
     assert_eq!(config(&[]), expected);
-    assert_eq!(ServerSettings::default(), expected);
+    assert_eq!(StartSettings::default(), expected);
 }
 
 #[test]
 fn each_option_sets_its_own_field() {
-    type Change = fn(&mut ServerSettings);
+    type Change = fn(&mut StartSettings);
     let cases: &[(&[&str], Change)] = &[
         (&["--spawn", "1"], |c| c.spawn = 1),
         (&["--spawn=4294967295"], |c| c.spawn = u32::MAX),
@@ -259,7 +259,7 @@ fn run(options: &[&str]) -> Result<ServerCommand, clap::Error> {
     parse([&["uringstatic"], options].concat())
 }
 
-fn config(options: &[&str]) -> ServerSettings {
+fn config(options: &[&str]) -> StartSettings {
     match run(options) {
         Ok(ServerCommand::Serve(settings)) => *settings,
         Ok(other) => panic!("{options:?}: {other:?}"),

@@ -133,7 +133,7 @@ pub enum Capability {
     SysResource = 24,
 }
 
-/// The container runtime, as far as it can be guessed. Only the wording of remedies depends on it.
+/// The container runtime, as far as it can be guessed. Only the wording of fixes depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Container {
     /// Docker, recognised by `/.dockerenv`.

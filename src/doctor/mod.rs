@@ -4,7 +4,7 @@
 //! ```text
 //! Workload ──► MachineFacts::gather ──► examine ──► DoctorReport ──► text or JSON
 //!              reads and probes,        pure:       findings with
-//!              changes nothing          a table     remedies
+//!              changes nothing          a table     fixes
 //! ```
 //!
 //! The ratings hold for Linux 4.12 to 6.18; each cites the version in which the kernel's behaviour
@@ -20,7 +20,7 @@ mod report;
 
 pub use check::examine;
 pub use facts::MachineFacts;
-pub use report::{DoctorReport, Finding, Remedy, SCHEMA, Severity};
+pub use report::{DoctorReport, Finding, Fix, SCHEMA, Severity};
 
 use crate::os::process::OPEN_FILES_RESERVE;
 use crate::value_parsers::BACKLOG_MAX;

@@ -42,7 +42,7 @@ pub struct Finding {
     /// Alternative ways to fix it, the best first. Empty if nothing has to be fixed, or no way is
     /// known.
     #[serde(rename = "mend")]
-    pub remedies: Vec<Remedy>,
+    pub fixes: Vec<Fix>,
 }
 
 /// The rating of a finding, in ascending order.
@@ -59,14 +59,14 @@ pub enum Severity {
 
 /// A way to fix a finding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Remedy {
+pub struct Fix {
     /// A command or a line of a configuration file, ready to be copied.
     pub command: String,
     /// Where to enter it, and as which user.
     pub place: String,
 }
 
-impl Remedy {
+impl Fix {
     pub(super) fn new(command: impl Into<String>, place: impl Into<String>) -> Self {
         Self { command: command.into(), place: place.into() }
     }
@@ -115,8 +115,8 @@ impl DoctorReport {
         }
         summary.push('.');
         text.push_str(&paragraph("", 0, &summary, COLUMNS));
-        let mut remedies = self.findings.iter().flat_map(|finding| &finding.remedies);
-        if remedies.any(|remedy| remedy.command.starts_with("sysctl -w ")) {
+        let mut fixes = self.findings.iter().flat_map(|finding| &finding.fixes);
+        if fixes.any(|fix| fix.command.starts_with("sysctl -w ")) {
             text.push_str(&paragraph("", 0, SYSCTL_LASTS, COLUMNS));
         }
         text
@@ -131,7 +131,7 @@ impl Finding {
         let start = format!("{on}{status:<INDENT$}{off}{name:<width$}  ");
         text.push_str(&paragraph(&start, INDENT + width + 2, &self.found, COLUMNS));
         text.push_str(&paragraph(&" ".repeat(INDENT), INDENT, &self.why, COLUMNS));
-        for (nth, Remedy { command, place }) in self.remedies.iter().enumerate() {
+        for (nth, Fix { command, place }) in self.fixes.iter().enumerate() {
             let word = if nth == 0 { "fix" } else { "or" };
             // Never wrapped, so that it can be copied.
             push(text, format_args!("{:INDENT$}{word:>3}: {command}\n", ""));
@@ -177,17 +177,17 @@ mod tests {
     use super::*;
 
     fn report() -> DoctorReport {
-        let finding = |name: &str, status, remedies| Finding {
+        let finding = |name: &str, status, fixes| Finding {
             name: name.to_owned(),
             status,
             found: "a value and ".repeat(12),
             why: "It matters for this reason. ".repeat(5),
-            remedies,
+            fixes,
         };
-        let remedy = Remedy::new(format!("sysctl -w {}", "x".repeat(90)), "as root");
+        let fix = Fix::new(format!("sysctl -w {}", "x".repeat(90)), "as root");
         let findings = vec![
             finding("short", Severity::Ok, vec![]),
-            finding("a_longer_name", Severity::Warning, vec![remedy.clone(), remedy]),
+            finding("a_longer_name", Severity::Warning, vec![fix.clone(), fix]),
         ];
         let workload = Workload { spawn: 1, backlog: 2, load: true };
         DoctorReport::new(workload, Some("docker"), findings)

@@ -14,10 +14,10 @@ use clap::{Args, FromArgMatches};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Everything that can be set about a server. [`ServerSettings::default`] has the defaults of the
+/// Everything that can be set about a server. [`StartSettings::default`] has the defaults of the
 /// command line.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
-pub struct ServerSettings {
+pub struct StartSettings {
     /// Most connections open at once
     ///
     /// Memory for all of them is reserved at start. Further connections wait in the backlog until a
@@ -156,7 +156,7 @@ pub struct ServerSettings {
     pub without: Vec<Feature>,
 }
 
-impl Default for ServerSettings {
+impl Default for StartSettings {
     fn default() -> Self {
         let command = Self::augment_args(clap::Command::new("uringstatic"));
         let matches = command.no_binary_name(true).get_matches_from::<_, &str>([]);
@@ -164,7 +164,7 @@ impl Default for ServerSettings {
     }
 }
 
-impl ServerSettings {
+impl StartSettings {
     /// These settings with each disabled feature listed once.
     ///
     /// # Errors
@@ -181,7 +181,7 @@ impl ServerSettings {
         if self.health_listen.is_some() {
             folder_options.health = None;
         }
-        if self.root.is_none() && folder_options != RootOptions::none_given() {
+        if self.root.is_none() && folder_options != RootOptions::default() {
             return Err(NEEDS_ROOT.to_owned());
         }
         self.without = Feature::once_each(&self.without);

@@ -1,6 +1,6 @@
 //! Whether this kernel lets this process create the ring that the server needs.
 
-use super::{Finding, Remedy, Scope, limits, sysctl, version};
+use super::{Finding, Fix, Scope, limits, sysctl, version};
 use crate::doctor::Workload;
 use crate::doctor::facts::{Capability, Container, MachineFacts, ProcessStatus, SandboxSupport};
 use crate::engine::Errno;
@@ -23,10 +23,10 @@ pub(super) fn release(facts: &MachineFacts) -> Finding {
     }
 }
 
-fn newer_kernel() -> Vec<Remedy> {
+fn newer_kernel() -> Vec<Fix> {
     let place = "shows the running kernel: boot 6.1 or later, as in Debian 12, Ubuntu 24.04 and \
                  RHEL 10";
-    vec![Remedy::new("uname -r", place)]
+    vec![Fix::new("uname -r", place)]
 }
 
 /// `kernel.io_uring_disabled`, Linux 6.6 (Documentation/admin-guide/sysctl/kernel.rst).
@@ -105,43 +105,43 @@ fn may_try(facts: &MachineFacts) -> bool {
 }
 
 /// The ways to let a server that root starts create its ring.
-fn permit_after_root(facts: &MachineFacts) -> Vec<Remedy> {
+fn permit_after_root(facts: &MachineFacts) -> Vec<Fix> {
     let nobody = Account::NOBODY.uid;
     let group = facts.io_uring_group.as_ref().copied().unwrap_or(-1);
-    let mut remedies = match group {
-        0 => vec![Remedy::new(
+    let mut fixes = match group {
+        0 => vec![Fix::new(
             "uringstatic --allow-root",
             "keeps root's group, which kernel.io_uring_group names, but no capability",
         )],
-        1.. => vec![Remedy::new(
+        1.. => vec![Fix::new(
             format!("uringstatic --user {nobody}:{group}"),
             "or any other user with the group that kernel.io_uring_group names",
         )],
         _ => {
             let own = NOBODYS_GROUP.to_string();
             let mut own = sysctl(facts, Scope::Machine, "kernel.io_uring_group", &own);
-            for remedy in &mut own {
-                remedy.place.push_str("; or the group of the user that --user names");
+            for fix in &mut own {
+                fix.place.push_str("; or the group of the user that --user names");
             }
             own
         }
     };
-    remedies.extend(sysctl(facts, Scope::Machine, "kernel.io_uring_disabled", "0"));
-    remedies
+    fixes.extend(sysctl(facts, Scope::Machine, "kernel.io_uring_disabled", "0"));
+    fixes
 }
 
-fn permit_group(facts: &MachineFacts) -> Vec<Remedy> {
+fn permit_group(facts: &MachineFacts) -> Vec<Fix> {
     let own = facts.process.as_ref().ok().and_then(|process| process.groups.last());
     let group = match own {
         Some(&group) if group > 0 => group.to_string(),
         _ => "$(id -g USER)".to_owned(),
     };
-    let mut remedies = sysctl(facts, Scope::Machine, "kernel.io_uring_group", &group);
-    for remedy in &mut remedies {
-        remedy.place.push_str("; permits the group of the server's user to create rings");
+    let mut fixes = sysctl(facts, Scope::Machine, "kernel.io_uring_group", &group);
+    for fix in &mut fixes {
+        fix.place.push_str("; permits the group of the server's user to create rings");
     }
-    remedies.extend(sysctl(facts, Scope::Machine, "kernel.io_uring_disabled", "0"));
-    remedies
+    fixes.extend(sysctl(facts, Scope::Machine, "kernel.io_uring_disabled", "0"));
+    fixes
 }
 
 /// The seccomp mode (`seccomp(2)`, `proc_pid_status(5)`).
@@ -169,21 +169,21 @@ pub(super) fn seccomp(facts: &MachineFacts) -> Finding {
     }
 }
 
-fn allow_calls(facts: &MachineFacts) -> Vec<Remedy> {
+fn allow_calls(facts: &MachineFacts) -> Vec<Fix> {
     let profile = "for a trial; permanently, seccomp=FILE with a profile that permits \
                    io_uring_setup, io_uring_enter and io_uring_register";
     let run = |program: &str| {
-        vec![Remedy::new(format!("{program} run --security-opt seccomp=unconfined"), profile)]
+        vec![Fix::new(format!("{program} run --security-opt seccomp=unconfined"), profile)]
     };
     match facts.container {
         Some(Container::Docker) => run("docker"),
         Some(Container::Podman) => run("podman"),
-        Some(Container::Kubernetes) => vec![Remedy::new(
+        Some(Container::Kubernetes) => vec![Fix::new(
             "seccompProfile: {type: Localhost, localhostProfile: FILE}",
             "in the pod's securityContext; FILE must permit io_uring_setup, io_uring_enter and \
              io_uring_register",
         )],
-        None => vec![Remedy::new(
+        None => vec![Fix::new(
             "SystemCallFilter=io_uring_setup io_uring_enter io_uring_register",
             "in the server's systemd unit, if that sets the filter",
         )],
@@ -228,7 +228,7 @@ pub(super) fn ring(workload: &Workload, facts: &MachineFacts) -> Finding {
     if workload.spawn > SPAWN_MAX {
         let found =
             format!("--spawn {} is more than a ring can carry ({SPAWN_MAX})", workload.spawn);
-        let fewer = Remedy::new(
+        let fewer = Fix::new(
             format!("uringstatic --spawn {SPAWN_MAX}"),
             "and a second server for the remaining connections",
         );
@@ -240,16 +240,16 @@ pub(super) fn ring(workload: &Workload, facts: &MachineFacts) -> Finding {
     {
         let found = format!("refused: {error}");
         return finding(found).fault(match refuser(facts) {
-            Refuser::Setting => disabled(facts).remedies,
+            Refuser::Setting => disabled(facts).fixes,
             Refuser::Filter => allow_calls(facts),
             Refuser::Kernel if version(facts).is_none_or(|v| v >= KERNEL_MIN) => {
-                vec![Remedy::new(
+                vec![Fix::new(
                     "zgrep IO_URING /proc/config.gz /boot/config-$(uname -r)",
                     "must show CONFIG_IO_URING=y, or the kernel was built without io_uring",
                 )]
             }
             Refuser::Kernel => newer_kernel(),
-            Refuser::Nothing | Refuser::Unknown => vec![Remedy::new(
+            Refuser::Nothing | Refuser::Unknown => vec![Fix::new(
                 "dmesg | grep -i -e avc: -e apparmor -e lsm",
                 "as root; shows whether a security module refuses io_uring",
             )],
@@ -266,10 +266,10 @@ pub(super) fn ring(workload: &Workload, facts: &MachineFacts) -> Finding {
             if (Features { send_vector: true, ..*features }) == Features::ALL {
                 return lacking;
             }
-            lacking.warning(limits::open_files(workload, facts).remedies)
+            lacking.warning(limits::open_files(workload, facts).fixes)
         }
         Err(refusal) => {
-            let memory = limits::locked_memory(workload, facts).remedies;
+            let memory = limits::locked_memory(workload, facts).fixes;
             match version(facts) {
                 Some(version) if version < KERNEL_MIN => {
                     finding(refusal.what.clone()).fault(newer_kernel())
@@ -290,12 +290,12 @@ pub(super) fn lockdown(facts: &MachineFacts) -> Finding {
     let SandboxSupport { landlock, ring, seccomp } = &facts.sandbox;
     let mut has = vec!["privileges".to_owned()];
     let mut lacks = Vec::new();
-    let mut remedies = Vec::new();
+    let mut fixes = Vec::new();
     match landlock {
         Ok(version) => has.push(format!("Landlock (ABI {version})")),
         Err(why) => {
             lacks.push(format!("Landlock: {why}"));
-            remedies.push(Remedy::new(
+            fixes.push(Fix::new(
                 "cat /sys/kernel/security/lsm",
                 "shows the active modules: add landlock in front, as in lsm=landlock,..., on the \
                  kernel's command line",
@@ -315,7 +315,7 @@ pub(super) fn lockdown(facts: &MachineFacts) -> Finding {
         return Finding::ok("lockdown", has.join(", "), why);
     }
     let found = format!("{}; without {}", has.join(", "), lacks.join("; "));
-    Finding::ok("lockdown", found, why).warning(remedies)
+    Finding::ok("lockdown", found, why).warning(fixes)
 }
 
 /// The group of a server that root starts without `--user`.

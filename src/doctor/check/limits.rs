@@ -1,6 +1,6 @@
 //! The limits of the process: open files and locked memory.
 
-use super::{Finding, Remedy, Scope, sysctl, version};
+use super::{Finding, Fix, Scope, sysctl, version};
 use crate::doctor::Workload;
 use crate::doctor::facts::{Capability, Container, MachineFacts, ProcessStatus};
 use crate::engine::uring::RECEIVE_BUFFERS;
@@ -28,20 +28,20 @@ pub(super) fn open_files(workload: &Workload, facts: &MachineFacts) -> Finding {
     }
 }
 
-fn more_files(facts: &MachineFacts, hard: u64, needed: u64) -> Vec<Remedy> {
-    let mut remedies = Vec::new();
+fn more_files(facts: &MachineFacts, hard: u64, needed: u64) -> Vec<Fix> {
+    let mut fixes = Vec::new();
     if let Ok(nr_open) = facts.nr_open
         && nr_open < needed
     {
-        remedies.extend(sysctl(facts, Scope::Machine, "fs.nr_open", &needed.to_string()));
-        remedies[0].place.push_str("; before the limit, which can't be set above it");
+        fixes.extend(sysctl(facts, Scope::Machine, "fs.nr_open", &needed.to_string()));
+        fixes[0].place.push_str("; before the limit, which can't be set above it");
     }
-    remedies.extend(raise(facts, "nofile", "LimitNOFILE", needed));
+    fixes.extend(raise(facts, "nofile", "LimitNOFILE", needed));
     if hard > OPEN_FILES_RESERVE {
         let spawn = hard - OPEN_FILES_RESERVE;
-        remedies.push(Remedy::new(format!("uringstatic --spawn {spawn}"), "fits the limit"));
+        fixes.push(Fix::new(format!("uringstatic --spawn {spawn}"), "fits the limit"));
     }
-    remedies
+    fixes
 }
 
 /// `RLIMIT_MEMLOCK`. The part of a ring that counts as locked memory has changed twice: all of it
@@ -80,35 +80,34 @@ pub(super) fn locked_memory(workload: &Workload, facts: &MachineFacts) -> Findin
     if limit.hard >= 2 * needed {
         return finding;
     }
-    let remedies = raise(facts, "memlock", "LimitMEMLOCK", 2 * needed_kib * 1024);
+    let fixes = raise(facts, "memlock", "LimitMEMLOCK", 2 * needed_kib * 1024);
     let is_enough = limit.hard >= needed || may_raise;
-    if is_enough { finding.warning(remedies) } else { finding.fault(remedies) }
+    if is_enough { finding.warning(fixes) } else { finding.fault(fixes) }
 }
 
 /// The ways to raise the hard limit.
-fn raise(facts: &MachineFacts, name: &str, unit: &str, value: u64) -> Vec<Remedy> {
-    let mut remedies = vec![
-        Remedy::new(
+fn raise(facts: &MachineFacts, name: &str, unit: &str, value: u64) -> Vec<Fix> {
+    let mut fixes = vec![
+        Fix::new(
             format!("sudo prlimit --pid $$ --{name}={value}"),
             "in the shell that starts the server",
         ),
-        Remedy::new(format!("{unit}={value}"), "in the server's systemd unit"),
+        Fix::new(format!("{unit}={value}"), "in the server's systemd unit"),
     ];
     let run = |program: &str| {
         let command = format!("{program} run --ulimit {name}={value}:{value}");
-        Remedy::new(command, "when the container is started")
+        Fix::new(command, "when the container is started")
     };
     match facts.container {
-        Some(Container::Docker) => remedies.insert(0, run("docker")),
-        Some(Container::Podman) => remedies.insert(0, run("podman")),
+        Some(Container::Docker) => fixes.insert(0, run("docker")),
+        Some(Container::Podman) => fixes.insert(0, run("podman")),
         // A pod can't set limits; it inherits those of the container runtime.
         Some(Container::Kubernetes) => {
-            "in the systemd unit of the node's container runtime"
-                .clone_into(&mut remedies[1].place);
+            "in the systemd unit of the node's container runtime".clone_into(&mut fixes[1].place);
         }
         None => {}
     }
-    remedies
+    fixes
 }
 
 fn count(limit: u64) -> String {

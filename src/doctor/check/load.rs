@@ -1,6 +1,6 @@
 //! Settings that distort the figures of a load test on the machine that generates the load.
 
-use super::{Finding, Remedy, Scope, sysctl, version};
+use super::{Finding, Fix, Scope, sysctl, version};
 use crate::doctor::Workload;
 use crate::doctor::facts::{Container, LoadFacts, MachineFacts};
 
@@ -57,18 +57,17 @@ pub(super) fn tcp_tw_reuse(facts: &MachineFacts, load: &LoadFacts) -> Finding {
     };
     let finding = |found: String| Finding::ok(NAME, found, why);
     if value == 0 {
-        let mut remedies = sysctl(facts, Scope::Network, SETTING, "1");
+        let mut fixes = sysctl(facts, Scope::Network, SETTING, "1");
         if version(facts).is_some_and(|version| version >= (4, 19)) {
             let mut loopback = sysctl(facts, Scope::Network, SETTING, "2");
             loopback[0].place.push_str("; suffices for load over loopback");
-            remedies.splice(0..0, loopback);
+            fixes.splice(0..0, loopback);
         }
-        return finding("0: off".to_owned()).warning(remedies);
+        return finding("0: off".to_owned()).warning(fixes);
     }
     if load.tcp_timestamps == Ok(0) {
-        let remedies = sysctl(facts, Scope::Network, "net.ipv4.tcp_timestamps", "1");
-        return finding(format!("{value}, without effect as tcp_timestamps is 0"))
-            .warning(remedies);
+        let fixes = sysctl(facts, Scope::Network, "net.ipv4.tcp_timestamps", "1");
+        return finding(format!("{value}, without effect as tcp_timestamps is 0")).warning(fixes);
     }
     match value {
         2 => finding(format!("2: over loopback{after}")),
@@ -101,7 +100,7 @@ pub(super) fn conntrack(workload: &Workload, facts: &MachineFacts, load: &LoadFa
         sysctl(facts, Scope::Machine, "net.netfilter.nf_conntrack_max", &size)
     };
     let untracked = || {
-        Remedy::new(
+        Fix::new(
             "iptables -t raw -I OUTPUT -o lo -j CT --notrack",
             "as root; exempts loopback; the same with ip6tables for ::1",
         )
@@ -111,11 +110,11 @@ pub(super) fn conntrack(workload: &Workload, facts: &MachineFacts, load: &LoadFa
     match load.loopback_is_tracked {
         _ if is_full => finding("the table is full").fault(larger()),
         Some(true) => {
-            let mut remedies = vec![untracked()];
+            let mut fixes = vec![untracked()];
             if is_small {
-                remedies.extend(larger());
+                fixes.extend(larger());
             }
-            finding("loopback is tracked").warning(remedies)
+            finding("loopback is tracked").warning(fixes)
         }
         _ if count > 0 && is_small => finding("too few for this workload").warning(larger()),
         Some(false) => finding("loopback isn't tracked"),
@@ -155,7 +154,7 @@ pub(super) fn governor(facts: &MachineFacts, load: &LoadFacts) -> Finding {
             "as root, on the container's host"
         }
     };
-    finding.warning(vec![Remedy::new(
+    finding.warning(vec![Fix::new(
         "echo performance | tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor",
         place,
     )])

@@ -10,7 +10,7 @@ mod tests;
 
 use super::Workload;
 use super::facts::{Container, MachineFacts, UnknownFact};
-use super::report::{DoctorReport, Finding, Remedy, Severity};
+use super::report::{DoctorReport, Finding, Fix, Severity};
 use crate::os::process::parse_version;
 
 /// Rates the facts for a workload.
@@ -44,22 +44,22 @@ pub fn examine(workload: &Workload, facts: &MachineFacts) -> DoctorReport {
 impl Finding {
     fn ok(name: &str, found: impl Into<String>, why: impl Into<String>) -> Self {
         let (name, found, why) = (name.to_owned(), found.into(), why.into());
-        Self { name, status: Severity::Ok, found, why, remedies: Vec::new() }
+        Self { name, status: Severity::Ok, found, why, fixes: Vec::new() }
     }
 
-    fn warning(self, remedies: Vec<Remedy>) -> Self {
-        Self { status: Severity::Warning, remedies, ..self }
+    fn warning(self, fixes: Vec<Fix>) -> Self {
+        Self { status: Severity::Warning, fixes, ..self }
     }
 
-    fn fault(self, remedies: Vec<Remedy>) -> Self {
-        Self { status: Severity::Fault, remedies, ..self }
+    fn fault(self, fixes: Vec<Fix>) -> Self {
+        Self { status: Severity::Fault, fixes, ..self }
     }
 
-    /// An unknown fact: a warning, whose remedy shows the file.
+    /// An unknown fact: a warning, whose fix shows the file.
     fn unknown(name: &str, fact: &UnknownFact, why: impl Into<String>) -> Self {
-        let look = Remedy::new(format!("cat {}", fact.path), "shows the file");
-        let remedies = if fact.path.starts_with('/') { vec![look] } else { Vec::new() };
-        Self::ok(name, fact.to_string(), why).warning(remedies)
+        let look = Fix::new(format!("cat {}", fact.path), "shows the file");
+        let fixes = if fact.path.starts_with('/') { vec![look] } else { Vec::new() };
+        Self::ok(name, fact.to_string(), why).warning(fixes)
     }
 }
 
@@ -73,24 +73,24 @@ enum Scope {
 }
 
 /// The ways to change a setting; `value` is quoted for a shell.
-fn sysctl(facts: &MachineFacts, scope: Scope, name: &str, value: &str) -> Vec<Remedy> {
+fn sysctl(facts: &MachineFacts, scope: Scope, name: &str, value: &str) -> Vec<Fix> {
     let here = format!("sysctl -w {name}={value}");
     let run = |program: &str| {
-        Remedy::new(
+        Fix::new(
             format!("{program} run --sysctl {name}={value}"),
             "when the container is started, because it has settings of its own",
         )
     };
     match (facts.container, scope) {
-        (None, _) => vec![Remedy::new(here, "as root")],
-        (Some(_), Scope::Machine) => vec![Remedy::new(here, "as root, on the container's host")],
+        (None, _) => vec![Fix::new(here, "as root")],
+        (Some(_), Scope::Machine) => vec![Fix::new(here, "as root, on the container's host")],
         (Some(Container::Docker), Scope::Network) => {
-            vec![run("docker"), Remedy::new(here, "as root, in a privileged container")]
+            vec![run("docker"), Fix::new(here, "as root, in a privileged container")]
         }
         (Some(Container::Podman), Scope::Network) => {
-            vec![run("podman"), Remedy::new(here, "as root, in a privileged container")]
+            vec![run("podman"), Fix::new(here, "as root, in a privileged container")]
         }
-        (Some(Container::Kubernetes), Scope::Network) => vec![Remedy::new(
+        (Some(Container::Kubernetes), Scope::Network) => vec![Fix::new(
             format!("sysctls: [{{name: {name}, value: \"{}\"}}]", value.trim_matches('\'')),
             "in the pod's securityContext; the kubelet may need --allowed-unsafe-sysctls for it",
         )],

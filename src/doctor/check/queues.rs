@@ -1,6 +1,6 @@
 //! The queues of a listener: half-open connections, and connections to be accepted.
 
-use super::{Finding, Remedy, Scope, sysctl};
+use super::{Finding, Fix, Scope, sysctl};
 use crate::doctor::Workload;
 use crate::doctor::facts::MachineFacts;
 
@@ -19,16 +19,16 @@ pub(super) fn somaxconn(workload: &Workload, facts: &MachineFacts) -> Finding {
         return Finding::ok("somaxconn", found, why);
     }
     let found = format!("{value}: lowers --backlog {backlog}");
-    let remedies = sysctl(facts, Scope::Network, "net.core.somaxconn", &backlog.to_string());
-    Finding::ok("somaxconn", found, why).warning(before_start(remedies))
+    let fixes = sysctl(facts, Scope::Network, "net.core.somaxconn", &backlog.to_string());
+    Finding::ok("somaxconn", found, why).warning(before_start(fixes))
 }
 
-/// Adds to the `sysctl` remedies that listen(2) reads the setting only once.
-fn before_start(mut remedies: Vec<Remedy>) -> Vec<Remedy> {
-    for remedy in remedies.iter_mut().filter(|remedy| remedy.command.starts_with("sysctl")) {
-        remedy.place.push_str(", before the server is started");
+/// Adds to the `sysctl` fixes that listen(2) reads the setting only once.
+fn before_start(mut fixes: Vec<Fix>) -> Vec<Fix> {
+    for fix in fixes.iter_mut().filter(|fix| fix.command.starts_with("sysctl")) {
+        fix.place.push_str(", before the server is started");
     }
-    remedies
+    fixes
 }
 
 /// `net.ipv4.tcp_max_syn_backlog`. Since Linux 4.4 (ef547f2ac16b) a single condition of
@@ -61,10 +61,10 @@ pub(super) fn tcp_max_syn_backlog(workload: &Workload, facts: &MachineFacts) -> 
         return finding(format!("{value}, room for {room} new peers; {cookies}"));
     }
     let enough = (4 * backlog).div_ceil(3).to_string();
-    let mut remedies = sysctl(facts, Scope::Network, "net.ipv4.tcp_syncookies", "1");
-    remedies.extend(sysctl(facts, Scope::Network, "net.ipv4.tcp_max_syn_backlog", &enough));
+    let mut fixes = sysctl(facts, Scope::Network, "net.ipv4.tcp_syncookies", "1");
+    fixes.extend(sysctl(facts, Scope::Network, "net.ipv4.tcp_max_syn_backlog", &enough));
     finding(format!("{value}: room for {room} new peers, and the backlog is {backlog}; {cookies}"))
-        .warning(remedies)
+        .warning(fixes)
 }
 
 /// `net.ipv4.tcp_syncookies` (Documentation/networking/ip-sysctl.rst).

@@ -1,7 +1,7 @@
 //! The kernel's TCP outside the server's control: connections that a send opens (TCP Fast Open), and
 //! closed connections that the kernel still has to finish (orphans).
 
-use super::{Finding, Remedy, Scope, sysctl};
+use super::{Finding, Fix, Scope, sysctl};
 use crate::doctor::Workload;
 use crate::doctor::facts::MachineFacts;
 
@@ -59,17 +59,16 @@ pub(super) fn orphans(workload: &Workload, facts: &MachineFacts) -> Finding {
         mib(limit)
     );
     let finding = Finding::ok(NAME, found, why);
-    let spawn_less = |spawn: u64, place: &str| {
-        Remedy::new(format!("uringstatic --spawn {}", spawn.max(1)), place)
-    };
+    let spawn_less =
+        |spawn: u64, place: &str| Fix::new(format!("uringstatic --spawn {}", spawn.max(1)), place);
     if most < spawn {
         let more = (2 * spawn).to_string();
-        let mut remedies = sysctl(facts, Scope::Machine, "net.ipv4.tcp_max_orphans", &more);
-        for remedy in &mut remedies {
-            remedy.place.push_str("; otherwise resets can cut off the last bytes of responses");
+        let mut fixes = sysctl(facts, Scope::Machine, "net.ipv4.tcp_max_orphans", &more);
+        for fix in &mut fixes {
+            fix.place.push_str("; otherwise resets can cut off the last bytes of responses");
         }
-        remedies.push(spawn_less(most, "fits the setting"));
-        return finding.warning(remedies);
+        fixes.push(spawn_less(most, "fits the setting"));
+        return finding.warning(fixes);
     }
     if needed > pressure {
         return finding.warning(vec![spawn_less(pressure / ORPHAN_BYTES, "fits the memory")]);

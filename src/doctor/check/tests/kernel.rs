@@ -30,7 +30,7 @@ fn a_kernel_of_2017_is_too_old_and_has_small_limits() {
         "0: off",
         "sysctl -w net.ipv4.tcp_tw_reuse=1",
     );
-    assert_eq!(check_of(&facts, "tcp_tw_reuse").remedies.len(), 1);
+    assert_eq!(check_of(&facts, "tcp_tw_reuse").fixes.len(), 1);
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn the_default_profile_of_a_container_refuses_rings() {
 
     for errno in [libc::ENOSYS, libc::EACCES] {
         let facts = MachineFacts { smallest_ring: Err(Errno(errno)), ..in_docker() };
-        expect(&facts, "seccomp", Severity::Fault, "refuses", remedy_of_filter());
+        expect(&facts, "seccomp", Severity::Fault, "refuses", fix_of_filter());
     }
     let facts = MachineFacts { container: Some(Container::Podman), ..in_docker() };
     expect(&facts, "seccomp", Severity::Fault, "refuses", "podman run --security-opt");
@@ -147,10 +147,10 @@ fn the_default_profile_of_a_container_refuses_rings() {
     let facts = MachineFacts { io_uring_disabled: Ok(2), ..in_docker() };
     expect(&facts, "seccomp", Severity::Warning, "unknown while io_uring_disabled", "");
     let disabled = check_of(&facts, "io_uring_disabled");
-    assert!(disabled.remedies[0].place.contains("host"), "{disabled:?}");
+    assert!(disabled.fixes[0].place.contains("host"), "{disabled:?}");
 }
 
-fn remedy_of_filter() -> &'static str {
+fn fix_of_filter() -> &'static str {
     "docker run --security-opt seccomp=unconfined"
 }
 
@@ -190,7 +190,7 @@ fn the_ring_check_names_the_cause_and_missing_features() {
     let workload = Workload { spawn: 32_481, ..SERVE };
     let finding = find(&examine(&workload, &linux_6_18()), "ring");
     assert_eq!(finding.status, Severity::Fault);
-    assert_eq!(finding.remedies[0].command, "uringstatic --spawn 32480");
+    assert_eq!(finding.fixes[0].command, "uringstatic --spawn 32480");
 }
 
 #[test]

@@ -14,12 +14,9 @@ fn open_files_need_a_sufficient_hard_limit() {
     files(&with(1024, 1024), Severity::Fault, "uringstatic --spawn 896");
     let finding = check_of(&with(100, 100), "open_files");
     assert!(finding.found.contains("soft limit 100, hard limit 100; 5128 needed"), "{finding:?}");
-    assert!(
-        !finding.remedies.iter().any(|remedy| remedy.command.contains("--spawn")),
-        "{finding:?}"
-    );
+    assert!(!finding.fixes.iter().any(|fix| fix.command.contains("--spawn")), "{finding:?}");
     let bounded = MachineFacts { nr_open: Ok(4096), ..with(1024, 4096) };
-    assert_eq!(check_of(&bounded, "open_files").remedies[0].command, "sysctl -w fs.nr_open=5128");
+    assert_eq!(check_of(&bounded, "open_files").fixes[0].command, "sysctl -w fs.nr_open=5128");
     let contained = MachineFacts { container: Some(Container::Docker), ..with(1024, 4096) };
     files(&contained, Severity::Fault, "docker run --ulimit nofile=5128:5128");
     let malformed = UnknownFact {

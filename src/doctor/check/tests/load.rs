@@ -72,7 +72,7 @@ fn connection_tracking_is_rated_by_its_table_and_loopback() {
     let larger = "sysctl -w net.netfilter.nf_conntrack_max=";
     table(&with(0, 262_144, Some(false)), Severity::Ok, "0 of 262144 entries; loopback isn't", "");
     table(&with(64, 262_144, Some(true)), Severity::Warning, "loopback is tracked", hint);
-    assert_eq!(check_of(&with(64, 262_144, Some(true)), "conntrack").remedies.len(), 1);
+    assert_eq!(check_of(&with(64, 262_144, Some(true)), "conntrack").fixes.len(), 1);
     table(&with(64, 8192, Some(true)), Severity::Warning, "loopback is tracked", larger);
     table(&with(64, 8192, Some(false)), Severity::Warning, "too few", larger);
     table(&with(0, 8192, Some(false)), Severity::Ok, "loopback isn't", "");

@@ -20,7 +20,7 @@ fn debian_12_with_its_defaults_only_lacks_tcp_fastopen_off() {
     // The default of every kernel, but a complete sandbox needs bit 0 off.
     let advised = |finding: &&Finding| finding.name == "tcp_fastopen";
     for finding in report.findings.iter().filter(|finding| !advised(finding)) {
-        assert_eq!((finding.status, &finding.remedies), (Severity::Ok, &vec![]), "{finding:?}");
+        assert_eq!((finding.status, &finding.fixes), (Severity::Ok, &vec![]), "{finding:?}");
     }
     assert_eq!(report.status, Severity::Warning);
     let names: Vec<_> = report.findings.iter().map(|finding| finding.name.as_str()).collect();
@@ -39,9 +39,9 @@ fn every_finding_has_a_reason_and_commands_of_one_line() {
         for finding in examine(&LOAD, &facts).findings {
             assert!(finding.why.ends_with('.') && finding.why.len() > 60, "{finding:?}");
             assert!(!finding.found.is_empty() && !finding.found.contains('\n'), "{finding:?}");
-            for remedy in finding.remedies {
-                let is_one_line = !remedy.command.is_empty() && !remedy.command.contains('\n');
-                assert!(is_one_line && !remedy.command.contains("tw_recycle"), "{remedy:?}");
+            for fix in finding.fixes {
+                let is_one_line = !fix.command.is_empty() && !fix.command.contains('\n');
+                assert!(is_one_line && !fix.command.contains("tw_recycle"), "{fix:?}");
             }
         }
     }
@@ -178,16 +178,16 @@ fn find(report: &DoctorReport, name: &str) -> Finding {
     report.findings.iter().find(|finding| finding.name == name).expect("the check exists").clone()
 }
 
-/// Asserts the severity, a part of the finding, and a part of one of the remedies.
+/// Asserts the severity, a part of the finding, and a part of one of the fixes.
 fn expect(facts: &MachineFacts, name: &str, status: Severity, found: &str, hint: &str) {
     let finding = check_of(facts, name);
     assert_eq!(finding.status, status, "{finding:?}");
     assert!(finding.found.contains(found), "lacks {found:?}: {finding:?}");
     if !hint.is_empty() {
-        let has = finding.remedies.iter().any(|remedy| remedy.command.contains(hint));
+        let has = finding.fixes.iter().any(|fix| fix.command.contains(hint));
         assert!(has, "lacks {hint:?}: {finding:?}");
     }
     if status == Severity::Ok {
-        assert!(finding.remedies.is_empty(), "{finding:?}");
+        assert!(finding.fixes.is_empty(), "{finding:?}");
     }
 }
