@@ -29,7 +29,7 @@ pub struct Failure {
     /// A command or setting that fixes it; empty if none is known.
     pub hint: String,
     /// The error behind `why`, for callers that match on it.
-    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 impl Failure {

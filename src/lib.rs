@@ -1,8 +1,8 @@
 //! A static HTTP server on `io_uring`, and a client that loads it.
 //!
 //! The library has everything but the `main` functions. Its entry points are [`start`], which makes
-//! a server from settings and is also how another program embeds it, and [`load::run`], which runs a
-//! load. Both drive an [`engine`]: a pair of queues, operations in and completions out, with
+//! a server from settings and is also how another program embeds it, and [`load::run`], which runs
+//! a load. Both drive an [`engine`]: a pair of queues, operations in and completions out, with
 //! `io_uring` behind it or, in tests, the simulator ([`sim`]).
 //!
 //! # One request in the server
@@ -16,25 +16,26 @@
 //!
 //! 1. **Accept.** An accept completes. The connection has a slot, which [`server`] reserved before
 //!    it submitted the accept; a receive is armed.
-//! 2. **Receive.** Bytes arrive in a buffer that the engine chose, and the server passes them to the
-//!    state machine of the connection ([`http1`]).
-//! 3. **Parse.** The state machine parses the bytes in place ([`http`]) into a request, an error, or
-//!    an incomplete head. Only an incomplete head is copied.
+//! 2. **Receive.** Bytes arrive in a buffer that the engine chose, and the server passes them to
+//!    the state machine of the connection ([`http1`]).
+//! 3. **Parse.** The state machine parses the bytes in place ([`http`]) into a request, an error,
+//!    or an incomplete head. Only an incomplete head is copied.
 //! 4. **Choose.** [`site`] chooses the response: spans of one buffer that was filled at start. The
-//!    head of a file's response is first assembled, from prepared pieces, in the slot's own block of
-//!    that buffer.
-//! 5. **Send.** The server submits one send of these spans. The send never waits. If the socket takes
-//!    all bytes, no completion is posted and the connection is back at step 2. Otherwise the rest
-//!    follows when the socket is writable.
+//!    head of a file's response is first assembled, from prepared pieces, in the slot's own block
+//!    of that buffer.
+//! 5. **Send.** The server submits one send of these spans. The send never waits. If the socket
+//!    takes all bytes, no completion is posted and the connection is back at step 2. Otherwise the
+//!    rest follows when the socket is writable.
 //! 6. **Close.** The last send of a connection is linked to its close. The completion of the close
 //!    frees the slot for the next accept.
 //!
 //! # One request in the load client
 //!
 //! [`load::run`] starts worker processes, each with an engine of its own. In a worker,
-//! [`load::schedule`] decides when a request is due. [`load::client`] assigns it to a free connection,
-//! sends it, parses the response ([`http::response_parser`]) and adds the outcome to counters in
-//! shared memory ([`load::counters`]), which the parent process reads while the load runs.
+//! [`load::schedule`] decides when a request is due. [`load::client`] assigns it to a free
+//! connection, sends it, parses the response ([`http::response_parser`]) and adds the outcome to
+//! counters in shared memory ([`load::counters`]), which the parent process reads while the load
+//! runs.
 //!
 //! # The modules
 //!
@@ -46,16 +47,19 @@
 //! | [`http1`] | one server connection as a state machine without I/O |
 //! | [`site`] | the prepared responses and the choice among them; [`site::build`] reads a folder |
 //! | [`server`] | one worker: slots, the connection limit, timeouts, the drain |
-//! | [`engine`] | the trait of an engine and its vocabulary; [`engine::uring`] implements it, and [`engine::chosen`] names the programs' engine |
+//! | [`engine`] | the trait of an engine and its vocabulary |
+//! | [`engine::uring`] | the engine on `io_uring`; [`engine::chosen`] names the programs' one |
 //! | [`start`] | from settings to a server that is ready |
 //! | [`sandbox`] | what the process gives up before it serves |
 //! | [`os`] | all other system calls; unsafe code is here and in [`engine::uring`] only |
 //! | [`doctor`] | checks of the machine |
 //! | [`load`], [`experiment`] | the load client; sweeps of servers over loads, and charts |
-//! | [`sim`] | an engine without a kernel, with faults, peers and checkers; it runs the same [`server::Server`] and [`load::client::Client`] as the programs |
+//! | [`sim`] | an engine without a kernel, with faults, peers and checkers |
 //! | [`cli`] | the command lines of both programs |
 //! | [`error`], [`text`] | failures and reports as the programs print them |
-//! | [`bytes`], [`timers`], [`stats`] | spans of a buffer; deadlines of slots in constant time; counters |
+//! | [`bytes`], [`timers`], [`stats`] | spans of a buffer; deadlines of slots; counters |
+//!
+//! The simulator runs the same [`server::Server`] and [`load::client::Client`] as the programs.
 
 #![deny(unsafe_code)]
 

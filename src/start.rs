@@ -142,9 +142,8 @@ impl<E: KernelEngine> Program<E> for ServerProgram<'_> {
     }
 }
 
-const SHARED_USER: &str = "uringstatic: serving as nobody, a user that other programs also run as \
-                           and that can signal this process; `--user uringstatic` selects a \
-                           dedicated user";
+const SHARED_USER: &str = "uringstatic: serving as nobody, so other processes of nobody can signal \
+                           the server; `--user NAME` selects a dedicated user";
 
 /// Becomes the user that would serve, as [`start`] does before it reads files.
 ///

@@ -74,8 +74,9 @@ fn the_server_fails_to_start_where_the_doctor_finds_a_fault() {
 
 #[test]
 fn a_sufficient_limit_of_locked_memory_is_no_fault() {
-    // 336 KiB suffice for a ring for 5000 connections, but not for another ring beside it. The kernel
-    // counts by user, so the test needs a user without other processes, which only root can become.
+    // 336 KiB suffice for a ring for 5000 connections, but not for another ring beside it. The
+    // kernel counts by user, so the test needs a user without other processes, which only root can
+    // become.
     if !uringstatic::os::privileges::is_root() {
         return;
     }

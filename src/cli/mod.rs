@@ -83,7 +83,7 @@ fn usage_error(message: String) -> clap::Error {
     with_usage(error, command.render_usage())
 }
 
-/// Turns clap's "unrecognized subcommand" into "unexpected argument", as in `uringstatic page.html`,
+/// Turns clap's "unrecognized subcommand" into "unexpected argument", as in `uringstatic a.html`,
 /// unless the word resembles a subcommand.
 fn unexpected_argument(error: clap::Error) -> clap::Error {
     if error.kind() != ErrorKind::InvalidSubcommand
@@ -134,8 +134,8 @@ struct ServerCommandLine {
 enum Action {
     /// Check this machine: what limits the server, why that matters, and how to fix it
     ///
-    /// Examines the kernel, its rings, limits and queues, and rates each finding as ok, a warning or
-    /// a fault. Changes nothing. Exits with 1 if there is a fault.
+    /// Examines the kernel, its rings, limits and queues, and rates each finding as ok, a warning
+    /// or a fault. Changes nothing. Exits with 1 if there is a fault.
     #[command(max_term_width = 100)]
     Doctor(DoctorArgs),
 

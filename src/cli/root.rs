@@ -40,7 +40,8 @@ pub struct RootOptions {
     pub strict: bool,
 
     /// Most bytes that the folder's files may have; all are kept in memory
-    #[arg(long, value_name = "SIZE", default_value = "1g", value_parser = value_parsers::site_bytes)]
+    #[arg(long, value_name = "SIZE", default_value = "1g")]
+    #[arg(value_parser = value_parsers::site_bytes)]
     pub site_bytes: u64,
 
     /// Most files and folders that the folder may have, those behind links counted

@@ -195,9 +195,8 @@ mod tests {
         let cause = |path: &str| read(path, parse::number::<u64>).unwrap_err().cause;
         assert_eq!(cause("/proc/sys/kernel/no_such_setting"), UnknownCause::Missing);
         assert!(matches!(cause("/proc/sys/kernel"), UnknownCause::Unreadable(_)));
-        assert!(
-            matches!(cause("/proc/sys/kernel/ostype"), UnknownCause::Malformed(text) if text == "Linux")
-        );
+        let malformed = UnknownCause::Malformed("Linux".to_owned());
+        assert_eq!(cause("/proc/sys/kernel/ostype"), malformed);
     }
 
     #[test]

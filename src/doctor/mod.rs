@@ -8,7 +8,7 @@
 //! ```
 //!
 //! The ratings hold for Linux 4.12 to 6.18; each cites the version in which the kernel's behaviour
-//! changed. The doctor creates a ring and reads limits as the server does; it knows nothing of HTTP.
+//! changed. The doctor creates a ring and reads limits as the server does; it knows no HTTP.
 
 #![forbid(unsafe_code)]
 

@@ -7,7 +7,7 @@ mod values;
 use super::files;
 use super::request::Request;
 use crate::http::added_field;
-use crate::value_parsers;
+use crate::value_parsers as value;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use std::ffi::OsString;
@@ -66,7 +66,7 @@ pub struct Options {
     pub requests: Option<u64>,
 
     /// How long to make requests, as in 10s [default: 10s, or until all of --requests are made]
-    #[arg(short, long, value_name = "DURATION", value_parser = value_parsers::duration)]
+    #[arg(short, long, value_name = "DURATION", value_parser = value::duration)]
     pub duration: Option<Duration>,
 
     /// A connection for each request
@@ -110,11 +110,11 @@ pub struct Options {
     pub connect_rate: Option<f64>,
 
     /// Over how long to open the first connections
-    #[arg(long, value_name = "DURATION", value_parser = value_parsers::duration)]
+    #[arg(long, value_name = "DURATION", value_parser = value::duration)]
     pub ramp: Option<Duration>,
 
     /// How long to make requests before they count
-    #[arg(long, value_name = "DURATION", value_parser = value_parsers::duration)]
+    #[arg(long, value_name = "DURATION", value_parser = value::duration)]
     pub warmup: Option<Duration>,
 
     /// Local addresses to connect from: one, or a range as in 127.0.0.2-127.0.0.20
@@ -130,11 +130,11 @@ pub struct Options {
     pub statuses: Vec<u16>,
 
     /// Longest time for a whole response
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = value_parsers::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = value::duration)]
     pub timeout: Duration,
 
     /// Longest time for a connection to be made
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = value_parsers::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = value::duration)]
     pub connect_timeout: Duration,
 
     /// Processes that make the load, a core each [default: one less than there are cores]

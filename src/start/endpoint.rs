@@ -29,8 +29,8 @@ impl SocketOptions {
         if *self == Self::default() || addresses.iter().any(is_unix) {
             return Ok(());
         }
-        Err("--socket-mode and --socket-group apply to socket files, and no address is one: name one \
-             with --listen unix:PATH"
+        Err("--socket-mode and --socket-group apply to socket files, and no address is one: name \
+             one with --listen unix:PATH"
             .to_owned())
     }
 }

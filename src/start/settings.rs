@@ -53,7 +53,8 @@ pub struct StartSettings {
     /// Serve this folder instead of one page
     ///
     /// The whole folder is read at start, and no file is opened afterwards. `uringstatic check DIR`
-    /// lists the responses. The options from --compress to --site-files require --root.
+    /// lists the responses. The options from --compress to --site-files require --root; --health
+    /// also works with --health-listen.
     #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     #[arg(conflicts_with_all = ["page", "content_type", "status"])]
     pub root: Option<PathBuf>,

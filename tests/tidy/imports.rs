@@ -49,7 +49,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
         &["http", "engine", "engine/uring", "bytes", "timers", "os", "value_parsers", "error"],
     ),
     ("experiment", &["load", "os", "value_parsers", "error"]),
-    ("cli", &["value_parsers", "start", "sandbox", "doctor", "load", "experiment"]),
+    ("cli", &["value_parsers", "start", "sandbox", "doctor", "load", "experiment", "os"]),
     ("sim", &["server", "load", "site", "http", "engine", "bytes", "stats", "os"]),
 ];
 

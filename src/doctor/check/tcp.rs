@@ -1,5 +1,5 @@
-//! The kernel's TCP outside the server's control: connections that a send opens (TCP Fast Open), and
-//! closed connections that the kernel still has to finish (orphans).
+//! The kernel's TCP outside the server's control: connections that a send opens (TCP Fast Open),
+//! and closed connections that the kernel still has to finish (orphans).
 
 use super::{Finding, Fix, Scope, sysctl};
 use crate::doctor::Workload;

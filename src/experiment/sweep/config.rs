@@ -27,7 +27,7 @@
 
 use super::results::{Load, Server, Settings};
 use crate::load::options;
-use crate::value_parsers;
+use crate::value_parsers as value;
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroU64};
@@ -190,7 +190,7 @@ impl File {
 
 fn duration<'a, D: Deserializer<'a>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     let text = String::deserialize(deserializer)?;
-    value_parsers::duration(&text).map(Some).map_err(serde::de::Error::custom)
+    value::duration(&text).map(Some).map_err(serde::de::Error::custom)
 }
 
 fn check_list(key: &str, list: &[u32]) -> Result<(), String> {
