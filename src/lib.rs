@@ -1,49 +1,65 @@
-//! A static HTTP server on `io_uring`, and the client that loads it.
+//! A static HTTP server on `io_uring`, and a client that loads it.
 //!
-//! # The life of one request in the server
+//! The library has everything but the `main` functions. Its entry points are [`start`], which makes
+//! a server from settings and is also how another program embeds it, and [`load::run`], which runs
+//! a load. Both drive an [`engine`]: a pair of queues, operations in and completions out, with
+//! `io_uring` behind it or, in tests, the simulator ([`sim`]).
 //!
-//! 1. An accept completes. Its connection has a slot, which [`server`] reserved before the accept
-//!    was submitted; a receive is armed.
-//! 2. Bytes arrive in a buffer that the engine chose. The server passes them to the connection's
-//!    state machine ([`http1`]), which parses them in place ([`http`]): an incomplete head, a
-//!    request, or an error.
-//! 3. [`site`] chooses the bytes of the response: spans of one buffer that was filled at start. For
-//!    a file, the head is first assembled from prepared pieces in the slot's own part of that
-//!    buffer.
-//! 4. The server submits one send of these spans. The send never waits. If the socket takes all
-//!    bytes, no completion is posted and the connection is back at step 2. If the socket takes
-//!    fewer, the rest is sent when the socket has room.
-//! 5. The last send of a connection is linked to its close. The completion of the close frees the
-//!    slot, so that the next connection can be accepted.
+//! # One request in the server
 //!
-//! # The life of one request in the load client
+//! ```text
+//!   accept ──► receive ──► parse ──► choose ──► send ──► close
+//!   server     engine      http1     site       engine   server
+//!                 ▲        http        │           │
+//!                 └────────────────────┴───────────┘  the connection persists
+//! ```
+//!
+//! 1. **Accept.** An accept completes. The connection has a slot, which [`server`] reserved before
+//!    it submitted the accept; a receive is armed.
+//! 2. **Receive.** Bytes arrive in a buffer that the engine chose, and the server passes them to
+//!    the state machine of the connection ([`http1`]).
+//! 3. **Parse.** The state machine parses the bytes in place ([`http`]) into a request, an error,
+//!    or an incomplete head. Only an incomplete head is copied.
+//! 4. **Choose.** [`site`] chooses the response: spans of one buffer that was filled at start. The
+//!    head of a file's response is first assembled, from prepared pieces, in the slot's own block
+//!    of that buffer.
+//! 5. **Send.** The server submits one send of these spans. The send never waits. If the socket
+//!    takes all bytes, no completion is posted and the connection is back at step 2. Otherwise the
+//!    rest follows when the socket is writable.
+//! 6. **Close.** The last send of a connection is linked to its close. The completion of the close
+//!    frees the slot for the next accept.
+//!
+//! # One request in the load client
 //!
 //! [`load::run`] starts worker processes, each with an engine of its own. In a worker,
-//! [`load::schedule`] decides when a request is due and [`load::client`] assigns it to a free
+//! [`load::schedule`] decides when a request is due. [`load::client`] assigns it to a free
 //! connection, sends it, parses the response ([`http::response_parser`]) and adds the outcome to
-//! counters in shared memory ([`load::counters`]), which the parent reads while the load runs.
+//! counters in shared memory ([`load::counters`]), which the parent process reads while the load
+//! runs.
 //!
-//! # The rooms
+//! # The modules
 //!
-//! Imports run one way; `tests/tidy.rs` has the table and checks it.
+//! Imports run one way; `tests/tidy/imports.rs` has the table and checks it.
 //!
-//! - [`http`]: RFC 9110 and 9112 as pure functions. Imports nothing.
-//! - [`bytes`]: ranges of the buffer that is sent from. Imports nothing.
-//! - [`engine`]: the trait of a completion engine and its vocabulary (operations, tokens,
-//!   completions); [`engine::uring`] implements it on `io_uring`, and
-//!   [`engine::chosen`] names the one that the programs run on.
-//! - [`site`]: the responses, and the choice among them. [`site::build`] makes a site of a folder.
-//! - [`http1`]: one server connection as a state machine without I/O.
-//! - [`server`]: one worker: slots, the connection limit, timeouts, the drain.
-//! - [`start`]: from settings to a server that is ready.
-//! - [`sandbox`]: what the process gives up before it serves.
-//! - [`os`]: all other system calls. Unsafe code is here and in [`engine::uring`] alone.
-//! - [`error`]: a failure, its cause, and a hint for the operator.
-//! - [`doctor`]: checks of the machine.
-//! - [`load`]: the load client. [`experiment`]: sweeps of servers over loads, and charts.
-//! - [`sim`]: an engine without a kernel, with faults, peers and checkers. It runs the same
-//!   [`server::Server`] and [`load::client::Client`] as the programs.
-//! - [`cli`]: command lines. [`timers`]: deadlines of slots in constant time. [`stats`]: counters.
+//! | module | content |
+//! |---|---|
+//! | [`http`] | RFC 9110 and RFC 9112 as pure functions; imports nothing |
+//! | [`http1`] | one server connection as a state machine without I/O |
+//! | [`site`] | the prepared responses and the choice among them; [`site::build`] reads a folder |
+//! | [`server`] | one worker: slots, the connection limit, timeouts, the drain |
+//! | [`engine`] | the trait of an engine and its vocabulary |
+//! | [`engine::uring`] | the engine on `io_uring`; [`engine::chosen`] names the programs' one |
+//! | [`start`] | from settings to a server that is ready |
+//! | [`sandbox`] | what the process gives up before it serves |
+//! | [`os`] | all other system calls; unsafe code is here and in [`engine::uring`] only |
+//! | [`doctor`] | checks of the machine |
+//! | [`load`], [`experiment`] | the load client; sweeps of servers over loads, and charts |
+//! | [`sim`] | an engine without a kernel, with faults, peers and checkers |
+//! | [`cli`] | the command lines of both programs |
+//! | [`error`], [`text`] | failures and reports as the programs print them |
+//! | [`bytes`], [`timers`], [`stats`] | spans of a buffer; deadlines of slots; counters |
+//!
+//! The simulator runs the same [`server::Server`] and [`load::client::Client`] as the programs.
 
 #![deny(unsafe_code)]
 
@@ -63,5 +79,6 @@ pub mod sim;
 pub mod site;
 pub mod start;
 pub mod stats;
+pub mod text;
 pub mod timers;
 mod value_parsers;

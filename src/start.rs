@@ -1,10 +1,34 @@
-//! From the options to a server that is ready: everything that can fail happens here, before the
-//! first connection is accepted. Limits are raised and sockets are bound with the privileges of the
-//! starting user; then root is given up, and the files are read as the user that serves them, so
-//! that nothing is published which this user may not read and no decoder runs as root. Then the
-//! process gives up the rest ([`crate::sandbox`]).
+//! The start of a server: from settings to a server that is ready. Everything that can fail happens
+//! here, before the first connection is accepted. Limits are raised and sockets are bound with the
+//! privileges of the starting user. Then root is given up, and the files are read as the user that
+//! serves them: nothing is published that this user may not read, and no decoder runs as root. Then
+//! the process gives up the rest ([`crate::sandbox`]).
+//!
+//! The module is also the entry point for a program that embeds the server. The sandbox closes
+//! descriptors, and its system call filter kills the process for any other use, so an embedding
+//! program either serves and does nothing else, or sets [`Mode::Off`]:
+//!
+//! ```no_run
+//! use uringstatic::os::net::Endpoint;
+//! use uringstatic::sandbox::Mode;
+//! use uringstatic::server::Turn;
+//! use uringstatic::start::settings::StartSettings;
+//! use uringstatic::start::{Started, start};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut settings = StartSettings::default();
+//! settings.listen = vec![Endpoint::Tcp("[::1]:8080".parse()?)];
+//! settings.lockdown.mode = Mode::Off;
+//! let Started { mut server, .. } = start(&settings)?;
+//! while let Turn::Goes = server.turn().map_err(|errno| errno.to_string())? {}
+//! # Ok(())
+//! # }
+//! ```
 
-use crate::cli::{self, Address, Feature, LockdownMode};
+mod endpoint;
+pub mod feature;
+pub mod settings;
+
 use crate::engine::chosen::Chosen;
 use crate::engine::kernel::{Capabilities, KernelEngine};
 use crate::error::Failure;
@@ -16,55 +40,61 @@ use crate::os::pages::Pages;
 use crate::os::privileges::Account;
 use crate::os::process;
 use crate::os::terminal;
-use crate::sandbox::{self, Layer, Lockdown, Mode, Program, State, Wanted};
+use crate::sandbox::options::{AccountOptions, LockdownOptions};
+use crate::sandbox::{self, Lockdown, Mode, Program, State};
 use crate::server::{self, Server};
 use crate::site::build::{self, escape::escaped_path};
 use crate::site::{Page, Site};
+pub use endpoint::SocketOptions;
+use feature::Feature;
+use settings::StartSettings;
 use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// A server that is ready, and what its process gave up.
+/// A server that accepts connections from its first turn on, and the state of its sandbox.
 pub struct Started<E: KernelEngine = Chosen> {
     /// The server.
     pub server: Server<E>,
-    /// What is in force.
+    /// The layers in force.
     pub lockdown: Lockdown,
 }
 
-/// Raises limits, binds, gives up root, reads, locks down, and says that it is ready.
+/// Raises limits, binds the sockets, gives up root, reads the content, enters the sandbox, and
+/// prints the ready line on standard error unless `quiet` is set.
 ///
 /// # Errors
-/// What failed, why, and what mends it.
-pub fn start(config: &cli::Config) -> Result<Started, Failure> {
-    start_on::<Chosen>(config)
+/// If a step fails: what was tried, the cause, and a hint for the operator.
+pub fn start(settings: &StartSettings) -> Result<Started, Failure> {
+    start_on::<Chosen>(settings)
 }
 
-/// Lists what of the sandbox is in force on this machine, having entered it.
+/// Enters the sandbox as far as a report can still be printed, and lists its layers.
 ///
 /// # Errors
 /// If a step fails.
 pub fn report_sandbox(
-    options: &cli::LockdownOptions,
+    options: &LockdownOptions,
     without: &[Feature],
 ) -> Result<sandbox::report::Report, Failure> {
-    sandbox::report::list::<Chosen>(wanted(options, without))
+    sandbox::report::list::<Chosen>(options.wanted(Feature::layers(without)))
 }
 
-fn start_on<E: KernelEngine>(config: &cli::Config) -> Result<Started<E>, Failure> {
-    let without: Vec<&str> = config.without.iter().map(|feature| feature.name()).collect();
-    let preparation = E::prepare(config.slots(), &without)?;
-    let mut lockdown = Lockdown::prepare(wanted(&config.lockdown, &config.without))?;
-    let listeners = bind_all(config)?;
-    let Ready { server, line: ready } =
-        lockdown.enter(&mut Serving(config), listeners, config.slots(), preparation)?;
+fn start_on<E: KernelEngine>(settings: &StartSettings) -> Result<Started<E>, Failure> {
+    let without: Vec<&str> = settings.without.iter().map(|feature| feature.name()).collect();
+    let preparation = E::prepare(settings.slots(), &without)?;
+    let mut lockdown =
+        Lockdown::prepare(settings.lockdown.wanted(Feature::layers(&settings.without)))?;
+    let listeners = bind_all(settings)?;
+    let ReadyServer { server, line: ready } =
+        lockdown.enter(&mut ServerProgram(settings), listeners, settings.slots(), preparation)?;
 
     for (layer, state) in lockdown.states() {
-        if let (State::Off(why), LockdownMode::On) = (state, config.lockdown.effective_mode()) {
+        if let (State::Off(why), Mode::On) = (state, settings.lockdown.effective_mode()) {
             terminal::err(format_args!("uringstatic: not locked down by {}: {why}", layer.name()));
         }
     }
-    if !config.quiet {
+    if !settings.quiet {
         if lockdown.chose_nobody() {
             terminal::err(SHARED_USER);
         }
@@ -73,29 +103,28 @@ fn start_on<E: KernelEngine>(config: &cli::Config) -> Result<Started<E>, Failure
     Ok(Started { server, lockdown })
 }
 
-/// The program that serves what its options name.
-struct Serving<'a>(&'a cli::Config);
+/// The steps of the server between those of the sandbox.
+struct ServerProgram<'a>(&'a StartSettings);
 
-/// A server that accepts as soon as it takes its first turn.
-struct Ready<E: KernelEngine> {
+/// A server, and the line that announces it.
+struct ReadyServer<E: KernelEngine> {
     server: Server<E>,
-    /// The line that announces it.
     line: String,
 }
 
-impl<E: KernelEngine> Program<E> for Serving<'_> {
-    /// The site, and what it is in words.
+impl<E: KernelEngine> Program<E> for ServerProgram<'_> {
+    /// The site, and its description for the ready line.
     type Content = (Site, String);
-    type Ready = Ready<E>;
+    type Ready = ReadyServer<E>;
 
     fn read(&mut self) -> Result<(Self::Content, Pages), Failure> {
-        let config = self.0;
-        let (mut site, fixed, what) = match &config.root {
-            Some(root) => read_root(config, root)?,
-            None => load(config)?,
+        let settings = self.0;
+        let (mut site, fixed, what) = match &settings.root {
+            Some(root) => read_root(settings, root)?,
+            None => read_page(settings)?,
         };
-        site.check_health_at(config.health_path());
-        site.allow_only(AllowedHosts::new(config.allowed_hosts.clone()));
+        site.check_health_at(settings.health_path());
+        site.allow_only(AllowedHosts::new(settings.allowed_hosts.clone()));
         Ok(((site, what), fixed))
     }
 
@@ -106,97 +135,68 @@ impl<E: KernelEngine> Program<E> for Serving<'_> {
         listeners.iter().try_for_each(|listener| listener.start(self.0.backlog))
     }
 
-    fn assemble(&mut self, engine: E, (site, what): Self::Content) -> Ready<E> {
+    fn assemble(&mut self, engine: E, (site, what): Self::Content) -> ReadyServer<E> {
         let line = ready_line(self.0, &engine, &what);
         let server_config = server_config(self.0, &engine);
-        Ready { server: Server::new(engine, site, server_config), line }
+        ReadyServer { server: Server::new(engine, site, server_config), line }
     }
 }
 
-const SHARED_USER: &str = "uringstatic: serving as nobody, whose other processes can signal it: \
-                           `--user uringstatic` would have it serve as a user of its own";
-
-/// The lockdown that options ask for.
-#[must_use]
-pub fn wanted(options: &cli::LockdownOptions, without: &[Feature]) -> Wanted {
-    let layer_of = |feature: &Feature| match feature {
-        Feature::Privileges => Some(Layer::Privileges),
-        Feature::Landlock => Some(Layer::Landlock),
-        Feature::Listeners => Some(Layer::Listeners),
-        Feature::Ring => Some(Layer::Ring),
-        Feature::Descriptors => Some(Layer::Descriptors),
-        Feature::Environment => Some(Layer::Environment),
-        Feature::Seccomp => Some(Layer::Seccomp),
-        Feature::Engine(_) | Feature::DeferAccept | Feature::Openat2 => None,
-    };
-    Wanted {
-        mode: match options.effective_mode() {
-            LockdownMode::On => Mode::On,
-            LockdownMode::Require => Mode::Require,
-            LockdownMode::Off => Mode::Off,
-        },
-        user: options.account.user.clone(),
-        allow_root: options.account.allow_root,
-        without: without.iter().filter_map(layer_of).collect(),
-    }
-}
+const SHARED_USER: &str = "uringstatic: serving as nobody, so other processes of nobody can signal \
+                           the server; `--user NAME` selects a dedicated user";
 
 /// Becomes the user that would serve, as [`start`] does before it reads files.
 ///
 /// # Errors
-/// If there is no such user, or this process may not become it.
-pub fn become_reader(options: &cli::AccountOptions) -> Result<(), Failure> {
-    let account = options.clone();
-    let off = cli::LockdownOptions { mode: LockdownMode::Off, no_lockdown: false, account };
-    Lockdown::prepare(wanted(&off, &[]))?.give_up_privileges()
+/// If the user doesn't exist, or this process may not become it.
+pub fn become_reader(options: &AccountOptions) -> Result<(), Failure> {
+    let off = LockdownOptions { mode: Mode::Off, no_lockdown: false, account: options.clone() };
+    Lockdown::prepare(off.wanted(Vec::new()))?.give_up_privileges()
 }
 
-/// Raises limits and binds sockets, both of which may need a privilege.
-fn bind_all(config: &cli::Config) -> Result<Vec<Listener>, Failure> {
-    let access = Access::look_up(config.socket.socket_mode, config.socket.socket_group.as_deref())?;
-    process::raise_open_files(u64::from(config.slots()) + process::OPEN_FILES_RESERVE, "--spawn")?;
-    let defer_accept = !config.without.contains(&Feature::DeferAccept);
-    let addresses = config.listen.iter().chain(&config.health_listen);
-    let bind = |address| bind_with(&endpoint(address), config.backlog, defer_accept, access);
+/// Raises the limit of open files and binds the sockets: both may need a privilege.
+fn bind_all(settings: &StartSettings) -> Result<Vec<Listener>, Failure> {
+    let access =
+        Access::look_up(settings.socket.socket_mode, settings.socket.socket_group.as_deref())?;
+    process::raise_open_files(
+        u64::from(settings.slots()) + process::OPEN_FILES_RESERVE,
+        "--spawn",
+    )?;
+    let defer_accept = !settings.without.contains(&Feature::DeferAccept);
+    let addresses = settings.listen.iter().chain(&settings.health_listen);
+    let bind = |address| bind_with(address, settings.backlog, defer_accept, access);
     addresses.map(bind).collect()
 }
 
-impl cli::Config {
-    /// How many connections there may be in all.
-    fn slots(&self) -> u32 {
-        let health = if self.health_listen.is_some() { server::HEALTH_SLOTS } else { 0 };
-        self.spawn.saturating_add(health)
-    }
-}
-
-fn server_config(config: &cli::Config, engine: &impl KernelEngine) -> server::Config {
+fn server_config(settings: &StartSettings, engine: &impl KernelEngine) -> server::Config {
     let Capabilities { recv_many, send_close } = engine.capabilities();
     let listeners = engine.listeners().len();
-    let health_listener = config.health_listen.is_some();
+    let health_listener = settings.health_listen.is_some();
     server::Config {
-        spawn: config.spawn,
+        spawn: settings.spawn,
         listeners: u32::try_from(listeners).expect("a command line is short"),
         health_listener,
-        accepts: server::accepts_for(config.spawn, listeners - usize::from(health_listener)),
-        head_timeout: config.head_timeout,
-        idle_timeout: config.idle_timeout,
-        body_timeout: config.body_timeout,
-        send_timeout: config.send_timeout,
-        min_rate: config.min_rate,
-        drain_timeout: config.drain_timeout,
-        head_bytes_max: config.head_bytes_max,
+        accepts: server::accepts_for(settings.spawn, listeners - usize::from(health_listener)),
+        head_timeout: settings.head_timeout,
+        idle_timeout: settings.idle_timeout,
+        body_timeout: settings.body_timeout,
+        send_timeout: settings.send_timeout,
+        min_rate: settings.min_rate,
+        drain_timeout: settings.drain_timeout,
+        head_bytes_max: settings.head_bytes_max,
         recv_many,
         send_close,
         trim_memory: process::release_freed_memory,
     }
 }
 
-/// Reads a folder and builds its responses. What is left out of it is said, as it may be missed.
-fn read_root(config: &cli::Config, root: &Path) -> Result<(Site, Pages, String), Failure> {
+/// Reads a folder and builds its responses. Reports each file that is left out, even if `quiet` is
+/// set: a response would be missing.
+fn read_root(settings: &StartSettings, root: &Path) -> Result<(Site, Pages, String), Failure> {
     let mut request =
-        build::BuildRequest::new(root, &config.root_options, &config.headers, config.slots());
-    request.progress = !config.quiet && io::stderr().is_terminal();
-    if config.without.contains(&Feature::Openat2) {
+        build::BuildRequest::new(root, &settings.root_options, &settings.headers, settings.slots());
+    request.progress = !settings.quiet && io::stderr().is_terminal();
+    if settings.without.contains(&Feature::Openat2) {
         request.resolver = Resolver::ByComponent;
     }
     process::use_one_arena();
@@ -207,7 +207,7 @@ fn read_root(config: &cli::Config, root: &Path) -> Result<(Site, Pages, String),
     if read.is_empty() {
         terminal::err(format_args!("uringstatic: {}", build::nothing_to_serve(root)));
     }
-    if !config.quiet {
+    if !settings.quiet {
         let root = escaped_path(root);
         terminal::err(format_args!("uringstatic: read {root}: {}", read.summary));
     }
@@ -217,20 +217,20 @@ fn read_root(config: &cli::Config, root: &Path) -> Result<(Site, Pages, String),
     Ok((Site::of_tree(tree), fixed, escaped_path(root)))
 }
 
-/// Reads the page and builds the responses; says what it is.
-fn load(config: &cli::Config) -> Result<(Site, Pages, String), Failure> {
+/// Reads the page and builds its responses; also returns a description for the ready line.
+fn read_page(settings: &StartSettings) -> Result<(Site, Pages, String), Failure> {
     let mut page = Page::built_in();
-    page.status = config.status;
-    page.headers.clone_from(&config.headers);
-    if let Some(path) = &config.page {
+    page.status = settings.status;
+    page.headers.clone_from(&settings.headers);
+    if let Some(path) = &settings.page {
         page.content_type = media_type::of_path(path);
     }
-    if let Some(content_type) = &config.content_type {
+    if let Some(content_type) = &settings.content_type {
         page.content_type.clone_from(content_type);
     }
-    let Some(path) = &config.page else {
+    let Some(path) = &settings.page else {
         let bytes = Page::BUILT_IN.len() as u64;
-        let (site, fixed) = Site::build(page, bytes, config.slots(), Pages::zeroed, |place| {
+        let (site, fixed) = Site::build(page, bytes, settings.slots(), Pages::zeroed, |place| {
             place.copy_from_slice(Page::BUILT_IN);
             Ok(())
         })
@@ -247,7 +247,7 @@ fn load(config: &cli::Config) -> Result<(Site, Pages, String), Failure> {
     page.last_modified = modified.duration_since(UNIX_EPOCH).ok().map(|age| age.as_secs());
     let stamp = Stamp::of(&metadata);
     let read = |place: &mut [u8]| beneath::read_whole(&file, &stamp, place);
-    let (site, fixed) = Site::build(page, bytes, config.slots(), Pages::zeroed, read)
+    let (site, fixed) = Site::build(page, bytes, settings.slots(), Pages::zeroed, read)
         .map_err(|error| unreadable(path, &error))?;
     Ok((site, fixed, format!("{} ({bytes} bytes)", path.display())))
 }
@@ -266,18 +266,11 @@ fn unreadable(path: &Path, error: &io::Error) -> Failure {
     if error.kind() == io::ErrorKind::OutOfMemory {
         return Failure::new(what, error, "serve a smaller file, or give the machine more memory");
     }
-    let hint = format!("`ls -lL {path}` shows what it is; it must be a regular file");
+    let hint = format!("`ls -lL {path}` shows its type; the page must be a regular file");
     Failure::new(what, error, hint)
 }
 
-fn endpoint(address: &Address) -> Endpoint {
-    match address {
-        Address::Tcp(address) => Endpoint::Tcp(*address),
-        Address::Unix(path) => Endpoint::Unix(path.clone()),
-    }
-}
-
-fn ready_line(config: &cli::Config, engine: &impl KernelEngine, what: &str) -> String {
+fn ready_line(settings: &StartSettings, engine: &impl KernelEngine, what: &str) -> String {
     let mut addresses: Vec<String> = engine
         .listeners()
         .iter()
@@ -286,17 +279,21 @@ fn ready_line(config: &cli::Config, engine: &impl KernelEngine, what: &str) -> S
             Endpoint::Unix(path) => format!("unix:{}", path.display()),
         })
         .collect();
-    let health = match config.health_listen.as_ref().and_then(|_| addresses.pop()) {
+    let health = match settings.health_listen.as_ref().and_then(|_| addresses.pop()) {
         Some(address) if address.ends_with('/') => {
-            format!("; health checks on {}{}", address.trim_end_matches('/'), config.health_path())
+            format!(
+                "; health checks on {}{}",
+                address.trim_end_matches('/'),
+                settings.health_path()
+            )
         }
-        Some(socket) => format!("; health checks on {socket}, {}", config.health_path()),
+        Some(socket) => format!("; health checks on {socket}, {}", settings.health_path()),
         None => String::new(),
     };
     format!(
         "uringstatic: ready on {} with {what}, at most {} connections{health}; {}",
         addresses.join(" "),
-        config.spawn,
+        settings.spawn,
         engine.description()
     )
 }

@@ -91,6 +91,9 @@ fn size(text: &str) -> Result<u64, String> {
     Ok(count.saturating_mul(unit_bytes))
 }
 
+/// listen(2) takes an int.
+pub(crate) const BACKLOG_MAX: i64 = i32::MAX as i64;
+
 const DURATION_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A higher minimum would disconnect ordinary mobile clients.

@@ -1,5 +1,4 @@
-//! The real program as a doctor, on this machine: what it says against what `/proc` says and what
-//! the server does.
+//! `uringstatic doctor` on this machine, compared with `/proc` and with the server's own start.
 
 use serde_json::Value;
 use std::os::unix::process::CommandExt;
@@ -8,9 +7,9 @@ use std::process::{Command, Output, Stdio};
 const PROGRAM: &str = env!("CARGO_BIN_EXE_uringstatic");
 
 #[test]
-fn text_names_every_check_and_has_no_colour_in_a_pipe() {
+fn text_has_a_line_per_check_and_no_colour_in_a_pipe() {
     let output = run(&["doctor", "--load"]);
-    let text = String::from_utf8(output.stdout).expect("it is text");
+    let text = String::from_utf8(output.stdout).expect("output is UTF-8");
     let names =
         ["kernel", "seccomp", "ring", "open_files", "somaxconn", "local_ports", "conntrack"];
     for name in names {
@@ -25,9 +24,9 @@ fn text_names_every_check_and_has_no_colour_in_a_pipe() {
 }
 
 #[test]
-fn json_has_its_schema_and_tells_what_proc_tells() {
+fn json_has_its_schema_and_the_values_of_proc() {
     let output = run(&["doctor", "--json", "--spawn", "10", "--backlog", "1", "--load"]);
-    let report: Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+    let report: Value = serde_json::from_slice(&output.stdout).expect("output is JSON");
     assert_eq!(report["schema"], "uringstatic-doctor/1");
     let purpose = &report["purpose"];
     assert_eq!((&purpose["spawn"], &purpose["backlog"]), (&10.into(), &1.into()));
@@ -40,42 +39,44 @@ fn json_has_its_schema_and_tells_what_proc_tells() {
         ("tcp_max_syn_backlog", "net/ipv4/tcp_max_syn_backlog"),
         ("tcp_tw_reuse", "net/ipv4/tcp_tw_reuse"),
     ] {
-        let value = std::fs::read_to_string(format!("/proc/sys/{setting}")).expect("it is there");
+        let value =
+            std::fs::read_to_string(format!("/proc/sys/{setting}")).expect("the setting exists");
         let check = check(&report, name);
-        let found = check["found"].as_str().expect("it is text");
+        let found = check["found"].as_str().expect("output is UTF-8");
         assert!(found.contains(value.trim()), "{name}: {value}: {check:#}");
         assert!(check["why"].as_str().is_some_and(|why| why.ends_with('.')), "{check:#}");
     }
 }
 
 #[test]
-fn a_fault_is_one_to_the_server_too() {
-    // 100 files don't suffice for 5000 connections, and 200 do for 5.
+fn the_server_fails_to_start_where_the_doctor_finds_a_fault() {
+    // 100 files don't suffice for 5000 connections; 200 suffice for 5.
     for (limit, spawn, is_enough) in [(100, "5000", false), (200, "5", true)] {
         let doctor = limited(limit, &["doctor", "--json", "--spawn", spawn]);
-        let report: Value = serde_json::from_slice(&doctor.stdout).expect("it is JSON");
+        let report: Value = serde_json::from_slice(&doctor.stdout).expect("output is JSON");
         let files = check(&report, "open_files");
         assert_eq!(files["status"] == "ok", is_enough, "{files:#}");
         assert!(is_enough || doctor.status.code() == Some(1), "{report:#}");
     }
     let text = limited(100, &["doctor"]);
     assert_eq!(text.status.code(), Some(1));
-    let text = String::from_utf8(text.stdout).expect("it is text");
+    let text = String::from_utf8(text.stdout).expect("output is UTF-8");
     assert!(text.contains("hard limit 100; 5128 needed"), "{text}");
     assert!(
-        text.contains("mend: ") && text.contains("sudo prlimit --pid $$ --nofile=5128"),
+        text.contains("fix: ") && text.contains("sudo prlimit --pid $$ --nofile=5128"),
         "{text}"
     );
     let server = limited(100, &["--listen", "127.0.0.1:0"]);
     assert_eq!(server.status.code(), Some(1));
-    let text = String::from_utf8(server.stderr).expect("it is text");
+    let text = String::from_utf8(server.stderr).expect("output is UTF-8");
     assert!(text.contains("5128 open files: the hard limit is 100"), "{text}");
 }
 
 #[test]
-fn a_limit_of_locked_memory_that_is_just_enough_is_no_fault() {
-    // What a ring for 5000 connections takes, and not a page for another ring beside it. The
-    // kernel counts by user, so this needs one that nobody else is, which only root can become.
+fn a_sufficient_limit_of_locked_memory_is_no_fault() {
+    // 336 KiB suffice for a ring for 5000 connections, but not for another ring beside it. The
+    // kernel counts by user, so the test needs a user without other processes, which only root can
+    // become.
     if !uringstatic::os::privileges::is_root() {
         return;
     }
@@ -85,19 +86,19 @@ fn a_limit_of_locked_memory_that_is_just_enough_is_no_fault() {
         command.args(["-c", shell, PROGRAM, "doctor", "--json", "--spawn", "5000"]);
         let output = command.uid(user).gid(user).stdin(Stdio::null()).output();
         let output = output.expect("there is a shell");
-        let report: Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+        let report: Value = serde_json::from_slice(&output.stdout).expect("output is JSON");
         assert_ne!(check(&report, "ring")["status"], "fault", "{report:#}");
         assert_ne!(check(&report, "locked_memory")["status"], "fault", "{report:#}");
     }
 }
 
 #[test]
-fn root_has_its_locked_memory_judged_too() {
+fn locked_memory_is_rated_for_root_too() {
     if !uringstatic::os::privileges::is_root() {
         return;
     }
     let output = run(&["doctor", "--json"]);
-    let report: Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+    let report: Value = serde_json::from_slice(&output.stdout).expect("output is JSON");
     let memory = check(&report, "locked_memory");
     assert!(!memory["found"].as_str().is_some_and(|text| text.contains("root")), "{memory:#}");
     let layers = &check(&report, "lockdown")["found"];
@@ -105,7 +106,7 @@ fn root_has_its_locked_memory_judged_too() {
 }
 
 #[test]
-fn wrong_options_end_with_the_usage() {
+fn wrong_options_exit_with_2_and_the_usage() {
     for wrong in [
         &["doctor", "--no-such-option"][..],
         &["doctor", "--spawn", "0"],
@@ -117,7 +118,7 @@ fn wrong_options_end_with_the_usage() {
         &["doctors"],
     ] {
         let output = run(wrong);
-        let text = String::from_utf8(output.stderr).expect("it is text");
+        let text = String::from_utf8(output.stderr).expect("output is UTF-8");
         assert_eq!(output.status.code(), Some(2), "{wrong:?}: {text}");
         assert!(text.starts_with("error: ") && text.contains("Usage: "), "{wrong:?}: {text}");
         assert!(output.stdout.is_empty(), "{wrong:?}");
@@ -129,7 +130,7 @@ fn run(options: &[&str]) -> Output {
     command.args(options).stdin(Stdio::null()).output().expect("the program was built")
 }
 
-/// Runs the program where so many files may be open, and no more.
+/// Runs the program with this hard limit of open files.
 fn limited(files: u32, options: &[&str]) -> Output {
     let shell = format!("ulimit -n {files} && exec \"$0\" \"$@\"");
     let mut command = Command::new("sh");
@@ -138,6 +139,6 @@ fn limited(files: u32, options: &[&str]) -> Output {
 }
 
 fn check<'a>(report: &'a Value, name: &str) -> &'a Value {
-    let checks = report["checks"].as_array().expect("checks are a list");
-    checks.iter().find(|check| check["name"] == name).expect("there is such a check")
+    let checks = report["checks"].as_array().expect("checks are an array");
+    checks.iter().find(|check| check["name"] == name).expect("the check exists")
 }

@@ -1,10 +1,11 @@
-//! The load client: reads its options, runs the load, says what came of it.
+//! The load client program: parses its command line, runs the load or the sweep, and reports the
+//! outcome.
 
 #![forbid(unsafe_code)]
 
 use std::io::Write;
 use std::process::ExitCode;
-use uringstatic::cli::load::{self as cli, Command};
+use uringstatic::cli::load::{self as cli, LoadCommand};
 use uringstatic::error::Failure;
 use uringstatic::experiment::{chart, sweep};
 use uringstatic::load::options::{EXIT_INTERRUPTED, LoadOptions};
@@ -15,13 +16,13 @@ use uringstatic::os::terminal;
 
 fn main() -> ExitCode {
     let outcome = match cli::parse(std::env::args_os()) {
-        Ok(Command::Load(options)) => match check_connections(&options) {
+        Ok(LoadCommand::Load(options)) => match check_connections(&options) {
             Ok(()) => load(&options),
-            Err(message) => cli::wrong(message).exit(),
+            Err(message) => cli::usage_error(message).exit(),
         },
-        Ok(Command::Worker(number)) => worker::run(number).map(|()| ExitCode::SUCCESS),
-        Ok(Command::Sweep(arguments)) => return sweep::main(&arguments),
-        Ok(Command::Print(text)) => print(&text).map(|()| ExitCode::SUCCESS),
+        Ok(LoadCommand::Worker(number)) => worker::run(number).map(|()| ExitCode::SUCCESS),
+        Ok(LoadCommand::Sweep(arguments)) => return sweep::main(&arguments),
+        Ok(LoadCommand::Print(text)) => print(&text).map(|()| ExitCode::SUCCESS),
         // Prints the usage or the help, and exits with 2 or 0.
         Err(error) => error.exit(),
     };
@@ -36,7 +37,7 @@ fn print(text: &[u8]) -> Result<(), Failure> {
     written.map_err(|error| Failure::new("writing to standard output", error, ""))
 }
 
-/// Makes the load and says what came of it.
+/// Runs the load once per number of connections, and reports each run.
 fn load(options: &LoadOptions) -> Result<ExitCode, Failure> {
     files::check(&options.outputs())?;
     let load = Runner::new(options)?;

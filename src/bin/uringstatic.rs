@@ -1,4 +1,4 @@
-//! The program: reads its options, prepares everything, serves, and says how it went.
+//! The server program: parses its command line, starts the server, runs it, and reports its totals.
 
 #![forbid(unsafe_code)]
 
@@ -6,8 +6,8 @@ use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{IsTerminal, Write};
 use std::panic;
 use std::process::ExitCode;
-use uringstatic::cli::{self, Command};
-use uringstatic::doctor::{self, Facts, Purpose, Status};
+use uringstatic::cli::{self, ServerCommand};
+use uringstatic::doctor::{self, MachineFacts, Severity};
 use uringstatic::error::Failure;
 use uringstatic::os::process;
 use uringstatic::os::signal;
@@ -18,20 +18,20 @@ use uringstatic::start::{Started, become_reader, report_sandbox, start};
 
 fn main() -> ExitCode {
     panic::set_hook(Box::new(report_panic));
-    let config = match cli::parse(std::env::args_os()) {
-        Ok(Command::Serve(config)) => config,
-        Ok(Command::Doctor(options)) => return examine(&options),
-        Ok(Command::Check(options)) => return check(&options),
-        Ok(Command::Lockdown(options)) => return list_lockdown(&options),
-        Ok(Command::Print(text)) => return print(&text),
-        // In colour, for a person who is there to read it.
+    let settings = match cli::parse(std::env::args_os()) {
+        Ok(ServerCommand::Serve(settings)) => settings,
+        Ok(ServerCommand::Doctor(options)) => return examine(&options),
+        Ok(ServerCommand::Check(options)) => return check(&options),
+        Ok(ServerCommand::Lockdown(options)) => return list_lockdown(&options),
+        Ok(ServerCommand::Print(text)) => return print(&text),
+        // clap colours the message for a terminal.
         Err(error) if !error.use_stderr() || std::io::stderr().is_terminal() => error.exit(),
         Err(error) => {
             terminal::err(error.render().to_string().trim_end());
             return ExitCode::from(EXIT_USAGE);
         }
     };
-    let Started { mut server, lockdown } = match start(&config) {
+    let Started { mut server, lockdown } = match start(&settings) {
         Ok(started) => started,
         Err(failure) => return fail(&failure),
     };
@@ -48,19 +48,19 @@ fn main() -> ExitCode {
             }
         }
     };
-    // Nobody reads them from here on, so the next one has to end the process by itself.
+    // The server no longer reads its signalfd, so the next signal must end the process by default.
     signal::unblock_signals();
-    if !config.quiet {
+    if !settings.quiet {
         terminal::err(format_args!("uringstatic: served {}", server.stats()));
     }
     if lockdown.is_on() {
-        // It may not close what it has any more; the kernel does that for who is gone.
+        // The sandbox permits no orderly teardown; the kernel closes everything at exit.
         process::end(code);
     }
     ExitCode::from(code)
 }
 
-/// Prints what of a folder would be served; a problem is a failure.
+/// Lists the responses of a folder; a problem is a failure.
 fn check(options: &cli::CheckOptions) -> ExitCode {
     if let Err(failure) = become_reader(&options.account) {
         return fail(&failure);
@@ -75,8 +75,8 @@ fn check(options: &cli::CheckOptions) -> ExitCode {
     print_verdict(&text, report.problems.is_empty())
 }
 
-/// Prints what is given up on this machine, having given it up; a missing layer is a failure.
-fn list_lockdown(options: &cli::Lockdown) -> ExitCode {
+/// Enters the sandbox and lists its layers; a missing or incomplete layer is a failure.
+fn list_lockdown(options: &cli::LockdownArgs) -> ExitCode {
     let report = match report_sandbox(&options.options, &options.without) {
         Ok(report) => report,
         Err(failure) => return fail(&failure),
@@ -85,16 +85,15 @@ fn list_lockdown(options: &cli::Lockdown) -> ExitCode {
     print_verdict(&text, report.is_complete())
 }
 
-/// Prints what the doctor finds; a fault is a failure.
-fn examine(options: &cli::Doctor) -> ExitCode {
-    let cli::Doctor { spawn, backlog, load, json } = *options;
-    let purpose = Purpose { spawn, backlog, load };
-    let report = doctor::examine(&purpose, &Facts::gather(&purpose));
+/// Prints the doctor's findings; a fault is a failure.
+fn examine(options: &cli::DoctorArgs) -> ExitCode {
+    let cli::DoctorArgs { workload, json } = options;
+    let report = doctor::examine(workload, &MachineFacts::gather(workload));
     // https://no-color.org
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let colour = !plain && std::io::stdout().is_terminal();
-    let text = if json { report.to_json() } else { report.to_text(colour) };
-    print_verdict(&text, report.status != Status::Fault)
+    let text = if *json { report.to_json() } else { report.to_text(colour) };
+    print_verdict(&text, report.status != Severity::Fault)
 }
 
 /// Reports a panic, after which the process aborts (`panic = "abort"` in Cargo.toml). The standard
@@ -107,16 +106,16 @@ fn report_panic(info: &panic::PanicHookInfo<'_>) {
     }
 }
 
-/// Says why it couldn't be done.
+/// Prints the failure.
 fn fail(failure: &Failure) -> ExitCode {
     terminal::err(format_args!("uringstatic: {failure}"));
     ExitCode::FAILURE
 }
 
-/// Prints what was found, which is a failure unless it is good.
-fn print_verdict(text: &str, is_good: bool) -> ExitCode {
+/// Prints a report, whose outcome is the exit status.
+fn print_verdict(text: &str, is_success: bool) -> ExitCode {
     match print(text.as_bytes()) {
-        printed if is_good => printed,
+        printed if is_success => printed,
         _ => ExitCode::FAILURE,
     }
 }
@@ -131,13 +130,13 @@ fn print(text: &[u8]) -> ExitCode {
     }
 }
 
-/// What clap exits with, too.
+/// The exit status of clap's own errors, too.
 const EXIT_USAGE: u8 = 2;
 
 fn exit_code(turn: Turn) -> u8 {
     match turn {
         Turn::Goes | Turn::Drained => 0,
-        // As a shell reports a process that a signal ended.
+        // The exit status that a shell reports for a process ended by a signal.
         Turn::Forced { signal } => 128u8.saturating_add(u8::try_from(signal).unwrap_or(0)),
     }
 }

@@ -1,9 +1,9 @@
-//! Texts about a command line that are made from it: manual pages and completions.
+//! Manual pages and completions, generated from the declaration of a command line.
 
 use clap::{Command, ValueEnum};
 use std::io::{self, Write};
 
-/// What `--generate` can print.
+/// The values of `--generate`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Generate {
     /// The manual page, in roff
@@ -22,8 +22,8 @@ pub(crate) enum Generate {
 }
 
 impl Generate {
-    /// The text about a program with these subcommands; beside each is the heading that its options
-    /// have in a manual page.
+    /// The generated text. Each subcommand is named with the heading of its options in the manual
+    /// page.
     pub(crate) fn render(
         self,
         mut command: Command,
@@ -44,7 +44,8 @@ impl Generate {
     }
 }
 
-/// One page for all: a page of its own for a subcommand would be one more file to install.
+/// One page for the program and its subcommands: a page per subcommand would be one more file to
+/// install.
 fn man_page(mut command: Command, subcommands: &[(&str, &'static str)]) -> Vec<u8> {
     let man = clap_mangen::Man::new(command.clone());
     command.build();
@@ -56,16 +57,19 @@ fn man_page(mut command: Command, subcommands: &[(&str, &'static str)]) -> Vec<u
         man.render_description_section(&mut out)?;
         man.render_options_section(&mut out)?;
         for (name, heading) in subcommands {
-            let below = command.find_subcommand(name).expect("the program has it").clone();
-            let about = below.get_long_about().or(below.get_about()).map(ToString::to_string);
+            let subcommand =
+                command.find_subcommand(name).expect("the subcommand is declared").clone();
+            let about =
+                subcommand.get_long_about().or(subcommand.get_about()).map(ToString::to_string);
             writeln!(out, ".SH {}\n{}", name.to_uppercase(), about.unwrap_or_default())?;
-            // Options with a heading come in a section of that name.
-            let options = clap_mangen::Man::new(below.mut_args(|arg| arg.help_heading(*heading)));
+            // clap_mangen writes options with a heading into a section of that name.
+            let subcommand = subcommand.mut_args(|arg| arg.help_heading(*heading));
+            let options = clap_mangen::Man::new(subcommand);
             options.render_options_section(&mut out)?;
         }
         man.render_extra_section(&mut out)?;
         man.render_version_section(&mut out)
     })();
-    written.expect("a Vec takes every byte");
+    written.expect("writing to a Vec can't fail");
     out
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::AccountOptions;
+use crate::sandbox::options::AccountOptions;
 use crate::site::build::RootOptions;
 
 /// Options of `uringstatic check`.

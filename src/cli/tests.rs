@@ -1,15 +1,22 @@
-//! Whole command lines, as a user writes them.
+//! Complete command lines of `uringstatic`.
 
 use super::*;
+use crate::site::build::RootOptions;
+use crate::os::net::Endpoint;
+use crate::sandbox::options::AccountOptions;
+use crate::sandbox::{Layer, Mode};
+use crate::start::SocketOptions;
+use clap::ValueEnum;
+use std::time::Duration;
 
 #[test]
-fn the_declaration_is_sound() {
-    Flags::command().debug_assert();
+fn the_declaration_passes_debug_assert() {
+    ServerCommandLine::command().debug_assert();
 }
 
 #[test]
-fn no_option_is_needed() {
-    let expected = Config {
+fn every_option_has_its_documented_default() {
+    let expected = StartSettings {
         spawn: 5000,
         listen: vec![tcp("127.0.0.1:10001")],
         socket: SocketOptions::default(),
@@ -31,7 +38,7 @@ fn no_option_is_needed() {
         head_bytes_max: 16 * 1024,
         cpu: None,
         lockdown: LockdownOptions {
-            mode: LockdownMode::On,
+            mode: Mode::On,
             no_lockdown: false,
             account: AccountOptions::default(),
         },
@@ -39,11 +46,12 @@ fn no_option_is_needed() {
         without: Vec::new(),
     };
     assert_eq!(config(&[]), expected);
+    assert_eq!(StartSettings::default(), expected);
 }
 
 #[test]
 fn each_option_sets_its_own_field() {
-    type Change = fn(&mut Config);
+    type Change = fn(&mut StartSettings);
     let cases: &[(&[&str], Change)] = &[
         (&["--spawn", "1"], |c| c.spawn = 1),
         (&["--spawn=4294967295"], |c| c.spawn = u32::MAX),
@@ -57,7 +65,7 @@ fn each_option_sets_its_own_field() {
             c.allowed_hosts = ["a.example", "[::1]:80"].map(|host| host.parse().unwrap()).into();
         }),
         (&["--listen", "unix:a", "--socket-mode", "0660", "--socket-group", "web"], |c| {
-            c.listen = vec![Address::Unix("a".into())];
+            c.listen = vec![Endpoint::Unix("a".into())];
             c.socket.socket_mode = Some(0o660);
             c.socket.socket_group = Some("web".to_owned());
         }),
@@ -70,13 +78,13 @@ fn each_option_sets_its_own_field() {
         (&["--min-rate", "0"], |c| c.min_rate = 0),
         (&["--min-rate", "1m"], |c| c.min_rate = 1 << 20),
         (&["--health-listen", "127.0.0.1:9"], |c| {
-            c.health_listen = Some(Address::Tcp("127.0.0.1:9".parse().expect("an address")));
+            c.health_listen = Some(Endpoint::Tcp("127.0.0.1:9".parse().expect("an address")));
         }),
         (&["--drain-timeout", "4s"], |c| c.drain_timeout = Duration::from_secs(4)),
         (&["--max-head", "8k"], |c| c.head_bytes_max = 8192),
         (&["--cpu", "0"], |c| c.cpu = Some(0)),
         (&["--cpu", "1023"], |c| c.cpu = Some(1023)),
-        (&["--lockdown", "require"], |c| c.lockdown.mode = LockdownMode::Require),
+        (&["--lockdown", "require"], |c| c.lockdown.mode = Mode::Require),
         (&["--no-lockdown"], |c| c.lockdown.no_lockdown = true),
         (&["--user", "www-data:web"], |c| c.lockdown.account.user = Some("www-data:web".into())),
         (&["--allow-root"], |c| c.lockdown.account.allow_root = true),
@@ -91,7 +99,7 @@ fn each_option_sets_its_own_field() {
 }
 
 #[test]
-fn an_error_names_the_option_and_what_mends_it() {
+fn a_usage_error_names_the_option_and_the_remedy() {
     let cases: &[(&[&str], &[&str])] = &[
         (&["--spawn", "0"], &["--spawn <N>", "0 is not in 1.."]),
         (&["--spawn", "many"], &["--spawn <N>", "many"]),
@@ -103,8 +111,8 @@ fn an_error_names_the_option_and_what_mends_it() {
         (&["--content-type", "html"], &["--content-type <TYPE>", "as in text/html"]),
         (&["--status", "204"], &["--status <CODE>", "can't carry a page"]),
         (&["--socket-mode", "0o660", "--listen", "unix:a"], &["--socket-mode <MODE>", "as 0660"]),
-        (&["--socket-mode", "0660"], &["--socket-mode", "name one with --listen unix:PATH"]),
-        (&["--socket-group", "web"], &["--socket-group", "name one with --listen unix:PATH"]),
+        (&["--socket-mode", "0660"], &["--socket-mode", "one with --listen unix:PATH"]),
+        (&["--socket-group", "web"], &["--socket-group", "one with --listen unix:PATH"]),
         (&["--header", "Date: now"], &["--header <HEADER>", "the server sets it itself"]),
         (&["--header", "Content-Type: a/b"], &["--header <HEADER>", "use --content-type"]),
         (&["--allowed-hosts", "a,http://b"], &["--allowed-hosts <HOST>", "without a scheme"]),
@@ -142,32 +150,33 @@ fn an_error_names_the_option_and_what_mends_it() {
 }
 
 #[test]
-fn the_doctor_has_options_of_its_own() {
+fn the_doctor_has_its_own_options_and_the_server_s_defaults() {
     let doctor = |options: &[&str]| match run(&[&["doctor"], options].concat()) {
-        Ok(Command::Doctor(doctor)) => doctor,
+        Ok(ServerCommand::Doctor(doctor)) => doctor,
         other => panic!("{options:?}: {other:?}"),
     };
-    let plain = Doctor { spawn: 5000, backlog: 4096, load: false, json: false };
-    assert_eq!(doctor(&[]), plain);
+    let workload = Workload { spawn: 5000, backlog: 4096, load: false };
+    assert_eq!(doctor(&[]), DoctorArgs { workload, json: false });
     let argv = ["--json", "--spawn", "20000", "--load", "--backlog=1"];
-    assert_eq!(doctor(&argv), Doctor { spawn: 20_000, backlog: 1, load: true, json: true });
+    let loaded = Workload { spawn: 20_000, backlog: 1, load: true };
+    assert_eq!(doctor(&argv), DoctorArgs { workload: loaded, json: true });
     let served = config(&[]);
-    assert_eq!((served.spawn, served.backlog), (plain.spawn, plain.backlog));
+    assert_eq!((served.spawn, served.backlog), (workload.spawn, workload.backlog));
     let help = run(&["doctor", "--help"]).unwrap_err();
     assert_eq!((help.exit_code(), help.use_stderr()), (0, false));
     assert!(help.to_string().contains("uringstatic-doctor/1"), "{help}");
 }
 
 #[test]
-fn lists_keep_their_order() {
+fn repeated_options_keep_their_order() {
     let argv = ["--listen", "[::1]:80", "--listen", "unix:/a", "--header", "B: 2", "--header"];
     let config = config(&[&argv[..], &["A: 1"]].concat());
-    assert_eq!(config.listen, [tcp("[::1]:80"), Address::Unix("/a".into())]);
+    assert_eq!(config.listen, [tcp("[::1]:80"), Endpoint::Unix("/a".into())]);
     assert_eq!(config.headers, [("B", "2"), ("A", "1")].map(|(n, v)| (n.into(), v.into())));
 }
 
 #[test]
-fn the_headers_together_are_bounded() {
+fn headers_over_8_kib_in_all_are_refused() {
     let header = format!("A: {}", "b".repeat(5000));
     assert_eq!(config(&["--header", &header]).headers.len(), 1);
     let error = run(&["--header", &header, "--header", &header]).unwrap_err();
@@ -176,12 +185,15 @@ fn the_headers_together_are_bounded() {
 }
 
 #[test]
-fn features_are_listed_once_and_in_order() {
+fn disabled_features_are_listed_once_and_in_order() {
     let without = |names: &[&str]| {
         config(&names.iter().flat_map(|&name| ["--without", name]).collect::<Vec<_>>()).without
     };
     assert_eq!(without(&["defer-taskrun"]), [Feature::Engine("defer-taskrun")]);
-    assert_eq!(without(&["openat2", "ring", "openat2"]), [Feature::Openat2, Feature::Ring]);
+    assert_eq!(
+        without(&["openat2", "ring", "openat2"]),
+        [Feature::Openat2, Feature::Layer(Layer::Ring)]
+    );
     let names: Vec<_> = Feature::value_variants().iter().map(|&feature| name_of(feature)).collect();
     let names: Vec<_> = names.iter().map(String::as_str).collect();
     assert_eq!(without(&names), Feature::value_variants());
@@ -213,12 +225,12 @@ fn help_shows_every_option_and_the_examples() {
 }
 
 #[test]
-fn the_examples_in_the_help_are_right() {
+fn the_examples_in_the_help_parse() {
     let words = ["--page", "down.html", "--status", "503", "--header", "Retry-After: 600"];
     assert_eq!(config(&words).headers, [("Retry-After".to_owned(), "600".to_owned())]);
     assert_eq!(config(&["--spawn", "5000"]), config(&[]));
     let listen = config(&["--listen", "unix:/run/uringstatic.sock"]).listen;
-    assert_eq!(listen, [Address::Unix("/run/uringstatic.sock".into())]);
+    assert_eq!(listen, [Endpoint::Unix("/run/uringstatic.sock".into())]);
 }
 
 #[test]
@@ -231,7 +243,7 @@ fn generated_texts_name_the_options() {
         ("elvish", "\nuse builtin"),
         ("powershell", "\nusing namespace"),
     ] {
-        let Ok(Command::Print(bytes)) = run(&["--generate", kind]) else {
+        let Ok(ServerCommand::Print(bytes)) = run(&["--generate", kind]) else {
             panic!("{kind} prints nothing");
         };
         let text = String::from_utf8(bytes).unwrap();
@@ -244,20 +256,20 @@ fn generated_texts_name_the_options() {
     }
 }
 
-fn run(options: &[&str]) -> Result<Command, clap::Error> {
+fn run(options: &[&str]) -> Result<ServerCommand, clap::Error> {
     parse([&["uringstatic"], options].concat())
 }
 
-fn config(options: &[&str]) -> Config {
+fn config(options: &[&str]) -> StartSettings {
     match run(options) {
-        Ok(Command::Serve(config)) => *config,
+        Ok(ServerCommand::Serve(settings)) => *settings,
         Ok(other) => panic!("{options:?}: {other:?}"),
         Err(error) => panic!("{options:?}: {error}"),
     }
 }
 
-fn tcp(text: &str) -> Address {
-    Address::Tcp(text.parse().unwrap())
+fn tcp(text: &str) -> Endpoint {
+    Endpoint::Tcp(text.parse().unwrap())
 }
 
 fn name_of(feature: Feature) -> String {

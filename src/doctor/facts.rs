@@ -1,4 +1,4 @@
-//! What is known of the machine, and what could not be found out. Judges nothing.
+//! The facts of a machine, each known or unknown with a cause. No fact is rated here.
 
 use crate::engine::Errno;
 use crate::engine::uring::probe::Features;
@@ -6,118 +6,118 @@ use crate::error::Failure;
 use crate::os::process::Limit;
 use std::fmt;
 
-/// What was read, or why it wasn't.
-pub type Reading<T> = Result<T, Unread>;
+/// A value, or the reason why it is unknown.
+pub type Fact<T> = Result<T, UnknownFact>;
 
-/// A file that told nothing.
+/// A value that could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unread {
-    /// The file, or what stands for it.
+pub struct UnknownFact {
+    /// The file that should have it, or a name such as "the limit of open files".
     pub path: String,
-    /// Why it told nothing.
-    pub why: Why,
+    /// Why the file has no value.
+    pub cause: UnknownCause,
 }
 
-/// Why a file told nothing.
+/// Why a file has no value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Why {
-    /// It isn't there: an older kernel, a part that isn't built in, a hidden `/proc`.
+pub enum UnknownCause {
+    /// No such file: an older kernel, a part that isn't built in, or a hidden `/proc`.
     Missing,
-    /// It can't be read.
+    /// The error of reading it.
     Unreadable(String),
-    /// It has this text, which is no format we know.
-    Strange(String),
+    /// The beginning of its text, which has an unknown format.
+    Malformed(String),
 }
 
-impl Unread {
-    /// Whether there is no such file.
+impl UnknownFact {
+    /// Whether the file doesn't exist.
     #[must_use]
     pub fn is_missing(&self) -> bool {
-        self.why == Why::Missing
+        self.cause == UnknownCause::Missing
     }
 }
 
-impl fmt::Display for Unread {
+impl fmt::Display for UnknownFact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = &self.path;
-        match &self.why {
-            Why::Missing => write!(f, "not known: there is no {path}"),
-            Why::Unreadable(error) => write!(f, "not known: reading {path}: {error}"),
-            Why::Strange(text) => write!(f, "not known: {path} says {text:?}"),
+        match &self.cause {
+            UnknownCause::Missing => write!(f, "unknown: there is no {path}"),
+            UnknownCause::Unreadable(error) => write!(f, "unknown: reading {path}: {error}"),
+            UnknownCause::Malformed(text) => write!(f, "unknown: {path} contains {text:?}"),
         }
     }
 }
 
-/// Everything that the checks judge.
+/// Everything that the checks rate.
 #[derive(Debug)]
-pub struct Facts {
-    /// The kernel's release, as `uname -r` has it.
-    pub release: Reading<String>,
+pub struct MachineFacts {
+    /// The kernel's release, as `uname -r` prints it.
+    pub release: Fact<String>,
     /// `kernel.io_uring_disabled`, Linux 6.6.
-    pub io_uring_disabled: Reading<u64>,
+    pub io_uring_disabled: Fact<u64>,
     /// `kernel.io_uring_group`, -1 for none.
-    pub io_uring_group: Reading<i64>,
-    /// What the process is and may do.
-    pub identity: Reading<Identity>,
-    /// The container this seems to be.
+    pub io_uring_group: Fact<i64>,
+    /// User, groups, capabilities and seccomp mode of this process.
+    pub process: Fact<ProcessStatus>,
+    /// The container runtime, if this seems to be a container.
     pub container: Option<Container>,
-    /// Whether the smallest ring could be made and used; so it is if the server's own was.
+    /// Whether the smallest ring could be created and used. `Ok` without a trial if `ring` is.
     pub smallest_ring: Result<(), Errno>,
-    /// The features of the server's own ring, made and entered once.
+    /// The features of a ring like the server's, created and entered once.
     pub ring: Result<Features, Refusal>,
-    /// What of the lockdown this kernel can do.
-    pub lockdown: Lockdown,
-    /// How many files may be open.
-    pub open_files: Reading<Limit>,
-    /// `fs.nr_open`, above which no hard limit can be set.
-    pub nr_open: Reading<u64>,
-    /// How many bytes may be locked.
-    pub locked_memory: Reading<Limit>,
+    /// The sandbox layers of this kernel.
+    pub sandbox: SandboxSupport,
+    /// `RLIMIT_NOFILE`.
+    pub open_files: Fact<Limit>,
+    /// `fs.nr_open`, the upper bound of the hard limit.
+    pub nr_open: Fact<u64>,
+    /// `RLIMIT_MEMLOCK` in bytes.
+    pub locked_memory: Fact<Limit>,
     /// `net.core.somaxconn`.
-    pub somaxconn: Reading<u64>,
+    pub somaxconn: Fact<u64>,
     /// `net.ipv4.tcp_max_syn_backlog`.
-    pub tcp_max_syn_backlog: Reading<u64>,
+    pub tcp_max_syn_backlog: Fact<u64>,
     /// `net.ipv4.tcp_syncookies`.
-    pub tcp_syncookies: Reading<u64>,
+    pub tcp_syncookies: Fact<u64>,
     /// `net.ipv4.tcp_fastopen`, a set of bits.
-    pub tcp_fastopen: Reading<u64>,
-    /// `net.ipv4.tcp_max_orphans`; only the first network namespace has it, for all.
-    pub tcp_max_orphans: Reading<u64>,
-    /// `net.ipv4.tcp_mem` in bytes: low, pressure, most. As above.
-    pub tcp_memory: Reading<[u64; 3]>,
-    /// What matters to a machine that makes load, if that was asked for.
-    pub load: Option<Load>,
+    pub tcp_fastopen: Fact<u64>,
+    /// `net.ipv4.tcp_max_orphans`: one for all network namespaces, visible in the first only.
+    pub tcp_max_orphans: Fact<u64>,
+    /// `net.ipv4.tcp_mem` in bytes: low, pressure, high. Visible like `tcp_max_orphans`.
+    pub tcp_memory: Fact<[u64; 3]>,
+    /// Facts about load generation, if [`super::Workload::load`] is set.
+    pub load: Option<LoadFacts>,
 }
 
-/// The layers of the lockdown that a kernel may lack, each with why it does.
+/// The sandbox layers that a kernel may lack, each with the reason if it does.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lockdown {
-    /// Landlock, by the version of its interface.
+pub struct SandboxSupport {
+    /// The version of the Landlock ABI.
     pub landlock: Result<u32, String>,
-    /// Restrictions of a ring; `None` if there was none to be restricted.
+    /// Restrictions of a ring; `None` if no ring could be created.
     pub ring: Option<Result<(), String>>,
     /// Filters that kill the process.
     pub seccomp: Result<(), String>,
 }
 
-/// What `/proc/self/status` says of this process.
+/// The part of `/proc/self/status` that decides whether this process may create a ring.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
-    /// Whether it is root, so that a server becomes somebody else.
+pub struct ProcessStatus {
+    /// Whether any of the real, effective and saved user IDs is 0: such a server changes its user.
     pub is_root: bool,
-    /// The seccomp mode; a kernel without seccomp has no such line.
+    /// The seccomp mode; `None` on a kernel without seccomp.
     pub seccomp: Option<u64>,
-    /// The effective capabilities, a bit for each.
+    /// The effective capabilities, one bit each.
     pub capabilities: u64,
-    /// The group of the file system and all others.
+    /// The supplementary groups and, last, the file system group.
     pub groups: Vec<i64>,
-    /// Whether capabilities count before the whole system, which they do in the first user
-    /// namespace only (`user_namespaces(7)`).
+    /// Whether capabilities count system-wide, which they do in the first user namespace only
+    /// (`user_namespaces(7)`).
     pub is_in_first_user_namespace: bool,
 }
 
-impl Identity {
-    /// Whether the kernel's `capable()` grants it.
+impl ProcessStatus {
+    /// Whether the kernel's `capable()` grants the capability.
     #[must_use]
     pub fn may(&self, capability: Capability) -> bool {
         self.is_in_first_user_namespace && self.capabilities >> (capability as u32) & 1 == 1
@@ -133,19 +133,19 @@ pub enum Capability {
     SysResource = 24,
 }
 
-/// Who seems to run this container. A hint only: the remedy is worded by it.
+/// The container runtime, as far as it can be guessed. Only the wording of fixes depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Container {
-    /// Docker, by `/.dockerenv`.
+    /// Docker, recognised by `/.dockerenv`.
     Docker,
-    /// Podman, by `/run/.containerenv`.
+    /// Podman, recognised by `/run/.containerenv`.
     Podman,
-    /// Kubernetes, by its environment variables.
+    /// Kubernetes, recognised by its environment variables.
     Kubernetes,
 }
 
 impl Container {
-    /// Its name.
+    /// The name in reports.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -156,12 +156,12 @@ impl Container {
     }
 }
 
-/// Why the server's ring could not be made.
+/// Why the server's ring could not be created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// What was tried, and how it failed.
+    /// The step that failed, and its error.
     pub what: String,
-    /// What the one who tried advises.
+    /// The engine's advice; may be empty.
     pub hint: String,
 }
 
@@ -171,25 +171,25 @@ impl From<Failure> for Refusal {
     }
 }
 
-/// What matters to a machine that makes load.
+/// Facts that matter to a machine that generates load.
 #[derive(Debug)]
-pub struct Load {
-    /// `net.ipv4.ip_local_port_range`: the first and the last.
-    pub port_range: Reading<(u16, u16)>,
-    /// `net.ipv4.ip_local_reserved_ports`: ranges that are left out.
-    pub reserved_ports: Reading<Vec<(u16, u16)>>,
+pub struct LoadFacts {
+    /// `net.ipv4.ip_local_port_range`: first and last.
+    pub port_range: Fact<(u16, u16)>,
+    /// `net.ipv4.ip_local_reserved_ports`: ranges, first and last.
+    pub reserved_ports: Fact<Vec<(u16, u16)>>,
     /// `net.ipv4.tcp_tw_reuse`.
-    pub tcp_tw_reuse: Reading<u64>,
+    pub tcp_tw_reuse: Fact<u64>,
     /// `net.ipv4.tcp_tw_reuse_delay` in milliseconds, Linux 6.14.
-    pub tcp_tw_reuse_delay_ms: Reading<u64>,
+    pub tcp_tw_reuse_delay_ms: Fact<u64>,
     /// `net.ipv4.tcp_timestamps`.
-    pub tcp_timestamps: Reading<u64>,
+    pub tcp_timestamps: Fact<u64>,
     /// Entries of the connection tracking table in this network namespace.
-    pub conntrack_count: Reading<u64>,
-    /// How many it may have; 0 is no limit.
-    pub conntrack_max: Reading<u64>,
-    /// Whether datagrams over loopback made entries in it; `None` if that could not be tried.
+    pub conntrack_count: Fact<u64>,
+    /// The most entries; 0 for no limit.
+    pub conntrack_max: Fact<u64>,
+    /// Whether datagrams over loopback created entries; `None` if the trial failed.
     pub loopback_is_tracked: Option<bool>,
-    /// The governor of each CPU.
-    pub governors: Reading<Vec<String>>,
+    /// The frequency governor of each CPU.
+    pub governors: Fact<Vec<String>>,
 }

@@ -1,9 +1,12 @@
-//! Finding the facts: reads files, asks for limits, makes a ring and lets it go. Judges nothing
-//! and changes no setting; what it does is over when it returns, but for the entries that a
-//! firewall keeps for half a minute of the datagrams that ask whether it does.
+//! Gathers the facts: reads files and limits, creates a ring and closes it. Rates nothing and
+//! changes no setting. Its only effect that outlasts it is in the connection tracking table, which
+//! keeps the entries of the probe's datagrams for half a minute.
 
-use super::facts::{Container, Facts, Identity, Load, Lockdown, Reading, Refusal, Unread, Why};
-use super::{Purpose, parse};
+use super::facts::{
+    Container, Fact, LoadFacts, MachineFacts, ProcessStatus, Refusal, SandboxSupport, UnknownCause,
+    UnknownFact,
+};
+use super::{Workload, parse};
 use crate::engine::kernel::Restriction;
 use crate::engine::uring::probe::{self, Features, Obstacles, locked_bytes};
 use crate::engine::uring::{RECEIVE_BUFFER_BYTES, RECEIVE_BUFFERS, Setup, Uring};
@@ -15,29 +18,29 @@ use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, UdpSocket};
 use std::path::Path;
 
-impl Facts {
-    /// Everything there is to know here, for this purpose.
+impl MachineFacts {
+    /// Gathers all facts; those about load generation only if the workload includes it.
     #[must_use]
-    pub fn gather(purpose: &Purpose) -> Self {
+    pub fn gather(workload: &Workload) -> Self {
         let open_files = limit(process::open_files(), "the limit of open files");
         let locked_memory = limit(process::locked_memory(), "the limit of locked memory");
-        // After the limits were read, as it raises them.
-        let (ring, restriction) = match servers_ring(purpose) {
+        // After the limits were read, because creating the ring raises them.
+        let (ring, restriction) = match server_ring(workload) {
             Ok((features, restriction)) => (Ok(features), Some(restriction)),
             Err(refusal) => (Err(refusal), None),
         };
-        // Only now and only if need be: the kernel counts the memory of a ring that is closed for
-        // some milliseconds more, and the server's might no longer fit beside it.
+        // Last, and only if the larger ring failed: the kernel counts the memory of a closed ring
+        // for some milliseconds longer, and the server's ring might not fit beside it.
         let smallest_ring = if ring.is_ok() { Ok(()) } else { probe::smallest_ring() };
         Self {
             release: setting("kernel.osrelease", |text| Some(text.trim().to_owned())),
             io_uring_disabled: setting("kernel.io_uring_disabled", parse::number),
             io_uring_group: setting("kernel.io_uring_group", parse::number),
-            identity: identity(),
+            process: process_status(),
             container: container(),
             smallest_ring,
             ring,
-            lockdown: Lockdown {
+            sandbox: SandboxSupport {
                 landlock: landlock::version(),
                 ring: restriction,
                 seccomp: seccomp::check(),
@@ -52,37 +55,40 @@ impl Facts {
             tcp_max_orphans: setting("net.ipv4.tcp_max_orphans", parse::number),
             tcp_memory: setting("net.ipv4.tcp_mem", parse::three_numbers)
                 .map(|pages| pages.map(|pages: u64| pages.saturating_mul(process::page_bytes()))),
-            load: purpose.load.then(load),
+            load: workload.load.then(load_facts),
         }
     }
 }
 
-/// What `sysctl` calls by this name.
-fn setting<T>(name: &str, parse: impl FnOnce(&str) -> Option<T>) -> Reading<T> {
+/// The setting that `sysctl(8)` knows by this name.
+fn setting<T>(name: &str, parse: impl FnOnce(&str) -> Option<T>) -> Fact<T> {
     read(&format!("/proc/sys/{}", name.replace('.', "/")), parse)
 }
 
-fn read<T>(path: &str, parse: impl FnOnce(&str) -> Option<T>) -> Reading<T> {
-    let unread = |why| Unread { path: path.to_owned(), why };
+fn read<T>(path: &str, parse: impl FnOnce(&str) -> Option<T>) -> Fact<T> {
+    let unknown = |cause| UnknownFact { path: path.to_owned(), cause };
     let text = fs::read_to_string(path).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => unread(Why::Missing),
-        _ => unread(Why::Unreadable(error.to_string())),
+        ErrorKind::NotFound => unknown(UnknownCause::Missing),
+        _ => unknown(UnknownCause::Unreadable(error.to_string())),
     })?;
     parse(&text).ok_or_else(|| {
-        let start = text.trim().chars().take(STRANGE_CHARS_MAX).collect();
-        unread(Why::Strange(start))
+        let start = text.trim().chars().take(MALFORMED_CHARS_MAX).collect();
+        unknown(UnknownCause::Malformed(start))
     })
 }
 
-fn limit(limit: io::Result<Limit>, name: &str) -> Reading<Limit> {
-    limit.map_err(|error| Unread { path: name.to_owned(), why: Why::Unreadable(error.to_string()) })
+fn limit(limit: io::Result<Limit>, name: &str) -> Fact<Limit> {
+    limit.map_err(|error| UnknownFact {
+        path: name.to_owned(),
+        cause: UnknownCause::Unreadable(error.to_string()),
+    })
 }
 
-fn identity() -> Reading<Identity> {
-    // The first user namespace has a number of its own (PROC_USER_INIT_INO).
+fn process_status() -> Fact<ProcessStatus> {
+    // The inode of the first user namespace is fixed (PROC_USER_INIT_INO, linux/proc_ns.h).
     let namespace = fs::read_link("/proc/self/ns/user");
     let is_first = namespace.is_ok_and(|name| name == Path::new("user:[4026531837]"));
-    read("/proc/self/status", |status| parse::identity(status, is_first))
+    read("/proc/self/status", |status| parse::process_status(status, is_first))
 }
 
 fn container() -> Option<Container> {
@@ -93,17 +99,17 @@ fn container() -> Option<Container> {
     marks.iter().find(|(path, _)| Path::new(path).exists()).map(|&(_, container)| container)
 }
 
-/// Makes the ring that the server would make, enters it once, and lets it go.
-fn servers_ring(purpose: &Purpose) -> Result<(Features, Result<(), String>), Refusal> {
-    // As the server does; if it can't, the checks of open files and locked memory say so.
-    let _ = process::raise_open_files(purpose.files_needed(), "--spawn");
-    process::raise_locked_memory(locked_bytes(purpose.spawn, RECEIVE_BUFFERS));
+/// Creates a ring like the server's, enters it once, and closes it.
+fn server_ring(workload: &Workload) -> Result<(Features, Result<(), String>), Refusal> {
+    // As the server does. A failure shows in the checks of open files and locked memory.
+    let _ = process::raise_open_files(workload.files_needed(), "--spawn");
+    process::raise_locked_memory(locked_bytes(workload.spawn, RECEIVE_BUFFERS));
     let mut ring = Uring::new(Setup {
         dial: None,
-        spawn: purpose.spawn,
+        spawn: workload.spawn,
         listeners: Vec::new(),
         signals: None,
-        // Entries of sends are about two bytes.
+        // The probe for send features submits sends of up to two bytes.
         fixed: vec![0; 2].into(),
         features: Features::ALL,
         buffers: RECEIVE_BUFFERS,
@@ -111,7 +117,7 @@ fn servers_ring(purpose: &Purpose) -> Result<(Features, Result<(), String>), Ref
         restricted: true,
         obstacles: Obstacles::read(),
     })?;
-    // A filter may let a ring be made and refuse io_uring_enter(2).
+    // A seccomp filter may allow io_uring_setup(2) and refuse io_uring_enter(2).
     ring.submit_and_wait(Some(Nanos(0))).map_err(|errno| Refusal {
         what: format!("waiting on the ring (errno {}): {errno}", errno.0),
         hint: String::new(),
@@ -119,14 +125,14 @@ fn servers_ring(purpose: &Purpose) -> Result<(Features, Result<(), String>), Ref
     let restriction = match ring.restriction() {
         Restriction::InForce { .. } => Ok(()),
         Restriction::Refused(why) => Err(why.clone()),
-        Restriction::NotWanted => Err("nobody asked for it".to_owned()),
+        Restriction::NotWanted => Err("not requested".to_owned()),
     };
     Ok((ring.features(), restriction))
 }
 
-fn load() -> Load {
+fn load_facts() -> LoadFacts {
     let conntrack_count = setting(CONNTRACK_COUNT, parse::number);
-    Load {
+    LoadFacts {
         port_range: setting("net.ipv4.ip_local_port_range", parse::port_range),
         reserved_ports: setting("net.ipv4.ip_local_reserved_ports", parse::port_list),
         tcp_tw_reuse: setting("net.ipv4.tcp_tw_reuse", parse::number),
@@ -142,55 +148,63 @@ fn load() -> Load {
     }
 }
 
-/// Whether connection tracking sees what goes over loopback: sends single datagrams from many
-/// ports and looks at the count of entries. That the module is there says little: since Linux
-/// 4.10 it tracks a network namespace only once a rule there asks for it.
+/// Whether connection tracking covers loopback: sends one datagram from each of many ports and
+/// compares the number of entries. A loaded module proves little: since Linux 4.10 it tracks a
+/// network namespace only if a rule there needs it.
 fn loopback_is_tracked(before: u64) -> io::Result<Option<bool>> {
     let receiver = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
     let to = receiver.local_addr()?;
     for _ in 0..DATAGRAMS {
         UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?.send_to(b"?", to)?;
     }
-    let after: Reading<u64> = setting(CONNTRACK_COUNT, parse::number);
-    // A part is enough, as others' entries end meanwhile.
+    let after: Fact<u64> = setting(CONNTRACK_COUNT, parse::number);
+    // Half of the datagrams suffice, because entries of other flows expire meanwhile.
     Ok(after.ok().map(|after| after >= before + DATAGRAMS / 2))
 }
 
-fn governors() -> Reading<Vec<String>> {
+fn governors() -> Fact<Vec<String>> {
     const CPUS: &str = "/sys/devices/system/cpu";
-    let unread = |why| Unread { path: format!("{CPUS}/cpu0/cpufreq/scaling_governor"), why };
-    let entries = fs::read_dir(CPUS).map_err(|error| unread(Why::Unreadable(error.to_string())))?;
+    let path = format!("{CPUS}/cpu0/{GOVERNOR}");
+    let entries = fs::read_dir(CPUS).map_err(|error| UnknownFact {
+        path: path.clone(),
+        cause: UnknownCause::Unreadable(error.to_string()),
+    })?;
     let mut governors: Vec<String> = entries
         .filter_map(|entry| fs::read_to_string(entry.ok()?.path().join(GOVERNOR)).ok())
         .map(|text| text.trim().to_owned())
         .collect();
     governors.sort();
-    if governors.is_empty() { Err(unread(Why::Missing)) } else { Ok(governors) }
+    if governors.is_empty() {
+        Err(UnknownFact { path, cause: UnknownCause::Missing })
+    } else {
+        Ok(governors)
+    }
 }
 
 const CONNTRACK_COUNT: &str = "net.netfilter.nf_conntrack_count";
 const DATAGRAMS: u64 = 64;
 const GOVERNOR: &str = "cpufreq/scaling_governor";
-const STRANGE_CHARS_MAX: usize = 40;
+const MALFORMED_CHARS_MAX: usize = 40;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_tells_nothing_says_why() {
-        let why = |path: &str| read(path, parse::number::<u64>).unwrap_err().why;
-        assert_eq!(why("/proc/sys/kernel/no_such_setting"), Why::Missing);
-        assert!(matches!(why("/proc/sys/kernel"), Why::Unreadable(_)));
-        assert!(matches!(why("/proc/sys/kernel/ostype"), Why::Strange(text) if text == "Linux"));
+    fn an_unknown_fact_has_its_cause() {
+        let cause = |path: &str| read(path, parse::number::<u64>).unwrap_err().cause;
+        assert_eq!(cause("/proc/sys/kernel/no_such_setting"), UnknownCause::Missing);
+        assert!(matches!(cause("/proc/sys/kernel"), UnknownCause::Unreadable(_)));
+        let malformed = UnknownCause::Malformed("Linux".to_owned());
+        assert_eq!(cause("/proc/sys/kernel/ostype"), malformed);
     }
 
     #[test]
-    fn this_machine_tells_what_every_machine_has() {
-        let facts = Facts::gather(&Purpose { spawn: 10, backlog: 10, load: true });
-        assert!(facts.release.is_ok() && facts.identity.is_ok(), "{facts:?}");
+    fn facts_of_every_linux_machine_are_known_here() {
+        let facts = MachineFacts::gather(&Workload { spawn: 10, backlog: 10, load: true });
+        assert!(facts.release.is_ok() && facts.process.is_ok(), "{facts:?}");
         assert!(facts.open_files.is_ok() && facts.somaxconn.is_ok(), "{facts:?}");
-        let load = facts.load.expect("it was asked for");
+        let load = facts.load.expect("the workload includes load");
         assert!(load.port_range.is_ok() && load.tcp_tw_reuse.is_ok(), "{load:?}");
     }
 }

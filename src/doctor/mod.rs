@@ -1,14 +1,14 @@
-//! What one has to find out by hand before serving, or before making load: each fact of the
-//! machine judged as ok, a warning or a fault, with why it matters and what mends it.
+//! Checks of the machine before it serves or generates load: each fact is rated as ok, a warning
+//! or a fault, with the reason and the ways to fix it.
 //!
 //! ```text
-//! Purpose ──► Facts::gather ──► examine ──► Report ──► text or JSON
-//!             reads, asks,      pure,        facts of the machine
-//!             changes nothing   a table      in a person's words
+//! Workload ──► MachineFacts::gather ──► examine ──► DoctorReport ──► text or JSON
+//!              reads and probes,        pure:       findings with
+//!              changes nothing          a table     fixes
 //! ```
 //!
-//! The judgements hold for Linux 4.12 to 6.18; each cites the version in which a fact changed. The
-//! doctor knows the ring and the limits as the server does, and nothing of HTTP.
+//! The ratings hold for Linux 4.12 to 6.18; each cites the version in which the kernel's behaviour
+//! changed. The doctor creates a ring and reads limits as the server does; it knows no HTTP.
 
 #![forbid(unsafe_code)]
 
@@ -19,24 +19,33 @@ mod parse;
 mod report;
 
 pub use check::examine;
-pub use facts::Facts;
-pub use report::{Check, Remedy, Report, SCHEMA, Status};
+pub use facts::MachineFacts;
+pub use report::{DoctorReport, Finding, Fix, SCHEMA, Severity};
 
 use crate::os::process::OPEN_FILES_RESERVE;
+use crate::value_parsers::BACKLOG_MAX;
 use serde::{Deserialize, Serialize};
 
-/// What the machine is wanted for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Purpose {
-    /// Most connections open at once.
+/// The load that the machine is checked for. The comments on fields are help texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
+pub struct Workload {
+    /// Connections to serve at once
+    #[arg(long, value_name = "N", default_value = "5000")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     pub spawn: u32,
-    /// Most connections that wait to be accepted.
+
+    /// Connections to queue per address until they are accepted
+    #[arg(long, value_name = "N", default_value = "4096")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=BACKLOG_MAX))]
     pub backlog: u32,
-    /// Whether load is made here, too.
+
+    /// Also check what distorts load tests run from this machine: local ports, TIME-WAIT, SYN
+    /// cookies, connection tracking, the CPU frequency
+    #[arg(long)]
     pub load: bool,
 }
 
-impl Purpose {
+impl Workload {
     /// How many files the server would have open.
     #[must_use]
     pub fn files_needed(&self) -> u64 {

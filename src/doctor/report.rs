@@ -1,86 +1,89 @@
-//! What the doctor says, as text for a person and as JSON for a program.
+//! The doctor's report, as text for people and as JSON for programs.
 //!
-//! The schema of the JSON is [`SCHEMA`]; a field or a check may be added without a new version,
-//! but none changes its meaning.
+//! [`SCHEMA`] names the schema of the JSON: fields and checks may be added to it, but none changes
+//! its meaning without a new version.
 
-use super::Purpose;
+use super::Workload;
+use crate::text::paragraph;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 
-/// Name and version of the schema.
+/// Name and version of the JSON schema.
 pub const SCHEMA: &str = "uringstatic-doctor/1";
 
-/// Every check, in the order in which it is best read.
+/// All findings, in reading order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Report {
+pub struct DoctorReport {
     /// [`SCHEMA`].
     pub schema: String,
-    /// What the machine was judged for.
-    pub purpose: Purpose,
-    /// The container this seems to be: `docker`, `podman`, `kubernetes` or none.
+    /// The load that the machine was checked for.
+    #[serde(rename = "purpose")]
+    pub workload: Workload,
+    /// The container runtime, if this seems to be a container: `docker`, `podman` or `kubernetes`.
     pub container: Option<String>,
-    /// The gravest status of all checks.
-    pub status: Status,
-    /// What was checked.
-    pub checks: Vec<Check>,
+    /// The highest severity of all findings.
+    pub status: Severity,
+    /// One finding per check.
+    #[serde(rename = "checks")]
+    pub findings: Vec<Finding>,
 }
 
-/// One fact, judged.
+/// The outcome of one check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Check {
-    /// Its name, which stays the same.
+pub struct Finding {
+    /// The name of the check, which is stable.
     pub name: String,
-    /// The judgement.
-    pub status: Status,
-    /// What was found.
+    /// The rating.
+    pub status: Severity,
+    /// The value that was found, and its consequence.
     pub found: String,
-    /// Why it matters.
+    /// Why the value matters: one sentence.
     pub why: String,
-    /// What mends it: any one of these, the best first. Empty if nothing needs to be mended, or
-    /// nobody knows.
+    /// Alternative ways to fix it, the best first. Empty if nothing has to be fixed, or no way is
+    /// known.
     #[serde(rename = "mend")]
-    pub hint: Vec<Remedy>,
+    pub fixes: Vec<Fix>,
 }
 
-/// How grave a finding is; the later, the graver.
+/// The rating of a finding, in ascending order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Status {
-    /// As it should be.
+pub enum Severity {
+    /// No limitation.
     Ok,
-    /// It works, but slower or with less room than was asked for; or it isn't known.
+    /// The server works, but slower or with less capacity than requested; or the fact is unknown.
     Warning,
-    /// The server can't start, or peers can't reach it.
+    /// The server can't start, or clients can't connect.
     Fault,
 }
 
-/// A way to fix something.
+/// A way to fix a finding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Remedy {
-    /// The command or the line of a configuration, to the letter.
+pub struct Fix {
+    /// A command or a line of a configuration file, ready to be copied.
     pub command: String,
-    /// Where it goes, or as whom.
+    /// Where to enter it, and as which user.
     pub place: String,
 }
 
-impl Remedy {
+impl Fix {
     pub(super) fn new(command: impl Into<String>, place: impl Into<String>) -> Self {
         Self { command: command.into(), place: place.into() }
     }
 }
 
-impl Report {
-    pub(super) fn new(purpose: Purpose, container: Option<&str>, checks: Vec<Check>) -> Self {
+impl DoctorReport {
+    pub(super) fn new(workload: Workload, container: Option<&str>, findings: Vec<Finding>) -> Self {
         Self {
             schema: SCHEMA.to_owned(),
-            purpose,
+            workload,
             container: container.map(str::to_owned),
-            status: checks.iter().map(|check| check.status).max().unwrap_or(Status::Ok),
-            checks,
+            status: findings.iter().map(|finding| finding.status).max().unwrap_or(Severity::Ok),
+            findings,
         }
     }
 
-    /// The report for a program: one JSON object and a line end.
+    /// The report for programs: one JSON object and a line end.
     #[must_use]
     pub fn to_json(&self) -> String {
         let mut json = serde_json::to_string_pretty(self).expect("strings and numbers only");
@@ -88,57 +91,59 @@ impl Report {
         json
     }
 
-    /// The report for a person, with the status in colour if wanted.
+    /// The report for people; `colour` colours each severity.
     #[must_use]
     pub fn to_text(&self, colour: bool) -> String {
         let mut text = String::new();
-        let width = self.checks.iter().map(|check| check.name.len()).max().unwrap_or(0);
-        for check in &self.checks {
-            check.write(&mut text, width, colour);
+        let width = self.findings.iter().map(|finding| finding.name.len()).max().unwrap_or(0);
+        for finding in &self.findings {
+            finding.write(&mut text, width, colour);
         }
-        let count = |status| self.checks.iter().filter(|check| check.status == status).count();
-        let (warnings, faults) = (count(Status::Warning), count(Status::Fault));
-        let plural = |count: usize| if count == 1 { "" } else { "s" };
-        let ends = (plural(faults), plural(warnings));
-        push(&mut text, format_args!("{faults} fault{}, {warnings} warning{}", ends.0, ends.1));
-        let Purpose { spawn, backlog, load } = self.purpose;
+        let of = |status| self.findings.iter().filter(|finding| finding.status == status).count();
+        let counted = |count: usize, word: &str| match count {
+            1 => format!("1 {word}"),
+            _ => format!("{count} {word}s"),
+        };
+        let faults = counted(of(Severity::Fault), "fault");
+        let warnings = counted(of(Severity::Warning), "warning");
+        let Workload { spawn, backlog, load } = self.workload;
         let load = if load { " --load" } else { "" };
-        push(&mut text, format_args!(" for --spawn {spawn} --backlog {backlog}{load}"));
+        let mut summary =
+            format!("{faults}, {warnings} for --spawn {spawn} --backlog {backlog}{load}");
         if let Some(container) = &self.container {
-            push(&mut text, format_args!(", in a container, it seems ({container})"));
+            push(&mut summary, format_args!("; this seems to be a container ({container})"));
         }
-        text.push_str(".\n");
-        let mends = self.checks.iter().flat_map(|check| &check.hint);
-        if mends.into_iter().any(|remedy| remedy.command.starts_with("sysctl -w ")) {
-            text.push_str(SYSCTL_LASTS);
+        summary.push('.');
+        text.push_str(&paragraph("", 0, &summary, COLUMNS));
+        let mut fixes = self.findings.iter().flat_map(|finding| &finding.fixes);
+        if fixes.any(|fix| fix.command.starts_with("sysctl -w ")) {
+            text.push_str(&paragraph("", 0, SYSCTL_LASTS, COLUMNS));
         }
         text
     }
 }
 
-impl Check {
+impl Finding {
+    /// Writes the finding, with names padded to `width`.
     fn write(&self, text: &mut String, width: usize, colour: bool) {
         let (on, off) = if colour { (self.status.colour(), "\x1b[0m") } else { ("", "") };
-        let Self { name, found, .. } = self;
-        let status = self.status.name();
-        push(text, format_args!("{on}{status:<INDENT$}{off}{name:<width$}  "));
-        let column = INDENT + width + 2;
-        wrap(text, found, column, column);
-        text.push_str(&" ".repeat(INDENT));
-        wrap(text, &self.why, INDENT, INDENT);
-        for (nth, Remedy { command, place }) in self.hint.iter().enumerate() {
-            let word = if nth == 0 { "mend" } else { "or" };
+        let (status, name) = (self.status.name(), &self.name);
+        let start = format!("{on}{status:<INDENT$}{off}{name:<width$}  ");
+        text.push_str(&paragraph(&start, INDENT + width + 2, &self.found, COLUMNS));
+        text.push_str(&paragraph(&" ".repeat(INDENT), INDENT, &self.why, COLUMNS));
+        for (nth, Fix { command, place }) in self.fixes.iter().enumerate() {
+            let word = if nth == 0 { "fix" } else { "or" };
             // Never wrapped, so that it can be copied.
-            push(text, format_args!("{:INDENT$}{word:>4}: {command}\n", ""));
-            text.push_str(&" ".repeat(INDENT + 6));
-            wrap(text, &format!("({place})"), INDENT + 6, INDENT + 6);
+            push(text, format_args!("{:INDENT$}{word:>3}: {command}\n", ""));
+            let indent = INDENT + 5;
+            text.push_str(&paragraph(&" ".repeat(indent), indent, &format!("({place})"), COLUMNS));
         }
         text.push('\n');
     }
 }
 
-impl Status {
-    /// Its name in text and in JSON.
+impl Severity {
+    /// The name in text and in JSON.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -157,71 +162,56 @@ impl Status {
     }
 }
 
-/// Writes words from a column on, further lines indented, and ends the line.
-fn wrap(text: &mut String, words: &str, mut column: usize, indent: usize) {
-    for (nth, word) in words.split_whitespace().enumerate() {
-        let chars = word.chars().count();
-        if nth > 0 && column + 1 + chars > COLUMNS {
-            text.push('\n');
-            text.push_str(&" ".repeat(indent));
-            column = indent;
-        } else if nth > 0 {
-            text.push(' ');
-            column += 1;
-        }
-        text.push_str(word);
-        column += chars;
-    }
-    text.push('\n');
+fn push(text: &mut String, more: std::fmt::Arguments<'_>) {
+    text.write_fmt(more).expect("writing to a String can't fail");
 }
 
-fn push(text: &mut String, what: std::fmt::Arguments<'_>) {
-    text.write_fmt(what).expect("a String takes every character");
-}
-
+/// The width of the severity column: the longest name and two spaces.
 const INDENT: usize = 9;
 const COLUMNS: usize = 90;
-const SYSCTL_LASTS: &str = "What `sysctl -w` sets is lost when the machine starts again; a file \
-                            NAME.conf in /etc/sysctl.d with\nthe line after `-w` keeps it.\n";
+const SYSCTL_LASTS: &str = "Settings made by `sysctl -w` are lost at reboot; a file NAME.conf in \
+                            /etc/sysctl.d with the text after `-w` makes them permanent.";
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn report() -> Report {
-        let check = |name: &str, status, hint| Check {
+    fn report() -> DoctorReport {
+        let finding = |name: &str, status, fixes| Finding {
             name: name.to_owned(),
             status,
             found: "a value and ".repeat(12),
             why: "It matters for this reason. ".repeat(5),
-            hint,
+            fixes,
         };
-        let remedy = Remedy::new(format!("sysctl -w {}", "x".repeat(90)), "as root");
-        let checks = vec![
-            check("short", Status::Ok, vec![]),
-            check("a_longer_name", Status::Warning, vec![remedy.clone(), remedy]),
+        let fix = Fix::new(format!("sysctl -w {}", "x".repeat(90)), "as root");
+        let findings = vec![
+            finding("short", Severity::Ok, vec![]),
+            finding("a_longer_name", Severity::Warning, vec![fix.clone(), fix]),
         ];
-        let purpose = Purpose { spawn: 1, backlog: 2, load: true };
-        Report::new(purpose, Some("docker"), checks)
+        let workload = Workload { spawn: 1, backlog: 2, load: true };
+        DoctorReport::new(workload, Some("docker"), findings)
     }
 
     #[test]
-    fn text_keeps_to_its_columns_but_for_commands() {
+    fn text_is_wrapped_at_90_columns_except_commands() {
         let text = report().to_text(false);
         for line in text.lines() {
-            let is_command = line.contains("mend: ") || line.contains("or: ");
-            assert!(line.chars().count() <= COLUMNS + 9 || is_command, "{line}");
+            let is_command = line.contains("fix: ") || line.contains("or: ");
+            assert!(line.chars().count() <= COLUMNS || is_command, "{line}");
             assert_eq!(line.trim_end(), line);
         }
         assert!(text.starts_with("ok       short          a value and"), "{text}");
         assert!(text.contains("\nwarning  a_longer_name  a value and"), "{text}");
+        assert!(text.contains("\n         fix: sysctl -w xxx"), "{text}");
+        assert!(text.contains("\n          or: sysctl -w xxx"), "{text}");
         assert!(text.contains("0 faults, 1 warning for --spawn 1 --backlog 2 --load"), "{text}");
         assert!(text.contains("(docker)") && text.contains("/etc/sysctl.d"), "{text}");
         assert!(!text.contains('\x1b'), "{text}");
     }
 
     #[test]
-    fn colour_is_on_the_status_alone() {
+    fn only_the_severity_is_coloured() {
         let text = report().to_text(true);
         assert!(text.starts_with("\x1b[32mok       \x1b[0mshort "), "{text}");
         let plain = text.replace("\x1b[32m", "").replace("\x1b[33m", "").replace("\x1b[0m", "");
@@ -229,13 +219,14 @@ mod tests {
     }
 
     #[test]
-    fn json_can_be_read_again() {
+    fn json_round_trips_and_keeps_its_keys() {
         let report = report();
-        assert_eq!(report.status, Status::Warning);
+        assert_eq!(report.status, Severity::Warning);
         let json = report.to_json();
-        assert_eq!(serde_json::from_str::<Report>(&json).unwrap(), report);
+        assert_eq!(serde_json::from_str::<DoctorReport>(&json).unwrap(), report);
         let value: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(value["schema"], "uringstatic-doctor/1");
+        assert_eq!(value["purpose"]["spawn"], 1);
         assert_eq!(value["status"], "warning");
         assert_eq!(value["checks"][1]["mend"][0]["place"], "as root");
     }

@@ -6,6 +6,7 @@ pub use unix::Access;
 
 use super::call::checked;
 use crate::error::{Failure, errno_of};
+use std::fmt;
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -13,13 +14,23 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Where to listen, without the words of the command line.
-#[derive(Clone, Debug)]
+/// The address of a listener.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Endpoint {
-    /// A TCP address.
+    /// An IPv4 or IPv6 address and a port; the kernel replaces port 0 by one of its choice.
     Tcp(SocketAddr),
-    /// A path in the file system.
+    /// The path of a Unix domain socket.
     Unix(PathBuf),
+}
+
+/// As `--listen` takes it: `127.0.0.1:80`, `[::1]:80`, `unix:/run/web.sock`.
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
 }
 
 /// A socket that listens, and the address it is bound to (the port filled in if 0 was asked for).

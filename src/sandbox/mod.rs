@@ -13,6 +13,7 @@
 //! and, for the ring, made from [`crate::engine::Op`]. [`Lockdown::enter`] has the steps in a row.
 
 pub mod calls;
+pub mod options;
 pub mod report;
 
 use crate::engine::kernel::{KernelEngine, Parts, Restriction};
@@ -27,14 +28,15 @@ use crate::os::{process, seccomp, signal};
 use std::fs::File;
 use std::os::fd::RawFd;
 
-/// What is to be done if a layer can't be had.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What to do if the kernel lacks a layer. The comments on variants are help texts of `--lockdown`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Mode {
-    /// Go on with the others, and say so.
+    /// Serve with the other layers, and report the missing one
+    #[default]
     On,
-    /// Refuse to start.
+    /// Refuse to start, also where a send can open a TCP connection (see `uringstatic doctor`)
     Require,
-    /// No layer is wanted.
+    /// Apply no layer
     Off,
 }
 

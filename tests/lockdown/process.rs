@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
-use uringstatic::cli::{self, Command as Asked};
+use uringstatic::cli::{self, ServerCommand};
 use uringstatic::os::net::sends_connect;
 use uringstatic::os::privileges::is_root;
 use uringstatic::sandbox::Layer;
@@ -88,10 +88,12 @@ pub(crate) fn be_attacked(name: &str) -> ! {
     for layer in without.split(',').filter(|layer| !layer.is_empty()) {
         argv.extend(["--without".into(), layer.into()]);
     }
-    let Ok(Asked::Serve(config)) = cli::parse(argv) else { panic!("the options are right") };
+    let Ok(ServerCommand::Serve(settings)) = cli::parse(argv) else {
+        panic!("the options are right")
+    };
     let prepared = attempts::Prepared::new();
     let Started { mut server, lockdown: _ } =
-        start(&config).unwrap_or_else(|failure| panic!("{failure}"));
+        start(&settings).unwrap_or_else(|failure| panic!("{failure}"));
     let answer = attempts::make(name, server.ring_mut(), &prepared);
     if let Err(errno) = answer {
         eprintln!("errno {errno}");

@@ -12,6 +12,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("stats", &[]),
     ("bytes", &[]),
     ("value_parsers", &[]),
+    ("text", &[]),
     ("engine", &["bytes"]),
     ("engine/kernel", &["engine", "bytes", "os", "error"]),
     ("engine/chosen", &["engine/uring"]),
@@ -22,11 +23,15 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("site/build", &["site", "http", "bytes", "os", "value_parsers", "error"]),
     ("http1", &["http", "site", "bytes", "stats"]),
     ("server", &["http1", "engine", "site", "bytes", "timers", "stats"]),
-    ("sandbox", &["engine", "engine/kernel", "os", "error"]),
-    ("doctor", &["engine", "engine/kernel", "engine/uring", "os", "error"]),
+    ("sandbox", &["engine", "engine/kernel", "os", "text", "error"]),
+    (
+        "doctor",
+        &["engine", "engine/kernel", "engine/uring", "os", "value_parsers", "text", "error"],
+    ),
     (
         "start",
         &[
+            "value_parsers",
             "cli",
             "server",
             "site",
@@ -44,18 +49,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
         &["http", "engine", "engine/uring", "bytes", "timers", "os", "value_parsers", "error"],
     ),
     ("experiment", &["load", "os", "value_parsers", "error"]),
-    (
-        "cli",
-        &[
-            "value_parsers",
-            "http",
-            "site/build",
-            "load",
-            "experiment",
-            "engine/chosen",
-            "engine/kernel",
-        ],
-    ),
+    ("cli", &["value_parsers", "site/build", "start", "sandbox", "doctor", "load", "experiment", "os"]),
     ("sim", &["server", "load", "site", "http", "engine", "bytes", "stats", "os"]),
 ];
 

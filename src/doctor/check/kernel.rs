@@ -1,69 +1,69 @@
-//! Whether this kernel lets this process have the ring that the server needs.
+//! Whether this kernel lets this process create the ring that the server needs.
 
-use super::{Check, Remedy, Scope, limits, sysctl, version};
-use crate::doctor::Purpose;
-use crate::doctor::facts::{Capability, Container, Facts, Identity, Lockdown};
+use super::{Finding, Fix, Scope, limits, sysctl, version};
+use crate::doctor::Workload;
+use crate::doctor::facts::{Capability, Container, MachineFacts, ProcessStatus, SandboxSupport};
 use crate::engine::Errno;
-use crate::engine::uring::probe::{Features, KERNEL_MIN, SPAWN_MAX, TaskRun};
+use crate::engine::uring::probe::{Features, KERNEL_MIN, SPAWN_MAX};
 use crate::os::privileges::Account;
 
 /// The version of the kernel.
-pub(super) fn release(facts: &Facts) -> Check {
-    let why = "Multishot receives, rings of buffers and deferred task runs came with Linux 5.19 \
-               to 6.1; the server refuses older kernels.";
+pub(super) fn release(facts: &MachineFacts) -> Finding {
+    let why = "Multishot receives, buffer rings and deferred task runs came with Linux 5.19 to \
+               6.1; the server refuses to start on older kernels.";
     let release = match &facts.release {
         Ok(release) => release,
-        Err(unread) => return Check::unread("kernel", unread, why),
+        Err(unknown) => return Finding::unknown("kernel", unknown, why),
     };
-    let check = Check::ok("kernel", format!("Linux {release}"), why);
+    let finding = Finding::ok("kernel", format!("Linux {release}"), why);
     match version(facts) {
-        Some(version) if version >= KERNEL_MIN => check,
-        Some(_) => check.fault(newer_kernel()),
-        None => check.warning(newer_kernel()),
+        Some(version) if version >= KERNEL_MIN => finding,
+        Some(_) => finding.fault(newer_kernel()),
+        None => finding.warning(newer_kernel()),
     }
 }
 
-fn newer_kernel() -> Vec<Remedy> {
-    let place = "shows the kernel that runs: boot 6.1 or later, as Debian 12, Ubuntu 24.04 and \
-                 RHEL 10 have it";
-    vec![Remedy::new("uname -r", place)]
+fn newer_kernel() -> Vec<Fix> {
+    let place = "shows the running kernel: boot 6.1 or later, as in Debian 12, Ubuntu 24.04 and \
+                 RHEL 10";
+    vec![Fix::new("uname -r", place)]
 }
 
 /// `kernel.io_uring_disabled`, Linux 6.6 (Documentation/admin-guide/sysctl/kernel.rst).
-pub(super) fn disabled(facts: &Facts) -> Check {
+pub(super) fn disabled(facts: &MachineFacts) -> Finding {
     const NAME: &str = "io_uring_disabled";
-    let why = "kernel.io_uring_disabled (Linux 6.6) can forbid io_uring to everybody (2, as in \
-               RHEL 10) or to all but root and a group (1); the server makes its ring when it \
-               has given up being root, so it can't start then unless it is of that group.";
+    let why = "kernel.io_uring_disabled (Linux 6.6) can forbid io_uring to all users (2, as in \
+               RHEL 10) or to all but root and the group kernel.io_uring_group (1); the server \
+               creates its ring after it has given up root, so with 1 it needs that group.";
     let value = match &facts.io_uring_disabled {
         Ok(value) => *value,
-        Err(unread) if unread.is_missing() && facts.smallest_ring.is_ok() => {
-            return Check::ok(NAME, "no such setting here, so nobody is forbidden", why);
+        Err(unknown) if unknown.is_missing() && facts.smallest_ring.is_ok() => {
+            return Finding::ok(NAME, "no such setting here, and a ring can be created", why);
         }
-        // Kernels without io_uring don't have it either: the check of the ring says so.
-        Err(unread) if unread.is_missing() && version(facts).is_some_and(|v| v < (6, 6)) => {
-            return Check::ok(NAME, "no such setting before Linux 6.6", why);
+        // A kernel without io_uring lacks the setting, too; the ring check reports that.
+        Err(unknown) if unknown.is_missing() && version(facts).is_some_and(|v| v < (6, 6)) => {
+            return Finding::ok(NAME, "no such setting before Linux 6.6", why);
         }
-        Err(unread) => return Check::unread(NAME, unread, why),
+        Err(unknown) => return Finding::unknown(NAME, unknown, why),
     };
-    let check = |found: &str| Check::ok(NAME, format!("{value}: {found}"), why);
+    let finding = |found: &str| Finding::ok(NAME, format!("{value}: {found}"), why);
     match value {
-        0 => check("everybody may make rings"),
+        0 => finding("every user may create rings"),
         1 => match grant(facts) {
-            Grant::Group(group) => check(&format!("allowed, as a member of group {group}")),
-            Grant::AfterRoot(group) => check(&format!(
-                "allowed, as a server that root starts becomes a member of group {group}"
+            Grant::Group(group) => finding(&format!("allowed as a member of group {group}")),
+            Grant::AfterRoot(group) => finding(&format!(
+                "allowed: a server that root starts becomes a member of group {group}"
             )),
-            Grant::None if starts_as_root(facts) => check(&format!(
+            Grant::None if starts_as_root(facts) => finding(&format!(
                 "refused: a server that root starts gives up its capabilities and becomes user \
-                 {}, group {}, who may make no ring",
+                 {}, group {}, which may not create rings",
                 Account::NOBODY.uid,
                 Account::NOBODY.gid
             ))
-            .fault(let_root(facts)),
-            Grant::None => check("this user may make no ring").fault(let_group(facts)),
+            .fault(permit_after_root(facts)),
+            Grant::None => finding("this user may not create rings").fault(permit_group(facts)),
         },
-        _ => check("nobody may make rings, not even root").fault(sysctl(
+        _ => finding("no user may create rings, not even root").fault(sysctl(
             facts,
             Scope::Machine,
             "kernel.io_uring_disabled",
@@ -72,146 +72,145 @@ pub(super) fn disabled(facts: &Facts) -> Check {
     }
 }
 
-/// What lets a server make its ring where `io_uring_disabled` is 1. No capability does, as it has
-/// none by then.
+/// The permission to create a ring where `io_uring_disabled` is 1. Capabilities don't matter: the
+/// server has none left when it creates its ring.
 enum Grant {
-    /// It is of the group.
+    /// The server's user is a member of this group.
     Group(i64),
-    /// Who it becomes is of the group.
+    /// The user that a server started by root becomes is a member of this group.
     AfterRoot(i64),
     None,
 }
 
-fn grant(facts: &Facts) -> Grant {
-    let Ok(identity) = &facts.identity else { return Grant::None };
+fn grant(facts: &MachineFacts) -> Grant {
+    let Ok(process) = &facts.process else { return Grant::None };
     match facts.io_uring_group {
-        Ok(group) if identity.is_root && group == NOBODYS_GROUP => Grant::AfterRoot(group),
-        Ok(group) if !identity.is_root && group >= 0 && identity.groups.contains(&group) => {
+        Ok(group) if process.is_root && group == NOBODYS_GROUP => Grant::AfterRoot(group),
+        Ok(group) if !process.is_root && group >= 0 && process.groups.contains(&group) => {
             Grant::Group(group)
         }
         _ => Grant::None,
     }
 }
 
-fn starts_as_root(facts: &Facts) -> bool {
-    facts.identity.as_ref().is_ok_and(|identity| identity.is_root)
+fn starts_as_root(facts: &MachineFacts) -> bool {
+    facts.process.as_ref().is_ok_and(|process| process.is_root)
 }
 
-/// Whether this very process may make rings where `io_uring_disabled` is 1.
-fn may_try(facts: &Facts) -> bool {
-    let Ok(identity) = &facts.identity else { return false };
-    let is_of = |&group: &i64| group >= 0 && identity.groups.contains(&group);
-    identity.may(Capability::SysAdmin) || facts.io_uring_group.as_ref().is_ok_and(is_of)
+/// Whether the doctor itself may create rings where `io_uring_disabled` is 1.
+fn may_try(facts: &MachineFacts) -> bool {
+    let Ok(process) = &facts.process else { return false };
+    let is_of = |&group: &i64| group >= 0 && process.groups.contains(&group);
+    process.may(Capability::SysAdmin) || facts.io_uring_group.as_ref().is_ok_and(is_of)
 }
 
-/// What lets a server make its ring that root starts.
-fn let_root(facts: &Facts) -> Vec<Remedy> {
+/// The ways to let a server that root starts create its ring.
+fn permit_after_root(facts: &MachineFacts) -> Vec<Fix> {
     let nobody = Account::NOBODY.uid;
     let group = facts.io_uring_group.as_ref().copied().unwrap_or(-1);
-    let mut remedies = match group {
-        0 => vec![Remedy::new(
+    let mut fixes = match group {
+        0 => vec![Fix::new(
             "uringstatic --allow-root",
-            "it stays of root's group, which kernel.io_uring_group names, though without a \
-             capability",
+            "keeps root's group, which kernel.io_uring_group names, but no capability",
         )],
-        1.. => vec![Remedy::new(
+        1.. => vec![Fix::new(
             format!("uringstatic --user {nobody}:{group}"),
-            "any user will do, if it is of the group that kernel.io_uring_group names",
+            "or any other user with the group that kernel.io_uring_group names",
         )],
         _ => {
             let own = NOBODYS_GROUP.to_string();
             let mut own = sysctl(facts, Scope::Machine, "kernel.io_uring_group", &own);
-            for remedy in &mut own {
-                remedy.place.push_str("; or the group of the user that --user names");
+            for fix in &mut own {
+                fix.place.push_str("; or the group of the user that --user names");
             }
             own
         }
     };
-    remedies.extend(sysctl(facts, Scope::Machine, "kernel.io_uring_disabled", "0"));
-    remedies
+    fixes.extend(sysctl(facts, Scope::Machine, "kernel.io_uring_disabled", "0"));
+    fixes
 }
 
-fn let_group(facts: &Facts) -> Vec<Remedy> {
-    let own = facts.identity.as_ref().ok().and_then(|identity| identity.groups.last());
+fn permit_group(facts: &MachineFacts) -> Vec<Fix> {
+    let own = facts.process.as_ref().ok().and_then(|process| process.groups.last());
     let group = match own {
         Some(&group) if group > 0 => group.to_string(),
         _ => "$(id -g USER)".to_owned(),
     };
-    let mut remedies = sysctl(facts, Scope::Machine, "kernel.io_uring_group", &group);
-    for remedy in &mut remedies {
-        remedy.place.push_str("; lets the group of the server's user make rings");
+    let mut fixes = sysctl(facts, Scope::Machine, "kernel.io_uring_group", &group);
+    for fix in &mut fixes {
+        fix.place.push_str("; permits the group of the server's user to create rings");
     }
-    remedies.extend(sysctl(facts, Scope::Machine, "kernel.io_uring_disabled", "0"));
-    remedies
+    fixes.extend(sysctl(facts, Scope::Machine, "kernel.io_uring_disabled", "0"));
+    fixes
 }
 
 /// The seccomp mode (`seccomp(2)`, `proc_pid_status(5)`).
-pub(super) fn seccomp(facts: &Facts) -> Check {
-    let why = "A seccomp filter can refuse io_uring: the default profiles of Docker (since 25) \
-               and containerd (since 2.0), and so of many Kubernetes clusters, do.";
-    let identity = match &facts.identity {
-        Ok(identity) => identity,
-        Err(unread) => return Check::unread("seccomp", unread, why),
+pub(super) fn seccomp(facts: &MachineFacts) -> Finding {
+    let why = "A seccomp filter can refuse io_uring, as do the default profiles of Docker (since \
+               25) and containerd (since 2.0), and therefore of many Kubernetes clusters.";
+    let process = match &facts.process {
+        Ok(process) => process,
+        Err(unknown) => return Finding::unknown("seccomp", unknown, why),
     };
-    let check = |found: &str| Check::ok("seccomp", found, why);
-    match (identity.seccomp, refuser(facts)) {
-        (None, _) => check("this kernel has none"),
-        (Some(0), _) => check("0: no filter"),
+    let finding = |found: &str| Finding::ok("seccomp", found, why);
+    match (process.seccomp, refuser(facts)) {
+        (None, _) => finding("this kernel has no seccomp"),
+        (Some(0), _) => finding("0: no filter"),
         (Some(mode), Refuser::Filter) => {
-            check(&format!("{mode}: a filter, which refuses io_uring")).fault(allow_calls(facts))
+            finding(&format!("{mode}: a filter, which refuses io_uring")).fault(allow_calls(facts))
         }
-        (Some(mode), Refuser::Setting) => {
-            check(&format!("{mode}: a filter; ask again when io_uring_disabled is mended"))
-                .warning(Vec::new())
-        }
-        (Some(mode), Refuser::Nobody | Refuser::Kernel | Refuser::Unknown) => {
-            check(&format!("{mode}: a filter, which doesn't stand in the way"))
+        (Some(mode), Refuser::Setting) => finding(&format!(
+            "{mode}: a filter; its effect is unknown while io_uring_disabled forbids rings"
+        ))
+        .warning(Vec::new()),
+        (Some(mode), Refuser::Nothing | Refuser::Kernel | Refuser::Unknown) => {
+            finding(&format!("{mode}: a filter, which permits io_uring"))
         }
     }
 }
 
-fn allow_calls(facts: &Facts) -> Vec<Remedy> {
-    let profile = "for a try; for good, a profile that allows io_uring_setup, io_uring_enter and \
-                   io_uring_register, as seccomp=FILE";
+fn allow_calls(facts: &MachineFacts) -> Vec<Fix> {
+    let profile = "for a trial; permanently, seccomp=FILE with a profile that permits \
+                   io_uring_setup, io_uring_enter and io_uring_register";
     let run = |program: &str| {
-        vec![Remedy::new(format!("{program} run --security-opt seccomp=unconfined"), profile)]
+        vec![Fix::new(format!("{program} run --security-opt seccomp=unconfined"), profile)]
     };
     match facts.container {
         Some(Container::Docker) => run("docker"),
         Some(Container::Podman) => run("podman"),
-        Some(Container::Kubernetes) => vec![Remedy::new(
+        Some(Container::Kubernetes) => vec![Fix::new(
             "seccompProfile: {type: Localhost, localhostProfile: FILE}",
-            "in the pod's securityContext; FILE allows io_uring_setup, io_uring_enter and \
+            "in the pod's securityContext; FILE must permit io_uring_setup, io_uring_enter and \
              io_uring_register",
         )],
-        None => vec![Remedy::new(
+        None => vec![Fix::new(
             "SystemCallFilter=io_uring_setup io_uring_enter io_uring_register",
-            "in the server's systemd unit, if the filter is its",
+            "in the server's systemd unit, if that sets the filter",
         )],
     }
 }
 
-/// Who is to blame if not even the smallest ring can be made. EPERM and ENOSYS are ambiguous.
+/// The cause if even the smallest ring can't be created. EPERM and ENOSYS are ambiguous.
 enum Refuser {
-    Nobody,
+    Nothing,
     /// `kernel.io_uring_disabled`.
     Setting,
-    /// Seccomp.
+    /// A seccomp filter.
     Filter,
-    /// It has no `io_uring`.
+    /// The kernel, which has no `io_uring`.
     Kernel,
     Unknown,
 }
 
-fn refuser(facts: &Facts) -> Refuser {
-    let Err(Errno(errno)) = facts.smallest_ring else { return Refuser::Nobody };
+fn refuser(facts: &MachineFacts) -> Refuser {
+    let Err(Errno(errno)) = facts.smallest_ring else { return Refuser::Nothing };
     let forbidden = match facts.io_uring_disabled {
         Ok(0) | Err(_) => false,
         Ok(1) => !may_try(facts),
         Ok(_) => true,
     };
-    let filtered = |identity: &Identity| identity.seccomp.is_some_and(|mode| mode > 0);
-    let filtered = facts.identity.as_ref().is_ok_and(filtered);
+    let filtered = |process: &ProcessStatus| process.seccomp.is_some_and(|mode| mode > 0);
+    let filtered = facts.process.as_ref().is_ok_and(filtered);
     match errno {
         libc::EPERM if forbidden => Refuser::Setting,
         libc::ENOSYS if version(facts).is_some_and(|version| version < (5, 1)) => Refuser::Kernel,
@@ -221,112 +220,103 @@ fn refuser(facts: &Facts) -> Refuser {
     }
 }
 
-/// The server's ring, made for a try.
-pub(super) fn ring(purpose: &Purpose, facts: &Facts) -> Check {
+/// A ring like the server's.
+pub(super) fn ring(workload: &Workload, facts: &MachineFacts) -> Finding {
     let why = "The server does everything through one ring of this size, with these flags and \
-               operations; where a feature is missing it takes a slower way.";
-    let check = |found: String| Check::ok("ring", found, why);
-    if purpose.spawn > SPAWN_MAX {
-        let found = format!("--spawn {} is more than a ring carries ({SPAWN_MAX})", purpose.spawn);
-        let fewer = Remedy::new(
+               operations; a missing feature has a slower fallback.";
+    let finding = |found: String| Finding::ok("ring", found, why);
+    if workload.spawn > SPAWN_MAX {
+        let found =
+            format!("--spawn {} is more than a ring can carry ({SPAWN_MAX})", workload.spawn);
+        let fewer = Fix::new(
             format!("uringstatic --spawn {SPAWN_MAX}"),
-            "and a second server for the rest",
+            "and a second server for the remaining connections",
         );
-        return check(found).fault(vec![fewer]);
+        return finding(found).fault(vec![fewer]);
     }
-    // Too little memory is judged below, whichever ring it was that didn't fit.
+    // Too little memory is rated below, whichever ring didn't fit.
     if let Err(error) = facts.smallest_ring
         && error != Errno(libc::ENOMEM)
     {
         let found = format!("refused: {error}");
-        return check(found).fault(match refuser(facts) {
-            Refuser::Setting => disabled(facts).hint,
+        return finding(found).fault(match refuser(facts) {
+            Refuser::Setting => disabled(facts).fixes,
             Refuser::Filter => allow_calls(facts),
             Refuser::Kernel if version(facts).is_none_or(|v| v >= KERNEL_MIN) => {
-                vec![Remedy::new(
+                vec![Fix::new(
                     "zgrep IO_URING /proc/config.gz /boot/config-$(uname -r)",
-                    "shows whether io_uring is part of the kernel: it must be CONFIG_IO_URING=y",
+                    "must show CONFIG_IO_URING=y, or the kernel was built without io_uring",
                 )]
             }
             Refuser::Kernel => newer_kernel(),
-            Refuser::Nobody | Refuser::Unknown => vec![Remedy::new(
+            Refuser::Nothing | Refuser::Unknown => vec![Fix::new(
                 "dmesg | grep -i -e avc: -e apparmor -e lsm",
-                "as root; a security module may refuse it, too",
+                "as root; shows whether a security module refuses io_uring",
             )],
         });
     }
     match &facts.ring {
         Ok(features) => {
-            let missing = missing(*features);
+            let missing = features.names_of(false).collect::<Vec<_>>().join(", ");
             if missing.is_empty() {
-                return check(format!("made, with {features}"));
+                return finding(format!("created, with {features}"));
             }
-            let files = limits::open_files(purpose, facts).hint;
-            check(format!("made, but without {}", missing.join(", "))).warning(files)
+            let lacking = finding(format!("created, but without {missing}"));
+            // Kernels before 6.17 lack vectored sends, and nothing but a newer one has them.
+            if (Features { send_vector: true, ..*features }) == Features::ALL {
+                return lacking;
+            }
+            lacking.warning(limits::open_files(workload, facts).fixes)
         }
         Err(refusal) => {
-            let memory = limits::locked_memory(purpose, facts).hint;
+            let memory = limits::locked_memory(workload, facts).fixes;
             match version(facts) {
                 Some(version) if version < KERNEL_MIN => {
-                    check(refusal.what.clone()).fault(newer_kernel())
+                    finding(refusal.what.clone()).fault(newer_kernel())
                 }
-                _ if !memory.is_empty() => check(refusal.what.clone()).fault(memory),
-                _ if refusal.hint.is_empty() => check(refusal.what.clone()).fault(Vec::new()),
-                _ => check(format!("{}; {}", refusal.what, refusal.hint)).fault(Vec::new()),
+                _ if !memory.is_empty() => finding(refusal.what.clone()).fault(memory),
+                _ if refusal.hint.is_empty() => finding(refusal.what.clone()).fault(Vec::new()),
+                _ => finding(format!("{}; {}", refusal.what, refusal.hint)).fault(Vec::new()),
             }
         }
     }
 }
 
-/// What a server gives up before it serves, as far as that depends on the kernel.
-pub(super) fn lockdown(facts: &Facts) -> Check {
-    let why = "The server gives up what it doesn't need before it serves; where the kernel lacks \
-               a layer it goes on with the others and says so, and --lockdown=require refuses.";
-    let Lockdown { landlock, ring, seccomp } = &facts.lockdown;
+/// The layers of the sandbox that depend on the kernel.
+pub(super) fn lockdown(facts: &MachineFacts) -> Finding {
+    let why = "The server enters a sandbox before it serves. If the kernel lacks a layer, the \
+               server reports that and serves with the others, or, with --lockdown=require, \
+               refuses to start.";
+    let SandboxSupport { landlock, ring, seccomp } = &facts.sandbox;
     let mut has = vec!["privileges".to_owned()];
     let mut lacks = Vec::new();
-    let mut hint = Vec::new();
+    let mut fixes = Vec::new();
     match landlock {
         Ok(version) => has.push(format!("Landlock (ABI {version})")),
         Err(why) => {
             lacks.push(format!("Landlock: {why}"));
-            hint.push(Remedy::new(
+            fixes.push(Fix::new(
                 "cat /sys/kernel/security/lsm",
-                "shows the modules that are chosen: put landlock before them, as in \
-                 lsm=landlock,..., on the kernel's command line",
+                "shows the active modules: add landlock in front, as in lsm=landlock,..., on the \
+                 kernel's command line",
             ));
         }
     }
     match ring {
         Some(Ok(())) => has.push("restricted rings".to_owned()),
         Some(Err(why)) => lacks.push(format!("restricted rings: {why}")),
-        None => lacks.push("restricted rings: not known without a ring".to_owned()),
+        None => lacks.push("restricted rings: unknown without a ring".to_owned()),
     }
     match seccomp {
         Ok(()) => has.push("seccomp filters that kill".to_owned()),
         Err(why) => lacks.push(format!("seccomp: {why}")),
     }
     if lacks.is_empty() {
-        return Check::ok("lockdown", has.join(", "), why);
+        return Finding::ok("lockdown", has.join(", "), why);
     }
     let found = format!("{}; without {}", has.join(", "), lacks.join("; "));
-    Check::ok("lockdown", found, why).warning(hint)
+    Finding::ok("lockdown", found, why).warning(fixes)
 }
 
-/// The group of who a server becomes that root starts.
+/// The group of a server that root starts without `--user`.
 const NOBODYS_GROUP: i64 = Account::NOBODY.gid as i64;
-
-/// The features for which there would be a fallback.
-fn missing(features: Features) -> Vec<&'static str> {
-    [
-        (features.task_run == TaskRun::Deferred, "deferred task run"),
-        (features.direct_descriptors, "direct descriptors"),
-        (features.recv_many, "multishot receive"),
-        (features.silent_send, "silent send"),
-        (features.send_close, "linked close"),
-    ]
-    .into_iter()
-    .filter(|(there, _)| !there)
-    .map(|(_, name)| name)
-    .collect()
-}

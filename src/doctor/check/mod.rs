@@ -1,4 +1,4 @@
-//! The checks: pure functions from facts to judgements. They read nothing and write nothing.
+//! The checks: pure functions from facts to findings.
 
 mod kernel;
 mod limits;
@@ -8,98 +8,97 @@ mod tcp;
 #[cfg(test)]
 mod tests;
 
-use super::Purpose;
-use super::facts::{Container, Facts, Unread};
-use super::report::{Check, Remedy, Report, Status};
+use super::Workload;
+use super::facts::{Container, MachineFacts, UnknownFact};
+use super::report::{DoctorReport, Finding, Fix, Severity};
 use crate::os::process::parse_version;
 
-/// Judges the facts for a purpose.
+/// Rates the facts for a workload.
 #[must_use]
-pub fn examine(purpose: &Purpose, facts: &Facts) -> Report {
+pub fn examine(workload: &Workload, facts: &MachineFacts) -> DoctorReport {
     let mut checks = vec![
         kernel::release(facts),
         kernel::disabled(facts),
         kernel::seccomp(facts),
-        kernel::ring(purpose, facts),
+        kernel::ring(workload, facts),
         kernel::lockdown(facts),
-        limits::open_files(purpose, facts),
-        limits::locked_memory(purpose, facts),
-        queues::somaxconn(purpose, facts),
-        queues::tcp_max_syn_backlog(purpose, facts),
-        tcp::orphans(purpose, facts),
+        limits::open_files(workload, facts),
+        limits::locked_memory(workload, facts),
+        queues::somaxconn(workload, facts),
+        queues::tcp_max_syn_backlog(workload, facts),
+        tcp::orphans(workload, facts),
         tcp::fast_open(facts),
     ];
     if let Some(load) = &facts.load {
         checks.extend([
             queues::tcp_syncookies(facts),
-            load::local_ports(purpose, facts, load),
+            load::local_ports(workload, facts, load),
             load::tcp_tw_reuse(facts, load),
-            load::conntrack(purpose, facts, load),
+            load::conntrack(workload, facts, load),
             load::governor(facts, load),
         ]);
     }
-    Report::new(*purpose, facts.container.map(Container::name), checks)
+    DoctorReport::new(*workload, facts.container.map(Container::name), checks)
 }
 
-impl Check {
+impl Finding {
     fn ok(name: &str, found: impl Into<String>, why: impl Into<String>) -> Self {
         let (name, found, why) = (name.to_owned(), found.into(), why.into());
-        Self { name, status: Status::Ok, found, why, hint: Vec::new() }
+        Self { name, status: Severity::Ok, found, why, fixes: Vec::new() }
     }
 
-    fn warning(self, hint: Vec<Remedy>) -> Self {
-        Self { status: Status::Warning, hint, ..self }
+    fn warning(self, fixes: Vec<Fix>) -> Self {
+        Self { status: Severity::Warning, fixes, ..self }
     }
 
-    fn fault(self, hint: Vec<Remedy>) -> Self {
-        Self { status: Status::Fault, hint, ..self }
+    fn fault(self, fixes: Vec<Fix>) -> Self {
+        Self { status: Severity::Fault, fixes, ..self }
     }
 
-    /// A fact that could not be found out, with a look at it as the remedy.
-    fn unread(name: &str, unread: &Unread, why: impl Into<String>) -> Self {
-        let look = Remedy::new(format!("cat {}", unread.path), "shows what is there");
-        let hint = if unread.path.starts_with('/') { vec![look] } else { Vec::new() };
-        Self::ok(name, unread.to_string(), why).warning(hint)
+    /// An unknown fact: a warning, whose fix shows the file.
+    fn unknown(name: &str, fact: &UnknownFact, why: impl Into<String>) -> Self {
+        let look = Fix::new(format!("cat {}", fact.path), "shows the file");
+        let fixes = if fact.path.starts_with('/') { vec![look] } else { Vec::new() };
+        Self::ok(name, fact.to_string(), why).warning(fixes)
     }
 }
 
-/// Whom a setting of the kernel belongs to.
+/// The scope of a kernel setting.
 #[derive(Clone, Copy)]
 enum Scope {
-    /// Each network namespace has its own, and so each container.
+    /// One per network namespace, and therefore per container.
     Network,
-    /// There is one for all.
+    /// One per machine.
     Machine,
 }
 
-/// The ways to change a setting; the value is written as for a shell.
-fn sysctl(facts: &Facts, scope: Scope, name: &str, value: &str) -> Vec<Remedy> {
+/// The ways to change a setting; `value` is quoted for a shell.
+fn sysctl(facts: &MachineFacts, scope: Scope, name: &str, value: &str) -> Vec<Fix> {
     let here = format!("sysctl -w {name}={value}");
     let run = |program: &str| {
-        Remedy::new(
+        Fix::new(
             format!("{program} run --sysctl {name}={value}"),
-            "when the container is started: it has settings of its own",
+            "when the container is started, because it has settings of its own",
         )
     };
     match (facts.container, scope) {
-        (None, _) => vec![Remedy::new(here, "as root")],
-        (Some(_), Scope::Machine) => vec![Remedy::new(here, "as root, on the container's host")],
+        (None, _) => vec![Fix::new(here, "as root")],
+        (Some(_), Scope::Machine) => vec![Fix::new(here, "as root, on the container's host")],
         (Some(Container::Docker), Scope::Network) => {
-            vec![run("docker"), Remedy::new(here, "as root, in a privileged container")]
+            vec![run("docker"), Fix::new(here, "as root, in a privileged container")]
         }
         (Some(Container::Podman), Scope::Network) => {
-            vec![run("podman"), Remedy::new(here, "as root, in a privileged container")]
+            vec![run("podman"), Fix::new(here, "as root, in a privileged container")]
         }
-        (Some(Container::Kubernetes), Scope::Network) => vec![Remedy::new(
+        (Some(Container::Kubernetes), Scope::Network) => vec![Fix::new(
             format!("sysctls: [{{name: {name}, value: \"{}\"}}]", value.trim_matches('\'')),
-            "in the pod's securityContext; the kubelet may have to allow it with \
-             --allowed-unsafe-sysctls",
+            "in the pod's securityContext; the kubelet may need --allowed-unsafe-sysctls for it",
         )],
     }
 }
 
-/// Major and minor of the running kernel, if it says.
-fn version(facts: &Facts) -> Option<(u32, u32)> {
+/// Major and minor version of the running kernel, if its release has them.
+fn version(facts: &MachineFacts) -> Option<(u32, u32)> {
     let release = facts.release.as_ref().ok()?;
     Some(parse_version(release)).filter(|&version| version != (0, 0))
 }

@@ -39,23 +39,27 @@ impl Features {
     };
 }
 
-impl fmt::Display for Features {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.task_run {
-            TaskRun::Deferred => "deferred task run",
-            TaskRun::Cooperative => "cooperative task run",
-            TaskRun::Interrupting => "interrupting task run",
-        })?;
-        for (on, name) in [
+impl Features {
+    /// The names of the features that are in use, or of those that are not. A task run other than
+    /// the deferred one is a fallback.
+    pub fn names_of(self, in_use: bool) -> impl Iterator<Item = &'static str> {
+        let features = [
+            (self.task_run == TaskRun::Deferred, TaskRun::Deferred.name()),
             (self.direct_descriptors, "direct descriptors"),
             (self.recv_many, "multishot receive"),
             (self.silent_send, "silent send"),
             (self.send_close, "linked close"),
             (self.send_vector, "vectored send"),
-        ] {
-            if on {
-                write!(f, ", {name}")?;
-            }
+        ];
+        features.into_iter().filter(move |(on, _)| *on == in_use).map(|(_, name)| name)
+    }
+}
+
+impl fmt::Display for Features {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.task_run.name())?;
+        for name in self.names_of(true).filter(|&name| name != self.task_run.name()) {
+            write!(f, ", {name}")?;
         }
         Ok(())
     }
@@ -70,6 +74,16 @@ pub enum TaskRun {
     Cooperative,
     /// At once, by interrupting the task.
     Interrupting,
+}
+
+impl TaskRun {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Deferred => "deferred task run",
+            Self::Cooperative => "cooperative task run",
+            Self::Interrupting => "interrupting task run",
+        }
+    }
 }
 
 /// The most connections that the completion queue of one ring carries.

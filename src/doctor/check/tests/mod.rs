@@ -1,4 +1,4 @@
-//! Made-up machines, and what the doctor has to say of each.
+//! Simulated machines, and the findings on each.
 
 mod kernel;
 mod limits;
@@ -6,50 +6,50 @@ mod load;
 mod tcp;
 
 use super::*;
-use crate::doctor::facts::{Identity, Load, Lockdown, Refusal, Why};
+use crate::doctor::facts::{LoadFacts, ProcessStatus, Refusal, SandboxSupport, UnknownCause};
 use crate::engine::Errno;
 use crate::engine::uring::probe::{Features, TaskRun};
 use crate::os::process::Limit;
 
-const SERVE: Purpose = Purpose { spawn: 5000, backlog: 4096, load: false };
-const LOAD: Purpose = Purpose { load: true, ..SERVE };
+const SERVE: Workload = Workload { spawn: 5000, backlog: 4096, load: false };
+const LOAD: Workload = Workload { load: true, ..SERVE };
 
 #[test]
-fn debian_12_with_its_defaults_is_in_order() {
+fn debian_12_with_its_defaults_only_lacks_tcp_fastopen_off() {
     let report = examine(&LOAD, &debian_12());
-    // A default of every kernel, which a lockdown without a way round it does without.
-    let advised = |check: &&Check| check.name == "tcp_fastopen";
-    for check in report.checks.iter().filter(|check| !advised(check)) {
-        assert_eq!((check.status, &check.hint), (Status::Ok, &vec![]), "{check:?}");
+    // The default of every kernel, but a complete sandbox needs bit 0 off.
+    let advised = |finding: &&Finding| finding.name == "tcp_fastopen";
+    for finding in report.findings.iter().filter(|finding| !advised(finding)) {
+        assert_eq!((finding.status, &finding.fixes), (Severity::Ok, &vec![]), "{finding:?}");
     }
-    assert_eq!(report.status, Status::Warning);
-    let names: Vec<_> = report.checks.iter().map(|check| check.name.as_str()).collect();
+    assert_eq!(report.status, Severity::Warning);
+    let names: Vec<_> = report.findings.iter().map(|finding| finding.name.as_str()).collect();
     let expected = "kernel io_uring_disabled seccomp ring lockdown open_files locked_memory \
                     somaxconn tcp_max_syn_backlog tcp_orphans tcp_fastopen tcp_syncookies \
                     local_ports tcp_tw_reuse conntrack cpu_governor";
     assert_eq!(names.join(" "), expected);
     let mut facts = debian_12();
     facts.load = None;
-    assert_eq!(examine(&SERVE, &facts).checks.len(), 11);
+    assert_eq!(examine(&SERVE, &facts).findings.len(), 11);
 }
 
 #[test]
-fn every_check_says_why_in_a_sentence_and_keeps_commands_in_one_line() {
+fn every_finding_has_a_reason_and_commands_of_one_line() {
     for facts in [debian_12(), linux_4_12(), rhel_10(), in_docker(), linux_6_18()] {
-        for check in examine(&LOAD, &facts).checks {
-            assert!(check.why.ends_with('.') && check.why.len() > 60, "{check:?}");
-            assert!(!check.found.is_empty() && !check.found.contains('\n'), "{check:?}");
-            for remedy in check.hint {
-                let is_whole = !remedy.command.is_empty() && !remedy.command.contains('\n');
-                assert!(is_whole && !remedy.command.contains("tw_recycle"), "{remedy:?}");
+        for finding in examine(&LOAD, &facts).findings {
+            assert!(finding.why.ends_with('.') && finding.why.len() > 60, "{finding:?}");
+            assert!(!finding.found.is_empty() && !finding.found.contains('\n'), "{finding:?}");
+            for fix in finding.fixes {
+                let is_one_line = !fix.command.is_empty() && !fix.command.contains('\n');
+                assert!(is_one_line && !fix.command.contains("tw_recycle"), "{fix:?}");
             }
         }
     }
 }
 
-/// Linux 6.1 as installed, on hardware, as a user, for load.
-fn debian_12() -> Facts {
-    let load = Load {
+/// Linux 6.1 with default settings on hardware, as an unprivileged user.
+fn debian_12() -> MachineFacts {
+    let load = LoadFacts {
         tcp_tw_reuse_delay_ms: missing("net/ipv4/tcp_tw_reuse_delay"),
         governors: Ok(vec!["performance".to_owned(); 8]),
         conntrack_count: missing("net/netfilter/nf_conntrack_count"),
@@ -57,7 +57,7 @@ fn debian_12() -> Facts {
         loopback_is_tracked: None,
         ..load()
     };
-    Facts {
+    MachineFacts {
         release: Ok("6.1.0-13-amd64".to_owned()),
         io_uring_disabled: missing("kernel/io_uring_disabled"),
         io_uring_group: missing("kernel/io_uring_group"),
@@ -66,10 +66,13 @@ fn debian_12() -> Facts {
     }
 }
 
-/// SUSE's 4.12, with limits as they were.
-fn linux_4_12() -> Facts {
-    let load = Load { tcp_tw_reuse: Ok(0), ..debian_12().load.expect("there is one") };
-    Facts {
+/// SUSE's 4.12 with the limits of its time.
+fn linux_4_12() -> MachineFacts {
+    let load = LoadFacts {
+        tcp_tw_reuse: Ok(0),
+        ..debian_12().load.expect("Debian 12 is checked for load")
+    };
+    MachineFacts {
         release: Ok("4.12.14-122-default".to_owned()),
         smallest_ring: Err(Errno(libc::ENOSYS)),
         ring: Err(Refusal { what: "no ring".to_owned(), hint: String::new() }),
@@ -80,17 +83,17 @@ fn linux_4_12() -> Facts {
     }
 }
 
-/// A virtual machine with a current kernel, as a user.
-fn linux_6_18() -> Facts {
-    Facts {
+/// A virtual machine with a current kernel, as an unprivileged user.
+fn linux_6_18() -> MachineFacts {
+    MachineFacts {
         release: Ok("6.18.44".to_owned()),
         io_uring_disabled: Ok(0),
         io_uring_group: Ok(-1),
-        identity: Ok(user()),
+        process: Ok(user()),
         container: None,
         smallest_ring: Ok(()),
         ring: Ok(Features::ALL),
-        lockdown: Lockdown { landlock: Ok(7), ring: Some(Ok(())), seccomp: Ok(()) },
+        sandbox: SandboxSupport { landlock: Ok(7), ring: Some(Ok(())), seccomp: Ok(()) },
         open_files: limits(1024, 1_048_576),
         nr_open: Ok(1_048_576),
         locked_memory: limits(8 << 20, 8 << 20),
@@ -105,8 +108,8 @@ fn linux_6_18() -> Facts {
     }
 }
 
-fn rhel_10() -> Facts {
-    Facts {
+fn rhel_10() -> MachineFacts {
+    MachineFacts {
         release: Ok("6.12.0-55.9.1.el10_0.x86_64".to_owned()),
         io_uring_disabled: Ok(2),
         smallest_ring: Err(Errno(libc::EPERM)),
@@ -115,9 +118,9 @@ fn rhel_10() -> Facts {
     }
 }
 
-fn in_docker() -> Facts {
-    Facts {
-        identity: Ok(Identity { seccomp: Some(2), capabilities: 0xa804_25fb, ..user() }),
+fn in_docker() -> MachineFacts {
+    MachineFacts {
+        process: Ok(ProcessStatus { seccomp: Some(2), capabilities: 0xa804_25fb, ..user() }),
         container: Some(Container::Docker),
         smallest_ring: Err(Errno(libc::EPERM)),
         ring: Err(Refusal { what: "no ring".to_owned(), hint: String::new() }),
@@ -126,8 +129,8 @@ fn in_docker() -> Facts {
     }
 }
 
-fn load() -> Load {
-    Load {
+fn load() -> LoadFacts {
+    LoadFacts {
         port_range: Ok((32768, 60999)),
         reserved_ports: Ok(Vec::new()),
         tcp_tw_reuse: Ok(2),
@@ -140,8 +143,8 @@ fn load() -> Load {
     }
 }
 
-fn user() -> Identity {
-    Identity {
+fn user() -> ProcessStatus {
+    ProcessStatus {
         is_root: false,
         seccomp: Some(0),
         capabilities: 0,
@@ -150,41 +153,41 @@ fn user() -> Identity {
     }
 }
 
-fn root() -> Identity {
-    Identity { is_root: true, capabilities: u64::MAX, groups: vec![0], ..user() }
+fn root() -> ProcessStatus {
+    ProcessStatus { is_root: true, capabilities: u64::MAX, groups: vec![0], ..user() }
 }
 
-fn with_load(change: impl FnOnce(Load) -> Load) -> Facts {
-    Facts { load: Some(change(load())), ..linux_6_18() }
+fn with_load(change: impl FnOnce(LoadFacts) -> LoadFacts) -> MachineFacts {
+    MachineFacts { load: Some(change(load())), ..linux_6_18() }
 }
 
-#[allow(clippy::unnecessary_wraps, reason = "it stands for a reading")]
-fn limits(soft: u64, hard: u64) -> crate::doctor::facts::Reading<Limit> {
+#[allow(clippy::unnecessary_wraps, reason = "it is a fact")]
+fn limits(soft: u64, hard: u64) -> crate::doctor::facts::Fact<Limit> {
     Ok(Limit { soft, hard })
 }
 
-fn missing<T>(name: &str) -> crate::doctor::facts::Reading<T> {
-    Err(Unread { path: format!("/proc/sys/{name}"), why: Why::Missing })
+fn missing<T>(name: &str) -> crate::doctor::facts::Fact<T> {
+    Err(UnknownFact { path: format!("/proc/sys/{name}"), cause: UnknownCause::Missing })
 }
 
-fn check_of(facts: &Facts, name: &str) -> Check {
+fn check_of(facts: &MachineFacts, name: &str) -> Finding {
     find(&examine(&LOAD, facts), name)
 }
 
-fn find(report: &Report, name: &str) -> Check {
-    report.checks.iter().find(|check| check.name == name).expect("there is such a check").clone()
+fn find(report: &DoctorReport, name: &str) -> Finding {
+    report.findings.iter().find(|finding| finding.name == name).expect("the check exists").clone()
 }
 
-/// Asserts a judgement, a part of what was found, and a part of one of the remedies.
-fn judged(facts: &Facts, name: &str, status: Status, found: &str, hint: &str) {
-    let check = check_of(facts, name);
-    assert_eq!(check.status, status, "{check:?}");
-    assert!(check.found.contains(found), "lacks {found:?}: {check:?}");
+/// Asserts the severity, a part of the finding, and a part of one of the fixes.
+fn expect(facts: &MachineFacts, name: &str, status: Severity, found: &str, hint: &str) {
+    let finding = check_of(facts, name);
+    assert_eq!(finding.status, status, "{finding:?}");
+    assert!(finding.found.contains(found), "lacks {found:?}: {finding:?}");
     if !hint.is_empty() {
-        let has = check.hint.iter().any(|remedy| remedy.command.contains(hint));
-        assert!(has, "lacks {hint:?}: {check:?}");
+        let has = finding.fixes.iter().any(|fix| fix.command.contains(hint));
+        assert!(has, "lacks {hint:?}: {finding:?}");
     }
-    if status == Status::Ok {
-        assert!(check.hint.is_empty(), "{check:?}");
+    if status == Severity::Ok {
+        assert!(finding.fixes.is_empty(), "{finding:?}");
     }
 }

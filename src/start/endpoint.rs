@@ -1,58 +1,41 @@
-//! Addresses to listen on: their grammar and their text. Resolves and binds nothing.
+//! The grammar of `--listen` and of the options for socket files: text to [`Endpoint`], with a
+//! message for the usual mistakes. Resolves no name and binds no socket.
 
+use crate::os::net::Endpoint;
 use std::ffi::OsString;
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
-/// Where a listener listens.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Address {
-    /// An IPv4 or IPv6 address and a port; port 0 is the kernel's choice.
-    Tcp(SocketAddr),
-    /// The path of a Unix domain socket.
-    Unix(PathBuf),
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(address) => address.fmt(f),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
-
-/// Who may connect to socket files.
+/// Permissions of socket files. The comments on fields are help texts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
 pub struct SocketOptions {
     /// Mode of socket files, in octal, such as 0660 [default: 0777 less the umask]
     ///
-    /// Connecting takes the permission to write, which the usual umask of 022 leaves to the owner
-    /// alone: to the user that starts the server, even if --user names another.
+    /// Connecting requires write permission, which the usual umask of 022 leaves to the owner only:
+    /// the user that starts the server, even if --user names another.
     #[arg(long, value_name = "MODE", value_parser = socket_mode)]
     pub socket_mode: Option<u32>,
 
-    /// Group of socket files, by name or number [default: the group that starts the server]
+    /// Group of socket files, by name or number [default: the group of the starting process]
     #[arg(long, value_name = "GROUP")]
     pub socket_group: Option<String>,
 }
 
 impl SocketOptions {
-    /// Refuses options about socket files where there will be none.
-    pub(super) fn check(&self, addresses: &[Address]) -> Result<(), String> {
-        let is_unix = |address: &Address| matches!(address, Address::Unix(_));
+    /// Refuses options for socket files if none of the addresses is one: they would have no effect.
+    pub(super) fn check(&self, addresses: &[Endpoint]) -> Result<(), String> {
+        let is_unix = |address: &Endpoint| matches!(address, Endpoint::Unix(_));
         if *self == Self::default() || addresses.iter().any(is_unix) {
             return Ok(());
         }
-        Err("--socket-mode and --socket-group are about socket files, and there is none: name one \
-             with --listen unix:PATH"
+        Err("--socket-mode and --socket-group apply to socket files, and no address is one: name \
+             one with --listen unix:PATH"
             .to_owned())
     }
 }
 
-/// Reads `--socket-mode`: permissions, without the bits for set-user-ID and the like.
+/// Parses `--socket-mode`: the nine permission bits, without set-user-ID, set-group-ID and sticky.
 fn socket_mode(text: &str) -> Result<u32, String> {
     let is_octal = !text.is_empty() && text.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
     let mode = is_octal.then(|| u32::from_str_radix(text, 8).ok()).flatten();
@@ -60,39 +43,39 @@ fn socket_mode(text: &str) -> Result<u32, String> {
         .ok_or_else(|| "write an octal number from 0 to 0777, such as 0660".to_owned())
 }
 
-/// Reads one `--listen`. A path need not be UTF-8.
-pub(super) fn parse(text: OsString) -> Result<Address, String> {
+/// Parses one address. Paths need not be UTF-8.
+pub(super) fn parse(text: OsString) -> Result<Endpoint, String> {
     if let Some(path) = text.as_bytes().strip_prefix(b"unix:") {
         return unix(path.to_vec());
     }
     let text = text.into_string().map_err(|_| FORMS.to_owned())?;
-    text.parse().map(Address::Tcp).map_err(|_| explain(&text))
+    text.parse().map(Endpoint::Tcp).map_err(|_| explain(&text))
 }
 
-/// Refuses what only several `--listen` together can get wrong.
-pub(super) fn check_all(addresses: &[Address]) -> Result<(), String> {
+/// Refuses too many addresses, and an address that is given twice.
+pub(super) fn check_all(addresses: &[Endpoint]) -> Result<(), String> {
     if addresses.len() > LISTENERS_MAX {
         return Err(format!("--listen may be given {LISTENERS_MAX} times at most"));
     }
     for (index, address) in addresses.iter().enumerate() {
-        if names_one_socket(address) && addresses[..index].contains(address) {
+        if is_exclusive(address) && addresses[..index].contains(address) {
             return Err(format!("--listen {address} is given twice; give each address once"));
         }
     }
     Ok(())
 }
 
-/// Port 0 stands for another port each time.
-fn names_one_socket(address: &Address) -> bool {
+/// Whether a second listener on the address would fail: port 0 is a different port each time.
+fn is_exclusive(address: &Endpoint) -> bool {
     match address {
-        Address::Tcp(address) => address.port() != 0,
-        Address::Unix(_) => true,
+        Endpoint::Tcp(address) => address.port() != 0,
+        Endpoint::Unix(_) => true,
     }
 }
 
-fn unix(path: Vec<u8>) -> Result<Address, String> {
+fn unix(path: Vec<u8>) -> Result<Endpoint, String> {
     if path.is_empty() {
-        return Err("unix: needs a path after it, as in unix:/run/web.sock".to_owned());
+        return Err("the path after unix: is missing; write unix:/run/web.sock".to_owned());
     }
     if path.contains(&0) {
         return Err("the path of a socket can't contain a NUL byte".to_owned());
@@ -100,17 +83,17 @@ fn unix(path: Vec<u8>) -> Result<Address, String> {
     if path.len() > UNIX_PATH_BYTES_MAX {
         let len = path.len();
         return Err(format!(
-            "the path has {len} bytes, and the path of a socket can have {UNIX_PATH_BYTES_MAX}"
+            "the path has {len} bytes; the path of a socket can have {UNIX_PATH_BYTES_MAX} at most"
         ));
     }
-    Ok(Address::Unix(PathBuf::from(OsString::from_vec(path))))
+    Ok(Endpoint::Unix(PathBuf::from(OsString::from_vec(path))))
 }
 
-/// Says what is missing or wrong in text that is no socket address.
+/// The message for text that is not a socket address.
 fn explain(text: &str) -> String {
     if let Ok(address) = text.trim_matches(['[', ']']).parse::<IpAddr>() {
-        let whole = SocketAddr::new(address, 10001);
-        return format!("the port is missing; write {whole}");
+        let complete = SocketAddr::new(address, 10001);
+        return format!("the port is missing; write {complete}");
     }
     let Some((host, port)) = text.rsplit_once(':') else {
         return FORMS.to_owned();
@@ -120,33 +103,35 @@ fn explain(text: &str) -> String {
     }
     match host {
         "" | "*" => format!("for all addresses write 0.0.0.0:{port} or [::]:{port}"),
-        "localhost" => format!("names are not looked up; write 127.0.0.1:{port} or [::1]:{port}"),
+        "localhost" => {
+            format!("host names are not resolved; write 127.0.0.1:{port} or [::1]:{port}")
+        }
         _ => FORMS.to_owned(),
     }
 }
 
 const FORMS: &str = "write an IPv4 address and port (127.0.0.1:10001), an IPv6 address in brackets \
-                     and port ([::1]:10001), or a socket file (unix:/run/web.sock); names are not \
-                     looked up";
+                     and port ([::1]:10001), or a socket file (unix:/run/web.sock); host names are \
+                     not resolved";
 
-/// `sun_path` has 108 bytes, and the last is NUL.
+/// `sun_path` has 108 bytes (unix(7)), the last of which is NUL.
 const UNIX_PATH_BYTES_MAX: usize = 107;
 
 const SOCKET_MODE_MAX: u32 = 0o777;
 
-/// Each listener keeps entries of its own in the ring.
+/// Each listener needs submission and completion queue entries of its own.
 const LISTENERS_MAX: usize = 64;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<Address, String> {
+    fn read(text: &str) -> Result<Endpoint, String> {
         parse(OsString::from(text))
     }
 
     #[test]
-    fn an_address_prints_as_it_is_written() {
+    fn an_endpoint_is_displayed_as_it_was_written() {
         let long = format!("unix:/{}", "a".repeat(UNIX_PATH_BYTES_MAX - 1));
         for text in [
             "127.0.0.1:10001",
@@ -163,15 +148,15 @@ mod tests {
     }
 
     #[test]
-    fn a_path_need_not_be_utf_8() {
+    fn a_socket_path_may_be_other_than_utf_8() {
         let text = OsString::from_vec(b"unix:/run/\xff".to_vec());
         let path = PathBuf::from(OsString::from_vec(b"/run/\xff".to_vec()));
-        assert_eq!(parse(text), Ok(Address::Unix(path)));
+        assert_eq!(parse(text), Ok(Endpoint::Unix(path)));
         assert!(parse(OsString::from_vec(b"\xff:80".to_vec())).unwrap_err().contains("IPv4"));
     }
 
     #[test]
-    fn an_error_says_what_to_write() {
+    fn an_error_names_the_form_to_write() {
         let long = format!("unix:/{}", "a".repeat(UNIX_PATH_BYTES_MAX));
         for (text, hint) in [
             ("127.0.0.1", "the port is missing; write 127.0.0.1:10001"),
@@ -182,15 +167,15 @@ mod tests {
             ("127.0.0.1:http", "a number from 0 to 65535, not 'http'"),
             (":80", "write 0.0.0.0:80 or [::]:80"),
             ("*:80", "write 0.0.0.0:80 or [::]:80"),
-            ("localhost:80", "names are not looked up; write 127.0.0.1:80"),
-            ("example.com:80", "names are not looked up"),
+            ("localhost:80", "host names are not resolved; write 127.0.0.1:80"),
+            ("example.com:80", "host names are not resolved"),
             ("fe80::g:80", "an IPv6 address in brackets"),
             ("http://127.0.0.1:80", "write an IPv4 address and port"),
             ("80", "write an IPv4 address and port"),
             ("", "write an IPv4 address and port"),
-            ("unix:", "needs a path"),
+            ("unix:", "the path after unix: is missing"),
             ("unix:a\0b", "NUL"),
-            (&long, "has 108 bytes, and the path of a socket can have 107"),
+            (&long, "has 108 bytes; the path of a socket can have 107 at most"),
         ] {
             let message = read(text).unwrap_err();
             assert!(message.contains(hint), "{text}: {message}");
@@ -198,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_mode_is_octal() {
+    fn a_socket_mode_is_octal_up_to_0777() {
         for (text, mode) in [("0660", 0o660), ("660", 0o660), ("0", 0), ("00777", 0o777)] {
             assert_eq!(socket_mode(text), Ok(mode), "{text}");
         }
@@ -208,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_given_once() {
+    fn a_repeated_address_and_a_65th_are_refused() {
         let all = |texts: &[&str]| {
             check_all(&texts.iter().map(|text| read(text).unwrap()).collect::<Vec<_>>())
         };

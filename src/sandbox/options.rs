@@ -1,0 +1,59 @@
+//! The sandbox's options, shared by the server and the command `lockdown`. The comments on fields
+//! are help texts.
+
+use super::{Layer, Mode, Wanted};
+
+/// How strict the sandbox is, and as which user the process serves.
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
+pub struct LockdownOptions {
+    /// What to do if the kernel lacks a layer of the sandbox
+    ///
+    /// Once it serves, the process can't open files, connect, start programs or change its user;
+    /// the kernel enforces that. `uringstatic lockdown` lists the layers in force on this machine.
+    #[arg(long = "lockdown", value_name = "MODE", value_enum, default_value = "on")]
+    pub mode: Mode,
+
+    /// Same as --lockdown=off
+    #[arg(long, conflicts_with = "mode")]
+    pub no_lockdown: bool,
+
+    /// The user that serves.
+    #[command(flatten)]
+    pub account: AccountOptions,
+}
+
+/// The user that reads the files and serves them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
+pub struct AccountOptions {
+    /// User to read the files and serve as, by name or number [default: if root starts the server,
+    /// 65534 (nobody)]
+    ///
+    /// Root is given up once the sockets are bound and before any file is read, so this user needs
+    /// read permission for the content. A dedicated user is best: processes of one user can signal
+    /// each other, and many programs run as nobody.
+    #[arg(long, value_name = "NAME[:GROUP]")]
+    pub user: Option<String>,
+
+    /// Read files and serve as root, if root starts the server or --user names root
+    #[arg(long)]
+    pub allow_root: bool,
+}
+
+impl LockdownOptions {
+    /// The mode, set by either option.
+    #[must_use]
+    pub fn effective_mode(&self) -> Mode {
+        if self.no_lockdown { Mode::Off } else { self.mode }
+    }
+
+    /// The sandbox that these options request, with `without` as the layers to leave out.
+    #[must_use]
+    pub fn wanted(&self, without: Vec<Layer>) -> Wanted {
+        Wanted {
+            mode: self.effective_mode(),
+            user: self.account.user.clone(),
+            allow_root: self.account.allow_root,
+            without,
+        }
+    }
+}

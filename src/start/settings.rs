@@ -1,0 +1,212 @@
+//! The server's settings, each within its bounds. The comments on fields are help texts.
+
+use super::endpoint::{self, SocketOptions};
+use super::feature::Feature;
+use crate::site::build::RootOptions;
+use crate::http::host::{ALLOWED_HOSTS_MAX, AllowedHost};
+use crate::http::{added_field, media_type};
+use crate::os::net::Endpoint;
+use crate::sandbox::options::LockdownOptions;
+use crate::server;
+use crate::value_parsers::{self, BACKLOG_MAX};
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::{Args, FromArgMatches};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Everything that can be set about a server. [`StartSettings::default`] has the defaults of the
+/// command line.
+#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
+pub struct StartSettings {
+    /// Most connections open at once
+    ///
+    /// Memory for all of them is reserved at start. Further connections wait in the backlog until a
+    /// slot is free; none is accepted and then dropped.
+    #[arg(long, value_name = "N", default_value = "5000")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    pub spawn: u32,
+
+    /// Address to listen on; may be repeated
+    ///
+    /// An IPv4 address (`127.0.0.1:80`), an IPv6 address in brackets (`[::1]:80`) or a socket file
+    /// (`unix:/run/web.sock`). Host names are not resolved. Port 0 lets the kernel choose a port.
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:10001")]
+    #[arg(value_parser = OsStringValueParser::new().try_map(endpoint::parse))]
+    pub listen: Vec<Endpoint>,
+
+    /// Address for health checks, with 8 connection slots of its own
+    ///
+    /// It serves only the path of --health, or /healthz by default: 200 while the server is
+    /// healthy, 503 while it drains, even while --spawn connections hold all other slots.
+    #[arg(long, value_name = "ADDR:PORT")]
+    #[arg(value_parser = OsStringValueParser::new().try_map(endpoint::parse))]
+    pub health_listen: Option<Endpoint>,
+
+    /// Permissions of socket files.
+    #[command(flatten)]
+    pub socket: SocketOptions,
+
+    /// Serve this file instead of the built-in page; the file is kept in memory
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub page: Option<PathBuf>,
+
+    /// Serve this folder instead of one page
+    ///
+    /// The whole folder is read at start, and no file is opened afterwards. `uringstatic check DIR`
+    /// lists the responses. The options from --compress to --site-files require --root; --health
+    /// also works with --health-listen.
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    #[arg(conflicts_with_all = ["page", "content_type", "status"])]
+    pub root: Option<PathBuf>,
+
+    /// How the folder is served.
+    #[command(flatten)]
+    pub root_options: RootOptions,
+
+    /// Media type of the page, such as 'text/html; charset=utf-8' [default: by file extension]
+    #[arg(long, value_name = "TYPE", value_parser = media_type::parse)]
+    pub content_type: Option<String>,
+
+    /// Status code of the page, 200 to 599
+    ///
+    /// Codes whose responses have no content (204, 205, 304) and codes that answer range requests
+    /// (206, 416) are refused.
+    #[arg(long, value_name = "CODE", default_value = "200", value_parser = value_parsers::status)]
+    pub status: u16,
+
+    /// Header field of the page or of every file, as 'Name: value'; may be repeated, up to 8 KiB in
+    /// all
+    ///
+    /// Fields that the server sets itself, such as Content-Length and Date, are refused.
+    #[arg(long = "header", value_name = "HEADER", value_parser = added_field::parse)]
+    pub headers: Vec<(String, String)>,
+
+    /// Host to answer for; may be repeated, or given as a list with commas [default: any]
+    ///
+    /// A request for another host gets 421 (Misdirected Request), which prevents DNS rebinding. A
+    /// host is a name, *.NAME for all names below it, an IPv4 address, or an IPv6 address in
+    /// brackets. A port is compared only if one is given. The path of --health is answered for any
+    /// host.
+    #[arg(long, value_name = "HOST", value_delimiter = ',')]
+    pub allowed_hosts: Vec<AllowedHost>,
+
+    /// Most connections queued per address until they are accepted; net.core.somaxconn may lower
+    /// it
+    #[arg(long, value_name = "N", default_value = "4096")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=BACKLOG_MAX))]
+    pub backlog: u32,
+
+    /// Longest time for a complete request head
+    ///
+    /// Durations have a unit, as in 500ms, 10s or 1m30s, and end at one day.
+    #[arg(long, value_name = "DURATION", default_value = "10s")]
+    #[arg(value_parser = value_parsers::duration)]
+    pub head_timeout: Duration,
+
+    /// Longest time between two requests on a connection
+    #[arg(long, value_name = "DURATION", default_value = "60s")]
+    #[arg(value_parser = value_parsers::duration)]
+    pub idle_timeout: Duration,
+
+    /// Longest time for the whole body of a request
+    ///
+    /// A request is answered when its head is complete. The body is discarded, so that the
+    /// connection can persist.
+    #[arg(long, value_name = "DURATION", default_value = "30s")]
+    #[arg(value_parser = value_parsers::duration)]
+    pub body_timeout: Duration,
+
+    /// Longest time for a response without progress
+    #[arg(long, value_name = "DURATION", default_value = "30s")]
+    #[arg(value_parser = value_parsers::duration)]
+    pub send_timeout: Duration,
+
+    /// Lowest rate at which a client must take a response, in bytes per second; 0 for any
+    ///
+    /// The rate is averaged over the time that the socket is full, after a grace of 5 seconds.
+    /// Bytes taken faster earn time in advance, up to --send-timeout.
+    #[arg(long, value_name = "BYTES", default_value = "240", value_parser = value_parsers::rate)]
+    pub min_rate: u32,
+
+    /// Longest time for responses in progress to finish after SIGTERM or SIGINT
+    #[arg(long, value_name = "DURATION", default_value = "10s")]
+    #[arg(value_parser = value_parsers::duration)]
+    pub drain_timeout: Duration,
+
+    /// Longest request head, from 1k to 64k; a longer head gets 431
+    ///
+    /// A plain number counts bytes; k and m (or KiB and MiB) stand for 1024 and 1024 * 1024 bytes.
+    #[arg(long = "max-head", value_name = "SIZE", default_value = "16k")]
+    #[arg(value_parser = value_parsers::head_bytes)]
+    pub head_bytes_max: u32,
+
+    /// CPU to run on, counted from 0 [default: any]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=CPU_MAX))]
+    pub cpu: Option<u32>,
+
+    /// The sandbox and the serving user.
+    #[command(flatten)]
+    pub lockdown: LockdownOptions,
+
+    /// Print errors only
+    #[arg(long)]
+    pub quiet: bool,
+
+    /// Disable a feature, as on a kernel that lacks it; may be repeated
+    #[arg(long, value_name = "FEATURE", value_enum, hide = true)]
+    pub without: Vec<Feature>,
+}
+
+impl Default for StartSettings {
+    fn default() -> Self {
+        let command = Self::augment_args(clap::Command::new("uringstatic"));
+        let matches = command.no_binary_name(true).get_matches_from::<_, &str>([]);
+        Self::from_arg_matches(&matches).expect("every option has a default or is optional")
+    }
+}
+
+impl StartSettings {
+    /// These settings with each disabled feature listed once.
+    ///
+    /// # Errors
+    /// If settings that are valid by themselves exclude each other; names the options.
+    pub fn checked(mut self) -> Result<Self, String> {
+        let addresses: Vec<_> = self.listen.iter().chain(&self.health_listen).cloned().collect();
+        endpoint::check_all(&addresses)?;
+        self.socket.check(&addresses)?;
+        added_field::check_all(&self.headers)?;
+        if self.allowed_hosts.len() > ALLOWED_HOSTS_MAX {
+            return Err(format!("--allowed-hosts may name {ALLOWED_HOSTS_MAX} hosts at most"));
+        }
+        let mut folder_options = self.root_options.clone();
+        if self.health_listen.is_some() {
+            folder_options.health = None;
+        }
+        if self.root.is_none() && folder_options != RootOptions::default() {
+            return Err(NEEDS_ROOT.to_owned());
+        }
+        self.without = Feature::once_each(&self.without);
+        Ok(self)
+    }
+
+    /// The path that the health address answers.
+    #[must_use]
+    pub fn health_path(&self) -> &str {
+        self.root_options.health.as_deref().unwrap_or(HEALTH_PATH)
+    }
+
+    /// The number of connection slots: `spawn`, and those of the health address.
+    pub(super) fn slots(&self) -> u32 {
+        let health = if self.health_listen.is_some() { server::HEALTH_SLOTS } else { 0 };
+        self.spawn.saturating_add(health)
+    }
+}
+
+/// The path of health checks without `--health`.
+const HEALTH_PATH: &str = "/healthz";
+
+const NEEDS_ROOT: &str = "--compress, --clean-urls, --spa, --health, --strict, --site-bytes and \
+                          --site-files apply to a folder: name it with --root DIR";
+
+/// The highest CPU that a `cpu_set_t` can name (`sched_setaffinity(2)`).
+const CPU_MAX: i64 = 1023;
