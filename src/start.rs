@@ -4,9 +4,11 @@
 //! that nothing is published which this user may not read and no decoder runs as root. Then the
 //! process gives up the rest ([`crate::sandbox`]).
 
+mod hints;
+
 use crate::cli::{self, Address, Feature, LockdownMode};
 use crate::engine::chosen::Chosen;
-use crate::engine::kernel::{Capabilities, KernelEngine};
+use crate::engine::kernel::{Capabilities, KernelEngine, ReceiveBuffers};
 use crate::error::Failure;
 use crate::http::host::AllowedHosts;
 use crate::http::media_type;
@@ -16,7 +18,7 @@ use crate::os::pages::Pages;
 use crate::os::privileges::Account;
 use crate::os::process;
 use crate::os::terminal;
-use crate::sandbox::{self, Layer, Lockdown, Mode, Program, State, Wanted};
+use crate::sandbox::{self, Layer, LayerState, Program, Sandbox, SandboxConfig, SandboxMode};
 use crate::server::{self, Server};
 use crate::site::build::{self, escape::escaped_path};
 use crate::site::{Page, Site};
@@ -29,7 +31,7 @@ pub struct Started<E: KernelEngine = Chosen> {
     /// The server.
     pub server: Server<E>,
     /// What is in force.
-    pub lockdown: Lockdown,
+    pub lockdown: Sandbox,
 }
 
 /// Raises limits, binds, gives up root, reads, locks down, and says that it is ready.
@@ -47,20 +49,26 @@ pub fn start(config: &cli::Config) -> Result<Started, Failure> {
 pub fn report_sandbox(
     options: &cli::LockdownOptions,
     without: &[Feature],
-) -> Result<sandbox::report::Report, Failure> {
-    sandbox::report::list::<Chosen>(wanted(options, without))
+) -> Result<sandbox::report::SandboxReport, Failure> {
+    sandbox::report::list::<Chosen>(wanted(options, without)).map_err(hints::of_sandbox)
 }
 
 fn start_on<E: KernelEngine>(config: &cli::Config) -> Result<Started<E>, Failure> {
     let without: Vec<&str> = config.without.iter().map(|feature| feature.name()).collect();
-    let preparation = E::prepare(config.slots(), &without)?;
-    let mut lockdown = Lockdown::prepare(wanted(&config.lockdown, &config.without))?;
+    let preparation =
+        E::prepare(config.slots(), ReceiveBuffers::SERVER, &without).map_err(hints::of_engine)?;
+    let mut lockdown =
+        Sandbox::prepare(wanted(&config.lockdown, &config.without)).map_err(hints::of_sandbox)?;
     let listeners = bind_all(config)?;
-    let Ready { server, line: ready } =
-        lockdown.enter(&mut Serving(config), listeners, config.slots(), preparation)?;
+    let Ready { server, line: ready } = lockdown
+        .enter(&mut Serving(config), listeners, config.slots(), preparation)
+        .map_err(hints::of_sandbox)?;
 
     for (layer, state) in lockdown.states() {
-        if let (State::Off(why), LockdownMode::On) = (state, config.lockdown.effective_mode()) {
+        if let (LayerState::Off(reason), LockdownMode::On) =
+            (state, config.lockdown.effective_mode())
+        {
+            let why = hints::off_reason(reason);
             terminal::err(format_args!("uringstatic: not locked down by {}: {why}", layer.name()));
         }
     }
@@ -85,10 +93,10 @@ struct Ready<E: KernelEngine> {
 
 impl<E: KernelEngine> Program<E> for Serving<'_> {
     /// The site, and what it is in words.
-    type Content = (Site, String);
-    type Ready = Ready<E>;
+    type Loaded = (Site, String);
+    type Assembled = Ready<E>;
 
-    fn read(&mut self) -> Result<(Self::Content, Pages), Failure> {
+    fn read(&mut self) -> Result<(Self::Loaded, Pages), Failure> {
         let config = self.0;
         let (mut site, fixed, what) = match &config.root {
             Some(root) => read_root(config, root)?,
@@ -101,12 +109,13 @@ impl<E: KernelEngine> Program<E> for Serving<'_> {
 
     fn listen(&mut self, listeners: &[Listener]) -> Result<(), Failure> {
         if let Some(core) = self.0.cpu {
-            process::run_on_core(core)?;
+            process::pin_to_core(core).map_err(|error| hints::of_core(core, &error))?;
         }
-        listeners.iter().try_for_each(|listener| listener.start(self.0.backlog))
+        let start = |listener: &Listener| listener.start(self.0.backlog);
+        listeners.iter().try_for_each(start).map_err(hints::of_listener)
     }
 
-    fn assemble(&mut self, engine: E, (site, what): Self::Content) -> Ready<E> {
+    fn assemble(&mut self, engine: E, (site, what): Self::Loaded) -> Ready<E> {
         let line = ready_line(self.0, &engine, &what);
         let server_config = server_config(self.0, &engine);
         Ready { server: Server::new(engine, site, server_config), line }
@@ -118,22 +127,22 @@ const SHARED_USER: &str = "uringstatic: serving as nobody, whose other processes
 
 /// The lockdown that options ask for.
 #[must_use]
-pub fn wanted(options: &cli::LockdownOptions, without: &[Feature]) -> Wanted {
+pub fn wanted(options: &cli::LockdownOptions, without: &[Feature]) -> SandboxConfig {
     let layer_of = |feature: &Feature| match feature {
         Feature::Privileges => Some(Layer::Privileges),
         Feature::Landlock => Some(Layer::Landlock),
         Feature::Listeners => Some(Layer::Listeners),
-        Feature::Ring => Some(Layer::Ring),
+        Feature::Ring => Some(Layer::Engine),
         Feature::Descriptors => Some(Layer::Descriptors),
         Feature::Environment => Some(Layer::Environment),
         Feature::Seccomp => Some(Layer::Seccomp),
         Feature::Engine(_) | Feature::DeferAccept | Feature::Openat2 => None,
     };
-    Wanted {
+    SandboxConfig {
         mode: match options.effective_mode() {
-            LockdownMode::On => Mode::On,
-            LockdownMode::Require => Mode::Require,
-            LockdownMode::Off => Mode::Off,
+            LockdownMode::On => SandboxMode::On,
+            LockdownMode::Require => SandboxMode::Require,
+            LockdownMode::Off => SandboxMode::Off,
         },
         user: options.account.user.clone(),
         allow_root: options.account.allow_root,
@@ -148,17 +157,21 @@ pub fn wanted(options: &cli::LockdownOptions, without: &[Feature]) -> Wanted {
 pub fn become_reader(options: &cli::AccountOptions) -> Result<(), Failure> {
     let account = options.clone();
     let off = cli::LockdownOptions { mode: LockdownMode::Off, no_lockdown: false, account };
-    Lockdown::prepare(wanted(&off, &[]))?.give_up_privileges()
+    Sandbox::prepare(wanted(&off, &[]))
+        .and_then(|mut sandbox| sandbox.give_up_privileges())
+        .map_err(hints::of_sandbox)
 }
 
 /// Raises limits and binds sockets, both of which may need a privilege.
 fn bind_all(config: &cli::Config) -> Result<Vec<Listener>, Failure> {
-    let access = Access::look_up(config.socket.socket_mode, config.socket.socket_group.as_deref())?;
+    let group = config.socket.socket_group.as_deref();
+    let access = Access::look_up(config.socket.socket_mode, group)
+        .map_err(|error| hints::of_name("--socket-group", &error.name, &error))?;
     process::raise_open_files(u64::from(config.slots()) + process::OPEN_FILES_RESERVE, "--spawn")?;
     let defer_accept = !config.without.contains(&Feature::DeferAccept);
     let addresses = config.listen.iter().chain(&config.health_listen);
     let bind = |address| bind_with(&endpoint(address), config.backlog, defer_accept, access);
-    addresses.map(bind).collect()
+    addresses.map(bind).collect::<Result<_, _>>().map_err(hints::of_listener)
 }
 
 impl cli::Config {

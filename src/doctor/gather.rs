@@ -8,7 +8,9 @@ use crate::engine::kernel::Restriction;
 use crate::engine::uring::probe::{self, Features, Obstacles, locked_bytes};
 use crate::engine::uring::{RECEIVE_BUFFER_BYTES, RECEIVE_BUFFERS, Setup, Uring};
 use crate::engine::{Engine, Nanos};
-use crate::os::process::{self, Limit};
+use crate::error::Failure;
+use crate::os::proc::Proc;
+use crate::os::process;
 use crate::os::{landlock, seccomp};
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -19,8 +21,8 @@ impl Facts {
     /// Everything there is to know here, for this purpose.
     #[must_use]
     pub fn gather(purpose: &Purpose) -> Self {
-        let open_files = limit(process::open_files(), "the limit of open files");
-        let locked_memory = limit(process::locked_memory(), "the limit of locked memory");
+        let open_files = Ok(process::open_files());
+        let locked_memory = Ok(process::locked_memory());
         // After the limits were read, as it raises them.
         let (ring, restriction) = match servers_ring(purpose) {
             Ok((features, restriction)) => (Ok(features), Some(restriction)),
@@ -59,12 +61,17 @@ impl Facts {
 
 /// What `sysctl` calls by this name.
 fn setting<T>(name: &str, parse: impl FnOnce(&str) -> Option<T>) -> Reading<T> {
-    read(&format!("/proc/sys/{}", name.replace('.', "/")), parse)
+    let path = Proc::system().sysctl_path(name);
+    parsed(&path.to_string_lossy(), Proc::system().sysctl(name), parse)
 }
 
-fn read<T>(path: &str, parse: impl FnOnce(&str) -> Option<T>) -> Reading<T> {
+fn parsed<T>(
+    path: &str,
+    text: io::Result<String>,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> Reading<T> {
     let unread = |why| Unread { path: path.to_owned(), why };
-    let text = fs::read_to_string(path).map_err(|error| match error.kind() {
+    let text = text.map_err(|error| match error.kind() {
         ErrorKind::NotFound => unread(Why::Missing),
         _ => unread(Why::Unreadable(error.to_string())),
     })?;
@@ -74,15 +81,12 @@ fn read<T>(path: &str, parse: impl FnOnce(&str) -> Option<T>) -> Reading<T> {
     })
 }
 
-fn limit(limit: io::Result<Limit>, name: &str) -> Reading<Limit> {
-    limit.map_err(|error| Unread { path: name.to_owned(), why: Why::Unreadable(error.to_string()) })
-}
-
 fn identity() -> Reading<Identity> {
     // The first user namespace has a number of its own (PROC_USER_INIT_INO).
     let namespace = fs::read_link("/proc/self/ns/user");
     let is_first = namespace.is_ok_and(|name| name == Path::new("user:[4026531837]"));
-    read("/proc/self/status", |status| parse::identity(status, is_first))
+    let status = Proc::system().read("self/status");
+    parsed("/proc/self/status", status, |status| parse::identity(status, is_first))
 }
 
 fn container() -> Option<Container> {
@@ -110,7 +114,8 @@ fn servers_ring(purpose: &Purpose) -> Result<(Features, Result<(), String>), Ref
         buffer_bytes: RECEIVE_BUFFER_BYTES,
         restricted: true,
         obstacles: Obstacles::read(),
-    })?;
+    })
+    .map_err(Failure::from)?;
     // A filter may let a ring be made and refuse io_uring_enter(2).
     ring.submit_and_wait(Some(Nanos(0))).map_err(|errno| Refusal {
         what: format!("waiting on the ring (errno {}): {errno}", errno.0),
@@ -119,7 +124,7 @@ fn servers_ring(purpose: &Purpose) -> Result<(Features, Result<(), String>), Ref
     let restriction = match ring.restriction() {
         Restriction::InForce { .. } => Ok(()),
         Restriction::Refused(why) => Err(why.clone()),
-        Restriction::NotWanted => Err("nobody asked for it".to_owned()),
+        Restriction::NotRequested => Err("nobody asked for it".to_owned()),
     };
     Ok((ring.features(), restriction))
 }
@@ -179,10 +184,10 @@ mod tests {
 
     #[test]
     fn a_file_that_tells_nothing_says_why() {
-        let why = |path: &str| read(path, parse::number::<u64>).unwrap_err().why;
-        assert_eq!(why("/proc/sys/kernel/no_such_setting"), Why::Missing);
-        assert!(matches!(why("/proc/sys/kernel"), Why::Unreadable(_)));
-        assert!(matches!(why("/proc/sys/kernel/ostype"), Why::Strange(text) if text == "Linux"));
+        let why = |name: &str| setting(name, parse::number::<u64>).unwrap_err().why;
+        assert_eq!(why("kernel.no_such_setting"), Why::Missing);
+        assert!(matches!(why("kernel"), Why::Unreadable(_)));
+        assert!(matches!(why("kernel.ostype"), Why::Strange(text) if text == "Linux"));
     }
 
     #[test]

@@ -5,16 +5,18 @@ use super::counters::{Count, Counters, Span, State};
 use super::options::Options;
 use super::report::{Kind, Latency, Run};
 use super::worker::{Common, Share, tally_of, words_of};
-use crate::engine::uring::probe::SPAWN_MAX;
+use crate::engine::chosen::Chosen;
+use crate::engine::kernel::KernelEngine;
 use crate::error::Failure;
-use crate::os::children::{Orphan, Process, Wait};
-use crate::os::shared::Words;
+use crate::os::children::{Orphan, Process, WaitOutcome};
+use crate::os::shared::SharedCounters;
 use crate::os::signal::Signals;
 use crate::os::terminal;
 use crate::os::{process, signal};
 use hdrhistogram::Histogram;
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::os::fd::AsFd;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -86,9 +88,9 @@ impl<'a> Load<'a> {
     ) -> Result<Outcome, Failure> {
         let cores = process::cores();
         let workers = workers(self.options, cores.len()).min(connections);
-        let words = Words::new(words_of(workers))?;
+        let words = SharedCounters::new(words_of(workers))?;
         let all_counters: Vec<_> =
-            (0..workers).map(|index| tally_of(words.words(), index)).collect();
+            (0..workers).map(|index| tally_of(words.counters(), index)).collect();
         let mut team = Team::default();
         for index in 0..workers {
             // The last cores: the first are where everything else is at home.
@@ -99,8 +101,9 @@ impl<'a> Load<'a> {
         }
         team.await_ready(&all_counters)?;
         let begin = process::monotonic_ns() + BEGIN_IN_NS;
-        words.words()[Common::Begin as usize].store(begin, Ordering::Release);
-        let interrupted = self.watch(&mut team, words.words(), &all_counters, begin, &mut watch)?;
+        words.counters()[Common::Begin as usize].store(begin, Ordering::Release);
+        let interrupted =
+            self.watch(&mut team, words.counters(), &all_counters, begin, &mut watch)?;
         Ok(Outcome {
             run: Run { interrupted, ..sum_up(connections, workers, team.died, &all_counters) },
             responses: Counters::histogram(&all_counters, Span::Response),
@@ -177,11 +180,12 @@ impl<'a> Load<'a> {
 pub fn check_connections(options: &Options) -> Result<(), String> {
     let workers = workers(options, process::cores().len());
     for connections in options.connections.iter().map(|number| number.get()) {
-        let needed = connections.div_ceil(SPAWN_MAX);
+        let max = Chosen::CONNECTIONS_MAX;
+        let needed = connections.div_ceil(max);
         if needed > workers {
             return Err(format!(
                 "-c {connections} is more than {workers} of the client's processes can keep, which \
-                 is {SPAWN_MAX} each: use --processes {needed}, or fewer connections"
+                 is {max} each: use --processes {needed}, or fewer connections"
             ));
         }
     }
@@ -220,7 +224,7 @@ struct Team {
 impl Team {
     fn start(
         &mut self,
-        words: &Words,
+        words: &SharedCounters,
         count: u32,
         index: u32,
         core: Option<u32>,
@@ -233,10 +237,11 @@ impl Team {
         let mut command = Command::new(program);
         command
             .arg(super::options::WORKER)
-            .args([words.fd().to_string(), index.to_string(), count.to_string()])
+            .args([words.number().to_string(), index.to_string(), count.to_string()])
             .stdin(Stdio::piped());
         let mut worker =
-            Process::start(command, core, Orphan::Asked).map_err(|error| fail(&error))?;
+            Process::start_with(command, core, Orphan::Terminated, Some(words.as_fd()))
+                .map_err(|error| fail(&error))?;
         let text = serde_json::to_vec(share).map_err(|error| fail(&error))?;
         let mut input = worker.stdin().expect("it was asked for");
         self.workers.push(worker);
@@ -262,15 +267,15 @@ impl Team {
                 .wait(Duration::ZERO, None)
                 .map_err(|error| Failure::new("waiting for the workers", error, ""))?;
             match wait {
-                Wait::Ended(status) if status.success() => {}
-                Wait::Ended(status) => {
+                WaitOutcome::Ended(status) if status.success() => {}
+                WaitOutcome::Ended(status) => {
                     terminal::err(format_args!(
                         "uringload: worker {} ended with {status}",
                         worker.id()
                     ));
                     self.died += 1;
                 }
-                Wait::TimedOut | Wait::Interrupted => left.push(worker),
+                WaitOutcome::TimedOut | WaitOutcome::Interrupted => left.push(worker),
             }
         }
         self.workers = left;

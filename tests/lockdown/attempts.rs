@@ -4,6 +4,7 @@
 
 use crate::process::{INHERITED, Outcome, SECRET};
 use std::ffi::CString;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::MetadataExt;
 use uringstatic::engine::Engine;
 use uringstatic::engine::uring::Uring;
@@ -52,7 +53,7 @@ pub(crate) fn make(name: &str, ring: &mut Uring, prepared: &Prepared) -> Answer 
             call(libc::SYS_io_uring_setup, [1, params.as_ptr() as usize, 0, 0, 0]).map(drop)
         }
         "register a personality with the ring" => {
-            let fd = number(ring.descriptors()[ring.listeners().len()]);
+            let fd = number(ring.as_fd().as_raw_fd());
             call(libc::SYS_io_uring_register, [fd, REGISTER_PERSONALITY, 0, 0, 0]).map(drop)
         }
         "trace the parent" => {

@@ -185,7 +185,7 @@ fn missing_layers() -> Result<String, String> {
     let layers = Layer::ALL.map(Layer::name);
     for layer in layers {
         let (said, _) = last_word(&[], &unix, &["--without", layer]);
-        let expected = format!("uringstatic: not locked down by {layer}: --without");
+        let expected = format!("uringstatic: not locked down by {layer}: excluded by --without");
         ensure(said == [expected], || format!("{layer}: {said:?}"))?;
         let exit = Server::run(&["--listen", &unix, "--lockdown=require", "--without", layer]);
         let is_named = exit.text.contains(&format!("locking down: {layer}: "));

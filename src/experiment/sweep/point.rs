@@ -8,7 +8,7 @@ use super::results::{Load, Measurement, Outcome, Server};
 use super::{config, usage};
 use crate::error::Failure;
 use crate::load::report::{Report, Run, SCHEMA};
-use crate::os::children::{Orphan, Process, Wait};
+use crate::os::children::{Orphan, Process, WaitOutcome};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -163,16 +163,18 @@ impl Bench<'_> {
         let mut pause = Duration::ZERO;
         loop {
             match server.wait(pause, Some(self.interrupts))? {
-                Wait::Ended(status) => return Ok(Some(format!("it ended with {}", name(status)))),
-                Wait::Interrupted => return Err(Stop::Interrupted),
-                Wait::TimedOut => {}
+                WaitOutcome::Ended(status) => {
+                    return Ok(Some(format!("it ended with {}", name(status))));
+                }
+                WaitOutcome::Interrupted => return Err(Stop::Interrupted),
+                WaitOutcome::TimedOut => {}
             }
             pause = START_PAUSE;
             if answers(port) {
                 // Another program may have taken the port first: then ours has ended.
                 return Ok(match server.wait(Duration::ZERO, None)? {
-                    Wait::Ended(status) => Some(format!("it ended with {}", name(status))),
-                    Wait::Interrupted | Wait::TimedOut => None,
+                    WaitOutcome::Ended(status) => Some(format!("it ended with {}", name(status))),
+                    WaitOutcome::Interrupted | WaitOutcome::TimedOut => None,
                 });
             }
             if begun.elapsed() > timeout {
@@ -199,8 +201,8 @@ impl Bench<'_> {
         memory = memory.max(usage::memory_bytes(proc, server.id()));
         // Nothing has reaped it yet, so what it used was still to be read.
         let died = match server.wait(Duration::ZERO, None)? {
-            Wait::Ended(status) => Some(name(status)),
-            Wait::Interrupted | Wait::TimedOut => None,
+            WaitOutcome::Ended(status) => Some(name(status)),
+            WaitOutcome::Interrupted | WaitOutcome::TimedOut => None,
         };
         match ended.and_then(|status| self.read_report(point, status)) {
             Ok(run) => {
@@ -237,10 +239,10 @@ impl Bench<'_> {
         let begun = Instant::now();
         loop {
             match client.wait(SAMPLE_PERIOD, Some(self.interrupts))? {
-                Wait::Ended(status) => return Ok(Ok(status)),
+                WaitOutcome::Ended(status) => return Ok(Ok(status)),
                 // It has nothing that anybody needs; its group is killed when it is dropped.
-                Wait::Interrupted => return Err(Stop::Interrupted),
-                Wait::TimedOut => sample(),
+                WaitOutcome::Interrupted => return Err(Stop::Interrupted),
+                WaitOutcome::TimedOut => sample(),
             }
             if begun.elapsed() > time_max + CLIENT_GRACE {
                 let after = begun.elapsed().as_secs();
@@ -321,7 +323,7 @@ fn stop(server: &mut Process, of: &Server, measurement: &mut Measurement) -> io:
     let timeout = Duration::from_secs_f64(of.stop_timeout_seconds);
     server.terminate();
     // An interruption has to wait: the next point must not meet this server.
-    if let Wait::Ended(status) = server.wait(timeout, None)? {
+    if let WaitOutcome::Ended(status) = server.wait(timeout, None)? {
         measurement.exit = Some(name(status));
         let is_usual = status.code() == Some(0) || status.signal() == Some(libc::SIGTERM);
         if !is_usual && measurement.outcome == Outcome::Measured {

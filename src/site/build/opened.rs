@@ -4,7 +4,7 @@
 use super::Failure;
 use super::escape::escaped_path;
 use super::walk::Listed;
-use crate::os::beneath::{self, Beneath, CHANGED, Folder, Kind, Resolver, Stamp};
+use crate::os::beneath::{self, Beneath, CHANGED, FileKind, OpenFolder, Resolver, Stamp};
 use crate::os::privileges::Account;
 use std::ffi::OsStr;
 use std::fs::File;
@@ -32,7 +32,7 @@ impl OpenRoot {
     }
 
     /// The folder itself, to be listed.
-    pub(super) fn folder(&self) -> Result<Folder, Failure> {
+    pub(super) fn folder(&self) -> Result<OpenFolder, Failure> {
         let folder = self.beneath.open_folder(Path::new(""));
         folder.map_err(|error| self.unreadable(&error))
     }
@@ -79,7 +79,7 @@ impl OpenRoot {
     }
 
     /// The kind of the entry at a path from the root on.
-    pub(super) fn kind(&self, path: &Path) -> io::Result<Kind> {
+    pub(super) fn kind(&self, path: &Path) -> io::Result<FileKind> {
         self.beneath.kind(path)
     }
 
@@ -89,7 +89,7 @@ impl OpenRoot {
     }
 
     /// Opens a folder by its path from the root on.
-    pub(super) fn open_folder(&self, path: &Path) -> io::Result<Folder> {
+    pub(super) fn open_folder(&self, path: &Path) -> io::Result<OpenFolder> {
         self.beneath.open_folder(path)
     }
 
