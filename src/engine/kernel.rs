@@ -1,6 +1,6 @@
-//! The additions of an engine on a kernel to [`Engine`]: how it is created, which optional operations
-//! it offers, and which permissions a sandbox has to leave it. The programs and the sandbox are
-//! written against [`KernelEngine`] and name no concrete engine.
+//! The additions of an engine on a kernel to [`Engine`]: how it is created, which optional
+//! operations it offers, and which permissions a sandbox has to leave it. The programs and the
+//! sandbox are written against [`KernelEngine`] and name no concrete engine.
 
 use crate::engine::Engine;
 use crate::error::Failure;

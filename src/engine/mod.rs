@@ -25,9 +25,9 @@ pub use token::{Kind, Slot, Token};
 /// - Several [`Op::Accept`] may be in flight on a listener; each takes one connection.
 /// - After [`Op::Connect`], successful or not, the slot must be closed.
 /// - [`Op::Discard`] completes with the number of bytes it discarded, at most `len`.
-/// - [`Op::Send`] never waits: it completes with the number of bytes that the socket accepted (fewer
-///   than given if its buffer filled up) or with `EAGAIN`; the completion of [`Op::Writable`] then
-///   tells when to continue.
+/// - [`Op::Send`] never waits: it completes with the number of bytes that the socket accepted
+///   (fewer than given if its buffer filled up) or with `EAGAIN`; the completion of
+///   [`Op::Writable`] then tells when to continue.
 /// - The two spans of a send are sent as if they were one, and a short send may end within either.
 ///   They have less than 4 GiB together, because completions count in 32 bits.
 /// - [`Op::SendClose`] has exactly one completion: of kind [`Kind::Close`] if every byte was sent

@@ -51,8 +51,8 @@ pub enum Op {
         spans: Spans,
         /// Another send follows at once, for which a partial segment may wait (`MSG_MORE`).
         more: bool,
-        /// The completion is not urgent: it arrives with the next wake-up, but causes one only if the
-        /// send was short or failed.
+        /// The completion is not urgent: it arrives with the next wake-up, but causes one only if
+        /// the send was short or failed.
         lazy: bool,
     },
     /// Send spans and, if every byte was sent, close the slot.

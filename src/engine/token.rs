@@ -94,15 +94,18 @@ pub enum Kind {
     Accept = 1,
     /// [`Op::Watch`](super::Op::Watch).
     Watch = 2,
-    /// [`Op::Recv`](super::Op::Recv), [`Op::RecvMany`](super::Op::RecvMany) and [`Op::Discard`](super::Op::Discard).
+    /// [`Op::Recv`](super::Op::Recv), [`Op::RecvMany`](super::Op::RecvMany) and
+    /// [`Op::Discard`](super::Op::Discard).
     Recv = 3,
-    /// [`Op::Send`](super::Op::Send), and an [`Op::SendClose`](super::Op::SendClose) that did not send every byte.
+    /// [`Op::Send`](super::Op::Send), and an [`Op::SendClose`](super::Op::SendClose) that did not
+    /// send every byte.
     Send = 4,
     /// [`Op::Writable`](super::Op::Writable).
     Writable = 5,
     /// [`Op::Shutdown`](super::Op::Shutdown).
     Shutdown = 6,
-    /// [`Op::Close`](super::Op::Close), and an [`Op::SendClose`](super::Op::SendClose) that sent every byte.
+    /// [`Op::Close`](super::Op::Close), and an [`Op::SendClose`](super::Op::SendClose) that sent
+    /// every byte.
     Close = 7,
     /// [`Op::Cancel`](super::Op::Cancel) of an operation on a connection.
     Cancel = 8,

@@ -34,8 +34,8 @@ impl InheritedDescriptors {
     /// Takes ownership of them. A second call finds none.
     ///
     /// A descriptor without `FD_CLOEXEC` must be an inherited one: execve(2) closes those with the
-    /// flag, and every descriptor that this process opens has it from the start (std sets it, and so
-    /// do this crate and rustix by their callers' flags; no code clears it except in a forked
+    /// flag, and every descriptor that this process opens has it from the start (std sets it, and
+    /// so do this crate and rustix by their callers' flags; no code clears it except in a forked
     /// child, whose flags are its own). So no value of this program owns such a descriptor, and a
     /// safe function may close it, which wouldn't hold of "all descriptors but those on a list".
     ///

@@ -37,8 +37,8 @@ impl Denied {
 
 /// Denies everything: no rule makes an exception. Open descriptors stay usable.
 ///
-/// Landlock restricts the calling thread and the threads that it starts (landlock(7)), so the caller
-/// ensures that there is no other.
+/// Landlock restricts the calling thread and the threads that it starts (landlock(7)), so the
+/// caller ensures that there is no other.
 ///
 /// # Errors
 /// If the kernel supports Landlock but refuses the ruleset.
@@ -69,8 +69,8 @@ pub fn deny_everything() -> Result<Denied, RulesetError> {
 /// The reason why there is none.
 pub fn version() -> Result<u32, String> {
     let nothing = std::ptr::null::<libc::c_void>();
-    // SAFETY: with this flag the kernel requires a null pointer and a size of 0, creates nothing and
-    // returns a number (landlock_create_ruleset(2)).
+    // SAFETY: with this flag the kernel requires a null pointer and a size of 0, creates nothing
+    // and returns a number (landlock_create_ruleset(2)).
     let answer = unsafe {
         libc::syscall(libc::SYS_landlock_create_ruleset, nothing, 0_usize, CREATE_RULESET_VERSION)
     };

@@ -1,5 +1,5 @@
-//! The kernel's interfaces other than `io_uring`: sockets, files, processes, signals, limits, and the
-//! mechanisms of the sandbox.
+//! The kernel's interfaces other than `io_uring`: sockets, files, processes, signals, limits, and
+//! the mechanisms of the sandbox.
 //!
 //! Unsafe code is here and in [`crate::engine::uring`] only. Each unsafe block states the invariant
 //! it relies on and who upholds it. Every function here is safe to call, and none takes an address.

@@ -37,9 +37,9 @@ pub fn listen(
 /// server that then fails to start. A Unix socket listens at once, with this backlog: a socket file
 /// that refuses connections passes for a stale one, and another server would replace it.
 ///
-/// A port stays bound for some 16 to 37 ms after a server with an `io_uring` has exited, so "in use"
-/// is final only after [`RETRY`]. With `defer_accept`, a TCP connection is accepted when its first
-/// bytes have arrived (`TCP_DEFER_ACCEPT`, tcp(7)).
+/// A port stays bound for some 16 to 37 ms after a server with an `io_uring` has exited, so "in
+/// use" is final only after [`RETRY`]. With `defer_accept`, a TCP connection is accepted when its
+/// first bytes have arrived (`TCP_DEFER_ACCEPT`, tcp(7)).
 ///
 /// # Errors
 /// If the address is in use, doesn't belong to this machine, or isn't permitted.

@@ -75,8 +75,8 @@ impl std::error::Error for FilterError {
     }
 }
 
-/// Checks that the kernel can kill a process for a call (Linux 4.14), and that the filter's compiler
-/// knows the architecture.
+/// Checks that the kernel can kill a process for a call (Linux 4.14), and that the filter's
+/// compiler knows the architecture.
 ///
 /// # Errors
 /// The reason why there can be no filter.

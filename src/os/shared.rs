@@ -71,8 +71,8 @@ impl SharedCounters {
     #[must_use]
     pub fn counters(&self) -> &[AtomicU64] {
         let start = self.mapping.start().cast().as_ptr();
-        // SAFETY: the mapping is page-aligned and has `count` words, for which any bits are a value;
-        // it lives as long as `self`. Every process accesses them by atomic operations only.
+        // SAFETY: the mapping is page-aligned and has `count` words, for which any bits are a
+        // value; it lives as long as `self`. Every process accesses them by atomic operations only.
         unsafe { std::slice::from_raw_parts(start, self.count) }
     }
 }

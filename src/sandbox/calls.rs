@@ -83,7 +83,7 @@ fn crash(process: u32) -> Vec<Call> {
             libc::SYS_rt_sigprocmask,
             "rt_sigprocmask",
             vec![],
-            "unblocks SIGTERM and SIGINT, so that the second one ends the process at once; abort(3)",
+            "unblocks SIGTERM and SIGINT, so that a second one ends the process; abort(3)",
         ),
         call(libc::SYS_getpid, "getpid", vec![], ABORT),
         call(libc::SYS_gettid, "gettid", vec![], ABORT),
@@ -120,8 +120,8 @@ fn all_of(argument: u8, bits: i32, words: &'static str) -> Condition {
     Condition { argument, mask: bits, value: bits, words }
 }
 
-const CRASH: &str = "std's SIGSEGV handler restores the default action for faults that are not stack \
-                     overflows";
+const CRASH: &str = "std's SIGSEGV handler restores the default action for faults that are not \
+                     stack overflows";
 const STDERR: u64 = 2;
 const ALLOCATOR: &str = "the allocator: serving allocates nothing, but if it did, it must not kill";
 const ABORT: &str = "a failed assertion ends the process by SIGABRT (abort(3))";

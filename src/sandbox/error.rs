@@ -11,7 +11,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
-/// The step that failed. Programs add the names of their options ([`crate::start`]).
+/// The step that failed. The programs add the names of their options.
 #[derive(Debug)]
 pub enum SandboxError {
     /// The user or group to become doesn't exist.

@@ -240,7 +240,8 @@ impl Sandbox {
         if self.config.mode == SandboxMode::Off { Ok(()) } else { Ok(await_single_thread()?) }
     }
 
-    /// Clears the environment. Before Landlock, because the number of threads is checked in `/proc`.
+    /// Clears the environment. Before Landlock, because the number of threads is checked in
+    /// `/proc`.
     fn clear_environment(&mut self) -> Result<(), SandboxError> {
         if !self.begins(Layer::Environment)? {
             return Ok(());

@@ -68,10 +68,10 @@ impl Buffers {
         let start = usize::from(id.0) * self.size as usize;
         let index = usize::from(self.tail) & (self.delivered.len() - 1);
         let place = self.entry(index);
-        // SAFETY: `place` is an aligned entry within the mapping. The kernel reads it only after the
-        // tail, stored below, has passed it, and has consumed its previous content, because there
-        // are as many places as buffers. `&mut self` makes this the only writer. (The tail itself
-        // overlaps a field of entry 0 that `set_addr`, `set_len` and `set_bid` don't write.)
+        // SAFETY: `place` is an aligned entry within the mapping. The kernel reads it only after
+        // the tail, stored below, has passed it, and has consumed its previous content, because
+        // there are as many places as buffers. `&mut self` makes this the only writer. (The tail
+        // itself overlaps a field of entry 0 that `set_addr`, `set_len` and `set_bid` don't write.)
         let entry = unsafe { &mut *place };
         entry.set_addr(self.bytes.at(start) as u64);
         entry.set_len(self.size);
@@ -80,8 +80,8 @@ impl Buffers {
         let base = self.entry(0);
         // SAFETY: `base` is the start of the registered ring, which contains the tail.
         let tail = unsafe { BufRingEntry::tail(base) };
-        // SAFETY: the tail is an aligned u16 in the mapping that `self` owns; the kernel may read it
-        // at any time, so the access is atomic.
+        // SAFETY: the tail is an aligned u16 in the mapping that `self` owns; the kernel may read
+        // it at any time, so the access is atomic.
         let tail = unsafe { AtomicU16::from_ptr(tail.cast_mut()) };
         tail.store(self.tail, Ordering::Release);
     }

@@ -1,5 +1,5 @@
-//! [`KernelEngine`] for the ring: how the programs create it, and the permissions that a sandbox has
-//! to leave it.
+//! [`KernelEngine`] for the ring: how the programs create it, and the permissions that a sandbox
+//! has to leave it.
 
 use super::dial::Dial;
 use super::probe::{Features, Obstacles, SPAWN_MAX, TaskRun, check_connections, locked_bytes};

@@ -155,8 +155,8 @@ impl Uring {
         Fd(self.listeners[listener as usize].socket().as_raw_fd())
     }
 
-    /// Closes a listening socket. The ring may close connections anyway, while close(2) would be one
-    /// more system call for the filter to permit.
+    /// Closes a listening socket. The ring may close connections anyway, while close(2) would be
+    /// one more system call for the filter to permit.
     pub(super) fn close_listener(socket: OwnedFd) -> Entry {
         opcode::Close::new(Fd(socket.into_raw_fd())).build().user_data(LISTENER_CLOSED)
     }

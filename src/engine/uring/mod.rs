@@ -2,8 +2,8 @@
 //! entries, and names of buffers become addresses, here and nowhere else.
 //!
 //! Memory that the kernel may access while an operation is in flight lives as long as the ring: the
-//! fixed buffer and the receive buffers are owned by [`Uring`], which ends every operation before it
-//! frees them.
+//! fixed buffer and the receive buffers are owned by [`Uring`], which ends every operation before
+//! it frees them.
 
 #![allow(unsafe_code)]
 // The C interface uses integers of many sizes; the values that are cast are small and constant.

@@ -175,9 +175,9 @@ impl Uring {
     fn push_entry(&mut self, entry: &Entry) {
         // SAFETY: `entries` builds all entries, and their pointers are into the fixed buffer, the
         // target's address or the vectors. All three are fields of `self`, which `drop` frees only
-        // after the last operation has ended, and none moves (mappings and boxes). The kernel copies
-        // an address and a vector when it takes the entry (IORING_FEAT_SUBMIT_STABLE); `Vectors`
-        // does not reuse their place before.
+        // after the last operation has ended, and none moves (mappings and boxes). The kernel
+        // copies an address and a vector when it takes the entry (IORING_FEAT_SUBMIT_STABLE);
+        // `Vectors` does not reuse their place before.
         let pushed = unsafe { self.ring.submission().push(entry) };
         pushed.expect("the caller has checked that there is room");
         self.pushed += 1;
@@ -351,17 +351,18 @@ impl Engine for Uring {
     // The whole fixed buffer is borrowed as `&mut` while the kernel may read parts of it for sends
     // in flight. This is sound:
     //
-    // - The kernel is outside the Rust abstract machine. An entry holds an address, not a reference,
-    //   so the borrowed slice is the only live reference into the buffer. The kernel's accesses are
-    //   reads only: no entry receives into the fixed buffer (receives select a buffer of
-    //   `Buffers`), and `fixed` is never registered with the ring.
+    // - The kernel is outside the Rust abstract machine. An entry holds an address, not a
+    //   reference, so the borrowed slice is the only live reference into the buffer. The kernel's
+    //   accesses are reads only: no entry receives into the fixed buffer (receives select a buffer
+    //   of `Buffers`), and `fixed` is never registered with the ring.
     // - The addresses stay valid: `fixed` is a mapping that is neither replaced, truncated nor
     //   moved while the ring exists, and `drop` unmaps it only if nothing is in flight.
-    // - The kernel must see the bytes that the program wrote before it pushed the entry. Passing the
-    //   address to the kernel (`as_ptr` in `entries`) exposes the buffer, and io_uring_enter(2) is a
-    //   call that the compiler can't see into, so earlier writes happen before it; the queue's tail
-    //   is stored with release ordering. With an SQPOLL thread or a send that waits the kernel could
-    //   read later than within the call; a read still returns the bytes that are in memory then.
+    // - The kernel must see the bytes that the program wrote before it pushed the entry. Passing
+    //   the address to the kernel (`as_ptr` in `entries`) exposes the buffer, and io_uring_enter(2)
+    //   is a call that the compiler can't see into, so earlier writes happen before it; the queue's
+    //   tail is stored with release ordering. With an SQPOLL thread or a send that waits the kernel
+    //   could read later than within the call; a read still returns the bytes that are in memory
+    //   then.
     // - A `&mut` allows the compiler to write back only values that the program would store there
     //   (LLVM introduces no stores), so a span that the program doesn't write to keeps its bytes.
     //   If the program violates the rule of `Memory::fixed` and writes to a span in flight, a peer

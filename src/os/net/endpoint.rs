@@ -47,8 +47,8 @@ impl ListenError {
         let port = address.port();
         match errno_of(&self.error) {
             libc::EADDRINUSE => format!(
-                "another process listens there: `ss -ltnp 'sport = :{port}'` shows which; or choose \
-                 another port"
+                "another process listens there: `ss -ltnp 'sport = :{port}'` shows which; or \
+                 choose another port"
             ),
             libc::EACCES | libc::EPERM => format!(
                 "ports below `sysctl net.ipv4.ip_unprivileged_port_start` need a privilege: choose \

@@ -125,9 +125,9 @@ impl FileIdentity {
     }
 }
 
-/// A classic BPF program over a segment, starting with its header (RFC 9293, 3.1). It drops segments
-/// with SYN and ACK, which accept a connection, and resets with the sequence number 0, which refuse
-/// one. The peer of an established connection sends neither.
+/// A classic BPF program over a segment, starting with its header (RFC 9293, 3.1). It drops
+/// segments with SYN and ACK, which accept a connection, and resets with the sequence number 0,
+/// which refuse one. The peer of an established connection sends neither.
 const DROP_ANSWERS: [libc::sock_filter; 8] = {
     const fn step(code: u32, jt: u8, jf: u8, k: u32) -> libc::sock_filter {
         libc::sock_filter { code: code as u16, jt, jf, k }

@@ -38,8 +38,8 @@ impl Access {
         let failed = |what: &str, error: &io::Error, hint: &str| {
             io::Error::other(format!("{what} of the socket file: {error}{hint}"))
         };
-        // fchmod(2) and fchown(2) refuse a descriptor opened with `O_PATH`, but its name under /proc
-        // resolves to the very file that was opened (proc_pid_fd(5)).
+        // fchmod(2) and fchown(2) refuse a descriptor opened with `O_PATH`, but its name under
+        // /proc resolves to the very file that was opened (proc_pid_fd(5)).
         let name = format!("/proc/self/fd/{}", file.as_raw_fd());
         if let Some(group) = self.group {
             let hint = "; only root may set a group that the process isn't a member of (chown(2))";
