@@ -125,7 +125,7 @@ impl Process {
         let readable = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
         let pidfd = self.pidfd.as_fd();
         let mut entries = [readable(pidfd), readable(interrupts.unwrap_or(pidfd))];
-        let entries = &mut entries[..1 + usize::from(interrupts.is_some())];
+        let entries = &mut entries[..=usize::from(interrupts.is_some())];
         match poll(entries, Some(&timespec(time))) {
             Err(Errno::INTR) => return Ok(WaitOutcome::TimedOut),
             outcome => outcome?,

@@ -286,6 +286,7 @@ fn name_of(uid: u32) -> Option<String> {
     look_up_user(UserKey::Number(uid), name).ok()?
 }
 
+#[derive(Clone, Copy)]
 enum UserKey<'a> {
     Name(&'a CStr),
     Number(u32),

@@ -200,7 +200,7 @@ impl Uring {
     }
 
     /// The completion of a silent send whose entry the kernel has taken without posting one: the
-    /// send has succeeded, since a send that does not wait ends within the io_uring_enter(2) that
+    /// send has succeeded, since a send that does not wait ends within the `io_uring_enter(2)` that
     /// submits it.
     fn pop_silent(&mut self) -> Option<Completion> {
         let unsent = self.ring.submission().len() as u64;
