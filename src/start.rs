@@ -6,11 +6,11 @@
 //!
 //! The module is also the entry point for a program that embeds the server. The sandbox closes
 //! descriptors, and its system call filter kills the process for any other use, so an embedding
-//! program either serves and does nothing else, or sets [`Mode::Off`]:
+//! program either serves and does nothing else, or sets [`SandboxMode::Off`]:
 //!
 //! ```no_run
 //! use uringstatic::os::net::Endpoint;
-//! use uringstatic::sandbox::Mode;
+//! use uringstatic::sandbox::SandboxMode;
 //! use uringstatic::server::Turn;
 //! use uringstatic::start::settings::StartSettings;
 //! use uringstatic::start::{Started, start};
@@ -18,7 +18,7 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let mut settings = StartSettings::default();
 //! settings.listen = vec![Endpoint::Tcp("[::1]:8080".parse()?)];
-//! settings.lockdown.mode = Mode::Off;
+//! settings.lockdown.mode = SandboxMode::Off;
 //! let Started { mut server, .. } = start(&settings)?;
 //! while let Turn::Goes = server.turn().map_err(|errno| errno.to_string())? {}
 //! # Ok(())
@@ -27,10 +27,11 @@
 
 mod endpoint;
 pub mod feature;
+mod hints;
 pub mod settings;
 
 use crate::engine::chosen::Chosen;
-use crate::engine::kernel::{Capabilities, KernelEngine};
+use crate::engine::kernel::{Capabilities, KernelEngine, ReceiveBuffers};
 use crate::error::Failure;
 use crate::http::host::AllowedHosts;
 use crate::http::media_type;
@@ -41,7 +42,7 @@ use crate::os::privileges::Account;
 use crate::os::process;
 use crate::os::terminal;
 use crate::sandbox::options::{AccountOptions, LockdownOptions};
-use crate::sandbox::{self, Lockdown, Mode, Program, State};
+use crate::sandbox::{self, LayerState, Program, Sandbox, SandboxMode};
 use crate::server::{self, Server};
 use crate::site::build::{self, escape::escaped_path};
 use crate::site::{Page, Site};
@@ -57,7 +58,7 @@ pub struct Started<E: KernelEngine = Chosen> {
     /// The server.
     pub server: Server<E>,
     /// The layers in force.
-    pub lockdown: Lockdown,
+    pub lockdown: Sandbox,
 }
 
 /// Raises limits, binds the sockets, gives up root, reads the content, enters the sandbox, and
@@ -76,21 +77,27 @@ pub fn start(settings: &StartSettings) -> Result<Started, Failure> {
 pub fn report_sandbox(
     options: &LockdownOptions,
     without: &[Feature],
-) -> Result<sandbox::report::Report, Failure> {
-    sandbox::report::list::<Chosen>(options.wanted(Feature::layers(without)))
+) -> Result<sandbox::report::SandboxReport, Failure> {
+    let config = options.wanted(Feature::layers(without));
+    sandbox::report::list::<Chosen>(config).map_err(hints::of_sandbox)
 }
 
 fn start_on<E: KernelEngine>(settings: &StartSettings) -> Result<Started<E>, Failure> {
     let without: Vec<&str> = settings.without.iter().map(|feature| feature.name()).collect();
-    let preparation = E::prepare(settings.slots(), &without)?;
-    let mut lockdown =
-        Lockdown::prepare(settings.lockdown.wanted(Feature::layers(&settings.without)))?;
+    let preparation =
+        E::prepare(settings.slots(), ReceiveBuffers::SERVER, &without).map_err(hints::of_engine)?;
+    let config = settings.lockdown.wanted(Feature::layers(&settings.without));
+    let mut lockdown = Sandbox::prepare(config).map_err(hints::of_sandbox)?;
     let listeners = bind_all(settings)?;
-    let ReadyServer { server, line: ready } =
-        lockdown.enter(&mut ServerProgram(settings), listeners, settings.slots(), preparation)?;
+    let ReadyServer { server, line: ready } = lockdown
+        .enter(&mut ServerProgram(settings), listeners, settings.slots(), preparation)
+        .map_err(hints::of_sandbox)?;
 
     for (layer, state) in lockdown.states() {
-        if let (State::Off(why), Mode::On) = (state, settings.lockdown.effective_mode()) {
+        if let (LayerState::Off(reason), SandboxMode::On) =
+            (state, settings.lockdown.effective_mode())
+        {
+            let why = hints::off_reason(reason);
             terminal::err(format_args!("uringstatic: not locked down by {}: {why}", layer.name()));
         }
     }
@@ -114,10 +121,10 @@ struct ReadyServer<E: KernelEngine> {
 
 impl<E: KernelEngine> Program<E> for ServerProgram<'_> {
     /// The site, and its description for the ready line.
-    type Content = (Site, String);
-    type Ready = ReadyServer<E>;
+    type Loaded = (Site, String);
+    type Assembled = ReadyServer<E>;
 
-    fn read(&mut self) -> Result<(Self::Content, Pages), Failure> {
+    fn read(&mut self) -> Result<(Self::Loaded, Pages), Failure> {
         let settings = self.0;
         let (mut site, fixed, what) = match &settings.root {
             Some(root) => read_root(settings, root)?,
@@ -130,12 +137,13 @@ impl<E: KernelEngine> Program<E> for ServerProgram<'_> {
 
     fn listen(&mut self, listeners: &[Listener]) -> Result<(), Failure> {
         if let Some(core) = self.0.cpu {
-            process::run_on_core(core)?;
+            process::pin_to_core(core).map_err(|error| hints::of_core(core, &error))?;
         }
-        listeners.iter().try_for_each(|listener| listener.start(self.0.backlog))
+        let start = |listener: &Listener| listener.start(self.0.backlog);
+        listeners.iter().try_for_each(start).map_err(hints::of_listener)
     }
 
-    fn assemble(&mut self, engine: E, (site, what): Self::Content) -> ReadyServer<E> {
+    fn assemble(&mut self, engine: E, (site, what): Self::Loaded) -> ReadyServer<E> {
         let line = ready_line(self.0, &engine, &what);
         let server_config = server_config(self.0, &engine);
         ReadyServer { server: Server::new(engine, site, server_config), line }
@@ -150,14 +158,18 @@ const SHARED_USER: &str = "uringstatic: serving as nobody, so other processes of
 /// # Errors
 /// If the user doesn't exist, or this process may not become it.
 pub fn become_reader(options: &AccountOptions) -> Result<(), Failure> {
-    let off = LockdownOptions { mode: Mode::Off, no_lockdown: false, account: options.clone() };
-    Lockdown::prepare(off.wanted(Vec::new()))?.give_up_privileges()
+    let mode = SandboxMode::Off;
+    let off = LockdownOptions { mode, no_lockdown: false, account: options.clone() };
+    Sandbox::prepare(off.wanted(Vec::new()))
+        .and_then(|mut sandbox| sandbox.give_up_privileges())
+        .map_err(hints::of_sandbox)
 }
 
 /// Raises the limit of open files and binds the sockets: both may need a privilege.
 fn bind_all(settings: &StartSettings) -> Result<Vec<Listener>, Failure> {
-    let access =
-        Access::look_up(settings.socket.socket_mode, settings.socket.socket_group.as_deref())?;
+    let group = settings.socket.socket_group.as_deref();
+    let access = Access::look_up(settings.socket.socket_mode, group)
+        .map_err(|error| hints::of_name("--socket-group", &error.name, &error))?;
     process::raise_open_files(
         u64::from(settings.slots()) + process::OPEN_FILES_RESERVE,
         "--spawn",
@@ -165,7 +177,7 @@ fn bind_all(settings: &StartSettings) -> Result<Vec<Listener>, Failure> {
     let defer_accept = !settings.without.contains(&Feature::DeferAccept);
     let addresses = settings.listen.iter().chain(&settings.health_listen);
     let bind = |address| bind_with(address, settings.backlog, defer_accept, access);
-    addresses.map(bind).collect()
+    addresses.map(bind).collect::<Result<_, _>>().map_err(hints::of_listener)
 }
 
 fn server_config(settings: &StartSettings, engine: &impl KernelEngine) -> server::Config {

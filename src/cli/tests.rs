@@ -1,10 +1,10 @@
 //! Complete command lines of `uringstatic`.
 
 use super::*;
-use crate::site::build::RootOptions;
 use crate::os::net::Endpoint;
 use crate::sandbox::options::AccountOptions;
-use crate::sandbox::{Layer, Mode};
+use crate::sandbox::{Layer, SandboxMode};
+use crate::site::build::RootOptions;
 use crate::start::SocketOptions;
 use clap::ValueEnum;
 use std::time::Duration;
@@ -38,7 +38,7 @@ fn every_option_has_its_documented_default() {
         head_bytes_max: 16 * 1024,
         cpu: None,
         lockdown: LockdownOptions {
-            mode: Mode::On,
+            mode: SandboxMode::On,
             no_lockdown: false,
             account: AccountOptions::default(),
         },
@@ -84,7 +84,7 @@ fn each_option_sets_its_own_field() {
         (&["--max-head", "8k"], |c| c.head_bytes_max = 8192),
         (&["--cpu", "0"], |c| c.cpu = Some(0)),
         (&["--cpu", "1023"], |c| c.cpu = Some(1023)),
-        (&["--lockdown", "require"], |c| c.lockdown.mode = Mode::Require),
+        (&["--lockdown", "require"], |c| c.lockdown.mode = SandboxMode::Require),
         (&["--no-lockdown"], |c| c.lockdown.no_lockdown = true),
         (&["--user", "www-data:web"], |c| c.lockdown.account.user = Some("www-data:web".into())),
         (&["--allow-root"], |c| c.lockdown.account.allow_root = true),
@@ -192,7 +192,7 @@ fn disabled_features_are_listed_once_and_in_order() {
     assert_eq!(without(&["defer-taskrun"]), [Feature::Engine("defer-taskrun")]);
     assert_eq!(
         without(&["openat2", "ring", "openat2"]),
-        [Feature::Openat2, Feature::Layer(Layer::Ring)]
+        [Feature::Openat2, Feature::Layer(Layer::Engine)]
     );
     let names: Vec<_> = Feature::value_variants().iter().map(|&feature| name_of(feature)).collect();
     let names: Vec<_> = names.iter().map(String::as_str).collect();

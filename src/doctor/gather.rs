@@ -11,7 +11,9 @@ use crate::engine::kernel::Restriction;
 use crate::engine::uring::probe::{self, Features, Obstacles, locked_bytes};
 use crate::engine::uring::{RECEIVE_BUFFER_BYTES, RECEIVE_BUFFERS, Setup, Uring};
 use crate::engine::{Engine, Nanos};
-use crate::os::process::{self, Limit};
+use crate::error::Failure;
+use crate::os::proc::Proc;
+use crate::os::process;
 use crate::os::{landlock, seccomp};
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -22,8 +24,8 @@ impl MachineFacts {
     /// Gathers all facts; those about load generation only if the workload includes it.
     #[must_use]
     pub fn gather(workload: &Workload) -> Self {
-        let open_files = limit(process::open_files(), "the limit of open files");
-        let locked_memory = limit(process::locked_memory(), "the limit of locked memory");
+        let open_files = Ok(process::open_files());
+        let locked_memory = Ok(process::locked_memory());
         // After the limits were read, because creating the ring raises them.
         let (ring, restriction) = match server_ring(workload) {
             Ok((features, restriction)) => (Ok(features), Some(restriction)),
@@ -62,12 +64,17 @@ impl MachineFacts {
 
 /// The setting that `sysctl(8)` knows by this name.
 fn setting<T>(name: &str, parse: impl FnOnce(&str) -> Option<T>) -> Fact<T> {
-    read(&format!("/proc/sys/{}", name.replace('.', "/")), parse)
+    let path = Proc::system().sysctl_path(name);
+    parsed(&path.to_string_lossy(), Proc::system().sysctl(name), parse)
 }
 
-fn read<T>(path: &str, parse: impl FnOnce(&str) -> Option<T>) -> Fact<T> {
+fn parsed<T>(
+    path: &str,
+    text: io::Result<String>,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> Fact<T> {
     let unknown = |cause| UnknownFact { path: path.to_owned(), cause };
-    let text = fs::read_to_string(path).map_err(|error| match error.kind() {
+    let text = text.map_err(|error| match error.kind() {
         ErrorKind::NotFound => unknown(UnknownCause::Missing),
         _ => unknown(UnknownCause::Unreadable(error.to_string())),
     })?;
@@ -77,18 +84,12 @@ fn read<T>(path: &str, parse: impl FnOnce(&str) -> Option<T>) -> Fact<T> {
     })
 }
 
-fn limit(limit: io::Result<Limit>, name: &str) -> Fact<Limit> {
-    limit.map_err(|error| UnknownFact {
-        path: name.to_owned(),
-        cause: UnknownCause::Unreadable(error.to_string()),
-    })
-}
-
 fn process_status() -> Fact<ProcessStatus> {
     // The inode of the first user namespace is fixed (PROC_USER_INIT_INO, linux/proc_ns.h).
     let namespace = fs::read_link("/proc/self/ns/user");
     let is_first = namespace.is_ok_and(|name| name == Path::new("user:[4026531837]"));
-    read("/proc/self/status", |status| parse::process_status(status, is_first))
+    let status = Proc::system().read("self/status");
+    parsed("/proc/self/status", status, |status| parse::process_status(status, is_first))
 }
 
 fn container() -> Option<Container> {
@@ -116,7 +117,8 @@ fn server_ring(workload: &Workload) -> Result<(Features, Result<(), String>), Re
         buffer_bytes: RECEIVE_BUFFER_BYTES,
         restricted: true,
         obstacles: Obstacles::read(),
-    })?;
+    })
+    .map_err(Failure::from)?;
     // A seccomp filter may allow io_uring_setup(2) and refuse io_uring_enter(2).
     ring.submit_and_wait(Some(Nanos(0))).map_err(|errno| Refusal {
         what: format!("waiting on the ring (errno {}): {errno}", errno.0),
@@ -125,7 +127,7 @@ fn server_ring(workload: &Workload) -> Result<(Features, Result<(), String>), Re
     let restriction = match ring.restriction() {
         Restriction::InForce { .. } => Ok(()),
         Restriction::Refused(why) => Err(why.clone()),
-        Restriction::NotWanted => Err("not requested".to_owned()),
+        Restriction::NotRequested => Err("not requested".to_owned()),
     };
     Ok((ring.features(), restriction))
 }
@@ -192,11 +194,10 @@ mod tests {
 
     #[test]
     fn an_unknown_fact_has_its_cause() {
-        let cause = |path: &str| read(path, parse::number::<u64>).unwrap_err().cause;
-        assert_eq!(cause("/proc/sys/kernel/no_such_setting"), UnknownCause::Missing);
-        assert!(matches!(cause("/proc/sys/kernel"), UnknownCause::Unreadable(_)));
-        let malformed = UnknownCause::Malformed("Linux".to_owned());
-        assert_eq!(cause("/proc/sys/kernel/ostype"), malformed);
+        let cause = |name: &str| setting(name, parse::number::<u64>).unwrap_err().cause;
+        assert_eq!(cause("kernel.no_such_setting"), UnknownCause::Missing);
+        assert!(matches!(cause("kernel"), UnknownCause::Unreadable(_)));
+        assert_eq!(cause("kernel.ostype"), UnknownCause::Malformed("Linux".to_owned()));
     }
 
     #[test]

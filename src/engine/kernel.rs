@@ -1,6 +1,6 @@
-//! What an engine on a kernel has besides [`Engine`]: how it is made, what it is capable of, and
-//! what a sandbox has to leave it. The start of the program and the sandbox are written against
-//! [`KernelEngine`], and name no engine of their own.
+//! The additions of an engine on a kernel to [`Engine`]: how it is created, which optional
+//! operations it offers, and which permissions a sandbox has to leave it. The programs and the
+//! sandbox are written against [`KernelEngine`] and name no concrete engine.
 
 use crate::engine::Engine;
 use crate::error::Failure;
@@ -8,63 +8,115 @@ use crate::os::net::Listener;
 use crate::os::pages::Pages;
 use crate::os::seccomp::Call;
 use crate::os::signal::Signals;
-use std::os::fd::RawFd;
+use std::error::Error;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 
-/// An engine that a process makes for itself, and keeps when it gives up everything else.
+/// An engine that a process creates for itself and still uses in its sandbox.
 pub trait KernelEngine: Engine + Sized {
-    /// What is found out and decided before the process gives up its privileges and files.
+    /// Facts and decisions from the time before the process gives up its privileges and files.
     type Preparation;
 
-    /// The names of the features that it can do without, for the option `--without`.
+    /// The names of the features that are optional, for the operator to switch off.
     const FEATURES: &'static [&'static str];
 
-    /// Checks that an engine can carry so many slots, raises the limits that it needs raised, and
-    /// reads what its error messages need. Of [`Self::FEATURES`], those in `without` are not used.
+    /// The most connections that one engine carries.
+    const CONNECTIONS_MAX: u32;
+
+    /// Checks that an engine can carry `slots` connections, raises the limits that it needs raised,
+    /// and collects the facts for its error messages. The features in `without`, names from
+    /// [`Self::FEATURES`], will not be used.
     ///
     /// # Errors
-    /// If no engine can carry so many slots.
-    fn prepare(slots: u32, without: &[&str]) -> Result<Self::Preparation, Failure>;
+    /// If there are more slots than [`Self::CONNECTIONS_MAX`].
+    fn prepare(
+        slots: u32,
+        buffers: ReceiveBuffers,
+        without: &[&str],
+    ) -> Result<Self::Preparation, EngineError>;
 
-    /// Makes the engine. It keeps the privileges of its maker, who has given them up.
+    /// Creates the engine. It keeps the credentials of the process at this time, so privileges are
+    /// given up before.
     ///
     /// # Errors
     /// If the kernel lacks it, refuses it, or has no memory for it.
-    fn create(preparation: Self::Preparation, parts: Parts) -> Result<Self, Failure>;
+    fn create(preparation: Self::Preparation, parts: Parts) -> Result<Self, EngineError>;
 
-    /// What the server may ask of it.
+    /// The optional operations that it offers.
     fn capabilities(&self) -> Capabilities;
 
-    /// Its name and the features in use, as the ready line has them.
+    /// Its name and the features in use, for the ready line.
     fn description(&self) -> String;
 
-    /// What the kernel refuses it.
+    /// The operations that the kernel refuses it.
     fn restriction(&self) -> &Restriction;
 
-    /// The system calls that it makes, as the filter of system calls has to let them through.
+    /// The system calls that it makes, for the sandbox's filter.
     fn needed_calls(&self) -> Vec<Call>;
 
-    /// The descriptors that it works with, besides those of connections.
-    fn descriptors(&self) -> Vec<RawFd>;
-
-    /// The sockets it accepts from.
+    /// The sockets that it accepts from.
     fn listeners(&self) -> &[Listener];
 
-    /// Leaves the files of Unix sockets in place when it ends.
+    /// Leaves the files of Unix sockets in place when the engine is dropped.
     fn keep_socket_files(&mut self);
+
+    /// The value of the monotonic clock, the same for all processes, at the engine's time 0, in
+    /// nanoseconds.
+    fn base_ns(&self) -> u64;
 }
 
-/// What an engine is made from.
+/// The parts that an engine is created from.
 pub struct Parts {
-    /// How many slots it has.
+    /// The number of slots.
     pub slots: u32,
-    /// The sockets it accepts from.
-    pub listeners: Vec<Listener>,
-    /// Where it reads the signals that ask for the end.
-    pub signals: Signals,
-    /// The buffer that responses are sent from.
+    /// The direction of connections.
+    pub role: Role,
+    /// The buffer that [`crate::engine::Op::Send`] sends from.
     pub fixed: Pages,
-    /// Whether the kernel is to refuse every operation that no [`crate::engine::Op`] needs.
+    /// The receive buffers, as in [`KernelEngine::prepare`].
+    pub buffers: ReceiveBuffers,
+    /// Whether the kernel should refuse every operation that no [`crate::engine::Op`] needs.
     pub restricted: bool,
+}
+
+/// The direction in which an engine's connections are opened.
+pub enum Role {
+    /// Connections are accepted.
+    Server {
+        /// The sockets to accept from.
+        listeners: Vec<Listener>,
+        /// The source of [`crate::engine::Op::Signal`].
+        signals: Signals,
+    },
+    /// Connections are opened.
+    Client(Destination),
+}
+
+/// The addresses of a client's connections.
+#[derive(Clone, Debug)]
+pub struct Destination {
+    /// The server's address.
+    pub target: SocketAddr,
+    /// The local addresses to connect from; if empty, the kernel chooses one.
+    pub sources: Vec<IpAddr>,
+    /// Whether segments are sent at once (`TCP_NODELAY`, tcp(7)): for requests of several segments,
+    /// the last of which must not wait for the acknowledgement of the others.
+    pub no_delay: bool,
+}
+
+/// The receive buffers, which all connections of an engine share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReceiveBuffers {
+    /// Their number, a power of two.
+    pub count: u16,
+    /// The size of each, in bytes.
+    pub bytes: u32,
+}
+
+impl ReceiveBuffers {
+    /// A server's: enough for the completions of one wait (measured: about 40 requests at
+    /// saturation, and bursts). One holds 16 pipelined requests of a browser's size.
+    pub const SERVER: Self = Self { count: 512, bytes: 4096 };
 }
 
 /// Operations that not every engine offers.
@@ -76,19 +128,19 @@ pub struct Capabilities {
     pub send_close: bool,
 }
 
-/// Whether the kernel refuses operations that an engine has no use for.
+/// Whether the kernel refuses the operations that an engine doesn't use.
 #[derive(Clone, Debug)]
 pub enum Restriction {
-    /// Not asked for.
-    NotWanted,
+    /// No restriction was requested.
+    NotRequested,
     /// In force.
     InForce {
-        /// What is left, in a few words.
+        /// The permitted operations, in a few words.
         summary: String,
-        /// What is left, each with a reason.
+        /// The permitted operations, each with its purpose.
         permissions: Vec<Permission>,
     },
-    /// The kernel would not, for this reason.
+    /// The kernel refused to restrict the engine, for this reason.
     Refused(String),
 }
 
@@ -99,4 +151,77 @@ pub struct Permission {
     pub name: String,
     /// Why the engine needs it.
     pub purpose: String,
+}
+
+/// Why there is no engine.
+#[derive(Debug)]
+pub struct EngineError {
+    /// The step that failed: `creating an io_uring (errno 12)`.
+    pub step: String,
+    /// The remedy, to which programs add the names of their options.
+    pub remedy: Remedy,
+    source: Box<dyn Error + Send + Sync>,
+}
+
+impl EngineError {
+    /// The failure of a step.
+    pub fn new(
+        step: impl Into<String>,
+        source: impl Into<Box<dyn Error + Send + Sync>>,
+        remedy: Remedy,
+    ) -> Self {
+        Self { step: step.into(), remedy, source: source.into() }
+    }
+}
+
+impl fmt::Display for EngineError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.source.fmt(f)
+    }
+}
+
+impl Error for EngineError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.source)
+    }
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        let hint = error.remedy.to_string();
+        Self::new(error.step, error.source, hint)
+    }
+}
+
+/// A remedy for the operator, without the names of options.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// None is known.
+    Unknown,
+    /// At most this many connections for one engine.
+    FewerConnections(u32),
+    /// A higher limit of locked memory, more memory, or fewer connections.
+    MoreMemory,
+    /// A setting or a container's filter must permit it; the text describes those found.
+    Permission(String),
+    /// Another one, in words.
+    Other(String),
+}
+
+impl fmt::Display for Remedy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown => Ok(()),
+            Self::FewerConnections(max) => {
+                write!(f, "use at most {max} connections for each process")
+            }
+            Self::MoreMemory => f.write_str(
+                "the limit of locked memory, which counts all processes of the user, or the \
+                 memory of the control group is too low: `ulimit -l`, LimitMEMLOCK= in a systemd \
+                 unit, --ulimit memlock=-1 for a container (root is no exception, as it is given \
+                 up first), or fewer connections",
+            ),
+            Self::Permission(text) | Self::Other(text) => f.write_str(text),
+        }
+    }
 }

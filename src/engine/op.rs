@@ -1,9 +1,9 @@
-//! The operations: what can be asked of a ring, all of them in a row, and what each is for.
+//! The operations of an engine, a list of all of them, and the purpose of each.
 
-use super::{Kind, Slot, Token};
+use super::token::{Kind, Slot, Token};
 use crate::bytes::{Span, Spans};
 
-/// What can be asked of a ring.
+/// An operation of an [`Engine`](super::Engine).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
     /// Accept one connection from a listener into a free slot.
@@ -18,29 +18,29 @@ pub enum Op {
         /// Index of the listener.
         listener: u32,
     },
-    /// Make a socket in a free slot and connect it to the ring's target. Whatever comes of it,
-    /// the slot is to be closed.
+    /// Create a socket in a free slot and connect it to the engine's target. Successful or not, the
+    /// slot must be closed.
     Connect {
         /// Where the connection goes; it must be closed.
         slot: Slot,
-        /// The number of the local address it comes from; beyond the last it begins again.
+        /// The index of the local address to connect from, modulo their number.
         source: u32,
     },
-    /// Receive once into a buffer that the ring picks.
+    /// Receive once into a buffer that the engine chooses.
     Recv {
         /// The connection.
         slot: Slot,
     },
-    /// Receive again and again, a buffer each time.
+    /// Receive repeatedly, into a buffer each time.
     RecvMany {
         /// The connection.
         slot: Slot,
     },
-    /// Receive up to so many bytes and drop them.
+    /// Receive up to `len` bytes and discard them.
     Discard {
         /// The connection.
         slot: Slot,
-        /// How many at most.
+        /// The most bytes to discard.
         len: u32,
     },
     /// Send spans of the fixed buffer, without waiting for room.
@@ -49,32 +49,32 @@ pub enum Op {
         slot: Slot,
         /// What to send.
         spans: Spans,
-        /// More follows at once: a partial packet may wait for it (`MSG_MORE`).
+        /// Another send follows at once, for which a partial segment may wait (`MSG_MORE`).
         more: bool,
-        /// Nothing waits for this completion: it comes with the next wake-up, but must not cause
-        /// one unless the send was short or failed.
+        /// The completion is not urgent: it arrives with the next wake-up, but causes one only if
+        /// the send was short or failed.
         lazy: bool,
     },
-    /// Send spans and, if all of them were taken, close the slot.
+    /// Send spans and, if every byte was sent, close the slot.
     SendClose {
         /// The connection.
         slot: Slot,
         /// What to send.
         spans: Spans,
     },
-    /// Complete once when the socket takes bytes again, or is broken.
+    /// Complete once when the socket accepts bytes again, or has failed.
     Writable {
         /// The connection.
         slot: Slot,
     },
-    /// Shut down the sending side: the peer reads end of stream after what was sent.
+    /// Shut down the sending side: the peer reads end of stream after the bytes sent so far.
     Shutdown {
         /// The connection.
         slot: Slot,
     },
-    /// End the entry that was pushed with this token.
+    /// Cancel the entry that was pushed with this token.
     Cancel {
-        /// The token of the entry to end.
+        /// The token of the entry.
         target: Token,
     },
     /// Close a slot on which nothing is in flight.
@@ -82,42 +82,45 @@ pub enum Op {
         /// The connection.
         slot: Slot,
     },
-    /// Complete with the number of the next signal that asks the process to end.
+    /// Complete with the number of the next signal that requests the end of the process.
     Signal,
 }
 
 impl Op {
-    /// One of each operation, about the first slot and listener; of sends, one of every kind.
+    /// One of each operation, on the first slot and listener; of sends, one of each variant.
     ///
-    /// Who limits a ring to what it is used for has the list from here, so that it can't differ
-    /// from what is used.
+    /// The restrictions of an engine are derived from this list, so that they can't differ from the
+    /// operations in use.
     #[must_use]
     pub fn one_of_each() -> Vec<Self> {
         std::iter::successors(Some(FIRST), |&op| op.following()).collect()
     }
 
-    /// What the operation is for, as a reason why it must be allowed.
+    /// The purpose of the operation, which is the reason to permit it.
     #[must_use]
     pub fn purpose(self) -> &'static str {
         match self {
             Self::Accept { .. } => "accept a connection",
-            Self::Watch { .. } => "learn that somebody waits while no slot is free",
+            Self::Watch { .. } => "learn that a client is waiting while no slot is free",
             Self::Connect { .. } => "connect to the server under load",
             Self::Recv { .. } | Self::RecvMany { .. } => "receive requests",
-            Self::Discard { .. } => "drop what needn't be looked at",
+            Self::Discard { .. } => "discard the content of a response",
             Self::Send { .. } => "send responses",
-            Self::SendClose { .. } => "send the last response, and close behind it",
-            Self::Writable { .. } => "wait until the socket of a slow reader takes more",
-            Self::Shutdown { .. } => "end a connection so that its last response can be read",
+            Self::SendClose { .. } => "send the last response and close the connection",
+            Self::Writable { .. } => "wait until the socket of a slow reader is writable",
+            Self::Shutdown { .. } => {
+                "end a connection so that the client can read its last response"
+            }
             Self::Cancel { .. } => {
-                "end an operation before its connection is closed, and accepts at the drain"
+                "cancel operations before a connection is closed, and accepts at the drain"
             }
             Self::Close { .. } => "close a connection",
-            Self::Signal => "learn of the signal that asks for the end",
+            Self::Signal => "learn of the signal to end",
         }
     }
 
-    /// The one after this. A new operation doesn't compile until it has its place here.
+    /// The operation after this one in the list. A new variant of [`Op`] doesn't compile without a
+    /// place here.
     fn following(self) -> Option<Self> {
         let (slot, listener) = (Slot(0), 0);
         let byte = Span { offset: 0, len: 1 };
@@ -146,7 +149,7 @@ impl Op {
     }
 }
 
-/// Where the row begins.
+/// The start of the list.
 const FIRST: Op = Op::Accept { listener: 0, slot: Slot(0) };
 
 #[cfg(test)]
@@ -155,10 +158,10 @@ mod tests {
     use std::collections::HashSet;
 
     #[test]
-    fn the_row_has_each_operation() {
-        let row = Op::one_of_each();
-        let kinds: HashSet<_> = row.iter().map(std::mem::discriminant).collect();
-        // Whoever adds an operation is made to name what follows it, and counts it here.
-        assert_eq!((kinds.len(), row.len()), (13, 17), "{row:?}");
+    fn the_list_contains_each_operation() {
+        let list = Op::one_of_each();
+        let kinds: HashSet<_> = list.iter().map(std::mem::discriminant).collect();
+        // `following` forces a new operation into the list; its author counts it here.
+        assert_eq!((kinds.len(), list.len()), (13, 17), "{list:?}");
     }
 }

@@ -5,6 +5,7 @@
 pub mod client;
 pub mod counters;
 pub mod files;
+mod hints;
 pub mod options;
 pub mod report;
 pub mod request;

@@ -16,16 +16,18 @@ use super::counters::{Count, Counters, LatencyKind, WorkerState};
 use super::options::LoadOptions;
 use super::report::{FailureKind, Latency, Run};
 use super::worker::{Share, SharedWord, counters_of, shared_words};
-use crate::engine::uring::probe::SPAWN_MAX;
+use crate::engine::chosen::Chosen;
+use crate::engine::kernel::KernelEngine;
 use crate::error::Failure;
-use crate::os::children::{Orphan, Process, Wait};
-use crate::os::shared::Words;
+use crate::os::children::{Orphan, Process, WaitOutcome};
+use crate::os::shared::SharedCounters;
 use crate::os::signal::Signals;
 use crate::os::terminal;
 use crate::os::{process, signal};
 use hdrhistogram::Histogram;
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::os::fd::AsFd;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -99,9 +101,9 @@ impl<'a> Runner<'a> {
     ) -> Result<RunOutcome, Failure> {
         let cores = process::cores();
         let workers = workers(self.options, cores.len()).min(connections);
-        let words = Words::new(shared_words(workers))?;
+        let words = SharedCounters::new(shared_words(workers))?;
         let all_counters: Vec<_> =
-            (0..workers).map(|index| counters_of(words.words(), index)).collect();
+            (0..workers).map(|index| counters_of(words.counters(), index)).collect();
         let mut team = Workers::default();
         for index in 0..workers {
             // The last cores, as the kernel and other programs prefer the first ones.
@@ -112,8 +114,9 @@ impl<'a> Runner<'a> {
         }
         team.await_ready(&all_counters)?;
         let begin = process::monotonic_ns() + BEGIN_IN_NS;
-        words.words()[SharedWord::Begin as usize].store(begin, Ordering::Release);
-        let interrupted = self.watch(&mut team, words.words(), &all_counters, begin, &mut watch)?;
+        words.counters()[SharedWord::Begin as usize].store(begin, Ordering::Release);
+        let interrupted =
+            self.watch(&mut team, words.counters(), &all_counters, begin, &mut watch)?;
         Ok(RunOutcome {
             run: Run { interrupted, ..sum_up(connections, workers, team.died, &all_counters) },
             responses: Counters::histogram(&all_counters, LatencyKind::Response),
@@ -195,10 +198,11 @@ impl<'a> Runner<'a> {
 pub fn check_connections(options: &LoadOptions) -> Result<(), String> {
     let workers = workers(options, process::cores().len());
     for connections in options.connections.iter().map(|number| number.get()) {
-        let needed = connections.div_ceil(SPAWN_MAX);
+        let max = Chosen::CONNECTIONS_MAX;
+        let needed = connections.div_ceil(max);
         if needed > workers {
             return Err(format!(
-                "-c {connections}: a worker process has at most {SPAWN_MAX} connections, and there \
+                "-c {connections}: a worker process has at most {max} connections, and there \
                  are {workers}; use --processes {needed}, or fewer connections"
             ));
         }
@@ -238,7 +242,7 @@ struct Workers {
 impl Workers {
     fn start(
         &mut self,
-        words: &Words,
+        words: &SharedCounters,
         count: u32,
         index: u32,
         core: Option<u32>,
@@ -251,10 +255,11 @@ impl Workers {
         let mut command = Command::new(program);
         command
             .arg(super::options::WORKER)
-            .args([words.fd().to_string(), index.to_string(), count.to_string()])
+            .args([words.number().to_string(), index.to_string(), count.to_string()])
             .stdin(Stdio::piped());
         let mut worker =
-            Process::start(command, core, Orphan::Asked).map_err(|error| fail(&error))?;
+            Process::start_with(command, core, Orphan::Terminated, Some(words.as_fd()))
+                .map_err(|error| fail(&error))?;
         let text = serde_json::to_vec(share).map_err(|error| fail(&error))?;
         let mut input = worker.stdin().expect("stdin is piped");
         self.workers.push(worker);
@@ -284,15 +289,15 @@ impl Workers {
                 .wait(Duration::ZERO, None)
                 .map_err(|error| Failure::new("waiting for the workers", error, ""))?;
             match wait {
-                Wait::Ended(status) if status.success() => {}
-                Wait::Ended(status) => {
+                WaitOutcome::Ended(status) if status.success() => {}
+                WaitOutcome::Ended(status) => {
                     terminal::err(format_args!(
                         "uringload: worker {} ended with {status}",
                         worker.id()
                     ));
                     self.died += 1;
                 }
-                Wait::TimedOut | Wait::Interrupted => left.push(worker),
+                WaitOutcome::TimedOut | WaitOutcome::Interrupted => left.push(worker),
             }
         }
         self.workers = left;

@@ -5,14 +5,14 @@
 
 use super::client::{Client, Plan};
 use super::counters::{Count, Counters, WorkerState};
+use super::hints;
 use super::options::WorkerArgs;
-use crate::engine::uring::dial::Dial;
-use crate::engine::uring::probe::{Features, Maker, Obstacles};
-use crate::engine::uring::{Setup, Uring};
+use crate::engine::chosen::Chosen;
+use crate::engine::kernel::{Destination, KernelEngine, Parts, ReceiveBuffers, Role};
 use crate::engine::{Engine, Nanos};
 use crate::error::Failure;
 use crate::os::process;
-use crate::os::shared::Words;
+use crate::os::shared::SharedCounters;
 use serde::{Deserialize, Serialize};
 use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
@@ -68,12 +68,12 @@ pub fn run(worker: WorkerArgs) -> Result<(), Failure> {
             Failure::new(format!("reading {} (--expect)", path.display()), error, "")
         })?);
     }
-    let words = Words::inherited(worker.fd, shared_words(worker.workers))?;
-    let counters = counters_of(words.words(), worker.index);
+    let words = SharedCounters::inherited(worker.fd, shared_words(worker.workers))?;
+    let counters = counters_of(words.counters(), worker.index);
     let ring = make_ring(&share)?;
     let base_ns = ring.base_ns();
     counters.set(Count::State, WorkerState::Ready as u64);
-    let begin = await_begin(words.words());
+    let begin = await_begin(words.counters());
     let start = Nanos(begin.saturating_sub(base_ns));
     let request_bytes = u32::try_from(share.request.len()).expect("checked by `make_ring`");
     let mut client = Client::new(ring, share.plan, request_bytes, counters, start, base_ns);
@@ -88,7 +88,7 @@ pub fn run(worker: WorkerArgs) -> Result<(), Failure> {
             tick = now.plus(TICK);
             counters.set(Count::Cpu, process::cpu_ns() - used);
             counters.set(Count::Elapsed, now.0.saturating_sub(start.0));
-            if words.words()[SharedWord::Stop as usize].load(Ordering::Relaxed) != 0 {
+            if words.counters()[SharedWord::Stop as usize].load(Ordering::Relaxed) != 0 {
                 client.stop();
             }
         }
@@ -107,9 +107,10 @@ fn read_share() -> Result<Share, Failure> {
         .map_err(|error| Failure::new(what, error, "workers are started by uringload, not by hand"))
 }
 
-fn make_ring(share: &Share) -> Result<Uring, Failure> {
+fn make_ring(share: &Share) -> Result<Chosen, Failure> {
     let connections = share.plan.connections;
-    Maker::Client.check_connections(connections)?;
+    let preparation =
+        Chosen::prepare(connections, RECEIVE_BUFFERS, &[]).map_err(hints::of_engine)?;
     process::raise_open_files(u64::from(connections), "--connections")?;
     let batch_bytes = share.request.len() * share.plan.pipeline as usize;
     if batch_bytes > BATCH_BYTES_MAX {
@@ -119,18 +120,18 @@ fn make_ring(share: &Share) -> Result<Uring, Failure> {
             "use a shorter --body or a smaller --pipeline",
         ));
     }
-    Uring::new(Setup {
-        spawn: connections,
-        listeners: Vec::new(),
-        dial: Some(Dial::new(share.target, share.sources.clone(), batch_bytes > SEGMENT_BYTES)),
-        signals: None,
+    let parts = Parts {
+        slots: connections,
+        role: Role::Client(Destination {
+            target: share.target,
+            sources: share.sources.clone(),
+            no_delay: batch_bytes > SEGMENT_BYTES,
+        }),
         fixed: share.request.repeat(share.plan.pipeline as usize).into(),
-        features: Features::ALL,
         buffers: RECEIVE_BUFFERS,
-        buffer_bytes: RECEIVE_BUFFER_BYTES,
         restricted: false,
-        obstacles: Obstacles::read(),
-    })
+    };
+    Chosen::create(preparation, parts).map_err(hints::of_engine)
 }
 
 /// Waits until the parent has set the start time, and returns it.
@@ -151,5 +152,4 @@ const BATCH_BYTES_MAX: usize = 64 << 20;
 /// Fits into one TCP segment at an MTU of 1,500.
 const SEGMENT_BYTES: usize = 1400;
 /// One turn's input; each buffer holds a response with the built-in page.
-const RECEIVE_BUFFERS: u16 = 256;
-const RECEIVE_BUFFER_BYTES: u32 = 8192;
+const RECEIVE_BUFFERS: ReceiveBuffers = ReceiveBuffers { count: 256, bytes: 8192 };

@@ -16,13 +16,13 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// How a path of several components is resolved.
+/// The way in which a path of several components is resolved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Resolver {
-    /// By `openat2(2)`, or by component where that is refused.
+    /// By `openat2(2)`, or by component if the kernel or a filter refuses that call.
     #[default]
     Openat2,
-    /// By component, as where `openat2(2)` is refused.
+    /// By component always.
     ByComponent,
 }
 
@@ -34,7 +34,7 @@ pub struct Beneath {
 }
 
 impl Beneath {
-    /// Opens the folder that the operator named: links on the way to it are followed.
+    /// Opens a folder that the operator named, so symbolic links in its path are followed.
     ///
     /// # Errors
     /// If it can't be opened, or isn't a folder.
@@ -44,8 +44,8 @@ impl Beneath {
         Ok(Self { fd, by_component: AtomicBool::new(resolver == Resolver::ByComponent) })
     }
 
-    /// Opens a file for reading. The descriptor may be of anything but a symbolic link, so the
-    /// caller checks its metadata. Opening never blocks, not even on a FIFO or a device.
+    /// Opens a file for reading. The file may be of any kind but a symbolic link, so the caller
+    /// checks its metadata. Opening never blocks, not even on a FIFO or a device.
     ///
     /// # Errors
     /// The kernel's: `ELOOP` or `ENOTDIR` if a component is a symbolic link, `EXDEV` if the path
@@ -58,18 +58,18 @@ impl Beneath {
     ///
     /// # Errors
     /// As [`Beneath::open_file`].
-    pub fn open_folder(&self, path: &Path) -> io::Result<Folder> {
-        Folder::new(self.open_beneath(path, READ_FOLDER)?)
+    pub fn open_folder(&self, path: &Path) -> io::Result<OpenFolder> {
+        OpenFolder::new(self.open_beneath(path, READ_FOLDER)?)
     }
 
-    /// The kind of the entry at a path, which is not opened for reading.
+    /// The kind of the entry at a path. The entry is not opened for reading.
     ///
     /// # Errors
     /// As [`Beneath::open_file`].
-    pub fn kind(&self, path: &Path) -> io::Result<Kind> {
+    pub fn kind(&self, path: &Path) -> io::Result<FileKind> {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let stat = rustix::fs::fstat(self.open_beneath(path, flags)?)?;
-        Ok(Kind::of(FileType::from_raw_mode(stat.st_mode)))
+        Ok(FileKind::of(FileType::from_raw_mode(stat.st_mode)))
     }
 
     fn open_beneath(&self, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
@@ -101,9 +101,9 @@ impl Beneath {
 }
 
 /// An open folder with a position in its listing.
-pub struct Folder(Dir);
+pub struct OpenFolder(Dir);
 
-impl Folder {
+impl OpenFolder {
     fn new(fd: OwnedFd) -> io::Result<Self> {
         Ok(Self(Dir::new(fd)?))
     }
@@ -112,49 +112,50 @@ impl Folder {
         Ok(self.0.fd()?)
     }
 
-    /// The next entry but `.` and `..`, in the file system's order.
-    pub fn next_entry(&mut self) -> Option<io::Result<Entry>> {
+    /// The next entry in the file system's order; `.` and `..` are skipped.
+    pub fn next_entry(&mut self) -> Option<io::Result<FolderEntry>> {
         loop {
             match self.0.read()? {
                 Err(error) => return Some(Err(error.into())),
                 Ok(entry) if matches!(entry.file_name().to_bytes(), b"." | b"..") => {}
                 Ok(entry) => {
                     let name = entry.file_name().to_owned();
-                    return Some(Ok(Entry { name, file_type: entry.file_type() }));
+                    return Some(Ok(FolderEntry { name, file_type: entry.file_type() }));
                 }
             }
         }
     }
 
-    /// The kind of an entry. Not every file system has it in its listing (`readdir(3)`).
+    /// The kind of an entry, from the listing or, on file systems whose listings lack it
+    /// (`readdir(3)`), from the file itself.
     ///
     /// # Errors
-    /// If the entry is gone.
-    pub fn kind(&self, entry: &Entry) -> io::Result<Kind> {
+    /// If the entry no longer exists.
+    pub fn kind(&self, entry: &FolderEntry) -> io::Result<FileKind> {
         if entry.file_type != FileType::Unknown {
-            return Ok(Kind::of(entry.file_type));
+            return Ok(FileKind::of(entry.file_type));
         }
         let stat = rustix::fs::statat(self.fd()?, &*entry.name, AtFlags::SYMLINK_NOFOLLOW)?;
-        Ok(Kind::of(FileType::from_raw_mode(stat.st_mode)))
+        Ok(FileKind::of(FileType::from_raw_mode(stat.st_mode)))
     }
 
     /// Opens an entry for reading, as [`Beneath::open_file`] does.
     ///
     /// # Errors
     /// The kernel's: `ELOOP` if the entry is a symbolic link.
-    pub fn open_file(&self, entry: &Entry) -> io::Result<File> {
+    pub fn open_file(&self, entry: &FolderEntry) -> io::Result<File> {
         Ok(open_entry(self.fd()?, &entry.name, READ_FILE)?.into())
     }
 
-    /// Opens an entry that is a folder, to list it.
+    /// Opens an entry that is a folder, for listing it.
     ///
     /// # Errors
     /// The kernel's: `ENOTDIR` if the entry is not a folder.
-    pub fn open_folder(&self, entry: &Entry) -> io::Result<Self> {
+    pub fn open_folder(&self, entry: &FolderEntry) -> io::Result<Self> {
         Self::new(open_entry(self.fd()?, &entry.name, READ_FOLDER)?)
     }
 
-    /// The folder's device and inode, which no other folder has at the same time.
+    /// The folder's device and inode, which no other existing folder shares.
     ///
     /// # Errors
     /// If the file system fails.
@@ -165,12 +166,12 @@ impl Folder {
 }
 
 /// An entry of a folder.
-pub struct Entry {
+pub struct FolderEntry {
     name: CString,
     file_type: FileType,
 }
 
-impl Entry {
+impl FolderEntry {
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &[u8] {
@@ -180,7 +181,7 @@ impl Entry {
 
 /// The kind of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum FileKind {
     /// A regular file.
     File,
     /// A folder.
@@ -191,7 +192,7 @@ pub enum Kind {
     Other,
 }
 
-impl Kind {
+impl FileKind {
     fn of(file_type: FileType) -> Self {
         match file_type {
             FileType::RegularFile => Self::File,
@@ -202,7 +203,7 @@ impl Kind {
     }
 }
 
-/// Identity and version of a file. If two stamps are equal, neither the file nor its content was
+/// Identity and version of a file. Equal stamps mean that neither the file nor its content was
 /// replaced in between, within the resolution of the file system's timestamps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stamp {
@@ -227,8 +228,8 @@ impl Stamp {
     }
 }
 
-/// Opens a file that the operator named for reading. Links are followed; opening never blocks, not
-/// even on a FIFO or a device.
+/// Opens for reading a file that the operator named. Symbolic links are followed; opening never
+/// blocks, not even on a FIFO or a device.
 ///
 /// # Errors
 /// If it can't be opened.
@@ -237,8 +238,8 @@ pub fn open_named(path: &Path) -> io::Result<File> {
     File::options().read(true).custom_flags(flags).open(path)
 }
 
-/// Reads a whole file, whose length must be that of `place` and whose stamp must still be `stamp`
-/// afterwards. Never reads more than one byte beyond `place`.
+/// Reads a file whose length must equal that of `place` and whose stamp must still be `stamp`
+/// afterwards. Reads at most one byte beyond the length of `place`.
 ///
 /// # Errors
 /// If it can't be read, has fewer bytes or more, or changed while it was read.
@@ -270,11 +271,11 @@ const READ_FILE: OFlags = OFlags::RDONLY
     .union(OFlags::NOCTTY)
     .union(OFlags::CLOEXEC);
 const READ_FOLDER: OFlags = READ_FILE.union(OFlags::DIRECTORY);
-/// Passing through a folder takes search permission only.
+/// Passing through a folder requires search permission only.
 const PASS_FOLDER: OFlags =
     OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// The reason for refusing a file that was replaced or modified between two looks at it.
+/// The reason for refusing a file that was replaced or modified between two inspections.
 pub const CHANGED: &str = "it changed while it was read";
 const FEWER: &str = "it ends before its stated length: it shrank while it was read, or its content \
                      is generated, as in /sys";
@@ -309,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn no_path_leads_out_of_the_folder() {
+    fn paths_outside_the_folder_and_symbolic_links_are_refused() {
         let ground = Ground::new("beneath");
         let root = ground.0.join("root");
         symlink("../secret", root.join("link")).expect("links can be made");
@@ -332,24 +333,28 @@ mod tests {
                 let error = open(path).expect_err(path);
                 assert_eq!(Errno::from_io_error(&error), Some(errno), "{resolver:?}: {path}");
             }
-            // A link on the way: openat2 says ELOOP, O_DIRECTORY with O_NOFOLLOW says ENOTDIR.
+            // A link within the path: openat2 fails with ELOOP, O_DIRECTORY with O_NOFOLLOW fails
+            // with ENOTDIR.
             for path in ["up/secret", "inner/b/file"] {
                 let error = open(path).expect_err(path);
                 let errno = Errno::from_io_error(&error);
                 assert!(matches!(errno, Some(Errno::LOOP | Errno::NOTDIR)), "{path}: {error}");
             }
-            assert_eq!(beneath.kind(Path::new("link")).ok(), Some(Kind::Link));
-            assert_eq!(beneath.kind(Path::new("a/b")).ok(), Some(Kind::Folder));
+            assert_eq!(beneath.kind(Path::new("link")).ok(), Some(FileKind::Link));
+            assert_eq!(beneath.kind(Path::new("a/b")).ok(), Some(FileKind::Folder));
             let mut folder = beneath.open_folder(Path::new("a/b")).expect("it is there");
             let entry = folder.next_entry().expect("it has a file").expect("it can be read");
-            assert_eq!((entry.name(), folder.kind(&entry).ok()), (&b"file"[..], Some(Kind::File)));
+            assert_eq!(
+                (entry.name(), folder.kind(&entry).ok()),
+                (&b"file"[..], Some(FileKind::File))
+            );
             assert!(folder.next_entry().is_none());
             assert!(beneath.open_folder(Path::new("")).is_ok(), "the folder itself");
         }
     }
 
     #[test]
-    fn a_file_that_is_not_as_long_as_it_says_is_not_read() {
+    fn a_file_that_changes_while_it_is_read_is_refused() {
         let ground = Ground::new("lengths");
         let path = ground.0.join("secret");
         let open = || {
@@ -370,7 +375,7 @@ mod tests {
         writer.set_len(3).expect("it is ours");
         let (file, stamp) = open();
         assert_eq!(why(&file, &stamp), Err(FEWER.to_owned()));
-        // As long as before, and not what it was.
+        // The same length as before, with another modification time.
         writer.set_len(6).expect("it is ours");
         let (file, stamp) = open();
         let long_ago = std::time::SystemTime::UNIX_EPOCH;

@@ -1,92 +1,105 @@
-//! Other programs as processes of ours: started in a group and on a core of their own, waited for
-//! together with an interruption, ended by signals. Knows nothing of what they do.
+//! Child processes: started in a process group and on a core of their own, awaited together with an
+//! interruption, ended by signals. Knows nothing of what they do.
 
 use super::call::checked;
-use super::process::only_core;
+use super::poll::timespec;
+use super::process::set_of_core;
 use super::signal::no_signals;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::{Errno, FdFlags, fcntl_setfd};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open,
+    set_parent_process_death_signal,
+};
+use rustix::thread::sched_setaffinity;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Command, ExitStatus};
 use std::time::Duration;
 
-/// A process that we started, and the leader of its process group. If it still runs when this is
-/// dropped, the whole group is killed.
+/// A child process that leads a process group. If it still runs when this is dropped, the whole
+/// group is killed.
 pub struct Process {
     child: Child,
     pidfd: OwnedFd,
     ended: Option<ExitStatus>,
 }
 
-/// What was waited for.
+/// The outcome of [`Process::wait`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wait {
-    /// The process is over; it was reaped, and what was left of its group killed.
+pub enum WaitOutcome {
+    /// The process has ended and was reaped, and the rest of its group was killed.
     Ended(ExitStatus),
-    /// There is something to read where interruptions come from.
+    /// The descriptor of interruptions is readable.
     Interrupted,
-    /// Neither within the time.
+    /// Neither happened within the time.
     TimedOut,
 }
 
-/// What becomes of a process when the thread that started it ends, so that nothing keeps a core
-/// busy once nobody is there to end it.
+/// The fate of a process when the thread that started it ends, so that no core stays busy with a
+/// process that no other one will end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Orphan {
-    /// It is asked to end, by SIGTERM, and trusted to do so.
-    Asked,
-    /// It is killed, whoever wrote it.
+    /// SIGTERM, for programs of ours that obey it.
+    Terminated,
+    /// SIGKILL, for any other program.
     Killed,
 }
 
 impl Process {
-    /// Starts a program, on one core if one is named.
+    /// Starts a program, pinned to `core` if there is one.
     ///
     /// # Errors
-    /// If the program can't be started, or the core is none that it may use.
-    pub fn start(mut command: Command, core: Option<u32>, orphan: Orphan) -> io::Result<Self> {
-        let cores = core.map(only_core).transpose()?;
-        let at_our_end = match orphan {
-            Orphan::Asked => libc::SIGTERM,
-            Orphan::Killed => libc::SIGKILL,
+    /// If the program can't be started, or the core doesn't exist or may not be used.
+    pub fn start(command: Command, core: Option<u32>, orphan: Orphan) -> io::Result<Self> {
+        Self::start_with(command, core, orphan, None)
+    }
+
+    /// Starts a program that inherits one more descriptor under its number.
+    ///
+    /// # Errors
+    /// Those of [`Process::start`].
+    pub fn start_with(
+        mut command: Command,
+        core: Option<u32>,
+        orphan: Orphan,
+        inherits: Option<BorrowedFd<'_>>,
+    ) -> io::Result<Self> {
+        let cores = core.map(set_of_core).transpose()?;
+        let signal = match orphan {
+            Orphan::Terminated => Signal::TERM,
+            Orphan::Killed => Signal::KILL,
         };
-        let none = no_signals();
+        let inherits = inherits.map(|fd| fd.as_raw_fd());
         let prepare = move || {
-            // SAFETY: prctl with PR_SET_PDEATHSIG takes numbers only.
-            checked(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, at_our_end) })?;
-            // Who reads signals from a descriptor has them blocked, and a child would inherit that.
-            // SAFETY: the set is initialised; a null old set is allowed.
-            let set = unsafe {
-                libc::pthread_sigmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut())
-            };
-            if set != 0 {
-                return Err(io::Error::from_raw_os_error(set));
-            }
-            // A shell has SIGINT ignored in what it runs in the background, and programs inherit
-            // that (POSIX, 2.12 Signals and Error Handling). The standard library sees to SIGPIPE.
-            for signal in [libc::SIGTERM, libc::SIGINT] {
-                // SAFETY: the default is a valid disposition for both.
-                unsafe { libc::signal(signal, libc::SIG_DFL) };
-            }
+            set_parent_process_death_signal(Some(signal))?;
+            reset_signals()?;
             if let Some(cores) = &cores {
-                // SAFETY: the set is initialised and its size is given.
-                checked(unsafe { libc::sched_setaffinity(0, size_of_val(cores), cores) })?;
+                sched_setaffinity(None, cores)?;
+            }
+            if let Some(number) = inherits {
+                // SAFETY: the caller of `start_with` borrows the descriptor until `spawn` returns,
+                // and the child, in which this runs, has a copy of it that only this code uses.
+                let fd = unsafe { BorrowedFd::borrow_raw(number) };
+                fcntl_setfd(fd, FdFlags::empty())?;
             }
             Ok(())
         };
-        // SAFETY: between fork and exec this makes five system calls at most, reads memory of its
-        // own and allocates nothing: all of it is allowed to a child of a process with threads.
+        // SAFETY: between fork and exec the closure makes only system calls that are safe after
+        // fork(2), reads memory of its own and allocates nothing, so it can't wait for a lock that
+        // another thread of the parent held.
         unsafe { command.pre_exec(prepare) };
         let mut child = command.process_group(0).spawn()?;
-        let pidfd = open_pidfd(&child).inspect_err(|_| {
-            // Both can only fail if it is over, which is as well.
+        let pidfd = pidfd_of(&child).inspect_err(|_| {
+            // Both fail only if the child has ended.
             let _ = child.kill();
             let _ = child.wait();
         })?;
         Ok(Self { child, pidfd, ended: None })
     }
 
-    /// Its number.
+    /// The process ID.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.child.id()
@@ -97,52 +110,55 @@ impl Process {
         self.child.stdin.take()
     }
 
-    /// Waits until it is over, or until there is something to read from `interrupts`.
+    /// Waits until the process has ended, or until `interrupts` is readable.
     ///
     /// # Errors
     /// If the kernel can't wait (no memory).
-    pub fn wait(&mut self, time: Duration, interrupts: Option<BorrowedFd<'_>>) -> io::Result<Wait> {
+    pub fn wait(
+        &mut self,
+        time: Duration,
+        interrupts: Option<BorrowedFd<'_>>,
+    ) -> io::Result<WaitOutcome> {
         if let Some(status) = self.ended {
-            return Ok(Wait::Ended(status));
+            return Ok(WaitOutcome::Ended(status));
         }
-        let interrupts = interrupts.map_or(NO_FD, |fd| fd.as_raw_fd());
-        let entry = |fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
-        let mut entries = [entry(self.pidfd.as_raw_fd()), entry(interrupts)];
-        let millis = i32::try_from(time.as_millis()).unwrap_or(i32::MAX);
-        // SAFETY: poll reads and writes two entries, and is given two.
-        let polled = checked(unsafe { libc::poll(entries.as_mut_ptr(), 2, millis) });
-        match polled {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(Wait::TimedOut),
-            Err(error) => return Err(error),
-            Ok(_) => {}
-        }
-        if entries[0].revents != 0 {
-            // Before it is reaped, as the group's number is still its own until then.
+        let readable = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
+        let pidfd = self.pidfd.as_fd();
+        let mut entries = [readable(pidfd), readable(interrupts.unwrap_or(pidfd))];
+        let entries = &mut entries[..=usize::from(interrupts.is_some())];
+        match poll(entries, Some(&timespec(time))) {
+            Err(Errno::INTR) => return Ok(WaitOutcome::TimedOut),
+            outcome => outcome?,
+        };
+        let has_ended = !entries[0].revents().is_empty();
+        let is_interrupted = entries[1..].iter().any(|entry| !entry.revents().is_empty());
+        if has_ended {
+            // Before it is reaped, as until then the group's number can't be another's.
             self.kill_group();
             let status = self.child.wait()?;
             self.ended = Some(status);
-            return Ok(Wait::Ended(status));
+            return Ok(WaitOutcome::Ended(status));
         }
-        Ok(if entries[1].revents == 0 { Wait::TimedOut } else { Wait::Interrupted })
+        Ok(if is_interrupted { WaitOutcome::Interrupted } else { WaitOutcome::TimedOut })
     }
 
-    /// Asks it to end: SIGTERM to the process alone, which knows best what to do with its children.
+    /// Sends SIGTERM to the process alone, which knows best what to do with its children.
     pub fn terminate(&self) {
         if self.ended.is_none() {
-            // Fails only if it is over, which is as well.
-            let _ = send(self.pid(), libc::SIGTERM);
+            // Fails only if the process has ended.
+            let _ = kill_process(self.pid(), Signal::TERM);
         }
     }
 
-    /// SIGKILL to all of its group.
+    /// Sends SIGKILL to the whole group.
     pub fn kill_group(&self) {
         if self.ended.is_none() {
-            let _ = send(-self.pid(), libc::SIGKILL);
+            let _ = kill_process_group(self.pid(), Signal::KILL);
         }
     }
 
-    fn pid(&self) -> libc::pid_t {
-        self.child.id().cast_signed()
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
     }
 }
 
@@ -155,24 +171,34 @@ impl Drop for Process {
     }
 }
 
-/// A descriptor that is readable once the process is over. The child is not reaped yet, so its
-/// number can't be another's.
-fn open_pidfd(child: &Child) -> io::Result<OwnedFd> {
-    // SAFETY: pidfd_open takes numbers only.
-    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, child.id(), 0) };
-    let fd = checked(fd as libc::c_int)?;
-    // SAFETY: pidfd_open returned a new descriptor that nobody else owns.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
-}
-
-fn send(pid: libc::pid_t, signal: libc::c_int) -> io::Result<()> {
-    // SAFETY: kill takes numbers only.
-    checked(unsafe { libc::kill(pid, signal) })?;
+/// Undoes, in a child, the signal settings that it inherits.
+fn reset_signals() -> io::Result<()> {
+    let none = no_signals();
+    let (old, how) = (std::ptr::null_mut(), libc::SIG_SETMASK);
+    // A parent that reads signals from a descriptor blocks them, and its child inherits the mask.
+    // SAFETY: the set is initialised; a null pointer for the old set is allowed (sigprocmask(2)).
+    let error = unsafe { libc::pthread_sigmask(how, &raw const none, old) };
+    if error != 0 {
+        return Err(io::Error::from_raw_os_error(error));
+    }
+    // Shells start background commands with SIGINT ignored, which programs inherit (POSIX, 2.12
+    // Signals and Error Handling). The standard library resets SIGPIPE.
+    for signal in [libc::SIGTERM, libc::SIGINT] {
+        // SAFETY: SIG_DFL is a valid disposition for both, and installs no handler.
+        checked_signal(unsafe { libc::signal(signal, libc::SIG_DFL) })?;
+    }
     Ok(())
 }
 
-/// poll(2) skips an entry with a negative descriptor.
-const NO_FD: RawFd = -1;
+fn checked_signal(previous: libc::sighandler_t) -> io::Result<()> {
+    checked(if previous == libc::SIG_ERR { -1 } else { 0 }).map(drop)
+}
+
+/// A descriptor that is readable once the process has ended. The child is not reaped yet, so its
+/// number can't be another's.
+fn pidfd_of(child: &Child) -> io::Result<OwnedFd> {
+    Ok(pidfd_open(Pid::from_child(child), PidfdFlags::empty())?)
+}
 
 #[cfg(test)]
 mod tests {
@@ -200,19 +226,21 @@ mod tests {
     }
 
     #[test]
-    fn an_end_is_seen_with_its_status_and_stays() {
+    fn an_ended_process_keeps_its_status() {
         let (mut process, _stdout) = shell("exit 3", None);
         for _ in 0..2 {
-            let Wait::Ended(status) = process.wait(PATIENCE, None).unwrap() else { panic!() };
+            let WaitOutcome::Ended(status) = process.wait(PATIENCE, None).unwrap() else {
+                panic!()
+            };
             assert_eq!(status.code(), Some(3));
         }
-        // To whom would it go now?
+        // No signal may reach a process that got the number since.
         process.terminate();
         process.kill_group();
     }
 
     #[test]
-    fn it_runs_on_its_core_and_in_its_group() {
+    fn a_child_runs_on_its_core_and_in_its_group() {
         let script = "grep Cpus_allowed_list /proc/self/status; cut -d' ' -f5 /proc/$$/stat";
         let (process, mut stdout) = shell(script, Some(0));
         assert_eq!(line(&mut stdout), "Cpus_allowed_list:\t0\n");
@@ -220,19 +248,19 @@ mod tests {
     }
 
     #[test]
-    fn a_core_that_is_not_there_is_refused() {
+    fn a_missing_core_is_refused() {
         for core in [1023, 4_000_000] {
-            let started = Process::start(Command::new("true"), Some(core), Orphan::Asked);
-            let error = started.err().expect("there is no such core");
+            let started = Process::start(Command::new("true"), Some(core), Orphan::Terminated);
+            let error = started.err().expect("the machine has no such core");
             assert_eq!(error.raw_os_error(), Some(libc::EINVAL));
         }
     }
 
     #[test]
-    fn it_has_no_signal_blocked_or_ignored_though_we_have() {
+    fn a_child_starts_with_default_signals() {
         let _signals = crate::os::signal::signals_to_end().unwrap();
-        // As a shell does in the background. Blocked as it is, it is no less received by us.
-        // SAFETY: ignoring is a valid disposition for SIGINT.
+        // As a shell does for background commands; blocked signals are received all the same.
+        // SAFETY: SIG_IGN is a valid disposition for SIGINT.
         unsafe { libc::signal(libc::SIGINT, libc::SIG_IGN) };
         let (_process, mut stdout) = shell("grep -E 'SigBlk|SigIgn' /proc/self/status", None);
         assert_eq!(line(&mut stdout), "SigBlk:\t0000000000000000\n");
@@ -244,43 +272,43 @@ mod tests {
     }
 
     #[test]
-    fn an_interruption_ends_the_wait_and_nothing_else() {
+    fn an_interruption_ends_the_wait_but_not_the_process() {
         let (mut process, mut stdout) = shell("echo here; cat /dev/zero > /dev/null", None);
         assert_eq!(line(&mut stdout), "here\n");
         let (mut theirs, ours) = UnixStream::pair().unwrap();
         let short = Duration::from_millis(1);
-        assert_eq!(process.wait(short, Some(ours.as_fd())).unwrap(), Wait::TimedOut);
+        assert_eq!(process.wait(short, Some(ours.as_fd())).unwrap(), WaitOutcome::TimedOut);
         theirs.write_all(b"!").unwrap();
-        assert_eq!(process.wait(PATIENCE, Some(ours.as_fd())).unwrap(), Wait::Interrupted);
+        assert_eq!(process.wait(PATIENCE, Some(ours.as_fd())).unwrap(), WaitOutcome::Interrupted);
         process.terminate();
-        let Wait::Ended(status) = process.wait(PATIENCE, None).unwrap() else { panic!() };
+        let WaitOutcome::Ended(status) = process.wait(PATIENCE, None).unwrap() else { panic!() };
         assert_eq!(status.signal(), Some(libc::SIGTERM));
     }
 
     #[test]
-    fn an_end_takes_the_rest_of_the_group_along() {
-        // The child holds the pipe open: reading on past its parent's end shows its own end.
+    fn the_rest_of_the_group_is_killed_at_the_end_of_its_leader() {
+        // The grandchild holds the pipe open, so end of file shows that it has ended, too.
         let (mut process, mut stdout) =
             shell("cat /dev/zero > /dev/null & echo here; kill $$", None);
         assert_eq!(line(&mut stdout), "here\n");
-        assert!(matches!(process.wait(PATIENCE, None).unwrap(), Wait::Ended(_)));
+        assert!(matches!(process.wait(PATIENCE, None).unwrap(), WaitOutcome::Ended(_)));
         assert_eq!(line(&mut stdout), "");
     }
 
     #[test]
-    fn an_orphan_is_killed_though_it_would_not_end_by_itself() {
+    fn an_orphan_that_ignores_sigterm_is_killed() {
         let started = std::thread::spawn(|| {
             let (process, mut stdout) = shell("trap '' TERM; echo here; cat /dev/zero", None);
             assert_eq!(line(&mut stdout), "here\n");
             process
         });
         let mut process = started.join().unwrap();
-        let Wait::Ended(status) = process.wait(PATIENCE, None).unwrap() else { panic!() };
+        let WaitOutcome::Ended(status) = process.wait(PATIENCE, None).unwrap() else { panic!() };
         assert_eq!(status.signal(), Some(libc::SIGKILL));
     }
 
     #[test]
-    fn what_is_dropped_is_killed() {
+    fn dropping_a_process_kills_it() {
         let (process, mut stdout) = shell("trap '' TERM; echo here; cat /dev/zero", None);
         assert_eq!(line(&mut stdout), "here\n");
         let folder = format!("/proc/{}", process.id());

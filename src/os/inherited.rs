@@ -1,59 +1,74 @@
-//! What a process was given when it was started: descriptors and the environment.
+//! The possessions of a process that precede it: inherited descriptors and the environment.
 
-use super::call::checked;
-use crate::error::Failure;
-use std::fs::File;
+use super::process::{ThreadsError, await_single_thread};
+use rustix::stdio::{dup2_stdin, dup2_stdout};
+use std::fs::{self, File};
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Opens what takes the place of standard input and output.
+/// Opens `/dev/null`, for [`replace_standard_streams`].
 ///
 /// # Errors
 /// If there is no `/dev/null`.
-pub fn open_nothing() -> Result<File, Failure> {
-    let opened = File::options().read(true).write(true).open("/dev/null");
-    opened.map_err(|why| Failure::new("opening /dev/null", why, "`ls -l /dev/null`; mknod(1)"))
+pub fn open_null() -> io::Result<File> {
+    File::options().read(true).write(true).open("/dev/null")
 }
 
-/// Closes every descriptor but these and standard error, and puts `nothing` in the place of
-/// standard input and output, so that no connection ever gets their numbers.
+/// Makes standard input and output `/dev/null`. Their numbers stay in use, so that no connection
+/// is ever mistaken for a standard stream.
 ///
 /// # Errors
-/// If the kernel refuses (`close_range(2)`, Linux 5.9).
-pub fn keep_only(keep: &[RawFd], nothing: File) -> io::Result<()> {
-    for standard in [libc::STDIN_FILENO, libc::STDOUT_FILENO] {
-        // SAFETY: dup2 takes numbers only; nobody uses what had this one, as neither is read or
-        // written from here on.
-        checked(unsafe { libc::dup2(nothing.as_raw_fd(), standard) })?;
-    }
-    drop(nothing);
-    let mut keep = keep.to_vec();
-    keep.sort_unstable();
-    let mut first = libc::STDERR_FILENO + 1;
-    for fd in keep {
-        close_between(first, fd - 1)?;
-        first = fd + 1;
-    }
-    close_between(first, RawFd::MAX)
+/// Those of dup2(2).
+pub fn replace_standard_streams(null: &File) -> io::Result<()> {
+    dup2_stdin(null)?;
+    Ok(dup2_stdout(null)?)
 }
 
-/// Whether descriptors could be closed: closes one that nobody can have.
-///
-/// # Errors
-/// Why not.
-pub fn can_close() -> io::Result<()> {
-    close_between(RawFd::MAX, RawFd::MAX)
+/// The descriptors that this process inherited, besides the standard streams. They are closed when
+/// this is dropped.
+#[derive(Debug, Default)]
+pub struct InheritedDescriptors(Vec<OwnedFd>);
+
+impl InheritedDescriptors {
+    /// Takes ownership of them. A second call finds none.
+    ///
+    /// A descriptor without `FD_CLOEXEC` must be an inherited one: execve(2) closes those with the
+    /// flag, and every descriptor that this process opens has it from the start (std sets it, and
+    /// so do this crate and rustix by their callers' flags; no code clears it except in a forked
+    /// child, whose flags are its own). So no value of this program owns such a descriptor, and a
+    /// safe function may close it, which wouldn't hold of "all descriptors but those on a list".
+    ///
+    /// # Errors
+    /// If `/proc/self/fd` can't be read.
+    pub fn take() -> io::Result<Self> {
+        static TAKEN: AtomicBool = AtomicBool::new(false);
+        let mut inherited = Vec::new();
+        for entry in fs::read_dir("/proc/self/fd")? {
+            let number = entry?.file_name().to_str().and_then(|name| name.parse::<RawFd>().ok());
+            inherited.extend(number.filter(|&number| is_inherited(number)));
+        }
+        if TAKEN.swap(true, Ordering::Relaxed) {
+            return Ok(Self::default());
+        }
+        // SAFETY: the descriptor is open and no value of this process owns it, as explained above;
+        // it is taken once (`TAKEN`).
+        let own = |number| unsafe { OwnedFd::from_raw_fd(number) };
+        Ok(Self(inherited.into_iter().map(own).collect()))
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
 }
 
-fn close_between(first: RawFd, last: RawFd) -> io::Result<()> {
-    if first > last {
-        return Ok(());
-    }
-    let (first, last, flags) = (i64::from(first), i64::from(last), 0i64);
-    // SAFETY: it takes numbers only. What this process still uses is kept by its caller, so what
-    // is closed was inherited, and belongs to nobody here.
-    let closed = unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
-    if closed == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+fn is_inherited(number: RawFd) -> bool {
+    // SAFETY: fcntl with F_GETFD takes numbers only and changes nothing; a number that is not open
+    // (any more) is EBADF.
+    let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
+    number > libc::STDERR_FILENO && flags != -1 && flags & libc::FD_CLOEXEC == 0
 }
 
 unsafe extern "C" {
@@ -61,26 +76,34 @@ unsafe extern "C" {
     static mut environ: *mut *mut libc::c_char;
 }
 
-/// Clears the environment: not only is it not found any more, its bytes are overwritten, as it may
-/// hold secrets that were meant for somebody else.
+/// Clears the environment and overwrites its bytes, because it may hold secrets that other programs
+/// were meant to get.
 ///
-/// There must be no other thread, and nobody may hold a part of it.
-pub fn clear_environment() {
-    // SAFETY: it is one word, and no other thread changes it.
+/// This is sound as a safe function because it checks its precondition, that no other thread can
+/// read the environment meanwhile. After it returns there is nothing to misread: `std::env` gives
+/// copies, and only unsafe code could have kept a pointer of getenv(3).
+///
+/// # Errors
+/// If the process has another thread, or `/proc` can't be read.
+pub fn clear_environment() -> Result<(), ThreadsError> {
+    await_single_thread()?;
+    // SAFETY: this reads one word, which no other thread changes, as there is none (checked above).
     let mut entry = unsafe { environ };
     while !entry.is_null() {
-        // SAFETY: the list has an entry here: it ends with a null, which was not reached yet.
+        // SAFETY: the list ends with a null pointer (environ(7)), which wasn't reached yet.
         let text = unsafe { entry.read() };
         if text.is_null() {
             break;
         }
-        // SAFETY: an entry is a string that ends in a zero.
+        // SAFETY: an entry is a string that ends with a zero byte (environ(7)).
         let len = unsafe { libc::strlen(text) };
-        // SAFETY: those bytes are the process's own to write, and nobody else holds them.
+        // SAFETY: these bytes are writable memory of this process (the stack's top, or the heap
+        // after setenv(3)), and no reference to them exists: see the comment of this function.
         unsafe { text.write_bytes(0, len) };
-        // SAFETY: it was not the last of the list.
+        // SAFETY: the entry was not the null pointer that ends the list.
         entry = unsafe { entry.add(1) };
     }
-    // SAFETY: no other thread reads or changes the environment.
+    // SAFETY: there is no other thread that reads or changes the environment (checked above).
     unsafe { libc::clearenv() };
+    Ok(())
 }

@@ -1,65 +1,59 @@
-//! Landlock: this process denies itself what of files, the network and other processes the kernel
-//! can deny.
+//! Landlock: this process denies itself files, the network and signals to other processes, as far
+//! as the kernel's version of Landlock can.
 
-use crate::error::Failure;
 use landlock::{
     ABI, Access, AccessFs, AccessNet, LandlockStatus, Ruleset, RulesetAttr, RulesetError,
     RulesetStatus, Scope,
 };
 use std::io;
 
-/// What is denied.
+pub use landlock::RulesetError as LandlockError;
+
+/// The outcome of [`deny_everything`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Denied {
-    /// Everything this version of the interface can deny.
+    /// Everything is denied that this version of the interface can deny.
     By {
-        /// The version.
+        /// The version of the ABI.
         abi: u32,
     },
-    /// Nothing, for this reason.
+    /// Nothing is denied, for this reason.
     Nothing(String),
 }
 
 impl Denied {
-    /// In words.
+    /// The denied accesses, in words.
     #[must_use]
     pub fn list(&self) -> Vec<&'static str> {
         match *self {
             Self::Nothing(_) => Vec::new(),
             Self::By { abi } => {
-                let known = WHAT.iter().filter(|&&(since, _)| since <= abi);
-                known.map(|&(_, what)| what).collect()
+                let known = ACCESSES.iter().filter(|&&(since, _)| since <= abi);
+                known.map(|&(_, accesses)| accesses).collect()
             }
         }
     }
 }
 
-/// Denies everything: no rule allows an exception. Descriptors that are open stay usable.
+/// Denies everything: no rule makes an exception. Open descriptors stay usable.
 ///
-/// It is about this thread and those it starts (landlock(7)): there must be no other.
+/// Landlock restricts the calling thread and the threads that it starts (landlock(7)), so the
+/// caller ensures that there is no other.
 ///
 /// # Errors
-/// If the kernel has it and yet refuses.
-pub fn deny_everything() -> Result<Denied, Failure> {
-    let refused = |why: RulesetError| {
-        Failure::new(
-            "denying itself files and connections by Landlock",
-            why,
-            "--no-lockdown serves without",
-        )
-    };
-    // What a kernel doesn't know is left out.
+/// If the kernel supports Landlock but refuses the ruleset.
+pub fn deny_everything() -> Result<Denied, RulesetError> {
+    // The crate leaves out the accesses that the kernel doesn't know.
     let newest = ABI::V10;
     let ruleset = Ruleset::default()
         .handle_access(AccessFs::from_all(newest))
         .and_then(|ruleset| ruleset.handle_access(AccessNet::from_all(newest)))
         .and_then(|ruleset| ruleset.scope(Scope::from_all(newest)))
-        .and_then(Ruleset::create)
-        .map_err(refused)?;
-    let status = ruleset.restrict_self().map_err(refused)?;
+        .and_then(Ruleset::create)?;
+    let status = ruleset.restrict_self()?;
     let missing = |why: &str| Ok(Denied::Nothing(why.to_owned()));
     match (status.landlock, status.ruleset) {
-        // The crate takes any refusal for that.
+        // The crate reports any refusal of the system call as this.
         (LandlockStatus::NotImplemented, _) => missing(&version().err().unwrap_or_default()),
         (LandlockStatus::NotEnabled, _) => missing(NOT_CHOSEN),
         (_, RulesetStatus::NotEnforced) => missing("the kernel did not enforce it"),
@@ -69,41 +63,40 @@ pub fn deny_everything() -> Result<Denied, Failure> {
     }
 }
 
-/// The version of the kernel's interface. Asking gives nothing up.
+/// The version of the kernel's Landlock ABI. The query restricts nothing.
 ///
 /// # Errors
-/// Why there is none.
+/// The reason why there is none.
 pub fn version() -> Result<u32, String> {
     let nothing = std::ptr::null::<libc::c_void>();
-    // SAFETY: with this flag the kernel takes no attributes, makes nothing and returns a number
-    // (landlock_create_ruleset(2)).
-    let asked = unsafe {
+    // SAFETY: with this flag the kernel requires a null pointer and a size of 0, creates nothing
+    // and returns a number (landlock_create_ruleset(2)).
+    let answer = unsafe {
         libc::syscall(libc::SYS_landlock_create_ruleset, nothing, 0_usize, CREATE_RULESET_VERSION)
     };
-    if let Ok(version @ 1..) = u32::try_from(asked) {
+    if let Ok(version @ 1..) = u32::try_from(answer) {
         return Ok(version);
     }
     let error = io::Error::last_os_error();
     Err(match error.raw_os_error() {
         Some(libc::ENOSYS) => NOT_BUILT.to_owned(),
         Some(libc::EOPNOTSUPP) => NOT_CHOSEN.to_owned(),
-        _ => format!("Landlock can't be had: {error}"),
+        _ => format!("the kernel refuses Landlock: {error}"),
     })
 }
 
 const NOT_BUILT: &str = "this kernel was built without Landlock";
-const NOT_CHOSEN: &str =
-    "Landlock is not among the security modules that were chosen at boot (lsm=)";
+const NOT_CHOSEN: &str = "Landlock is not among the security modules enabled at boot (lsm=)";
 /// `LANDLOCK_CREATE_RULESET_VERSION` of `linux/landlock.h`.
 const CREATE_RULESET_VERSION: u32 = 1;
 
-/// What can be denied, and since which version (landlock(7)).
-const WHAT: [(u32, &str); 7] = [
+/// The accesses that can be denied, and the first version that can (landlock(7)).
+const ACCESSES: [(u32, &str); 7] = [
     (1, "opening, executing, making, renaming and removing files and folders"),
     (3, "truncating files"),
     (4, "binding and connecting TCP sockets"),
     (5, "controlling devices"),
-    (6, "signals to processes outside, abstract Unix sockets of theirs"),
+    (6, "signals to and abstract Unix sockets of processes outside the sandbox"),
     (9, "connecting to Unix sockets by path"),
     (10, "binding and connecting UDP sockets"),
 ];

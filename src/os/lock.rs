@@ -1,30 +1,28 @@
-//! A lock on a file or a folder, for one process at a time; the kernel takes it off when its holder
-//! is gone, however that ended.
+//! A lock on a file or a folder that one process at a time can hold. The kernel releases it when
+//! its holder has ended, however that came about.
 
-use super::call::checked;
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
 use std::path::Path;
 
-/// A lock that is held (`flock(2)`). Programs that are started don't inherit it.
+/// A lock that is held (`flock(2)`). Child processes don't inherit it.
 #[derive(Debug)]
-pub struct Lock(#[allow(dead_code, reason = "it is locked as long as it is open")] File);
+pub struct Lock(#[allow(dead_code, reason = "the lock lasts as long as the file is open")] File);
 
 impl Lock {
-    /// Takes the lock, unless somebody holds it.
+    /// Takes the lock, or returns `None` if another process holds it.
     ///
     /// # Errors
     /// If there is no such file, or its file system has no locks.
     pub fn take(path: &Path) -> io::Result<Option<Self>> {
-        // `File::try_lock` would be this, and needs Rust 1.89.
+        // `File::try_lock` does the same from Rust 1.89 on.
         let file = File::open(path)?;
-        // SAFETY: flock takes numbers only, and the descriptor is open.
-        let locked = unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) };
-        match checked(locked) {
-            Ok(_) => Ok(Some(Self(file))),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-            Err(error) => Err(error),
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Self(file))),
+            Err(Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(error.into()),
         }
     }
 }
@@ -34,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_is_one_holder_at_a_time() {
+    fn a_lock_has_one_holder_at_a_time() {
         let folder = std::env::temp_dir().join(format!("uringload-lock-{}", std::process::id()));
         std::fs::create_dir(&folder).unwrap();
         let held = Lock::take(&folder).unwrap();

@@ -1,9 +1,10 @@
-//! The kernel: the only place with unsafe code. Rings, sockets, signals, limits of the process.
+//! The kernel's interfaces other than `io_uring`: sockets, files, processes, signals, limits, and
+//! the mechanisms of the sandbox.
 //!
-//! Each unsafe block states the invariant it stands on. No function here is unsafe to call, and
-//! none takes an address.
+//! Unsafe code is here and in [`crate::engine::uring`] only. Each unsafe block states the invariant
+//! it relies on and who upholds it. Every function here is safe to call, and none takes an address.
 #![allow(unsafe_code)]
-// The C interface counts in whatever integers it likes; what is cast is small and constant.
+// The C interface uses integers of many sizes; the values that are cast are small and constant.
 #![allow(clippy::cast_possible_truncation)]
 
 pub mod beneath;
@@ -15,6 +16,7 @@ pub mod net;
 pub mod pages;
 pub mod poll;
 pub mod privileges;
+pub mod proc;
 pub mod process;
 pub mod seccomp;
 pub mod shared;
@@ -22,3 +24,4 @@ pub mod signal;
 pub mod terminal;
 
 pub(crate) mod call;
+pub(crate) mod mapping;

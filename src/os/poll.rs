@@ -1,46 +1,43 @@
 //! Waiting for a limited time until one descriptor is ready (poll(2)).
 
-use super::call::checked;
+use rustix::event::{PollFd, PollFlags, Timespec};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
-use std::ptr;
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
-/// Waits until a read would not block: there is data, the end of the stream or an error. False if
-/// the time is over first.
+/// Waits until a read would not block: there is data, the end of the stream or an error. Returns
+/// false if the time is over first.
 ///
 /// # Errors
 /// `EINTR` if a signal handler ran.
 pub fn wait_readable(fd: BorrowedFd<'_>, time: Duration) -> io::Result<bool> {
-    wait(fd, libc::POLLIN, time)
+    wait(fd, PollFlags::IN, time)
 }
 
 /// Waits until a write would not block. For a pipe this means a write of up to [`PIPE_BUF`] bytes,
-/// as long as no other process writes to the pipe in between (pipe(7)). False if the time is over
-/// first.
+/// as long as no other process writes to the pipe in between (pipe(7)). Returns false if the time
+/// is over first.
 ///
 /// # Errors
 /// `EINTR` if a signal handler ran.
 pub fn wait_writable(fd: BorrowedFd<'_>, time: Duration) -> io::Result<bool> {
-    wait(fd, libc::POLLOUT, time)
+    wait(fd, PollFlags::OUT, time)
 }
 
 /// The largest write to a pipe that is atomic, and that fits into a pipe which poll(2) calls
 /// writable.
 pub const PIPE_BUF: usize = libc::PIPE_BUF;
 
-/// `ppoll` and not `poll`, which some architectures lack, so that a system call filter needs one
-/// entry on all of them.
-fn wait(fd: BorrowedFd<'_>, events: libc::c_short, time: Duration) -> io::Result<bool> {
-    let mut entry = libc::pollfd { fd: fd.as_raw_fd(), events, revents: 0 };
-    let time = libc::timespec {
-        tv_sec: libc::time_t::try_from(time.as_secs()).unwrap_or(libc::time_t::MAX),
-        tv_nsec: time.subsec_nanos().into(),
-    };
-    // SAFETY: ppoll reads and writes one pollfd and reads one timespec, both of which live until
-    // it returns; a null signal mask leaves the mask as it is.
-    let ready = unsafe { libc::ppoll(&raw mut entry, 1, &raw const time, ptr::null()) };
-    Ok(checked(ready)? == 1)
+/// rustix makes the call `ppoll` without a signal mask on every 64-bit architecture; the filter of
+/// system calls permits exactly that.
+fn wait(fd: BorrowedFd<'_>, events: PollFlags, time: Duration) -> io::Result<bool> {
+    Ok(rustix::event::poll(&mut [PollFd::from_borrowed_fd(fd, events)], Some(&timespec(time)))?
+        == 1)
+}
+
+/// A duration as ppoll(2) takes it; one that is too long becomes the longest.
+pub(super) fn timespec(time: Duration) -> Timespec {
+    Timespec::try_from(time).unwrap_or(Timespec { tv_sec: i64::MAX, tv_nsec: 0 })
 }
 
 #[cfg(test)]

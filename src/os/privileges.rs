@@ -1,14 +1,23 @@
-//! Who this process is and what it may become: users, groups, capabilities, given up for good.
+//! The identity of this process: users, groups and capabilities, and how they are given up for
+//! good.
 
-use super::call::checked;
-use crate::error::Failure;
+use super::process::{ThreadsError, await_single_thread};
 use caps::CapSet;
+use rustix::process::{
+    DumpableBehavior, getgroups, parent_process_death_signal, set_dumpable_behavior,
+    set_parent_process_death_signal,
+};
+use rustix::thread::{
+    CapabilitySet, Gid, Uid, remove_capability_from_bounding_set, set_no_new_privs,
+    set_thread_groups, set_thread_res_gid, set_thread_res_uid,
+};
+use std::error::Error;
 use std::ffi::{CStr, CString};
 use std::fmt;
 use std::io;
 use std::mem::MaybeUninit;
 
-/// A user and a group to become.
+/// A user and a group that a process can become.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
     /// Number of the user.
@@ -18,8 +27,8 @@ pub struct Account {
 }
 
 impl Account {
-    /// Who a server becomes that was started as root and not told otherwise: nobody, to whom
-    /// no file belongs by convention (65534 in every kernel, `overflowuid` in proc(5)).
+    /// The account of a server that root starts without naming a user: nobody, to whom no file
+    /// belongs by convention (65534 in every kernel, `overflowuid` in proc(5)).
     pub const NOBODY: Self = Self { uid: 65_534, gid: 65_534 };
 
     /// The effective user and group of this process.
@@ -29,26 +38,20 @@ impl Account {
         Self { uid, gid }
     }
 
-    /// Looks up `NAME[:GROUP]`, by name or by number. Without a group it's the user's own; a
-    /// number that no user has is its own group's, too.
+    /// Looks up `NAME[:GROUP]`, each by name or by number. Without a group it's the user's own; for
+    /// a number that no user has it's the group of the same number.
     ///
     /// # Errors
     /// If there is no such user or group.
-    pub fn look_up(text: &str) -> Result<Self, Failure> {
+    pub fn look_up(text: &str) -> Result<Self, UnknownName> {
         let (user, group) = match text.split_once(':') {
             Some((user, group)) => (user, Some(group)),
             None => (text, None),
         };
-        let unknown = |kind: &str, name: &str, database: &str| {
-            Failure::new(
-                format!("looking up --user {text}"),
-                format!("there is no {kind} {name:?}"),
-                format!("`getent {database}` lists those there are; a number is taken, too"),
-            )
-        };
-        let (uid, own_group) = user_of(user).ok_or_else(|| unknown("user", user, "passwd"))?;
+        let unknown = || UnknownName { database: Database::Users, name: user.to_owned() };
+        let (uid, own_group) = user_of(user).ok_or_else(unknown)?;
         let gid = match group {
-            Some(group) => group_of(group).ok_or_else(|| unknown("group", group, "group"))?,
+            Some(group) => look_up_group(group)?,
             None => own_group,
         };
         Ok(Self { uid, gid })
@@ -65,203 +68,262 @@ impl fmt::Display for Account {
     }
 }
 
-/// Whether this process is root, or could be again.
+/// The number of a group, by its name or number.
+///
+/// # Errors
+/// If there is no such group.
+pub fn look_up_group(name: &str) -> Result<u32, UnknownName> {
+    let unknown = || UnknownName { database: Database::Groups, name: name.to_owned() };
+    group_of(name).ok_or_else(unknown)
+}
+
+/// A name that a database of the system doesn't contain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownName {
+    /// The database.
+    pub database: Database,
+    /// The name.
+    pub name: String,
+}
+
+/// A database that getent(1) prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Database {
+    /// `passwd`.
+    Users,
+    /// `group`.
+    Groups,
+}
+
+impl Database {
+    /// Its name for getent(1).
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Users => "passwd",
+            Self::Groups => "group",
+        }
+    }
+}
+
+impl fmt::Display for UnknownName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.database {
+            Database::Users => "user",
+            Database::Groups => "group",
+        };
+        write!(f, "there is no {kind} {:?}", self.name)
+    }
+}
+
+impl Error for UnknownName {}
+
+/// Whether this process is root, or could become root again.
 #[must_use]
 pub fn is_root() -> bool {
     let (uids, _) = ids();
     uids.contains(&0)
 }
 
-/// The user that files are made by.
+/// The user that owns the files which this process creates.
 pub(super) fn effective_user() -> u32 {
     let ([_, uid, _], _) = ids();
     uid
 }
 
-/// What is left.
+/// The remains of a process's privileges after [`give_up`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Left {
+pub struct RemainingPrivileges {
     /// The user.
     pub uid: u32,
     /// The group.
     pub gid: u32,
-    /// Other groups, which it takes a capability to leave (`CAP_SETGID`).
+    /// Supplementary groups, which only a process with `CAP_SETGID` can leave.
     pub groups: Vec<u32>,
-    /// Whether the bounding set is, which takes one, too (`CAP_SETPCAP`).
+    /// Whether the bounding set is not empty; only `CAP_SETPCAP` permits to reduce it.
     pub bounding_set: bool,
 }
 
-/// Becomes `account`, or stays who it is if none is named, and gives up all capabilities, and every
-/// way to get more: `no_new_privs` (prctl(2)). Memory is not to be dumped, nor to be read by others
-/// of that user.
+/// The step of [`give_up`] that failed.
+#[derive(Debug)]
+pub struct GiveUpError {
+    /// The step: `becoming 33:33`.
+    pub step: String,
+    source: Box<dyn Error + Send + Sync>,
+}
+
+impl fmt::Display for GiveUpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.source.fmt(f)
+    }
+}
+
+impl Error for GiveUpError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.source)
+    }
+}
+
+impl From<ThreadsError> for GiveUpError {
+    fn from(error: ThreadsError) -> Self {
+        let step = "waiting for the other threads to end".to_owned();
+        Self { step, source: error.into() }
+    }
+}
+
+/// Becomes `account`, or stays the current one if `None`, and gives up all capabilities and every
+/// way to gain more: `no_new_privs` (prctl(2)). The process is no longer dumpable, so that other
+/// processes of the user can't read its memory.
 ///
-/// All of it is verified afterwards. It is about this thread alone: there must be no other.
+/// The result is verified. Identity, capabilities and `no_new_privs` belong to a thread
+/// (capabilities(7), prctl(2)), so a process with several threads is refused.
 ///
 /// # Errors
-/// If the kernel refuses a step, or something is left afterwards that should not be.
-pub fn give_up(account: Option<&Account>) -> Result<Left, Failure> {
-    let failed = |what: &str, why: &dyn std::fmt::Display| {
-        Failure::new(
-            format!("giving up privileges: {what}"),
-            why,
-            "start it as root, or as the user that is to serve and without --user; where there is \
-             no user but root, as in some user namespaces, --allow-root serves as that",
-        )
-    };
+/// If the process has another thread, the kernel refuses a step, or a privilege remains.
+pub fn give_up(account: Option<&Account>) -> Result<RemainingPrivileges, GiveUpError> {
+    await_single_thread()?;
     let bounding_set = !drop_bounding_set();
     let account = account.cloned().unwrap_or_else(Account::current);
-    // Another user is no longer told of its parent's end (PR_SET_PDEATHSIG(2const)), though
-    // whoever started it asked for that, as a sweep does.
-    let wish = signal_at_parents_end();
-    become_account(&account)
-        .map_err(|why| failed(&format!("to become {}:{}", account.uid, account.gid), &why))?;
-    control(libc::PR_SET_PDEATHSIG, wish).map_err(|why| failed("its parent's end", &why))?;
+    // A change of the user clears the signal at the parent's end (PR_SET_PDEATHSIG(2const)), which
+    // a parent such as a sweep has asked for.
+    let signal = parent_process_death_signal().ok().flatten();
+    let Account { uid, gid } = account;
+    step(format!("becoming {uid}:{gid}"), become_account(&account))?;
+    step("keeping the signal at the parent's end", set_parent_process_death_signal(signal))?;
     for set in [CapSet::Ambient, CapSet::Inheritable, CapSet::Effective, CapSet::Permitted] {
-        // Kernels before 4.3 have no ambient set; nothing that old has a ring.
-        caps::clear(None, set).map_err(|why| failed(&format!("the {set:?} capabilities"), &why))?;
+        // Kernels before 4.3 have no ambient set; none of those has io_uring.
+        step(format!("clearing the {set:?} capabilities"), caps::clear(None, set))?;
     }
-    control(libc::PR_SET_NO_NEW_PRIVS, 1).map_err(|why| failed("no_new_privs", &why))?;
-    control(libc::PR_SET_DUMPABLE, 0).map_err(|why| failed("not to be dumped", &why))?;
-    verify(&account, bounding_set).map_err(|why| failed("something is left", &why))
+    step("setting no_new_privs", set_no_new_privs(true))?;
+    step("becoming not dumpable", set_dumpable_behavior(DumpableBehavior::NotDumpable))?;
+    step("verifying the result", verify(&account, bounding_set))
 }
 
-fn become_account(account: &Account) -> io::Result<()> {
-    let Account { uid, gid } = *account;
-    let is_already = ids() == ([uid; 3], [gid; 3]);
-    // SAFETY: setgroups reads one group, and is given one.
-    match checked(unsafe { libc::setgroups(1, &raw const gid) }) {
-        // Who stays who it is keeps its groups where it may not leave them.
-        Err(error) if is_already && error.raw_os_error() == Some(libc::EPERM) => {}
-        outcome => drop(outcome?),
-    }
-    // SAFETY: setresgid takes numbers only.
-    checked(unsafe { libc::setresgid(gid, gid, gid) })?;
-    // SAFETY: setresuid takes numbers only.
-    checked(unsafe { libc::setresuid(uid, uid, uid) })?;
-    Ok(())
+fn step<T>(
+    step: impl Into<String>,
+    outcome: Result<T, impl Into<Box<dyn Error + Send + Sync>>>,
+) -> Result<T, GiveUpError> {
+    outcome.map_err(|source| GiveUpError { step: step.into(), source: source.into() })
 }
 
-/// Whether no capability is left that a program could be started with.
+/// Changes this thread's account, which is the process's because it has one thread.
+fn become_account(account: &Account) -> rustix::io::Result<()> {
+    let is_already = ids() == ([account.uid; 3], [account.gid; 3]);
+    let (uid, gid) = (Uid::from_raw(account.uid), Gid::from_raw(account.gid));
+    match set_thread_groups(&[gid]) {
+        // A process that keeps its account also keeps groups that it may not leave.
+        Err(rustix::io::Errno::PERM) if is_already => {}
+        outcome => outcome?,
+    }
+    set_thread_res_gid(gid, gid, gid)?;
+    set_thread_res_uid(uid, uid, uid)
+}
+
+/// Empties the set of capabilities that a program could be started with; false if the process may
+/// not.
 fn drop_bounding_set() -> bool {
-    // Until the kernel knows no more of them, which may be more than we do.
-    for capability in 0..64 {
-        match control(libc::PR_CAPBSET_DROP, capability) {
+    // The kernel ends the loop at its last capability, which may be newer than this program.
+    for number in 0..u64::BITS {
+        match remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << number)) {
             Ok(()) => {}
-            Err(error) => return error.raw_os_error() == Some(libc::EINVAL) && capability > 0,
+            Err(error) => return error == rustix::io::Errno::INVAL && number > 0,
         }
     }
     true
 }
 
-/// What is left, if that is no more than it has to be.
-fn verify(account: &Account, bounding_set: bool) -> Result<Left, String> {
+/// Checks that no more remains than the kernel insists on.
+fn verify(account: &Account, bounding_set: bool) -> Result<RemainingPrivileges, String> {
     let Account { uid, gid } = *account;
     let (uids, gids) = ids();
     if (uids, gids) != ([uid; 3], [gid; 3]) {
         return Err(format!("the users are {uids:?} and the groups {gids:?}"));
     }
-    let mut groups = groups().map_err(|why| format!("the groups can't be read: {why}"))?;
-    groups.retain(|&group| group != gid);
+    let groups = getgroups().map_err(|error| format!("the groups can't be read: {error}"))?;
+    let groups = groups.into_iter().map(Gid::as_raw).filter(|&group| group != gid).collect();
     let sets = [CapSet::Effective, CapSet::Permitted, CapSet::Inheritable, CapSet::Ambient];
     for set in sets.into_iter().chain((!bounding_set).then_some(CapSet::Bounding)) {
-        let left = caps::read(None, set).map_err(|why| why.to_string())?;
-        if !left.is_empty() {
-            return Err(format!("the {set:?} set has {left:?}"));
+        let capabilities = caps::read(None, set).map_err(|error| error.to_string())?;
+        if !capabilities.is_empty() {
+            return Err(format!("the {set:?} set has {capabilities:?}"));
         }
     }
-    // SAFETY: setresuid takes numbers only.
-    if uid != 0 && unsafe { libc::setresuid(0, 0, 0) } == 0 {
-        return Err("it could become root again".to_owned());
+    if uid != 0 && set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT).is_ok() {
+        return Err("the process could become root again".to_owned());
     }
-    Ok(Left { uid, gid, groups, bounding_set })
+    Ok(RemainingPrivileges { uid, gid, groups, bounding_set })
 }
 
 /// Real, effective and saved user and group.
 fn ids() -> ([u32; 3], [u32; 3]) {
     let (mut uids, mut gids) = ([0; 3], [0; 3]);
     let [real, effective, saved] = &mut uids;
-    // SAFETY: getresuid writes three numbers, and is given three.
+    // SAFETY: getresuid writes to three numbers, which are borrowed mutably for the call.
     let users = unsafe { libc::getresuid(real, effective, saved) };
     let [real, effective, saved] = &mut gids;
-    // SAFETY: getresgid writes three numbers, and is given three.
+    // SAFETY: getresgid writes to three numbers, which are borrowed mutably for the call.
     let groups = unsafe { libc::getresgid(real, effective, saved) };
-    assert_eq!((users, groups), (0, 0), "they fail for bad addresses only (getresuid(2))");
+    assert_eq!((users, groups), (0, 0), "invalid addresses are the only error (getresuid(2))");
     (uids, gids)
 }
 
-fn groups() -> io::Result<Vec<u32>> {
-    // SAFETY: with a length of 0, getgroups writes nothing.
-    let count = checked(unsafe { libc::getgroups(0, std::ptr::null_mut()) })?;
-    let mut groups = vec![0; usize::try_from(count).unwrap_or(0)];
-    // SAFETY: there is room for as many groups as are asked for.
-    let count = checked(unsafe { libc::getgroups(count, groups.as_mut_ptr()) })?;
-    groups.truncate(usize::try_from(count).unwrap_or(0));
-    Ok(groups)
-}
-
-/// The signal that this process gets when its parent ends, 0 for none.
-fn signal_at_parents_end() -> libc::c_ulong {
-    let mut signal: libc::c_int = 0;
-    // SAFETY: prctl writes one number, and is given one.
-    let asked = unsafe { libc::prctl(libc::PR_GET_PDEATHSIG, &raw mut signal) };
-    if asked == -1 { 0 } else { signal.unsigned_abs().into() }
-}
-
-fn control(option: libc::c_int, value: libc::c_ulong) -> io::Result<()> {
-    let zero: libc::c_ulong = 0;
-    // SAFETY: the options used here take a number, and zeros behind it (prctl(2)).
-    checked(unsafe { libc::prctl(option, value, zero, zero, zero) })?;
-    Ok(())
-}
-
-/// The number of a user, and of its group.
+/// The number of a user, and of the user's group.
 fn user_of(name: &str) -> Option<(u32, u32)> {
-    let c_name = CString::new(name).ok()?;
-    let mut entry = MaybeUninit::<libc::passwd>::uninit();
-    let mut strings = vec![0; STRINGS_BYTES];
-    let mut found = std::ptr::null_mut();
-    let (place, len) = (strings.as_mut_ptr(), strings.len());
     let number = name.parse::<u32>().ok().filter(|&number| number != u32::MAX);
-    let asked = match number {
-        // SAFETY: the entry, the strings with their length, and the pointer are ours to write.
-        Some(uid) => unsafe {
-            libc::getpwuid_r(uid, entry.as_mut_ptr(), place, len, &raw mut found)
-        },
-        // SAFETY: the name ends in a zero, and the rest is as above.
-        None => unsafe {
-            libc::getpwnam_r(c_name.as_ptr(), entry.as_mut_ptr(), place, len, &raw mut found)
-        },
-    };
-    if found.is_null() {
-        // A number needs no name, if it is certain that it has none.
-        return number.filter(|_| asked == 0).map(|number| (number, number));
+    let c_name = CString::new(name).ok()?;
+    let key = number.map_or(UserKey::Name(&c_name), UserKey::Number);
+    match look_up_user(key, |entry, _| (entry.pw_uid, entry.pw_gid)) {
+        Ok(Some(numbers)) => Some(numbers),
+        // A number needs no name, if the database answered that there is none.
+        Ok(None) => number.map(|number| (number, number)),
+        Err(_) => None,
     }
-    // SAFETY: a pointer that is not null says that the entry was written (getpwnam(3)).
-    let entry = unsafe { entry.assume_init_ref() };
-    Some((entry.pw_uid, entry.pw_gid))
 }
 
 /// The name of a user, if the user database has it.
 fn name_of(uid: u32) -> Option<String> {
+    let name = |_: &libc::passwd, name: &CStr| name.to_string_lossy().into_owned();
+    look_up_user(UserKey::Number(uid), name).ok()?
+}
+
+#[derive(Clone, Copy)]
+enum UserKey<'a> {
+    Name(&'a CStr),
+    Number(u32),
+}
+
+/// Looks up an entry of the user database, and passes it on with its name.
+fn look_up_user<T>(
+    key: UserKey<'_>,
+    select: impl FnOnce(&libc::passwd, &CStr) -> T,
+) -> io::Result<Option<T>> {
     let mut entry = MaybeUninit::<libc::passwd>::uninit();
     let mut strings = vec![0; STRINGS_BYTES];
     let mut found = std::ptr::null_mut();
     let (place, len) = (strings.as_mut_ptr(), strings.len());
-    // SAFETY: the entry, the strings with their length, and the pointer are ours to write.
-    unsafe { libc::getpwuid_r(uid, entry.as_mut_ptr(), place, len, &raw mut found) };
+    let error = match key {
+        // SAFETY: the entry, `len` bytes of strings and the pointer are this function's to write.
+        UserKey::Number(uid) => unsafe {
+            libc::getpwuid_r(uid, entry.as_mut_ptr(), place, len, &raw mut found)
+        },
+        // SAFETY: as above, and a CStr ends with a zero byte.
+        UserKey::Name(name) => unsafe {
+            libc::getpwnam_r(name.as_ptr(), entry.as_mut_ptr(), place, len, &raw mut found)
+        },
+    };
     if found.is_null() {
-        return None;
+        return if error == 0 { Ok(None) } else { Err(io::Error::from_raw_os_error(error)) };
     }
-    // SAFETY: a pointer that is not null says that the entry was written (getpwnam(3)).
+    // SAFETY: the call sets the pointer only after it has written the entry (getpwnam(3)).
     let entry = unsafe { entry.assume_init_ref() };
-    // SAFETY: the name of an entry that was written is a string that ends in a zero, within
-    // `strings`, which is still there.
+    // SAFETY: the name of a written entry is a string within `strings`, which lives on, and ends
+    // with a zero byte (getpwnam(3)).
     let name = unsafe { CStr::from_ptr(entry.pw_name) };
-    Some(name.to_string_lossy().into_owned())
+    Ok(Some(select(entry, name)))
 }
 
 /// The number of a group.
-pub(super) fn group_of(name: &str) -> Option<u32> {
+fn group_of(name: &str) -> Option<u32> {
     if let Ok(number) = name.parse::<u32>() {
         return Some(number).filter(|&number| number != u32::MAX);
     }
@@ -270,19 +332,19 @@ pub(super) fn group_of(name: &str) -> Option<u32> {
     let mut strings = vec![0; STRINGS_BYTES];
     let mut found = std::ptr::null_mut();
     let (place, len) = (strings.as_mut_ptr(), strings.len());
-    // SAFETY: the name ends in a zero; the entry, the strings with their length, and the pointer
-    // are ours to write.
-    let asked =
-        unsafe { libc::getgrnam_r(name.as_ptr(), entry.as_mut_ptr(), place, len, &raw mut found) };
-    if asked != 0 || found.is_null() {
+    let (c_name, to_entry) = (name.as_ptr(), entry.as_mut_ptr());
+    // SAFETY: the name ends with a zero byte; the entry, `len` bytes of strings and the pointer are
+    // this function's to write.
+    let error = unsafe { libc::getgrnam_r(c_name, to_entry, place, len, &raw mut found) };
+    if error != 0 || found.is_null() {
         return None;
     }
-    // SAFETY: a pointer that is not null says that the entry was written (getgrnam(3)).
+    // SAFETY: the call sets the pointer only after it has written the entry (getgrnam(3)).
     let entry = unsafe { entry.assume_init_ref() };
     Some(entry.gr_gid)
 }
 
-/// Enough for the names and members of one entry.
+/// Room for the strings of one entry: names, and the members of a group.
 const STRINGS_BYTES: usize = 64 * 1024;
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! SIGTERM and SIGINT as something to read: blocked for delivery, received by signalfd(2), until
-//! they are unblocked again so that the next one ends the process by itself.
+//! SIGTERM and SIGINT by a descriptor: blocked, and received from a signalfd(2), until they are
+//! unblocked again so that the next one ends the process.
 
 use super::call::checked;
 use super::poll::wait_readable;
@@ -10,22 +10,20 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
-/// SIGTERM and SIGINT of this process, as something to read.
+/// A descriptor from which SIGTERM and SIGINT of this process are read.
 pub struct Signals(File);
 
 impl Signals {
-    /// Waits for a signal; says whether one came within this time. It is taken.
+    /// Waits for a signal and consumes it; returns false if none arrived within this time.
     #[must_use]
     pub fn wait(&self, time: Duration) -> bool {
         matches!(wait_readable(self.0.as_fd(), time), Ok(true)) && self.read().is_ok()
     }
-}
 
-impl Signals {
-    /// Takes the next signal and returns its number.
+    /// Consumes the next signal and returns its number.
     ///
     /// # Errors
-    /// `EAGAIN` if there is none.
+    /// `EAGAIN` if no signal is pending.
     pub fn read(&self) -> io::Result<u32> {
         let mut record = [0; size_of::<libc::signalfd_siginfo>()];
         (&self.0).read_exact(&mut record)?;
@@ -43,37 +41,37 @@ impl AsFd for Signals {
 
 /// Blocks SIGTERM and SIGINT and opens a descriptor that reads them; SIGPIPE is ignored.
 ///
-/// Call it before any thread is started, so that all inherit the mask.
+/// It must be called before any thread is started, so that all threads inherit the mask.
 ///
 /// # Errors
 /// If the kernel refuses a signalfd (no descriptors left).
 pub fn signals_to_end() -> Result<Signals, Failure> {
     for signal in ENDING {
-        // A shell has SIGINT ignored in what it runs in the background, and programs inherit that
-        // (POSIX, 2.12 Signals and Error Handling). Blocked signals are read all the same, and
-        // after `unblock_signals` the disposition counts again.
-        // SAFETY: the default is a valid disposition for both, and installs no handler.
+        // Shells start background commands with SIGINT ignored, which programs inherit (POSIX, 2.12
+        // Signals and Error Handling). Blocked signals are received regardless of the disposition,
+        // but it matters after `unblock_signals`.
+        // SAFETY: SIG_DFL is a valid disposition for both, and installs no handler.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
     let set = ending_signals();
-    // SAFETY: the set is initialised; a null old set is allowed.
+    // SAFETY: the set is initialised; a null pointer for the old set is allowed (sigprocmask(2)).
     unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) };
-    // SAFETY: SIG_IGN is a valid disposition for SIGPIPE.
+    // SAFETY: SIG_IGN is a valid disposition for SIGPIPE, and installs no handler.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
-    // SAFETY: the set is initialised; -1 asks for a new descriptor.
+    // SAFETY: the set is initialised; -1 requests a new descriptor (signalfd(2)).
     let opened = checked(unsafe { libc::signalfd(-1, &raw const set, SIGNALFD_FLAGS) });
     let fd = opened.map_err(|error| {
         Failure::new("opening a descriptor for signals", error, "raise the limit of open files")
     })?;
-    // SAFETY: signalfd returned a new descriptor that nobody else owns.
+    // SAFETY: signalfd returned a new descriptor, which no other value owns.
     Ok(Signals(File::from(unsafe { OwnedFd::from_raw_fd(fd) })))
 }
 
-/// Unblocks SIGTERM and SIGINT after [`signals_to_end`]: one that is pending ends the process at
-/// once, and so does the next one. For the time when nobody reads them any more.
+/// Unblocks SIGTERM and SIGINT after [`signals_to_end`], once [`Signals`] is no longer read: a
+/// pending signal ends the process at once, and so does the next one.
 pub fn unblock_signals() {
     let set = ending_signals();
-    // SAFETY: the set is initialised; a null old set is allowed.
+    // SAFETY: the set is initialised; a null pointer for the old set is allowed (sigprocmask(2)).
     unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set, std::ptr::null_mut()) };
 }
 
@@ -86,7 +84,7 @@ fn ending_signals() -> libc::sigset_t {
     set
 }
 
-/// The signals that ask for the end.
+/// The signals that request the end of the process.
 const ENDING: [libc::c_int; 2] = [libc::SIGTERM, libc::SIGINT];
 
 const SIGNALFD_FLAGS: libc::c_int = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
@@ -94,9 +92,9 @@ const SIGNALFD_FLAGS: libc::c_int = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
 /// The empty set.
 pub(super) fn no_signals() -> libc::sigset_t {
     let mut set = MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: sigemptyset initialises the set it is given.
+    // SAFETY: sigemptyset writes the set, which is borrowed mutably for the call.
     unsafe { libc::sigemptyset(set.as_mut_ptr()) };
-    // SAFETY: the set was initialised by the line above.
+    // SAFETY: sigemptyset has initialised the set.
     unsafe { set.assume_init() }
 }
 
@@ -104,7 +102,7 @@ pub(super) fn no_signals() -> libc::sigset_t {
 mod tests {
     use super::*;
 
-    /// The signals that this thread blocks, and those that the process ignores (proc(5)).
+    /// The masks of signals that this thread blocks and that the process ignores (proc(5)).
     fn masks() -> [u64; 2] {
         let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
         ["SigBlk:", "SigIgn:"].map(|name| {
@@ -114,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn signals_are_blocked_until_they_are_unblocked_and_never_ignored() {
+    fn ending_signals_are_blocked_until_unblocked_and_never_ignored() {
         let ending = ENDING.iter().fold(0, |bits, signal| bits | 1 << (signal - 1));
         let _signals = signals_to_end().unwrap();
         let [blocked, _] = masks();

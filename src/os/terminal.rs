@@ -1,9 +1,9 @@
 //! Messages for people, on standard output and standard error.
 //!
-//! The reader of a pipe may be gone or stalled, and neither may stop the program. So nothing here
-//! panics, unlike `println!` and `eprintln!`; and a message to standard error waits for a stalled
-//! reader only for a moment, or else is dropped and counted. A message of up to `PIPE_BUF` bytes
-//! is one write, so that those of several processes don't mix (pipe(7)).
+//! The reader of a pipe may have exited or be stalled, and neither may stop the program. So nothing
+//! here panics, unlike `println!` and `eprintln!`, and a message to standard error waits only a
+//! moment for a stalled reader; then it is dropped and counted. A message of up to `PIPE_BUF` bytes
+//! is one write, so that messages of several processes don't mix (pipe(7)).
 
 use crate::os::poll::{PIPE_BUF, wait_writable};
 use std::fmt::Display;
@@ -12,13 +12,13 @@ use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// Writes a line of results to standard output. It waits for the reader as long as it takes.
+/// Writes a line of results to standard output, and waits for its reader without limit.
 pub fn out(text: impl Display) {
     let _ = std::io::stdout().write_all(format!("{text}\n").as_bytes());
 }
 
-/// Writes a line to standard error, or drops it if the reader is stalled. The next line that gets
-/// through has the number of those that were dropped.
+/// Writes a line to standard error, or drops it if the reader is stalled. The next line that is
+/// written ends with the number of dropped lines.
 pub fn err(text: impl Display) {
     static STDERR: Messages = Messages::new();
     STDERR.write(std::io::stderr().lock(), text);
@@ -26,9 +26,9 @@ pub fn err(text: impl Display) {
 
 /// The messages to one descriptor.
 struct Messages {
-    /// How many were dropped since the last one that was written.
+    /// The number of messages dropped since the last one that was written.
     dropped: AtomicU64,
-    /// Whether the last bytes that were written are the beginning of a message that was cut off.
+    /// Whether the last write was the beginning of a message that was cut off.
     ends_within_line: AtomicBool,
 }
 
@@ -38,11 +38,11 @@ impl Messages {
     }
 
     /// The descriptor's `O_NONBLOCK` would be simpler, but it belongs to the open file description,
-    /// which the parent and other programs share. What is left is a race: another process that
-    /// fills the same pipe between poll(2) and write(2) makes the write block.
+    /// which the parent and other programs share. A race remains: another process that fills the
+    /// same pipe between poll(2) and write(2) makes the write block.
     fn write(&self, mut sink: impl Write + AsFd, text: impl Display) {
         let dropped = self.dropped.load(Ordering::Relaxed);
-        // Many messages to a stalled reader cost one wait, not one each.
+        // Many messages to a stalled reader cost one wait altogether, not one each.
         let patience = if dropped == 0 { PATIENCE } else { Duration::ZERO };
         let begin = if self.ends_within_line.load(Ordering::Relaxed) { "\n" } else { "" };
         let note = match dropped {
@@ -89,7 +89,7 @@ fn is_transient(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::Interrupted | ErrorKind::WouldBlock)
 }
 
-/// How long a message waits for a stalled reader.
+/// The longest that a message waits for a stalled reader.
 const PATIENCE: Duration = Duration::from_millis(250);
 
 #[cfg(test)]
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
     use std::io::{PipeReader, PipeWriter, Read, pipe};
 
-    /// Fills a pipe but for so many pages, and returns how many bytes it has then.
+    /// Fills a pipe except for `free_pages`, and returns the number of bytes in it.
     fn fill(reader: &mut PipeReader, writer: &mut PipeWriter, free_pages: usize) -> usize {
         let mut bytes = 0;
         while wait_writable(writer.as_fd(), Duration::ZERO).unwrap() {
@@ -117,14 +117,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_dropped_is_counted_once() {
+    fn dropped_messages_are_counted_once() {
         let (mut reader, mut writer) = pipe().unwrap();
         let filled = fill(&mut reader, &mut writer, 0);
         let messages = Messages::new();
         for text in ["a", "b"] {
             messages.write(&mut writer, text);
         }
-        // A pipe is writable only if it has a whole page free.
+        // A pipe is writable only if it has a free page.
         reader.read_exact(&mut [0; 2 * PIPE_BUF]).unwrap();
         for text in ["c", "d"] {
             messages.write(&mut writer, text);
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_after_one_that_was_cut_off_has_a_line_of_its_own() {
+    fn a_message_after_a_truncated_one_starts_on_a_new_line() {
         let (mut reader, mut writer) = pipe().unwrap();
         let filled = fill(&mut reader, &mut writer, 1);
         let messages = Messages::new();
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_is_gone_is_no_error() {
+    fn a_closed_pipe_is_no_error() {
         let (reader, mut writer) = pipe().unwrap();
         drop(reader);
         let messages = Messages::new();

@@ -1,52 +1,52 @@
-//! The system calls that a serving process may make, each with what its arguments have to be and
-//! why it is needed. Anything else kills it.
+//! The system calls that a serving process may make, each with the conditions on its arguments and
+//! its purpose. Any other call kills the process.
 
 use crate::os::seccomp::{Call, Condition};
 use std::ffi::c_long;
 
-/// The calls that are allowed for the process of this number: those of its engine, and those that
-/// every server makes.
+/// The calls that a process, given by its ID, may make: those of its engine, and those that every
+/// server makes.
 #[must_use]
 pub fn allowed(process: u32, of_engine: Vec<Call>) -> Vec<Call> {
     [of_engine, work(), memory(), crash(process)].concat()
 }
 
-/// What serving and its end take with every engine.
+/// The calls for serving and ending, whatever the engine.
 fn work() -> Vec<Call> {
     vec![
         call(
             libc::SYS_clock_gettime,
             "clock_gettime",
             vec![Condition::no_bits_but(0, 1, "real and monotonic time")],
-            "reads the clocks on machines whose vDSO can't",
+            "reads the clocks on machines whose vDSO doesn't provide them",
         ),
         call(
             libc::SYS_write,
             "write",
             vec![equals(0, STDERR, "standard error")],
-            "says that it is ready, what it served, and what an assertion found",
+            "writes the ready line, the final counters and the message of a panic",
         ),
         call(
             libc::SYS_ppoll,
             "ppoll",
             vec![equals(1, 1, "one descriptor"), null(3, "no signal mask")],
-            "finds out whether a message can be written without waiting for its reader",
+            "checks that a message can be written without waiting for its reader",
         ),
-        call(libc::SYS_exit_group, "exit_group", vec![], "ends"),
+        call(libc::SYS_exit_group, "exit_group", vec![], "ends the process"),
     ]
 }
 
 fn memory() -> Vec<Call> {
     let not_executable = || none_of(2, libc::PROT_EXEC, "not executable");
     let no_file = all_of(3, libc::MAP_ANONYMOUS, "no file");
-    let no_place = equals(3, libc::MREMAP_MAYMOVE.unsigned_abs().into(), "not to a chosen place");
+    let no_place = equals(3, libc::MREMAP_MAYMOVE.unsigned_abs().into(), "not to a given address");
     vec![
         call(libc::SYS_mmap, "mmap", vec![not_executable(), no_file], ALLOCATOR),
         call(
             libc::SYS_mprotect,
             "mprotect",
             vec![not_executable()],
-            "musl's allocator opens memory that it reserved before",
+            "musl's allocator makes reserved memory accessible",
         ),
         call(libc::SYS_mremap, "mremap", vec![no_place], ALLOCATOR),
         call(libc::SYS_munmap, "munmap", vec![], ALLOCATOR),
@@ -55,7 +55,7 @@ fn memory() -> Vec<Call> {
     ]
 }
 
-/// What it takes to end by the signal by which a program without a filter would.
+/// The calls for ending by the same signal as a process without a filter.
 fn crash(process: u32) -> Vec<Call> {
     let itself = || equals(0, u64::from(process), "itself");
     let abort = |argument| equals(argument, libc::SIGABRT.unsigned_abs().into(), "SIGABRT");
@@ -65,7 +65,7 @@ fn crash(process: u32) -> Vec<Call> {
             libc::SYS_rt_sigreturn,
             "rt_sigreturn",
             vec![],
-            "comes back from the handler that tells of a stack overflow",
+            "returns from std's SIGSEGV handler, which reports stack overflows",
         ),
         call(
             libc::SYS_rt_sigaction,
@@ -83,17 +83,17 @@ fn crash(process: u32) -> Vec<Call> {
             libc::SYS_rt_sigprocmask,
             "rt_sigprocmask",
             vec![],
-            "unblocks the signals, so that a second one ends the process at once; abort(3)",
+            "unblocks SIGTERM and SIGINT, so that a second one ends the process; abort(3)",
         ),
         call(libc::SYS_getpid, "getpid", vec![], ABORT),
         call(libc::SYS_gettid, "gettid", vec![], ABORT),
         call(libc::SYS_tgkill, "tgkill", vec![itself(), abort(2)], ABORT),
-        // musl's; the only thread has the number of the process.
+        // musl uses tkill. The ID of the only thread is that of the process.
         call(libc::SYS_tkill, "tkill", vec![itself(), abort(1)], ABORT),
     ]
 }
 
-/// Their names.
+/// The names of the calls, in the order of the list.
 #[must_use]
 pub fn names(calls: &[Call]) -> Vec<&'static str> {
     calls.iter().map(|call| call.name).collect()
@@ -120,7 +120,8 @@ fn all_of(argument: u8, bits: i32, words: &'static str) -> Condition {
     Condition { argument, mask: bits, value: bits, words }
 }
 
-const CRASH: &str = "the runtime's handler gives back to the system a crash that is no overflow";
+const CRASH: &str = "std's SIGSEGV handler restores the default action for faults that are not \
+                     stack overflows";
 const STDERR: u64 = 2;
-const ALLOCATOR: &str = "the allocator: nothing grows once it is warm, but if so, it must not kill";
-const ABORT: &str = "an assertion that fails ends the process by SIGABRT, as anywhere (abort(3))";
+const ALLOCATOR: &str = "the allocator: serving allocates nothing, but if it did, it must not kill";
+const ABORT: &str = "a failed assertion ends the process by SIGABRT (abort(3))";

@@ -1,7 +1,7 @@
 //! The sandbox's options, shared by the server and the command `lockdown`. The comments on fields
 //! are help texts.
 
-use super::{Layer, Mode, Wanted};
+use super::{Layer, SandboxConfig, SandboxMode};
 
 /// How strict the sandbox is, and as which user the process serves.
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
@@ -11,7 +11,7 @@ pub struct LockdownOptions {
     /// Once it serves, the process can't open files, connect, start programs or change its user;
     /// the kernel enforces that. `uringstatic lockdown` lists the layers in force on this machine.
     #[arg(long = "lockdown", value_name = "MODE", value_enum, default_value = "on")]
-    pub mode: Mode,
+    pub mode: SandboxMode,
 
     /// Same as --lockdown=off
     #[arg(long, conflicts_with = "mode")]
@@ -42,14 +42,14 @@ pub struct AccountOptions {
 impl LockdownOptions {
     /// The mode, set by either option.
     #[must_use]
-    pub fn effective_mode(&self) -> Mode {
-        if self.no_lockdown { Mode::Off } else { self.mode }
+    pub fn effective_mode(&self) -> SandboxMode {
+        if self.no_lockdown { SandboxMode::Off } else { self.mode }
     }
 
     /// The sandbox that these options request, with `without` as the layers to leave out.
     #[must_use]
-    pub fn wanted(&self, without: Vec<Layer>) -> Wanted {
-        Wanted {
+    pub fn wanted(&self, without: Vec<Layer>) -> SandboxConfig {
+        SandboxConfig {
             mode: self.effective_mode(),
             user: self.account.user.clone(),
             allow_root: self.account.allow_root,

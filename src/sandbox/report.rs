@@ -1,7 +1,10 @@
-//! What of the lockdown is in force on this machine, for an auditor: found out by doing it.
+//! The report on the sandbox for auditors, made by entering it.
 
-use super::{Layer, Lockdown, Mode, Program, State, Wanted, calls};
-use crate::engine::kernel::{KernelEngine, Restriction};
+use super::calls;
+use super::error::SandboxError;
+use super::layer::{Layer, LayerState};
+use super::steps::{Program, Sandbox, SandboxConfig, SandboxMode};
+use crate::engine::kernel::{KernelEngine, ReceiveBuffers, Restriction};
 use crate::error::Failure;
 use crate::os::net::{Endpoint, Listener, listen};
 use crate::os::pages::Pages;
@@ -14,51 +17,51 @@ use std::fmt::Write;
 /// changes its meaning.
 pub const SCHEMA: &str = "uringstatic-lockdown/1";
 
-/// Every layer, in its order.
+/// The states of all layers, in their order.
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
+pub struct SandboxReport {
     /// [`SCHEMA`].
     pub schema: &'static str,
     /// `full`, `partial` or `off`.
     pub lockdown: &'static str,
     /// The layers.
-    pub layers: Vec<Entry>,
+    pub layers: Vec<LayerReport>,
 }
 
 /// One layer.
 #[derive(Clone, Debug, Serialize)]
-pub struct Entry {
-    /// Its name.
+pub struct LayerReport {
+    /// [`Layer::name`].
     pub layer: &'static str,
     /// Whether it is in force.
     pub on: bool,
-    /// Whether it is in force without a way round it that is known.
+    /// Whether it is in force without a known way around it.
     pub complete: bool,
-    /// What it comes to, or why it isn't in force.
+    /// Its effect, or why it isn't in force or complete.
     pub why: String,
-    /// What it lets through, if it has a list.
-    pub allows: Vec<Allowed>,
+    /// The items that it permits, if it has a list of them.
+    pub allows: Vec<PermittedItem>,
 }
 
-/// Something that is let through.
+/// An operation, a flag or a system call that a layer permits.
 #[derive(Clone, Debug, Serialize)]
-pub struct Allowed {
-    /// Its name.
+pub struct PermittedItem {
+    /// The kernel's name for it.
     pub name: String,
-    /// On which condition; empty if on none.
+    /// The conditions on its arguments; empty if there are none.
     pub only: String,
-    /// Why it is needed.
+    /// Its purpose.
     pub why: String,
 }
 
-impl Report {
-    /// Whether no layer is missing, and none has a way round it: what `--lockdown=require` asks.
+impl SandboxReport {
+    /// Whether every layer is complete, as [`SandboxMode::Require`] demands.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.layers.iter().all(|layer| layer.complete)
     }
 
-    /// The report for a program: one JSON object and a line end.
+    /// The report as one JSON object and a line end.
     #[must_use]
     pub fn to_json(&self) -> String {
         let mut json = serde_json::to_string_pretty(self).expect("strings and booleans only");
@@ -66,11 +69,11 @@ impl Report {
         json
     }
 
-    /// The report for a person.
+    /// The report as text.
     #[must_use]
     pub fn to_text(&self) -> String {
         let mut text = format!("lockdown {}\n", self.lockdown);
-        for Entry { layer, on, complete, why, allows } in &self.layers {
+        for LayerReport { layer, on, complete, why, allows } in &self.layers {
             let on = match (on, complete) {
                 (false, _) => "off",
                 (true, false) => "part",
@@ -78,7 +81,7 @@ impl Report {
             };
             push(&mut text, format_args!("\n{on:<4} {layer:<12} {why}\n"));
             let width = allows.iter().map(|allowed| allowed.name.len()).max().unwrap_or(0);
-            for Allowed { name, only, why } in allows {
+            for PermittedItem { name, only, why } in allows {
                 let only = if only.is_empty() { String::new() } else { format!(" (only {only})") };
                 push(&mut text, format_args!("     {name:<width$}  {why}{only}\n"));
             }
@@ -87,37 +90,38 @@ impl Report {
     }
 }
 
-/// Gives up what a server would, all but what would keep this from being printed: standard output
-/// and system calls. Whether those could be filtered, the kernel says.
+/// Enters the sandbox like a server, but keeps standard output and all system calls, without which
+/// the report could not be printed. Whether the kernel could filter system calls is only checked.
 ///
 /// # Errors
 /// If a step fails.
-pub fn list<E: KernelEngine>(mut wanted: Wanted) -> Result<Report, Failure> {
-    // A layer that is missing is what a report is about, and not the end of it.
-    if wanted.mode == Mode::Require {
-        wanted.mode = Mode::On;
+pub fn list<E: KernelEngine>(mut config: SandboxConfig) -> Result<SandboxReport, SandboxError> {
+    // A missing layer belongs into the report, so it must not prevent it.
+    if config.mode == SandboxMode::Require {
+        config.mode = SandboxMode::On;
     }
-    let mut lockdown = Lockdown::prepare(wanted)?;
-    lockdown.rehearse();
-    let preparation = E::prepare(1, &[])?;
+    let mut sandbox = Sandbox::prepare(config)?;
+    sandbox.rehearse();
+    let preparation = E::prepare(1, ReceiveBuffers::SERVER, &[])?;
     let any = Endpoint::Tcp(([127, 0, 0, 1], 0).into());
-    let listeners = vec![listen(&any, 1, false)?];
-    let engine: E = lockdown.enter(&mut Empty, listeners, 1, preparation)?;
-    // A reader of the report that is stalled must not keep a signal from ending it.
+    let listeners = vec![listen(&any, 1, false).map_err(Failure::from)?];
+    let engine: E = sandbox.enter(&mut Empty, listeners, 1, preparation)?;
+    // A signal must end the process even if the reader of the report is stalled.
     signal::unblock_signals();
-    let layers = lockdown.states().iter().map(|(layer, state)| Entry::new(*layer, state, &engine));
-    Ok(Report { schema: SCHEMA, lockdown: lockdown.word(), layers: layers.collect() })
+    let layers =
+        sandbox.states().iter().map(|(layer, state)| LayerReport::new(*layer, state, &engine));
+    Ok(SandboxReport { schema: SCHEMA, lockdown: sandbox.word(), layers: layers.collect() })
 }
 
 /// A program that serves nothing.
 struct Empty;
 
 impl<E> Program<E> for Empty {
-    type Content = ();
-    type Ready = E;
+    type Loaded = ();
+    type Assembled = E;
 
     fn read(&mut self) -> Result<((), Pages), Failure> {
-        // The engine's lists are made from operations about the first two bytes.
+        // The engine derives its restrictions from operations on the first two bytes.
         Ok(((), vec![0; 2].into()))
     }
 
@@ -130,15 +134,15 @@ impl<E> Program<E> for Empty {
     }
 }
 
-impl Entry {
-    fn new(layer: Layer, state: &State, engine: &impl KernelEngine) -> Self {
+impl LayerReport {
+    fn new(layer: Layer, state: &LayerState, engine: &impl KernelEngine) -> Self {
         let (on, complete, why) = match state {
-            State::On(what) => (true, true, what.clone()),
-            State::Partial(why) => (true, false, why.clone()),
-            State::Off(why) => (false, false, why.clone()),
+            LayerState::On(effect) => (true, true, effect.clone()),
+            LayerState::Partial(why) => (true, false, why.clone()),
+            LayerState::Off(reason) => (false, false, reason.to_string()),
         };
         let allows = match (layer, on) {
-            (Layer::Ring, true) => of_engine(engine.restriction()),
+            (Layer::Engine, true) => of_engine(engine.restriction()),
             (Layer::Seccomp, true) => of_calls(engine.needed_calls()),
             _ => Vec::new(),
         };
@@ -146,9 +150,9 @@ impl Entry {
     }
 }
 
-fn of_engine(restriction: &Restriction) -> Vec<Allowed> {
+fn of_engine(restriction: &Restriction) -> Vec<PermittedItem> {
     let Restriction::InForce { permissions, .. } = restriction else { return Vec::new() };
-    let allowed = permissions.iter().map(|permission| Allowed {
+    let allowed = permissions.iter().map(|permission| PermittedItem {
         name: permission.name.clone(),
         only: String::new(),
         why: permission.purpose.clone(),
@@ -156,10 +160,14 @@ fn of_engine(restriction: &Restriction) -> Vec<Allowed> {
     allowed.collect()
 }
 
-fn of_calls(of_engine: Vec<Call>) -> Vec<Allowed> {
+fn of_calls(of_engine: Vec<Call>) -> Vec<PermittedItem> {
     let allowed = calls::allowed(std::process::id(), of_engine).into_iter().map(|call| {
         let only: Vec<_> = call.only.iter().map(|condition| condition.words).collect();
-        Allowed { name: call.name.to_owned(), only: only.join(", "), why: call.why.to_owned() }
+        PermittedItem {
+            name: call.name.to_owned(),
+            only: only.join(", "),
+            why: call.why.to_owned(),
+        }
     });
     allowed.collect()
 }

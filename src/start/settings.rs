@@ -2,12 +2,12 @@
 
 use super::endpoint::{self, SocketOptions};
 use super::feature::Feature;
-use crate::site::build::RootOptions;
 use crate::http::host::{ALLOWED_HOSTS_MAX, AllowedHost};
 use crate::http::{added_field, media_type};
 use crate::os::net::Endpoint;
 use crate::sandbox::options::LockdownOptions;
 use crate::server;
+use crate::site::build::RootOptions;
 use crate::value_parsers::{self, BACKLOG_MAX};
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, FromArgMatches};

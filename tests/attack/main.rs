@@ -99,7 +99,7 @@ fn main() -> ExitCode {
     if arguments.nothing {
         return ExitCode::SUCCESS;
     }
-    let hard = open_files().expect("the system says so").hard;
+    let hard = open_files().hard;
     raise_open_files(hard, "").expect("up to the hard limit it may be raised");
     let files = usize::try_from(hard).unwrap_or(usize::MAX);
     let clients_max = files.saturating_sub(FILES_RESERVE) / 10 * 10;

@@ -1,25 +1,26 @@
-//! The attempts: what somebody would try who had taken the process over.
+//! The attempts of an attacker in control of the process.
 
 #![allow(unsafe_code)]
 
 use crate::process::{INHERITED, Outcome, SECRET};
 use std::ffi::CString;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::MetadataExt;
 use uringstatic::engine::Engine;
 use uringstatic::engine::uring::Uring;
 use uringstatic::os::net::Endpoint;
 
-/// What has to be known before the process is locked down.
+/// Facts collected before the process enters its sandbox.
 pub(crate) struct Prepared {
     parent: usize,
-    /// Where the secret lies in the environment.
+    /// The address of the secret in the environment.
     secret: *const libc::c_char,
 }
 
 impl Prepared {
     pub(crate) fn new() -> Self {
         let name = CString::new(SECRET).expect("no zero in it");
-        // SAFETY: the name ends in a zero, and nobody changes the environment meanwhile.
+        // SAFETY: the name ends with a zero byte, and no other thread changes the environment.
         let secret = unsafe { libc::getenv(name.as_ptr()) }; // tidy: the place, not a copy
         assert!(!secret.is_null(), "it's given");
         let parent = std::os::unix::process::parent_id();
@@ -27,7 +28,7 @@ impl Prepared {
     }
 
     fn read_secret(&self) -> Answer {
-        // SAFETY: the environment lies where it lay, for as long as the process lives.
+        // SAFETY: the environment stays mapped at its address until the process ends.
         let first = unsafe { self.secret.read() }; // tidy: what an attacker could read
         let is_there = first != 0 || std::env::var(SECRET).is_ok();
         if is_there { Ok(()) } else { Err(libc::ENOENT) }
@@ -36,7 +37,7 @@ impl Prepared {
 
 type Answer = Result<(), i32>;
 
-/// Makes an attempt; an error number says how it was refused.
+/// Makes an attempt; the error is the number with which it was refused.
 pub(crate) fn make(name: &str, ring: &mut Uring, prepared: &Prepared) -> Answer {
     let executable = libc::PROT_READ | libc::PROT_EXEC;
     let writable = libc::PROT_READ | libc::PROT_WRITE;
@@ -52,14 +53,14 @@ pub(crate) fn make(name: &str, ring: &mut Uring, prepared: &Prepared) -> Answer 
             call(libc::SYS_io_uring_setup, [1, params.as_ptr() as usize, 0, 0, 0]).map(drop)
         }
         "register a personality with the ring" => {
-            let fd = number(ring.descriptors()[ring.listeners().len()]);
+            let fd = number(ring.as_fd().as_raw_fd());
             call(libc::SYS_io_uring_register, [fd, REGISTER_PERSONALITY, 0, 0, 0]).map(drop)
         }
         "trace the parent" => {
             let seize = number(libc::PTRACE_SEIZE.cast_signed());
             call(libc::SYS_ptrace, [seize, prepared.parent, 0, 0, 0]).map(drop)
         }
-        // With no signal, it's whether it could be.
+        // Signal 0 checks the permission only.
         "kill the parent" => call(libc::SYS_kill, [prepared.parent, 0, 0, 0, 0]).map(drop),
         "start a program" => {
             let argv = [address(PROGRAM), 0];
@@ -79,7 +80,7 @@ pub(crate) fn make(name: &str, ring: &mut Uring, prepared: &Prepared) -> Answer 
         "pass a descriptor" => pass_a_descriptor(),
         "read the clock of another process" => {
             let mut time = [0u64; 2];
-            // Of the parent's CPU time (clock_getcpuclockid(3)): by number, inverted.
+            // The clock of the parent's CPU time (clock_getcpuclockid(3)): its inverted ID.
             let clock = !prepared.parent << 3 | 2;
             call(libc::SYS_clock_gettime, [clock, time.as_mut_ptr() as usize, 0, 0, 0]).map(drop)
         }
@@ -108,7 +109,7 @@ pub(crate) fn make(name: &str, ring: &mut Uring, prepared: &Prepared) -> Answer 
     }
 }
 
-/// Attempts by entries of the ring, which a release build doesn't take.
+/// Attempts by entries of the ring, which release builds can't submit.
 #[cfg(not(debug_assertions))]
 mod by_ring {
     pub(super) fn make(name: &str, _: &mut super::Uring) -> super::Answer {
@@ -147,7 +148,7 @@ mod by_ring {
                 submit(ring, &opcode::PollAdd::new(Fd(INHERITED), libc::POLLIN as u32).build())
             }
             "pass a descriptor by the ring" => {
-                // Where there is no message the kernel says so, unless it refuses before.
+                // The kernel checks the restriction before the null pointer.
                 let nothing = std::ptr::null();
                 match submit(ring, &opcode::SendMsg::new(Fd(2), nothing).build()) {
                     Err(libc::EACCES) => Err(libc::EACCES),
@@ -162,7 +163,7 @@ mod by_ring {
         }
     }
 
-    /// Makes a socket that connects of a listener, and sends by it to another listener.
+    /// Turns a listener into a connecting socket and sends by it to another listener.
     fn fast_open(ring: &mut Uring) -> Answer {
         let to = target(ring);
         let fd = Fd(ring.listeners()[1].socket().as_raw_fd());
@@ -176,7 +177,7 @@ mod by_ring {
             Ok(()) | Err(libc::EINPROGRESS) => {}
             refused => return refused,
         }
-        // Over loopback, whoever answers has answered by now.
+        // Over loopback, the answer has arrived by now.
         submit(ring, &opcode::Send::new(fd, b"x".as_ptr(), 1).flags(libc::MSG_DONTWAIT).build())
     }
 
@@ -185,13 +186,13 @@ mod by_ring {
     }
 
     fn submit(ring: &mut Uring, entry: &Entry) -> Answer {
-        // SAFETY: what the entries above point to is there until this returns.
+        // SAFETY: the memory that the entries above point to is valid until this returns.
         let answer = unsafe { ring.submit_raw(entry.clone()) }; // tidy: it is the attack
         if answer < 0 { Err(-answer) } else { Ok(()) }
     }
 }
 
-/// What the process is, seen from outside: success is too much.
+/// The privileges of the process, seen from outside; success means too many.
 pub(crate) fn from_outside(process: u32) -> Outcome {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("it lives");
     let value = |name: &str| {
@@ -200,7 +201,7 @@ pub(crate) fn from_outside(process: u32) -> Outcome {
     };
     let sets = ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"];
     let is_capable = sets.iter().any(|set| value(set).chars().any(|digit| digit != '0'));
-    // What is not dumpable belongs to root (proc(5)), so that its own user can't read it.
+    // Files of a process that is not dumpable belong to root (proc(5)).
     let owner = std::fs::metadata(format!("/proc/{process}/environ")).expect("it lives").uid();
     let may_gain = value("NoNewPrivs") != "1";
     if user_of(process) == 0 || is_capable || may_gain || owner != 0 {
@@ -220,7 +221,7 @@ pub(crate) fn user_of(process: u32) -> u32 {
 /// Makes a system call with these arguments.
 fn call(name: libc::c_long, arguments: [usize; 5]) -> Result<usize, i32> {
     let [first, second, third, fourth, fifth] = arguments;
-    // SAFETY: every address among the arguments is that of something its caller holds.
+    // SAFETY: every address among the arguments is that of memory which the caller borrows.
     let answer = unsafe { libc::syscall(name, first, second, third, fourth, fifth, 0usize) }; // tidy: it is the attack
     usize::try_from(answer).map_err(|_| {
         std::io::Error::last_os_error().raw_os_error().expect("the system call failed")
@@ -272,7 +273,7 @@ fn at_cwd() -> usize {
     number(libc::AT_FDCWD)
 }
 
-/// A number as the kernel's registers have it.
+/// A number as a register argument.
 fn number(value: i32) -> usize {
     isize::try_from(value).expect("it's as large at least").cast_unsigned()
 }

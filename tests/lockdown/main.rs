@@ -1,7 +1,7 @@
-//! The lockdown, attacked from within. This program starts itself again as a serving process, by
-//! the very code that starts the server, which then, locked down, tries what somebody would who had
-//! taken it over. Each row of the table says how an attempt fails, and without which layers it
-//! would not: so each layer is seen to work.
+//! The sandbox, attacked from within. This program starts itself again as a serving process, by
+//! the code that starts the server, and this process makes the attempts of an attacker in control
+//! of it. Each row of the table states how an attempt fails, and without which layers it succeeds,
+//! which proves that each layer works.
 //!
 //! usage: cargo test --test lockdown [-- NAME]
 
@@ -19,7 +19,7 @@ fn main() -> ExitCode {
     if let Ok(name) = std::env::var(process::ATTEMPT) {
         process::be_attacked(&name);
     }
-    // Options are the test runner's; a word is a part of the names that are wanted.
+    // Options are those of the test runner; another word selects the names that contain it.
     let words: Vec<String> = std::env::args().skip(1).collect();
     if words.iter().any(|word| word == "--list") {
         return ExitCode::SUCCESS;
@@ -47,8 +47,8 @@ fn main() -> ExitCode {
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Whether an attempt fails as stated with all layers, and succeeds without those that the row
-/// names; if those are several, each by itself still stops it.
+/// Checks that an attempt fails as stated with all layers and succeeds without those of the row; if
+/// the row names several, each of them alone must stop it.
 fn holds(row: &Row) -> Result<String, String> {
     if !cfg!(debug_assertions) && row.is_by_ring {
         return Ok("left out of a release build, whose ring takes no foreign entry".to_owned());

@@ -1,4 +1,4 @@
-//! The process that is attacked: how it is started, and how an attempt of its ends.
+//! The attacked process: its start, and the outcome of its attempt.
 
 use crate::attempts;
 use crate::common::{Server, TemporaryFile};
@@ -12,33 +12,33 @@ use uringstatic::os::privileges::is_root;
 use uringstatic::sandbox::Layer;
 use uringstatic::start::{Started, start};
 
-/// What an attempt came to.
+/// The outcome of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// It did what it was not to do.
+    /// It succeeded, against the sandbox.
     Succeeded,
     /// An error number.
     Refused(i32),
     /// The kernel killed the process for a system call.
     Killed,
-    /// Anything else, which is a mistake of the test.
+    /// Any other end, which is a bug of the test.
     Other(String),
 }
 
-/// Names the attempt, in the environment of the process that makes it.
+/// The environment variable that names the attempt.
 pub(crate) const ATTEMPT: &str = "LOCKDOWN_ATTEMPT";
-/// A part of the environment that the process was not meant to keep.
+/// An environment variable that the process must not keep.
 pub(crate) const SECRET: &str = "LOCKDOWN_SECRET";
-/// A descriptor that the process was not meant to inherit: of a file that it could read.
+/// A descriptor of a readable file that the process must not keep.
 pub(crate) const INHERITED: i32 = 7;
 const WITHOUT: &str = "LOCKDOWN_WITHOUT";
 
-/// Starts a serving process that makes an attempt, and says what came of it.
+/// Starts a serving process that makes an attempt, and returns the outcome.
 pub(crate) fn attempt(name: &str, without: &[&str]) -> Outcome {
     attempt_by(&[], name, without)
 }
 
-/// The same by way of another program, of which these are the words.
+/// The same, started by another program with these words.
 fn attempt_by(words: &[&str], name: &str, without: &[&str]) -> Outcome {
     let mut child = spawn(words, name, without);
     let mut text = String::new();
@@ -79,7 +79,7 @@ fn spawn(words: &[&str], name: &str, without: &[&str]) -> Child {
         .expect("there is a shell")
 }
 
-/// Serves, and makes the attempt instead of the first turn.
+/// Starts to serve, and makes the attempt instead of the first turn.
 pub(crate) fn be_attacked(name: &str) -> ! {
     let without = std::env::var(WITHOUT).expect("it's given");
     let any = ["--listen", "127.0.0.1:0"];
@@ -101,15 +101,15 @@ pub(crate) fn be_attacked(name: &str) -> ! {
     uringstatic::os::process::end(u8::from(answer.is_err()));
 }
 
-/// What is checked beside the table, by its name.
+/// Checks besides those of the table, by name.
 pub(crate) type Check = fn() -> Result<String, String>;
 pub(crate) const CHECKS: &[(&str, Check)] = &[
-    ("the ready line says what is in force", ready_line),
-    ("a layer that is missing is said, and may be required", missing_layers),
-    ("root is not served as on purpose, unless allowed", root_on_purpose),
-    ("the list for auditors", list_for_auditors),
-    ("without fast open no send connects", no_fast_open),
-    ("an assertion ends it as anywhere", abort),
+    ("the ready line lists the layers that are off", ready_line),
+    ("a missing layer is reported, and can be required", missing_layers),
+    ("root serves only with --allow-root", root_on_purpose),
+    ("uringstatic lockdown reports every layer", list_for_auditors),
+    ("no send connects without fast open", no_fast_open),
+    ("a failed assertion ends the process by SIGABRT", abort),
 ];
 
 fn ensure(holds: bool, what: impl FnOnce() -> String) -> Result<(), String> {
@@ -133,12 +133,12 @@ fn can_isolate() -> bool {
     command.status().is_ok_and(|status| status.success())
 }
 
-/// A user that is no other program's, so that root's start has nothing to advise.
+/// A user of the test's own, so that a start as root gives no advice.
 fn own_user() -> &'static [&'static str] {
     if is_root() { &["--user", "54321"] } else { &[] }
 }
 
-/// What it says before it is ready, and how it says that it is.
+/// The lines before the ready line, and the ready line.
 fn last_word(words: &[&str], address: &str, options: &[&str]) -> (Vec<String>, String) {
     let user = if options.contains(&"--allow-root") { &[] } else { own_user() };
     let server = Server::start_by(words, &[address], &[user, options].concat());
@@ -187,7 +187,7 @@ fn missing_layers() -> Result<String, String> {
     let layers = Layer::ALL.map(Layer::name);
     for layer in layers {
         let (said, _) = last_word(&[], &unix, &["--without", layer]);
-        let expected = format!("uringstatic: not locked down by {layer}: --without");
+        let expected = format!("uringstatic: not locked down by {layer}: excluded by --without");
         ensure(said == [expected], || format!("{layer}: {said:?}"))?;
         let exit = Server::run(&["--listen", &unix, "--lockdown=require", "--without", layer]);
         let is_named = exit.text.contains(&format!("locking down: {layer}: "));
@@ -202,7 +202,7 @@ fn missing_layers() -> Result<String, String> {
     Ok(format!("{} layers, each by itself", layers.len()))
 }
 
-/// What the sysctl is advised for: without the layer, too.
+/// The advised sysctl has its effect even without the layer.
 fn no_fast_open() -> Result<String, String> {
     if !cfg!(debug_assertions) || !can_isolate() {
         return Ok("left out: it takes a debug build and a network namespace".to_owned());

@@ -1,13 +1,13 @@
-//! The table: what is attempted, how it fails, and without which layers it would succeed.
+//! The table of attempts: how each fails, and without which layers it succeeds.
 
 use crate::process::Outcome;
 
 /// One attempt.
 pub(crate) struct Row {
     pub(crate) name: &'static str,
-    /// How it fails when everything is in force.
+    /// The outcome with all layers.
     pub(crate) stated: Outcome,
-    /// The layers of which each by itself stops it; without all of them it succeeds.
+    /// The layers each of which stops it alone; without all of them it succeeds.
     pub(crate) without: &'static [&'static str],
     /// Whether it is an entry of the ring.
     pub(crate) is_by_ring: bool,
@@ -29,7 +29,7 @@ pub(crate) const ROWS: &[Row] = &[
     call("connect", &["seccomp", "landlock"]),
     ring("make a socket by the ring", DENIED, &["ring"]),
     ring("connect by the ring", DENIED, &["ring", "landlock"]),
-    // A send that connects, from a listener that was shut down: none of the layers before sees it.
+    // A send that connects, by a listener that was shut down: no other layer sees it.
     ring("connect by fast open", Outcome::Refused(libc::EAGAIN), &["listeners"]),
     call("make a ring", &["seccomp"]),
     call("register a personality with the ring", &["seccomp", "ring"]),
@@ -45,7 +45,7 @@ pub(crate) const ROWS: &[Row] = &[
     call("write to standard output", &["seccomp"]),
     call("read an inherited descriptor", &["seccomp", "descriptors"]),
     ring("read an inherited descriptor by the ring", DENIED, &["ring", "descriptors"]),
-    // To poll is allowed, and tells that there is one.
+    // Polling is permitted and reveals whether the descriptor exists.
     ring(
         "poll an inherited descriptor by the ring",
         Outcome::Refused(libc::EBADF),

@@ -46,10 +46,23 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ),
     (
         "load",
-        &["http", "engine", "engine/uring", "bytes", "timers", "os", "value_parsers", "error"],
+        &[
+            "http",
+            "engine",
+            "engine/chosen",
+            "engine/kernel",
+            "bytes",
+            "timers",
+            "os",
+            "value_parsers",
+            "error",
+        ],
     ),
     ("experiment", &["load", "os", "value_parsers", "error"]),
-    ("cli", &["value_parsers", "site/build", "start", "sandbox", "doctor", "load", "experiment", "os"]),
+    (
+        "cli",
+        &["value_parsers", "site/build", "start", "sandbox", "doctor", "load", "experiment", "os"],
+    ),
     ("sim", &["server", "load", "site", "http", "engine", "bytes", "stats", "os"]),
 ];
 

@@ -1,22 +1,24 @@
-//! [`KernelEngine`] for the ring: how a server's ring is made, and what a sandbox leaves it.
+//! [`KernelEngine`] for the ring: how the programs create it, and the permissions that a sandbox
+//! has to leave it.
 
-use super::probe::{Features, Maker, Obstacles, TaskRun, locked_bytes};
-use super::{RECEIVE_BUFFER_BYTES, RECEIVE_BUFFERS, Setup, Uring};
-use crate::engine::kernel::{Capabilities, KernelEngine, Parts, Restriction};
-use crate::error::Failure;
+use super::dial::Dial;
+use super::probe::{Features, Obstacles, SPAWN_MAX, TaskRun, check_connections, locked_bytes};
+use super::ring::{Setup, Uring};
+use crate::engine::kernel::{
+    Capabilities, EngineError, KernelEngine, Parts, ReceiveBuffers, Restriction, Role,
+};
 use crate::os::net::Listener;
 use crate::os::process;
 use crate::os::seccomp::{Call, Condition};
-use std::os::fd::RawFd;
 
-/// What is known before the ring is made.
-pub struct Preparation {
+/// Facts and decisions from the time before the ring is created.
+pub struct UringPreparation {
     features: Features,
     obstacles: Obstacles,
 }
 
 impl KernelEngine for Uring {
-    type Preparation = Preparation;
+    type Preparation = UringPreparation;
 
     const FEATURES: &'static [&'static str] = &[
         DEFER_TASKRUN,
@@ -28,24 +30,36 @@ impl KernelEngine for Uring {
         VECTORED_SEND,
     ];
 
-    fn prepare(slots: u32, without: &[&str]) -> Result<Preparation, Failure> {
-        Maker::Server.check_connections(slots)?;
-        process::raise_locked_memory(locked_bytes(slots, RECEIVE_BUFFERS));
-        Ok(Preparation { features: features(without), obstacles: Obstacles::read() })
+    const CONNECTIONS_MAX: u32 = SPAWN_MAX;
+
+    fn prepare(
+        slots: u32,
+        buffers: ReceiveBuffers,
+        without: &[&str],
+    ) -> Result<UringPreparation, EngineError> {
+        check_connections(slots)?;
+        process::raise_locked_memory(locked_bytes(slots, buffers.count));
+        Ok(UringPreparation { features: features(without), obstacles: Obstacles::read() })
     }
 
-    fn create(preparation: Preparation, parts: Parts) -> Result<Self, Failure> {
-        let Preparation { features, obstacles } = preparation;
-        let Parts { slots, listeners, signals, fixed, restricted } = parts;
+    fn create(preparation: UringPreparation, parts: Parts) -> Result<Self, EngineError> {
+        let UringPreparation { features, obstacles } = preparation;
+        let Parts { slots, role, fixed, buffers, restricted } = parts;
+        let (listeners, signals, dial) = match role {
+            Role::Server { listeners, signals } => (listeners, Some(signals), None),
+            Role::Client(to) => {
+                (Vec::new(), None, Some(Dial::new(to.target, to.sources, to.no_delay)))
+            }
+        };
         Self::new(Setup {
             spawn: slots,
             listeners,
-            dial: None,
-            signals: Some(signals),
+            dial,
+            signals,
             fixed,
             features,
-            buffers: RECEIVE_BUFFERS,
-            buffer_bytes: RECEIVE_BUFFER_BYTES,
+            buffers: buffers.count,
+            buffer_bytes: buffers.bytes,
             restricted,
             obstacles,
         })
@@ -69,19 +83,15 @@ impl KernelEngine for Uring {
             number: libc::SYS_io_uring_enter,
             name: "io_uring_enter",
             only: vec![Condition::no_bits_but(3, ENTER_FLAGS, "flags GETEVENTS, EXT_ARG")],
-            why: "submits operations and waits for completions: all of the work",
+            why: "submits operations and waits for completions: all of the serving",
         };
         let read = self.signals_fd().and_then(|fd| u64::try_from(fd).ok()).map(|fd| Call {
             number: libc::SYS_read,
             name: "read",
             only: vec![Condition::equals(0, fd, "the descriptor of signals")],
-            why: "reads the signal that asks for the end",
+            why: "reads the signal to end",
         });
         std::iter::once(enter).chain(read).collect()
-    }
-
-    fn descriptors(&self) -> Vec<RawFd> {
-        self.descriptors()
     }
 
     fn listeners(&self) -> &[Listener] {
@@ -91,9 +101,13 @@ impl KernelEngine for Uring {
     fn keep_socket_files(&mut self) {
         self.keep_socket_files();
     }
+
+    fn base_ns(&self) -> u64 {
+        self.base_ns()
+    }
 }
 
-/// All features but those that are named; without `coop-taskrun`, there is no `defer-taskrun`.
+/// All features except those in `without`; `defer-taskrun` requires `coop-taskrun`.
 fn features(without: &[&str]) -> Features {
     let with = |name| !without.contains(&name);
     Features {
@@ -114,15 +128,15 @@ fn features(without: &[&str]) -> Features {
 const DEFER_TASKRUN: &str = "defer-taskrun";
 /// `IORING_SETUP_COOP_TASKRUN`; the fallback is no flag.
 const COOP_TASKRUN: &str = "coop-taskrun";
-/// Sockets in the ring's own table; the fallback is ordinary descriptors.
+/// Sockets in the ring's own table; the fallback is descriptors of the process.
 const DIRECT_DESCRIPTORS: &str = "direct-descriptors";
-/// One receive entry for many completions; the fallback is one receive per entry.
+/// One receive entry for many completions; the fallback is one completion per entry.
 const MULTISHOT_RECV: &str = "multishot-recv";
-/// Sends that post no completion when they succeed; the fallback is one for every send.
+/// Sends that post no completion if they succeed; the fallback is one for every send.
 const SILENT_SEND: &str = "silent-send";
 /// A close linked to the last send; the fallback is a close after the send's completion.
 const LINKED_CLOSE: &str = "linked-close";
-/// Sends that name a head and a body themselves; the fallback is an entry of sendmsg(2).
+/// Sends of a head and a body in separate places; the fallback is sendmsg(2).
 const VECTORED_SEND: &str = "vectored-send";
 
 /// `IORING_ENTER_GETEVENTS` and `_EXT_ARG` of `linux/io_uring.h`.
@@ -133,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_named_feature_is_left_out() {
+    fn each_feature_can_be_switched_off() {
         assert_eq!(features(&[]), Features::ALL);
         let by_name = Uring::FEATURES.iter().map(|name| (name, features(&[name])));
         for (name, features) in by_name {

@@ -1,49 +1,48 @@
-//! Sockets that connect: where to, and from which local addresses.
+//! Sockets that connect: their target and their local addresses.
 
-use crate::os::call::checked;
-use crate::os::net::{set_option, socket, to_sockaddr};
+use crate::os::net::{family_of, set_option, stream_socket};
+use rustix::net::{SocketAddrAny, bind, sockopt};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
-/// Where connections go, and where they come from.
+/// The target of connections, and the local addresses that they come from.
 pub struct Dial {
-    /// The address as connect(2) takes it; it keeps its place, as entries point to it.
-    target: Box<(libc::sockaddr_storage, libc::socklen_t)>,
+    target: SocketAddr,
+    /// The target as connect(2) takes it, boxed because entries point to it.
+    address: Box<SocketAddrAny>,
     sources: Vec<IpAddr>,
     no_delay: bool,
 }
 
 impl Dial {
-    /// Connections to `target` from `sources`, or from where the kernel likes if there are none.
+    /// Connections to `target` from `sources`, or from an address of the kernel's choice if there
+    /// are none.
     ///
-    /// `no_delay` is for requests of more than one segment, whose last part must not wait for the
-    /// acknowledgement of those before (`TCP_NODELAY`, tcp(7)).
+    /// `no_delay` sets `TCP_NODELAY` (tcp(7)): for requests of several segments, the last of which
+    /// must not wait for the acknowledgement of the others.
     #[must_use]
     pub fn new(target: SocketAddr, sources: Vec<IpAddr>, no_delay: bool) -> Self {
-        Self { target: Box::new(to_sockaddr(target)), sources, no_delay }
+        Self { target, address: Box::new(target.into()), sources, no_delay }
     }
 
-    /// The address, for an entry; it stays where it is as long as this.
+    /// The target's address for an entry. It is valid as long as `self`, even if that moves.
     pub(super) fn target(&self) -> (*const libc::sockaddr, libc::socklen_t) {
-        ((&raw const self.target.0).cast(), self.target.1)
+        (self.address.as_ptr().cast(), self.address.addr_len())
     }
 
-    /// A socket that is bound to a source, ready to be connected.
+    /// A socket that is bound to a source, ready to connect.
     pub(super) fn socket(&self, source: u32) -> io::Result<OwnedFd> {
-        let fd = socket(i32::from(self.target.0.ss_family))?;
+        let fd = stream_socket(family_of(&self.target))?;
         if self.no_delay {
-            set_option(&fd, libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)?;
+            sockopt::set_tcp_nodelay(&fd, true)?;
         }
         if !self.sources.is_empty() {
-            // The port is chosen at connect, when it has to be free towards the target only
+            // The kernel chooses the port at connect, when it has to be free for this target only
             // (ip(7), Linux 4.2).
             set_option(&fd, libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, 1)?;
             let ip = self.sources[source as usize % self.sources.len()];
-            let (storage, len) = to_sockaddr(SocketAddr::new(ip, 0));
-            // SAFETY: `storage` holds a socket address of `len` bytes.
-            let bound = unsafe { libc::bind(fd.as_raw_fd(), (&raw const storage).cast(), len) };
-            checked(bound)?;
+            bind(&fd, &SocketAddr::new(ip, 0))?;
         }
         Ok(fd)
     }

@@ -1,9 +1,10 @@
-//! From operations to submission queue entries: names of slots, spans and listeners become
-//! descriptors and addresses.
+//! Submission queue entries of operations: names of slots, spans and listeners become descriptors
+//! and addresses.
 
-use super::{Files, Uring};
+use super::buffers::GROUP;
+use super::files::{Files, LISTENER_CLOSED};
+use super::ring::Uring;
 use crate::bytes::Spans;
-use crate::engine::uring::buffers::GROUP;
 use crate::engine::{Errno, Kind, Op, Slot, Token};
 use crate::error::errno_of;
 use io_uring::opcode;
@@ -11,7 +12,7 @@ use io_uring::squeue::{Entry, Flags};
 use io_uring::types::{DestinationSlot, Fd, Fixed};
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
 
-/// Builds an entry on the file of a slot, be it a direct descriptor or an ordinary one.
+/// Builds an entry for the file of a slot, which is a direct descriptor or an ordinary one.
 macro_rules! on_slot {
     ($self:ident, $slot:expr, |$file:ident| $entry:expr) => {
         match &$self.files {
@@ -41,7 +42,7 @@ impl Uring {
         (first, then)
     }
 
-    /// Whether an operation posts a completion only if it falls short.
+    /// Whether an operation posts a completion only if it is short or fails.
     pub(super) fn is_silent(&self, op: Op) -> bool {
         matches!(op, Op::Send { lazy: true, .. }) && self.features.silent_send
     }
@@ -53,7 +54,7 @@ impl Uring {
                 opcode::PollAdd::new(self.listener(listener), POLL_IN).build()
             }
             Op::Connect { slot, source: _ } => {
-                let dial = self.dial.as_ref().expect("`open` has made a socket with it");
+                let dial = self.dial.as_ref().expect("`open` has created a socket from it");
                 let (address, len) = dial.target();
                 on_slot!(self, slot, |file| opcode::Connect::new(file, address, len).build())
             }
@@ -65,7 +66,8 @@ impl Uring {
                 on_slot!(self, slot, |file| opcode::RecvMulti::new(file, GROUP).build())
             }
             Op::Discard { slot, len } => on_slot!(self, slot, |file| {
-                // TCP drops what it would copy, so nothing is written to the null (tcp(7)).
+                // With MSG_TRUNC TCP discards the bytes instead of copying them to the null pointer
+                // (tcp(7)).
                 opcode::Recv::new(file, std::ptr::null_mut(), len).flags(DISCARD_FLAGS).build()
             }),
             Op::Send { slot, spans, more, lazy: _ } => {
@@ -84,13 +86,13 @@ impl Uring {
             Op::Cancel { target } => opcode::AsyncCancel::new(target.bits()).build(),
             Op::Close { slot } => self.close(slot),
             Op::Signal => {
-                // Not read by the ring: who may read one descriptor may read them all.
+                // The ring only polls: permission to READ would apply to all descriptors.
                 opcode::PollAdd::new(Fd(self.signals_fd().unwrap_or(-1)), POLL_IN).build()
             }
         }
     }
 
-    /// A plain send where one span says it all; else one that gathers two.
+    /// A plain send if one of the spans is empty, otherwise one that gathers both.
     fn send(&mut self, slot: Slot, spans: Spans, flags: i32) -> Entry {
         let (first, then) = (&self.fixed[spans.first.range()], &self.fixed[spans.then.range()]);
         let one = match (first.len(), then.len()) {
@@ -130,7 +132,7 @@ impl Uring {
         }
     }
 
-    /// Makes the socket of a slot, for an entry to connect it.
+    /// Creates the socket of a slot, for an entry to connect it.
     pub(super) fn open(&mut self, slot: Slot, source: u32) -> Result<(), Errno> {
         let dial = self.dial.as_ref().ok_or(Errno(libc::EDESTADDRREQ))?;
         let errno = |error: &std::io::Error| Errno(errno_of(error));
@@ -153,22 +155,20 @@ impl Uring {
         Fd(self.listeners[listener as usize].socket().as_raw_fd())
     }
 
-    /// Closes a listening socket. Not by close(2): the ring may close connections anyway, while a
-    /// filter of system calls would have to let one more through.
+    /// Closes a listening socket. The ring may close connections anyway, while close(2) would be
+    /// one more system call for the filter to permit.
     pub(super) fn close_listener(socket: OwnedFd) -> Entry {
         opcode::Close::new(Fd(socket.into_raw_fd())).build().user_data(LISTENER_CLOSED)
     }
 }
 
-/// All of it or a short count at once, never a wait, never SIGPIPE. With `MSG_WAITALL` a short
-/// send counts as a failure, so that it breaks a link and posts a completion even when silent.
+/// A send completes at once, never waits and never raises SIGPIPE. With `MSG_WAITALL` a short send
+/// counts as a failure, so that it breaks a link and posts a completion even when silent.
 const SEND_FLAGS: i32 = libc::MSG_DONTWAIT | libc::MSG_WAITALL | libc::MSG_NOSIGNAL;
-/// Thrown away unseen. Not with `MSG_WAITALL`: what is dropped doesn't shorten what the kernel goes
-/// on waiting for (seen on Linux 6.18), so it would take more than was asked.
+/// Received bytes are discarded. Not with `MSG_WAITALL`: discarded bytes don't reduce the number
+/// that the kernel waits for (seen on Linux 6.18), so it would discard more than `len`.
 const DISCARD_FLAGS: i32 = libc::MSG_TRUNC;
-/// `IORING_SEND_VECTORIZED` of `linux/io_uring.h`: the address is that of a vector.
+/// `IORING_SEND_VECTORIZED` of `linux/io_uring.h`: the address is that of an array of iovecs.
 const SEND_VECTOR: u16 = 1 << 5;
-/// The `user_data` of an entry that closes a listening socket: that of no token.
-pub(super) const LISTENER_CLOSED: u64 = u64::MAX;
 const POLL_IN: u32 = libc::POLLIN as u32;
 const POLL_OUT: u32 = libc::POLLOUT as u32;

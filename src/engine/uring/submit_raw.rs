@@ -1,17 +1,18 @@
-//! Entries that no operation makes: what a program would submit that had taken the process over.
-//! For tests of the lockdown; it is in no release build.
+//! Entries that no operation creates, as an attacker in control of the process would submit them.
+//! For tests of the sandbox; release builds don't contain this.
 
-use super::Uring;
+use super::ring::Uring;
 use io_uring::squeue::Entry;
 
 impl Uring {
-    /// Submits an entry and returns what the kernel answers; other completions are lost.
+    /// Submits an entry and returns its result; other completions are lost.
     ///
     /// # Safety
-    /// What the entry points to must be there until this returns.
+    /// The memory that the entry points to must be valid until this returns.
     pub unsafe fn submit_raw(&mut self, entry: Entry) -> i32 {
         let entry = entry.user_data(FOREIGN);
-        // SAFETY: the caller sees to what it points to.
+        // SAFETY: the caller guarantees that the memory is valid until this function returns, which
+        // it does after the entry's completion.
         let pushed = unsafe { self.ring.submission().push(&entry) };
         pushed.expect("there is room for one");
         loop {
@@ -24,5 +25,5 @@ impl Uring {
     }
 }
 
-/// No token is of this kind.
+/// A `user_data` that is no token's.
 const FOREIGN: u64 = u64::MAX;

@@ -1,34 +1,35 @@
-//! The vectors of sends that gather two spans, each in its place until the kernel has copied it.
+//! The iovec arrays of sends that gather two spans, each kept until the kernel has copied it.
 
 use libc::{c_void, iovec, msghdr};
 
-/// As many vectors as the submission queue has entries.
+/// As many arrays as the submission queue has entries.
 ///
-/// The kernel copies a vector when it takes the entry that points to it. Entries are taken in
-/// their order, and the queue never holds more than there are places: so when an entry's place
-/// comes round again, that entry has been taken.
-pub(super) struct Vectors(Box<[Vector]>);
+/// The kernel copies an array when it takes the entry that points to it. It takes entries in order,
+/// and the queue never contains more entries than there are places here, so an entry has been taken
+/// when its place is used again.
+pub(super) struct Vectors(Box<[SendVector]>);
 
-/// A vector of two pieces, and the message that sendmsg(2) wants around it.
-pub(super) struct Vector {
+/// An array of two iovecs, and a message header for sendmsg(2) that points to it.
+pub(super) struct SendVector {
     pieces: [iovec; PIECES],
     message: msghdr,
 }
 
 impl Vectors {
     pub(super) fn new(entries: usize) -> Self {
-        Self((0..entries).map(|_| Vector::empty()).collect())
+        Self((0..entries).map(|_| SendVector::empty()).collect())
     }
 
-    /// The place of the entry with this number, counted from the start.
-    pub(super) fn at(&mut self, number: u64) -> &mut Vector {
+    /// The place for the entry with this number, counted from the ring's start.
+    pub(super) fn at(&mut self, number: u64) -> &mut SendVector {
         let places = self.0.len() as u64;
-        let place = usize::try_from(number % places).expect("less than the places");
+        let place =
+            usize::try_from(number % places).expect("a remainder is below the number of places");
         &mut self.0[place]
     }
 }
 
-impl Vector {
+impl SendVector {
     fn empty() -> Self {
         let piece = iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
         Self {
@@ -47,18 +48,18 @@ impl Vector {
 
     pub(super) fn set(&mut self, pieces: [&[u8]; PIECES]) {
         self.pieces = pieces.map(|piece| iovec {
-            // Only read from, though the type is that of receives, too.
+            // A send only reads; the type is mutable because receives share it.
             iov_base: piece.as_ptr().cast_mut().cast::<c_void>(),
             iov_len: piece.len(),
         });
     }
 
-    /// For an entry that names the pieces itself.
+    /// The address and number of the iovecs, for a vectored send.
     pub(super) fn pieces(&self) -> (*const u8, u32) {
         (self.pieces.as_ptr().cast(), PIECES as u32)
     }
 
-    /// For an entry of sendmsg(2).
+    /// The address of the header, for sendmsg(2).
     pub(super) fn message(&mut self) -> *const msghdr {
         self.message.msg_iov = self.pieces.as_mut_ptr();
         &raw const self.message

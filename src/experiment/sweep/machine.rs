@@ -1,21 +1,25 @@
 //! The description of the machine in a sweep's results, read from `/proc` or a copy of it.
 
 use super::results::Machine;
-use std::fs;
+use crate::os::proc::{Proc, values};
 use std::path::Path;
 
 /// Describes the machine; values that can't be read are empty or 0.
 #[must_use]
 pub fn describe(proc: &Path) -> Machine {
-    let read = |path: &str| fs::read_to_string(proc.join(path)).unwrap_or_default();
-    let word = |path: &str| read(path).split_whitespace().collect::<Vec<_>>().join(" ");
+    let proc = Proc::at(proc);
+    let read = |file: &str| proc.read(file).unwrap_or_default();
+    let word = |name: &str| {
+        let value = proc.sysctl(name).unwrap_or_default();
+        value.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
     let processors = read("cpuinfo");
     let models = values(&processors, "model name").next();
     let memory = read("meminfo");
     let kilobytes = values(&memory, "MemTotal").next();
     let kilobytes = kilobytes.and_then(|value| value.strip_suffix(" kB")?.parse::<u64>().ok());
     let sysctls = SYSCTLS.iter().filter_map(|name| {
-        let value = word(&format!("sys/{}", name.replace('.', "/")));
+        let value = word(name);
         (!value.is_empty()).then(|| ((*name).to_owned(), value))
     });
     let limits = read("self/limits");
@@ -25,21 +29,13 @@ pub fn describe(proc: &Path) -> Machine {
         Some(((*name).to_owned(), format!("{} / {}", columns.next()?, columns.next()?)))
     });
     Machine {
-        kernel: [word("sys/kernel/osrelease"), word("sys/kernel/version")].join(" "),
+        kernel: [word("kernel.osrelease"), word("kernel.version")].join(" "),
         cpu: models.unwrap_or_default().to_owned(),
         cores: u32::try_from(values(&processors, "processor").count()).unwrap_or(0),
         memory_bytes: kilobytes.unwrap_or(0) * 1024,
         sysctls: sysctls.collect(),
         limits: limits.collect(),
     }
-}
-
-/// The values of a key, in lines as in `key : value`.
-fn values<'a>(text: &'a str, key: &str) -> impl Iterator<Item = &'a str> {
-    text.lines().filter_map(move |line| {
-        let (name, value) = line.split_once(':')?;
-        (name.trim_end() == key).then_some(value.trim())
-    })
 }
 
 /// Settings that limit the number of connections or their rate.
@@ -67,6 +63,7 @@ const LIMITS: [&str; 4] =
 mod tests {
     use super::*;
     use crate::experiment::sweep::tests::TempFolder;
+    use std::fs;
 
     #[test]
     fn machine_is_described_from_proc() {

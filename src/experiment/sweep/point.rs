@@ -8,7 +8,7 @@ use super::results::{LoadSettings, Measurement, PointOutcome, ServerSettings, Se
 use super::{config, usage};
 use crate::error::Failure;
 use crate::load::report::{LoadReport, Run, SCHEMA};
-use crate::os::children::{Orphan, Process, Wait};
+use crate::os::children::{Orphan, Process, WaitOutcome};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -176,16 +176,18 @@ impl Harness<'_> {
         let mut pause = Duration::ZERO;
         loop {
             match server.wait(pause, Some(self.interrupts))? {
-                Wait::Ended(status) => return Ok(Some(format!("ended with {}", name(status)))),
-                Wait::Interrupted => return Err(Stop::Interrupted),
-                Wait::TimedOut => {}
+                WaitOutcome::Ended(status) => {
+                    return Ok(Some(format!("ended with {}", name(status))));
+                }
+                WaitOutcome::Interrupted => return Err(Stop::Interrupted),
+                WaitOutcome::TimedOut => {}
             }
             pause = START_PAUSE;
             if answers(port) {
                 // If another program took the port first, the server has ended (EADDRINUSE).
                 return Ok(match server.wait(Duration::ZERO, None)? {
-                    Wait::Ended(status) => Some(format!("ended with {}", name(status))),
-                    Wait::Interrupted | Wait::TimedOut => None,
+                    WaitOutcome::Ended(status) => Some(format!("ended with {}", name(status))),
+                    WaitOutcome::Interrupted | WaitOutcome::TimedOut => None,
                 });
             }
             if begun.elapsed() > timeout {
@@ -212,8 +214,8 @@ impl Harness<'_> {
         memory = memory.max(usage::memory_bytes(proc, server.id()));
         // Reaped only now, so that `/proc` still had the usage of a server that died.
         let died = match server.wait(Duration::ZERO, None)? {
-            Wait::Ended(status) => Some(name(status)),
-            Wait::Interrupted | Wait::TimedOut => None,
+            WaitOutcome::Ended(status) => Some(name(status)),
+            WaitOutcome::Interrupted | WaitOutcome::TimedOut => None,
         };
         match ended.and_then(|status| self.read_report(point, status)) {
             Ok(run) => {
@@ -250,10 +252,10 @@ impl Harness<'_> {
         let begun = Instant::now();
         loop {
             match client.wait(SAMPLE_PERIOD, Some(self.interrupts))? {
-                Wait::Ended(status) => return Ok(Ok(status)),
+                WaitOutcome::Ended(status) => return Ok(Ok(status)),
                 // Dropping the client kills its process group; its report isn't needed.
-                Wait::Interrupted => return Err(Stop::Interrupted),
-                Wait::TimedOut => sample(),
+                WaitOutcome::Interrupted => return Err(Stop::Interrupted),
+                WaitOutcome::TimedOut => sample(),
             }
             if begun.elapsed() > time_max + CLIENT_GRACE {
                 let after = begun.elapsed().as_secs();
@@ -340,7 +342,7 @@ fn stop(
     let timeout = Duration::from_secs_f64(of.stop_timeout_seconds);
     server.terminate();
     // Not interruptible, as the next point must not run beside this server.
-    if let Wait::Ended(status) = server.wait(timeout, None)? {
+    if let WaitOutcome::Ended(status) = server.wait(timeout, None)? {
         measurement.exit = Some(name(status));
         let is_usual = status.code() == Some(0) || status.signal() == Some(libc::SIGTERM);
         if !is_usual && measurement.outcome == PointOutcome::Measured {

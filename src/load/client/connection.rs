@@ -222,7 +222,9 @@ impl Connection {
     pub(super) fn hear_end(&mut self, desk: &mut ClientState, now: Nanos) {
         match self.responses.end() {
             StreamEnd::BetweenResponses if self.left == 0 => {}
-            StreamEnd::BetweenResponses | StreamEnd::Truncated => self.fail(FailureKind::Short, desk, now),
+            StreamEnd::BetweenResponses | StreamEnd::Truncated => {
+                self.fail(FailureKind::Short, desk, now)
+            }
             StreamEnd::Complete(response) => {
                 self.whole(response, desk, now);
             }

@@ -132,7 +132,8 @@ impl Merged {
             bytes += more;
             bytes > self.bytes_max
         });
-        let why = format!("with this line, the fields of a path exceed {ADDED_FIELDS_BYTES_MAX} bytes");
+        let why =
+            format!("with this line, the fields of a path exceed {ADDED_FIELDS_BYTES_MAX} bytes");
         Err(Problem::at(HEADERS, line.map_or(0, |(line, _)| *line), why))
     }
 }

@@ -4,7 +4,7 @@
 use super::escape::escaped_path;
 use super::listing::Listed;
 use crate::error::Failure;
-use crate::os::beneath::{self, Beneath, CHANGED, Folder, Kind, Resolver, Stamp};
+use crate::os::beneath::{self, Beneath, CHANGED, FileKind, OpenFolder, Resolver, Stamp};
 use crate::os::privileges::Account;
 use std::ffi::OsStr;
 use std::fs::File;
@@ -30,7 +30,7 @@ impl OpenRoot {
         opened.map_err(|error| unreadable(named, &error))
     }
 
-    pub(super) fn folder(&self) -> Result<Folder, Failure> {
+    pub(super) fn folder(&self) -> Result<OpenFolder, Failure> {
         let folder = self.beneath.open_folder(Path::new(""));
         folder.map_err(|error| self.unreadable(&error))
     }
@@ -76,7 +76,7 @@ impl OpenRoot {
     }
 
     /// The kind of the entry at a path from the root.
-    pub(super) fn kind(&self, path: &Path) -> io::Result<Kind> {
+    pub(super) fn kind(&self, path: &Path) -> io::Result<FileKind> {
         self.beneath.kind(path)
     }
 
@@ -86,7 +86,7 @@ impl OpenRoot {
     }
 
     /// Opens a folder by its path from the root.
-    pub(super) fn open_folder(&self, path: &Path) -> io::Result<Folder> {
+    pub(super) fn open_folder(&self, path: &Path) -> io::Result<OpenFolder> {
         self.beneath.open_folder(path)
     }
 

@@ -5,7 +5,7 @@ use super::opened::{OpenRoot, is_hidden, why};
 use super::options::SiteLimits;
 use super::rule_files::is_rule_file;
 use crate::error::Failure;
-use crate::os::beneath::{CHANGED, Entry, Folder, Kind, Stamp};
+use crate::os::beneath::{CHANGED, FileKind, FolderEntry, OpenFolder, Stamp};
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs::File;
@@ -53,7 +53,7 @@ struct Ancestor {
 
 impl Walk<'_> {
     /// Lists a folder; `name` is its path from the root.
-    fn folder(&mut self, mut folder: Folder, name: &mut Vec<u8>) -> Result<(), Failure> {
+    fn folder(&mut self, mut folder: OpenFolder, name: &mut Vec<u8>) -> Result<(), Failure> {
         while let Some(entry) = folder.next_entry() {
             let entry = match entry {
                 Ok(entry) => entry,
@@ -75,16 +75,21 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn entry(&mut self, folder: &Folder, entry: &Entry, name: &mut Vec<u8>) -> Result<(), Failure> {
+    fn entry(
+        &mut self,
+        folder: &OpenFolder,
+        entry: &FolderEntry,
+        name: &mut Vec<u8>,
+    ) -> Result<(), Failure> {
         // In a folder reached through a link, the name differs from the path.
         let own_name = OsStr::from_bytes(entry.name());
         let ancestors = self.ancestors.last().expect("the root is the first");
         let path = ancestors.path.as_ref().map(|path| path.join(own_name));
         match folder.kind(entry) {
-            Ok(Kind::File) => self.file(folder.open_file(entry), name, path),
-            Ok(Kind::Folder) => self.inner_folder(folder.open_folder(entry), name, path, false),
-            Ok(Kind::Link) => self.link(name, path.as_deref()),
-            Ok(Kind::Other) => self.leave_out(name, &NO_FILE),
+            Ok(FileKind::File) => self.file(folder.open_file(entry), name, path),
+            Ok(FileKind::Folder) => self.inner_folder(folder.open_folder(entry), name, path, false),
+            Ok(FileKind::Link) => self.link(name, path.as_deref()),
+            Ok(FileKind::Other) => self.leave_out(name, &NO_FILE),
             Err(error) => self.leave_out(name, &why(&error)),
         }
     }
@@ -97,19 +102,19 @@ impl Walk<'_> {
             Err(why) => return self.leave_out(name, &why),
         };
         match self.root.kind(&target) {
-            Ok(Kind::File) => self.file(self.root.open_file(&target), name, Some(target)),
-            Ok(Kind::Folder) => {
+            Ok(FileKind::File) => self.file(self.root.open_file(&target), name, Some(target)),
+            Ok(FileKind::Folder) => {
                 self.inner_folder(self.root.open_folder(&target), name, Some(target), true)
             }
-            Ok(Kind::Link) => self.leave_out(name, &CHANGED),
-            Ok(Kind::Other) => self.leave_out(name, &NO_FILE),
+            Ok(FileKind::Link) => self.leave_out(name, &CHANGED),
+            Ok(FileKind::Other) => self.leave_out(name, &NO_FILE),
             Err(error) => self.leave_out(name, &why(&error)),
         }
     }
 
     fn inner_folder(
         &mut self,
-        folder: io::Result<Folder>,
+        folder: io::Result<OpenFolder>,
         name: &mut Vec<u8>,
         path: Option<PathBuf>,
         is_link: bool,

@@ -1,0 +1,36 @@
+//! Failures of the engine in the client's own terms: remedies name its options here.
+
+use crate::engine::kernel::{EngineError, Remedy};
+use crate::error::Failure;
+
+/// There is no engine.
+pub(super) fn of_engine(error: EngineError) -> Failure {
+    let hint = match &error.remedy {
+        Remedy::FewerConnections(max) => {
+            format!("use more --processes, or at most -c {max} for each")
+        }
+        remedy @ Remedy::MoreMemory => format!("{remedy}: a lower -c or more --processes"),
+        remedy @ (Remedy::Unknown | Remedy::Permission(_) | Remedy::Other(_)) => remedy.to_string(),
+    };
+    Failure { hint, ..error.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn remedies_of_the_engine_name_the_options_of_the_client() {
+        let remedies = [
+            (Remedy::FewerConnections(7), "-c 7"),
+            (Remedy::MoreMemory, "a lower -c or more --processes"),
+            (Remedy::Permission("found".to_owned()), "found"),
+        ];
+        for (remedy, expected) in remedies {
+            let failure = of_engine(EngineError::new("creating it", "no", remedy));
+            assert!(failure.hint.contains(expected), "{failure}");
+            let of_server = ["--spawn", "--user"];
+            assert!(!of_server.iter().any(|name| failure.hint.contains(name)), "{failure}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! A bound socket, its file if it is a Unix socket, and the filter that keeps it from connecting.
+
+use super::endpoint::{Endpoint, ListenError};
+use super::socket::{set_option, start_listening, until_free};
+use crate::os::call::checked;
+use std::fs::Metadata;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::Path;
+
+/// A socket to accept connections from.
+pub struct Listener {
+    /// The socket, until [`Listener::take_socket`].
+    fd: Option<OwnedFd>,
+    /// The address that it is bound to, with the port that the kernel chose for port 0.
+    pub endpoint: Endpoint,
+    /// The file of a Unix socket.
+    file: Option<FileIdentity>,
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.remove_file();
+    }
+}
+
+impl Listener {
+    pub(super) fn new(fd: OwnedFd, endpoint: Endpoint, file: Option<FileIdentity>) -> Self {
+        Self { fd: Some(fd), endpoint, file }
+    }
+
+    /// The socket.
+    ///
+    /// # Panics
+    /// If it was taken.
+    #[must_use]
+    pub fn socket(&self) -> BorrowedFd<'_> {
+        self.fd.as_ref().expect("the socket was not taken").as_fd()
+    }
+
+    /// Takes the socket, for the caller to close; the file of a Unix socket is removed before,
+    /// unless it is kept. Returns `None` if the socket was taken already.
+    pub fn take_socket(&mut self) -> Option<OwnedFd> {
+        self.remove_file();
+        self.fd.take()
+    }
+
+    /// Leaves the file of a Unix socket in place when this is dropped.
+    pub fn keep_file(&mut self) {
+        self.file = None;
+    }
+
+    /// Removes the file of a Unix socket while the socket is open: until it is closed, its inode
+    /// can't become that of another file.
+    fn remove_file(&mut self) {
+        if let (Endpoint::Unix(path), Some(file)) = (&self.endpoint, self.file.take()) {
+            // A failure has no remedy here; the next server replaces a stale file.
+            let _ = file.remove_at(path);
+        }
+    }
+
+    /// Listens. Two sockets with `SO_REUSEADDR` can be bound to one port while neither listens
+    /// (socket(7)); only the first of them succeeds here.
+    ///
+    /// # Errors
+    /// If another socket listens there.
+    pub fn start(&self, backlog: u32) -> Result<(), ListenError> {
+        until_free(&self.endpoint, || start_listening(&self.socket(), backlog))
+    }
+
+    /// Makes a TCP listener, and every socket accepted from it, drop answers to an attempt to
+    /// connect, irrevocably. A Unix socket needs no filter.
+    ///
+    /// A listener that is shut down can be made to connect by a mere send (`MSG_FASTOPEN`, tcp(7)),
+    /// which neither Landlock nor the restrictions of an `io_uring` can forbid. With this filter no
+    /// server is reached in this way, and a port scan learns nothing.
+    ///
+    /// A cooperating peer is still reached: it answers the SYN with a SYN of its own (simultaneous
+    /// open, RFC 9293, 3.5), which the filter can't drop, as a listener exists to receive SYNs. Nor
+    /// is the outgoing SYN suppressed, to whatever address. Only `net.ipv4.tcp_fastopen` without
+    /// bit 0 prevents both ([`sends_connect`](super::sends_connect)).
+    ///
+    /// # Errors
+    /// If the kernel refuses (socket(7), `SO_ATTACH_FILTER`, `SO_LOCK_FILTER`).
+    pub fn drop_answers(&self) -> io::Result<()> {
+        if let Endpoint::Unix(_) = self.endpoint {
+            return Ok(());
+        }
+        let mut filter = DROP_ANSWERS;
+        let len = u16::try_from(filter.len()).expect("the program has 8 instructions");
+        let program = libc::sock_fprog { len, filter: filter.as_mut_ptr() };
+        let (size, place) = (size_of_val(&program) as libc::socklen_t, (&raw const program).cast());
+        let (fd, level, name) =
+            (self.socket().as_raw_fd(), libc::SOL_SOCKET, libc::SO_ATTACH_FILTER);
+        // SAFETY: `place` points to a program of `size` bytes, whose `len` instructions live until
+        // the call returns; the kernel copies them.
+        checked(unsafe { libc::setsockopt(fd, level, name, place, size) })?;
+        set_option(&self.socket(), level, libc::SO_LOCK_FILTER, 1)
+    }
+}
+
+/// The identity of a file, which a rename or replacement doesn't change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FileIdentity {
+    device: u64,
+    inode: u64,
+}
+
+impl FileIdentity {
+    pub(super) fn of(metadata: &Metadata) -> Self {
+        Self { device: metadata.dev(), inode: metadata.ino() }
+    }
+
+    /// The socket file at a path, if there is one; links aren't followed.
+    pub(super) fn at(path: &Path) -> Option<Self> {
+        let metadata = path.symlink_metadata().ok()?;
+        metadata.file_type().is_socket().then(|| Self::of(&metadata))
+    }
+
+    /// Removes the file if it is still at this path. The check precedes the removal by a moment, as
+    /// no system call removes a file by its inode.
+    pub(super) fn remove_at(self, path: &Path) -> io::Result<()> {
+        if Self::at(path) == Some(self) { std::fs::remove_file(path) } else { Ok(()) }
+    }
+}
+
+/// A classic BPF program over a segment, starting with its header (RFC 9293, 3.1). It drops
+/// segments with SYN and ACK, which accept a connection, and resets with the sequence number 0,
+/// which refuse one. The peer of an established connection sends neither.
+const DROP_ANSWERS: [libc::sock_filter; 8] = {
+    const fn step(code: u32, jt: u8, jf: u8, k: u32) -> libc::sock_filter {
+        libc::sock_filter { code: code as u16, jt, jf, k }
+    }
+    const JUMP: u32 = libc::BPF_JMP | libc::BPF_K;
+    const FLAGS_AT: u32 = 13;
+    const SEQUENCE_AT: u32 = 4;
+    const RST: u32 = 0x04;
+    const SYN_ACK: u32 = 0x12;
+    [
+        step(libc::BPF_LD | libc::BPF_B | libc::BPF_ABS, 0, 0, FLAGS_AT),
+        step(JUMP | libc::BPF_JSET, 2, 0, RST),
+        step(libc::BPF_ALU | libc::BPF_AND | libc::BPF_K, 0, 0, SYN_ACK),
+        step(JUMP | libc::BPF_JEQ, 3, 2, SYN_ACK),
+        step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, SEQUENCE_AT),
+        step(JUMP | libc::BPF_JEQ, 1, 0, 0),
+        step(libc::BPF_RET | libc::BPF_K, 0, 0, u32::MAX),
+        step(libc::BPF_RET | libc::BPF_K, 0, 0, 0),
+    ]
+};

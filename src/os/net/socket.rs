@@ -1,0 +1,49 @@
+//! Calls on sockets that all kinds of listeners and the connecting client make.
+
+use super::endpoint::{Endpoint, ListenError};
+use crate::error::errno_of;
+use crate::os::call::checked;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+/// A stream socket that child processes don't inherit.
+pub(crate) fn stream_socket(family: AddressFamily) -> io::Result<OwnedFd> {
+    Ok(socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?)
+}
+
+pub(super) fn start_listening(fd: &impl AsFd, backlog: u32) -> io::Result<()> {
+    let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
+    Ok(rustix::net::listen(fd, backlog)?)
+}
+
+/// Sets an option whose value is an int, and which rustix doesn't offer.
+pub(crate) fn set_option(fd: &impl AsFd, level: i32, name: i32, value: i32) -> io::Result<()> {
+    let len = size_of_val(&value) as libc::socklen_t;
+    let value = (&raw const value).cast();
+    // SAFETY: `value` points to an int of `len` bytes, which lives until the call returns.
+    checked(unsafe { libc::setsockopt(fd.as_fd().as_raw_fd(), level, name, value, len) })?;
+    Ok(())
+}
+
+/// Repeats an attempt for [`RETRY`] while it fails because the address is in use.
+pub(super) fn until_free<T>(
+    endpoint: &Endpoint,
+    attempt: impl Fn() -> io::Result<T>,
+) -> Result<T, ListenError> {
+    let started = Instant::now();
+    loop {
+        match attempt() {
+            Err(error) if errno_of(&error) == libc::EADDRINUSE && started.elapsed() < RETRY => {
+                std::thread::sleep(RETRY_PAUSE);
+            }
+            Err(error) => return Err(ListenError { endpoint: endpoint.clone(), error }),
+            Ok(value) => return Ok(value),
+        }
+    }
+}
+
+/// How long binding to an address in use is repeated.
+pub const RETRY: Duration = Duration::from_secs(1);
+const RETRY_PAUSE: Duration = Duration::from_millis(10);

@@ -1,0 +1,81 @@
+//! The layers of the sandbox and their states.
+
+use std::fmt;
+
+/// A layer, in the order in which they are applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Layer {
+    /// Listening sockets can't open connections.
+    Listeners,
+    /// Root, groups, capabilities and the ways to gain more are given up.
+    Privileges,
+    /// The environment is cleared.
+    Environment,
+    /// Files, connections and other processes are denied by Landlock.
+    Landlock,
+    /// The engine refuses operations that no `Op` needs.
+    Engine,
+    /// Inherited descriptors are closed.
+    Descriptors,
+    /// System calls are filtered.
+    Seccomp,
+}
+
+impl Layer {
+    /// All layers, in their order.
+    pub const ALL: [Self; 7] = [
+        Self::Listeners,
+        Self::Privileges,
+        Self::Environment,
+        Self::Landlock,
+        Self::Engine,
+        Self::Descriptors,
+        Self::Seccomp,
+    ];
+
+    /// Its name for options, messages and reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Listeners => "listeners",
+            Self::Privileges => "privileges",
+            Self::Environment => "environment",
+            Self::Landlock => "landlock",
+            Self::Engine => "ring",
+            Self::Descriptors => "descriptors",
+            Self::Seccomp => "seccomp",
+        }
+    }
+}
+
+/// Whether a layer is in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LayerState {
+    /// In force; the text describes its effect.
+    On(String),
+    /// In force, with a known way around it; the text describes the way and what closes it.
+    Partial(String),
+    /// Not in force.
+    Off(OffReason),
+}
+
+/// Why a layer is not in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OffReason {
+    /// The operator switched the sandbox off.
+    Disabled,
+    /// The operator excluded this layer.
+    Excluded,
+    /// The kernel doesn't support it or refuses it, for this reason.
+    Unavailable(String),
+}
+
+impl fmt::Display for OffReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Disabled => f.write_str("the sandbox is switched off"),
+            Self::Excluded => f.write_str("excluded by the operator"),
+            Self::Unavailable(why) => f.write_str(why),
+        }
+    }
+}
