@@ -41,8 +41,9 @@
 //! - [`error`]: a failure, its cause, and a hint for the operator.
 //! - [`doctor`]: checks of the machine.
 //! - [`load`]: the load client. [`experiment`]: sweeps of servers over loads, and charts.
-//! - [`sim`]: an engine without a kernel, with faults, peers and checkers. It runs the same
-//!   [`server::Server`] and [`load::client::Client`] as the programs.
+//! - [`simulation`]: worlds of servers, load clients and peers in virtual time on
+//!   [`engine::sim`], an engine without a kernel. They run the same [`server::Server`] and
+//!   [`load::client::Client`] as the programs.
 //! - [`cli`]: command lines. [`timers`]: deadlines of slots in constant time. [`stats`]: counters.
 
 #![deny(unsafe_code)]
@@ -59,7 +60,7 @@ pub mod load;
 pub mod os;
 pub mod sandbox;
 pub mod server;
-pub mod sim;
+pub mod simulation;
 pub mod site;
 pub mod start;
 pub mod stats;

@@ -24,7 +24,7 @@ fn heads() {
 
 #[test]
 fn servers() {
-    replay("server", uringstatic::sim::server);
+    replay("server", uringstatic::simulation::server);
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! The `Engine` trait and its words: what the server asks of a completion queue, and what it hears.
 //!
 //! Nothing here knows the kernel, a socket or HTTP. Two rings implement the trait: the kernel's
-//! ([`uring`]) and the simulated one (`sim`). Addresses never appear: a receive buffer is named
+//! ([`uring`]) and the simulated one ([`sim`]). Addresses never appear: a receive buffer is named
 //! by [`BufferId`], a response by a [`Span`](crate::bytes::Span) of the fixed buffer, a connection
 //! by its [`Slot`].
 
 pub mod chosen;
 pub mod kernel;
 mod op;
+pub mod sim;
 pub mod uring;
 
 pub use op::Op;

@@ -41,7 +41,11 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("load", &["http", "engine", "engine/uring", "bytes", "timers", "os", "cli", "error"]),
     ("experiment", &["load", "os", "cli", "error"]),
     ("cli", &["http", "load", "experiment", "engine/chosen", "engine/kernel"]),
-    ("sim", &["server", "load", "site", "http", "engine", "bytes", "stats", "os"]),
+    ("engine/sim", &["engine", "bytes"]),
+    (
+        "simulation",
+        &["server", "load", "site", "http", "engine", "engine/sim", "bytes", "stats", "os"],
+    ),
 ];
 
 #[test]
