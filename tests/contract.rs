@@ -1,5 +1,6 @@
-//! One suite for all engines: the rules of [`uringstatic::engine::Engine`], checked on the simulated
-//! engine and on the `io_uring` engine with each set of features. A failure names engine and rule.
+//! One suite for all engines: the rules of [`uringstatic::engine::Engine`], checked on the
+//! simulated engine and on the `io_uring` engine with each set of features. A failure names engine
+//! and rule.
 
 #[path = "contract/dialing.rs"]
 mod dialing;

@@ -81,7 +81,9 @@ impl Scenario {
             engine.signal_at(at, SIGTERM);
         }
         let mut crowd = Crowd::new(listeners.clone(), page, random.clone());
-        plans.into_iter().for_each(|plan| crowd.add(plan));
+        for plan in plans {
+            crowd.add(plan);
+        }
         let mut world = World::new(network, crowd);
         let server = world.add(Participant::server(Server::new(engine, site, config)));
         let signal_is_drawn = signal_at.is_some();

@@ -72,12 +72,8 @@ pub(crate) fn two_spans_are_sent_as_one<G: Rig>(make: impl Fn(Needs) -> Tester<G
         let spans = Spans { first, then };
         let expected = [bytes_of(&mut tester, first), bytes_of(&mut tester, then)].concat();
         let peer = tester.connected(SLOT);
-        let send = Op::Send { slot: SLOT, spans, more: false, lazy: false };
-        assert_eq!(
-            tester.result(send),
-            Ok(u32::try_from(spans.len()).expect("small")),
-            "{spans:?}"
-        );
+        let op = Op::Send { slot: SLOT, spans, more: false, lazy: false };
+        assert_eq!(tester.result(op), Ok(u32::try_from(spans.len()).expect("small")), "{spans:?}");
         assert_eq!(tester.read(peer, expected.len()).0, expected);
         let sent = tester.push(Op::SendClose { slot: SLOT, spans });
         tester.last(sent.with_kind(Kind::Close)).expect("all bytes were taken");

@@ -29,7 +29,9 @@ mod sockets;
 
 pub use event_queue::EventQueue;
 pub use faults::{EngineMark, Fault, FaultCounters, FaultLevel};
-pub use network::{Changes, ListenerId, Network, RECEIVE_WINDOW, SocketId, SocketRead, Windows};
+pub use network::{
+    Changes, ListenerId, Network, RECEIVE_WINDOW, Socket, SocketId, SocketRead, Windows,
+};
 pub use random::Random;
 
 use crate::bytes::Spans;
@@ -101,7 +103,7 @@ pub struct SimEngine {
 /// Virtual time as the engine knows it.
 #[derive(Clone, Copy, Debug)]
 struct Clock {
-    now: Nanos,
+    current: Nanos,
     /// The time of the last wake-up.
     woken: Nanos,
     unix_start: u64,
@@ -124,7 +126,7 @@ impl SimEngine {
             name: setup.name,
             random,
             faults: Faults::new(setup.faults),
-            clock: Clock { now: Nanos(0), woken: Nanos(0), unix_start: setup.unix_seconds },
+            clock: Clock { current: Nanos(0), woken: Nanos(0), unix_start: setup.unix_seconds },
             submission: SubmissionQueue::new(setup.entries),
             pending: PendingOps::default(),
             completions: CompletionQueue::default(),
@@ -143,12 +145,12 @@ impl SimEngine {
     /// The current virtual time, also between wake-ups.
     #[must_use]
     pub fn time(&self) -> Nanos {
-        self.clock.now
+        self.clock.current
     }
 
     /// Sets the clock; it never goes backwards.
     pub fn advance_to(&mut self, now: Nanos) {
-        self.clock.now = self.clock.now.max(now);
+        self.clock.current = self.clock.current.max(now);
     }
 
     /// When the user has to be called again: now if it is not in a wait or completions are posted,
@@ -156,8 +158,8 @@ impl SimEngine {
     #[must_use]
     pub fn wakes_at(&self) -> Option<Nanos> {
         match self.wait {
-            WaitState::No => Some(self.clock.now),
-            WaitState::Until(_) if !self.completions.posted.is_empty() => Some(self.clock.now),
+            WaitState::No => Some(self.clock.current),
+            WaitState::Until(_) if !self.completions.posted.is_empty() => Some(self.clock.current),
             WaitState::Until(deadline) => deadline,
         }
     }
@@ -165,7 +167,7 @@ impl SimEngine {
     /// Ends a wait whose time has come, so that its completions can be popped. The next
     /// [`Engine::submit_and_wait`] does the same.
     pub fn end_wait(&mut self) {
-        let is_over = self.wakes_at().is_some_and(|at| at <= self.clock.now);
+        let is_over = self.wakes_at().is_some_and(|at| at <= self.clock.current);
         if is_over && matches!(self.wait, WaitState::Until(_)) {
             self.wake();
         }
@@ -179,7 +181,7 @@ impl SimEngine {
 
     /// Lets the next event happen, if its time has come. Says whether there was one.
     pub fn run_next(&mut self, network: &mut Network) -> bool {
-        let Some(event) = self.pending.events.take_due(self.clock.now) else { return false };
+        let Some(event) = self.pending.events.take_due(self.clock.current) else { return false };
         match event {
             EngineEvent::Attempt(id) => self.attempt(id, network),
             EngineEvent::Post(id) => self.post(id),
@@ -197,7 +199,7 @@ impl SimEngine {
         }
         let waits = matches!(self.wait, WaitState::Until(_)) && self.completions.posted.is_empty();
         if waits && self.strikes(Fault::Spurious) {
-            self.wait = WaitState::Until(Some(self.clock.now));
+            self.wait = WaitState::Until(Some(self.clock.current));
         }
         true
     }
@@ -238,7 +240,7 @@ impl SimEngine {
 
     fn retry(&mut self, parked: &[u64]) {
         for &id in parked {
-            let at = Nanos(self.clock.now.0 + self.draw_delay());
+            let at = Nanos(self.clock.current.0 + self.draw_delay());
             self.pending.retry(id, at);
         }
     }
@@ -265,7 +267,7 @@ impl SimEngine {
                 Op::Send { .. } | Op::SendClose { .. } => self.random.below(20_000),
                 _ => self.draw_delay(),
             };
-            self.pending.submit(token, op, payload, Nanos(self.clock.now.0 + delay));
+            self.pending.submit(token, op, payload, Nanos(self.clock.current.0 + delay));
         }
     }
 
@@ -286,7 +288,7 @@ impl SimEngine {
             _ => self.draw_delay(),
         };
         let completion = Completion { token, result, more: parts.more, buffer: parts.buffer };
-        self.pending.complete(id, completion, Nanos(self.clock.now.0 + delay));
+        self.pending.complete(id, completion, Nanos(self.clock.current.0 + delay));
     }
 
     /// Posts the next completion of an operation.
@@ -311,7 +313,7 @@ impl SimEngine {
     fn wake(&mut self) {
         self.wait = WaitState::No;
         self.submission.was_full = false;
-        self.clock.woken = self.clock.now;
+        self.clock.woken = self.clock.current;
         self.completions.deliver();
     }
 
@@ -337,7 +339,7 @@ impl SimEngine {
 
     fn trace(&self, text: impl FnOnce() -> String) {
         if let Some(trace) = self.trace {
-            trace(self.clock.now, self.name, &text());
+            trace(self.clock.current, self.name, &text());
         }
     }
 }
@@ -365,15 +367,15 @@ impl Engine for SimEngine {
             return Ok(());
         }
         // The work of the user since its last wake-up has taken time.
-        self.clock.now.0 += 1 + self.random.below(20_000);
+        self.clock.current.0 += 1 + self.random.below(20_000);
         self.trace(|| format!("wait until {deadline:?}"));
         self.check_lazy_sends(deadline);
         self.submit();
         // With entries left that the kernel didn't take, io_uring_enter(2) returns at once.
         let deadline =
-            if self.submission.entries.is_empty() { deadline } else { Some(self.clock.now) };
+            if self.submission.entries.is_empty() { deadline } else { Some(self.clock.current) };
         self.wait = WaitState::Until(deadline);
-        let is_due = |at: Option<Nanos>| at.is_some_and(|at| at <= self.clock.now);
+        let is_due = |at: Option<Nanos>| at.is_some_and(|at| at <= self.clock.current);
         if is_due(self.wakes_at()) && !is_due(self.next_event_at()) {
             self.wake();
         }
@@ -386,7 +388,7 @@ impl Engine for SimEngine {
             return Err(Full);
         }
         self.check_listener_is_unused(listener);
-        self.pending.events.schedule(self.clock.now, EngineEvent::StopListening(listener));
+        self.pending.events.schedule(self.clock.current, EngineEvent::StopListening(listener));
         Ok(())
     }
 

@@ -315,7 +315,8 @@ enum Filled {
     Last(Result<u32, Errno>),
 }
 
-const POLLOUT: u32 = libc::POLLOUT as u32;
+/// The event of poll(2).
+const POLLOUT: u32 = 4;
 const CONNECT_FAULTS: [(Fault, i32); 2] =
     [(Fault::NoLocalPort, libc::EADDRNOTAVAIL), (Fault::ConnectRefused, libc::ECONNREFUSED)];
 const ACCEPT_FAULTS: [(Fault, i32); 3] = [
