@@ -3,7 +3,7 @@
 //! The library has everything but the `main` functions. Its entry points are [`start`], which makes
 //! a server from settings and is also how another program embeds it, and [`load::run`], which runs
 //! a load. Both drive an [`engine`]: a pair of queues, operations in and completions out, with
-//! `io_uring` behind it or, in tests, the simulator ([`sim`]).
+//! `io_uring` behind it or, in tests, a simulation ([`engine::sim`]).
 //!
 //! # One request in the server
 //!
@@ -54,12 +54,13 @@
 //! | [`os`] | all other system calls; unsafe code is here and in [`engine::uring`] only |
 //! | [`doctor`] | checks of the machine |
 //! | [`load`], [`experiment`] | the load client; sweeps of servers over loads, and charts |
-//! | [`sim`] | an engine without a kernel, with faults, peers and checkers |
+//! | [`engine::sim`] | an engine without a kernel, its faults, and the simulated network |
+//! | [`simulation`] | worlds of servers, load clients and peers in virtual time, with checkers |
 //! | [`cli`] | the command lines of both programs |
 //! | [`error`], [`text`] | failures and reports as the programs print them |
 //! | [`bytes`], [`timers`], [`stats`] | spans of a buffer; deadlines of slots; counters |
 //!
-//! The simulator runs the same [`server::Server`] and [`load::client::Client`] as the programs.
+//! The simulation runs the same [`server::Server`] and [`load::client::Client`] as the programs.
 
 #![deny(unsafe_code)]
 
@@ -75,7 +76,7 @@ pub mod load;
 pub mod os;
 pub mod sandbox;
 pub mod server;
-pub mod sim;
+pub mod simulation;
 pub mod site;
 pub mod start;
 pub mod stats;

@@ -1,5 +1,6 @@
-//! One suite for both engines: what [`uringstatic::engine::Engine`] promises, kept by the simulated
-//! ring and by the kernel's with each set of features.
+//! One suite for all engines: the rules of [`uringstatic::engine::Engine`], checked on the
+//! simulated engine and on the `io_uring` engine with each set of features. A failure names engine
+//! and rule.
 
 #[path = "contract/dialing.rs"]
 mod dialing;
@@ -24,103 +25,146 @@ use simulated::Simulated;
 use uringstatic::engine::Engine;
 use uringstatic::engine::uring::probe::{Features, TaskRun};
 
-/// Every rule, each on a ring of its own.
-fn suite<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
-    dialing::a_connect_reaches_who_listens(&make);
-    dialing::a_connect_where_nobody_listens_is_refused(&make);
-    dialing::a_slot_is_connected_again_after_its_close(&make);
-    receiving::a_discard_takes_no_more_than_was_asked(&make);
-    receiving::a_discard_waits_and_sees_the_end(&make);
-    receiving::a_discard_sees_a_reset(&make);
-    suite_of_a_server(make);
+/// Names the engine and the rule if the rule panics.
+struct CheckedRule<'a> {
+    engine: &'a str,
+    rule: &'a str,
 }
 
-/// The rules of what a server does.
-fn suite_of_a_server<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
-    listening::an_accept_waits_and_fills_its_slot(&make);
-    listening::of_several_accepts_each_takes_one(&make);
-    listening::a_watch_waits_and_accepts_nothing(&make);
-    listening::a_watch_sees_who_waited_before(&make);
-    listening::a_cancelled_accept_leaves_who_comes(&make);
-    listening::a_cancelled_watch_says_so(&make);
-    listening::a_listener_that_was_stopped_refuses(&make);
-    receiving::a_receive_waits_and_completes_once(&make);
-    receiving::a_receive_of_many_goes_on_to_the_end(&make);
-    receiving::a_receive_of_many_is_ended_by_a_reset(&make);
-    receiving::a_long_run_comes_in_order(&make);
-    receiving::without_buffers_a_receive_ends(&make);
-    receiving::a_cancelled_receive_says_so(&make);
-    receiving::what_had_arrived_may_come_before_the_cancel(&make);
-    receiving::a_cancel_of_nothing_says_so(&make);
-    sending::a_send_arrives_whole(&make);
-    sending::spans_arrive_in_order(&make);
-    sending::two_spans_are_sent_as_one(&make);
-    sending::two_spans_can_be_cut_anywhere(&make);
-    sending::a_lazy_send_ends_no_wait(&make);
-    sending::a_send_takes_what_there_is_room_for(&make);
-    sending::a_wait_for_room_can_be_cancelled(&make);
-    sending::a_send_to_a_broken_connection_fails(&make);
-    sending::a_wait_for_room_ends_when_it_breaks(&make);
-    sending::send_close_closes(&make);
-    sending::send_close_without_room_does_not_close(&make);
-    sending::send_close_on_a_broken_connection_does_not_close(&make);
-    ending::a_shutdown_ends_the_sending_side_alone(&make);
-    ending::a_shutdown_of_a_broken_connection_completes(&make);
-    ending::a_close_frees_the_slot(&make);
-    ending::a_deadline_ends_a_wait(&make);
-    ending::a_full_queue_loses_nothing(&make);
-    ending::time_goes_on(&make);
+impl Drop for CheckedRule<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the engine \"{}\" breaks the rule {}", self.engine, self.rule);
+        }
+    }
 }
 
-fn kernel_suite(features: Features) {
-    suite(|needs| Tester::new(Kernel::new(needs, features)));
-    suite_of_a_server(|needs| Tester::new(Kernel::restricted(needs, features)));
+/// Checks rules, each on an engine of its own.
+macro_rules! check_rules {
+    ($engine:expr, $make:expr, [$($rule:path),* $(,)?]) => {
+        $({
+            let _checked = CheckedRule { engine: $engine, rule: stringify!($rule) };
+            $rule($make);
+        })*
+    };
+}
+
+/// All rules.
+fn suite<G: Rig>(engine: &str, make: impl Fn(Needs) -> Tester<G>) {
+    check_rules!(
+        engine,
+        &make,
+        [
+            dialing::connect_reaches_a_listener,
+            dialing::connect_without_a_listener_is_refused,
+            dialing::closed_slot_can_be_connected_again,
+            receiving::discard_takes_at_most_its_length,
+            receiving::discard_waits_and_reports_the_end,
+            receiving::discard_reports_a_reset,
+        ]
+    );
+    server_suite(engine, make);
+}
+
+/// The rules of the operations of a server.
+fn server_suite<G: Rig>(engine: &str, make: impl Fn(Needs) -> Tester<G>) {
+    check_rules!(
+        engine,
+        &make,
+        [
+            listening::accept_waits_and_opens_its_slot,
+            listening::each_accept_takes_one_connection,
+            listening::watch_waits_and_accepts_nothing,
+            listening::watch_reports_an_earlier_connection,
+            listening::cancelled_accept_takes_no_connection,
+            listening::cancelled_watch_gets_ecanceled,
+            listening::stopped_listener_refuses_and_resets,
+            receiving::receive_waits_and_completes_once,
+            receiving::multishot_receive_continues_to_the_end,
+            receiving::multishot_receive_ends_with_a_reset,
+            receiving::long_stream_arrives_in_order,
+            receiving::receive_without_buffers_gets_enobufs,
+            receiving::cancelled_receive_gets_ecanceled,
+            receiving::cancel_loses_no_received_bytes,
+            receiving::cancel_without_a_target_gets_enoent,
+            sending::send_arrives_complete,
+            sending::spans_arrive_in_order,
+            sending::two_spans_are_sent_as_one,
+            sending::short_send_of_two_spans_counts_both,
+            sending::lazy_send_ends_no_wait,
+            sending::send_without_room_is_short_then_eagain,
+            sending::wait_for_room_can_be_cancelled,
+            sending::send_on_a_reset_connection_fails,
+            sending::wait_for_room_ends_with_a_reset,
+            sending::send_close_closes_after_all_bytes,
+            sending::short_send_close_does_not_close,
+            sending::failed_send_close_does_not_close,
+            ending::shutdown_ends_only_the_sending_side,
+            ending::shutdown_of_a_reset_connection_completes,
+            ending::close_frees_the_slot,
+            ending::deadline_ends_a_wait,
+            ending::full_queue_loses_no_entry,
+            ending::clocks_advance,
+        ]
+    );
+}
+
+fn kernel_suite(engine: &str, features: Features) {
+    suite(engine, |needs| Tester::new(Kernel::new(needs, features)));
+    let restricted = format!("{engine}, restricted");
+    server_suite(&restricted, |needs| Tester::new(Kernel::restricted(needs, features)));
 }
 
 #[test]
-fn the_simulated_ring() {
+fn simulated_engine_keeps_the_contract() {
     for seed in 0..20 {
-        suite(|needs| Tester::new(Simulated::new(needs, seed)));
+        let engine = format!("simulated, seed {seed}");
+        suite(&engine, |needs| Tester::new(Simulated::new(needs, seed)));
     }
 }
 
 #[test]
-fn the_kernels_ring_with_all_features() {
-    kernel_suite(Features::ALL);
+fn io_uring_keeps_the_contract() {
+    kernel_suite("io_uring", Features::ALL);
 }
 
 #[test]
-fn the_kernels_ring_with_cooperative_task_run() {
-    kernel_suite(Features { task_run: TaskRun::Cooperative, ..Features::ALL });
+fn io_uring_with_cooperative_task_run_keeps_the_contract() {
+    let features = Features { task_run: TaskRun::Cooperative, ..Features::ALL };
+    kernel_suite("io_uring, cooperative task run", features);
 }
 
 #[test]
-fn the_kernels_ring_with_interrupting_task_run() {
-    kernel_suite(Features { task_run: TaskRun::Interrupting, ..Features::ALL });
+fn io_uring_with_interrupting_task_run_keeps_the_contract() {
+    let features = Features { task_run: TaskRun::Interrupting, ..Features::ALL };
+    kernel_suite("io_uring, interrupting task run", features);
 }
 
 #[test]
-fn the_kernels_ring_with_ordinary_descriptors() {
-    kernel_suite(Features { direct_descriptors: false, ..Features::ALL });
+fn io_uring_with_ordinary_descriptors_keeps_the_contract() {
+    let features = Features { direct_descriptors: false, ..Features::ALL };
+    kernel_suite("io_uring, ordinary descriptors", features);
 }
 
 #[test]
-fn the_kernels_ring_without_vectored_sends() {
-    kernel_suite(Features { send_vector: false, ..Features::ALL });
+fn io_uring_without_vectored_sends_keeps_the_contract() {
+    let features = Features { send_vector: false, ..Features::ALL };
+    kernel_suite("io_uring, no vectored sends", features);
 }
 
 #[test]
-fn the_kernels_ring_with_loud_sends() {
-    kernel_suite(Features { silent_send: false, ..Features::ALL });
+fn io_uring_without_silent_sends_keeps_the_contract() {
+    let features = Features { silent_send: false, ..Features::ALL };
+    kernel_suite("io_uring, no silent sends", features);
 }
 
 #[test]
-fn a_socket_that_another_process_holds_goes_on_listening() {
+fn socket_of_another_process_stays_open_after_stop_listening() {
     let mut tester = Tester::new(Kernel::restricted(Needs::default(), Features::ALL));
     let other = tester.rig.share(0);
-    tester.rig.ring().stop_listening(0).expect("the queue has room");
-    tester.nothing_completes();
+    tester.rig.engine().stop_listening(0).expect("the queue has room");
+    tester.expect_no_completion();
     let _peer = tester.rig.connect(0);
-    other.set_nonblocking(true).expect("a socket can be made not to wait");
-    other.accept().expect("the connection is in the backlog");
+    other.set_nonblocking(true).expect("a socket can be non-blocking");
+    other.accept().expect("the connection is in the accept queue");
 }

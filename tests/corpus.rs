@@ -24,7 +24,7 @@ fn head_corpus_keeps_its_properties() {
 
 #[test]
 fn server_corpus_keeps_its_properties() {
-    replay("server", uringstatic::sim::server);
+    replay("server", uringstatic::simulation::server);
 }
 
 #[test]

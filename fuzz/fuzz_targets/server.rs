@@ -3,4 +3,4 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|data: &[u8]| uringstatic::sim::server(data));
+fuzz_target!(|data: &[u8]| uringstatic::simulation::server(data));

@@ -1,13 +1,14 @@
 //! The [`Engine`] trait: operations that a server or a client submits, and their completions.
 //!
 //! Nothing here knows the kernel, a socket or HTTP. Two engines implement the trait: the kernel's
-//! ([`uring`]) and the simulated one (`sim`). Addresses never appear: a receive buffer is named
+//! ([`uring`]) and the simulated one ([`sim`]). Addresses never appear: a receive buffer is named
 //! by [`BufferId`], a response by a [`Span`](crate::bytes::Span) of the fixed buffer, a connection
 //! by its [`Slot`].
 
 pub mod chosen;
 pub mod kernel;
 mod op;
+pub mod sim;
 mod token;
 pub mod uring;
 

@@ -6,7 +6,7 @@ use crate::common::{GET, GET_CLOSE};
 use crate::crowd::{End, Peer, crowd, receive_until};
 use crate::ground::Ground;
 use crate::table::{Fates, Row, Verdict};
-use uringstatic::sim::Random;
+use uringstatic::engine::sim::Random;
 
 /// Garbage on many connections at the same time.
 pub(crate) fn garbage(form: Form) -> Verdict {

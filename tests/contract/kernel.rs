@@ -1,4 +1,4 @@
-//! The rig of the kernel's ring, with sockets of this machine as peers.
+//! The `io_uring` engine under the contract, with TCP sockets on loopback as peers.
 
 use super::rig::{Needs, Peer, Read, Rig, fixed_bytes};
 use std::io::{ErrorKind, Read as _, Write};
@@ -9,26 +9,26 @@ use uringstatic::engine::uring::probe::{Features, Obstacles};
 use uringstatic::engine::uring::{Setup, Uring};
 use uringstatic::os::net::{Endpoint, listen};
 
-/// The kernel's ring.
+/// The engine with its peers.
 pub(crate) struct Kernel {
-    ring: Uring,
+    engine: Uring,
     addresses: Vec<SocketAddr>,
     peers: Vec<Option<TcpStream>>,
-    /// Where the ring connects to.
+    /// The target of the engine's connects.
     target: Option<TcpListener>,
 }
 
 impl Kernel {
-    /// A ring that may do everything.
+    /// An engine without restrictions.
     pub(crate) fn new(needs: Needs, features: Features) -> Self {
         let target = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         Self::with(needs, features, Some(target))
     }
 
-    /// A ring that may do what a server does, and connects to nobody.
+    /// An engine restricted to the operations of a server, without `Connect`.
     pub(crate) fn restricted(needs: Needs, features: Features) -> Self {
         let mut kernel = Self::with(needs, features, None);
-        let restriction = kernel.ring().restriction();
+        let restriction = kernel.engine().restriction();
         assert!(matches!(restriction, Restriction::InForce { .. }), "{restriction:?}");
         kernel
     }
@@ -41,13 +41,13 @@ impl Kernel {
             .iter()
             .map(|listener| match listener.endpoint {
                 Endpoint::Tcp(address) => address,
-                Endpoint::Unix(_) => unreachable!("TCP was asked for"),
+                Endpoint::Unix(_) => unreachable!("the endpoints are TCP"),
             })
             .collect();
         let dial = target
             .as_ref()
             .map(|target| Dial::new(target.local_addr().expect("it is bound"), Vec::new(), false));
-        let ring = Uring::new(Setup {
+        let engine = Uring::new(Setup {
             spawn: 4,
             listeners,
             restricted: dial.is_none(),
@@ -59,38 +59,38 @@ impl Kernel {
             buffer_bytes: needs.buffer_bytes,
             obstacles: Obstacles::read(),
         });
-        let ring = ring.expect("the kernel has io_uring");
-        Self { ring, addresses, peers: Vec::new(), target }
+        let engine = engine.expect("the kernel has io_uring");
+        Self { engine, addresses, peers: Vec::new(), target }
     }
 
     /// A second descriptor of a listening socket, as another process that serves it would have.
     pub(crate) fn share(&mut self, listener: usize) -> TcpListener {
-        let fd = self.ring.listeners()[listener]
+        let fd = self.engine.listeners()[listener]
             .socket()
             .try_clone_to_owned()
-            .expect("descriptors are left");
+            .expect("a descriptor is free");
         TcpListener::from(fd)
     }
 
     fn keep(&mut self, stream: TcpStream) -> Peer {
-        stream.set_nonblocking(true).expect("a socket can be made not to wait");
+        stream.set_nonblocking(true).expect("a socket can be non-blocking");
         self.peers.push(Some(stream));
         Peer(self.peers.len() - 1)
     }
 
     fn stream(&self, peer: Peer) -> &TcpStream {
-        self.peers[peer.0].as_ref().expect("the peer is not gone")
+        self.peers[peer.0].as_ref().expect("the peer was not reset")
     }
 }
 
 impl Rig for Kernel {
     type R = Uring;
 
-    /// Beyond what the buffers of both sockets grow to (`net.ipv4.tcp_wmem`, `tcp_rmem`).
+    /// More than the buffers of both sockets can grow to (`net.ipv4.tcp_wmem`, `tcp_rmem`).
     const LARGE: u32 = 32 << 20;
 
-    fn ring(&mut self) -> &mut Uring {
-        &mut self.ring
+    fn engine(&mut self) -> &mut Uring {
+        &mut self.engine
     }
 
     fn connect(&mut self, listener: u32) -> Peer {
@@ -99,7 +99,7 @@ impl Rig for Kernel {
     }
 
     fn answer(&mut self) -> Option<Peer> {
-        let (stream, _) = self.target.as_ref()?.accept().expect("the ring connects");
+        let (stream, _) = self.target.as_ref()?.accept().expect("the engine connects");
         Some(self.keep(stream))
     }
 
@@ -131,8 +131,8 @@ impl Rig for Kernel {
     }
 
     fn reset(&mut self, peer: Peer) {
-        // To close with bytes unread is to reset (RFC 1122 4.2.2.13).
-        assert_ne!(self.stream(peer).peek(&mut [0]).expect("something has come"), 0);
+        // A close with unread bytes resets the connection (RFC 1122, 4.2.2.13).
+        assert_ne!(self.stream(peer).peek(&mut [0]).expect("bytes have arrived"), 0);
         self.peers[peer.0] = None;
     }
 }

@@ -1,21 +1,21 @@
-//! How bytes come: `Recv`, `RecvMany`, their buffers, and `Cancel`.
+//! Rules of `Recv`, `RecvMany`, `Discard`, of the receive buffers, and of `Cancel`.
 
 use super::rig::{Needs, Rig, Tester, fixed_bytes};
 use uringstatic::engine::{Engine, Errno, Kind, Op, Slot, Token};
 
 const SLOT: Slot = Slot(1);
 
-pub(crate) fn a_receive_waits_and_completes_once<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
+pub(crate) fn receive_waits_and_completes_once<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
     let mut tester = make(Needs::default());
     let peer = tester.connected(SLOT);
     let receive = tester.push(Op::Recv { slot: SLOT });
-    tester.nothing_completes();
+    tester.expect_no_completion();
     tester.rig.write(peer, b"one");
     let received = tester.next(receive);
     assert!(!received.more);
     assert_eq!(tester.take(received), b"one");
     tester.rig.write(peer, b"two");
-    tester.nothing_completes();
+    tester.expect_no_completion();
     let receive = tester.push(Op::Recv { slot: SLOT });
     let received = tester.next(receive);
     assert_eq!(tester.take(received), b"two");
@@ -23,34 +23,34 @@ pub(crate) fn a_receive_waits_and_completes_once<G: Rig>(make: impl Fn(Needs) ->
     assert_eq!(tester.result(Op::Recv { slot: SLOT }), Ok(0));
 }
 
-pub(crate) fn a_receive_of_many_goes_on_to_the_end<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
+pub(crate) fn multishot_receive_continues_to_the_end<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
     let mut tester = make(Needs::default());
     let peer = tester.connected(SLOT);
     let receive = tester.push(Op::RecvMany { slot: SLOT });
     for bytes in [&b"one"[..], b"two", b"three"] {
-        tester.nothing_completes();
+        tester.expect_no_completion();
         tester.rig.write(peer, bytes);
-        let mut came = Vec::new();
-        while came.len() < bytes.len() {
+        let mut received_bytes = Vec::new();
+        while received_bytes.len() < bytes.len() {
             let received = tester.next(receive);
             assert!(received.more, "{received:?}");
-            came.extend(tester.take(received));
+            received_bytes.extend(tester.take(received));
         }
-        assert_eq!(came, bytes);
+        assert_eq!(received_bytes, bytes);
     }
     tester.rig.finish(peer);
     assert_eq!(tester.last(receive), Ok(0));
-    tester.nothing_completes();
+    tester.expect_no_completion();
 }
 
-pub(crate) fn a_receive_of_many_is_ended_by_a_reset<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
+pub(crate) fn multishot_receive_ends_with_a_reset<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
     let mut tester = make(Needs::default());
-    tester.broken(SLOT);
+    tester.open_and_reset(SLOT);
     let receive = tester.push(Op::RecvMany { slot: SLOT });
     assert_eq!(tester.last(receive), Err(Errno(libc::ECONNRESET)));
 }
 
-pub(crate) fn a_long_run_comes_in_order<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
+pub(crate) fn long_stream_arrives_in_order<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
     let mut tester = make(Needs { buffers: 8, buffer_bytes: 64 });
     let peer = tester.connected(SLOT);
     let sent = fixed_bytes(10_000);
@@ -59,7 +59,7 @@ pub(crate) fn a_long_run_comes_in_order<G: Rig>(make: impl Fn(Needs) -> Tester<G
         tester.rig.write(peer, piece);
     }
     tester.rig.finish(peer);
-    let mut came = Vec::new();
+    let mut received_bytes = Vec::new();
     loop {
         let received = tester.next(receive);
         if received.result == Err(Errno(libc::ENOBUFS)) {
@@ -70,21 +70,21 @@ pub(crate) fn a_long_run_comes_in_order<G: Rig>(make: impl Fn(Needs) -> Tester<G
             assert!(!received.more);
             break;
         }
-        came.extend(tester.take(received));
+        received_bytes.extend(tester.take(received));
         if !received.more {
             receive = tester.push(Op::RecvMany { slot: SLOT });
         }
     }
-    assert!(came == sent, "{} bytes came of {}", came.len(), sent.len());
+    assert!(received_bytes == sent, "{} of {} bytes arrived", received_bytes.len(), sent.len());
 }
 
-pub(crate) fn without_buffers_a_receive_ends<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
+pub(crate) fn receive_without_buffers_gets_enobufs<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
     let mut tester = make(Needs { buffers: 2, buffer_bytes: 64 });
     let peer = tester.connected(SLOT);
     let sent = fixed_bytes(300);
     let receive = tester.push(Op::RecvMany { slot: SLOT });
     tester.rig.write(peer, &sent);
-    let mut came = Vec::new();
+    let mut received_bytes = Vec::new();
     let mut held = Vec::new();
     loop {
         let received = tester.next(receive);
@@ -94,82 +94,80 @@ pub(crate) fn without_buffers_a_receive_ends<G: Rig>(make: impl Fn(Needs) -> Tes
             break;
         }
         let (bytes, buffer) = tester.bytes(received);
-        came.extend(bytes);
+        received_bytes.extend(bytes);
         held.push(buffer);
     }
-    assert_eq!(held.len(), 2, "all buffers were used");
+    assert_eq!(held.len(), 2, "every buffer is used");
     assert_eq!(tester.result(Op::Recv { slot: SLOT }), Err(Errno(libc::ENOBUFS)));
 
     for buffer in held {
-        tester.rig.ring().give_back(buffer);
+        tester.rig.engine().give_back(buffer);
     }
-    while came.len() < sent.len() {
+    while received_bytes.len() < sent.len() {
         let receive = tester.push(Op::Recv { slot: SLOT });
         let received = tester.next(receive);
-        came.extend(tester.take(received));
+        received_bytes.extend(tester.take(received));
     }
-    assert_eq!(came, sent);
+    assert_eq!(received_bytes, sent);
 }
 
-pub(crate) fn a_cancelled_receive_says_so<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
+pub(crate) fn cancelled_receive_gets_ecanceled<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
     let mut tester = make(Needs::default());
     let peer = tester.connected(SLOT);
     for op in [Op::Recv { slot: SLOT }, Op::RecvMany { slot: SLOT }] {
         let receive = tester.push(op);
-        tester.nothing_completes();
+        tester.expect_no_completion();
         assert_eq!(tester.result(Op::Cancel { target: receive }), Ok(0));
         assert_eq!(tester.last(receive), Err(Errno(libc::ECANCELED)));
     }
     tester.rig.write(peer, b"later");
-    tester.nothing_completes();
+    tester.expect_no_completion();
     let receive = tester.push(Op::Recv { slot: SLOT });
     let received = tester.next(receive);
     assert_eq!(tester.take(received), b"later");
 }
 
-pub(crate) fn what_had_arrived_may_come_before_the_cancel<G: Rig>(
-    make: impl Fn(Needs) -> Tester<G>,
-) {
+pub(crate) fn cancel_loses_no_received_bytes<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
     let mut tester = make(Needs::default());
     let peer = tester.connected(SLOT);
     let receive = tester.push(Op::RecvMany { slot: SLOT });
-    tester.nothing_completes();
+    tester.expect_no_completion();
     tester.rig.write(peer, b"first");
     let cancel = tester.push(Op::Cancel { target: receive });
-    let mut came = Vec::new();
+    let mut received_bytes = Vec::new();
     let last = loop {
         let received = tester.next(receive);
         if received.buffer.is_some() {
-            came.extend(tester.take(received));
+            received_bytes.extend(tester.take(received));
         }
         if !received.more {
             break received;
         }
     };
     assert!(tester.last(cancel).is_ok() || last.result.is_ok());
-    if came.is_empty() {
+    if received_bytes.is_empty() {
         let receive = tester.push(Op::Recv { slot: SLOT });
         let received = tester.next(receive);
-        came.extend(tester.take(received));
+        received_bytes.extend(tester.take(received));
     }
-    assert_eq!(came, b"first", "a cancel loses no bytes");
+    assert_eq!(received_bytes, b"first", "a cancel loses no bytes");
 }
 
-pub(crate) fn a_cancel_of_nothing_says_so<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
+pub(crate) fn cancel_without_a_target_gets_enoent<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
     let mut tester = make(Needs::default());
     tester.connected(SLOT);
     let target = Token::new(Kind::Recv, 7, SLOT.0);
     assert_eq!(tester.result(Op::Cancel { target }), Err(Errno(libc::ENOENT)));
 }
 
-pub(crate) fn a_discard_takes_no_more_than_was_asked<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
+pub(crate) fn discard_takes_at_most_its_length<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
     let mut tester = make(Needs::default());
     let peer = tester.connected(SLOT);
     tester.rig.write(peer, b"dropped and kept");
     let mut left = 8;
     while left > 0 {
         let discard = tester.push(Op::Discard { slot: SLOT, len: left });
-        let count = tester.last(discard).expect("bytes have come");
+        let count = tester.last(discard).expect("bytes have arrived");
         assert!((1..=left).contains(&count), "{count} of {left}");
         left -= count;
     }
@@ -182,20 +180,20 @@ pub(crate) fn a_discard_takes_no_more_than_was_asked<G: Rig>(make: impl Fn(Needs
     assert_eq!(kept, b"and kept");
 }
 
-pub(crate) fn a_discard_waits_and_sees_the_end<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
+pub(crate) fn discard_waits_and_reports_the_end<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
     let mut tester = make(Needs::default());
     let peer = tester.connected(SLOT);
     let discard = tester.push(Op::Discard { slot: SLOT, len: 100 });
-    tester.nothing_completes();
+    tester.expect_no_completion();
     tester.rig.write(peer, b"x");
     assert_eq!(tester.last(discard), Ok(1));
     tester.rig.finish(peer);
     assert_eq!(tester.result(Op::Discard { slot: SLOT, len: 100 }), Ok(0));
 }
 
-pub(crate) fn a_discard_sees_a_reset<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
+pub(crate) fn discard_reports_a_reset<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
     let mut tester = make(Needs::default());
-    tester.broken(SLOT);
+    tester.open_and_reset(SLOT);
     let result = tester.result(Op::Discard { slot: SLOT, len: 100 });
     assert_eq!(result, Err(Errno(libc::ECONNRESET)));
 }

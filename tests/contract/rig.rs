@@ -1,37 +1,34 @@
-//! What the rules are checked with: a ring with peers at the other end of its connections, and a
-//! tester that pushes, waits and pops. Knows neither ring and no HTTP.
+//! The means of the rules: an engine with peers at the other end of its connections, and a tester
+//! that pushes, waits and pops. Knows no particular engine and no HTTP.
 
 use std::time::Duration;
 use uringstatic::engine::{
     BufferId, Completion, Engine, Errno, Kind, Nanos, Op, Received, Slot, Token,
 };
 
-/// A ring and its peers.
+/// An engine and its peers.
 pub(crate) trait Rig {
-    /// The ring.
     type R: Engine;
 
-    /// More bytes than a connection takes while its peer reads none.
+    /// More bytes than a connection takes while its peer receives none.
     const LARGE: u32;
 
-    /// The ring.
-    fn ring(&mut self) -> &mut Self::R;
-    /// A new peer that connects to a listener.
+    fn engine(&mut self) -> &mut Self::R;
+    /// Connects a new peer to a listener of the engine.
     fn connect(&mut self, listener: u32) -> Peer;
-    /// Who listens at the ring's target accepts the connection that was begun there; or refuses it,
-    /// if nobody listens any more.
+    /// Accepts the engine's connection at its target; `None` if the target is closed.
     fn answer(&mut self) -> Option<Peer>;
-    /// Nobody listens at the ring's target any more.
+    /// Closes the target of the engine's connects.
     fn stop_answering(&mut self);
-    /// Whether a listener refuses who connects.
+    /// Whether a listener of the engine refuses a connection.
     fn refuses(&mut self, listener: u32) -> bool;
-    /// A peer sends a few bytes.
+    /// Sends a few bytes from a peer.
     fn write(&mut self, peer: Peer, bytes: &[u8]);
-    /// A peer reads what has come, if anything has.
+    /// Receives the bytes that have arrived at a peer, without waiting.
     fn read(&mut self, peer: Peer) -> Read;
-    /// A peer sends no more.
+    /// Shuts down the sending side of a peer.
     fn finish(&mut self, peer: Peer);
-    /// A peer breaks its connection. It must have been sent something that it has not read.
+    /// Resets the connection of a peer, which must have unread bytes.
     fn reset(&mut self, peer: Peer);
 }
 
@@ -39,25 +36,25 @@ pub(crate) trait Rig {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer(pub(crate) usize);
 
-/// What a peer reads.
+/// The outcome of a receive at a peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Read {
     /// Bytes.
     Bytes(Vec<u8>),
-    /// Nothing has come.
+    /// No bytes have arrived.
     Nothing,
-    /// The server sends no more.
+    /// End of stream.
     End,
-    /// The connection is broken.
+    /// The connection is reset.
     Reset,
 }
 
-/// What a rule needs of a ring.
+/// The receive buffers that a rule needs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Needs {
-    /// How many receive buffers: a power of two.
+    /// Their number, a power of two.
     pub(crate) buffers: u16,
-    /// The size of one, in bytes.
+    /// The size of each, in bytes.
     pub(crate) buffer_bytes: u32,
 }
 
@@ -67,16 +64,16 @@ impl Default for Needs {
     }
 }
 
-/// The fixed buffer: no two bytes near each other are alike, so what is lost or doubled is seen.
+/// The fixed buffer. Neighbouring bytes differ, so a lost or repeated byte is noticed.
 pub(crate) fn fixed_bytes(len: u32) -> Vec<u8> {
     let mixed = (0..len).map(|place| place.wrapping_mul(2_654_435_761) >> 24);
     mixed.map(|top| u8::try_from(top).expect("8 bits are left")).collect()
 }
 
-/// Pushes, waits and pops.
+/// Pushes entries, waits, and pops completions.
 pub(crate) struct Tester<G: Rig> {
     pub(crate) rig: G,
-    /// Completions that were popped while another was waited for.
+    /// Completions that were popped while waiting for another one.
     kept: Vec<Completion>,
 }
 
@@ -85,21 +82,21 @@ impl<G: Rig> Tester<G> {
         Self { rig, kept: Vec::new() }
     }
 
-    /// Queues an operation under the token that names its kind, and its slot or listener.
+    /// Pushes an operation with the token of its kind and its slot or listener.
     pub(crate) fn push(&mut self, op: Op) -> Token {
         let token = token_of(op);
-        self.rig.ring().push(token, op).expect("the queue has room");
+        self.rig.engine().push(token, op).expect("the queue has room");
         token
     }
 
     /// The next completion of this token.
     pub(crate) fn next(&mut self, token: Token) -> Completion {
-        let end = self.rig.ring().now().plus(PATIENCE);
+        let end = self.rig.engine().now().plus(PATIENCE);
         loop {
             if let Some(place) = self.kept.iter().position(|c| c.token == token) {
                 return self.kept.remove(place);
             }
-            assert!(self.rig.ring().now() < end, "{token:?} does not complete; {:?}", self.kept);
+            assert!(self.rig.engine().now() < end, "{token:?} does not complete; {:?}", self.kept);
             self.wait(Some(end));
         }
     }
@@ -118,67 +115,67 @@ impl<G: Rig> Tester<G> {
         completion.result
     }
 
-    /// Waits once and keeps what came.
+    /// Waits once and keeps the completions.
     pub(crate) fn wait(&mut self, deadline: Option<Nanos>) {
-        self.rig.ring().submit_and_wait(deadline).expect("the ring is usable");
-        while let Some(completion) = self.rig.ring().pop() {
+        self.rig.engine().submit_and_wait(deadline).expect("the engine is usable");
+        while let Some(completion) = self.rig.engine().pop() {
             self.kept.push(completion);
         }
     }
 
-    /// Lets a moment pass, in which nothing may complete.
-    pub(crate) fn nothing_completes(&mut self) {
-        self.pass();
-        assert_eq!(self.kept, [], "nothing more should have completed");
+    /// Lets [`MOMENT`] pass and checks that no operation completes.
+    pub(crate) fn expect_no_completion(&mut self) {
+        self.let_time_pass();
+        assert_eq!(self.kept, [], "no operation should have completed");
     }
 
-    /// Lets a moment pass.
-    pub(crate) fn pass(&mut self) {
-        let until = self.rig.ring().now().plus(MOMENT);
-        while self.rig.ring().now() < until {
+    /// Lets [`MOMENT`] pass.
+    pub(crate) fn let_time_pass(&mut self) {
+        let until = self.rig.engine().now().plus(MOMENT);
+        while self.rig.engine().now() < until {
             self.wait(Some(until));
         }
     }
 
-    /// Whether a completion of this token has come.
+    /// Whether a completion of this token was popped and kept.
     pub(crate) fn has(&self, token: Token) -> bool {
         self.kept.iter().any(|completion| completion.token == token)
     }
 
-    /// The bytes of a receive; the buffer is still ours.
+    /// The bytes of a receive and its buffer, which is still lent.
     pub(crate) fn bytes(&mut self, completion: Completion) -> (Vec<u8>, BufferId) {
-        let len = completion.result.expect("bytes were received");
+        let len = completion.result.expect("the receive succeeds");
         let buffer = completion.buffer.expect("received bytes lie in a buffer");
-        let received = self.rig.ring().memory(Some(Received { buffer, len })).received;
+        let received = self.rig.engine().memory(Some(Received { buffer, len })).received;
         assert_eq!(received.len(), len as usize);
         (received.to_vec(), buffer)
     }
 
-    /// The bytes of a receive, whose buffer goes back.
+    /// The bytes of a receive; the buffer is given back.
     pub(crate) fn take(&mut self, completion: Completion) -> Vec<u8> {
         let (bytes, buffer) = self.bytes(completion);
-        self.rig.ring().give_back(buffer);
+        self.rig.engine().give_back(buffer);
         bytes
     }
 
-    /// A connection in a slot, and its peer.
+    /// Accepts a connection into a slot; returns its peer.
     pub(crate) fn connected(&mut self, slot: Slot) -> Peer {
         let peer = self.rig.connect(0);
-        self.result(Op::Accept { listener: 0, slot }).expect("somebody waits");
+        self.result(Op::Accept { listener: 0, slot }).expect("a connection is in the accept queue");
         peer
     }
 
-    /// Connects a slot to the ring's target; this is who accepted it, if anybody did.
+    /// Connects a slot to the target; returns the result, and the peer that the target accepted.
     pub(crate) fn connect(&mut self, slot: Slot) -> (Result<u32, Errno>, Option<Peer>) {
         let connect = self.push(Op::Connect { slot, source: 0 });
-        self.pass();
+        self.let_time_pass();
         let peer = self.rig.answer();
         (self.last(connect), peer)
     }
 
-    /// Reads at a peer until so many bytes, the end or a reset have come.
+    /// Receives at a peer up to `count` bytes, the end or a reset.
     pub(crate) fn read(&mut self, peer: Peer, count: usize) -> (Vec<u8>, Read) {
-        let end = self.rig.ring().now().plus(PATIENCE);
+        let end = self.rig.engine().now().plus(PATIENCE);
         let mut all = Vec::new();
         loop {
             if all.len() >= count {
@@ -187,8 +184,8 @@ impl<G: Rig> Tester<G> {
             match self.rig.read(peer) {
                 Read::Bytes(bytes) => all.extend(bytes),
                 Read::Nothing => {
-                    let now = self.rig.ring().now();
-                    assert!(now < end, "{} of {count} bytes came", all.len());
+                    let now = self.rig.engine().now();
+                    assert!(now < end, "{} of {count} bytes arrived", all.len());
                     self.wait(Some(now.plus(Duration::from_millis(1))));
                 }
                 last @ (Read::End | Read::Reset) => return (all, last),
@@ -196,15 +193,15 @@ impl<G: Rig> Tester<G> {
         }
     }
 
-    /// Reads at a peer up to the end, which comes after exactly these bytes.
-    pub(crate) fn reads_to_the_end(&mut self, peer: Peer, bytes: &[u8]) {
+    /// Receives at a peer to the end of stream, which must follow exactly these bytes.
+    pub(crate) fn expect_stream(&mut self, peer: Peer, bytes: &[u8]) {
         let (read, last) = self.read(peer, usize::MAX);
         assert_eq!(last, Read::End);
-        assert!(read == bytes, "{} bytes came, not the {} sent", read.len(), bytes.len());
+        assert!(read == bytes, "{} bytes arrived, not the {} sent", read.len(), bytes.len());
     }
 
-    /// A connection in a slot whose peer has broken it.
-    pub(crate) fn broken(&mut self, slot: Slot) {
+    /// Accepts a connection into a slot and has its peer reset it.
+    pub(crate) fn open_and_reset(&mut self, slot: Slot) {
         let peer = self.connected(slot);
         let span = uringstatic::bytes::Span { offset: 0, len: 10 };
         assert_eq!(
@@ -215,7 +212,7 @@ impl<G: Rig> Tester<G> {
     }
 }
 
-/// The token an operation is pushed with here.
+/// The token of an operation in this suite.
 fn token_of(op: Op) -> Token {
     let (kind, index) = match op {
         Op::Accept { slot, .. } => (Kind::Accept, slot.0),
@@ -237,7 +234,7 @@ fn token_of(op: Op) -> Token {
     Token::new(kind, 7, index)
 }
 
-/// How long something that must come may take.
+/// The time limit of an event that must happen.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long is waited for something that must not come.
+/// How long the suite waits for an event that must not happen.
 const MOMENT: Duration = Duration::from_millis(20);

@@ -63,7 +63,11 @@ const IMPORTS: &[(&str, &[&str])] = &[
         "cli",
         &["value_parsers", "site/build", "start", "sandbox", "doctor", "load", "experiment", "os"],
     ),
-    ("sim", &["server", "load", "site", "http", "engine", "bytes", "stats", "os"]),
+    ("engine/sim", &["engine", "bytes"]),
+    (
+        "simulation",
+        &["server", "load", "site", "http", "engine", "engine/sim", "bytes", "stats", "os"],
+    ),
 ];
 
 #[test]

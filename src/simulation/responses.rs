@@ -1,71 +1,78 @@
-//! Reading responses as a client does, apart from all code that writes them, and comparing them
-//! with what is expected.
+//! A parser of responses that shares no code with the server, and their comparison with the
+//! expected ones.
 
-/// What a request has to be answered with.
+/// The response that a request has to get.
 #[derive(Clone, Debug)]
 pub(super) struct ExpectedResponse {
-    /// Where the request ends in what the peer sends.
-    pub end: usize,
-    /// The statuses that are right.
-    pub statuses: &'static [u16],
-    /// The content, if it is known in every byte.
-    pub body: Content,
-    /// The request was HEAD.
-    pub head_only: bool,
-    /// No response may follow, and the response says so (if it is 1.1).
-    pub closes: bool,
-    /// But it doesn't say so: its chunked body turns out to be too long after it.
-    pub unannounced: bool,
+    /// The index behind the request in the bytes that the peer sends.
+    pub(super) end: usize,
+    /// The correct statuses.
+    pub(super) statuses: &'static [u16],
+    pub(super) content: ExpectedContent,
+    /// The request is HEAD.
+    pub(super) head_only: bool,
+    /// The server closes the connection after the response, and announces it (to HTTP/1.1).
+    pub(super) closes: bool,
+    /// The announcement is missing: the server sees only after the response that the chunked body
+    /// is too long.
+    pub(super) unannounced: bool,
 }
 
-/// What a response's content has to be.
+impl ExpectedResponse {
+    /// Any content on a persistent connection; no status is correct yet.
+    pub(super) fn any(end: usize) -> Self {
+        Self {
+            end,
+            statuses: &[],
+            content: ExpectedContent::Any,
+            head_only: false,
+            closes: false,
+            unannounced: false,
+        }
+    }
+}
+
+/// The content that a response has to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Content {
-    /// A part of the page.
-    Page {
-        /// First byte.
-        from: usize,
-        /// Behind the last byte.
-        to: usize,
-    },
-    /// An explanation that is not known, of some length.
+pub(super) enum ExpectedContent {
+    /// These bytes of the page, `to` excluded.
+    Page { from: usize, to: usize },
+    /// Any, such as the explanation of an error.
     Any,
-    /// None at all, with no `Content-Length`, or with that of another response.
+    /// None; `Content-Length` is absent or that of another response (RFC 9110, section 8.6).
     Empty,
 }
 
-/// A response that came whole.
+/// A complete response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Response {
-    /// Its status.
-    pub status: u16,
-    /// It says that the connection ends.
-    pub closes: bool,
+pub(super) struct ReceivedResponse {
+    pub(super) status: u16,
+    /// It has `Connection: close`.
+    pub(super) closes: bool,
     /// `Date`, in seconds since the Unix epoch.
-    pub date: u64,
-    /// Behind its last byte.
-    pub end: usize,
+    pub(super) date: u64,
+    /// The index behind its last byte.
+    pub(super) end: usize,
 }
 
-/// What the bytes from some place on are.
+/// The outcome of reading a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Found {
-    /// The beginning of a response that is right so far.
-    Partial,
-    /// A response that is right.
-    Whole(Response),
+pub(super) enum ResponseRead {
+    /// Bytes are missing; those that are there are correct.
+    Incomplete,
+    Complete(ReceivedResponse),
 }
 
 /// Reads the response that begins at `start`.
 ///
 /// # Errors
-/// What is wrong with it.
+/// The difference from the expected response.
 pub(super) fn read(
     bytes: &[u8],
     start: usize,
     expected: &ExpectedResponse,
     page: &[u8],
-) -> Result<Found, String> {
+) -> Result<ResponseRead, String> {
     let rest = &bytes[start..];
     let opening = &rest[..rest.len().min(9)];
     if opening != &b"HTTP/1.1 "[..opening.len()] {
@@ -73,82 +80,83 @@ pub(super) fn read(
     }
     let Some(head_len) = rest.windows(4).position(|four| four == b"\r\n\r\n") else {
         if rest.len() > HEAD_MAX {
-            return Err("a head without end".to_owned());
+            return Err("a head without an end".to_owned());
         }
-        return Ok(Found::Partial);
+        return Ok(ResponseRead::Incomplete);
     };
-    let head = std::str::from_utf8(&rest[..head_len]).map_err(|_| "a head that is no text")?;
+    let head = std::str::from_utf8(&rest[..head_len]).map_err(|_| "a head that is not UTF-8")?;
     let (status, fields) = read_head(head)?;
     let late = status == 408 || status == 400;
     if !expected.statuses.contains(&status) && !late {
-        return Err(format!("status {status} where one of {:?} is expected", expected.statuses));
+        return Err(format!("status {status} instead of one of {:?}", expected.statuses));
     }
     let right = expected.statuses.contains(&status);
     let closes = fields.connection.is_some_and(|value| value.eq_ignore_ascii_case("close"));
     if right && expected.closes && !expected.unannounced && !closes {
-        return Err(format!("a last response doesn't say so: {head:?}"));
+        return Err(format!("the last response has no Connection: close: {head:?}"));
     }
     let date = fields.date.ok_or("a response without Date")?;
-    let content = if right { expected.body } else { Content::Any };
+    let content = if right { expected.content } else { ExpectedContent::Any };
     let length = fields.length.map(str::parse::<usize>).transpose().map_err(|e| e.to_string())?;
     let bodiless = (right && expected.head_only) || status == 304 || status == 204;
     let (announced, body) = match content {
-        Content::Page { from, to } => (Some(to - from), &page[from..to]),
-        Content::Any | Content::Empty => (length, &[][..]),
+        ExpectedContent::Page { from, to } => (Some(to - from), &page[from..to]),
+        ExpectedContent::Any | ExpectedContent::Empty => (length, &[][..]),
     };
     if length != announced || (length.is_none() && !bodiless) {
-        return Err(format!("Content-Length {length:?} where {announced:?} is expected"));
+        return Err(format!("Content-Length {length:?} instead of {announced:?}"));
     }
     let body_len = if bodiless { 0 } else { announced.unwrap_or(0) };
     let got = &rest[head_len + 4..];
     let got = &got[..got.len().min(body_len)];
-    if matches!(content, Content::Page { .. }) && got != &body[..got.len()] {
-        return Err("the content is not that of the page".to_owned());
+    if matches!(content, ExpectedContent::Page { .. }) && got != &body[..got.len()] {
+        return Err("the content differs from the page".to_owned());
     }
     if got.len() < body_len {
-        return Ok(Found::Partial);
+        return Ok(ResponseRead::Incomplete);
     }
     let end = start + head_len + 4 + body_len;
-    Ok(Found::Whole(Response { status, closes, date, end }))
+    Ok(ResponseRead::Complete(ReceivedResponse { status, closes, date, end }))
 }
 
 #[derive(Default)]
-struct Fields<'a> {
+struct HeadFields<'a> {
     length: Option<&'a str>,
     connection: Option<&'a str>,
     date: Option<u64>,
 }
 
-fn read_head(head: &str) -> Result<(u16, Fields<'_>), String> {
+fn read_head(head: &str) -> Result<(u16, HeadFields<'_>), String> {
     let mut lines = head.split("\r\n");
     let first = lines.next().unwrap_or("");
     let status = first.get(9..12).and_then(|digits| digits.parse().ok());
-    let status = status.ok_or_else(|| format!("a status line {first:?}"))?;
-    let mut fields = Fields::default();
+    let status = status.ok_or_else(|| format!("malformed status line {first:?}"))?;
+    let mut fields = HeadFields::default();
     for line in lines {
-        let (name, value) = line.split_once(": ").ok_or_else(|| format!("a field {line:?}"))?;
+        let (name, value) =
+            line.split_once(": ").ok_or_else(|| format!("malformed field line {line:?}"))?;
         let place = match &*name.to_ascii_lowercase() {
             "content-length" => &mut fields.length,
             "connection" => &mut fields.connection,
             "date" => {
                 if fields.date.replace(read_date(value)?).is_some() {
-                    return Err("two dates".to_owned());
+                    return Err("two Date fields".to_owned());
                 }
                 continue;
             }
             _ => continue,
         };
         if place.replace(value).is_some() {
-            return Err(format!("{name} twice"));
+            return Err(format!("two {name} fields"));
         }
     }
     Ok((status, fields))
 }
 
-/// `Sun, 06 Nov 1994 08:49:37 GMT`, counted by hand.
+/// Parses an IMF-fixdate (RFC 9110, section 5.6.7), such as `Sun, 06 Nov 1994 08:49:37 GMT`.
 fn read_date(value: &str) -> Result<u64, String> {
     const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    let wrong = || format!("a date {value:?}");
+    let wrong = || format!("malformed date {value:?}");
     let number = |range: std::ops::Range<usize>| -> Result<u64, String> {
         value.get(range).and_then(|digits| digits.parse().ok()).ok_or_else(wrong)
     };
@@ -174,7 +182,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(&bytes[..bytes.len().min(60)]).into_owned()
 }
 
-/// Heads here are far shorter.
+/// An upper bound of the heads in a simulation, in bytes.
 const HEAD_MAX: usize = 4096;
 
 #[cfg(test)]
@@ -182,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dates_are_those_of_the_standard() {
+    fn date_of_rfc_9110_is_parsed() {
         assert_eq!(read_date("Sun, 06 Nov 1994 08:49:37 GMT"), Ok(784_111_777));
         assert!(read_date("Mon, 06 Nov 1994 08:49:37 GMT").is_err());
     }

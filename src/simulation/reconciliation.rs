@@ -1,60 +1,59 @@
-//! Whether what a client counted agrees with what the server counted, at the end of a run.
+//! Compares the counters of a load client with those of the server at the end of a run.
 
-use super::faults::{Fault, FaultCounters};
+use crate::engine::sim::{Fault, FaultCounters};
 use crate::load::client::Plan;
 use crate::load::counters::{Count, Counters};
 use crate::load::report::FailureKind;
 use crate::server::Config;
 use crate::stats::Stats;
 
-/// What both counted.
+/// The counters of both, and what explains a difference.
 pub(super) struct Reconciliation<'a> {
-    /// Nothing could be lost.
-    pub(super) gentle: bool,
-    /// What the client was to do.
+    /// No request could fail.
+    pub(super) lossless: bool,
     pub(super) plan: &'a Plan,
-    /// How the server was to do it.
     pub(super) config: &'a Config,
-    /// What the client counted.
+    /// The client's counters.
     pub(super) counters: Counters<'a>,
-    /// What the server counted.
+    /// The server's counters.
     pub(super) stats: &'a Stats,
     /// The faults that struck on either side.
-    pub(super) seen: &'a FaultCounters,
-    /// Connections that were established between the two.
+    pub(super) faults: &'a FaultCounters,
+    /// How many connections came into an accept queue.
     pub(super) established: u64,
 }
 
 impl Reconciliation<'_> {
-    /// Compares them.
+    /// Compares the counters.
     ///
     /// # Errors
-    /// What doesn't agree.
-    pub(super) fn agree(&self) -> Result<(), String> {
-        let outcome = if self.gentle { self.are_equal() } else { self.are_explained() };
-        outcome
-            .map_err(|why| format!("{why}; client: {}; server: {}", self.of_client(), self.stats))
+    /// The first difference that is not explained.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let outcome = if self.lossless { self.check_equality() } else { self.check_losses() };
+        outcome.map_err(|why| {
+            format!("{why}; client: {}; server: {}", self.client_counters(), self.stats)
+        })
     }
 
-    /// Nothing was lost, so both counted the same.
-    fn are_equal(&self) -> Result<(), String> {
+    /// Both counted the same.
+    fn check_equality(&self) -> Result<(), String> {
         let (counters, stats) = (self.counters, self.stats);
-        self.all_asked()?;
+        self.check_requests()?;
         expect("failed requests", counters.failed(), 0)?;
         expect("requests", counters.get(Count::Requests), stats.requests)?;
         expect("bytes", counters.get(Count::Bytes), stats.bytes)?;
         expect("connections", counters.get(Count::Connects), self.established)?;
-        if self.is_asked_first() {
+        if self.connects_for_requests() {
             return expect("accepted connections", stats.connections, self.established);
         }
-        // One on which nothing was asked may end before it is accepted.
+        // A connection without a request may end before it is accepted.
         at_most("accepted connections", stats.connections, self.established)
     }
 
-    /// Something was lost, but no more than the faults explain.
-    fn are_explained(&self) -> Result<(), String> {
+    /// No more was lost than the faults explain.
+    fn check_losses(&self) -> Result<(), String> {
         let (counters, stats) = (self.counters, self.stats);
-        self.all_asked()?;
+        self.check_requests()?;
         for kind in [
             FailureKind::Malformed,
             FailureKind::WrongStatus,
@@ -65,7 +64,7 @@ impl Reconciliation<'_> {
         }
         at_most("responses", counters.get(Count::Requests), stats.requests)?;
         at_most("bytes", counters.get(Count::Bytes), stats.bytes)?;
-        // With each failure, the responses to what was pipelined behind it may be lost, too.
+        // A failure may also lose the responses to the requests that were pipelined behind it.
         let lost = counters.failed() * u64::from(self.plan.pipeline);
         at_most("served requests", stats.requests, counters.get(Count::Requests) + lost)?;
         at_most("accepted connections", stats.connections, self.established)?;
@@ -75,8 +74,8 @@ impl Reconciliation<'_> {
             (FailureKind::NoLocalPort, Fault::NoLocalPort),
             (FailureKind::ConnectTimedOut, Fault::ConnectLost),
         ] {
-            let struck = self.seen.struck(fault);
-            if self.is_asked_first() {
+            let struck = self.faults.struck(fault);
+            if self.connects_for_requests() {
                 expect(&format!("{kind:?}"), counters.failures(kind), struck)?;
             } else {
                 at_most(&format!("{kind:?}"), counters.failures(kind), struck)?;
@@ -85,36 +84,36 @@ impl Reconciliation<'_> {
         if self.is_crowded() {
             return Ok(());
         }
-        // Patience may end all the same: pieces of a response come as late as faults have it.
+        // Response timeouts are not compared: late completions can cause them.
         expect("Short", counters.failures(FailureKind::Short), 0)?;
-        let broken = self.seen.struck(Fault::Reset) + self.seen.struck(Fault::AcceptAborted);
+        let broken = self.faults.struck(Fault::Reset) + self.faults.struck(Fault::AcceptAborted);
         let resets = counters.failures(FailureKind::ResetBeforeResponse)
             + counters.failures(FailureKind::ResetWithinResponse);
         at_most("resets", resets, broken)
     }
 
     /// Every request was answered or failed, once.
-    fn all_asked(&self) -> Result<(), String> {
+    fn check_requests(&self) -> Result<(), String> {
         let ended = self.counters.get(Count::Requests) + self.counters.failed();
-        let asked = self.plan.amount.requests.expect("a run has a number of requests");
+        let planned = self.plan.amount.requests.expect("a run has a number of requests");
         match self.plan.amount.duration_ns {
-            Some(_) => at_most("requests that ended", ended, asked),
-            None => expect("requests that ended", ended, asked),
+            Some(_) => at_most("requests that ended", ended, planned),
+            None => expect("requests that ended", ended, planned),
         }
     }
 
-    /// Whether every connect is made for a request.
-    fn is_asked_first(&self) -> bool {
+    /// Whether the client connects only when it has a request.
+    fn connects_for_requests(&self) -> bool {
         self.plan.amount.rate.is_none() || !self.plan.persist
     }
 
-    /// Whether connections may be closed for want of slots or of patience.
+    /// Whether the server may close connections to make room.
     fn is_crowded(&self) -> bool {
         let Config { spawn, listeners, accepts, .. } = *self.config;
         spawn < self.plan.connections + listeners * accepts
     }
 
-    fn of_client(&self) -> String {
+    fn client_counters(&self) -> String {
         let counters = self.counters;
         let failures = FailureKind::ALL.iter().map(|&kind| (kind, counters.failures(kind)));
         let failures: Vec<_> = failures.filter(|(_, count)| *count > 0).collect();

@@ -1,0 +1,85 @@
+//! Which faults struck and which cases a batch of runs reached.
+
+use crate::engine::sim::FaultCounters;
+use std::collections::BTreeMap;
+
+/// A case that a batch of runs has to reach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mark {
+    /// A head or a body was not complete in time.
+    HeadTimeout,
+    /// A connection was idle for longer than the timeout.
+    IdleTimeout,
+    /// A peer did not receive its response in time.
+    SendTimeout,
+    /// An idle connection was closed to make room.
+    Evicted,
+    /// A connection was closed in the middle of a request to make room.
+    Displaced,
+    /// A busy connection got `Connection: close` to make room.
+    GaveWay,
+    /// A peer shut down its sending side and received its responses.
+    HalfClose,
+    /// A signal began a drain, and no connection was cut off.
+    Drained,
+    /// The counters of a client and a server were equal.
+    CountersEqual,
+    /// Requests of a client failed.
+    RequestsFailed,
+}
+
+impl Mark {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::HeadTimeout,
+        Self::IdleTimeout,
+        Self::SendTimeout,
+        Self::Evicted,
+        Self::Displaced,
+        Self::GaveWay,
+        Self::HalfClose,
+        Self::Drained,
+        Self::CountersEqual,
+        Self::RequestsFailed,
+    ];
+
+    /// Whether only runs of the load client against the server reach it.
+    #[must_use]
+    pub fn is_of_clients(self) -> bool {
+        matches!(self, Self::CountersEqual | Self::RequestsFailed)
+    }
+}
+
+/// How often each fault struck and each mark was reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Coverage {
+    /// The counters of the engines.
+    pub engine: FaultCounters,
+    marks: BTreeMap<Mark, u64>,
+}
+
+impl Coverage {
+    /// The counters of a run's engines, with no marks.
+    pub(super) fn new(engine: FaultCounters) -> Self {
+        Self { engine, marks: BTreeMap::new() }
+    }
+
+    /// Counts a mark `times` times.
+    pub(super) fn count(&mut self, mark: Mark, times: u64) {
+        *self.marks.entry(mark).or_default() += times;
+    }
+
+    /// Adds another run's coverage.
+    pub fn add(&mut self, other: &Self) {
+        self.engine.add(&other.engine);
+        for (&mark, &count) in &other.marks {
+            self.count(mark, count);
+        }
+    }
+
+    /// How often a mark was reached.
+    #[must_use]
+    pub fn reached(&self, mark: Mark) -> u64 {
+        self.marks.get(&mark).copied().unwrap_or(0)
+    }
+}
