@@ -6,7 +6,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
-use uringstatic::bytes::Span;
+use uringstatic::bytes::Spans;
 use uringstatic::engine::uring::probe::{Features, Obstacles};
 use uringstatic::engine::uring::{Setup, Uring};
 use uringstatic::engine::{Completion, Engine, Kind, Op, Received, Slot, Token};
@@ -194,22 +194,22 @@ impl Floor {
             return;
         }
         if count > 0 && self.options.close {
-            let answer = Answer::Whole(Prebuilt::Page);
-            let pending =
-                PendingResponse { answer, persistence: Persistence::Close, head_only: false };
-            let spans =
-                self.site.output(pending, ScratchIndex(slot.0), self.ring.memory(None).fixed);
+            let pending = page(Persistence::Close);
+            let fixed = self.ring.memory(None).fixed;
+            let spans = self.site.output(pending, ScratchIndex(slot.0), fixed);
             connection.owed_bytes = 0;
             connection.sending = true;
             let op = Op::SendClose { slot, spans };
             return self.push(Token::new(Kind::Send, 0, slot.0), op);
         }
         if count > 0 {
-            let count = count.min(self.site.pages_in_a_row());
+            let pending = page(Persistence::Keep);
+            let count = count.min(self.site.copies_in_a_row(&pending));
             connection.owed_bytes -= count * self.options.request_bytes;
             connection.sending = true;
-            let span = self.site.pages(count).first;
-            self.send(slot, span);
+            let fixed = self.ring.memory(None).fixed;
+            let spans = self.site.output(pending, ScratchIndex(slot.0), fixed).repeated(count);
+            self.send(slot, spans);
         }
         let connection = &self.connections[slot.0 as usize];
         if !connection.receiving {
@@ -220,11 +220,11 @@ impl Floor {
         }
     }
 
-    fn send(&mut self, slot: Slot, span: Span) {
+    fn send(&mut self, slot: Slot, spans: Spans) {
         let connection = &mut self.connections[slot.0 as usize];
         connection.responses += 1;
         let lazy = connection.owed_bytes < self.options.request_bytes;
-        let op = Op::Send { slot, spans: span.into(), more: false, lazy };
+        let op = Op::Send { slot, spans, more: false, lazy };
         self.push(Token::new(Kind::Send, 0, slot.0), op);
     }
 
@@ -234,6 +234,10 @@ impl Floor {
             self.ring.submit_and_wait(Some(now)).expect("the ring works");
         }
     }
+}
+
+fn page(persistence: Persistence) -> PendingResponse {
+    PendingResponse { answer: Answer::Whole(Prebuilt::Page), persistence, head_only: false }
 }
 
 const SPAWN: u32 = 5000;

@@ -43,6 +43,7 @@
 //! - [`load`]: the load client. [`experiment`]: sweeps of servers over loads, and charts.
 //! - [`sim`]: an engine without a kernel, with faults, peers and checkers. It runs the same
 //!   [`server::Server`] and [`load::client::Client`] as the programs.
+//! - [`socket`]: the operations in flight on one socket, for the server and the load client.
 //! - [`cli`]: command lines. [`timers`]: deadlines of slots in constant time. [`stats`]: counters.
 
 #![deny(unsafe_code)]
@@ -61,6 +62,7 @@ pub mod sandbox;
 pub mod server;
 pub mod sim;
 pub mod site;
+pub mod socket;
 pub mod start;
 pub mod stats;
 pub mod timers;

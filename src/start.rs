@@ -169,11 +169,11 @@ impl cli::Config {
     }
 }
 
-fn server_config(config: &cli::Config, engine: &impl KernelEngine) -> server::Config {
+fn server_config(config: &cli::Config, engine: &impl KernelEngine) -> server::ServerConfig {
     let Capabilities { recv_many, send_close } = engine.capabilities();
     let listeners = engine.listeners().len();
     let health_listener = config.health_listen.is_some();
-    server::Config {
+    server::ServerConfig {
         spawn: config.spawn,
         listeners: u32::try_from(listeners).expect("a command line is short"),
         health_listener,

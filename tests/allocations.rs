@@ -18,7 +18,7 @@ use uringstatic::http::response_parser::{Asked, Progress, ResponseParser};
 use uringstatic::os::net::{Endpoint, listen};
 use uringstatic::os::pages::Pages;
 use uringstatic::os::signal;
-use uringstatic::server::{ACCEPTS_MAX, Config, Server, Turn};
+use uringstatic::server::{ACCEPTS_MAX, Server, ServerConfig, Turn};
 use uringstatic::site::build;
 use uringstatic::site::{Page, Site};
 
@@ -185,7 +185,7 @@ fn start(features: Features, what: Served) -> SocketAddr {
         };
         let ring = Uring::new(setup).expect("the kernel has io_uring");
         let minute = Duration::from_secs(60);
-        let config = Config {
+        let config = ServerConfig {
             spawn: SPAWN,
             listeners: 1,
             accepts: ACCEPTS_MAX,

@@ -1,6 +1,6 @@
 //! One run of a load: starts the workers, watches them, and adds up what they counted.
 
-use super::client::{Amount, Plan};
+use super::client::{Amount, ClientPlan};
 use super::counters::{Count, Counters, Span, State};
 use super::options::Options;
 use super::report::{Kind, Latency, Run};
@@ -143,7 +143,7 @@ impl<'a> Load<'a> {
             .map_or(Duration::ZERO, |rate| Duration::from_secs_f64(f64::from(workers) / rate));
         let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         Share {
-            plan: Plan {
+            plan: ClientPlan {
                 connections: u32::try_from(of(connections.into())).expect("a part of a u32"),
                 amount: Amount {
                     requests: options.requests.map(of),

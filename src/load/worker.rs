@@ -3,7 +3,7 @@
 //! a process group of its own (so that an interruption reaches the other alone, which tells its
 //! workers to stop), and with an end of its own if the other should die.
 
-use super::client::{Client, Plan};
+use super::client::{Client, ClientPlan};
 use super::counters::{Count, Counters, State};
 use super::options::Worker;
 use crate::engine::uring::dial::Dial;
@@ -24,7 +24,7 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Share {
     /// What its client does.
-    pub plan: Plan,
+    pub plan: ClientPlan,
     /// The request, once.
     pub request: Vec<u8>,
     /// Where it goes.

@@ -8,7 +8,7 @@ use super::responses::{Content, ExpectedResponse};
 use super::ring::{Setup, SimRing};
 use super::run::{Report, UNIX_START, build_site, check_turn};
 use crate::engine::Nanos;
-use crate::server::{Config, Server};
+use crate::server::{Server, ServerConfig};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -62,8 +62,11 @@ pub fn run_hostile(mut random: Random, attack: Option<Attack>) -> Result<Report,
         page.resize(300_000, b'p');
     }
     let (site, fixed) = build_site(&page, spawn, &random)?;
-    let config =
-        Config { recv_many: random.chance(500), send_close: random.chance(500), ..config(spawn) };
+    let config = ServerConfig {
+        recv_many: random.chance(500),
+        send_close: random.chance(500),
+        ..config(spawn)
+    };
     let setup = Setup {
         spawn,
         listeners: 1,
@@ -112,8 +115,8 @@ pub fn run_hostile(mut random: Random, attack: Option<Attack>) -> Result<Report,
     Ok(report)
 }
 
-fn config(spawn: u32) -> Config {
-    Config {
+fn config(spawn: u32) -> ServerConfig {
+    ServerConfig {
         spawn,
         listeners: 1,
         health_listener: false,

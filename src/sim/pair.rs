@@ -11,10 +11,10 @@ use super::run::{
 };
 use super::wire::Wire;
 use crate::engine::Nanos;
-use crate::load::client::{Amount, Client, Plan};
+use crate::load::client::{Amount, Client, ClientPlan};
 use crate::load::counters::{Count, Counters};
 use crate::load::request::Request;
-use crate::server::{Config, Server, Turn};
+use crate::server::{Server, ServerConfig, Turn};
 use crate::stats::Stats;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -58,8 +58,8 @@ pub fn run(mut random: Random, options: Options) -> Result<Report, String> {
 struct Drawn {
     /// No fault costs a connection, nobody is short of slots, and nobody's patience ends.
     gentle: bool,
-    config: Config,
-    plan: Plan,
+    config: ServerConfig,
+    plan: ClientPlan,
     http_1_0: bool,
     page: Vec<u8>,
     /// The size of a receive buffer of the client.
@@ -104,7 +104,7 @@ impl Drawn {
     }
 }
 
-fn draw_plan(random: &mut Random, requests: u64, page: &[u8], gentle: bool) -> Plan {
+fn draw_plan(random: &mut Random, requests: u64, page: &[u8], gentle: bool) -> ClientPlan {
     let persist = !random.chance(300);
     // An open loop makes one request at a time, and so does a connection that doesn't persist.
     let rate = random.chance(250).then(|| random.pick(&[50.0, 300.0, 5000.0]));
@@ -115,7 +115,7 @@ fn draw_plan(random: &mut Random, requests: u64, page: &[u8], gentle: bool) -> P
     };
     let head = random.chance(100);
     let patience = |time: u64| if gentle { nanos(FOR_EVER) } else { time };
-    Plan {
+    ClientPlan {
         connections: u32::try_from(random.between(1, 10)).expect("few"),
         amount: Amount {
             requests: Some(requests),

@@ -1,10 +1,10 @@
 //! Whether what a client counted agrees with what the server counted, at the end of a run.
 
 use super::faults::{Fault, FaultCounters};
-use crate::load::client::Plan;
+use crate::load::client::ClientPlan;
 use crate::load::counters::{Count, Counters};
 use crate::load::report::Kind;
-use crate::server::Config;
+use crate::server::ServerConfig;
 use crate::stats::Stats;
 
 /// What both counted.
@@ -12,9 +12,9 @@ pub(super) struct Reconciliation<'a> {
     /// Nothing could be lost.
     pub(super) gentle: bool,
     /// What the client was to do.
-    pub(super) plan: &'a Plan,
+    pub(super) plan: &'a ClientPlan,
     /// How the server was to do it.
-    pub(super) config: &'a Config,
+    pub(super) config: &'a ServerConfig,
     /// What the client counted.
     pub(super) counters: Counters<'a>,
     /// What the server counted.
@@ -105,7 +105,7 @@ impl Reconciliation<'_> {
 
     /// Whether connections may be closed for want of slots or of patience.
     fn is_crowded(&self) -> bool {
-        let Config { spawn, listeners, accepts, .. } = *self.config;
+        let ServerConfig { spawn, listeners, accepts, .. } = *self.config;
         spawn < self.plan.connections + listeners * accepts
     }
 

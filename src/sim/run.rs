@@ -9,7 +9,7 @@ use super::ring::{Setup, SimRing};
 use crate::bytes::Span;
 use crate::engine::Nanos;
 use crate::http::coding::Coding;
-use crate::server::{Config, Server, Turn};
+use crate::server::{Server, ServerConfig, Turn};
 use crate::site::pattern::Pattern;
 use crate::site::redirects::{Effect, Redirect, Redirects};
 use crate::site::template::{Purpose, Template};
@@ -95,7 +95,7 @@ pub fn run(mut random: Random, options: Options) -> Result<Report, String> {
 
 /// What was drawn.
 struct Facts {
-    config: Config,
+    config: ServerConfig,
     signal_at: Option<Nanos>,
 }
 
@@ -180,8 +180,8 @@ fn build_tree(page: &[u8], spawn: u32) -> (Site, Vec<u8>) {
     (Site::of_tree(tree), fixed)
 }
 
-pub(super) fn draw_config(random: &mut Random, listeners: u32) -> Config {
-    Config {
+pub(super) fn draw_config(random: &mut Random, listeners: u32) -> ServerConfig {
+    ServerConfig {
         spawn: u32::try_from(random.between(1, 8)).expect("few"),
         listeners,
         accepts: u32::try_from(random.between(1, 5)).expect("few"),

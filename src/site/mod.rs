@@ -61,7 +61,7 @@ pub enum Answer {
 }
 
 /// A response that was chosen, and how it is to be sent.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PendingResponse {
     /// Which it is.
     pub answer: Answer,
@@ -217,30 +217,14 @@ impl Site {
         })
     }
 
-    /// Whether every path has the same page, so that responses with it can be sent in a row.
+    /// How many copies of a response lie in the buffer one behind the other, so that one send can
+    /// answer as many consecutive requests: [`Spans::repeated`] makes that run of
+    /// [`Site::output`].
     #[must_use]
-    pub fn is_one_page(&self) -> bool {
-        matches!(self.kind, Kind::Single(_))
-    }
-
-    /// How many whole pages in a row one send can answer with.
-    #[must_use]
-    pub fn pages_in_a_row(&self) -> u32 {
+    pub fn copies_in_a_row(&self, pending: &PendingResponse) -> u32 {
         match &self.kind {
-            Kind::Single(single) => single.pages_in_a_row(),
+            Kind::Single(single) => single.copies_in_a_row(pending),
             Kind::Tree(_) => 1,
-        }
-    }
-
-    /// `count` responses with the page, in a row, on a connection that persists.
-    ///
-    /// # Panics
-    /// If `count` is 0 or over [`Site::pages_in_a_row`], or there isn't one page only.
-    #[must_use]
-    pub fn pages(&self, count: u32) -> Spans {
-        match &self.kind {
-            Kind::Single(single) => single.pages(count),
-            Kind::Tree(_) => unreachable!("a tree has many pages"),
         }
     }
 

@@ -182,20 +182,16 @@ impl Single {
         self.layout
     }
 
-    /// How many whole pages in a row one send can answer with.
-    pub(super) fn pages_in_a_row(&self) -> u32 {
-        self.composed.copies
-    }
-
-    /// `count` responses with the page, in a row, on a connection that persists.
-    ///
-    /// # Panics
-    /// If `count` is 0 or over [`Site::pages_in_a_row`].
-    pub(super) fn pages(&self, count: u32) -> Spans {
-        assert!(count >= 1 && count <= self.composed.copies, "{count} pages in a row");
-        let mut output = self.prebuilt(Prebuilt::Page, Persistence::Keep, false);
-        output.first.len *= u64::from(count);
-        output
+    /// Only the page itself has copies, and only for connections of HTTP/1.1 that persist.
+    pub(super) fn copies_in_a_row(&self, pending: &PendingResponse) -> u32 {
+        match pending {
+            PendingResponse {
+                answer: Answer::Whole(Prebuilt::Page),
+                persistence: Persistence::Keep,
+                head_only: false,
+            } => self.composed.copies,
+            _ => 1,
+        }
     }
 
     /// A response that was built at start; without its body for HEAD.
