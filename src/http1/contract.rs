@@ -29,8 +29,8 @@ pub enum Output {
     Receive(Timeout),
     /// Send, then report [`Input::Taken`]. If this send is in flight already, it goes on.
     Send(Transmission),
-    /// Shut down the sending side, if that is not done yet, and receive under [`Timeout::Linger`]: a
-    /// close at once could destroy the last response with a reset (RFC 9112 9.6).
+    /// Shut down the sending side, if that is not done yet, and receive under [`Timeout::Linger`]:
+    /// a close at once could destroy the last response with a reset (RFC 9112 9.6).
     Linger,
     /// Close. The connection is not to be used again.
     Close,

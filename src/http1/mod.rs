@@ -62,7 +62,8 @@
 //! let (mut connection, output) = ServerConnection::accept();
 //! assert_eq!(output, Output::Receive(Timeout::Head));
 //!
-//! let output = connection.handle(Input::Bytes(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"), &mut context);
+//! let request = Input::Bytes(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+//! let output = connection.handle(request, &mut context);
 //! let Output::Send(response) = output else { panic!("{output:?}") };
 //! assert_eq!(response.then, Then::Idle);
 //! assert!(context.fixed[response.spans.first.range()].starts_with(b"HTTP/1.1 200 OK\r\n"));

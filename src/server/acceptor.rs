@@ -173,7 +173,7 @@ impl<R: Engine> Server<R> {
         for listener in &mut self.acceptor.listeners {
             listener.paused_until = listener.paused_until.filter(|&until| until > self.now);
         }
-        // No listener gets a second accept before each has one; listeners with a backlog come first.
+        // Each listener gets one accept before any gets a second; a backlog comes first.
         for accepts in 1..=self.acceptor.accepts {
             for only_backlog in [true, false] {
                 for step in 0..count {
@@ -383,7 +383,7 @@ impl<R: Engine> Server<R> {
         self.room_wanted_since(class)?;
         let unfinished = self.unfinished.longest(class);
         let idle = self.timers.longest(Timeout::Idle).filter(|_| class == Class::Public);
-        // A moment in the past was tried already; the completion that held it back causes a wake-up.
+        // A past moment was tried already; the completion that held it back causes a wake-up.
         [
             unfinished.map(|(_, since)| since.plus(UNFINISHED_MIN)),
             idle.map(|(_, since)| since.plus(IDLE_MIN)),

@@ -135,7 +135,9 @@ impl<R: Engine> Server<R> {
         let gives_way = self.should_give_way(slot);
         self.deliver(slot, Some(received), gives_way, |bytes| Input::Bytes(bytes));
         let connection = &mut self.connections[slot.0 as usize];
-        if gives_way && connection.socket.is_open() && connection.output.is_last() {
+        // Once: further bytes may arrive while the last response is under way.
+        let is_new = gives_way && !connection.gives_way;
+        if is_new && connection.socket.is_open() && connection.output.is_last() {
             connection.gives_way = true;
             self.giving_way += 1;
         }

@@ -1,8 +1,30 @@
-//! What is served: the responses, as spans of one fixed buffer, and the choice among them.
+//! The site: responses as spans of one fixed buffer, and the choice among them.
 //!
-//! Either one page for every path (`single`), or a whole site ([`tree`]); `rendered` has the
-//! responses that don't depend on which. Knows HTTP; knows no connection, no engine, no clock, no
-//! file.
+//! A site is one page for every path (`single`), or a folder ([`tree`]); `rendered` has the
+//! responses that both have. This module knows HTTP; it knows no connection, no engine, no clock
+//! and no file.
+//!
+//! # Example
+//!
+//! ```
+//! use uringstatic::http::request::Persistence;
+//! use uringstatic::site::{Answer, Page, PendingResponse, Prebuilt, ScratchIndex, Site};
+//!
+//! # fn main() -> std::io::Result<()> {
+//! let (mut site, mut fixed) = Site::build(Page::built_in(), 5, 1, |len| Ok(vec![0; len]), |body| {
+//!     body.copy_from_slice(b"hello");
+//!     Ok(())
+//! })?;
+//! site.tick(784_111_777, &mut fixed);
+//! let answer = Answer::Whole(Prebuilt::Page);
+//! let pending = PendingResponse { answer, persistence: Persistence::Keep, head_only: false };
+//! let response = site.output(pending, ScratchIndex(0), &mut fixed);
+//! let text = String::from_utf8_lossy(&fixed[response.first.range()]);
+//! assert!(text.starts_with("HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n"));
+//! assert!(text.ends_with("\r\n\r\nhello"));
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod build;
 pub mod index;
@@ -27,11 +49,11 @@ use std::io;
 use std::ops::DerefMut;
 use tree::{FileResponse, Redirection, Tree};
 
-/// What is served.
+/// A site, and the hosts and the health check for which it answers.
 #[derive(Debug)]
 pub struct Site {
     kind: Kind,
-    /// The one path of the listener for health checks.
+    /// The only path on the listener for health checks.
     health_check: Option<Box<[u8]>>,
     hosts: AllowedHosts,
 }
@@ -42,66 +64,66 @@ enum Kind {
     Tree(Tree),
 }
 
-/// Which response a request gets.
+/// The choice of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// One that was built at start.
+    /// A response that was built at start.
     Whole(Prebuilt),
-    /// The bytes of the one page from `first` to `last`, both included.
+    /// A range of the single page.
     Part {
         /// Offset of the first byte.
         first: u64,
         /// Offset of the last byte.
         last: u64,
     },
-    /// A file of a tree, or what its validators make of it.
+    /// A file of a tree, or the outcome of its preconditions and ranges.
     FileResponse(FileResponse),
-    /// Somewhere else in a tree.
+    /// A redirect of a tree.
     Redirection(Redirection),
 }
 
-/// A response that was chosen, and how it is to be sent.
+/// A choice, and the form in which it is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PendingResponse {
-    /// Which it is.
+    /// The choice.
     pub answer: Answer,
     /// Whether the connection persists after it.
     pub persistence: Persistence,
-    /// Without its body, for HEAD.
+    /// Whether the content is left out, for HEAD.
     pub head_only: bool,
 }
 
 impl PendingResponse {
-    /// The same as the last response of its connection.
+    /// The same response with `Connection: close`.
     #[must_use]
     pub fn closing(self) -> Self {
         Self { persistence: Persistence::Close, ..self }
     }
 }
 
-/// Number of the scratch memory that the head of a response is written into: one for each
-/// connection, since a connection has one response under way at a time.
+/// Index of the scratch memory into which the head of a response is written: one for each slot,
+/// because a connection has one response under way at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ScratchIndex(pub u32);
 
-/// Where a request comes from, and when.
+/// The state of the connection on which a request arrived.
 #[derive(Debug)]
 pub struct RequestContext<'a> {
-    /// The connection's scratch memory, of which no response is under way.
+    /// The scratch memory of its slot, of which nothing is in flight.
     pub scratch: ScratchIndex,
-    /// The buffer.
+    /// The fixed buffer.
     pub fixed: &'a mut [u8],
-    /// Whether the server is about to end.
+    /// Whether the server drains: health checks then get 503.
     pub draining: bool,
 }
 
 impl Site {
-    /// One page for every path: lays out the fixed buffer for a page of `body_bytes` and `slots`
-    /// connections. `zeroed` makes a buffer of so many bytes, and `read` puts the page's bytes
-    /// where they will stay.
+    /// A site of one page for every path, and its fixed buffer, for a page of `body_bytes` and for
+    /// `slots` connections. `zeroed` allocates a buffer of the given length, and `read` writes the
+    /// page into its place there.
     ///
     /// # Errors
-    /// What `zeroed` and `read` return.
+    /// Those of `zeroed` and `read`.
     pub fn build<M: DerefMut<Target = [u8]>>(
         page: Page,
         body_bytes: u64,
@@ -113,7 +135,7 @@ impl Site {
         Ok((Self::of(Kind::Single(single)), fixed))
     }
 
-    /// A whole site.
+    /// A site of a folder.
     #[must_use]
     pub fn of_tree(tree: Tree) -> Self {
         Self::of(Kind::Tree(tree))
@@ -123,7 +145,7 @@ impl Site {
         Self { kind, health_check: None, hosts: AllowedHosts::default() }
     }
 
-    /// Which part of the buffer is written to, and which never is.
+    /// The parts of the fixed buffer: the image, which is never written, and the scratch.
     #[must_use]
     pub fn layout(&self) -> Layout {
         match &self.kind {
@@ -132,23 +154,23 @@ impl Site {
         }
     }
 
-    /// Answers health checks at this path, on the listener that is for them alone.
+    /// Sets the path of the listener for health checks.
     pub fn check_health_at(&mut self, path: &str) {
         self.health_check = Some(path.as_bytes().into());
     }
 
-    /// Answers requests for these hosts only, but for those about its health.
+    /// Restricts the site to requests for these hosts; others get 421, except health checks.
     pub fn allow_only(&mut self, hosts: AllowedHosts) {
         self.hosts = hosts;
     }
 
-    /// Whether a request names a host that is answered for.
+    /// Whether the host of a request is allowed.
     #[must_use]
     pub fn allows(&self, request: &Request<'_, '_>) -> bool {
         self.hosts.allow(request.authority)
     }
 
-    /// Brings the dates up to this second, as far as no ring reads what would be written.
+    /// Renders the date of this second, unless the bytes that would be written are in flight.
     pub fn tick(&mut self, unix_seconds: u64, fixed: &mut [u8]) {
         match &mut self.kind {
             Kind::Single(single) => single.tick(unix_seconds, fixed),
@@ -156,19 +178,19 @@ impl Site {
         }
     }
 
-    /// Notes that a ring may read these spans from now on.
+    /// Counts a send of these spans as in flight: the engine may read them.
     pub fn mark_in_flight(&mut self, spans: Spans) {
         match &mut self.kind {
             Kind::Single(single) => single.mark_in_flight(spans),
-            // Only a slot's own block is ever written, and only for its next response.
+            // Only a slot's own block is written, and only for the slot's next response.
             Kind::Tree(_) => {}
         }
     }
 
-    /// Notes that the ring is done with spans that were in flight.
+    /// Counts a send of these spans as completed.
     ///
     /// # Panics
-    /// If they weren't.
+    /// If none was in flight.
     pub fn mark_sent(&mut self, spans: Spans) {
         match &mut self.kind {
             Kind::Single(single) => single.mark_sent(spans),
@@ -176,7 +198,7 @@ impl Site {
         }
     }
 
-    /// Which response a request gets.
+    /// Chooses the response to a request.
     #[must_use]
     pub fn choose(
         &self,
@@ -191,14 +213,14 @@ impl Site {
             (Method::Unknown, _) => Answer::Whole(Prebuilt::NotImplemented),
         };
         match answer {
-            // A probe names an address that it was given, and learns nothing of the site.
+            // A probe has the address as its host, and its response shows nothing of the site.
             Answer::Whole(Prebuilt::Healthy | Prebuilt::Draining) => answer,
             _ if self.allows(request) => answer,
             _ => Answer::Whole(Prebuilt::Misdirected),
         }
     }
 
-    /// Which response a request on the listener for health checks gets: one path alone is there.
+    /// Chooses the response to a request on the listener for health checks, which has one path.
     #[must_use]
     pub fn choose_health(&self, request: &Request<'_, '_>, draining: bool) -> Answer {
         let is_health = match request.target {
@@ -228,8 +250,8 @@ impl Site {
         }
     }
 
-    /// A response; its head may be written into the connection's block, of which nothing may be in
-    /// flight.
+    /// The spans of a response. Its head may be written into the scratch memory, of which nothing
+    /// may be in flight.
     #[must_use]
     pub fn output(
         &self,
@@ -243,12 +265,13 @@ impl Site {
         }
     }
 
-    /// Makes what is left of an output after a short send fit to wait.
+    /// Prepares the rest of a response, after a short send, for being sent later. To be called
+    /// before the next [`Site::tick`].
     #[must_use]
     pub fn keep(&self, left: Spans, scratch: ScratchIndex, fixed: &mut [u8]) -> Spans {
         match &self.kind {
             Kind::Single(single) => single.keep(left, scratch, fixed),
-            // Its head is in the slot's block already.
+            // The head is in the slot's block already.
             Kind::Tree(_) => left,
         }
     }

@@ -23,6 +23,7 @@ impl<R: Engine> Server<R> {
         self.leaving -= u32::from(!connection.socket.is_open());
         connection.conn.release(&mut self.head_buffers);
         self.giving_way -= u32::from(connection.gives_way);
+        assert!(self.giving_way as usize <= self.connections.len(), "a connection gives way once");
         self.acceptor.freed(connection.class);
         self.timers.disarm(slot);
         self.unfinished.disarm(slot);

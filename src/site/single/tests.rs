@@ -1,4 +1,4 @@
-//! The responses as they lie in the buffer, read with another parser; dates under sends in flight.
+//! The responses in the buffer, parsed independently; dates while sends are in flight.
 
 use super::*;
 
@@ -30,7 +30,7 @@ fn field<'a>(response: &'a str, name: &str) -> Option<&'a str> {
 }
 
 #[test]
-fn every_response_is_whole_and_of_the_length_it_says() {
+fn every_response_has_the_length_in_its_content_length() {
     for bytes in [0, 100, 65_536, 65_537, 1 << 20] {
         let (site, fixed) = build(Page::built_in(), bytes);
         for which in Prebuilt::ALL {
@@ -59,7 +59,7 @@ fn every_response_is_whole_and_of_the_length_it_says() {
 }
 
 #[test]
-fn pages_in_a_row_are_alike() {
+fn copies_in_a_row_are_equal() {
     for bytes in [0, 100, 65_536, 65_537] {
         let (site, fixed) = build(Page::built_in(), bytes);
         let one = text(pages(&site, 1), &fixed);
@@ -75,7 +75,7 @@ fn pages_in_a_row_are_alike() {
 }
 
 #[test]
-fn a_page_with_its_own_status_has_no_validators() {
+fn page_with_its_own_status_has_no_validators() {
     let mut page = Page::built_in();
     page.status = 503;
     page.headers.push(("Retry-After".to_owned(), "600".to_owned()));
@@ -87,7 +87,7 @@ fn a_page_with_its_own_status_has_no_validators() {
 }
 
 #[test]
-fn a_304_keeps_the_fields_that_caches_need() {
+fn not_modified_has_the_fields_that_caches_need() {
     let mut page = Page::built_in();
     page.headers.push(("Cache-Control".to_owned(), "no-cache".to_owned()));
     page.headers.push(("X-Other".to_owned(), "y".to_owned()));
@@ -100,19 +100,19 @@ fn a_304_keeps_the_fields_that_caches_need() {
 }
 
 #[test]
-fn a_date_never_changes_under_a_send() {
+fn date_of_a_send_in_flight_never_changes() {
     let (mut site, mut fixed) = build(Page::built_in(), 100);
     let first = pages(&site, 1).first;
     site.mark_in_flight(first.into());
     let before = fixed[first.range()].to_vec();
     site.tick(SECOND + 1, &mut fixed);
     let second = pages(&site, 1).first;
-    assert_ne!(first, second, "the next second is in the other rendered");
+    assert_ne!(first, second, "the next second is in the other copy");
     site.mark_in_flight(second.into());
     for seconds in 2..5 {
         site.tick(SECOND + seconds, &mut fixed);
-        assert_eq!(fixed[first.range()], before, "in_flight for {seconds} s");
-        assert_eq!(pages(&site, 1).first, second, "both are in_flight: no third second");
+        assert_eq!(fixed[first.range()], before, "in flight for {seconds} s");
+        assert_eq!(pages(&site, 1).first, second, "both copies are in flight: no third second");
     }
     site.mark_sent(first.into());
     site.tick(SECOND + 5, &mut fixed);
@@ -120,8 +120,8 @@ fn a_date_never_changes_under_a_send() {
 }
 
 #[test]
-#[should_panic(expected = "wasn't in_flight")]
-fn a_span_returns_once() {
+#[should_panic(expected = "wasn't in flight")]
+fn span_is_returned_only_once() {
     let (mut site, _) = build(Page::built_in(), 100);
     let span = pages(&site, 1).first;
     site.mark_in_flight(span.into());
@@ -130,7 +130,7 @@ fn a_span_returns_once() {
 }
 
 #[test]
-fn a_part_is_written_into_the_slots_own_block() {
+fn head_of_a_range_is_written_into_the_block_of_the_slot() {
     let (site, mut fixed) = build(Page::built_in(), 1 << 30 >> 10);
     let last = site.body.len - 1;
     let output = site.part((0, last), Persistence::KeepHttp10, ScratchIndex(3), &mut fixed);
@@ -142,7 +142,7 @@ fn a_part_is_written_into_the_slots_own_block() {
 }
 
 #[test]
-fn a_send_cut_anywhere_in_a_head_can_wait() {
+fn send_cut_anywhere_in_a_head_keeps_its_date() {
     let (mut site, mut fixed) = build(Page::built_in(), 50);
     let whole = text(pages(&site, 3), &fixed);
     for cut in 0..u32::try_from(whole.len()).expect("small") {
@@ -164,7 +164,7 @@ fn a_send_cut_anywhere_in_a_head_can_wait() {
 }
 
 #[test]
-fn the_image_is_never_written_to() {
+fn image_is_never_written() {
     for bytes in [100, 70_000] {
         let (mut site, mut fixed) = build(Page::built_in(), bytes);
         let layout = site.layout();
