@@ -1,7 +1,7 @@
 //! One rendered copy: every response that can be built at start, one behind the other, and the
 //! offset of each.
 
-use super::Page;
+use super::page::Page;
 use crate::bytes::Span;
 use crate::http::request::Persistence;
 use crate::http::response::{DATE_BYTES, date_offset, is_kept_by_not_modified, reason, write_head};

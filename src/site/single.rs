@@ -8,10 +8,10 @@
 #[cfg(test)]
 mod tests;
 
-use super::ScratchIndex;
+use super::answer::{Answer, PendingResponse, ScratchIndex};
 use super::layout::Layout;
+use super::page::{self, Page};
 use super::rendered::{Composed, PageFields, Prebuilt, compose};
-use super::{Answer, Page, PendingResponse, page};
 use crate::bytes::{Span, Spans};
 use crate::http::conditional::{Selection, Validators, select};
 use crate::http::request::{Persistence, Request};
