@@ -18,14 +18,14 @@
 //! and `transmit` are idle and no other operation is in flight, and it is free only when that close
 //! (or the close linked to its last send) has completed.
 //!
-//! A [`Socket`] pushes nothing itself: each method returns the [`Entry`] for its caller to push. It
-//! knows no HTTP, no timeout, and neither side's reason for an operation.
+//! A [`Socket`] pushes nothing itself: each method returns the [`Submission`] for its caller to
+//! push. It knows no HTTP, no timeout, and neither side's reason for an operation.
 
 use crate::bytes::Spans;
 use crate::engine::{Kind, Op, Slot, Token};
 
 /// One submission, for [`Engine::push`](crate::engine::Engine::push).
-pub type Entry = (Token, Op);
+pub type Submission = (Token, Op);
 
 /// The operations in flight on one slot, in one life of it.
 #[derive(Debug)]
@@ -128,21 +128,21 @@ impl Socket {
     }
 
     /// Arms a receive that completes once.
-    pub fn receive(&mut self) -> Entry {
+    pub fn receive(&mut self) -> Submission {
         self.arm(Receive::Once, Op::Recv { slot: self.slot })
     }
 
     /// Arms a receive that completes once for each arrival of bytes, until it is cancelled.
-    pub fn receive_many(&mut self) -> Entry {
+    pub fn receive_many(&mut self) -> Submission {
         self.arm(Receive::Multishot, Op::RecvMany { slot: self.slot })
     }
 
     /// Arms a receive that drops up to `len` bytes within the kernel.
-    pub fn discard(&mut self, len: u32) -> Entry {
+    pub fn discard(&mut self, len: u32) -> Submission {
         self.arm(Receive::Once, Op::Discard { slot: self.slot, len })
     }
 
-    fn arm(&mut self, receive: Receive, op: Op) -> Entry {
+    fn arm(&mut self, receive: Receive, op: Op) -> Submission {
         assert_eq!(self.receive, Receive::Idle, "one receive at a time on {:?}", self.slot);
         self.receive = receive;
         (self.token(Kind::Recv), op)
@@ -175,7 +175,7 @@ impl Socket {
     }
 
     /// Cancels the receive, if one is armed.
-    pub fn cancel_receive(&mut self) -> Option<Entry> {
+    pub fn cancel_receive(&mut self) -> Option<Submission> {
         match self.receive {
             Receive::Once | Receive::Multishot => {
                 self.receive = Receive::Cancelled;
@@ -186,13 +186,13 @@ impl Socket {
     }
 
     /// Sends `spans`; `more` and `lazy` as in [`Op::Send`].
-    pub fn send(&mut self, spans: Spans, more: bool, lazy: bool) -> Entry {
+    pub fn send(&mut self, spans: Spans, more: bool, lazy: bool) -> Submission {
         self.begin_send(spans);
         (self.token(Kind::Send), Op::Send { slot: self.slot, spans, more, lazy })
     }
 
     /// Sends `spans` and closes the slot. Nothing else may be in flight.
-    pub fn send_close(&mut self, spans: Spans) -> Entry {
+    pub fn send_close(&mut self, spans: Spans) -> Submission {
         assert!(self.is_idle(), "a close is linked to the only operation of {:?}", self.slot);
         self.begin_send(spans);
         (self.token(Kind::Send), Op::SendClose { slot: self.slot, spans })
@@ -213,7 +213,7 @@ impl Socket {
     }
 
     /// Waits for room in the socket's send buffer.
-    pub fn await_room(&mut self) -> Entry {
+    pub fn await_room(&mut self) -> Submission {
         assert_eq!(self.transmit, Transmit::Idle, "{:?} waits for room between sends", self.slot);
         self.transmit = Transmit::AwaitingRoom;
         (self.token(Kind::Writable), Op::Writable { slot: self.slot })
@@ -230,22 +230,22 @@ impl Socket {
     }
 
     /// Has [`Self::await_room`] complete now, so that the send is tried again, if it is in flight.
-    pub fn retry_send(&mut self) -> Option<Entry> {
+    pub fn retry_send(&mut self) -> Option<Submission> {
         (self.transmit == Transmit::AwaitingRoom).then(|| self.cancel(Kind::Writable))
     }
 
     /// Shuts down the sending side.
-    pub fn shutdown(&mut self) -> Entry {
+    pub fn shutdown(&mut self) -> Submission {
         self.other(Kind::Shutdown, Op::Shutdown { slot: self.slot })
     }
 
     /// Connects the slot from the source address with this number.
-    pub fn connect(&mut self, source: u32) -> Entry {
+    pub fn connect(&mut self, source: u32) -> Submission {
         self.other(Kind::Connect, Op::Connect { slot: self.slot, source })
     }
 
     /// Cancels the connect, which must be in flight.
-    pub fn cancel_connect(&mut self) -> Entry {
+    pub fn cancel_connect(&mut self) -> Submission {
         assert!(self.others > 0, "a connect is in flight on {:?}", self.slot);
         self.cancel(Kind::Connect)
     }
@@ -258,7 +258,7 @@ impl Socket {
     /// Begins the end: returns the cancels of the receive and of the wait for room. A send in
     /// flight is not cancelled, because it never waits. With `may_reopen`, [`Self::reopen`] can
     /// revoke this until the close is submitted.
-    pub fn end(&mut self, may_reopen: bool) -> [Option<Entry>; 2] {
+    pub fn end(&mut self, may_reopen: bool) -> [Option<Submission>; 2] {
         assert_eq!(self.ending, Ending::Open, "{:?} ends once", self.slot);
         self.ending = Ending::Leaving { may_reopen };
         self.clear_out_of_buffers();
@@ -280,7 +280,7 @@ impl Socket {
     }
 
     /// The close, once after [`Self::end`], as soon as nothing is in flight.
-    pub fn close_if_joined(&mut self) -> Option<Entry> {
+    pub fn close_if_joined(&mut self) -> Option<Submission> {
         let joined = matches!(self.ending, Ending::Leaving { .. }) && self.is_idle();
         joined.then(|| {
             self.ending = Ending::Closing;
@@ -288,12 +288,12 @@ impl Socket {
         })
     }
 
-    fn cancel(&mut self, kind: Kind) -> Entry {
+    fn cancel(&mut self, kind: Kind) -> Submission {
         let target = self.token(kind);
         self.other(Kind::Cancel, Op::Cancel { target })
     }
 
-    fn other(&mut self, kind: Kind, op: Op) -> Entry {
+    fn other(&mut self, kind: Kind, op: Op) -> Submission {
         self.others += 1;
         (self.token(kind), op)
     }

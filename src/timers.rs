@@ -41,7 +41,7 @@ pub trait Kinds: Copy + PartialEq + 'static {
 pub struct Timers<K> {
     lengths: Box<[Duration]>,
     lists: Box<[List]>,
-    nodes: Box<[Node<K>]>,
+    nodes: Box<[TimerNode<K>]>,
 }
 
 impl<K: Kinds> Timers<K> {
@@ -51,7 +51,7 @@ impl<K: Kinds> Timers<K> {
         Self {
             lengths: K::ALL.iter().map(|&kind| length(kind)).collect(),
             lists: K::ALL.iter().map(|_| List { first: NONE, last: NONE }).collect(),
-            nodes: (0..slots).map(|_| Node::default()).collect(),
+            nodes: (0..slots).map(|_| TimerNode::default()).collect(),
         }
     }
 
@@ -65,7 +65,7 @@ impl<K: Kinds> Timers<K> {
             _ => self.nodes[last as usize].next = slot.0,
         }
         self.nodes[slot.0 as usize] =
-            Node { since: now, kind: Some(kind), previous: last, next: NONE };
+            TimerNode { since: now, kind: Some(kind), previous: last, next: NONE };
     }
 
     /// Stops a slot's timeout, if one is armed.
@@ -137,14 +137,14 @@ struct List {
 
 /// A slot's place in the list of its kind.
 #[derive(Clone, Copy, Debug)]
-struct Node<K> {
+struct TimerNode<K> {
     since: Nanos,
     kind: Option<K>,
     previous: u32,
     next: u32,
 }
 
-impl<K> Default for Node<K> {
+impl<K> Default for TimerNode<K> {
     fn default() -> Self {
         Self { since: Nanos(0), kind: None, previous: NONE, next: NONE }
     }

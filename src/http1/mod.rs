@@ -93,7 +93,7 @@ use crate::site::{PendingResponse, Prebuilt};
 /// One server connection: inputs in, outputs out. The module's documentation has the contract.
 #[derive(Debug)]
 pub struct ServerConnection {
-    phase: Phase,
+    phase: ConnectionPhase,
     /// Bytes that have arrived and are not parsed yet, in a block of the head buffers.
     kept: Vec<u8>,
     /// How far the head at the start of the unparsed bytes has been scanned.
@@ -104,7 +104,7 @@ pub struct ServerConnection {
 }
 
 #[derive(Debug)]
-enum Phase {
+enum ConnectionPhase {
     /// A head, or the rest of one, is to arrive.
     Head,
     /// The rest of a body, whose request has been answered, is discarded.
@@ -120,7 +120,7 @@ enum Phase {
 
 /// Equal responses to consecutive requests, which lie in a row in the buffer: one send has them
 /// all.
-struct Run {
+struct ResponseRun {
     pending: PendingResponse,
     count: u32,
     max: u32,
@@ -132,7 +132,8 @@ impl ServerConnection {
     pub fn accept() -> (Self, Output) {
         let scan = Scan::default();
         let (end_of_stream, served) = (false, false);
-        let conn = Self { phase: Phase::Head, kept: Vec::new(), scan, end_of_stream, served };
+        let conn =
+            Self { phase: ConnectionPhase::Head, kept: Vec::new(), scan, end_of_stream, served };
         (conn, Output::Receive(Timeout::Head))
     }
 
@@ -150,16 +151,18 @@ impl ServerConnection {
 
     /// Returns its memory to `head_buffers`; to be called when the connection ends, in any state.
     pub fn release(&mut self, head_buffers: &mut HeadBuffers) {
-        self.phase = Phase::Over;
+        self.phase = ConnectionPhase::Over;
         head_buffers.give_back(&mut self.kept);
     }
 
     fn output(&self, head_buffers: &HeadBuffers) -> Output {
         match &self.phase {
-            Phase::Head if self.served && self.kept.is_empty() => Output::Receive(Timeout::Idle),
-            Phase::Head => Output::Receive(Timeout::Head),
-            Phase::Body { .. } => Output::Receive(Timeout::Body),
-            Phase::Response { output, body, then } => {
+            ConnectionPhase::Head if self.served && self.kept.is_empty() => {
+                Output::Receive(Timeout::Idle)
+            }
+            ConnectionPhase::Head => Output::Receive(Timeout::Head),
+            ConnectionPhase::Body { .. } => Output::Receive(Timeout::Body),
+            ConnectionPhase::Response { output, body, then } => {
                 let spans = output.up_to(SEND_BYTES_MAX);
                 let is_followed = self.end_of_stream || !self.kept.is_empty() || !body.is_done();
                 Output::Send(Transmission {
@@ -169,23 +172,25 @@ impl ServerConnection {
                     input_is_full: self.kept.len() >= head_buffers.block_bytes(),
                 })
             }
-            Phase::Linger { .. } => Output::Linger,
-            Phase::Over => Output::Close,
+            ConnectionPhase::Linger { .. } => Output::Linger,
+            ConnectionPhase::Over => Output::Close,
         }
     }
 
     fn bytes(&mut self, bytes: &[u8], context: &mut Context<'_>) {
         match &mut self.phase {
-            Phase::Head | Phase::Body { .. } if self.kept.is_empty() => {
+            ConnectionPhase::Head | ConnectionPhase::Body { .. } if self.kept.is_empty() => {
                 let used = self.parse_requests(bytes, context);
                 self.keep(&bytes[used..], context);
             }
-            Phase::Head | Phase::Body { .. } => {
+            ConnectionPhase::Head | ConnectionPhase::Body { .. } => {
                 if self.keep(bytes, context) {
                     self.parse_kept(context);
                 }
             }
-            Phase::Response { body, then: then @ (Then::Idle | Then::Continue), .. } => {
+            ConnectionPhase::Response {
+                body, then: then @ (Then::Idle | Then::Continue), ..
+            } => {
                 let (used, progress) = body.advance(bytes);
                 match progress {
                     Progress::More => {}
@@ -201,15 +206,15 @@ impl ServerConnection {
             }
             // No request is answered after the one that ended the connection, but a close with
             // unread bytes would send a reset.
-            Phase::Response { then, .. } => *then = Then::Linger,
-            Phase::Linger { left } => {
+            ConnectionPhase::Response { then, .. } => *then = Then::Linger,
+            ConnectionPhase::Linger { left } => {
                 let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
                 match left.checked_sub(len) {
                     Some(rest) => *left = rest,
-                    None => self.phase = Phase::Over,
+                    None => self.phase = ConnectionPhase::Over,
                 }
             }
-            Phase::Over => {}
+            ConnectionPhase::Over => {}
         }
     }
 
@@ -219,7 +224,7 @@ impl ServerConnection {
         let result = context.head_buffers.add(&mut self.kept, bytes);
         if result == Err(Overrun) {
             context.stats.errors.overruns += 1;
-            self.phase = Phase::Over;
+            self.phase = ConnectionPhase::Over;
         }
         result.is_ok()
     }
@@ -239,10 +244,10 @@ impl ServerConnection {
     /// bytes are used up.
     fn parse_requests(&mut self, bytes: &[u8], context: &mut Context<'_>) -> usize {
         let mut used = 0;
-        if let Phase::Body { body } = &mut self.phase {
+        if let ConnectionPhase::Body { body } = &mut self.phase {
             let (count, progress) = body.advance(bytes);
             match progress {
-                Progress::Done => (self.phase, used) = (Phase::Head, count),
+                Progress::Done => (self.phase, used) = (ConnectionPhase::Head, count),
                 Progress::More => return count,
                 Progress::TooLong | Progress::Malformed => {
                     context.count_body_error(progress);
@@ -251,7 +256,7 @@ impl ServerConnection {
                 }
             }
         }
-        let mut run: Option<Run> = None;
+        let mut run: Option<ResponseRun> = None;
         while used < bytes.len() {
             let left = &bytes[used..];
             let mut fields = Fields::new();
@@ -275,7 +280,7 @@ impl ServerConnection {
                         let rest = &left[request.head_len..];
                         return used + self.respond(&request, pending, rest, context);
                     }
-                    let run = run.get_or_insert(Run { pending, count: 0, max });
+                    let run = run.get_or_insert(ResponseRun { pending, count: 0, max });
                     run.count += 1;
                     if run.count == max {
                         break;
@@ -291,7 +296,7 @@ impl ServerConnection {
                 }
             }
         }
-        if let Some(Run { pending, count, .. }) = run {
+        if let Some(ResponseRun { pending, count, .. }) = run {
             self.served = true;
             self.begin_response(pending, count, Body::new(Framing::None), Then::Idle, context);
         } else if self.end_of_stream {
@@ -304,7 +309,7 @@ impl ServerConnection {
     /// No request follows: the stream has ended behind a complete request, or within a head.
     fn end_between_responses(&mut self, is_complete: bool, context: &mut Context<'_>) {
         if is_complete {
-            self.phase = Phase::Over;
+            self.phase = ConnectionPhase::Over;
         } else {
             self.reject_incomplete(context);
         }
@@ -313,14 +318,16 @@ impl ServerConnection {
     fn end_of_stream(&mut self, context: &mut Context<'_>) {
         self.end_of_stream = true;
         match self.phase {
-            Phase::Head => self.end_between_responses(self.kept.is_empty(), context),
-            Phase::Body { .. } | Phase::Linger { .. } => self.phase = Phase::Over,
-            Phase::Response { .. } | Phase::Over => {}
+            ConnectionPhase::Head => self.end_between_responses(self.kept.is_empty(), context),
+            ConnectionPhase::Body { .. } | ConnectionPhase::Linger { .. } => {
+                self.phase = ConnectionPhase::Over
+            }
+            ConnectionPhase::Response { .. } | ConnectionPhase::Over => {}
         }
     }
 
     fn taken(&mut self, count: u32, context: &mut Context<'_>) {
-        let Phase::Response { output, body, then } = &mut self.phase else { return };
+        let ConnectionPhase::Response { output, body, then } = &mut self.phase else { return };
         *output = output.after(u64::from(count));
         if output.len() > 0 {
             *output = context.site.keep(*output, context.scratch, context.fixed);
@@ -328,51 +335,51 @@ impl ServerConnection {
         }
         match *then {
             Then::Idle | Then::Continue if body.is_done() => {
-                self.phase = Phase::Head;
+                self.phase = ConnectionPhase::Head;
                 if !self.kept.is_empty() {
                     self.parse_kept(context);
                 } else if self.end_of_stream {
-                    self.phase = Phase::Over;
+                    self.phase = ConnectionPhase::Over;
                 }
             }
-            Then::Close => self.phase = Phase::Over,
+            Then::Close => self.phase = ConnectionPhase::Over,
             Then::Idle | Then::Continue | Then::Linger if self.end_of_stream => {
-                self.phase = Phase::Over;
+                self.phase = ConnectionPhase::Over;
             }
-            Then::Idle | Then::Continue => self.phase = Phase::Body { body: *body },
+            Then::Idle | Then::Continue => self.phase = ConnectionPhase::Body { body: *body },
             Then::Linger => self.linger(context),
         }
     }
 
     fn deadline(&mut self, context: &mut Context<'_>) {
         match self.phase {
-            Phase::Head if !self.kept.is_empty() => {
+            ConnectionPhase::Head if !self.kept.is_empty() => {
                 context.stats.errors.request_timeouts += 1;
                 self.last_response(Prebuilt::RequestTimeout, false, Then::Linger, context);
                 return;
             }
             // The request has been answered, so a 408 would answer no request.
-            Phase::Body { .. } => context.stats.errors.request_timeouts += 1,
-            Phase::Response { .. } => context.stats.errors.send_timeouts += 1,
-            Phase::Head | Phase::Linger { .. } | Phase::Over => {}
+            ConnectionPhase::Body { .. } => context.stats.errors.request_timeouts += 1,
+            ConnectionPhase::Response { .. } => context.stats.errors.send_timeouts += 1,
+            ConnectionPhase::Head | ConnectionPhase::Linger { .. } | ConnectionPhase::Over => {}
         }
-        self.phase = Phase::Over;
+        self.phase = ConnectionPhase::Over;
     }
 
     /// Ends at once and without a response, which might not fit into the socket.
     fn displaced(&mut self, context: &mut Context<'_>) {
         let is_unfinished = match self.phase {
-            Phase::Head => !self.kept.is_empty(),
-            Phase::Body { .. } | Phase::Response { .. } => true,
-            Phase::Linger { .. } | Phase::Over => false,
+            ConnectionPhase::Head => !self.kept.is_empty(),
+            ConnectionPhase::Body { .. } | ConnectionPhase::Response { .. } => true,
+            ConnectionPhase::Linger { .. } | ConnectionPhase::Over => false,
         };
         context.stats.errors.displaced += u64::from(is_unfinished);
-        self.phase = Phase::Over;
+        self.phase = ConnectionPhase::Over;
     }
 
     fn linger(&mut self, context: &mut Context<'_>) {
         context.head_buffers.give_back(&mut self.kept);
-        self.phase = Phase::Linger { left: LINGER_BYTES_MAX };
+        self.phase = ConnectionPhase::Linger { left: LINGER_BYTES_MAX };
     }
 }
 

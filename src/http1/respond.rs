@@ -1,7 +1,7 @@
 //! The choice of a response, and what follows it on the connection.
 
 use super::contract::{Context, Then};
-use super::{Phase, ServerConnection};
+use super::{ConnectionPhase, ServerConnection};
 use crate::http::body::{Body, Progress};
 use crate::http::request::{Framing, Method, Persistence, Reject, RejectStatus, Request};
 use crate::site::{Answer, PendingResponse, Prebuilt};
@@ -100,7 +100,7 @@ impl ServerConnection {
     ) {
         context.stats.requests += u64::from(count);
         let one = context.site.output(pending, context.scratch, context.fixed);
-        self.phase = Phase::Response { output: one.repeated(count), body, then };
+        self.phase = ConnectionPhase::Response { output: one.repeated(count), body, then };
     }
 }
 

@@ -20,7 +20,7 @@ use super::{Life, Server};
 use crate::engine::{Completion, Engine, Errno, Kind, Nanos, Received, Slot};
 use crate::http1::{Context, Input, Output, ServerConnection, Timeout};
 use crate::site::ScratchIndex;
-use crate::socket::{Entry, Receive, Socket, Transmit};
+use crate::socket::{Receive, Socket, Submission, Transmit};
 use std::time::Duration;
 
 /// A slot in use: reserved for an accept, or a connection.
@@ -295,7 +295,7 @@ impl<R: Engine> Server<R> {
         }
     }
 
-    fn push_all(&mut self, entries: impl IntoIterator<Item = Entry>) {
+    fn push_all(&mut self, entries: impl IntoIterator<Item = Submission>) {
         for entry in entries {
             self.push(entry);
         }

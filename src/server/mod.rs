@@ -13,7 +13,7 @@ pub mod timeouts;
 use crate::engine::{Completion, Engine, Errno, Kind, Nanos, Op, Slot, Token, Unsubmitted};
 use crate::http1::{HeadBuffers, Timeout};
 use crate::site::Site;
-use crate::socket::Entry;
+use crate::socket::Submission;
 use crate::stats::Stats;
 use crate::timers::Timers;
 use acceptor::{Acceptor, Class};
@@ -281,7 +281,7 @@ impl<R: Engine> Server<R> {
         }
     }
 
-    fn push(&mut self, (token, op): Entry) {
+    fn push(&mut self, (token, op): Submission) {
         self.unsubmitted.push(&mut self.ring, token, op);
     }
 }

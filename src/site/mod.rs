@@ -54,14 +54,14 @@ use tree::Tree;
 /// A site, and the hosts and the health check for which it answers.
 #[derive(Debug)]
 pub struct Site {
-    kind: Kind,
+    kind: SiteKind,
     /// The only path on the listener for health checks.
     health_check: Option<Box<[u8]>>,
     hosts: AllowedHosts,
 }
 
 #[derive(Debug)]
-enum Kind {
+enum SiteKind {
     Single(Single),
     Tree(Tree),
 }
@@ -81,16 +81,16 @@ impl Site {
         read: impl FnOnce(&mut [u8]) -> io::Result<()>,
     ) -> io::Result<(Self, M)> {
         let (single, fixed) = Single::build(page, body_bytes, slots, zeroed, read)?;
-        Ok((Self::of(Kind::Single(single)), fixed))
+        Ok((Self::of(SiteKind::Single(single)), fixed))
     }
 
     /// A site of a folder.
     #[must_use]
     pub fn of_tree(tree: Tree) -> Self {
-        Self::of(Kind::Tree(tree))
+        Self::of(SiteKind::Tree(tree))
     }
 
-    fn of(kind: Kind) -> Self {
+    fn of(kind: SiteKind) -> Self {
         Self { kind, health_check: None, hosts: AllowedHosts::default() }
     }
 
@@ -98,8 +98,8 @@ impl Site {
     #[must_use]
     pub fn layout(&self) -> Layout {
         match &self.kind {
-            Kind::Single(single) => single.layout(),
-            Kind::Tree(tree) => tree.layout(),
+            SiteKind::Single(single) => single.layout(),
+            SiteKind::Tree(tree) => tree.layout(),
         }
     }
 
@@ -122,17 +122,17 @@ impl Site {
     /// Renders the date of this second, unless the bytes that would be written are in flight.
     pub fn tick(&mut self, unix_seconds: u64, fixed: &mut [u8]) {
         match &mut self.kind {
-            Kind::Single(single) => single.tick(unix_seconds, fixed),
-            Kind::Tree(tree) => tree.tick(unix_seconds),
+            SiteKind::Single(single) => single.tick(unix_seconds, fixed),
+            SiteKind::Tree(tree) => tree.tick(unix_seconds),
         }
     }
 
     /// Counts a send of these spans as in flight: the engine may read them.
     pub fn mark_in_flight(&mut self, spans: Spans) {
         match &mut self.kind {
-            Kind::Single(single) => single.mark_in_flight(spans),
+            SiteKind::Single(single) => single.mark_in_flight(spans),
             // Only a slot's own block is written, and only for the slot's next response.
-            Kind::Tree(_) => {}
+            SiteKind::Tree(_) => {}
         }
     }
 
@@ -142,8 +142,8 @@ impl Site {
     /// If none was in flight.
     pub fn mark_sent(&mut self, spans: Spans) {
         match &mut self.kind {
-            Kind::Single(single) => single.mark_sent(spans),
-            Kind::Tree(_) => {}
+            SiteKind::Single(single) => single.mark_sent(spans),
+            SiteKind::Tree(_) => {}
         }
     }
 
@@ -155,8 +155,10 @@ impl Site {
         request_context: &mut RequestContext<'_>,
     ) -> Answer {
         let answer = match (request.method, &self.kind) {
-            (Method::Get | Method::Head, Kind::Single(single)) => single.choose(request),
-            (Method::Get | Method::Head, Kind::Tree(tree)) => tree.choose(request, request_context),
+            (Method::Get | Method::Head, SiteKind::Single(single)) => single.choose(request),
+            (Method::Get | Method::Head, SiteKind::Tree(tree)) => {
+                tree.choose(request, request_context)
+            }
             (Method::Options, _) => Answer::Whole(Prebuilt::Allow),
             (Method::NotAllowed, _) => Answer::Whole(Prebuilt::MethodNotAllowed),
             (Method::Unknown, _) => Answer::Whole(Prebuilt::NotImplemented),
@@ -194,8 +196,8 @@ impl Site {
     #[must_use]
     pub fn copies_in_a_row(&self, pending: &PendingResponse) -> u32 {
         match &self.kind {
-            Kind::Single(single) => single.copies_in_a_row(pending),
-            Kind::Tree(_) => 1,
+            SiteKind::Single(single) => single.copies_in_a_row(pending),
+            SiteKind::Tree(_) => 1,
         }
     }
 
@@ -209,8 +211,8 @@ impl Site {
         fixed: &mut [u8],
     ) -> Spans {
         match &self.kind {
-            Kind::Single(single) => single.output(pending, scratch, fixed),
-            Kind::Tree(tree) => tree.output(pending, scratch, fixed),
+            SiteKind::Single(single) => single.output(pending, scratch, fixed),
+            SiteKind::Tree(tree) => tree.output(pending, scratch, fixed),
         }
     }
 
@@ -219,9 +221,9 @@ impl Site {
     #[must_use]
     pub fn keep(&self, left: Spans, scratch: ScratchIndex, fixed: &mut [u8]) -> Spans {
         match &self.kind {
-            Kind::Single(single) => single.keep(left, scratch, fixed),
+            SiteKind::Single(single) => single.keep(left, scratch, fixed),
             // The head is in the slot's block already.
-            Kind::Tree(_) => left,
+            SiteKind::Tree(_) => left,
         }
     }
 }

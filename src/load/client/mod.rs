@@ -24,7 +24,7 @@ use super::counters::{Count, Counters};
 use super::report::Kind as Failure;
 use super::schedule::{Claim, Schedule};
 use crate::engine::{Completion, Engine, Errno, Kind, Nanos, Slot, Unsubmitted};
-use crate::socket::Entry;
+use crate::socket::Submission;
 use crate::timers::Timers;
 use connection::{ClientConnection, ClientPhase};
 use dialing::Dialing;
@@ -253,11 +253,11 @@ impl<'a, R: Engine> Client<'a, R> {
         }
     }
 
-    fn push(&mut self, (token, op): Entry) {
+    fn push(&mut self, (token, op): Submission) {
         self.unsubmitted.push(&mut self.ring, token, op);
     }
 
-    fn push_all(&mut self, entries: impl IntoIterator<Item = Entry>) {
+    fn push_all(&mut self, entries: impl IntoIterator<Item = Submission>) {
         for entry in entries {
             self.push(entry);
         }

@@ -6,7 +6,7 @@ use crate::http::request::{Fields, Method, Parsed, Persistence, Scan, parse};
 use crate::site::pattern::Pattern;
 use crate::site::redirects::Redirect;
 use crate::site::template::{Purpose, Template};
-use crate::site::{Kind, PendingResponse, Site, entity_tag};
+use crate::site::{PendingResponse, Site, SiteKind, entity_tag};
 use proptest::prelude::*;
 
 const SECOND: u64 = 784_111_777;
@@ -56,7 +56,7 @@ impl Seeds {
 
 impl Grown {
     fn tree(&self) -> &Tree {
-        let Kind::Tree(tree) = &self.site.kind else { unreachable!("it was grown") };
+        let SiteKind::Tree(tree) = &self.site.kind else { unreachable!("it was grown") };
         tree
     }
 
