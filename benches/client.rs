@@ -1,5 +1,5 @@
-//! How long the client takes for a response: reading it (of this server and of nginx, in chunks,
-//! pipelined and in pieces), and recording its latency. Every result is checked while it is timed.
+//! The client's cost of a response: parsing it (from this server and from nginx, chunked, pipelined
+//! and in pieces), and recording its latency. Every result is asserted while it is timed.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
@@ -13,7 +13,7 @@ use uringstatic::load::counters::{Counters, LatencyKind};
 criterion_group!(benches, whole, skipped, pipelined, byte_by_byte, recording);
 criterion_main!(benches);
 
-/// How many latencies are recorded in one go.
+/// How many latencies one iteration records.
 const RECORDED: u64 = 1000;
 const OWN: &str = "HTTP/1.1 200 OK\r\n\
     Date: Mon, 24 Nov 2025 00:34:25 GMT\r\n\
@@ -42,7 +42,7 @@ const CHUNKED: &str = "HTTP/1.1 200 OK\r\n\
 
 const BODY_BYTES: usize = 4700;
 
-/// A response that has come as a whole: the usual case.
+/// A response that arrives in one piece: the usual case.
 fn whole(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("response");
     let body = "x".repeat(BODY_BYTES);
@@ -64,7 +64,7 @@ fn whole(criterion: &mut Criterion) {
     }
 }
 
-/// The head is read, and the kernel drops the rest.
+/// The head is parsed, and the kernel drops the content.
 fn skipped(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("body skipped");
     for (name, head) in [("own", OWN), ("nginx", NGINX)] {
@@ -85,7 +85,7 @@ fn skipped(criterion: &mut Criterion) {
     }
 }
 
-/// Sixteen responses behind each other, taken one after the other.
+/// Sixteen responses in one buffer.
 fn pipelined(criterion: &mut Criterion) {
     const RESPONSES: usize = 16;
     let mut group = criterion.benchmark_group("pipelined");
@@ -105,8 +105,8 @@ fn pipelined(criterion: &mut Criterion) {
     });
 }
 
-/// The worst way to cut a head. Sixteen times the bytes must take sixteen times as long: the time
-/// a byte takes, which the throughput shows, must not grow with the head.
+/// The worst split of a head. Sixteen times the bytes must take sixteen times as long: the time per
+/// byte, which the throughput shows, must not grow with the head.
 fn byte_by_byte(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("byte by byte");
     for size in [4 * 1024, 64 * 1024] {
@@ -125,8 +125,8 @@ fn byte_by_byte(criterion: &mut Criterion) {
     }
 }
 
-/// Latencies of one size, whose bucket stays in the cache, and of sizes over four decades, as a
-/// server has them that is short of time.
+/// Latencies of one size, whose bucket stays in the cache, and of sizes over four decades, like
+/// those of an overloaded server.
 fn recording(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("recording a latency");
     group.throughput(Throughput::Elements(RECORDED));
@@ -152,7 +152,7 @@ fn recording(criterion: &mut Criterion) {
     }
 }
 
-/// What was taken, and the response if it is whole.
+/// The number of bytes used, and the response if it is complete.
 fn read(responses: &mut ResponseParser, bytes: &[u8]) -> (usize, Option<CompleteResponse>) {
     let drop_content = &mut |part: &[u8]| {
         black_box(part);

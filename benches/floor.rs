@@ -1,12 +1,12 @@
-//! The floor under the server's cost: a responder on the same ring that never looks at a byte. It
-//! knows from its options what is sent to it, so what it costs is what the ring costs.
+//! The floor under the server's cost: a responder on the same engine that parses nothing. Its
+//! options tell it the length of each request, so its cost is the cost of the engine.
 //!
-//! `benches/http/run.py` runs it. Without a port it says how to use it and exits with 0, so that
-//! `cargo bench` can pass it by.
+//! `benches/http/run.py` runs it. Without a port it prints its usage and exits with 0, so that
+//! `cargo bench` can run it with all others.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
-use uringstatic::bytes::Span;
+use uringstatic::bytes::Spans;
 use uringstatic::engine::uring::probe::{Features, Obstacles};
 use uringstatic::engine::uring::{Setup, Uring};
 use uringstatic::engine::{Completion, Engine, Kind, Op, Received, Slot, Token};
@@ -38,17 +38,17 @@ fn main() -> ExitCode {
     }
 }
 
-/// What the driver says about the load.
+/// The load, as `benches/http/run.py` describes it.
 struct Options {
     port: u16,
-    /// How long each request is.
+    /// The length of each request.
     request_bytes: u32,
-    /// Every connection ends with its first response.
+    /// Whether every connection ends with its first response.
     close: bool,
 }
 
 impl Options {
-    /// `None` if there is no port: then nothing is to be run.
+    /// `None` without a port: then nothing is run.
     fn read(words: &[String]) -> Option<Self> {
         let number = |name: &str| {
             let place = words.iter().position(|word| word == name)?;
@@ -60,12 +60,12 @@ impl Options {
     }
 }
 
-/// A connection, as far as it matters here.
+/// The state of one slot.
 #[derive(Clone, Copy, Default)]
-struct Connection {
+struct FloorConnection {
     sending: bool,
-    /// Bytes of requests that are not answered yet.
-    owed_bytes: u32,
+    /// Bytes of requests without a response.
+    unanswered_bytes: u32,
     ended: bool,
     receiving: bool,
     responses: u32,
@@ -75,9 +75,9 @@ struct Floor {
     ring: Uring,
     site: Site,
     options: Options,
-    connections: Vec<Connection>,
+    connections: Vec<FloorConnection>,
     free: Vec<Slot>,
-    hurry: bool,
+    poll_now: bool,
 }
 
 impl Floor {
@@ -105,9 +105,9 @@ impl Floor {
             restricted: false,
             obstacles: Obstacles::read(),
         })?;
-        let connections = vec![Connection::default(); SPAWN as usize];
+        let connections = vec![FloorConnection::default(); SPAWN as usize];
         let free = (ACCEPTS_MAX..SPAWN).rev().map(Slot).collect();
-        let mut floor = Self { ring, site, options, connections, free, hurry: false };
+        let mut floor = Self { ring, site, options, connections, free, poll_now: false };
         for slot in 0..ACCEPTS_MAX {
             floor.accept(Slot(slot));
         }
@@ -115,9 +115,9 @@ impl Floor {
     }
 
     fn turn(&mut self) -> Result<(), uringstatic::engine::Errno> {
-        // A silent send ends no wait, so who waits behind one asks for its end.
-        let deadline = self.hurry.then(|| self.ring.now());
-        self.hurry = false;
+        // A lazy send causes no wake-up, so requests behind it need the next wait not to block.
+        let deadline = self.poll_now.then(|| self.ring.now());
+        self.poll_now = false;
         self.ring.submit_and_wait(deadline)?;
         while let Some(completion) = self.ring.pop() {
             self.complete(completion);
@@ -136,10 +136,10 @@ impl Floor {
                 self.answer(slot);
             }
             Kind::Close => {
-                self.connections[slot.0 as usize] = Connection::default();
+                self.connections[slot.0 as usize] = FloorConnection::default();
                 self.free.push(slot);
             }
-            other => unreachable!("{other:?} is never asked for"),
+            other => unreachable!("{other:?} is never submitted"),
         }
     }
 
@@ -166,11 +166,11 @@ impl Floor {
         let connection = &mut self.connections[slot.0 as usize];
         connection.receiving = completion.more;
         match completion.result {
-            Ok(len) if len > 0 => connection.owed_bytes += len,
+            Ok(len) if len > 0 => connection.unanswered_bytes += len,
             Ok(_) | Err(_) => connection.ended = true,
         }
         if let Some(buffer) = completion.buffer {
-            // The server reads what it receives, so touch it; but don't look.
+            // The server reads received bytes, so the memory is touched here, too.
             let len = completion.result.unwrap_or(0);
             std::hint::black_box(self.ring.memory(Some(Received { buffer, len })).received.len());
             self.ring.give_back(buffer);
@@ -178,14 +178,14 @@ impl Floor {
         self.answer(slot);
     }
 
-    /// Answers what has come, once the response before it is gone.
+    /// Answers received requests, once the previous send has completed.
     fn answer(&mut self, slot: Slot) {
         let connection = &mut self.connections[slot.0 as usize];
         if connection.sending {
-            self.hurry = true;
+            self.poll_now = true;
             return;
         }
-        let count = connection.owed_bytes / self.options.request_bytes;
+        let count = connection.unanswered_bytes / self.options.request_bytes;
         if connection.ended {
             if !connection.receiving {
                 connection.ended = false;
@@ -194,37 +194,37 @@ impl Floor {
             return;
         }
         if count > 0 && self.options.close {
-            let answer = Answer::Whole(Prebuilt::Page);
-            let pending =
-                PendingResponse { answer, persistence: Persistence::Close, head_only: false };
-            let spans =
-                self.site.output(pending, ScratchIndex(slot.0), self.ring.memory(None).fixed);
-            connection.owed_bytes = 0;
+            let pending = page(Persistence::Close);
+            let fixed = self.ring.memory(None).fixed;
+            let spans = self.site.output(pending, ScratchIndex(slot.0), fixed);
+            connection.unanswered_bytes = 0;
             connection.sending = true;
             let op = Op::SendClose { slot, spans };
             return self.push(Token::new(Kind::Send, 0, slot.0), op);
         }
         if count > 0 {
-            let count = count.min(self.site.pages_in_a_row());
-            connection.owed_bytes -= count * self.options.request_bytes;
+            let pending = page(Persistence::Keep);
+            let count = count.min(self.site.copies_in_a_row(&pending));
+            connection.unanswered_bytes -= count * self.options.request_bytes;
             connection.sending = true;
-            let span = self.site.pages(count).first;
-            self.send(slot, span);
+            let fixed = self.ring.memory(None).fixed;
+            let spans = self.site.output(pending, ScratchIndex(slot.0), fixed).repeated(count);
+            self.send(slot, spans);
         }
         let connection = &self.connections[slot.0 as usize];
         if !connection.receiving {
-            // As the server does it: once for what may be a connection's only request, then many.
+            // Like the server: once for the first request, then multishot.
             let op =
                 if connection.responses > 0 { Op::RecvMany { slot } } else { Op::Recv { slot } };
             self.receive(slot, op);
         }
     }
 
-    fn send(&mut self, slot: Slot, span: Span) {
+    fn send(&mut self, slot: Slot, spans: Spans) {
         let connection = &mut self.connections[slot.0 as usize];
         connection.responses += 1;
-        let lazy = connection.owed_bytes < self.options.request_bytes;
-        let op = Op::Send { slot, spans: span.into(), more: false, lazy };
+        let lazy = connection.unanswered_bytes < self.options.request_bytes;
+        let op = Op::Send { slot, spans, more: false, lazy };
         self.push(Token::new(Kind::Send, 0, slot.0), op);
     }
 
@@ -234,6 +234,10 @@ impl Floor {
             self.ring.submit_and_wait(Some(now)).expect("the ring works");
         }
     }
+}
+
+fn page(persistence: Persistence) -> PendingResponse {
+    PendingResponse { answer: Answer::Whole(Prebuilt::Page), persistence, head_only: false }
 }
 
 const SPAWN: u32 = 5000;

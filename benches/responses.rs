@@ -2,7 +2,7 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
-use uringstatic::http1::{Context, Event, HeadBuffers, Next, ServerConnection};
+use uringstatic::http1::{Context, HeadBuffers, Input, Output, ServerConnection, Timeout};
 use uringstatic::site::{Page, ScratchIndex, Site};
 use uringstatic::stats::Stats;
 
@@ -35,12 +35,12 @@ fn responses(c: &mut Criterion) {
             is_last: false,
             health_only: false,
         };
-        let mut conn = ServerConnection::new();
-        let Next::Send { spans, .. } = conn.on(Event::Received(input), &mut context) else {
+        let (mut conn, _) = ServerConnection::accept();
+        let Output::Send(response) = conn.handle(Input::Bytes(input), &mut context) else {
             panic!("a request has a response")
         };
-        let len = u32::try_from(spans.len()).expect("a send is small");
-        (len, conn.on(Event::Sent(len), &mut context))
+        let len = u32::try_from(response.spans.len()).expect("a send is small");
+        (len, conn.handle(Input::Taken(len), &mut context))
     };
     let mut group = c.benchmark_group("response");
     let conditional = b"GET / HTTP/1.1\r\nHost: a\r\nIf-None-Match: *\r\n\r\n";
@@ -53,7 +53,7 @@ fn responses(c: &mut Criterion) {
         group.bench_function(name, |b| {
             b.iter(|| {
                 let (len, next) = answer(black_box(&input));
-                assert!(len > 0 && next == Next::Receive);
+                assert!(len > 0 && next == Output::Receive(Timeout::Idle));
             });
         });
     }

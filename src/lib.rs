@@ -58,6 +58,7 @@
 //! | [`simulation`] | worlds of servers, load clients and peers in virtual time, with checkers |
 //! | [`cli`] | the command lines of both programs |
 //! | [`error`], [`text`] | failures and reports as the programs print them |
+//! | [`socket`] | the operations in flight on one socket, for the server and the load client |
 //! | [`bytes`], [`timers`], [`stats`] | spans of a buffer; deadlines of slots; counters |
 //!
 //! The simulation runs the same [`server::Server`] and [`load::client::Client`] as the programs.
@@ -78,6 +79,7 @@ pub mod sandbox;
 pub mod server;
 pub mod simulation;
 pub mod site;
+pub mod socket;
 pub mod start;
 pub mod stats;
 pub mod text;

@@ -43,7 +43,7 @@ use crate::os::process;
 use crate::os::terminal;
 use crate::sandbox::options::{AccountOptions, LockdownOptions};
 use crate::sandbox::{self, LayerState, Program, Sandbox, SandboxMode};
-use crate::server::{self, Server};
+use crate::server::{self, Server, ServerConfig};
 use crate::site::build::{self, escape::escaped_path};
 use crate::site::{Page, Site};
 pub use endpoint::SocketOptions;
@@ -180,11 +180,11 @@ fn bind_all(settings: &StartSettings) -> Result<Vec<Listener>, Failure> {
     addresses.map(bind).collect::<Result<_, _>>().map_err(hints::of_listener)
 }
 
-fn server_config(settings: &StartSettings, engine: &impl KernelEngine) -> server::Config {
+fn server_config(settings: &StartSettings, engine: &impl KernelEngine) -> ServerConfig {
     let Capabilities { recv_many, send_close } = engine.capabilities();
     let listeners = engine.listeners().len();
     let health_listener = settings.health_listen.is_some();
-    server::Config {
+    ServerConfig {
         spawn: settings.spawn,
         listeners: u32::try_from(listeners).expect("a command line is short"),
         health_listener,

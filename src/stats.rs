@@ -1,43 +1,44 @@
-//! Counters of a run, and the line that tells them at the end.
+//! The counters of a server, and the line that reports them at its exit.
 
 use std::fmt;
 
-/// What happened since the start.
+/// The counters since the start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Connections accepted.
     pub connections: u64,
-    /// Requests whose response was begun, refused ones included.
+    /// Requests whose response was begun, including refused requests.
     pub requests: u64,
-    /// Bytes that sockets took, heads included.
+    /// Bytes that sockets took, including heads.
     pub bytes: u64,
-    /// The most connections at one time.
+    /// The most connections open at one time.
     pub in_flight_max: u32,
-    /// Errors by kind.
+    /// Errors, by kind.
     pub errors: Errors,
 }
 
-/// How often what went wrong.
+/// The number of errors of each kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Errors {
-    /// Requests refused as not valid, too large, of a version or coding not known, or for a host
-    /// that isn't on the list.
+    /// Requests refused as invalid, too large, of an unknown version or coding, or for a host that
+    /// is not allowed.
     pub refused: u64,
     /// Requests that were not complete in time.
     pub request_timeouts: u64,
-    /// Responses whose peer stopped taking bytes.
+    /// Responses whose client stopped taking bytes.
     pub send_timeouts: u64,
-    /// Connections that the peer reset.
+    /// Connections that the client reset.
     pub resets: u64,
     /// Connections that failed in another way.
     pub failures: u64,
-    /// Accepts that failed: no files or memory left, or the peer was gone.
+    /// Accepts that failed: no descriptors or memory were left, or the client was gone.
     pub accepts: u64,
-    /// Connections closed since their peer sent more than there was room for while it didn't read.
+    /// Connections closed because their client sent more than there was room for while it read no
+    /// response.
     pub overruns: u64,
-    /// Connections closed in the middle of a request, for one that waited in the backlog.
+    /// Connections closed in the middle of a request to make room for a connection in the backlog.
     pub displaced: u64,
-    /// Connections still open when the time to drain was over.
+    /// Connections still open when the drain timeout had passed.
     pub cut_off: u64,
 }
 
@@ -74,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_totals_name_only_the_errors_there_were() {
+    fn line_names_only_the_errors_that_occurred() {
         let mut stats = Stats { connections: 2, requests: 3, bytes: 4, ..Stats::default() };
         assert!(stats.to_string().ends_with("at most 0 in flight; errors: none"));
         stats.errors.resets = 1;

@@ -1,111 +1,131 @@
-//! Deadlines of connections: one list for each kind of wait, in the order they end.
+//! Timeouts of slots: one list for each kind of timeout, in the order in which they expire.
 //!
-//! Every wait of a kind lasts equally long, so appending keeps a list sorted: arming, disarming
-//! and finding the next deadline take constant time, and the front of a list is the connection
-//! that has waited longest. Knows slots and times; no connection, no ring.
+//! All timeouts of a kind have the same length, so appending keeps a list sorted: to arm, to disarm
+//! and to find the next one take constant time, and the front of a list is the slot that has been
+//! armed longest. This module knows slots and times; it knows no connection and no engine.
+//!
+//! # Example
+//!
+//! ```
+//! use std::time::Duration;
+//! use uringstatic::engine::{Nanos, Slot};
+//! use uringstatic::http1::Timeout;
+//! use uringstatic::timers::Timers;
+//!
+//! let mut timers = Timers::new(2, |timeout| match timeout {
+//!     Timeout::Idle => Duration::from_nanos(60),
+//!     _ => Duration::from_nanos(10),
+//! });
+//! timers.arm(Slot(0), Timeout::Idle, Nanos(0));
+//! timers.arm(Slot(1), Timeout::Head, Nanos(5));
+//! assert_eq!(timers.next(), Some(Nanos(15)));
+//! assert_eq!(timers.expired(Nanos(15)), Some((Slot(1), Timeout::Head)));
+//! assert_eq!(timers.expired(Nanos(15)), None);
+//! assert_eq!(timers.longest(Timeout::Idle), Some((Slot(0), Nanos(0))));
+//! ```
 
 use crate::engine::{Nanos, Slot};
 use std::time::Duration;
 
-/// The kinds of wait that somebody has deadlines for.
+/// An enum of the kinds of timeout that one [`Timers`] has.
 pub trait Kinds: Copy + PartialEq + 'static {
-    /// All of them, each at the place that `index` says.
+    /// Every kind, at the position that [`Kinds::index`] returns for it.
     const ALL: &'static [Self];
 
-    /// Its place among them.
+    /// Its position in [`Kinds::ALL`].
     fn index(self) -> usize;
 }
 
-/// The deadlines of all connections.
+/// The timeouts of all slots, at most one for each.
 #[derive(Debug)]
-pub struct Timers<W> {
-    limits: Box<[Duration]>,
+pub struct Timers<K> {
+    lengths: Box<[Duration]>,
     lists: Box<[List]>,
-    links: Box<[Link<W>]>,
+    nodes: Box<[TimerNode<K>]>,
 }
 
-impl<W: Kinds> Timers<W> {
-    /// Room for the slots below `slots`, all disarmed; `limit` says how long a wait may last.
+impl<K: Kinds> Timers<K> {
+    /// Timers for the slots below `slots`, all disarmed; `length` is called once for each kind.
     #[must_use]
-    pub fn new(slots: u32, limit: impl Fn(W) -> Duration) -> Self {
+    pub fn new(slots: u32, length: impl Fn(K) -> Duration) -> Self {
         Self {
-            limits: W::ALL.iter().map(|&wait| limit(wait)).collect(),
-            lists: W::ALL.iter().map(|_| List { first: NONE, last: NONE }).collect(),
-            links: (0..slots).map(|_| Link::default()).collect(),
+            lengths: K::ALL.iter().map(|&kind| length(kind)).collect(),
+            lists: K::ALL.iter().map(|_| List { first: NONE, last: NONE }).collect(),
+            nodes: (0..slots).map(|_| TimerNode::default()).collect(),
         }
     }
 
-    /// Starts (or restarts) a slot's deadline; whatever it waited for before is forgotten.
-    pub fn arm(&mut self, slot: Slot, wait: W, now: Nanos) {
+    /// Starts a slot's timeout at `now`, in place of the one that was armed, if any.
+    pub fn arm(&mut self, slot: Slot, kind: K, now: Nanos) {
         self.disarm(slot);
-        let kind = wait.index();
-        let last = std::mem::replace(&mut self.lists[kind].last, slot.0);
+        let list = kind.index();
+        let last = std::mem::replace(&mut self.lists[list].last, slot.0);
         match last {
-            NONE => self.lists[kind].first = slot.0,
-            _ => self.links[last as usize].next = slot.0,
+            NONE => self.lists[list].first = slot.0,
+            _ => self.nodes[last as usize].next = slot.0,
         }
-        self.links[slot.0 as usize] =
-            Link { since: now, wait: Some(wait), previous: last, next: NONE };
+        self.nodes[slot.0 as usize] =
+            TimerNode { since: now, kind: Some(kind), previous: last, next: NONE };
     }
 
-    /// Forgets a slot's deadline, if it has one.
+    /// Stops a slot's timeout, if one is armed.
     pub fn disarm(&mut self, slot: Slot) {
-        let link = std::mem::take(&mut self.links[slot.0 as usize]);
-        let Some(wait) = link.wait else { return };
-        let list = &mut self.lists[wait.index()];
-        match link.previous {
-            NONE => list.first = link.next,
-            previous => self.links[previous as usize].next = link.next,
+        let node = std::mem::take(&mut self.nodes[slot.0 as usize]);
+        let Some(kind) = node.kind else { return };
+        let list = &mut self.lists[kind.index()];
+        match node.previous {
+            NONE => list.first = node.next,
+            previous => self.nodes[previous as usize].next = node.next,
         }
-        match link.next {
-            NONE => list.last = link.previous,
-            next => self.links[next as usize].previous = link.previous,
+        match node.next {
+            NONE => list.last = node.previous,
+            next => self.nodes[next as usize].previous = node.previous,
         }
     }
 
-    /// What a slot is waiting for.
+    /// The kind of timeout that is armed for a slot.
     #[must_use]
-    pub fn wait(&self, slot: Slot) -> Option<W> {
-        self.links[slot.0 as usize].wait
+    pub fn kind(&self, slot: Slot) -> Option<K> {
+        self.nodes[slot.0 as usize].kind
     }
 
-    /// Since when a slot has been waiting for that.
+    /// When the slot's timeout was armed.
     #[must_use]
     pub fn since(&self, slot: Slot) -> Option<Nanos> {
-        let link = &self.links[slot.0 as usize];
-        link.wait.map(|_| link.since)
+        let node = &self.nodes[slot.0 as usize];
+        node.kind.map(|_| node.since)
     }
 
-    /// The earliest deadline.
+    /// When the next timeout expires.
     #[must_use]
     pub fn next(&self) -> Option<Nanos> {
-        W::ALL.iter().filter_map(|&wait| self.end(wait)).min()
+        K::ALL.iter().filter_map(|&kind| self.end(kind)).min()
     }
 
-    /// Disarms and returns a slot whose deadline has come.
-    pub fn expired(&mut self, now: Nanos) -> Option<(Slot, W)> {
-        let wait = *W::ALL.iter().find(|&&wait| self.end(wait).is_some_and(|end| end <= now))?;
-        let slot = Slot(self.lists[wait.index()].first);
+    /// Disarms and returns a slot whose timeout has expired.
+    pub fn expired(&mut self, now: Nanos) -> Option<(Slot, K)> {
+        let kind = *K::ALL.iter().find(|&&kind| self.end(kind).is_some_and(|end| end <= now))?;
+        let slot = Slot(self.lists[kind.index()].first);
         self.disarm(slot);
-        Some((slot, wait))
+        Some((slot, kind))
     }
 
-    /// The slot that has waited longest for this, and since when.
+    /// The slot whose timeout of this kind was armed first, and when.
     #[must_use]
-    pub fn longest(&self, wait: W) -> Option<(Slot, Nanos)> {
-        let first = self.lists[wait.index()].first;
-        (first != NONE).then(|| (Slot(first), self.links[first as usize].since))
+    pub fn longest(&self, kind: K) -> Option<(Slot, Nanos)> {
+        let first = self.lists[kind.index()].first;
+        (first != NONE).then(|| (Slot(first), self.nodes[first as usize].since))
     }
 
-    /// Since when the slot has waited for this that began last.
+    /// When the latest timeout of this kind was armed.
     #[must_use]
-    pub fn newest(&self, wait: W) -> Option<Nanos> {
-        let last = self.lists[wait.index()].last;
-        (last != NONE).then(|| self.links[last as usize].since)
+    pub fn newest(&self, kind: K) -> Option<Nanos> {
+        let last = self.lists[kind.index()].last;
+        (last != NONE).then(|| self.nodes[last as usize].since)
     }
 
-    fn end(&self, wait: W) -> Option<Nanos> {
-        self.longest(wait).map(|(_, since)| since.plus(self.limits[wait.index()]))
+    fn end(&self, kind: K) -> Option<Nanos> {
+        self.longest(kind).map(|(_, since)| since.plus(self.lengths[kind.index()]))
     }
 }
 
@@ -115,17 +135,18 @@ struct List {
     last: u32,
 }
 
+/// A slot's place in the list of its kind.
 #[derive(Clone, Copy, Debug)]
-struct Link<W> {
+struct TimerNode<K> {
     since: Nanos,
-    wait: Option<W>,
+    kind: Option<K>,
     previous: u32,
     next: u32,
 }
 
-impl<W> Default for Link<W> {
+impl<K> Default for TimerNode<K> {
     fn default() -> Self {
-        Self { since: Nanos(0), wait: None, previous: NONE, next: NONE }
+        Self { since: Nanos(0), kind: None, previous: NONE, next: NONE }
     }
 }
 
@@ -137,13 +158,13 @@ mod tests {
     use proptest::prelude::*;
 
     #[derive(Clone, Copy, Debug, PartialEq)]
-    enum Wait {
+    enum TestKind {
         Head,
         Idle,
         Linger,
     }
 
-    impl Kinds for Wait {
+    impl Kinds for TestKind {
         const ALL: &'static [Self] = &[Self::Head, Self::Idle, Self::Linger];
 
         fn index(self) -> usize {
@@ -151,66 +172,65 @@ mod tests {
         }
     }
 
-    fn limit(wait: Wait) -> Duration {
-        Duration::from_nanos([10, 60, 2][wait.index()])
+    fn length(kind: TestKind) -> Duration {
+        Duration::from_nanos([10, 60, 2][kind.index()])
     }
 
     #[test]
-    fn the_front_of_idle_is_the_longest_idle() {
-        let mut timers = Timers::new(3, limit);
-        timers.arm(Slot(2), Wait::Idle, Nanos(1));
-        timers.arm(Slot(0), Wait::Idle, Nanos(2));
-        assert_eq!(timers.longest(Wait::Idle), Some((Slot(2), Nanos(1))));
-        timers.arm(Slot(2), Wait::Idle, Nanos(3));
-        assert_eq!(timers.longest(Wait::Idle), Some((Slot(0), Nanos(2))));
+    fn longest_is_the_slot_armed_first() {
+        let mut timers = Timers::new(3, length);
+        timers.arm(Slot(2), TestKind::Idle, Nanos(1));
+        timers.arm(Slot(0), TestKind::Idle, Nanos(2));
+        assert_eq!(timers.longest(TestKind::Idle), Some((Slot(2), Nanos(1))));
+        timers.arm(Slot(2), TestKind::Idle, Nanos(3));
+        assert_eq!(timers.longest(TestKind::Idle), Some((Slot(0), Nanos(2))));
     }
 
     #[derive(Clone, Debug)]
-    enum Step {
+    enum TimerStep {
         Arm(u32, usize),
         Disarm(u32),
         Pass(u64),
     }
 
-    fn step() -> impl Strategy<Value = Step> {
+    fn step() -> impl Strategy<Value = TimerStep> {
         prop_oneof![
-            (0..8u32, 0..Wait::ALL.len()).prop_map(|(slot, wait)| Step::Arm(slot, wait)),
-            (0..8u32).prop_map(Step::Disarm),
-            (0..20u64).prop_map(Step::Pass),
+            (0..8u32, 0..TestKind::ALL.len()).prop_map(|(slot, kind)| TimerStep::Arm(slot, kind)),
+            (0..8u32).prop_map(TimerStep::Disarm),
+            (0..20u64).prop_map(TimerStep::Pass),
         ]
     }
 
     proptest! {
-        /// The lists agree with a table that is searched from end to end.
         #[test]
-        fn agrees_with_a_table(steps in prop::collection::vec(step(), 0..200)) {
-            let mut timers = Timers::new(8, limit);
-            let mut table: [Option<(Wait, u64)>; 8] = [None; 8];
+        fn lists_agree_with_a_table(steps in prop::collection::vec(step(), 0..200)) {
+            let mut timers = Timers::new(8, length);
+            let mut table: [Option<(TestKind, u64)>; 8] = [None; 8];
             let mut now = 0;
             for step in steps {
                 match step {
-                    Step::Arm(slot, wait) => {
-                        timers.arm(Slot(slot), Wait::ALL[wait], Nanos(now));
-                        let end = Nanos(now).plus(timers.limits[wait]).0;
-                        table[slot as usize] = Some((Wait::ALL[wait], end));
+                    TimerStep::Arm(slot, kind) => {
+                        timers.arm(Slot(slot), TestKind::ALL[kind], Nanos(now));
+                        let end = Nanos(now).plus(timers.lengths[kind]).0;
+                        table[slot as usize] = Some((TestKind::ALL[kind], end));
                     }
-                    Step::Disarm(slot) => {
+                    TimerStep::Disarm(slot) => {
                         timers.disarm(Slot(slot));
                         table[slot as usize] = None;
                     }
-                    Step::Pass(nanos) => now += nanos,
+                    TimerStep::Pass(nanos) => now += nanos,
                 }
-                while let Some((slot, wait)) = timers.expired(Nanos(now)) {
+                while let Some((slot, kind)) = timers.expired(Nanos(now)) {
                     let (armed, end) = table[slot.0 as usize].take().expect("armed in the table");
-                    prop_assert_eq!(armed, wait);
+                    prop_assert_eq!(armed, kind);
                     prop_assert!(end <= now);
                 }
                 prop_assert!(table.iter().flatten().all(|&(_, end)| end > now));
                 let next = table.iter().flatten().map(|&(_, end)| Nanos(end)).min();
                 prop_assert_eq!(timers.next(), next);
                 for slot in 0..8u32 {
-                    let wait = table[slot as usize].map(|(wait, _)| wait);
-                    prop_assert_eq!(timers.wait(Slot(slot)), wait);
+                    let kind = table[slot as usize].map(|(kind, _)| kind);
+                    prop_assert_eq!(timers.kind(Slot(slot)), kind);
                 }
             }
         }

@@ -1,6 +1,6 @@
-//! Counts what the server allocates for requests once it is warm, and the client for responses that
-//! come as a whole: nothing. The server runs in a thread of this program, on the kernel's ring,
-//! and only that thread is counted.
+//! Counts the allocations of a warm server for requests, and of the client for responses that
+//! arrive in one piece: there are none. The server runs in a thread of this program, on the
+//! kernel's `io_uring`, and only that thread is counted.
 
 #![allow(unsafe_code)]
 
@@ -17,21 +17,21 @@ use uringstatic::http::response_parser::{RequestKind, ResponseParser, ResponsePr
 use uringstatic::os::net::{Endpoint, listen};
 use uringstatic::os::pages::Pages;
 use uringstatic::os::signal;
-use uringstatic::server::{ACCEPTS_MAX, Config, Server, Turn};
+use uringstatic::server::{ACCEPTS_MAX, Server, ServerConfig, Turn};
 use uringstatic::site::build::{self, Effort, RootOptions};
 use uringstatic::site::{Page, Site};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Allocations of the threads that are counted.
+/// Allocations of the counted threads.
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
     static COUNTED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The system's allocator, with a count.
+/// The system's allocator, with a counter.
 struct Counting;
 
 fn count() {
@@ -69,7 +69,7 @@ unsafe impl GlobalAlloc for Counting { // tidy: the trait is unsafe
     }
 }
 
-// One test, as its counter is one for the program.
+// One test, because the counter is global.
 #[test]
 fn requests_and_responses_allocate_nothing() {
     whole_responses_allocate_nothing();
@@ -86,7 +86,7 @@ fn requests_and_responses_allocate_nothing() {
     {
         let address = start(features, served);
         for (name, load) in LOADS {
-            // The first round warms up: a connection's memory is allocated when it's first used.
+            // The first round warms up: the memory of a connection is allocated at its first use.
             load(address);
             let before = ALLOCATIONS.load(Ordering::Relaxed);
             for _ in 0..20 {
@@ -124,7 +124,7 @@ enum Served {
     Folder,
 }
 
-/// A folder whose index is the page, and which answers a rule and a folder's name besides.
+/// A folder with the page as its index, a redirect rule, and a subfolder.
 fn folder() -> (Site, Pages) {
     let root = std::env::temp_dir().join(format!("uringstatic-allocations-{}", std::process::id()));
     std::fs::create_dir_all(root.join("docs")).expect("the temporary directory is writable");
@@ -154,7 +154,7 @@ fn page() -> (Site, Pages) {
     .expect("copying does not fail")
 }
 
-/// Runs a server until the program ends; returns where.
+/// Runs a server until the program ends; returns its address.
 fn start(features: Features, what: Served) -> SocketAddr {
     let (sender, address) = channel();
     std::thread::spawn(move || {
@@ -180,7 +180,7 @@ fn start(features: Features, what: Served) -> SocketAddr {
         };
         let ring = Uring::new(setup).expect("the kernel has io_uring");
         let minute = Duration::from_secs(60);
-        let config = Config {
+        let config = ServerConfig {
             spawn: SPAWN,
             listeners: 1,
             accepts: ACCEPTS_MAX,
@@ -243,7 +243,7 @@ const LOADS: [(&str, Load); 7] = [
             ask(&mut client, body, 1);
         }
     }),
-    ("pages where nothing is", |address| {
+    ("paths without a file", |address| {
         let mut client = connect(address);
         for target in ["/route", "/v1.2?a[]={b|c}"] {
             let accept = "Accept: a/b;c=\"d,e\", text/html;q=0.5";
@@ -251,7 +251,7 @@ const LOADS: [(&str, Load); 7] = [
             ask(&mut client, &request, 1);
         }
     }),
-    ("refusals and parts", |address| {
+    ("refusals and ranges", |address| {
         for request in [
             "GET / HTTP/1.1\r\n\r\n",
             "GET /docs?a[]={b|c} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
@@ -276,7 +276,7 @@ fn connect(address: SocketAddr) -> TcpStream {
     client
 }
 
-/// Sends requests and reads the page so many times.
+/// Sends requests and reads the page `responses` times.
 fn ask(client: &mut TcpStream, requests: &str, responses: usize) {
     client.write_all(requests.as_bytes()).expect("the server takes it");
     let mut left = responses;

@@ -1,34 +1,34 @@
-//! Memory for bytes that were received and can't be used yet: incomplete heads, and requests that
-//! came while a response was under way. A connection has a block only while it needs one.
+//! Memory for bytes that were received and can't be parsed yet: incomplete heads, and requests that
+//! arrived while a response was under way. A connection owns a block only while it has such bytes.
 
-/// The blocks of all connections.
+/// A pool of blocks for all connections.
 ///
-/// Blocks are kept when they come back, the last one to be used first, so that nothing is allocated
-/// while about as many connections need one as a moment ago. After a burst [`HeadBuffers::release`]
-/// gives back what it took.
+/// Returned blocks are kept and reused, the last one first, so that nothing is allocated while the
+/// number of connections with a block is steady. After a burst, [`HeadBuffers::release`] frees the
+/// surplus.
 #[derive(Debug)]
 pub struct HeadBuffers {
     free: Vec<Vec<u8>>,
     block_bytes: usize,
-    /// Blocks that connections have.
+    /// Blocks that connections own.
     used: usize,
-    /// The most of them at one time since the last release.
+    /// The largest value of `used` since the last release.
     used_max: usize,
-    /// What may still be kept beyond one block for a connection, by all of them together.
+    /// How many bytes may still be kept beyond one block for a connection, in total.
     spare_bytes: usize,
 }
 
-/// There is no room for more bytes of this connection.
+/// No room is left for more bytes of this connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Overrun;
 
 impl HeadBuffers {
-    /// Blocks of `block_bytes` for `slots` connections.
+    /// A pool for `slots` connections. A block has `block_bytes`, the length of the longest head.
     #[must_use]
     pub fn new(slots: u32, block_bytes: u32) -> Self {
         let spare_bytes = (slots as usize * block_bytes as usize / SPARE_SHARE).max(SPARE_MIN);
         let mut free = Vec::with_capacity(slots as usize);
-        // Some are there from the start, at no cost before they're written to.
+        // The first blocks are allocated at the start; untouched memory costs nothing.
         free.resize_with(FIRST_BLOCKS.min(slots as usize), || {
             Vec::with_capacity(block_bytes as usize)
         });
@@ -36,10 +36,10 @@ impl HeadBuffers {
         Self { free, block_bytes, used: 0, used_max: 0, spare_bytes }
     }
 
-    /// Adds bytes to what a connection keeps.
+    /// Appends bytes to those that a connection keeps.
     ///
     /// # Errors
-    /// If that is more than a block and the common spare is used up.
+    /// [`Overrun`] if they exceed a block and the common spare is used up.
     pub fn add(&mut self, kept: &mut Vec<u8>, bytes: &[u8]) -> Result<(), Overrun> {
         if bytes.is_empty() {
             return Ok(());
@@ -55,7 +55,7 @@ impl HeadBuffers {
             let more = grown - kept.capacity();
             self.spare_bytes = self.spare_bytes.checked_sub(more).ok_or(Overrun)?;
             kept.reserve_exact(grown - kept.len());
-            // The allocator may give more than was asked for; all of it is accounted.
+            // The allocator may return more than was requested; all of it is accounted for.
             let extra = kept.capacity() - grown;
             self.spare_bytes = self.spare_bytes.saturating_sub(extra);
         }
@@ -63,7 +63,7 @@ impl HeadBuffers {
         Ok(())
     }
 
-    /// Takes back what a connection keeps.
+    /// Empties `kept` and returns its block to the pool.
     pub fn give_back(&mut self, kept: &mut Vec<u8>) {
         let mut block = std::mem::take(kept);
         self.used -= usize::from(block.capacity() > 0);
@@ -79,13 +79,14 @@ impl HeadBuffers {
         }
     }
 
-    /// Whether more blocks are free than are kept for good.
+    /// Whether more blocks are free than the pool keeps permanently.
     #[must_use]
     pub fn has_surplus(&self) -> bool {
         self.free.len() > FIRST_BLOCKS
     }
 
-    /// Frees the blocks that were not needed since the last release. Says whether there were any.
+    /// Frees the blocks that were not needed since the last release; returns whether any were
+    /// freed.
     pub fn release(&mut self) -> bool {
         let wanted = self.used_max.max(FIRST_BLOCKS);
         self.used_max = self.used;
@@ -95,18 +96,18 @@ impl HeadBuffers {
         is_surplus
     }
 
-    /// How many bytes one connection keeps before it should stop receiving.
+    /// The size of a block, at which a connection should receive no more.
     #[must_use]
     pub fn block_bytes(&self) -> usize {
         self.block_bytes
     }
 }
 
-/// How many connections may be in the middle of a head at once before one more block is made.
+/// Blocks that are kept permanently.
 const FIRST_BLOCKS: usize = 32;
-/// The spare is this part of all blocks: bursts beyond a block are rare and short.
+/// The spare is 1/4 of the size of all blocks: bursts beyond a block are rare and short.
 const SPARE_SHARE: usize = 4;
-/// But at least so much, in bytes, since one burst may be as large as a socket's buffer.
+/// The least spare in bytes, because one burst may be as large as a socket's receive buffer.
 const SPARE_MIN: usize = 8 << 20;
 
 #[cfg(test)]
@@ -114,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blocks_are_used_again() {
+    fn returned_block_is_reused() {
         let mut head_buffers = HeadBuffers::new(2, 64);
         let mut kept = Vec::new();
         head_buffers.add(&mut kept, b"abc").expect("room");
@@ -126,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_is_given_back_when_it_is_over() {
+    fn blocks_of_a_burst_are_freed_by_the_second_release() {
         let slots = 200;
         let mut head_buffers = HeadBuffers::new(slots, 64);
         let mut kept: Vec<Vec<u8>> = (0..slots).map(|_| Vec::new()).collect();
@@ -141,12 +142,8 @@ mod tests {
             head_buffers.has_surplus() && !head_buffers.release(),
             "all were needed a moment ago"
         );
-        assert!(head_buffers.release(), "and now are not");
-        assert_eq!(
-            head_buffers.free.len(),
-            0,
-            "50 are in use, which is more than are kept for good"
-        );
+        assert!(head_buffers.release(), "and are not needed now");
+        assert_eq!(head_buffers.free.len(), 0, "50 are in use, more than are kept permanently");
         for kept in &mut kept {
             head_buffers.give_back(kept);
         }
@@ -157,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn the_spare_is_bounded_and_comes_back() {
+    fn spare_is_bounded_and_restored() {
         let mut head_buffers = HeadBuffers::new(1, 64);
         let spare = head_buffers.spare_bytes;
         let mut kept = Vec::new();

@@ -1,49 +1,49 @@
-//! What must hold for a connection whatever its peer sends: the fuzzer calls this, and the tests
-//! over its corpus.
+//! The properties of a connection that hold for any bytes from a client. The fuzzer calls
+//! [`connection`], and so do the tests over its corpus.
 
-use super::{Context, Event, HeadBuffers, Next, ServerConnection};
+use super::{Context, HeadBuffers, Input, Output, ServerConnection};
 use crate::site::{Page, ScratchIndex, Site};
 use crate::stats::Stats;
 use std::cell::RefCell;
 
-/// One response as a peer reads it.
+/// One response, as a client parses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Response {
+struct SentResponse {
     status: u16,
     body_bytes: usize,
     closes: bool,
 }
 
-/// Any split of the same bytes, with any splits of the sends, gives the same responses; they parse
-/// as HTTP, and there are as many as requests were counted. The first four bytes choose the
-/// splits.
+/// Asserts that the same bytes get the same responses however they are split on arrival, and
+/// however the sends are split; that the responses parse as HTTP; and that there are as many of
+/// them as requests were counted. The first four bytes of `data` choose the splits.
 ///
 /// # Panics
-/// If that isn't so.
+/// If the property doesn't hold.
 pub fn connection(data: &[u8]) {
     let Some((choice, bytes)) = data.split_first_chunk::<4>() else { return };
-    let (whole, whole_stats) = responses_to(bytes, Splits::none());
+    let (unsplit, unsplit_stats) = responses_to(bytes, Splits::none());
     let (split, split_stats) = responses_to(bytes, Splits::from(*choice));
-    assert_eq!(whole.len() as u64, whole_stats.requests, "each request has one response");
+    assert_eq!(unsplit.len() as u64, unsplit_stats.requests, "each request has one response");
     assert_eq!(split.len() as u64, split_stats.requests, "each request has one response, split");
-    if whole != split {
-        // Which of several faults is noticed first may depend on how much arrived at once, and so
-        // may whether a request is refused for its body, which the response doesn't wait for. That
-        // it is the end may not.
-        let same_but_last = whole.len() == split.len() && {
-            let last = whole.len() - 1;
-            whole[..last] == split[..last]
+    if unsplit != split {
+        // The split may decide which of several errors is detected first, and whether a request
+        // is refused for its body, because the response doesn't wait for the body. It may not
+        // decide that this response is the last.
+        let same_but_last = unsplit.len() == split.len() && {
+            let last = unsplit.len() - 1;
+            unsplit[..last] == split[..last]
         };
         let is_end =
-            |responses: &[Response]| responses.last().is_some_and(|response| response.closes);
+            |responses: &[SentResponse]| responses.last().is_some_and(|response| response.closes);
         assert!(
-            same_but_last && (is_end(&whole) || is_end(&split)),
-            "whole: {whole:?}, split: {split:?}"
+            same_but_last && (is_end(&unsplit) || is_end(&split)),
+            "unsplit: {unsplit:?}, split: {split:?}"
         );
     }
 }
 
-/// Sizes of the pieces in which bytes come and go.
+/// A sequence of sizes of the pieces in which bytes arrive and are taken.
 struct Splits {
     state: u32,
 }
@@ -57,26 +57,26 @@ impl Splits {
         Self { state: u32::from_le_bytes(choice) | 1 }
     }
 
-    /// A size from 1 to `most`.
-    fn next(&mut self, most: usize) -> usize {
+    /// A size from 1 to `max`; without splits, `max`.
+    fn next(&mut self, max: usize) -> usize {
         if self.state == 0 {
-            return most;
+            return max;
         }
-        // The generator of Numerical Recipes: any sequence will do.
+        // The linear congruential generator of Numerical Recipes: any sequence is good enough.
         self.state = self.state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223) | 1;
         let small = self.state >> 24 & 1 == 0;
-        let limit = if small { most.min(8) } else { most };
+        let limit = if small { max.min(8) } else { max };
         1 + (self.state >> 8) as usize % limit
     }
 
-    /// Whether bytes come while a response is under way.
+    /// Whether bytes arrive while a response is under way.
     fn interrupts(&mut self) -> bool {
         self.state != 0 && self.next(4) == 1
     }
 }
 
 thread_local! {
-    /// Building a site takes longer than most connections.
+    /// Shared by all runs, because building it takes longer than most connections.
     static SITE: RefCell<(Site, Vec<u8>)> = RefCell::new(
         Site::build(Page::built_in(), PAGE_BYTES, 1, |bytes| Ok(vec![0; bytes]), |place| {
             place.fill(b'p');
@@ -86,17 +86,17 @@ thread_local! {
     );
 }
 
-/// A connection and what it works with.
-struct Peer<'a> {
+/// A connection and the state that it borrows.
+struct Driver<'a> {
     conn: ServerConnection,
     site: &'a Site,
     fixed: &'a mut [u8],
     head_buffers: HeadBuffers,
     stats: Stats,
-    got: Vec<u8>,
+    sent: Vec<u8>,
 }
 
-fn responses_to(bytes: &[u8], splits: Splits) -> (Vec<Response>, Stats) {
+fn responses_to(bytes: &[u8], splits: Splits) -> (Vec<SentResponse>, Stats) {
     SITE.with_borrow_mut(|(site, fixed)| responses_of(site, fixed, bytes, splits))
 }
 
@@ -105,49 +105,47 @@ fn responses_of(
     fixed: &mut [u8],
     bytes: &[u8],
     mut splits: Splits,
-) -> (Vec<Response>, Stats) {
+) -> (Vec<SentResponse>, Stats) {
     let head_buffers = HeadBuffers::new(1, HEAD_BYTES_MAX);
-    let conn = ServerConnection::new();
-    let mut peer =
-        Peer { conn, site, fixed, head_buffers, stats: Stats::default(), got: Vec::new() };
+    let (conn, mut output) = ServerConnection::accept();
+    let (stats, sent) = (Stats::default(), Vec::new());
+    let mut driver = Driver { conn, site, fixed, head_buffers, stats, sent };
     let mut left = bytes;
-    let mut next = Next::Receive;
-    loop {
-        match next {
-            Next::Send { spans, .. } => {
-                if !left.is_empty() && splits.interrupts() {
-                    let piece = take(&mut left, &mut splits);
-                    if peer.tell(Event::Received(piece)) == Next::Close {
-                        break;
-                    }
-                }
-                let most = usize::try_from(spans.len()).expect("a small site");
-                let count = splits.next(most);
-                let sent = spans.up_to(count as u64);
-                for span in [sent.first, sent.then] {
-                    peer.got.extend_from_slice(&peer.fixed[span.range()]);
-                }
-                next = peer.tell(Event::Sent(u32::try_from(count).expect("a part of them")));
-            }
-            Next::Wait | Next::Receive | Next::Linger if left.is_empty() => {
-                if peer.conn.end_of_stream {
-                    break;
-                }
-                next = peer.tell(Event::EndOfStream);
-            }
-            Next::Wait | Next::Receive | Next::Linger => {
+    let mut end_of_stream = false;
+    while output != Output::Close {
+        match output {
+            Output::Send(_) if !left.is_empty() && splits.interrupts() => {
                 let piece = take(&mut left, &mut splits);
-                next = peer.tell(Event::Received(piece));
+                output = driver.handle(Input::Bytes(piece));
             }
-            Next::Close => break,
+            Output::Send(response) => {
+                let max = usize::try_from(response.spans.len()).expect("a small site");
+                let count = splits.next(max);
+                let taken = response.spans.up_to(count as u64);
+                for span in [taken.first, taken.then] {
+                    driver.sent.extend_from_slice(&driver.fixed[span.range()]);
+                }
+                let count = u32::try_from(count).expect("at most `max`");
+                output = driver.handle(Input::Taken(count));
+            }
+            Output::Receive(_) | Output::Linger if left.is_empty() => {
+                assert!(!end_of_stream, "nothing is received behind the end of the stream");
+                end_of_stream = true;
+                output = driver.handle(Input::EndOfStream);
+            }
+            Output::Receive(_) | Output::Linger => {
+                let piece = take(&mut left, &mut splits);
+                output = driver.handle(Input::Bytes(piece));
+            }
+            Output::Close => unreachable!("the loop has ended"),
         }
     }
-    peer.conn.release(&mut peer.head_buffers);
-    (parse_all(&peer.got), peer.stats)
+    driver.conn.release(&mut driver.head_buffers);
+    (parse_all(&driver.sent), driver.stats)
 }
 
-impl Peer<'_> {
-    fn tell(&mut self, event: Event<'_>) -> Next {
+impl Driver<'_> {
+    fn handle(&mut self, input: Input<'_>) -> Output {
         let mut context = Context {
             site: self.site,
             fixed: self.fixed,
@@ -159,7 +157,7 @@ impl Peer<'_> {
             is_last: false,
             health_only: false,
         };
-        self.conn.on(event, &mut context)
+        self.conn.handle(input, &mut context)
     }
 }
 
@@ -169,8 +167,8 @@ fn take<'a>(left: &mut &'a [u8], splits: &mut Splits) -> &'a [u8] {
     piece
 }
 
-/// Reads responses until nothing is left; nothing may be left over.
-fn parse_all(mut bytes: &[u8]) -> Vec<Response> {
+/// Parses responses up to the end of `bytes`, which must be the end of a response.
+fn parse_all(mut bytes: &[u8]) -> Vec<SentResponse> {
     let mut responses = Vec::new();
     while !bytes.is_empty() {
         let mut fields = [httparse::EMPTY_HEADER; 32];
@@ -184,15 +182,14 @@ fn parse_all(mut bytes: &[u8]) -> Vec<Response> {
         let status = response.code.expect("a complete head has a status");
         let length = field("Content-Length").map_or(0, |value| value.parse().expect("a number"));
         let closes = field("Connection") == Some("close");
-        // A response to HEAD says a length and has no body: what follows is a head again, or the
-        // end.
+        // A response to HEAD has a length and no body: the next head follows it, or the end.
         let rest = &bytes[head..];
         let without_body = rest.is_empty() || rest.starts_with(b"HTTP/1.1 ");
         let body_bytes = if without_body { 0 } else { length };
         assert!(rest.len() >= body_bytes, "a body is cut short");
         bytes = &rest[body_bytes..];
         assert!(!closes || bytes.is_empty(), "nothing follows a response that closes");
-        responses.push(Response { status, body_bytes, closes });
+        responses.push(SentResponse { status, body_bytes, closes });
     }
     responses
 }

@@ -1,68 +1,71 @@
-//! Responses of a connection: which one a request gets, sending it part by part, and what follows.
+//! The choice of a response, and what follows it on the connection.
 
-use super::{After, Context, Next, Phase, ServerConnection, Then};
+use super::contract::{Context, Then};
+use super::{ConnectionPhase, ServerConnection};
 use crate::http::body::{BodyProgress, RequestBody};
-use crate::http::request::{Method, Persistence, Reject, RejectStatus, Request};
+use crate::http::request::{Framing, Method, Persistence, Reject, RejectStatus, Request};
 use crate::site::{Answer, PendingResponse, Prebuilt};
+use memchr::memmem;
 
 impl ServerConnection {
-    /// Answers a request that is not just one more page; `rest` is what arrived behind its head.
-    /// Says how much of that it has used.
-    pub(super) fn accept(
+    /// Begins the response to one request; `rest` is the bytes behind its head. Returns how many of
+    /// them are used up.
+    pub(super) fn respond(
         &mut self,
         request: &Request<'_, '_>,
+        pending: PendingResponse,
         rest: &[u8],
         context: &mut Context<'_>,
-    ) -> (Next, usize) {
+    ) -> usize {
         self.served = true;
-        let answer = if context.health_only {
-            context.site.choose_health(request, context.draining)
-        } else {
-            context.site.choose(request, &mut context.request_context())
-        };
-        if answer == Answer::Whole(Prebuilt::Misdirected) {
+        if pending.answer == Answer::Whole(Prebuilt::Misdirected) {
             context.stats.errors.refused += 1;
         }
-        let mut pending = PendingResponse {
-            answer,
-            persistence: request.persistence,
-            head_only: request.method == Method::Head,
-        };
         let mut body = RequestBody::new(request.framing);
-        let (then, used) = if body.is_too_long() || request.expects_continue && !body.is_done() {
-            // The client need not send the body (RFC 9110 10.1.1).
-            pending = pending.closing();
-            (Then::Linger, rest.len())
-        } else {
-            let (used, progress) = body.advance(rest);
-            let persists = request.persistence != Persistence::Close;
-            match progress {
-                BodyProgress::Done if persists => (Then::Persist, used),
-                BodyProgress::Done if used == rest.len() => (Then::Close, used),
-                BodyProgress::More if persists => (Then::Body(body), used),
-                BodyProgress::Done | BodyProgress::More => (Then::Linger, rest.len()),
-                BodyProgress::TooLong => {
-                    pending = pending.closing();
-                    (Then::Linger, rest.len())
-                }
-                // Of a body that arrives later the client is not told: it has its response.
-                BodyProgress::Malformed => {
-                    let status = RejectStatus::BadRequest;
-                    let reject = Reject { status, head: pending.head_only };
-                    return (self.refuse(reject, Then::Linger, context), rest.len());
-                }
+        let closes = request.persistence == Persistence::Close;
+        let (is_too_long, used, progress) =
+            if body.is_too_long() || request.expects_continue && !body.is_done() {
+                // A client that gets a final response need not send the body (RFC 9110 10.1.1).
+                (true, 0, BodyProgress::TooLong)
+            } else {
+                let (used, progress) = body.advance(rest);
+                (progress == BodyProgress::TooLong, used, progress)
+            };
+        let pending = if is_too_long || context.is_last { pending.closing() } else { pending };
+        let (then, used) = match progress {
+            BodyProgress::Done if !closes && !context.is_last => {
+                body = RequestBody::new(Framing::None);
+                (Then::Idle, used)
+            }
+            BodyProgress::Done if closes && used == rest.len() => (Then::Close, used),
+            BodyProgress::More if !closes && !context.is_last => (Then::Idle, used),
+            BodyProgress::Done | BodyProgress::More | BodyProgress::TooLong => {
+                (Then::Linger, rest.len())
+            }
+            // A malformed body that arrives after the response is only counted.
+            BodyProgress::Malformed => {
+                let reject = Reject { status: RejectStatus::BadRequest, head: pending.head_only };
+                self.refuse(reject, Then::Linger, context);
+                return rest.len();
             }
         };
-        (self.response(pending, then, context), used)
+        self.begin_response(pending, 1, body, then, context);
+        used
     }
 
-    /// Refuses what the end of the stream has cut short: its peer sends nothing more.
-    pub(super) fn bad_request(&mut self, context: &mut Context<'_>) -> Next {
+    /// Answers bytes that are no valid request; `bytes` begins with them.
+    pub(super) fn reject(&mut self, reject: Reject, bytes: &[u8], context: &mut Context<'_>) {
+        let is_alone = !self.served && is_a_lone_head(bytes);
+        self.refuse(reject, if is_alone { Then::Close } else { Then::Linger }, context);
+    }
+
+    /// Answers a head that the end of the stream has cut short.
+    pub(super) fn reject_incomplete(&mut self, context: &mut Context<'_>) {
         let reject = Reject { status: RejectStatus::BadRequest, head: false };
-        self.refuse(reject, Then::Linger, context)
+        self.refuse(reject, Then::Linger, context);
     }
 
-    pub(super) fn refuse(&mut self, reject: Reject, then: Then, context: &mut Context<'_>) -> Next {
+    fn refuse(&mut self, reject: Reject, then: Then, context: &mut Context<'_>) {
         context.stats.errors.refused += 1;
         let which = match reject.status {
             RejectStatus::BadRequest => Prebuilt::BadRequest,
@@ -72,7 +75,7 @@ impl ServerConnection {
             RejectStatus::NotImplemented => Prebuilt::NotImplemented,
             RejectStatus::VersionNotSupported => Prebuilt::VersionNotSupported,
         };
-        self.last_response(which, reject.head, then, context)
+        self.last_response(which, reject.head, then, context);
     }
 
     pub(super) fn last_response(
@@ -81,69 +84,61 @@ impl ServerConnection {
         head_only: bool,
         then: Then,
         context: &mut Context<'_>,
-    ) -> Next {
+    ) {
         let answer = Answer::Whole(which);
         let pending = PendingResponse { answer, persistence: Persistence::Close, head_only };
-        self.response(pending, then, context)
+        self.begin_response(pending, 1, RequestBody::new(Framing::None), then, context);
     }
 
-    pub(super) fn response(
+    /// Begins `count` equal responses, more than one only as far as
+    /// [`Site::copies_in_a_row`](crate::site::Site::copies_in_a_row) allows.
+    pub(super) fn begin_response(
         &mut self,
         pending: PendingResponse,
+        count: u32,
+        body: RequestBody,
         then: Then,
         context: &mut Context<'_>,
-    ) -> Next {
-        context.stats.requests += 1;
-        let (pending, then) = match then {
-            Then::Persist | Then::Body(_) if context.is_last => (pending.closing(), Then::Linger),
-            then => (pending, then),
-        };
-        let output = context.site.output(pending, context.scratch, context.fixed);
-        self.phase = Phase::Response { output, then };
-        self.send()
-    }
-
-    /// The next part of the response under way.
-    pub(super) fn send(&self) -> Next {
-        let Phase::Response { output, then } = &self.phase else { return Next::Wait };
-        let spans = output.up_to(SEND_BYTES_MAX);
-        let more = spans.len() < output.len();
-        let after = match then {
-            _ if more => After::GoOn,
-            Then::Persist if self.kept.is_empty() && !self.end_of_stream => After::Idle,
-            Then::Persist | Then::Body(_) => After::GoOn,
-            Then::Close => After::Close,
-            Then::Linger => After::Linger,
-        };
-        Next::Send { spans, more, after }
-    }
-
-    pub(super) fn sent(&mut self, count: u32, context: &mut Context<'_>) -> Next {
-        let Phase::Response { output, then } = &mut self.phase else { return Next::Wait };
-        *output = output.after(u64::from(count));
-        if output.len() > 0 {
-            *output = context.site.keep(*output, context.scratch, context.fixed);
-            return self.send();
-        }
-        match *then {
-            Then::Persist => {
-                self.phase = Phase::Head;
-                if self.kept.is_empty() {
-                    self.pause(true, context)
-                } else {
-                    self.use_kept(context)
-                }
-            }
-            Then::Close => self.over(),
-            Then::Body(_) | Then::Linger if self.end_of_stream => self.over(),
-            Then::Body(body) => {
-                self.phase = Phase::Body { body };
-                Next::Receive
-            }
-            Then::Linger => self.linger(context),
-        }
+    ) {
+        context.stats.requests += u64::from(count);
+        let one = context.site.output(pending, context.scratch, context.fixed);
+        self.phase = ConnectionPhase::Response { output: one.repeated(count), body, then };
     }
 }
 
-/// The most bytes offered to a socket at once: others are waiting for their turn.
-const SEND_BYTES_MAX: u64 = 512 * 1024;
+impl Context<'_> {
+    pub(super) fn choose(&mut self, request: &Request<'_, '_>) -> PendingResponse {
+        let answer = if self.health_only {
+            self.site.choose_health(request, self.draining)
+        } else {
+            self.site.choose(request, &mut self.request_context())
+        };
+        let head_only = request.method == Method::Head;
+        PendingResponse { answer, persistence: request.persistence, head_only }
+    }
+
+    /// Counts an invalid body, whose request has been answered already.
+    pub(super) fn count_body_error(&mut self, progress: BodyProgress) {
+        self.stats.errors.refused += u64::from(progress == BodyProgress::Malformed);
+    }
+}
+
+/// Whether the first bytes of a connection are exactly one head, of a method that needs no content,
+/// without a field that announces any: the client sends nothing more before it has the response, so
+/// a close behind that response provokes no reset (RFC 9112 9.6). A shutdown before the close would
+/// double the cost of a refusal, because `io_uring` always executes it in a worker thread.
+fn is_a_lone_head(bytes: &[u8]) -> bool {
+    let ends_there = memmem::find(bytes, HEAD_END) == bytes.len().checked_sub(HEAD_END.len());
+    let has_content = || {
+        let mut lines = bytes.split(|&octet| octet == b'\n');
+        lines.any(|line| {
+            let announces = |name: &[u8]| {
+                line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
+            };
+            announces(b"content-length") || announces(b"transfer-encoding")
+        })
+    };
+    ends_there && (bytes.starts_with(b"GET ") || bytes.starts_with(b"HEAD ")) && !has_content()
+}
+
+const HEAD_END: &[u8] = b"\r\n\r\n";

@@ -11,10 +11,11 @@
 //! println!("{:.0} requests per second", outcome.expect("the workers start").run.rate);
 //! ```
 
-use super::client::{Amount, Plan};
+use super::client::ClientPlan;
 use super::counters::{Count, Counters, LatencyKind, WorkerState};
 use super::options::LoadOptions;
 use super::report::{FailureKind, Latency, Run};
+use super::schedule::Amount;
 use super::worker::{Share, SharedWord, counters_of, shared_words};
 use crate::engine::chosen::Chosen;
 use crate::engine::kernel::KernelEngine;
@@ -162,7 +163,7 @@ impl<'a> Runner<'a> {
             .map_or(Duration::ZERO, |rate| Duration::from_secs_f64(f64::from(workers) / rate));
         let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         Share {
-            plan: Plan {
+            plan: ClientPlan {
                 connections: u32::try_from(share_of(connections.into()))
                     .expect("a share of a u32 is a u32"),
                 amount: Amount {

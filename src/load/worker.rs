@@ -3,7 +3,7 @@
 //! own, so that Ctrl-C reaches only the parent, which then stops its workers. A worker receives a
 //! signal if its parent dies (`PR_SET_PDEATHSIG`).
 
-use super::client::{Client, Plan};
+use super::client::{Client, ClientPlan};
 use super::counters::{Count, Counters, WorkerState};
 use super::hints;
 use super::options::WorkerArgs;
@@ -24,7 +24,7 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Share {
     /// Connections, amount and checks of its client.
-    pub plan: Plan,
+    pub plan: ClientPlan,
     /// The bytes of one request.
     pub request: Vec<u8>,
     /// The address of the server.

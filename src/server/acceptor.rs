@@ -1,40 +1,40 @@
-//! The acceptor: how connections get in, so that there are never more than `spawn` of them, none is
-//! turned away, and no peer keeps a slot from others by doing nothing with it.
+//! The acceptor: how connections get in. There are never more than `spawn` of them, none is turned
+//! away, and no client keeps a slot from others without using it.
 //!
-//! A slot is reserved before a connection is accepted into it, so the cap is exact. Several accepts
-//! are armed on each listener, because a burst of connections must not take a turn of the loop
-//! each while those that are in keep the loop busy. With several listeners and fewer slots, a slot
-//! reserved for a listener with an empty backlog goes to one with a connection in it.
+//! A slot is reserved before a connection is accepted into it, so the connection limit is exact.
+//! Several accepts are armed on each listener: a burst of connections must not take one turn of the
+//! loop each while open connections keep the loop busy. With several listeners and fewer slots, a
+//! slot reserved for a listener with an empty backlog moves to a listener with a connection in it.
 //!
-//! With no slot left, listeners are only watched. While a connection waits in a backlog, another
-//! makes room for it, the one that has got the least out of its slot:
+//! With no slot left, listeners are only watched. While a connection waits in a backlog, the
+//! connection that has made the least use of its slot makes room:
 //!
-//! 1. one that has been in the middle of a request for more than [`UNFINISHED_MIN`]: a head, a
-//!    body, a slow response, or lingering after the last one; the longest first;
-//! 2. one that has been idle for [`IDLE_MIN`], the longest first, or for [`QUIET_MIN`] if all
-//!    connections are;
-//! 3. else a busy one: its next response says `Connection: close`, so that it loses no request. It
-//!    has had its slot for [`TENURE_MIN`]. A connection is busy if less than [`BUSY_MAX`] lies
-//!    between two of its requests, or if it sends a part of the next head with each request. As the
-//!    wait in the backlog grows, a connection with longer pauses gives way, too: pauses of up to
-//!    half of that wait.
+//! 1. a connection that has been in the middle of a request for more than [`UNFINISHED_MIN`]: in a
+//!    head, in a body, in a slow response, or lingering after the last response; the longest first;
+//! 2. a connection that has been idle for [`IDLE_MIN`], the longest first, or for [`QUIET_MIN`] if
+//!    all connections are idle;
+//! 3. otherwise a busy connection: its next response has `Connection: close`, so that no request is
+//!    lost. It has had its slot for [`TENURE_MIN`]. A connection is busy if less than [`BUSY_MAX`]
+//!    lies between two of its requests, or if a part of the next head arrives with each request. As
+//!    the wait in the backlog grows, a connection with longer pauses gives way, too: pauses of up
+//!    to half of that wait.
 //!
 //! The listener for health checks has slots of its own, so that it answers when all others are
-//! taken; the first rule alone makes room among them.
+//! taken; among them, only the first rule makes room.
 
 use super::connection::Connection;
-use super::timeouts::Wait;
-use super::{Config, Life, Server};
+use super::{Life, Server, ServerConfig};
 use crate::engine::{Completion, Engine, Errno, Full, Kind, Nanos, Op, Slot, Token};
+use crate::http1::Timeout;
 use crate::timers::Kinds;
 use std::time::Duration;
 
-/// Which slots a connection counts among.
+/// The set of slots to which a connection counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Class {
-    /// Those of the cap.
+    /// The slots of the connection limit.
     Public,
-    /// Those of the listener for health checks.
+    /// The slots of the listener for health checks.
     Health,
 }
 
@@ -46,88 +46,89 @@ impl Kinds for Class {
     }
 }
 
-/// The listeners and what is under way on them.
+/// The listeners, and the accepts in flight on them.
 pub(super) struct Acceptor {
-    listeners: Vec<Listener>,
+    listeners: Vec<ListenerState>,
     /// Slots with an accept in flight.
     reserved: Vec<Reservation>,
-    /// How many a listener may have.
+    /// The most accepts in flight on one listener.
     accepts: u32,
-    /// The listener that is served first next time, so that none is served last always.
+    /// The listener that gets an accept first in the next turn; it rotates.
     first: usize,
-    /// How many slots there are, and how many are reserved or have a connection, by class.
     slots: [Slots; Class::ALL.len()],
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Slots {
-    most: u32,
+    max: u32,
+    /// Reserved, or with a connection.
     used: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Listener {
-    /// How many accepts are in flight.
+struct ListenerState {
+    /// Accepts in flight.
     accepts: u32,
     class: Class,
     watch: Watch,
-    /// Since when a connection has been known to wait in the backlog.
-    waiting: Option<Nanos>,
-    /// Not before this moment again, after an error that may last.
+    /// When the watch first reported a connection in the backlog that is still there.
+    waiting_since: Option<Nanos>,
+    /// No accept is armed before this moment, after an error that may last.
     paused_until: Option<Nanos>,
+    /// The length of the next pause.
     pause: Duration,
-    /// The ring has closed its socket.
+    /// The engine has closed the socket.
     is_closed: bool,
 }
 
-/// A slot that a connection is to be accepted into.
+/// A slot with an accept in flight.
 #[derive(Clone, Copy, Debug)]
 struct Reservation {
     slot: Slot,
     listener: usize,
-    /// Cancelled, its last completion to come.
-    stopping: bool,
+    /// The accept was cancelled; its last completion is still to come.
+    is_cancelled: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Watch {
     Idle,
     Armed,
-    /// Armed, but a connection was accepted since: what it tells may be over.
+    /// Armed, but a connection was accepted since: the connection it reports may be that one.
     Stale,
 }
 
 impl Acceptor {
-    pub(super) fn new(config: &Config) -> Self {
-        let listener = Listener {
+    pub(super) fn new(config: &ServerConfig) -> Self {
+        let listener = ListenerState {
             accepts: 0,
             class: Class::Public,
             watch: Watch::Idle,
-            waiting: None,
+            waiting_since: None,
             paused_until: None,
             pause: PAUSE_MIN,
             is_closed: false,
         };
         let mut listeners = vec![listener; config.listeners as usize];
         if config.health_listener {
-            listeners.last_mut().expect("it is one of them").class = Class::Health;
+            listeners.last_mut().expect("the listener for health checks is the last").class =
+                Class::Health;
         }
         Self {
             reserved: Vec::with_capacity(listeners.len() * config.accepts as usize),
             listeners,
             accepts: config.accepts,
             first: 0,
-            slots: [config.spawn, config.slots() - config.spawn]
-                .map(|most| Slots { most, used: 0 }),
+            slots: [config.spawn, config.slots() - config.spawn].map(|max| Slots { max, used: 0 }),
         }
     }
 
-    /// How many slots of a class are reserved or have a connection.
+    /// The slots of a class that are reserved or have a connection.
     pub(super) fn used(&self, class: Class) -> u32 {
         self.slots[class.index()].used
     }
 
-    /// How many connections of a class are accepted and not closed.
+    /// The connections of a class that are accepted and not closed.
     pub(super) fn live(&self, class: Class) -> u32 {
         let of_class = |it: &&Reservation| self.listeners[it.listener].class == class;
         let reserved = self.reserved.iter().filter(of_class).count();
@@ -135,16 +136,16 @@ impl Acceptor {
     }
 
     fn is_full(&self, class: Class) -> bool {
-        let Slots { most, used } = self.slots[class.index()];
-        used >= most
+        let Slots { max, used } = self.slots[class.index()];
+        used >= max
     }
 
-    /// A slot is free again.
+    /// Counts a slot of this class as free.
     pub(super) fn freed(&mut self, class: Class) {
         self.slots[class.index()].used -= 1;
     }
 
-    /// Ends the reservation of a slot, and says which listener it was for.
+    /// Ends the reservation of a slot; returns the index of its listener.
     fn unreserve(&mut self, slot: Slot) -> usize {
         let place = self.reserved.iter().position(|reservation| reservation.slot == slot);
         let place = place.expect("an accept completes if one was armed");
@@ -153,32 +154,32 @@ impl Acceptor {
         listener
     }
 
-    /// Whether a listener has fewer accepts in flight than `accepts` and than it may have. While
-    /// accepts fail, one at a time tells whether they still do.
+    /// Whether a listener has fewer accepts in flight than both `accepts` and its own maximum.
+    /// While accepts fail, that maximum is 1: one accept is enough to find out.
     fn lacks(&self, listener: usize, accepts: u32) -> bool {
         let listener = &self.listeners[listener];
-        let most = match listener.class {
+        let max = match listener.class {
             Class::Public if listener.pause == PAUSE_MIN => self.accepts,
             Class::Public | Class::Health => 1,
         };
-        listener.paused_until.is_none() && listener.accepts < accepts.min(most)
+        listener.paused_until.is_none() && listener.accepts < accepts.min(max)
     }
 }
 
 impl<R: Engine> Server<R> {
-    /// Arms accepts as far as there are slots, and watches the listeners that get none.
+    /// Arms accepts while slots are free, and watches the listeners that get none.
     pub(super) fn arm_accepts(&mut self) {
         let count = self.acceptor.listeners.len();
         for listener in &mut self.acceptor.listeners {
             listener.paused_until = listener.paused_until.filter(|&until| until > self.now);
         }
-        // No listener gets a second accept before each has one; those with a backlog come first.
+        // Each listener gets one accept before any gets a second; a backlog comes first.
         for accepts in 1..=self.acceptor.accepts {
-            for only_waiting in [true, false] {
+            for only_backlog in [true, false] {
                 for step in 0..count {
                     let index = (self.acceptor.first + step) % count;
-                    let waiting = self.acceptor.listeners[index].waiting.is_some();
-                    if self.acceptor.lacks(index, accepts) && (waiting || !only_waiting) {
+                    let has_backlog = self.acceptor.listeners[index].waiting_since.is_some();
+                    if self.acceptor.lacks(index, accepts) && (has_backlog || !only_backlog) {
                         self.arm_accept(index);
                     }
                 }
@@ -195,7 +196,8 @@ impl<R: Engine> Server<R> {
 
     fn arm_accept(&mut self, index: usize) {
         let number = number_of(index);
-        let Listener { class, accepts, watch, waiting, .. } = self.acceptor.listeners[index];
+        let ListenerState { class, accepts, watch, waiting_since, .. } =
+            self.acceptor.listeners[index];
         if !self.accepts_from(class) {
             return;
         }
@@ -203,19 +205,21 @@ impl<R: Engine> Server<R> {
             let entry = self.connections.vacant_entry();
             let slot = Slot(u32::try_from(entry.key()).expect("slots are counted by u32"));
             let generation = self.generations[slot.0 as usize];
-            entry.insert(Connection::reserved(generation, class));
+            entry.insert(Connection::reserved(slot, generation, class));
             self.acceptor.slots[class.index()].used += 1;
-            self.acceptor.reserved.push(Reservation { slot, listener: index, stopping: false });
+            let reservation = Reservation { slot, listener: index, is_cancelled: false };
+            self.acceptor.reserved.push(reservation);
             self.acceptor.listeners[index].accepts += 1;
             let op = Op::Accept { listener: number, slot };
-            self.push(Token::new(Kind::Accept, generation, slot.0), op);
-        } else if accepts == 0 && watch == Watch::Idle && waiting.is_none() {
+            self.push((Token::new(Kind::Accept, generation, slot.0), op));
+        } else if accepts == 0 && watch == Watch::Idle && waiting_since.is_none() {
             self.acceptor.listeners[index].watch = Watch::Armed;
-            self.push(Token::new(Kind::Watch, 0, number), Op::Watch { listener: number });
+            self.push((Token::new(Kind::Watch, 0, number), Op::Watch { listener: number }));
         }
     }
 
-    /// Health checks are answered until the end, which they announce.
+    /// Whether connections of this class are accepted. Health checks are answered during the drain,
+    /// with 503.
     fn accepts_from(&self, class: Class) -> bool {
         match self.life {
             Life::Serving => true,
@@ -224,21 +228,23 @@ impl<R: Engine> Server<R> {
         }
     }
 
-    /// Since when a connection has waited that has no slot, if none is free or about to be.
+    /// How long ago a connection in a backlog was first reported, if no slot is free or about to
+    /// be.
     fn room_wanted_since(&self, class: Class) -> Option<Nanos> {
         if !self.acceptor.is_full(class) || self.leaving > 0 || !self.accepts_from(class) {
             return None;
         }
-        if self.acceptor.reserved.iter().any(|reservation| reservation.stopping) {
+        if self.acceptor.reserved.iter().any(|reservation| reservation.is_cancelled) {
             return None;
         }
-        let waits = |listener: &&Listener| {
+        let is_full = |listener: &&ListenerState| {
             listener.class == class && listener.accepts == 0 && listener.paused_until.is_none()
         };
-        self.acceptor.listeners.iter().filter(waits).filter_map(|listener| listener.waiting).min()
+        let listeners = self.acceptor.listeners.iter().filter(is_full);
+        listeners.filter_map(|listener| listener.waiting_since).min()
     }
 
-    /// Frees a slot for a connection that waits.
+    /// Begins to free a slot for a connection in a backlog, if there is one.
     fn make_room(&mut self, class: Class) {
         if self.room_wanted_since(class).is_none() {
             return;
@@ -246,10 +252,10 @@ impl<R: Engine> Server<R> {
         let Acceptor { listeners, reserved, .. } = &mut self.acceptor;
         let is_unused = |it: &&mut Reservation| {
             let listener = &listeners[it.listener];
-            listener.class == class && listener.waiting.is_none()
+            listener.class == class && listener.waiting_since.is_none()
         };
         if let Some(unused) = reserved.iter_mut().find(is_unused) {
-            unused.stopping = true;
+            unused.is_cancelled = true;
             let slot = unused.slot;
             self.cancel_accept(slot);
             return;
@@ -258,51 +264,52 @@ impl<R: Engine> Server<R> {
             self.displace(slot);
             return;
         }
-        // Connections for health checks are never idle.
+        // Connections for health checks end with their first response.
         if class == Class::Public
-            && let Some((slot, since)) = self.timers.longest(Wait::Idle)
+            && let Some((slot, since)) = self.timers.longest(Timeout::Idle)
             && since.plus(self.idle_min()) <= self.now
             && !self.end_if_idle(slot)
         {
-            // Its last response may be over without having woken us up.
+            // Its last send may have completed without a wake-up.
             self.poll_now |= self.is_sending(slot);
         }
     }
 
     fn cancel_accept(&mut self, slot: Slot) {
         let target = Token::new(Kind::Accept, self.generations[slot.0 as usize], slot.0);
-        self.push(target.with_kind(Kind::CancelAccept), Op::Cancel { target });
+        self.push((target.with_kind(Kind::CancelAccept), Op::Cancel { target }));
     }
 
     /// Cancels accepts and watches as the drain begins; [`Self::stop_listeners`] follows when they
-    /// have completed. Accepts for health checks go on: those announce the drain.
+    /// have completed. Accepts for health checks go on, because health checks announce the drain.
     ///
-    /// Cancelled and not shut down (shutdown(2)), which would end the socket for every process that
-    /// accepts from it.
+    /// The accepts are cancelled instead of shutting the socket down, because shutdown(2) would end
+    /// it for every process that accepts from it.
     pub(super) fn cancel_accepts(&mut self) {
         for place in 0..self.acceptor.reserved.len() {
-            let Reservation { slot, listener, stopping } = self.acceptor.reserved[place];
-            if !stopping && self.acceptor.listeners[listener].class == Class::Public {
-                self.acceptor.reserved[place].stopping = true;
+            let Reservation { slot, listener, is_cancelled } = self.acceptor.reserved[place];
+            if !is_cancelled && self.acceptor.listeners[listener].class == Class::Public {
+                self.acceptor.reserved[place].is_cancelled = true;
                 self.cancel_accept(slot);
             }
         }
         for index in 0..self.acceptor.listeners.len() {
-            let Listener { class, watch, .. } = self.acceptor.listeners[index];
+            let ListenerState { class, watch, .. } = self.acceptor.listeners[index];
             if class == Class::Public && watch != Watch::Idle {
                 let target = Token::new(Kind::Watch, 0, number_of(index));
-                self.push(target.with_kind(Kind::CancelAccept), Op::Cancel { target });
+                self.push((target.with_kind(Kind::CancelAccept), Op::Cancel { target }));
             }
         }
     }
 
-    /// During the drain, has the ring close each listener on which nothing is in flight any more.
+    /// During the drain, has the engine close each listener on which no operation is in flight.
     pub(super) fn stop_listeners(&mut self) {
         if !self.draining() {
             return;
         }
         for index in 0..self.acceptor.listeners.len() {
-            let Listener { class, accepts, watch, is_closed, .. } = self.acceptor.listeners[index];
+            let ListenerState { class, accepts, watch, is_closed, .. } =
+                self.acceptor.listeners[index];
             if class == Class::Health || is_closed || accepts > 0 || watch != Watch::Idle {
                 continue;
             }
@@ -313,7 +320,7 @@ impl<R: Engine> Server<R> {
         }
     }
 
-    /// How long a connection has to be idle until it makes room.
+    /// How long a connection must have been idle to make room.
     fn idle_min(&self) -> Duration {
         match self.quiet_from() {
             Some(quiet) if quiet <= self.now => QUIET_MIN,
@@ -321,15 +328,16 @@ impl<R: Engine> Server<R> {
         }
     }
 
-    /// From when on all connections are idle for long enough that none of them is busy.
+    /// The moment at which all connections have been idle for [`QUIET_MIN`], if all are idle.
     fn quiet_from(&self) -> Option<Nanos> {
         let none_begun = self.unfinished.longest(Class::Public).is_none() && self.giving_way == 0;
-        let newest = self.timers.newest(Wait::Idle).filter(|_| none_begun);
+        let newest = self.timers.newest(Timeout::Idle).filter(|_| none_begun);
         newest.map(|since| since.plus(QUIET_MIN))
     }
 
-    /// The connection that has been in the middle of a request for longest, if that is too long.
-    /// One that is held up without its fault goes behind the others.
+    /// The connection that has been in the middle of a request for longest, if that is longer than
+    /// [`UNFINISHED_MIN`]. A connection that is held up without its client's fault goes to the end
+    /// of the list.
     fn longest_unfinished(&mut self, class: Class) -> Option<Slot> {
         for _ in 0..UNFINISHED_TRIES {
             let (slot, since) = self.unfinished.longest(class)?;
@@ -344,7 +352,8 @@ impl<R: Engine> Server<R> {
         None
     }
 
-    /// Whether the next response of a busy connection is to be its last, for one that waits.
+    /// Whether the next response of a busy connection is to be its last, so that its slot goes to
+    /// a connection in a backlog (rule 3).
     pub(super) fn should_give_way(&self, slot: Slot) -> bool {
         if !self.acceptor.is_full(Class::Public) || self.giving_way >= GIVING_WAY_MAX {
             return false;
@@ -354,14 +363,14 @@ impl<R: Engine> Server<R> {
         let Some(since) = self.timers.since(slot) else { return false };
         let gap_ns = self.now.0 - since.0;
         let waited_ns = self.now.0 - waiting_since.0;
-        let is_busy = match self.timers.wait(slot) {
-            Some(Wait::Head) => true,
+        let is_busy = match self.timers.kind(slot) {
+            Some(Timeout::Head) => true,
             _ => since.plus(BUSY_MAX) > self.now,
         };
-        connection.has_been_in_for(TENURE_MIN, self.now) && (is_busy || 2 * gap_ns < waited_ns)
+        connection.is_older_than(TENURE_MIN, self.now) && (is_busy || 2 * gap_ns < waited_ns)
     }
 
-    /// When the acceptor has something to do even if nothing completes.
+    /// When the acceptor has to act even if no operation completes.
     pub(super) fn acceptor_deadline(&self) -> Option<Nanos> {
         let paused =
             self.acceptor.listeners.iter().filter_map(|listener| listener.paused_until).min();
@@ -369,12 +378,12 @@ impl<R: Engine> Server<R> {
         [paused, room].into_iter().flatten().min()
     }
 
-    /// When a connection can make room that can't yet.
+    /// When the next connection will be late enough to make room.
     fn room_deadline(&self, class: Class) -> Option<Nanos> {
         self.room_wanted_since(class)?;
         let unfinished = self.unfinished.longest(class);
-        let idle = self.timers.longest(Wait::Idle).filter(|_| class == Class::Public);
-        // Past that moment it was tried, and what held it back ends a wait by itself.
+        let idle = self.timers.longest(Timeout::Idle).filter(|_| class == Class::Public);
+        // A past moment was tried already; the completion that held it back causes a wake-up.
         [
             unfinished.map(|(_, since)| since.plus(UNFINISHED_MIN)),
             idle.map(|(_, since)| since.plus(IDLE_MIN)),
@@ -389,7 +398,7 @@ impl<R: Engine> Server<R> {
     pub(super) fn watched(&mut self, completion: Completion) {
         let listener = &mut self.acceptor.listeners[completion.token.index() as usize];
         if listener.watch == Watch::Armed && completion.result.is_ok() {
-            listener.waiting.get_or_insert(self.now);
+            listener.waiting_since.get_or_insert(self.now);
         }
         listener.watch = Watch::Idle;
     }
@@ -402,30 +411,31 @@ impl<R: Engine> Server<R> {
         match completion.result {
             Ok(_) => {
                 listener.pause = PAUSE_MIN;
-                listener.waiting = None;
+                listener.waiting_since = None;
                 if listener.watch == Watch::Armed {
                     listener.watch = Watch::Stale;
                 }
                 self.begin(slot);
             }
             Err(errno) => {
-                listener.waiting = listener.waiting.filter(|_| errno == Errno(libc::ECANCELED));
+                let was_cancelled = errno == Errno(libc::ECANCELED);
+                listener.waiting_since = listener.waiting_since.filter(|_| was_cancelled);
                 self.free(slot);
                 self.accept_failed(number, errno);
             }
         }
     }
 
-    /// An error of an accept never ends the server, and never spins it.
+    /// An error of an accept never ends the server, and never makes its loop spin.
     fn accept_failed(&mut self, listener: usize, errno: Errno) {
         let listener = &mut self.acceptor.listeners[listener];
         match errno.0 {
             libc::ECANCELED => return,
-            // The peer or its network is gone, one connection less waits (accept(2)).
+            // The client or its network is gone; the connection has left the backlog (accept(2)).
             libc::ECONNABORTED | libc::EINTR | libc::EAGAIN | libc::EPROTO | libc::EPERM => {}
-            // Others that were in flight failed with it.
+            // Other accepts that were in flight failed for the same reason.
             _ if listener.paused_until.is_some() => {}
-            // No files or no memory, or something not known: later it may be different.
+            // No descriptors, no memory, or an unknown error: it may not last.
             _ => {
                 listener.paused_until = Some(self.now.plus(listener.pause));
                 listener.pause = (listener.pause * 2).min(PAUSE_MAX);
@@ -439,21 +449,23 @@ fn number_of(listener: usize) -> u32 {
     u32::try_from(listener).expect("listeners are counted by u32")
 }
 
-/// How long an accept that failed for want of something is not tried again: first and at most.
+/// The first pause of accepts after an error that may last; the pause doubles with each error.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
+/// The longest such pause.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
-/// A connection that completed a request so recently is not idle: a client that asks once a second
-/// keeps its connection.
+/// A connection that completed a request more recently than this is not idle: a client with one
+/// request per second keeps its connection.
 const IDLE_MIN: Duration = Duration::from_millis(1500);
-/// But if no connection completed one more recently than this, the longest idle makes room.
+/// If no connection completed a request more recently than this, the longest idle makes room.
 const QUIET_MIN: Duration = Duration::from_millis(100);
-/// A request may take so long while others wait for a slot.
+/// How long a request may take while connections wait in a backlog.
 const UNFINISHED_MIN: Duration = Duration::from_secs(2);
-/// How many connections to look at in one turn for one to close.
+/// How many connections one turn examines under rule 1.
 const UNFINISHED_TRIES: u32 = 16;
-/// A connection has its slot at least for so long before it gives way by its next response.
+/// How long a connection keeps its slot at least before it gives way under rule 3.
 const TENURE_MIN: Duration = Duration::from_secs(1);
-/// Requests that follow each other within this are those of a busy connection.
+/// The longest pause between two requests of a busy connection.
 const BUSY_MAX: Duration = Duration::from_millis(500);
-/// How many connections give way at one time. Their peers close within a round trip, if they do.
+/// How many connections give way at one time. A client that closes after its last response does
+/// so within a round trip.
 const GIVING_WAY_MAX: u32 = 4;

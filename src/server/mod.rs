@@ -1,9 +1,9 @@
-//! The server: one loop over one ring. It knows slots, the cap, deadlines and completions; it
-//! knows no byte of HTTP, no address and no descriptor.
+//! The server: one loop over one engine. It knows slots, the connection limit, timeouts and
+//! completions; it knows no byte of HTTP, no address and no descriptor.
 //!
-//! A turn of the loop waits once, handles every completion that came, lets deadlines pass, arms
-//! what became possible, and pushes entries for the next wait. How one connection's operations
-//! follow each other is in `connection`, how connections get in is in `acceptor`.
+//! A turn of the loop waits once, handles every completion, handles expired timeouts, arms accepts
+//! and receives that have become possible, and pushes their entries for the next wait. `connection`
+//! has the operations of one connection, `acceptor` has the way in.
 
 mod acceptor;
 mod connection;
@@ -11,8 +11,9 @@ mod rate;
 pub mod timeouts;
 
 use crate::engine::{Completion, Engine, Errno, Kind, Nanos, Op, Slot, Token, Unsubmitted};
-use crate::http1::HeadBuffers;
+use crate::http1::{HeadBuffers, Timeout};
 use crate::site::Site;
+use crate::socket::Submission;
 use crate::stats::Stats;
 use crate::timers::Timers;
 use acceptor::{Acceptor, Class};
@@ -20,18 +21,18 @@ use connection::Connection;
 use rate::MinRate;
 use slab::Slab;
 use std::time::Duration;
-use timeouts::{Limits, Wait};
+use timeouts::Timeouts;
 
-/// What the server is told at start.
+/// The settings of a server.
 #[derive(Clone, Copy, Debug)]
-pub struct Config {
-    /// The most connections accepted and in flight at one time.
+pub struct ServerConfig {
+    /// The connection limit: the most connections accepted and open at one time.
     pub spawn: u32,
-    /// How many listeners the ring has.
+    /// How many listeners the engine has.
     pub listeners: u32,
-    /// Whether the last of them is for health checks alone, with [`HEALTH_SLOTS`] of its own.
+    /// Whether the last listener is for health checks alone, with [`HEALTH_SLOTS`] of its own.
     pub health_listener: bool,
-    /// How many accepts are in flight on each of them, as far as there are free slots.
+    /// How many accepts are in flight on each listener while slots are free.
     pub accepts: u32,
     /// How long a head may take, from the accept or from its first byte.
     pub head_timeout: Duration,
@@ -41,9 +42,9 @@ pub struct Config {
     pub body_timeout: Duration,
     /// How long a response may make no progress.
     pub send_timeout: Duration,
-    /// The least rate at which a response must be taken, in bytes a second; 0 for any.
+    /// The lowest rate at which a client must take a response, in bytes per second; 0 for none.
     pub min_rate: u32,
-    /// How long the end may take.
+    /// How long the drain may take.
     pub drain_timeout: Duration,
     /// The longest head, in bytes.
     pub head_bytes_max: u32,
@@ -51,54 +52,55 @@ pub struct Config {
     pub recv_many: bool,
     /// Whether a send may be linked to a close.
     pub send_close: bool,
-    /// Gives memory that was freed back to the operating system.
+    /// Returns freed memory to the operating system; called after a burst of incomplete heads.
     pub trim_memory: fn(),
 }
 
-/// What a turn of the loop came to.
+/// The outcome of [`Server::turn`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
-    /// There will be more.
+    /// The server goes on.
     Goes,
-    /// A signal asked for the end, and everything under way is finished or the time is over.
+    /// A signal began the drain, and all connections are closed or the drain timeout has passed.
     Drained,
-    /// A second signal asked for the end at once.
+    /// A second signal ended the drain at once.
     Forced {
-        /// Its number.
+        /// Its number (signal(7)).
         signal: u32,
     },
 }
 
-/// The server.
+/// One worker: an engine, a site, and the connections between them.
 pub struct Server<R: Engine> {
     ring: R,
     site: Site,
-    config: Config,
+    config: ServerConfig,
     connections: Slab<Connection>,
-    /// How many lives each slot has had.
+    /// How often each slot has been used.
     generations: Box<[u32]>,
-    timers: Timers<Wait>,
-    /// Connections in the middle of a request, the one that has been longest first.
+    timers: Timers<Timeout>,
+    /// Connections in the middle of a request, in the order in which the requests began.
     unfinished: Timers<Class>,
     min_rate: MinRate,
     head_buffers: HeadBuffers,
-    /// When blocks of the head buffers that a burst took are given back.
+    /// When the head buffers of a burst are released.
     release_at: Option<Nanos>,
     stats: Stats,
     acceptor: Acceptor,
     /// Entries for which the submission queue had no room.
     unsubmitted: Unsubmitted,
-    /// Connections whose receive ended for want of buffers.
+    /// Connections whose receive ended with `ENOBUFS`.
     awaiting_buffers: Vec<Slot>,
-    /// Not before this moment are they tried again, unless buffers come back.
+    /// Their receives are not retried before this moment, unless buffers come back.
     no_buffers_until: Nanos,
     buffers_came_back: bool,
     /// Connections that are ending: their slots will be free soon.
     leaving: u32,
-    /// Connections whose last response is under way so that another can be accepted.
+    /// Connections that gave way: their last response is under way.
     giving_way: u32,
     life: Life,
-    /// Something waits for the completion of a send that ends no wait by itself.
+    /// The next wait must not block, because the completion of a lazy send, which causes no
+    /// wake-up, is needed.
     poll_now: bool,
     now: Nanos,
 }
@@ -111,11 +113,11 @@ enum Life {
 }
 
 impl<R: Engine> Server<R> {
-    /// A server on a ring that has [`Config::slots`], `config.listeners` listeners and the fixed
-    /// buffer of `site`.
-    pub fn new(ring: R, site: Site, config: Config) -> Self {
+    /// A server on an engine with [`ServerConfig::slots`] slots, `config.listeners` listeners and
+    /// the fixed buffer of `site`. Arms the first accepts.
+    pub fn new(ring: R, site: Site, config: ServerConfig) -> Self {
         let min_rate = MinRate { bytes_per_second: config.min_rate, stall: config.send_timeout };
-        let limits = Limits {
+        let timeouts = Timeouts {
             head: config.head_timeout,
             idle: config.idle_timeout,
             body: config.body_timeout,
@@ -130,7 +132,7 @@ impl<R: Engine> Server<R> {
             config,
             connections: Slab::with_capacity(slots),
             generations: vec![0; slots].into_boxed_slice(),
-            timers: Timers::new(config.slots(), |wait| limits.of(wait)),
+            timers: Timers::new(config.slots(), |timeout| timeouts.of(timeout)),
             unfinished: Timers::new(config.slots(), |_| Duration::MAX),
             min_rate,
             head_buffers: HeadBuffers::new(config.slots(), config.head_bytes_max),
@@ -149,15 +151,15 @@ impl<R: Engine> Server<R> {
         };
         let unix_seconds = server.ring.unix_seconds();
         server.site.tick(unix_seconds, server.ring.memory(None).fixed);
-        server.push(Token::new(Kind::Signal, 0, 0), Op::Signal);
+        server.push((Token::new(Kind::Signal, 0, 0), Op::Signal));
         server.arm_accepts();
         server
     }
 
-    /// Waits once and handles everything that came.
+    /// Waits once, then handles all completions and expired timeouts.
     ///
     /// # Errors
-    /// If the ring is unusable.
+    /// If the engine is unusable.
     pub fn turn(&mut self) -> Result<Turn, Errno> {
         self.unsubmitted.push_waiting(&mut self.ring);
         self.ring.submit_and_wait(self.deadline())?;
@@ -167,8 +169,8 @@ impl<R: Engine> Server<R> {
         while let Some(completion) = self.ring.pop() {
             self.complete(completion);
         }
-        while let Some((slot, wait)) = self.timers.expired(self.now) {
-            self.expire(slot, wait);
+        while let Some((slot, timeout)) = self.timers.expired(self.now) {
+            self.expire(slot, timeout);
         }
         self.rearm_receives();
         self.arm_accepts();
@@ -177,7 +179,7 @@ impl<R: Engine> Server<R> {
         Ok(self.progress_of_drain())
     }
 
-    /// Gives back what a burst of incomplete heads took, a moment after it.
+    /// Releases the head buffers of a burst of incomplete heads, [`RELEASE_AFTER`] later.
     fn release_surplus(&mut self) {
         if self.release_at.is_some_and(|at| at <= self.now) {
             self.release_at = None;
@@ -190,22 +192,22 @@ impl<R: Engine> Server<R> {
         }
     }
 
-    /// The ring.
+    /// The engine, for a simulation that moves its clock and its network between two turns.
     pub fn ring_mut(&mut self) -> &mut R {
         &mut self.ring
     }
 
-    /// What happened so far.
+    /// The counters since the start.
     pub fn stats(&self) -> &Stats {
         &self.stats
     }
 
-    /// How many connections are accepted and not closed; those for health checks don't count.
+    /// The connections that are accepted and not closed, without those for health checks.
     pub fn live(&self) -> u32 {
         self.acceptor.live(Class::Public)
     }
 
-    /// When the next wait has to end even if nothing comes.
+    /// When the next wait has to end even if no operation completes.
     fn deadline(&self) -> Option<Nanos> {
         let drain = match self.life {
             Life::Serving => None,
@@ -243,17 +245,17 @@ impl<R: Engine> Server<R> {
                 return;
             }
             (Err(Errno(libc::EINTR | libc::EAGAIN)), _) => {}
-            // No signals can be read, now or later.
+            // The signal descriptor is unusable for good.
             (Err(_), _) => return,
         }
-        self.push(Token::new(Kind::Signal, 0, 0), Op::Signal);
+        self.push((Token::new(Kind::Signal, 0, 0), Op::Signal));
     }
 
-    /// Begins the end: accepts no more, closes who is idle, lets the rest finish.
+    /// Begins the drain: accepts no more, closes idle connections, lets requests finish.
     fn drain(&mut self) {
         let until = self.now.plus(self.config.drain_timeout);
         self.life = Life::Draining { until };
-        // Sends whose completions nobody waited for are waited for now.
+        // Completions of lazy sends, which cause no wake-up, are needed now.
         self.poll_now = true;
         self.cancel_accepts();
         for key in 0..self.config.slots() {
@@ -279,35 +281,36 @@ impl<R: Engine> Server<R> {
         }
     }
 
-    fn push(&mut self, token: Token, op: Op) {
+    fn push(&mut self, (token, op): Submission) {
         self.unsubmitted.push(&mut self.ring, token, op);
     }
 }
 
-impl Config {
-    /// How many slots the ring has: [`Config::spawn`], and those of the listener for health checks.
+impl ServerConfig {
+    /// How many slots the engine has: [`ServerConfig::spawn`], and [`HEALTH_SLOTS`] if there is a
+    /// listener for health checks.
     #[must_use]
     pub fn slots(&self) -> u32 {
         self.spawn + if self.health_listener { HEALTH_SLOTS } else { 0 }
     }
 }
 
-/// How many accepts to keep in flight on each listener: enough for the bursts that come while one
-/// turn is under way, and so few that connections have nearly all of the slots.
+/// How many accepts to keep in flight on each listener: enough for the bursts that arrive within
+/// one turn, and so few that nearly all slots are left for connections.
 #[must_use]
 pub fn accepts_for(spawn: u32, listeners: usize) -> u32 {
     let listeners = u32::try_from(listeners.max(1)).unwrap_or(u32::MAX);
     (spawn / 8 / listeners).clamp(1, ACCEPTS_MAX)
 }
 
-/// The most accepts that are worth while. Measured with 10,000 connections at once: with 4 the
-/// 99th percentile of the response time is half of that with 1, and with 16 hardly less; but with
-/// 16 a connection costs a tenth more, as hardly any accept succeeds at once.
+/// The most accepts in flight on one listener. Measured with 10,000 connections at once: with 4
+/// the 99th percentile of the response time is half of that with 1, and with 16 hardly less; but
+/// with 16 a connection costs a tenth more, because hardly any accept succeeds at once.
 pub const ACCEPTS_MAX: u32 = 4;
-/// How many connections the listener for health checks has at one time, beside all others.
+/// The connection limit of the listener for health checks, in addition to all others.
 pub const HEALTH_SLOTS: u32 = 8;
-/// How long a peer may go on sending after the last response.
+/// How long a client may go on sending after the last response.
 const LINGER: Duration = Duration::from_secs(2);
-/// How long after a burst its memory is given back, unless there is another.
+/// How long after a burst of incomplete heads its memory is released.
 const RELEASE_AFTER: Duration = Duration::from_secs(1);
 const UNSUBMITTED_RESERVE: usize = 64;

@@ -1,39 +1,25 @@
-//! What connections wait for, and how long.
+//! How long each timeout of a connection is, in the server.
 
+use crate::http1::Timeout;
 use crate::timers::Kinds;
 use std::time::Duration;
 
-/// What a connection is waiting for, as far as deadlines go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wait {
-    /// A request head to be complete.
-    Head,
-    /// The next request on a connection that persists.
-    Idle,
-    /// The end of a request body.
-    Body,
-    /// The peer to take a response. The deadline is only that of the next look at its rate.
-    Response,
-    /// The peer to close after us.
-    Linger,
-}
-
-/// How long each kind of wait may last.
+/// The length of each [`Timeout`].
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// For [`Wait::Head`].
+pub struct Timeouts {
+    /// For [`Timeout::Head`].
     pub head: Duration,
-    /// For [`Wait::Idle`].
+    /// For [`Timeout::Idle`].
     pub idle: Duration,
-    /// For [`Wait::Body`].
+    /// For [`Timeout::Body`].
     pub body: Duration,
-    /// For [`Wait::Response`].
+    /// For [`Timeout::Response`]: how often the rate is checked at which a client takes a response.
     pub response: Duration,
-    /// For [`Wait::Linger`].
+    /// For [`Timeout::Linger`].
     pub linger: Duration,
 }
 
-impl Kinds for Wait {
+impl Kinds for Timeout {
     const ALL: &'static [Self] =
         &[Self::Head, Self::Idle, Self::Body, Self::Response, Self::Linger];
 
@@ -42,16 +28,16 @@ impl Kinds for Wait {
     }
 }
 
-impl Limits {
-    /// How long this wait may last.
+impl Timeouts {
+    /// The length of one timeout.
     #[must_use]
-    pub fn of(&self, wait: Wait) -> Duration {
-        match wait {
-            Wait::Head => self.head,
-            Wait::Idle => self.idle,
-            Wait::Body => self.body,
-            Wait::Response => self.response,
-            Wait::Linger => self.linger,
+    pub fn of(&self, timeout: Timeout) -> Duration {
+        match timeout {
+            Timeout::Head => self.head,
+            Timeout::Idle => self.idle,
+            Timeout::Body => self.body,
+            Timeout::Response => self.response,
+            Timeout::Linger => self.linger,
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::bytes::Span;
 use crate::engine::Nanos;
 use crate::engine::sim::Random;
 use crate::http::coding::Coding;
-use crate::server::Config;
+use crate::server::ServerConfig;
 use crate::site::pattern::Pattern;
 use crate::site::redirects::{Effect, Redirect, Redirects};
 use crate::site::template::{Template, TemplateKind};
@@ -55,8 +55,8 @@ fn build_folder(page: &[u8], spawn: u32) -> (Site, Vec<u8>) {
 }
 
 /// Draws the settings of a server.
-pub(super) fn draw_config(random: &mut Random, listeners: u32) -> Config {
-    Config {
+pub(super) fn draw_config(random: &mut Random, listeners: u32) -> ServerConfig {
+    ServerConfig {
         spawn: u32::try_from(random.between(1, 8)).expect("few"),
         listeners,
         accepts: u32::try_from(random.between(1, 5)).expect("few"),

@@ -12,7 +12,7 @@ use super::responses::{ExpectedContent, ExpectedResponse};
 use super::world::{World, WorldStep};
 use crate::engine::Nanos;
 use crate::engine::sim::{FaultLevel, Network, Random, SimEngine, SimSetup};
-use crate::server::{Config, Server};
+use crate::server::{Server, ServerConfig};
 use std::time::Duration;
 
 /// How a hostile peer holds its slot.
@@ -104,8 +104,11 @@ fn draw_world(
     options: SimulationOptions,
 ) -> Result<World<'static>, String> {
     let (site, fixed) = draw_site(&page, spawn, random)?;
-    let config =
-        Config { recv_many: random.chance(500), send_close: random.chance(500), ..config(spawn) };
+    let config = ServerConfig {
+        recv_many: random.chance(500),
+        send_close: random.chance(500),
+        ..config(spawn)
+    };
     let mut network = Network::default();
     let listeners = vec![network.listen()];
     let setup = SimSetup {
@@ -136,8 +139,8 @@ fn draw_world(
     Ok(world)
 }
 
-fn config(spawn: u32) -> Config {
-    Config {
+fn config(spawn: u32) -> ServerConfig {
+    ServerConfig {
         spawn,
         listeners: 1,
         health_listener: false,

@@ -12,7 +12,7 @@ use super::report::{SimulationOptions, SimulationReport};
 use super::world::{ParticipantIndex, World, WorldStep};
 use crate::engine::Nanos;
 use crate::engine::sim::{Fault, ListenerId, Network, Random, SimEngine, SimSetup};
-use crate::server::{Config, Server, Turn};
+use crate::server::{Server, ServerConfig, Turn};
 
 /// Runs a server and its peers, all of them drawn from `random`, until the server has drained.
 ///
@@ -30,7 +30,7 @@ pub fn run_mixed(
 struct Scenario {
     world: World<'static>,
     server: ParticipantIndex,
-    config: Config,
+    config: ServerConfig,
     listeners: Vec<ListenerId>,
     /// When the server gets SIGTERM: at a drawn time, or once all peers have ended.
     signal_at: Option<Nanos>,

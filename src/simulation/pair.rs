@@ -12,10 +12,10 @@ use super::report::{SimulationOptions, SimulationReport};
 use super::world::{ParticipantIndex, World, WorldStep};
 use crate::engine::Nanos;
 use crate::engine::sim::{FaultLevel, Network, Random, SimEngine, SimSetup};
-use crate::load::client::{Amount, Client, Plan};
+use crate::load::client::{Amount, Client, ClientPlan};
 use crate::load::counters::{Count, Counters};
 use crate::load::request::RequestTemplate;
-use crate::server::{Config, Server, Turn};
+use crate::server::{Server, ServerConfig, Turn};
 use crate::stats::Stats;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -60,8 +60,8 @@ pub fn run_pair(
 struct PairSettings {
     /// No fault costs a connection, every connection has a slot, and no timeout expires.
     lossless: bool,
-    config: Config,
-    plan: Plan,
+    config: ServerConfig,
+    plan: ClientPlan,
     http_1_0: bool,
     page: Vec<u8>,
     /// The size of a receive buffer of the client.
@@ -106,7 +106,7 @@ impl PairSettings {
     }
 }
 
-fn draw_plan(random: &mut Random, requests: u64, page: &[u8], lossless: bool) -> Plan {
+fn draw_plan(random: &mut Random, requests: u64, page: &[u8], lossless: bool) -> ClientPlan {
     let persist = !random.chance(300);
     // An open loop has one request at a time, as has a connection that doesn't persist.
     let rate = random.chance(250).then(|| random.pick(&[50.0, 300.0, 5000.0]));
@@ -117,7 +117,7 @@ fn draw_plan(random: &mut Random, requests: u64, page: &[u8], lossless: bool) ->
     };
     let head = random.chance(100);
     let timeout_ns = |time: u64| if lossless { nanos(NEVER) } else { time };
-    Plan {
+    ClientPlan {
         connections: u32::try_from(random.between(1, 10)).expect("few"),
         amount: Amount {
             requests: Some(requests),

@@ -1,18 +1,18 @@
 //! Compares the counters of a load client with those of the server at the end of a run.
 
 use crate::engine::sim::{Fault, FaultCounters};
-use crate::load::client::Plan;
+use crate::load::client::ClientPlan;
 use crate::load::counters::{Count, Counters};
 use crate::load::report::FailureKind;
-use crate::server::Config;
+use crate::server::ServerConfig;
 use crate::stats::Stats;
 
 /// The counters of both, and what explains a difference.
 pub(super) struct Reconciliation<'a> {
     /// No request could fail.
     pub(super) lossless: bool,
-    pub(super) plan: &'a Plan,
-    pub(super) config: &'a Config,
+    pub(super) plan: &'a ClientPlan,
+    pub(super) config: &'a ServerConfig,
     /// The client's counters.
     pub(super) counters: Counters<'a>,
     /// The server's counters.
@@ -109,7 +109,7 @@ impl Reconciliation<'_> {
 
     /// Whether the server may close connections to make room.
     fn is_crowded(&self) -> bool {
-        let Config { spawn, listeners, accepts, .. } = *self.config;
+        let ServerConfig { spawn, listeners, accepts, .. } = *self.config;
         spawn < self.plan.connections + listeners * accepts
     }
 

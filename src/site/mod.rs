@@ -1,9 +1,32 @@
-//! What is served: the responses, as spans of one fixed buffer, and the choice among them.
+//! The site: responses as spans of one fixed buffer, and the choice among them.
 //!
-//! Either one page for every path (`single`), or a whole site ([`tree`]); `rendered` has the
-//! responses that don't depend on which. Knows HTTP; knows no connection, no engine, no clock, no
-//! file.
+//! A site is one page for every path (`single`), or a folder ([`tree`]); `rendered` has the
+//! responses that both have. This module knows HTTP; it knows no connection, no engine, no clock
+//! and no file.
+//!
+//! # Example
+//!
+//! ```
+//! use uringstatic::http::request::Persistence;
+//! use uringstatic::site::{Answer, Page, PendingResponse, Prebuilt, ScratchIndex, Site};
+//!
+//! # fn main() -> std::io::Result<()> {
+//! let (mut site, mut fixed) = Site::build(Page::built_in(), 5, 1, |len| Ok(vec![0; len]), |body| {
+//!     body.copy_from_slice(b"hello");
+//!     Ok(())
+//! })?;
+//! site.tick(784_111_777, &mut fixed);
+//! let answer = Answer::Whole(Prebuilt::Page);
+//! let pending = PendingResponse { answer, persistence: Persistence::Keep, head_only: false };
+//! let response = site.output(pending, ScratchIndex(0), &mut fixed);
+//! let text = String::from_utf8_lossy(&fixed[response.first.range()]);
+//! assert!(text.starts_with("HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n"));
+//! assert!(text.ends_with("\r\n\r\nhello"));
+//! # Ok(())
+//! # }
+//! ```
 
+mod answer;
 pub mod build;
 pub mod index;
 pub mod layout;
@@ -16,93 +39,41 @@ pub mod tag;
 pub mod template;
 pub mod tree;
 
+pub use answer::{Answer, PendingResponse, RequestContext, ScratchIndex};
 pub use page::{Page, entity_tag};
 pub use rendered::Prebuilt;
 
 use crate::bytes::Spans;
 use crate::http::host::AllowedHosts;
-use crate::http::request::{Method, Persistence, Request, Target};
+use crate::http::request::{Method, Request, Target};
 use layout::Layout;
 use single::Single;
 use std::io;
 use std::ops::DerefMut;
-use tree::{FileResponse, Redirection, Tree};
+use tree::Tree;
 
-/// What is served.
+/// A site, and the hosts and the health check for which it answers.
 #[derive(Debug)]
 pub struct Site {
-    kind: Kind,
-    /// The one path of the listener for health checks.
+    kind: SiteKind,
+    /// The only path on the listener for health checks.
     health_check: Option<Box<[u8]>>,
     hosts: AllowedHosts,
 }
 
 #[derive(Debug)]
-enum Kind {
+enum SiteKind {
     Single(Single),
     Tree(Tree),
 }
 
-/// Which response a request gets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// One that was built at start.
-    Whole(Prebuilt),
-    /// The bytes of the one page from `first` to `last`, both included.
-    Part {
-        /// Offset of the first byte.
-        first: u64,
-        /// Offset of the last byte.
-        last: u64,
-    },
-    /// A file of a tree, or what its validators make of it.
-    FileResponse(FileResponse),
-    /// Somewhere else in a tree.
-    Redirection(Redirection),
-}
-
-/// A response that was chosen, and how it is to be sent.
-#[derive(Clone, Copy, Debug)]
-pub struct PendingResponse {
-    /// Which it is.
-    pub answer: Answer,
-    /// Whether the connection persists after it.
-    pub persistence: Persistence,
-    /// Without its body, for HEAD.
-    pub head_only: bool,
-}
-
-impl PendingResponse {
-    /// The same as the last response of its connection.
-    #[must_use]
-    pub fn closing(self) -> Self {
-        Self { persistence: Persistence::Close, ..self }
-    }
-}
-
-/// Number of the scratch memory that the head of a response is written into: one for each
-/// connection, since a connection has one response under way at a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ScratchIndex(pub u32);
-
-/// Where a request comes from, and when.
-#[derive(Debug)]
-pub struct RequestContext<'a> {
-    /// The connection's scratch memory, of which no response is under way.
-    pub scratch: ScratchIndex,
-    /// The buffer.
-    pub fixed: &'a mut [u8],
-    /// Whether the server is about to end.
-    pub draining: bool,
-}
-
 impl Site {
-    /// One page for every path: lays out the fixed buffer for a page of `body_bytes` and `slots`
-    /// connections. `zeroed` makes a buffer of so many bytes, and `read` puts the page's bytes
-    /// where they will stay.
+    /// A site of one page for every path, and its fixed buffer, for a page of `body_bytes` and for
+    /// `slots` connections. `zeroed` allocates a buffer of the given length, and `read` writes the
+    /// page into its place there.
     ///
     /// # Errors
-    /// What `zeroed` and `read` return.
+    /// Those of `zeroed` and `read`.
     pub fn build<M: DerefMut<Target = [u8]>>(
         page: Page,
         body_bytes: u64,
@@ -111,73 +82,73 @@ impl Site {
         read: impl FnOnce(&mut [u8]) -> io::Result<()>,
     ) -> io::Result<(Self, M)> {
         let (single, fixed) = Single::build(page, body_bytes, slots, zeroed, read)?;
-        Ok((Self::of(Kind::Single(single)), fixed))
+        Ok((Self::of(SiteKind::Single(single)), fixed))
     }
 
-    /// A whole site.
+    /// A site of a folder.
     #[must_use]
     pub fn of_tree(tree: Tree) -> Self {
-        Self::of(Kind::Tree(tree))
+        Self::of(SiteKind::Tree(tree))
     }
 
-    fn of(kind: Kind) -> Self {
+    fn of(kind: SiteKind) -> Self {
         Self { kind, health_check: None, hosts: AllowedHosts::default() }
     }
 
-    /// Which part of the buffer is written to, and which never is.
+    /// The parts of the fixed buffer: the image, which is never written, and the scratch.
     #[must_use]
     pub fn layout(&self) -> Layout {
         match &self.kind {
-            Kind::Single(single) => single.layout(),
-            Kind::Tree(tree) => tree.layout(),
+            SiteKind::Single(single) => single.layout(),
+            SiteKind::Tree(tree) => tree.layout(),
         }
     }
 
-    /// Answers health checks at this path, on the listener that is for them alone.
+    /// Sets the path of the listener for health checks.
     pub fn check_health_at(&mut self, path: &str) {
         self.health_check = Some(path.as_bytes().into());
     }
 
-    /// Answers requests for these hosts only, but for those about its health.
+    /// Restricts the site to requests for these hosts; others get 421, except health checks.
     pub fn allow_only(&mut self, hosts: AllowedHosts) {
         self.hosts = hosts;
     }
 
-    /// Whether a request names a host that is answered for.
+    /// Whether the host of a request is allowed.
     #[must_use]
     pub fn allows(&self, request: &Request<'_, '_>) -> bool {
         self.hosts.allow(request.authority)
     }
 
-    /// Brings the dates up to this second, as far as no ring reads what would be written.
+    /// Renders the date of this second, unless the bytes that would be written are in flight.
     pub fn tick(&mut self, unix_seconds: u64, fixed: &mut [u8]) {
         match &mut self.kind {
-            Kind::Single(single) => single.tick(unix_seconds, fixed),
-            Kind::Tree(tree) => tree.tick(unix_seconds),
+            SiteKind::Single(single) => single.tick(unix_seconds, fixed),
+            SiteKind::Tree(tree) => tree.tick(unix_seconds),
         }
     }
 
-    /// Notes that a ring may read these spans from now on.
+    /// Counts a send of these spans as in flight: the engine may read them.
     pub fn mark_in_flight(&mut self, spans: Spans) {
         match &mut self.kind {
-            Kind::Single(single) => single.mark_in_flight(spans),
-            // Only a slot's own block is ever written, and only for its next response.
-            Kind::Tree(_) => {}
+            SiteKind::Single(single) => single.mark_in_flight(spans),
+            // Only a slot's own block is written, and only for the slot's next response.
+            SiteKind::Tree(_) => {}
         }
     }
 
-    /// Notes that the ring is done with spans that were in flight.
+    /// Counts a send of these spans as completed.
     ///
     /// # Panics
-    /// If they weren't.
+    /// If none was in flight.
     pub fn mark_sent(&mut self, spans: Spans) {
         match &mut self.kind {
-            Kind::Single(single) => single.mark_sent(spans),
-            Kind::Tree(_) => {}
+            SiteKind::Single(single) => single.mark_sent(spans),
+            SiteKind::Tree(_) => {}
         }
     }
 
-    /// Which response a request gets.
+    /// Chooses the response to a request.
     #[must_use]
     pub fn choose(
         &self,
@@ -185,21 +156,23 @@ impl Site {
         request_context: &mut RequestContext<'_>,
     ) -> Answer {
         let answer = match (request.method, &self.kind) {
-            (Method::Get | Method::Head, Kind::Single(single)) => single.choose(request),
-            (Method::Get | Method::Head, Kind::Tree(tree)) => tree.choose(request, request_context),
+            (Method::Get | Method::Head, SiteKind::Single(single)) => single.choose(request),
+            (Method::Get | Method::Head, SiteKind::Tree(tree)) => {
+                tree.choose(request, request_context)
+            }
             (Method::Options, _) => Answer::Whole(Prebuilt::Allow),
             (Method::NotAllowed, _) => Answer::Whole(Prebuilt::MethodNotAllowed),
             (Method::Unknown, _) => Answer::Whole(Prebuilt::NotImplemented),
         };
         match answer {
-            // A probe names an address that it was given, and learns nothing of the site.
+            // A probe has the address as its host, and its response shows nothing of the site.
             Answer::Whole(Prebuilt::Healthy | Prebuilt::Draining) => answer,
             _ if self.allows(request) => answer,
             _ => Answer::Whole(Prebuilt::Misdirected),
         }
     }
 
-    /// Which response a request on the listener for health checks gets: one path alone is there.
+    /// Chooses the response to a request on the listener for health checks, which has one path.
     #[must_use]
     pub fn choose_health(&self, request: &Request<'_, '_>, draining: bool) -> Answer {
         let is_health = match request.target {
@@ -218,35 +191,19 @@ impl Site {
         })
     }
 
-    /// Whether every path has the same page, so that responses with it can be sent in a row.
+    /// How many copies of a response lie in the buffer one behind the other, so that one send can
+    /// answer as many consecutive requests: [`Spans::repeated`] makes that run of
+    /// [`Site::output`].
     #[must_use]
-    pub fn is_one_page(&self) -> bool {
-        matches!(self.kind, Kind::Single(_))
-    }
-
-    /// How many whole pages in a row one send can answer with.
-    #[must_use]
-    pub fn pages_in_a_row(&self) -> u32 {
+    pub fn copies_in_a_row(&self, pending: &PendingResponse) -> u32 {
         match &self.kind {
-            Kind::Single(single) => single.pages_in_a_row(),
-            Kind::Tree(_) => 1,
+            SiteKind::Single(single) => single.copies_in_a_row(pending),
+            SiteKind::Tree(_) => 1,
         }
     }
 
-    /// `count` responses with the page, in a row, on a connection that persists.
-    ///
-    /// # Panics
-    /// If `count` is 0 or over [`Site::pages_in_a_row`], or there isn't one page only.
-    #[must_use]
-    pub fn pages(&self, count: u32) -> Spans {
-        match &self.kind {
-            Kind::Single(single) => single.pages(count),
-            Kind::Tree(_) => unreachable!("a tree has many pages"),
-        }
-    }
-
-    /// A response; its head may be written into the connection's block, of which nothing may be in
-    /// flight.
+    /// The spans of a response. Its head may be written into the scratch memory, of which nothing
+    /// may be in flight.
     #[must_use]
     pub fn output(
         &self,
@@ -255,18 +212,19 @@ impl Site {
         fixed: &mut [u8],
     ) -> Spans {
         match &self.kind {
-            Kind::Single(single) => single.output(pending, scratch, fixed),
-            Kind::Tree(tree) => tree.output(pending, scratch, fixed),
+            SiteKind::Single(single) => single.output(pending, scratch, fixed),
+            SiteKind::Tree(tree) => tree.output(pending, scratch, fixed),
         }
     }
 
-    /// Makes what is left of an output after a short send fit to wait.
+    /// Prepares the rest of a response, after a short send, for being sent later. To be called
+    /// before the next [`Site::tick`].
     #[must_use]
     pub fn keep(&self, left: Spans, scratch: ScratchIndex, fixed: &mut [u8]) -> Spans {
         match &self.kind {
-            Kind::Single(single) => single.keep(left, scratch, fixed),
-            // Its head is in the slot's block already.
-            Kind::Tree(_) => left,
+            SiteKind::Single(single) => single.keep(left, scratch, fixed),
+            // The head is in the slot's block already.
+            SiteKind::Tree(_) => left,
         }
     }
 }

@@ -1,24 +1,24 @@
-//! The page that is served and what goes with it; the built-in page of the experiment.
+//! The single page, its metadata, and the built-in page of the experiment.
 
 use super::tag::{TAG_BYTES, Tag};
 use sha2::{Digest, Sha256};
 use std::io::Write;
 
-/// What is known of the page before its bytes are read.
+/// The metadata of a page, known before its bytes are read.
 #[derive(Clone, Debug)]
 pub struct Page {
-    /// `Content-Type`.
+    /// The value of `Content-Type`.
     pub content_type: String,
-    /// The status of responses with it.
+    /// The status of responses with the page; only a 200 has validators and ranges.
     pub status: u16,
-    /// Fields that the operator added, names and values as they are sent.
+    /// Fields that the operator added: names and values as they are sent.
     pub headers: Vec<(String, String)>,
-    /// When its file was last modified, in seconds since the Unix epoch.
+    /// `Last-Modified`, in seconds since the Unix epoch.
     pub last_modified: Option<u64>,
 }
 
 impl Page {
-    /// The built-in page: a heading and ten paragraphs.
+    /// The metadata of the built-in page.
     #[must_use]
     pub fn built_in() -> Self {
         Self {
@@ -29,12 +29,12 @@ impl Page {
         }
     }
 
-    /// The bytes of the built-in page.
+    /// The built-in page: a heading and ten paragraphs, about 5 kB.
     pub const BUILT_IN: &'static [u8] = include_bytes!("page.html");
 }
 
-/// A strong entity tag from the content, so that equal bodies agree on every machine: half of
-/// their SHA-256, in hexadecimal and quotes.
+/// A strong entity tag from the content, so that equal bodies agree on every machine: the first
+/// half of their SHA-256, in hexadecimal and quotes.
 #[must_use]
 pub fn entity_tag(body: &[u8]) -> Tag {
     let mut tag = [b'"'; TAG_BYTES];
@@ -45,7 +45,7 @@ pub fn entity_tag(body: &[u8]) -> Tag {
     tag
 }
 
-/// The same as text.
+/// [`entity_tag`] as text.
 pub(super) fn etag(body: &[u8]) -> String {
     String::from_utf8_lossy(&entity_tag(body)).into_owned()
 }
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_built_in_page_is_that_of_the_experiment() {
+    fn built_in_page_has_a_heading_and_ten_paragraphs() {
         let page = std::str::from_utf8(Page::BUILT_IN).expect("text");
         assert_eq!(page.matches("<h1>Static Content</h1>").count(), 1);
         let paragraphs: Vec<_> = page.lines().filter(|line| line.starts_with("<p>")).collect();
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_come_from_the_content() {
+    fn entity_tags_depend_on_the_content_alone() {
         // sha256("") begins with e3b0c44298fc1c149afbf4c8996fb924.
         assert_eq!(etag(b""), "\"e3b0c44298fc1c149afbf4c8996fb924\"");
         assert_ne!(etag(b"a"), etag(b"b"));

@@ -1,12 +1,13 @@
-//! One rendered: every response that can be built at start, one after another, and where each lies.
+//! One rendered copy: every response that can be built at start, one behind the other, and the
+//! offset of each.
 
-use super::Page;
+use super::page::Page;
 use crate::bytes::Span;
 use crate::http::request::Persistence;
 use crate::http::response::{DATE_BYTES, date_offset, is_kept_by_not_modified, reason, write_head};
 use std::fmt::Write;
 
-/// The responses that are built at start.
+/// A response that is built at start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prebuilt {
     /// The page.
@@ -41,14 +42,14 @@ pub enum Prebuilt {
     NotImplemented,
     /// 505.
     VersionNotSupported,
-    /// 200 to who asks whether the server is well.
+    /// 200 to a health check.
     Healthy,
-    /// 503 to the same, when it is about to end.
+    /// 503 to a health check during the drain.
     Draining,
 }
 
 impl Prebuilt {
-    /// All of them, in the order they lie in an rendered.
+    /// All of them, in their order in a rendered copy.
     pub const ALL: [Self; 18] = [
         Self::Page,
         Self::NotModified,
@@ -70,7 +71,7 @@ impl Prebuilt {
         Self::Draining,
     ];
 
-    /// The status code; for a page that of one with no other.
+    /// The status code; for a page, that of a page without its own.
     pub(super) fn status(self) -> u16 {
         match self {
             Self::Page | Self::Healthy => 200,
@@ -93,7 +94,7 @@ impl Prebuilt {
         }
     }
 
-    /// What an error's body says, in general terms; `None` for what has no body of its own.
+    /// The sentence in the body of an error; `None` for responses that are no error page.
     fn explanation(self) -> Option<&'static str> {
         match self {
             Self::Page | Self::NotModified | Self::Allow | Self::Healthy | Self::Draining => None,
@@ -116,18 +117,18 @@ impl Prebuilt {
     }
 }
 
-/// What the fields of heads are made from.
-pub(super) struct Fields<'a> {
+/// The values from which the fields of heads are made.
+pub(super) struct PageFields<'a> {
     pub(super) page: &'a Page,
     pub(super) body_bytes: u64,
     pub(super) etag: &'a str,
     pub(super) last_modified: Option<&'a str>,
 }
 
-impl<'a> Fields<'a> {
+impl<'a> PageFields<'a> {
     /// The fields of a response with the page.
     fn of_page(&self, length: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
-        // Validators and ranges belong to a 200: only then is this the selected representation.
+        // Validators and ranges belong to a 200, whose content is the selected representation.
         let selected = self.page.status == 200;
         let content = [("Content-Type", &*self.page.content_type), ("Content-Length", length)];
         content
@@ -166,44 +167,44 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Where a response lies in an rendered.
+/// The place of a response in a rendered copy.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Response {
+pub(super) struct Placement {
     pub(super) at: u32,
     pub(super) head_bytes: u32,
-    /// Head and body, as far as the body lies behind the head.
+    /// Bytes of the head, and of the body if it lies behind the head.
     pub(super) bytes: u32,
     date_at: u32,
 }
 
-/// An rendered's bytes and the places in them.
+/// The bytes of a rendered copy, and the places in them.
 #[derive(Debug)]
 pub(super) struct Composed {
-    /// The bytes, with zeros for dates and the page; emptied once they're in the fixed buffer.
+    /// The bytes, with zeros for dates and for the page; empty once they are in the fixed buffer.
     pub(super) bytes: Vec<u8>,
-    responses: [[Response; Persistence::ALL.len()]; Prebuilt::ALL.len()],
-    /// How often the response with the page for connections that persist stands in a row.
+    responses: [[Placement; Persistence::ALL.len()]; Prebuilt::ALL.len()],
+    /// How many copies of the page for persistent connections lie one behind the other.
     pub(super) copies: u32,
-    /// Whether the page lies behind its heads, rather than once for all.
+    /// Whether the page lies behind each of its heads, instead of once in the image.
     pub(super) inline: bool,
 }
 
-/// Where a send that fell short has cut a response.
+/// A response that a short send has cut.
 pub(super) struct Cut {
-    /// How much of the response was sent.
+    /// Bytes of the response that were sent.
     pub(super) sent: u32,
-    /// Where its date ends.
+    /// Offset of the end of its date.
     pub(super) date_end: u32,
-    /// What is left of its head.
+    /// Bytes of its head that are left.
     pub(super) head_left: u32,
 }
 
 impl Composed {
-    pub(super) fn response(&self, which: Prebuilt, persistence: Persistence) -> Response {
+    pub(super) fn response(&self, which: Prebuilt, persistence: Persistence) -> Placement {
         self.responses[which as usize][persistence as usize]
     }
 
-    /// Copies the rendered to its place in the fixed buffer, and the page behind its heads.
+    /// Copies the bytes to `at` in the fixed buffer, and the page behind its heads.
     pub(super) fn place(&self, buffer: &mut [u8], at: u64, body: Span) {
         let start = usize::try_from(at).expect("addresses have 64 bits");
         buffer[start..start + self.bytes.len()].copy_from_slice(&self.bytes);
@@ -215,18 +216,18 @@ impl Composed {
         }
     }
 
-    /// The places alone, once the bytes are in the fixed buffer.
+    /// The places alone.
     pub(super) fn without_bytes(self) -> Self {
         Self { bytes: Vec::new(), ..self }
     }
 
-    /// The places of all dates.
+    /// The offsets of all dates.
     pub(super) fn dates(&self) -> impl Iterator<Item = u32> {
         self.all_responses()
             .map(|(response, copy)| response.at + copy * response.bytes + response.date_at)
     }
 
-    /// The response that a place in the rendered belongs to, as cut there.
+    /// The response at an offset in the rendered copy, as cut there.
     pub(super) fn cut(&self, place: u32) -> Cut {
         let found = self.responses.iter().flatten().rfind(|response| response.at <= place);
         let response = found.expect("the first response lies at 0");
@@ -238,12 +239,12 @@ impl Composed {
         }
     }
 
-    fn is_page(&self, response: Response) -> bool {
+    fn is_page(&self, response: Placement) -> bool {
         self.responses[Prebuilt::Page as usize].iter().any(|page| page.at == response.at)
     }
 
-    /// Every response with the number of its copy.
-    fn all_responses(&self) -> impl Iterator<Item = (Response, u32)> {
+    /// Every response with the index of its copy.
+    fn all_responses(&self) -> impl Iterator<Item = (Placement, u32)> {
         self.responses.iter().flatten().enumerate().flat_map(|(index, response)| {
             let copies = if index == 0 { self.copies } else { 1 };
             (0..copies).map(|copy| (*response, copy))
@@ -252,7 +253,7 @@ impl Composed {
 }
 
 /// Builds all responses, one after another.
-pub(super) fn compose(fields: &Fields<'_>) -> Composed {
+pub(super) fn compose(fields: &PageFields<'_>) -> Composed {
     let mut composed = Composed {
         bytes: Vec::new(),
         responses: Default::default(),
@@ -283,7 +284,7 @@ pub(super) fn compose(fields: &Fields<'_>) -> Composed {
             }
             let date_at = u32::try_from(date_offset(status)).expect("a status line is short");
             composed.responses[which as usize][persistence as usize] =
-                Response { at, head_bytes, bytes, date_at };
+                Placement { at, head_bytes, bytes, date_at };
         }
     }
     composed
@@ -292,7 +293,7 @@ pub(super) fn compose(fields: &Fields<'_>) -> Composed {
 fn write_fields(
     out: &mut Vec<u8>,
     which: Prebuilt,
-    fields: &Fields<'_>,
+    fields: &PageFields<'_>,
     body_bytes: usize,
     persistence: Persistence,
 ) {
@@ -317,7 +318,7 @@ fn write_fields(
     written.expect(VECTOR);
 }
 
-/// Writes a response that doesn't depend on what is served, with some fields more.
+/// Writes a response that doesn't depend on the site, with the fields `added`.
 pub(super) fn write_plain(
     out: &mut Vec<u8>,
     which: Prebuilt,
@@ -361,7 +362,7 @@ fn write_plain_head(
     write_head(out, which.status(), fields, persistence).expect(VECTOR);
 }
 
-/// The body of a response that doesn't depend on what is served.
+/// The body of a response that doesn't depend on the site; empty for others.
 fn plain_body(which: Prebuilt) -> String {
     let mut body = String::new();
     match which {
@@ -384,7 +385,7 @@ fn plain_body(which: Prebuilt) -> String {
 }
 
 fn position(bytes: &[u8]) -> u32 {
-    u32::try_from(bytes.len()).expect("an rendered is far below 4 GiB")
+    u32::try_from(bytes.len()).expect("a rendered copy is far below 4 GiB")
 }
 
 const VARY: (&str, &str) = ("Vary", "Accept-Encoding");
@@ -393,8 +394,9 @@ const HEALTH_TYPE: &str = "text/plain; charset=utf-8";
 const VECTOR: &str = "writing to a vector does not fail";
 const ALLOW: (&str, &str) = ("Allow", "GET, HEAD, OPTIONS");
 const ERROR_TYPE: &str = "text/html; charset=utf-8";
-/// A larger page lies once in the buffer, and its head is sent before it.
+/// A larger page lies in the buffer once, and is sent behind its head from there.
 const INLINE_BYTES_MAX: u64 = 64 * 1024;
-/// The most responses in a row, and the most bytes they may take in an rendered.
+/// The most copies of a response in a row.
 const ROW_MAX: u32 = 32;
+/// The most bytes of those copies.
 const ROW_BYTES_MAX: u32 = 256 * 1024;

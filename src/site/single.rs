@@ -1,17 +1,17 @@
 //! One page for every path: its responses, built at start in one fixed buffer.
 //!
-//! The buffer holds the page, which is its image; and as its scratch two *rendered copies* of every
-//! response, alike but for the second in their `Date`, and a block for each slot, for heads that
-//! only one peer gets. A response is a span of it. `Date` changes by writing the rendered of which
-//! no span is in flight, and serving from that one: bytes that a ring may still read never change.
+//! The image of the buffer is the page. Its scratch has two *rendered copies* of every response,
+//! which differ in their `Date` alone, and a block for each slot, for heads that are made for one
+//! request. A response is a span of the buffer. To change the date, the copy of which no span is
+//! in flight is rewritten and then served from: bytes that the engine may still read never change.
 
 #[cfg(test)]
 mod tests;
 
-use super::ScratchIndex;
+use super::answer::{Answer, PendingResponse, ScratchIndex};
 use super::layout::Layout;
-use super::rendered::{Composed, Fields, Prebuilt, compose};
-use super::{Answer, Page, PendingResponse, page};
+use super::page::{self, Page};
+use super::rendered::{Composed, PageFields, Prebuilt, compose};
 use crate::bytes::{Span, Spans};
 use crate::http::conditional::{Selection, Validators, select};
 use crate::http::request::{Persistence, Request};
@@ -30,14 +30,13 @@ pub(super) struct Single {
     composed: Composed,
     rendered_copies: [RenderedResponses; 2],
     current: usize,
-    /// Seconds since the Unix epoch, of the latest tick.
+    /// The time of the latest tick, in seconds since the Unix epoch.
     now: u64,
     blocks_at: u64,
     block_bytes: u32,
 }
 
-/// One copy of every response, with the date it has, and how many of its spans a ring may be
-/// reading.
+/// One copy of every response, its date, and how many sends of its spans are in flight.
 #[derive(Clone, Copy, Debug)]
 struct RenderedResponses {
     at: u64,
@@ -46,11 +45,7 @@ struct RenderedResponses {
 }
 
 impl Single {
-    /// Lays out the fixed buffer for a page of `body_bytes` and `slots` connections. `read` puts
-    /// the page's bytes where they will stay.
-    ///
-    /// # Errors
-    /// What `zeroed` and `read` return.
+    /// As [`Site::build`](super::Site::build).
     pub(super) fn build<M: DerefMut<Target = [u8]>>(
         page: Page,
         body_bytes: u64,
@@ -60,26 +55,27 @@ impl Single {
     ) -> io::Result<(Self, M)> {
         let last_modified_text = page.last_modified.map(date_text);
         let last_modified = last_modified_text.as_deref();
-        // The hash is known only when the page has been read to its place behind which all else
-        // lies, so lengths are taken from a draft with a tag of the same length.
+        // The entity tag is known only when the page has been read to its place, and everything
+        // else lies behind the page: lengths are taken from a draft with a tag of equal length.
         let draft_etag = page::etag(&[]);
-        let draft = compose(&Fields { page: &page, body_bytes, etag: &draft_etag, last_modified });
-        let edition_bytes = draft.bytes.len() as u64;
-        let edition_at = Layout::new(body_bytes, 0).scratch().offset;
-        let second_at = (edition_at + edition_bytes).next_multiple_of(u64::from(ALIGNMENT));
-        let blocks_at = (second_at + edition_bytes).next_multiple_of(u64::from(ALIGNMENT));
+        let draft =
+            compose(&PageFields { page: &page, body_bytes, etag: &draft_etag, last_modified });
+        let copy_bytes = draft.bytes.len() as u64;
+        let first_at = Layout::new(body_bytes, 0).scratch().offset;
+        let second_at = (first_at + copy_bytes).next_multiple_of(u64::from(ALIGNMENT));
+        let blocks_at = (second_at + copy_bytes).next_multiple_of(u64::from(ALIGNMENT));
         let page_head = draft.response(Prebuilt::Page, Persistence::Keep).head_bytes;
         let block_bytes = (page_head + PART_HEAD_EXTRA).next_multiple_of(ALIGNMENT);
-        // Zeroed memory comes untouched from the kernel: a block costs nothing until it's used.
+        // Zeroed memory comes untouched from the kernel: a block costs nothing until it is used.
         let total = blocks_at + u64::from(slots) * u64::from(block_bytes);
-        let layout = Layout::new(body_bytes, total - edition_at);
+        let layout = Layout::new(body_bytes, total - first_at);
         let body = layout.image();
         let mut buffer = zeroed(layout.buffer_bytes())?;
         read(&mut buffer[body.range()])?;
         let etag = page::etag(&buffer[body.range()]);
-        let composed = compose(&Fields { page: &page, body_bytes, etag: &etag, last_modified });
-        assert_eq!(composed.bytes.len() as u64, edition_bytes, "the draft has the same lengths");
-        for at in [edition_at, second_at] {
+        let composed = compose(&PageFields { page: &page, body_bytes, etag: &etag, last_modified });
+        assert_eq!(composed.bytes.len() as u64, copy_bytes, "the draft has the same lengths");
+        for at in [first_at, second_at] {
             composed.place(&mut buffer, at, body);
         }
         let rendered = |at| RenderedResponses { at, unix_seconds: 0, in_flight: 0 };
@@ -89,7 +85,7 @@ impl Single {
             layout,
             body,
             composed: composed.without_bytes(),
-            rendered_copies: [rendered(edition_at), rendered(second_at)],
+            rendered_copies: [rendered(first_at), rendered(second_at)],
             current: 0,
             now: 0,
             blocks_at,
@@ -101,7 +97,7 @@ impl Single {
         Ok((site, buffer))
     }
 
-    /// Brings the dates up to this second, if no ring reads the rendered that is written.
+    /// Renders the date anew, unless the copy that would be written is in flight.
     pub(super) fn tick(&mut self, unix_seconds: u64, fixed: &mut [u8]) {
         self.now = unix_seconds;
         if self.rendered_copies[self.current].unix_seconds == unix_seconds {
@@ -126,42 +122,39 @@ impl Single {
         }
     }
 
-    /// Notes that a ring may read this span from now on.
+    /// As [`Site::mark_in_flight`](super::Site::mark_in_flight).
     pub(super) fn mark_in_flight(&mut self, spans: Spans) {
-        for rendered in self.editions_of(spans).into_iter().flatten() {
+        for rendered in self.copies_of(spans).into_iter().flatten() {
             self.rendered_copies[rendered].in_flight += 1;
         }
     }
 
-    /// Notes that the ring is done with a span that was in flight.
-    ///
-    /// # Panics
-    /// If it wasn't.
+    /// As [`Site::mark_sent`](super::Site::mark_sent).
     pub(super) fn mark_sent(&mut self, spans: Spans) {
-        for rendered in self.editions_of(spans).into_iter().flatten() {
+        for rendered in self.copies_of(spans).into_iter().flatten() {
             let in_flight = &mut self.rendered_copies[rendered].in_flight;
             *in_flight =
-                in_flight.checked_sub(1).expect("a span was returned that wasn't in_flight");
+                in_flight.checked_sub(1).expect("a span was returned that wasn't in flight");
         }
     }
 
-    /// The rendered copies that spans lie in: the rest of a row may lie in another than its
-    /// beginning, which may be in a block.
-    fn editions_of(&self, spans: Spans) -> [Option<usize>; 2] {
+    /// The rendered copies that contain the spans: after a short send, the beginning of the rest
+    /// may be in a block.
+    fn copies_of(&self, spans: Spans) -> [Option<usize>; 2] {
         [spans.first, spans.then].map(|span| {
             let is_there = span.len > 0;
-            is_there.then(|| self.edition_of(span)).flatten()
+            is_there.then(|| self.copy_of(span)).flatten()
         })
     }
 
-    fn edition_of(&self, span: Span) -> Option<usize> {
+    fn copy_of(&self, span: Span) -> Option<usize> {
         if span.offset < self.rendered_copies[0].at || span.offset >= self.blocks_at {
             return None;
         }
         Some(usize::from(span.offset >= self.rendered_copies[1].at))
     }
 
-    /// Which response a GET or HEAD gets. The one page answers every target.
+    /// The response to a GET or HEAD, the same for every target.
     pub(super) fn choose(&self, request: &Request<'_, '_>) -> Answer {
         if !request.selective || self.page.status != 200 {
             return Answer::Whole(Prebuilt::Page);
@@ -182,20 +175,16 @@ impl Single {
         self.layout
     }
 
-    /// How many whole pages in a row one send can answer with.
-    pub(super) fn pages_in_a_row(&self) -> u32 {
-        self.composed.copies
-    }
-
-    /// `count` responses with the page, in a row, on a connection that persists.
-    ///
-    /// # Panics
-    /// If `count` is 0 or over [`Site::pages_in_a_row`].
-    pub(super) fn pages(&self, count: u32) -> Spans {
-        assert!(count >= 1 && count <= self.composed.copies, "{count} pages in a row");
-        let mut output = self.prebuilt(Prebuilt::Page, Persistence::Keep, false);
-        output.first.len *= u64::from(count);
-        output
+    /// Only the page itself has copies, and only for connections of HTTP/1.1 that persist.
+    pub(super) fn copies_in_a_row(&self, pending: &PendingResponse) -> u32 {
+        match pending {
+            PendingResponse {
+                answer: Answer::Whole(Prebuilt::Page),
+                persistence: Persistence::Keep,
+                head_only: false,
+            } => self.composed.copies,
+            _ => 1,
+        }
     }
 
     /// A response that was built at start; without its body for HEAD.
@@ -215,7 +204,7 @@ impl Single {
         Spans { first: Span { offset, len }, then }
     }
 
-    /// The response that was chosen.
+    /// As [`Site::output`](super::Site::output).
     pub(super) fn output(
         &self,
         pending: PendingResponse,
@@ -227,13 +216,13 @@ impl Single {
             Answer::Whole(which) => self.prebuilt(which, persistence, head_only),
             Answer::Part { first, last } => self.part((first, last), persistence, scratch, fixed),
             Answer::FileResponse(_) | Answer::Redirection(_) => {
-                unreachable!("there is one page only")
+                unreachable!("a single page has no files and no redirects")
             }
         }
     }
 
-    /// A part of the page; its head is written into the slot's block, of which nothing may be in
-    /// flight.
+    /// A 206 with bytes `first` to `last` of the page. Its head is written into the slot's block,
+    /// of which nothing may be in flight.
     pub(super) fn part(
         &self,
         (first, last): (u64, u64),
@@ -247,7 +236,7 @@ impl Single {
         let mut range = [0; 80];
         let total = self.body.len;
         let range = format_into(&mut range, format_args!("bytes {first}-{last}/{total}"));
-        let fields = Fields {
+        let fields = PageFields {
             page: &self.page,
             body_bytes: self.body.len,
             etag: &self.etag,
@@ -266,15 +255,15 @@ impl Single {
         }
     }
 
-    /// Makes what is left of an output after a short send fit to wait: an rendered may be written
-    /// anew meanwhile, so a head that was cut before the end of its date goes on from a copy.
+    /// As [`Site::keep`](super::Site::keep): the rendered copy may be rewritten before the rest is
+    /// sent, so a head that was cut before the end of its date goes on from the slot's block.
     pub(super) fn keep(&self, left: Spans, scratch: ScratchIndex, fixed: &mut [u8]) -> Spans {
-        let Some(rendered) = self.edition_of(left.first) else { return left };
+        let Some(rendered) = self.copy_of(left.first) else { return left };
         if left.first.len == 0 {
             return left;
         }
         let place = left.first.offset - self.rendered_copies[rendered].at;
-        let place = u32::try_from(place).expect("an rendered is far below 4 GiB");
+        let place = u32::try_from(place).expect("a rendered copy is far below 4 GiB");
         let cut = self.composed.cut(place);
         if cut.sent == 0 || cut.sent >= cut.date_end {
             return left;
@@ -309,7 +298,7 @@ fn date_offset_of_part() -> u64 {
     const { "HTTP/1.1 206 Partial Content\r\nDate: ".len() as u64 }
 }
 
-/// What `Content-Range` and longer numbers add to the page's head.
+/// The most bytes that `Content-Range` and longer numbers add to the head of the page.
 const PART_HEAD_EXTRA: u32 = 128;
-/// Editions and blocks begin on a cache line.
+/// Rendered copies and blocks begin on a cache line.
 const ALIGNMENT: u32 = 64;

@@ -1,104 +1,75 @@
-//! One connection of the client: what it asked, what it outcome, and what is in flight on it. Takes
-//! no step by itself; `super` does.
+//! One connection of the client: its batch of requests, the responses so far, and the operations in
+//! flight. It submits nothing; [`super::Client`] does.
 
-use super::ClientState;
+use super::shared::ClientState;
 use crate::bytes::Span;
-use crate::engine::Nanos;
+use crate::engine::{Nanos, Slot};
 use crate::http::response_parser::{
     CompleteResponse, RequestKind, ResponseParser, ResponseProgress, StreamEnd,
 };
-use crate::load::counters::{Count, LatencyKind};
+use crate::load::counters::Count;
 use crate::load::report::FailureKind;
+use crate::socket::Socket;
 
-/// A slot of the client.
+/// A slot of the client, and its connection if it has one.
 #[allow(clippy::struct_excessive_bools, reason = "facts of their own, in any combination")]
-pub(super) struct Connection {
-    pub(super) generation: u32,
-    pub(super) phase: Phase,
-    pub(super) receive: Receive,
-    pub(super) transmit: Transmit,
-    /// Connects and cancels in flight.
-    pub(super) others: u8,
-    /// The batch is to be sent as soon as the last send is known to be over.
+pub(super) struct ClientConnection {
+    pub(super) phase: ClientPhase,
+    pub(super) socket: Socket,
+    /// What a short send has left.
+    pub(super) unsent: Span,
+    /// The batch is to be sent when the last send has completed.
     pub(super) is_to_send: bool,
-    /// It stands in the queue of those without a request.
+    /// The slot is in the queue of slots without a request.
     pub(super) queued: bool,
-    /// When it began to connect.
+    /// When the connect began.
     pub(super) dialed: Nanos,
-    /// Requests of its batch without a whole response.
+    /// Requests of the batch without a complete response.
     pub(super) left: u32,
-    /// Whether they count.
+    /// Whether the batch is measured: it was due after the warm-up.
     pub(super) counts: bool,
-    /// Its last response counts as right, and would not if anything came behind it.
+    /// The last response was counted as correct, and is wrong if bytes follow it.
     revocable: bool,
-    /// Since when they are due.
+    /// When the batch was due.
     pub(super) since: Nanos,
     responses: ResponseParser,
-    /// Bytes of the response's content that came so far.
+    /// Bytes of the current response's content so far.
     content_bytes: u64,
-    /// They are other than expected.
+    /// Those bytes are not the expected content.
     differs: bool,
 }
 
-/// How far a connection has come.
+/// The states of a slot; [`super`] has the picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
+pub(super) enum ClientPhase {
     Closed,
     Connecting,
     Open,
-    /// The last response has come; the server is to close.
+    /// The last response is complete; the server is to close.
     AwaitClose,
-    /// What is in flight is joined.
-    Leaving,
-    Closing,
+    /// The operations in flight are cancelled and joined, then the slot is closed.
+    Ending,
 }
 
-/// The receive of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Receive {
-    Idle,
-    Once,
-    Many,
-    /// Cancelled, its last completion to come.
-    Stopping,
-}
-
-/// The send of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Transmit {
-    Idle,
-    Sending {
-        span: Span,
-    },
-    /// Waiting for room, with this left to send.
-    Waiting {
-        span: Span,
-    },
-    /// That wait is cancelled, its last completion to come.
-    Stopping,
-}
-
-/// What follows from what was outcome.
+/// What follows from received bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ReceiveOutcome {
-    /// The responses aren't whole.
+    /// Responses of the batch are incomplete.
     More,
-    /// All of the batch was answered, and the connection persists.
+    /// The whole batch is answered, and the connection persists.
     Answered,
     /// That was the last response; the server will close.
     Last,
-    /// It is of no more use.
+    /// The connection can't be used any more.
     Broken,
 }
 
-impl Connection {
-    pub(super) fn new() -> Self {
+impl ClientConnection {
+    pub(super) fn new(slot: Slot) -> Self {
         Self {
-            generation: 0,
-            phase: Phase::Closed,
-            receive: Receive::Idle,
-            transmit: Transmit::Idle,
-            others: 0,
+            phase: ClientPhase::Closed,
+            socket: Socket::new(slot, 0),
+            unsent: Span::default(),
             is_to_send: false,
             queued: false,
             dialed: Nanos(0),
@@ -112,12 +83,11 @@ impl Connection {
         }
     }
 
-    /// The slot is closed; what was not answered stays.
-    pub(super) fn reset(&mut self) {
-        self.generation = self.generation.wrapping_add(1);
-        self.phase = Phase::Closed;
-        self.receive = Receive::Idle;
-        self.transmit = Transmit::Idle;
+    /// Resets a slot that was closed; requests without a response stay.
+    pub(super) fn reset(&mut self, slot: Slot) {
+        self.phase = ClientPhase::Closed;
+        self.socket = Socket::new(slot, self.socket.generation().wrapping_add(1));
+        self.unsent = Span::default();
         self.is_to_send = false;
         self.revocable = false;
         self.responses = ResponseParser::new();
@@ -125,56 +95,51 @@ impl Connection {
         self.differs = false;
     }
 
-    /// Whether nothing is in flight on it.
-    pub(super) fn is_joined(&self) -> bool {
-        self.receive == Receive::Idle && self.transmit == Transmit::Idle && self.others == 0
+    /// Bytes of content that are due and need not be compared.
+    pub(super) fn skippable(&self, shared: &ClientState) -> u64 {
+        if shared.plan.expect.is_some() { 0 } else { self.responses.skippable() }
     }
 
-    /// Bytes of content to come that nobody looks at.
-    pub(super) fn skippable(&self, desk: &ClientState) -> u64 {
-        if desk.plan.expect.is_some() { 0 } else { self.responses.skippable() }
-    }
-
-    /// Bytes came.
-    pub(super) fn hear(
+    /// Parses received bytes.
+    pub(super) fn received(
         &mut self,
         bytes: &[u8],
-        desk: &mut ClientState,
+        shared: &mut ClientState,
         now: Nanos,
     ) -> ReceiveOutcome {
         if self.left == 0 {
-            self.hear_unasked(bytes.len() as u64, desk, now);
+            self.received_surplus(bytes.len() as u64, shared, now);
             return ReceiveOutcome::Broken;
         }
-        self.count_bytes(bytes.len() as u64, desk);
+        self.count_bytes(bytes.len() as u64, shared);
         let mut used = 0;
         while used < bytes.len() {
             if self.left == 0 {
-                // The response before was found wrong for it.
+                // The previous response was counted as wrong because of these bytes.
                 return ReceiveOutcome::Broken;
             }
             let (content_bytes, differs) = (&mut self.content_bytes, &mut self.differs);
-            let expect = desk.plan.expect.as_deref();
+            let expect = shared.plan.expect.as_deref();
             let mut content = |piece: &[u8]| {
                 if let Some(expected) = expect {
                     *differs |= !continues(expected, *content_bytes, piece);
                 }
                 *content_bytes += piece.len() as u64;
             };
-            let asked = if desk.plan.head { RequestKind::Head } else { RequestKind::Other };
+            let asked = if shared.plan.head { RequestKind::Head } else { RequestKind::Other };
             let (count, progress) = self.responses.read(asked, &bytes[used..], &mut content);
             used += count;
             match progress {
                 ResponseProgress::More => return ReceiveOutcome::More,
                 ResponseProgress::Malformed(_) => {
-                    self.fail(FailureKind::Malformed, desk, now);
+                    self.fail(FailureKind::Malformed, shared, now);
                     return ReceiveOutcome::Broken;
                 }
                 ResponseProgress::Complete(response) => {
-                    // More than was said: the length was wrong.
+                    // Bytes behind the last response: its length was wrong.
                     self.differs |= self.left == 1 && used < bytes.len();
                     if let outcome @ (ReceiveOutcome::Last | ReceiveOutcome::Broken) =
-                        self.whole(response, desk, now)
+                        self.complete(response, shared, now)
                     {
                         return outcome;
                     }
@@ -184,55 +149,55 @@ impl Connection {
         if self.left == 0 { ReceiveOutcome::Answered } else { ReceiveOutcome::More }
     }
 
-    /// Bytes came that nobody asked for: behind the last response, which was wrong then, although
-    /// it was counted as right when it was whole. Its latency stays recorded.
-    pub(super) fn hear_unasked(&mut self, count: u64, desk: &mut ClientState, now: Nanos) {
-        self.count_bytes(count, desk);
+    /// Counts bytes behind the last response. That response is wrong then, although it was counted
+    /// as correct when it was complete. Its latency stays recorded.
+    pub(super) fn received_surplus(&mut self, count: u64, shared: &mut ClientState, now: Nanos) {
+        self.count_bytes(count, shared);
         if self.left == 0 && std::mem::take(&mut self.revocable) {
-            desk.counters.take_back_request();
-            desk.failed(FailureKind::WrongBytes, self.counts, now);
+            shared.counters.take_back_request();
+            shared.failed(FailureKind::WrongBytes, self.counts, now);
         }
     }
 
-    fn count_bytes(&self, count: u64, desk: &ClientState) {
+    fn count_bytes(&self, count: u64, shared: &ClientState) {
         if self.counts {
-            desk.counters.add(Count::Bytes, count);
+            shared.counters.add(Count::Bytes, count);
         }
     }
 
-    /// Content was dropped unseen.
+    /// Counts content that the kernel dropped.
     pub(super) fn skip(
         &mut self,
         count: u32,
-        desk: &mut ClientState,
+        shared: &mut ClientState,
         now: Nanos,
     ) -> ReceiveOutcome {
-        self.count_bytes(u64::from(count), desk);
+        self.count_bytes(u64::from(count), shared);
         match self.responses.skipped(u64::from(count)) {
             ResponseProgress::More => ReceiveOutcome::More,
             ResponseProgress::Malformed(_) => {
-                self.fail(FailureKind::Malformed, desk, now);
+                self.fail(FailureKind::Malformed, shared, now);
                 ReceiveOutcome::Broken
             }
-            ResponseProgress::Complete(response) => self.whole(response, desk, now),
+            ResponseProgress::Complete(response) => self.complete(response, shared, now),
         }
     }
 
-    /// The server sends no more.
-    pub(super) fn hear_end(&mut self, desk: &mut ClientState, now: Nanos) {
+    /// Handles the end of the stream.
+    pub(super) fn received_end(&mut self, shared: &mut ClientState, now: Nanos) {
         match self.responses.end() {
             StreamEnd::BetweenResponses if self.left == 0 => {}
             StreamEnd::BetweenResponses | StreamEnd::Truncated => {
-                self.fail(FailureKind::Short, desk, now)
+                self.fail(FailureKind::Short, shared, now)
             }
             StreamEnd::Complete(response) => {
-                self.whole(response, desk, now);
+                self.complete(response, shared, now);
             }
         }
     }
 
-    /// The connection broke.
-    pub(super) fn hear_break(&mut self, desk: &mut ClientState, now: Nanos) {
+    /// Handles an error of the receive.
+    pub(super) fn broke(&mut self, shared: &mut ClientState, now: Nanos) {
         if self.left > 0 {
             let begun = self.responses.begun();
             let kind = if begun {
@@ -240,44 +205,44 @@ impl Connection {
             } else {
                 FailureKind::ResetBeforeResponse
             };
-            self.fail(kind, desk, now);
+            self.fail(kind, shared, now);
         }
     }
 
-    /// The first request without a response failed.
-    pub(super) fn fail(&mut self, kind: FailureKind, desk: &mut ClientState, now: Nanos) {
-        self.left = self.left.checked_sub(1).expect("only what was asked fails");
+    /// Counts the first request without a response as failed.
+    pub(super) fn fail(&mut self, kind: FailureKind, shared: &mut ClientState, now: Nanos) {
+        self.left = self.left.checked_sub(1).expect("a request is outstanding");
         self.content_bytes = 0;
         self.differs = false;
         self.revocable = false;
-        desk.failed(kind, self.counts, now);
+        shared.failed(kind, self.counts, now);
     }
 
-    fn whole(
+    fn complete(
         &mut self,
         response: CompleteResponse,
-        desk: &mut ClientState,
+        shared: &mut ClientState,
         now: Nanos,
     ) -> ReceiveOutcome {
-        let expected = desk.plan.expect.as_ref().filter(|_| !desk.plan.head);
+        let expected = shared.plan.expect.as_ref().filter(|_| !shared.plan.head);
         let short = expected.is_some_and(|bytes| bytes.len() as u64 != self.content_bytes);
-        let kind = if !desk.plan.wants(response.status) {
+        let kind = if !shared.plan.accepts(response.status) {
             Some(FailureKind::WrongStatus)
         } else if self.differs || short {
             Some(FailureKind::WrongBytes)
         } else {
             None
         };
-        desk.response_bytes = response.body_bytes;
+        shared.response_bytes = response.body_bytes;
         if let Some(kind) = kind {
-            self.fail(kind, desk, now);
+            self.fail(kind, shared, now);
         } else {
-            self.left = self.left.checked_sub(1).expect("only what was asked is answered");
+            self.left = self.left.checked_sub(1).expect("a request is outstanding");
             self.content_bytes = 0;
             self.revocable = self.counts;
-            desk.answered(self.since, self.counts, now);
+            shared.answered(self.since, self.counts, now);
         }
-        match (response.persists && desk.plan.persist, self.left) {
+        match (response.persists && shared.plan.persist, self.left) {
             (false, _) => ReceiveOutcome::Last,
             (true, 0) => ReceiveOutcome::Answered,
             (true, _) => ReceiveOutcome::More,
@@ -285,24 +250,7 @@ impl Connection {
     }
 }
 
-impl ClientState<'_> {
-    pub(super) fn failed(&mut self, kind: FailureKind, counts: bool, now: Nanos) {
-        if counts {
-            self.counters.fail(kind);
-            self.counters.set(Count::Ended, self.base_ns + now.0);
-        }
-    }
-
-    fn answered(&mut self, since: Nanos, counts: bool, now: Nanos) {
-        if counts {
-            self.counters.add(Count::Requests, 1);
-            self.counters.record(LatencyKind::Response, since, now);
-            self.counters.set(Count::Ended, self.base_ns + now.0);
-        }
-    }
-}
-
-/// Whether `expected` goes on with `piece` from there.
+/// Whether `expected` has `piece` at offset `from`.
 fn continues(expected: &[u8], from: u64, piece: &[u8]) -> bool {
     let from = usize::try_from(from).unwrap_or(usize::MAX);
     let rest = expected.get(from..).unwrap_or_default();

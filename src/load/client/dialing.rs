@@ -1,29 +1,28 @@
-//! Who is to be connected next, and not before when.
+//! The queue of slots to connect, and the rate at which they are connected.
 
-use super::Plan;
+use super::plan::ClientPlan;
 use crate::engine::{Nanos, Slot};
 use std::collections::VecDeque;
 
-/// Slots that wait to be connected, and the pace of it.
 #[derive(Debug)]
 pub(super) struct Dialing {
     queue: VecDeque<Slot>,
-    /// When the next may be connected.
+    /// When the next slot may be connected.
     next: Nanos,
-    /// Between two, in nanoseconds.
+    /// The shortest time between two connects, in nanoseconds.
     gap_ns: u64,
     /// The same while the first connections are opened.
     ramp_gap_ns: u64,
-    /// How many of those are left.
+    /// How many of the first connections are left.
     ramp_left: u32,
-    /// How many were begun, for the choice of a source.
+    /// How many connects were begun; selects the source address.
     pub(super) begun: u32,
-    /// Connections that are opened before the schedule begins and aren't yet.
+    /// Connections to open before the schedule begins that are not open yet.
     firsts: u32,
 }
 
 impl Dialing {
-    pub(super) fn new(plan: &Plan, start: Nanos) -> Self {
+    pub(super) fn new(plan: &ClientPlan, start: Nanos) -> Self {
         Self {
             queue: VecDeque::with_capacity(plan.connections as usize),
             next: start,
@@ -39,36 +38,36 @@ impl Dialing {
         self.queue.push_back(slot);
     }
 
-    /// One that is connected before any request is due.
+    /// Queues a slot to be connected before the schedule begins.
     pub(super) fn push_first(&mut self, slot: Slot) {
         self.firsts += 1;
         self.push(slot);
     }
 
-    /// One of those is connected, or could not be. Says whether that was the last.
+    /// Counts one of [`Self::push_first`] as connected or failed; returns whether it was the last.
     pub(super) fn first_is_done(&mut self) -> bool {
         self.firsts = self.firsts.saturating_sub(1);
         self.firsts == 0
     }
 
-    /// Whether some are still to be connected before any request is due.
+    /// Whether the schedule still waits for connections.
     pub(super) fn has_firsts(&self) -> bool {
         self.firsts > 0
     }
 
-    /// There is no hurry any more, nor a pace.
+    /// Lifts the rate limit, so that the queue empties at once.
     pub(super) fn stop(&mut self) {
         self.gap_ns = 0;
         self.ramp_left = 0;
         self.next = Nanos(0);
     }
 
-    /// When it has something to do.
+    /// When the next slot may be connected, if any is queued.
     pub(super) fn next(&self) -> Option<Nanos> {
         (!self.queue.is_empty()).then_some(self.next)
     }
 
-    /// The next slot, if it may be connected now.
+    /// Takes the next slot, if it may be connected now.
     pub(super) fn take(&mut self, now: Nanos) -> Option<Slot> {
         if self.next > now {
             return None;
@@ -78,7 +77,8 @@ impl Dialing {
         self.ramp_left = self.ramp_left.saturating_sub(1);
         let gap = self.gap_ns.max(ramp_gap);
         if gap > 0 {
-            // From when it was to be, so that the rate holds; but what was missed is not made up.
+            // Counted from the planned moment, so that the rate holds; but a delay of more than one
+            // gap is not made up for.
             self.next = Nanos(self.next.0.max(now.0.saturating_sub(gap)) + gap);
         }
         self.begun = self.begun.wrapping_add(1);

@@ -1,110 +1,71 @@
-//! The client: one loop over one ring. It keeps so many connections, asks on each as the schedule
-//! says, and counts what comes of it. It knows no address, no descriptor and no clock.
+//! The client: one loop over one engine. It keeps a number of connections open, sends requests on
+//! them as the schedule demands, and counts the outcomes. It knows no address, no descriptor and no
+//! clock.
 //!
 //! ```text
-//!   Closed ─► Connecting ─► Open ─► AwaitClose (the server closes) ─┐
-//!     ▲            │          │                                  ▼
-//!     └── Closing ◄── Leaving (what is in flight is joined) ◄────┘
+//!   Closed ─► Connecting ─► Open ─► AwaitClose (the server is to close)
+//!     ▲            │          │          │
+//!     └─────────── Ending ◄───┴──────────┘
+//!                  (operations are joined, then the slot is closed: see crate::socket)
 //! ```
 //!
-//! A batch of requests (one, unless they are pipelined) belongs to a slot from its claim to its
-//! last response or failure. What a connection that ends has not answered is asked again on the
-//! next.
+//! A batch of requests (one request, unless they are pipelined) belongs to a slot from its claim to
+//! its last response or failure. Requests that a connection leaves without a response when it ends
+//! are sent again on the slot's next connection.
 
 mod connection;
 mod dialing;
+mod plan;
+mod shared;
 mod steps;
-mod waits;
+mod timeouts;
 
 use super::counters::{Count, Counters};
+use super::report::FailureKind;
 use super::schedule::{Claim, Schedule};
-use crate::engine::{Completion, Engine, Errno, Kind, Nanos, Op, Slot, Token, Unsubmitted};
+use crate::engine::{Completion, Engine, Errno, Kind, Nanos, Slot, Unsubmitted};
+use crate::socket::Submission;
 use crate::timers::Timers;
-use connection::{Connection, Phase};
+use connection::{ClientConnection, ClientPhase};
 use dialing::Dialing;
-use serde::{Deserialize, Serialize};
+use shared::ClientState;
 use std::collections::VecDeque;
 use std::time::Duration;
-use waits::Wait;
+use timeouts::ClientTimeout;
 
 pub use super::schedule::Amount;
+pub use plan::ClientPlan;
 
-/// What a client is told.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Plan {
-    /// How many connections it keeps.
-    pub connections: u32,
-    /// How much it asks, and when.
-    pub amount: Amount,
-    /// How many requests are sent together on a connection.
-    pub pipeline: u32,
-    /// Connections persist; else each has one request (or one batch).
-    pub persist: bool,
-    /// The request is a HEAD: its responses have no content.
-    pub head: bool,
-    /// The content every response must have.
-    pub expect: Option<Vec<u8>>,
-    /// The statuses that are right; any of 200 to 399 if there are none.
-    pub statuses: Vec<u16>,
-    /// The shortest time between two attempts to connect, in nanoseconds.
-    pub dial_gap_ns: u64,
-    /// Over how long the first connections are opened, in nanoseconds.
-    pub ramp_ns: u64,
-    /// How long connecting may take, in nanoseconds.
-    pub connect_timeout_ns: u64,
-    /// How long a response may take, in nanoseconds.
-    pub response_timeout_ns: u64,
-}
-
-impl Plan {
-    /// Whether a response of this status is right.
-    #[must_use]
-    pub fn wants(&self, status: u16) -> bool {
-        match self.statuses[..] {
-            [] => (200..400).contains(&status),
-            _ => self.statuses.contains(&status),
-        }
-    }
-}
-
-/// The client. Its fixed buffer has as many requests as are pipelined, one behind the other.
+/// One worker of the load client. Its fixed buffer has as many copies of the request as are
+/// pipelined, one behind the other.
 pub struct Client<'a, R: Engine> {
     ring: R,
-    desk: ClientState<'a>,
+    shared: ClientState<'a>,
     request_bytes: u32,
     schedule: Schedule,
-    connections: Box<[Connection]>,
-    timers: Timers<Wait>,
+    connections: Box<[ClientConnection]>,
+    timers: Timers<ClientTimeout>,
     dialing: Dialing,
-    /// Connections without a request, for an open loop.
+    /// Slots without a request.
     ready: VecDeque<Slot>,
     /// Slots that will not be used again.
     retired: u32,
-    /// Connections whose receive ended for want of a buffer.
-    starved: Vec<Slot>,
+    /// Slots whose receive ended with `ENOBUFS`.
+    awaiting_buffers: Vec<Slot>,
     /// Entries for which the submission queue had no room.
     unsubmitted: Unsubmitted,
-    /// Something waits for the completion of a send that ends no wait by itself.
-    hurry: bool,
+    /// The next wait must not block, because the completion of a lazy send, which causes no
+    /// wake-up, is needed.
+    poll_now: bool,
     now: Nanos,
 }
 
-/// What connections share: what is wanted, and where it's counted.
-struct ClientState<'a> {
-    plan: Plan,
-    counters: Counters<'a>,
-    /// The monotonic clock when the ring's was 0.
-    base_ns: u64,
-    /// The content of the latest response.
-    response_bytes: u64,
-}
-
 impl<'a, R: Engine> Client<'a, R> {
-    /// A client on a ring with as many slots as the plan has connections, which begins at `start`.
-    /// `base_ns` is what other processes call the ring's moment 0.
+    /// A client on an engine with as many slots as the plan has connections, which begins at
+    /// `start`. `base_ns` is the engine's moment 0 on the monotonic clock that all processes share.
     pub fn new(
         ring: R,
-        plan: Plan,
+        plan: ClientPlan,
         request_bytes: u32,
         counters: Counters<'a>,
         start: Nanos,
@@ -112,28 +73,30 @@ impl<'a, R: Engine> Client<'a, R> {
     ) -> Self {
         let slots = plan.connections as usize;
         let now = ring.now();
-        let timers = Timers::new(plan.connections, |wait| match wait {
-            Wait::Connect => Duration::from_nanos(plan.connect_timeout_ns),
-            Wait::Response => Duration::from_nanos(plan.response_timeout_ns),
-            Wait::Linger => LINGER,
+        let timers = Timers::new(plan.connections, |timeout| match timeout {
+            ClientTimeout::Connect => Duration::from_nanos(plan.connect_timeout_ns),
+            ClientTimeout::Response => Duration::from_nanos(plan.response_timeout_ns),
+            ClientTimeout::Linger => LINGER,
         });
         let first = plan.amount.rate.is_some() && plan.persist;
         let mut client = Self {
             ring,
             request_bytes,
             schedule: Schedule::new(plan.amount.clone()),
-            connections: (0..slots).map(|_| Connection::new()).collect(),
+            connections: (0..plan.connections)
+                .map(|key| ClientConnection::new(Slot(key)))
+                .collect(),
             timers,
             dialing: Dialing::new(&plan, start),
             ready: VecDeque::with_capacity(slots),
             retired: 0,
-            starved: Vec::with_capacity(slots),
+            awaiting_buffers: Vec::with_capacity(slots),
             unsubmitted: Unsubmitted::with_capacity(2 * slots),
-            hurry: false,
+            poll_now: false,
             now,
-            desk: ClientState { plan, counters, base_ns, response_bytes: 0 },
+            shared: ClientState { plan, counters, base_ns, response_bytes: 0 },
         };
-        for key in 0..client.desk.plan.connections {
+        for key in 0..client.shared.plan.connections {
             if first {
                 client.dialing.push_first(Slot(key));
             } else {
@@ -144,54 +107,54 @@ impl<'a, R: Engine> Client<'a, R> {
         if !first {
             client.schedule.begin(start);
         }
-        client.desk.counters.set(Count::Started, u64::MAX);
+        client.shared.counters.set(Count::Started, u64::MAX);
         client
     }
 
-    /// Waits once, at most until `tick`, and handles everything that came. Says whether it goes
-    /// on.
+    /// Waits once, at most until `tick`, then handles all completions and expired timeouts.
+    /// Returns whether requests are left.
     ///
     /// # Errors
-    /// If the ring is unusable.
+    /// If the engine is unusable.
     pub fn turn(&mut self, tick: Option<Nanos>) -> Result<bool, Errno> {
         self.unsubmitted.push_waiting(&mut self.ring);
         let deadline = [self.deadline(), tick].into_iter().flatten().min();
         self.ring.submit_and_wait(deadline)?;
         self.now = self.ring.now();
-        self.hurry = false;
+        self.poll_now = false;
         while let Some(completion) = self.ring.pop() {
             self.complete(completion);
         }
-        while let Some((slot, wait)) = self.timers.expired(self.now) {
-            self.expire(slot, wait);
+        while let Some((slot, timeout)) = self.timers.expired(self.now) {
+            self.expire(slot, timeout);
         }
-        while let Some(slot) = self.starved.pop() {
+        while let Some(slot) = self.awaiting_buffers.pop() {
             self.receive(slot);
         }
-        self.ask();
+        self.assign_due();
         self.dial();
-        Ok(self.retired < self.desk.plan.connections)
+        Ok(self.retired < self.shared.plan.connections)
     }
 
-    /// Asks no more; what was asked is still waited for.
+    /// Sends no more requests; outstanding responses are still awaited.
     pub fn stop(&mut self) {
         self.schedule.stop();
         self.schedule.begin(self.now);
         self.dialing.stop();
     }
 
-    /// The ring.
+    /// The engine, for a simulation that moves its clock and its network between two turns.
     pub fn ring_mut(&mut self) -> &mut R {
         &mut self.ring
     }
 
-    /// When the next wait has to end even if nothing comes.
+    /// When the next wait has to end even if no operation completes.
     fn deadline(&self) -> Option<Nanos> {
-        let at_once = (self.hurry || !self.unsubmitted.is_empty()).then_some(self.now);
+        let at_once = (self.poll_now || !self.unsubmitted.is_empty()).then_some(self.now);
         let claim = match self.schedule.peek(self.now) {
             Claim::Later(at) if !self.ready.is_empty() => Some(at),
             Claim::Later(at) | Claim::Now { due: at, .. } if self.schedule.is_open_loop() => {
-                Some(Nanos(at.0.saturating_add(self.desk.plan.response_timeout_ns)))
+                Some(Nanos(at.0.saturating_add(self.shared.plan.response_timeout_ns)))
             }
             Claim::Later(_) | Claim::Now { .. } | Claim::Over => None,
         };
@@ -202,7 +165,7 @@ impl<'a, R: Engine> Client<'a, R> {
     fn complete(&mut self, completion: Completion) {
         let token = completion.token;
         let slot = Slot(token.index());
-        token.assert_life(self.connections[slot.0 as usize].generation);
+        token.assert_life(self.connections[slot.0 as usize].socket.generation());
         match token.kind() {
             Kind::Connect => self.connected(slot, completion.result),
             Kind::Recv => self.received(slot, completion),
@@ -210,26 +173,26 @@ impl<'a, R: Engine> Client<'a, R> {
             Kind::Writable => self.writable(slot),
             Kind::Close => self.closed(slot),
             Kind::Cancel => {
-                self.connections[slot.0 as usize].others -= 1;
+                self.connections[slot.0 as usize].socket.other_completed();
                 self.close_if_joined(slot);
             }
             Kind::Accept | Kind::CancelAccept | Kind::Watch | Kind::Shutdown | Kind::Signal => {
-                unreachable!("{token:?} is never asked for")
+                unreachable!("{token:?} is never submitted")
             }
         }
     }
 
-    /// Gives requests to connections without one, as far as they are due.
-    fn ask(&mut self) {
+    /// Assigns due requests to slots without one.
+    fn assign_due(&mut self) {
         while let Some(&slot) = self.ready.front() {
             let connection = &mut self.connections[slot.0 as usize];
-            if !matches!(connection.phase, Phase::Open | Phase::Closed) {
-                // It is ending, and comes back when it is closed.
+            if !matches!(connection.phase, ClientPhase::Open | ClientPhase::Closed) {
+                // It is ending, and is queued again when it is closed.
                 connection.queued = false;
                 self.ready.pop_front();
                 continue;
             }
-            let claim = self.schedule.claim(self.now, self.desk.plan.pipeline);
+            let claim = self.schedule.claim(self.now, self.shared.plan.pipeline);
             match claim {
                 Claim::Later(_) => break,
                 Claim::Over => {
@@ -247,39 +210,33 @@ impl<'a, R: Engine> Client<'a, R> {
         self.give_up();
     }
 
-    /// Requests of an open loop for which no connection was free in all their time.
+    /// Counts requests of an open loop as timed out for which no connection became free in time.
     fn give_up(&mut self) {
-        let timeout = Duration::from_nanos(self.desk.plan.response_timeout_ns);
+        let timeout = Duration::from_nanos(self.shared.plan.response_timeout_ns);
         while self.schedule.is_open_loop()
             && let Claim::Now { due, .. } = self.schedule.peek(self.now)
             && due.plus(timeout) <= self.now
             && let Claim::Now { due, counts, .. } = self.schedule.claim(self.now, 1)
         {
-            self.note_start(due, counts);
-            self.desk.gave_up(counts, self.now);
+            self.shared.started(due, counts);
+            self.shared.failed(FailureKind::ResponseTimedOut, counts, self.now);
         }
     }
 
-    /// A batch belongs to this slot from now on.
+    /// Gives a batch of `count` requests to a slot.
     fn assign(&mut self, slot: Slot, due: Nanos, count: u32, counts: bool) {
-        self.note_start(due, counts);
+        self.shared.started(due, counts);
         let connection = &mut self.connections[slot.0 as usize];
         connection.left = count;
         connection.counts = counts;
         connection.since = due;
         match connection.phase {
-            Phase::Open => self.transmit(slot),
+            ClientPhase::Open => self.transmit(slot),
             _ => self.dialing.push(slot),
         }
     }
 
-    fn note_start(&mut self, due: Nanos, counts: bool) {
-        if counts && self.desk.counters.get(Count::Started) == u64::MAX {
-            self.desk.counters.set(Count::Started, self.desk.base_ns + due.0);
-        }
-    }
-
-    /// A connection without a request asks for one.
+    /// Queues a slot that has no request.
     fn idle(&mut self, slot: Slot) {
         let connection = &mut self.connections[slot.0 as usize];
         if !std::mem::replace(&mut connection.queued, true) {
@@ -287,21 +244,23 @@ impl<'a, R: Engine> Client<'a, R> {
         }
     }
 
-    /// There is no request for this slot, and won't be.
+    /// Takes a slot out of service: no request is left for it.
     fn retire(&mut self, slot: Slot) {
-        if self.connections[slot.0 as usize].phase == Phase::Open {
+        if self.connections[slot.0 as usize].phase == ClientPhase::Open {
             self.end(slot);
         } else {
             self.retired += 1;
         }
     }
 
-    fn push(&mut self, token: Token, op: Op) {
+    fn push(&mut self, (token, op): Submission) {
         self.unsubmitted.push(&mut self.ring, token, op);
     }
 
-    fn token(&self, slot: Slot, kind: Kind) -> Token {
-        Token::new(kind, self.connections[slot.0 as usize].generation, slot.0)
+    fn push_all(&mut self, entries: impl IntoIterator<Item = Submission>) {
+        for entry in entries {
+            self.push(entry);
+        }
     }
 }
 

@@ -1,287 +1,262 @@
-//! The operations of one connection: what follows from each completion, and how it ends. A slot
-//! is closed only when nothing is in flight on it.
+//! The operations of one connection: what follows from each completion, and how a connection ends.
 
-use super::connection::{Phase, Receive, ReceiveOutcome, Transmit};
-use super::waits::Wait;
-use super::{Client, ClientState};
+use super::Client;
+use super::connection::{ClientPhase, ReceiveOutcome};
+use super::shared::DISCARD_MIN;
+use super::timeouts::ClientTimeout;
 use crate::bytes::Span;
-use crate::engine::{Completion, Engine, Errno, Kind, Nanos, Op, Received, Slot};
+use crate::engine::{Completion, Engine, Errno, Received, Slot};
 use crate::load::counters::{Count, LatencyKind};
 use crate::load::report::FailureKind;
+use crate::socket::{Receive, Transmit};
 
 impl<R: Engine> Client<'_, R> {
-    /// Connects those whose turn it is.
+    /// Connects the slots that are due.
     pub(super) fn dial(&mut self) {
         while let Some(slot) = self.dialing.take(self.now) {
-            let token = self.token(slot, Kind::Connect);
             let connection = &mut self.connections[slot.0 as usize];
-            assert_eq!(connection.phase, Phase::Closed, "a slot is connected when it is closed");
-            connection.phase = Phase::Connecting;
+            assert_eq!(connection.phase, ClientPhase::Closed, "{slot:?} is connected when closed");
+            connection.phase = ClientPhase::Connecting;
             connection.dialed = self.now;
-            connection.others += 1;
-            self.timers.arm(slot, Wait::Connect, self.now);
-            self.push(token, Op::Connect { slot, source: self.dialing.begun });
+            let entry = connection.socket.connect(self.dialing.begun);
+            self.timers.arm(slot, ClientTimeout::Connect, self.now);
+            self.push(entry);
         }
     }
 
     pub(super) fn connected(&mut self, slot: Slot, result: Result<u32, Errno>) {
         let now = self.now;
         let connection = &mut self.connections[slot.0 as usize];
-        let was_asked = connection.left > 0;
-        // Those that are made before any request is due are part of the warm-up, if there is one.
+        let has_batch = connection.left > 0;
+        // Connections that are opened before the schedule begins are part of the warm-up, if any.
         let counts =
-            if was_asked { connection.counts } else { self.desk.plan.amount.warmup_ns == 0 };
-        connection.others -= 1;
+            if has_batch { connection.counts } else { self.shared.plan.amount.warmup_ns == 0 };
+        connection.socket.other_completed();
         match (connection.phase, result) {
-            (Phase::Connecting, Ok(_)) => {
-                connection.phase = Phase::Open;
+            (ClientPhase::Connecting, Ok(_)) => {
+                connection.phase = ClientPhase::Open;
                 self.timers.disarm(slot);
-                self.desk.counters.add(Count::Open, 1);
+                self.shared.counters.add(Count::Open, 1);
                 if counts {
-                    self.desk.counters.add(Count::Connects, 1);
-                    self.desk.counters.record(LatencyKind::Connect, connection.dialed, now);
+                    self.shared.counters.add(Count::Connects, 1);
+                    self.shared.counters.record(LatencyKind::Connect, connection.dialed, now);
                 }
                 self.receive(slot);
-                if was_asked {
+                if has_batch {
                     self.transmit(slot);
                 } else {
                     self.idle(slot);
                 }
             }
-            (Phase::Connecting, Err(errno)) => {
-                if was_asked {
-                    connection.fail(why_not_connected(errno), &mut self.desk, now);
+            (ClientPhase::Connecting, Err(errno)) => {
+                if has_batch {
+                    connection.fail(failure_of_connect(errno), &mut self.shared, now);
                 }
-                connection.phase = Phase::Leaving;
-                self.timers.disarm(slot);
-                self.close_if_joined(slot);
+                self.end(slot);
             }
-            // It took too long and was cancelled.
-            (Phase::Leaving, _) => self.close_if_joined(slot),
+            // The connect timed out and was cancelled.
+            (ClientPhase::Ending, _) => self.close_if_joined(slot),
             (phase, _) => unreachable!("{slot:?} was connected while {phase:?}"),
         }
-        if self.dialing.has_firsts() && !was_asked && self.dialing.first_is_done() {
+        if self.dialing.has_firsts() && !has_batch && self.dialing.first_is_done() {
             self.schedule.begin(now);
         }
     }
 
-    /// Sends what was not answered of the batch.
+    /// Sends the requests of the batch that have no response.
     pub(super) fn transmit(&mut self, slot: Slot) {
         let connection = &mut self.connections[slot.0 as usize];
-        if connection.transmit != Transmit::Idle {
-            // The completion of the last one is to come, and ends no wait.
+        if connection.socket.transmitting() != Transmit::Idle {
+            // The completion of the last send is still to come, and causes no wake-up.
             connection.is_to_send = true;
-            self.hurry = true;
+            self.poll_now = true;
             return;
         }
         if !self.schedule.is_open_loop() {
             connection.since = self.now;
         }
         let span = Span { offset: 0, len: u64::from(connection.left * self.request_bytes) };
-        self.timers.arm(slot, Wait::Response, self.now);
+        self.timers.arm(slot, ClientTimeout::Response, self.now);
         self.send(slot, span);
     }
 
     fn send(&mut self, slot: Slot, span: Span) {
-        let token = self.token(slot, Kind::Send);
-        self.connections[slot.0 as usize].transmit = Transmit::Sending { span };
-        self.push(token, Op::Send { slot, spans: span.into(), more: false, lazy: true });
+        let entry = self.connections[slot.0 as usize].socket.send(span.into(), false, true);
+        self.push(entry);
     }
 
     pub(super) fn sent(&mut self, slot: Slot, result: Result<u32, Errno>) {
-        let token = self.token(slot, Kind::Writable);
         let connection = &mut self.connections[slot.0 as usize];
-        let Transmit::Sending { span } = connection.transmit else {
-            unreachable!("a send of {slot:?} completed though none is in flight")
-        };
-        connection.transmit = Transmit::Idle;
-        if matches!(connection.phase, Phase::Leaving | Phase::Closing) {
+        let span = connection.socket.sent().first;
+        if connection.phase == ClientPhase::Ending {
             return self.close_if_joined(slot);
         }
-        let rest = match result {
+        connection.unsent = match result {
             Ok(count) => span.after(u64::from(count)),
             Err(Errno(libc::EAGAIN | libc::EINTR)) => span,
-            // A broken connection: the receive tells how far it came.
+            // A broken connection: the receive shows how many responses it still brought.
             Err(_) => Span::default(),
         };
-        if rest.len > 0 {
-            connection.transmit = Transmit::Waiting { span: rest };
-            self.push(token, Op::Writable { slot });
-        } else if connection.is_to_send {
-            connection.is_to_send = false;
+        if connection.unsent.len > 0 {
+            let entry = connection.socket.await_room();
+            self.push(entry);
+        } else if std::mem::take(&mut connection.is_to_send) {
             self.transmit(slot);
         }
     }
 
     pub(super) fn writable(&mut self, slot: Slot) {
         let connection = &mut self.connections[slot.0 as usize];
-        match std::mem::replace(&mut connection.transmit, Transmit::Idle) {
-            Transmit::Waiting { span } if connection.phase == Phase::Open => self.send(slot, span),
-            Transmit::Waiting { .. } | Transmit::Stopping => self.close_if_joined(slot),
-            Transmit::Idle | Transmit::Sending { .. } => {
-                unreachable!("{slot:?} became writable though nobody waits for it")
-            }
+        connection.socket.writable();
+        if connection.phase == ClientPhase::Open {
+            let span = connection.unsent;
+            self.send(slot, span);
+        } else {
+            self.close_if_joined(slot);
         }
     }
 
-    /// Arms a receive: for good if responses are small, once if their content is to be dropped.
+    /// Arms a receive: multishot if responses are small, once if their content is to be dropped.
     pub(super) fn receive(&mut self, slot: Slot) {
-        let token = self.token(slot, Kind::Recv);
         let connection = &mut self.connections[slot.0 as usize];
-        if connection.receive != Receive::Idle
-            || !matches!(connection.phase, Phase::Open | Phase::AwaitClose)
+        if connection.socket.receiving() != Receive::Idle
+            || !matches!(connection.phase, ClientPhase::Open | ClientPhase::AwaitClose)
         {
             return;
         }
-        let drop_bytes = connection.skippable(&self.desk);
-        let (receive, op) = if drop_bytes >= DISCARD_MIN {
-            let len = u32::try_from(drop_bytes).unwrap_or(DISCARD_MAX);
-            (Receive::Once, Op::Discard { slot, len })
-        } else if self.desk.drops_content() {
-            (Receive::Once, Op::Recv { slot })
+        let drop_bytes = connection.skippable(&self.shared);
+        let entry = if drop_bytes >= DISCARD_MIN {
+            connection.socket.discard(u32::try_from(drop_bytes).unwrap_or(DISCARD_MAX))
+        } else if self.shared.drops_content() {
+            connection.socket.receive()
         } else {
-            (Receive::Many, Op::RecvMany { slot })
+            connection.socket.receive_many()
         };
-        connection.receive = receive;
-        self.push(token, op);
+        self.push(entry);
     }
 
     pub(super) fn received(&mut self, slot: Slot, completion: Completion) {
         let connection = &mut self.connections[slot.0 as usize];
-        assert_ne!(connection.receive, Receive::Idle, "{completion:?}, but no receive is armed");
-        if !completion.more {
-            connection.receive = Receive::Idle;
-        }
+        connection.socket.received(completion.more);
         match (connection.phase, completion.result) {
-            (Phase::Open | Phase::AwaitClose, _) => self.hear(slot, completion),
-            // It was given up, but what came behind its last response tells of that all the same.
-            (Phase::Leaving, Ok(count)) if count > 0 => {
-                connection.hear_unasked(count.into(), &mut self.desk, self.now);
+            (ClientPhase::Open | ClientPhase::AwaitClose, _) => {
+                self.handle_received(slot, completion);
             }
-            (Phase::Leaving | Phase::Closed | Phase::Connecting | Phase::Closing, _) => {}
+            // The client has given the connection up, but bytes behind its last response are
+            // counted all the same.
+            (ClientPhase::Ending, Ok(count)) if count > 0 => {
+                connection.received_surplus(count.into(), &mut self.shared, self.now);
+            }
+            (ClientPhase::Ending | ClientPhase::Closed | ClientPhase::Connecting, _) => {}
         }
         if let Some(buffer) = completion.buffer {
             self.ring.give_back(buffer);
         }
         match completion.result {
-            Err(Errno(libc::ENOBUFS)) => self.starved.push(slot),
+            Err(Errno(libc::ENOBUFS)) => self.awaiting_buffers.push(slot),
             _ => self.receive(slot),
         }
         self.close_if_joined(slot);
     }
 
-    fn hear(&mut self, slot: Slot, completion: Completion) {
+    fn handle_received(&mut self, slot: Slot, completion: Completion) {
         let connection = &mut self.connections[slot.0 as usize];
         let now = self.now;
         let outcome = match (completion.result, completion.buffer) {
             (Err(Errno(libc::ENOBUFS | libc::ECANCELED | libc::EINTR | libc::EAGAIN)), _) => {
                 ReceiveOutcome::More
             }
-            // Its end is what a connection waits for after the last response; bytes are too many.
-            (result, _) if connection.phase == Phase::AwaitClose => {
+            // After the last response, only the end of the stream is due.
+            (result, _) if connection.phase == ClientPhase::AwaitClose => {
                 let count = result.unwrap_or(0);
                 if count > 0 {
-                    connection.hear_unasked(count.into(), &mut self.desk, now);
+                    connection.received_surplus(count.into(), &mut self.shared, now);
                 }
                 ReceiveOutcome::Broken
             }
             (Ok(0), _) => {
-                connection.hear_end(&mut self.desk, now);
+                connection.received_end(&mut self.shared, now);
                 ReceiveOutcome::Broken
             }
             (Ok(len), Some(buffer)) => {
                 let memory = self.ring.memory(Some(Received { buffer, len }));
-                connection.hear(memory.received, &mut self.desk, now)
+                connection.received(memory.received, &mut self.shared, now)
             }
-            (Ok(len), None) => connection.skip(len, &mut self.desk, now),
+            (Ok(len), None) => connection.skip(len, &mut self.shared, now),
             (Err(_), _) => {
-                connection.hear_break(&mut self.desk, now);
+                connection.broke(&mut self.shared, now);
                 ReceiveOutcome::Broken
             }
         };
-        let is_many = connection.receive == Receive::Many;
         match outcome {
             ReceiveOutcome::More => {}
             ReceiveOutcome::Answered => {
                 self.timers.disarm(slot);
                 self.idle(slot);
-                if self.desk.drops_content() && is_many {
-                    // So that the next response's content can be dropped.
-                    self.connections[slot.0 as usize].receive = Receive::Stopping;
-                    self.cancel(slot, Kind::Recv);
+                let socket = &mut self.connections[slot.0 as usize].socket;
+                if self.shared.drops_content() && socket.receiving() == Receive::Multishot {
+                    // So that the content of the next response can be dropped.
+                    let entry = socket.cancel_receive();
+                    self.push_all(entry);
                 }
             }
             ReceiveOutcome::Last => {
-                connection.phase = Phase::AwaitClose;
-                self.timers.arm(slot, Wait::Linger, now);
+                connection.phase = ClientPhase::AwaitClose;
+                self.timers.arm(slot, ClientTimeout::Linger, now);
             }
             ReceiveOutcome::Broken => self.end(slot),
         }
     }
 
-    pub(super) fn expire(&mut self, slot: Slot, wait: Wait) {
+    pub(super) fn expire(&mut self, slot: Slot, timeout: ClientTimeout) {
         let connection = &mut self.connections[slot.0 as usize];
-        let kind = match wait {
-            Wait::Connect => FailureKind::ConnectTimedOut,
-            Wait::Response => FailureKind::ResponseTimedOut,
-            Wait::Linger => {
-                self.desk.lingered(connection.counts);
+        let kind = match timeout {
+            ClientTimeout::Connect => FailureKind::ConnectTimedOut,
+            ClientTimeout::Response => FailureKind::ResponseTimedOut,
+            ClientTimeout::Linger => {
+                self.shared.lingered(connection.counts);
                 return self.end(slot);
             }
         };
         if connection.left > 0 {
-            connection.fail(kind, &mut self.desk, self.now);
+            connection.fail(kind, &mut self.shared, self.now);
+        }
+        if connection.phase == ClientPhase::Connecting {
+            let entry = connection.socket.cancel_connect();
+            self.push(entry);
         }
         self.end(slot);
     }
 
-    /// Ends a connection: cancels what is in flight; the rest follows from the completions.
+    /// Ends a connection: cancels the operations in flight; the rest follows from the completions.
     pub(super) fn end(&mut self, slot: Slot) {
         self.timers.disarm(slot);
         let connection = &mut self.connections[slot.0 as usize];
-        match std::mem::replace(&mut connection.phase, Phase::Leaving) {
-            Phase::Open | Phase::AwaitClose => {
-                let open = self.desk.counters.get(Count::Open);
-                self.desk.counters.set(Count::Open, open - 1);
+        match std::mem::replace(&mut connection.phase, ClientPhase::Ending) {
+            ClientPhase::Open | ClientPhase::AwaitClose => {
+                let open = self.shared.counters.get(Count::Open);
+                self.shared.counters.set(Count::Open, open - 1);
             }
-            Phase::Connecting => return self.cancel(slot, Kind::Connect),
-            phase @ (Phase::Closed | Phase::Leaving | Phase::Closing) => {
+            ClientPhase::Connecting => {}
+            phase @ (ClientPhase::Closed | ClientPhase::Ending) => {
                 unreachable!("{slot:?} is ended while {phase:?}")
             }
         }
-        if matches!(connection.receive, Receive::Once | Receive::Many) {
-            connection.receive = Receive::Stopping;
-            self.cancel(slot, Kind::Recv);
-        }
-        let connection = &mut self.connections[slot.0 as usize];
-        if let Transmit::Waiting { .. } = connection.transmit {
-            connection.transmit = Transmit::Stopping;
-            self.cancel(slot, Kind::Writable);
-        }
-        // A send is over by the next wake-up, but causes none.
-        self.hurry |=
-            matches!(self.connections[slot.0 as usize].transmit, Transmit::Sending { .. });
+        let cancels = connection.socket.end(false);
+        // A send completes by the next wake-up, but causes none.
+        self.poll_now |= connection.socket.is_sending();
+        self.push_all(cancels.into_iter().flatten());
         self.close_if_joined(slot);
     }
 
-    fn cancel(&mut self, slot: Slot, kind: Kind) {
-        self.connections[slot.0 as usize].others += 1;
-        let target = self.token(slot, kind);
-        self.push(target.with_kind(Kind::Cancel), Op::Cancel { target });
-    }
-
     pub(super) fn close_if_joined(&mut self, slot: Slot) {
-        let token = self.token(slot, Kind::Close);
-        let connection = &mut self.connections[slot.0 as usize];
-        if connection.phase == Phase::Leaving && connection.is_joined() {
-            connection.phase = Phase::Closing;
-            self.push(token, Op::Close { slot });
-        }
+        let entry = self.connections[slot.0 as usize].socket.close_if_joined();
+        self.push_all(entry);
     }
 
     pub(super) fn closed(&mut self, slot: Slot) {
         let connection = &mut self.connections[slot.0 as usize];
-        connection.reset();
+        connection.reset(slot);
         if connection.left > 0 {
             self.dialing.push(slot);
         } else {
@@ -290,26 +265,7 @@ impl<R: Engine> Client<'_, R> {
     }
 }
 
-impl ClientState<'_> {
-    /// Whether responses are so long, and so little looked at, that their content is dropped.
-    fn drops_content(&self) -> bool {
-        self.response_bytes >= DISCARD_MIN && self.plan.expect.is_none()
-    }
-
-    /// A server did not close after its last response.
-    fn lingered(&mut self, counts: bool) {
-        if counts {
-            self.counters.add(Count::Lingered, 1);
-        }
-    }
-
-    /// A request for which no connection was free in all its time.
-    pub(super) fn gave_up(&mut self, counts: bool, now: Nanos) {
-        self.failed(FailureKind::ResponseTimedOut, counts, now);
-    }
-}
-
-fn why_not_connected(errno: Errno) -> FailureKind {
+fn failure_of_connect(errno: Errno) -> FailureKind {
     match errno.0 {
         libc::ECONNREFUSED => FailureKind::ConnectRefused,
         libc::ETIMEDOUT => FailureKind::ConnectTimedOut,
@@ -319,6 +275,4 @@ fn why_not_connected(errno: Errno) -> FailureKind {
     }
 }
 
-/// Content from this length on is dropped by the kernel instead of copied.
-const DISCARD_MIN: u64 = 16 * 1024;
 const DISCARD_MAX: u32 = 1 << 30;

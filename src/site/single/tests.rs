@@ -1,4 +1,4 @@
-//! The responses as they lie in the buffer, read with another parser; dates under sends in flight.
+//! The responses in the buffer, parsed independently; dates while sends are in flight.
 
 use super::*;
 
@@ -15,6 +15,10 @@ fn build(page: Page, bytes: u64) -> (Single, Vec<u8>) {
     (site, fixed)
 }
 
+fn pages(site: &Single, count: u32) -> Spans {
+    site.prebuilt(Prebuilt::Page, Persistence::Keep, false).repeated(count)
+}
+
 fn text(output: Spans, fixed: &[u8]) -> String {
     let bytes = [&fixed[output.first.range()], &fixed[output.then.range()]].concat();
     String::from_utf8(bytes).expect("responses are text here")
@@ -26,7 +30,7 @@ fn field<'a>(response: &'a str, name: &str) -> Option<&'a str> {
 }
 
 #[test]
-fn every_response_is_whole_and_of_the_length_it_says() {
+fn every_response_has_the_length_in_its_content_length() {
     for bytes in [0, 100, 65_536, 65_537, 1 << 20] {
         let (site, fixed) = build(Page::built_in(), bytes);
         for which in Prebuilt::ALL {
@@ -55,29 +59,35 @@ fn every_response_is_whole_and_of_the_length_it_says() {
 }
 
 #[test]
-fn pages_in_a_row_are_alike() {
+fn copies_in_a_row_are_equal() {
     for bytes in [0, 100, 65_536, 65_537] {
         let (site, fixed) = build(Page::built_in(), bytes);
-        let one = text(site.pages(1), &fixed);
-        let count = site.pages_in_a_row();
-        assert_eq!(text(site.pages(count), &fixed), one.repeat(count as usize));
+        let one = text(pages(&site, 1), &fixed);
+        let pending = PendingResponse {
+            answer: Answer::Whole(Prebuilt::Page),
+            persistence: Persistence::Keep,
+            head_only: false,
+        };
+        let count = site.copies_in_a_row(&pending);
+        assert_eq!(count > 1, bytes <= 65_536, "of {bytes} bytes");
+        assert_eq!(text(pages(&site, count), &fixed), one.repeat(count as usize));
     }
 }
 
 #[test]
-fn a_page_with_its_own_status_has_no_validators() {
+fn page_with_its_own_status_has_no_validators() {
     let mut page = Page::built_in();
     page.status = 503;
     page.headers.push(("Retry-After".to_owned(), "600".to_owned()));
     let (site, fixed) = build(page, 10);
-    let response = text(site.pages(1), &fixed);
+    let response = text(pages(&site, 1), &fixed);
     assert!(response.starts_with("HTTP/1.1 503 Service Unavailable\r\n"));
     assert_eq!(field(&response, "Retry-After"), Some("600"));
     assert_eq!((field(&response, "ETag"), field(&response, "Accept-Ranges")), (None, None));
 }
 
 #[test]
-fn a_304_keeps_the_fields_that_caches_need() {
+fn not_modified_has_the_fields_that_caches_need() {
     let mut page = Page::built_in();
     page.headers.push(("Cache-Control".to_owned(), "no-cache".to_owned()));
     page.headers.push(("X-Other".to_owned(), "y".to_owned()));
@@ -90,37 +100,37 @@ fn a_304_keeps_the_fields_that_caches_need() {
 }
 
 #[test]
-fn a_date_never_changes_under_a_send() {
+fn date_of_a_send_in_flight_never_changes() {
     let (mut site, mut fixed) = build(Page::built_in(), 100);
-    let first = site.pages(1).first;
+    let first = pages(&site, 1).first;
     site.mark_in_flight(first.into());
     let before = fixed[first.range()].to_vec();
     site.tick(SECOND + 1, &mut fixed);
-    let second = site.pages(1).first;
-    assert_ne!(first, second, "the next second is in the other rendered");
+    let second = pages(&site, 1).first;
+    assert_ne!(first, second, "the next second is in the other copy");
     site.mark_in_flight(second.into());
     for seconds in 2..5 {
         site.tick(SECOND + seconds, &mut fixed);
-        assert_eq!(fixed[first.range()], before, "in_flight for {seconds} s");
-        assert_eq!(site.pages(1).first, second, "both are in_flight: no third second");
+        assert_eq!(fixed[first.range()], before, "in flight for {seconds} s");
+        assert_eq!(pages(&site, 1).first, second, "both copies are in flight: no third second");
     }
     site.mark_sent(first.into());
     site.tick(SECOND + 5, &mut fixed);
-    assert!(text(site.pages(1), &fixed).contains("08:49:42 GMT"));
+    assert!(text(pages(&site, 1), &fixed).contains("08:49:42 GMT"));
 }
 
 #[test]
-#[should_panic(expected = "wasn't in_flight")]
-fn a_span_returns_once() {
+#[should_panic(expected = "wasn't in flight")]
+fn span_is_returned_only_once() {
     let (mut site, _) = build(Page::built_in(), 100);
-    let span = site.pages(1).first;
+    let span = pages(&site, 1).first;
     site.mark_in_flight(span.into());
     site.mark_sent(span.into());
     site.mark_sent(span.into());
 }
 
 #[test]
-fn a_part_is_written_into_the_slots_own_block() {
+fn head_of_a_range_is_written_into_the_block_of_the_slot() {
     let (site, mut fixed) = build(Page::built_in(), 1 << 30 >> 10);
     let last = site.body.len - 1;
     let output = site.part((0, last), Persistence::KeepHttp10, ScratchIndex(3), &mut fixed);
@@ -132,11 +142,11 @@ fn a_part_is_written_into_the_slots_own_block() {
 }
 
 #[test]
-fn a_send_cut_anywhere_in_a_head_can_wait() {
+fn send_cut_anywhere_in_a_head_keeps_its_date() {
     let (mut site, mut fixed) = build(Page::built_in(), 50);
-    let whole = text(site.pages(3), &fixed);
+    let whole = text(pages(&site, 3), &fixed);
     for cut in 0..u32::try_from(whole.len()).expect("small") {
-        let output = site.pages(3);
+        let output = pages(&site, 3);
         let left = output.after(u64::from(cut));
         let kept = site.keep(left, ScratchIndex(1), &mut fixed);
         let now = site.now + 1;
@@ -154,7 +164,7 @@ fn a_send_cut_anywhere_in_a_head_can_wait() {
 }
 
 #[test]
-fn the_image_is_never_written_to() {
+fn image_is_never_written() {
     for bytes in [100, 70_000] {
         let (mut site, mut fixed) = build(Page::built_in(), bytes);
         let layout = site.layout();
@@ -168,7 +178,7 @@ fn the_image_is_never_written_to() {
             for scratch in (0..4).map(ScratchIndex) {
                 let part = site.part((0, last), Persistence::Keep, scratch, &mut fixed);
                 assert!(part.first.offset >= layout.scratch().offset);
-                let left = site.pages(1).after(20);
+                let left = pages(&site, 1).after(20);
                 let _ = site.keep(left, scratch, &mut fixed);
             }
         }

@@ -7,7 +7,7 @@ use crate::http::request::{FieldBuffer, Method, Parsed, Persistence, Scan, parse
 use crate::site::pattern::Pattern;
 use crate::site::redirects::Redirect;
 use crate::site::template::{Template, TemplateKind};
-use crate::site::{Kind, PendingResponse, Site, entity_tag};
+use crate::site::{PendingResponse, Site, SiteKind, entity_tag};
 use proptest::prelude::*;
 
 const SECOND: u64 = 784_111_777;
@@ -57,7 +57,7 @@ impl TreeFixture {
 
 impl SiteFixture {
     fn tree(&self) -> &Tree {
-        let Kind::Tree(tree) = &self.site.kind else { unreachable!("of_tree built it") };
+        let SiteKind::Tree(tree) = &self.site.kind else { unreachable!("of_tree built it") };
         tree
     }
 

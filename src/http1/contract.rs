@@ -1,0 +1,119 @@
+//! The vocabulary between a [`ServerConnection`](super::ServerConnection) and its driver.
+
+use super::head_buffers::HeadBuffers;
+use crate::bytes::Spans;
+use crate::site::{RequestContext, ScratchIndex, Site};
+use crate::stats::Stats;
+
+/// An event on the socket of a connection, or on its timer.
+#[derive(Clone, Copy, Debug)]
+pub enum Input<'a> {
+    /// Bytes arrived. They may arrive in any state.
+    Bytes(&'a [u8]),
+    /// The client has shut down its sending side; no [`Input::Bytes`] follows.
+    EndOfStream,
+    /// The send of [`Output::Send`] completed: the socket took this many bytes from the front of
+    /// its spans.
+    Taken(u32),
+    /// The timeout of the latest output has passed, or the client takes a response too slowly.
+    Deadline,
+    /// Another connection needs the slot.
+    Displaced,
+}
+
+/// What a connection needs, from one input to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Receive, and report [`Input::Deadline`] when the timeout has passed: one of
+    /// [`Timeout::Head`], [`Timeout::Idle`] and [`Timeout::Body`].
+    Receive(Timeout),
+    /// Send, then report [`Input::Taken`]. If this send is in flight already, it goes on.
+    Send(Transmission),
+    /// Shut down the sending side, if that is not done yet, and receive under [`Timeout::Linger`]:
+    /// a close at once could destroy the last response with a reset (RFC 9112 9.6).
+    Linger,
+    /// Close. The connection is not to be used again.
+    Close,
+}
+
+/// A response, or the part of it that is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transmission {
+    /// The bytes to offer to the socket.
+    pub spans: Spans,
+    /// The response goes on behind them (`MSG_MORE`): the next output is another [`Output::Send`].
+    pub more: bool,
+    /// What follows the response.
+    pub then: Then,
+    /// Bytes that arrived meanwhile fill a head buffer: receive no more before this is sent.
+    pub input_is_full: bool,
+}
+
+/// What follows a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// [`Timeout::Idle`], unless another input comes before: the completion of the send need not
+    /// cause a wake-up.
+    Idle,
+    /// The next request or the rest of a body, of which bytes have arrived or are due.
+    Continue,
+    /// [`Output::Linger`]: the client may still be sending.
+    Linger,
+    /// [`Output::Close`]: nothing that the client could send would be answered with a reset.
+    Close,
+}
+
+/// The timeouts of a connection; the driver knows how long each is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timeout {
+    /// Until a head is complete: the first one, or one that has begun.
+    Head,
+    /// Until the first byte of the next request.
+    Idle,
+    /// Until the rest of a body.
+    Body,
+    /// Until the client takes bytes of a response: of [`Output::Send`].
+    Response,
+    /// Until the client closes, after the last response: of [`Output::Linger`].
+    Linger,
+}
+
+impl Output {
+    /// Whether no further request is answered on the connection.
+    #[must_use]
+    pub fn is_last(&self) -> bool {
+        match self {
+            Self::Send(transmission) => matches!(transmission.then, Then::Close | Then::Linger),
+            Self::Linger | Self::Close => true,
+            Self::Receive(_) => false,
+        }
+    }
+}
+
+/// What a connection borrows from its driver for one input.
+pub struct Context<'a> {
+    /// The responses.
+    pub site: &'a Site,
+    /// The buffer that their spans refer to.
+    pub fixed: &'a mut [u8],
+    /// Memory for incomplete heads.
+    pub head_buffers: &'a mut HeadBuffers,
+    /// The counters to add to.
+    pub stats: &'a mut Stats,
+    /// The connection's scratch memory within `fixed`.
+    pub scratch: ScratchIndex,
+    /// The longest head that is accepted, in bytes.
+    pub head_bytes_max: usize,
+    /// Whether the server drains: health checks then get 503.
+    pub draining: bool,
+    /// Whether the next response ends the connection, whatever the request says.
+    pub is_last: bool,
+    /// Whether the connection came from the listener for health checks.
+    pub health_only: bool,
+}
+
+impl Context<'_> {
+    pub(super) fn request_context(&mut self) -> RequestContext<'_> {
+        RequestContext { scratch: self.scratch, fixed: self.fixed, draining: self.draining }
+    }
+}

@@ -1,0 +1,59 @@
+//! The choice of a response, from [`Site::choose`](super::Site::choose) to
+//! [`Site::output`](super::Site::output).
+
+use super::rendered::Prebuilt;
+use super::tree::{FileResponse, Redirection};
+use crate::http::request::Persistence;
+
+/// The choice of a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// A response that was built at start.
+    Whole(Prebuilt),
+    /// A range of the single page.
+    Part {
+        /// Offset of the first byte.
+        first: u64,
+        /// Offset of the last byte.
+        last: u64,
+    },
+    /// A file of a tree, or the outcome of its preconditions and ranges.
+    FileResponse(FileResponse),
+    /// A redirect of a tree.
+    Redirection(Redirection),
+}
+
+/// A choice, and the form in which it is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PendingResponse {
+    /// The choice.
+    pub answer: Answer,
+    /// Whether the connection persists after it.
+    pub persistence: Persistence,
+    /// Whether the content is left out, for HEAD.
+    pub head_only: bool,
+}
+
+impl PendingResponse {
+    /// The same response with `Connection: close`.
+    #[must_use]
+    pub fn closing(self) -> Self {
+        Self { persistence: Persistence::Close, ..self }
+    }
+}
+
+/// Index of the scratch memory into which the head of a response is written: one for each slot,
+/// because a connection has one response under way at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScratchIndex(pub u32);
+
+/// The state of the connection on which a request arrived.
+#[derive(Debug)]
+pub struct RequestContext<'a> {
+    /// The scratch memory of its slot, of which nothing is in flight.
+    pub scratch: ScratchIndex,
+    /// The fixed buffer.
+    pub fixed: &'a mut [u8],
+    /// Whether the server drains: health checks then get 503.
+    pub draining: bool,
+}
