@@ -45,8 +45,6 @@
 //!   [`server::Server`] and [`load::client::Client`] as the programs.
 //! - [`cli`]: command lines. [`timers`]: deadlines of slots in constant time. [`stats`]: counters.
 
-#![deny(unsafe_code)]
-
 pub mod bytes;
 pub mod cli;
 pub mod doctor;

@@ -1,6 +1,8 @@
 //! The server on the simulated ring, over many seeds. A seed that fails prints the command that
 //! replays it with a trace.
 
+#![allow(clippy::print_stdout, reason = "a test runner shows it on demand")]
+
 use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicU64, Ordering};
 use uringstatic::sim::{

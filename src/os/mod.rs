@@ -2,9 +2,9 @@
 //!
 //! Each unsafe block states the invariant it stands on. No function here is unsafe to call, and
 //! none takes an address.
-#![allow(unsafe_code)]
+#![allow(unsafe_code, reason = "system calls")]
 // The C interface counts in whatever integers it likes; what is cast is small and constant.
-#![allow(clippy::cast_possible_truncation)]
+#![allow(clippy::cast_possible_truncation, reason = "small constants")]
 
 pub mod beneath;
 pub mod children;

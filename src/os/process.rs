@@ -236,8 +236,7 @@ pub fn kernel_version() -> (u32, u32) {
     // SAFETY: uname succeeded, so it was written.
     let names = unsafe { names.assume_init_ref() };
     let release = names.release.iter().take_while(|&&c| c != 0);
-    // `c_char` is signed on some machines only.
-    #[allow(clippy::cast_sign_loss)]
+    #[allow(clippy::cast_sign_loss, reason = "c_char is signed on some machines only")]
     parse_version(&release.map(|&c| char::from(c as u8)).collect::<String>())
 }
 

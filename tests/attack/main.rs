@@ -15,6 +15,8 @@
 //! `--only NAME` runs one attack; `--soak MINUTES` none of them, but see `tests/soak.sh`. Other
 //! options of the usual test programs are taken and ignored, words are filters of names.
 
+#![allow(clippy::print_stdout, reason = "it prints a table")]
+
 #[path = "../common/mod.rs"]
 mod common;
 

@@ -5,6 +5,8 @@
 //!
 //! usage: cargo test --test lockdown [-- NAME]
 
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it prints a table")]
+
 mod attempts;
 #[path = "../common/mod.rs"]
 mod common;

@@ -5,9 +5,9 @@
 //! the fixed buffer and the receive buffers are owned by [`Uring`], which ends every operation
 //! before it lets go of them.
 
-#![allow(unsafe_code)]
+#![allow(unsafe_code, reason = "the ring is memory shared with the kernel")]
 // The C interface counts in whatever integers it likes; what is cast is small and constant.
-#![allow(clippy::cast_possible_truncation)]
+#![allow(clippy::cast_possible_truncation, reason = "small constants")]
 
 mod buffers;
 mod construct;

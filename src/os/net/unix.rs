@@ -144,8 +144,7 @@ impl Address {
             return Err(io::Error::from_raw_os_error(libc::ENAMETOOLONG));
         }
         for (place, byte) in address.sun_path.iter_mut().zip(bytes) {
-            // `c_char` is signed on some machines only.
-            #[allow(clippy::cast_possible_wrap)]
+            #[allow(clippy::cast_possible_wrap, reason = "c_char is signed on some machines only")]
             {
                 *place = *byte as libc::c_char;
             }
