@@ -16,7 +16,7 @@ use std::fmt;
 
 /// A submission and completion queue: push entries, wait, pop completions.
 ///
-/// Rules that both implementations keep and `tests/contract.rs` checks:
+/// Rules that both implementations keep and `tests/tools/contract.rs` checks:
 ///
 /// - Every pushed entry gets its completions; the last one has [`Completion::more`] unset. The
 ///   ring may read or write what the entry names until then.

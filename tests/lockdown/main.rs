@@ -37,6 +37,7 @@ fn main() -> ExitCode {
         Err(why) => {
             failed += 1;
             println!("FAIL  {name}: {why}");
+            println!("      run again: cargo test --test lockdown -- {name}");
         }
     };
     for row in ROWS.iter().filter(|row| wanted(row.name)) {

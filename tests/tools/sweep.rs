@@ -1,5 +1,5 @@
 //! Sweeps from outside: real servers, started, loaded and ended as in an experiment, by a stand-in
-//! for the load client (`tests/sweep/client.sh`). Knows the results' schema, and nothing of how
+//! for the load client (`sweep/client.sh`). Knows the results' schema, and nothing of how
 //! they are made.
 
 use std::collections::BTreeSet;
@@ -438,4 +438,4 @@ fn a_core() -> u32 {
 }
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_uringstatic");
-const CLIENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sweep/client.sh");
+const CLIENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tools/sweep/client.sh");

@@ -1,21 +1,13 @@
 //! One suite for both engines: what [`uringstatic::engine::Engine`] promises, kept by the simulated
 //! ring and by the kernel's with each set of features.
 
-#[path = "contract/dialing.rs"]
 mod dialing;
-#[path = "contract/ending.rs"]
 mod ending;
-#[path = "contract/kernel.rs"]
 mod kernel;
-#[path = "contract/listening.rs"]
 mod listening;
-#[path = "contract/receiving.rs"]
 mod receiving;
-#[path = "contract/rig.rs"]
 mod rig;
-#[path = "contract/sending.rs"]
 mod sending;
-#[path = "contract/simulated.rs"]
 mod simulated;
 
 use kernel::Kernel;

@@ -1,9 +1,7 @@
 //! `_redirects` and precompressed files against clients and operators who mean harm or err: what
 //! a forced rule hides, where a redirect can lead, and which codings are passed on.
 
-mod common;
-
-use common::{Response, Server, TemporaryFolder};
+use crate::common::{Response, Server, TemporaryFolder};
 
 fn serve(folder: &TemporaryFolder, options: &[&str]) -> Server {
     Server::start(&[&["--root", folder.path()], options].concat())

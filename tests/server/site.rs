@@ -1,8 +1,6 @@
 //! A whole folder, served by the real program: which path has what, spoken to over raw sockets.
 
-mod common;
-
-use common::{Response, Server, TemporaryFolder, assert_same_bytes};
+use crate::common::{Response, Server, TemporaryFolder, assert_same_bytes};
 use std::ffi::OsStr;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;

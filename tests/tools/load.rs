@@ -1,6 +1,7 @@
 //! The load client from outside: its counts against a server's own, and every way of failing
 //! against a server that misbehaves on purpose.
 
+use crate::common;
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -10,9 +11,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use uringstatic::load::report::{Report, Run};
-
-#[path = "common/mod.rs"]
-mod common;
 
 /// Runs the load client and reads its report.
 fn load(words: &[&str], url: &str) -> (Output, Run) {
