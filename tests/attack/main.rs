@@ -102,7 +102,7 @@ fn main() -> ExitCode {
     if arguments.nothing {
         return ExitCode::SUCCESS;
     }
-    let hard = open_files().expect("getrlimit knows RLIMIT_NOFILE").hard;
+    let hard = open_files().expect("the system says so").hard;
     raise_open_files(hard, "").expect("a soft limit may be raised to the hard limit");
     let files = usize::try_from(hard).unwrap_or(usize::MAX);
     let clients_max = files.saturating_sub(FILES_RESERVE) / 10 * 10;
