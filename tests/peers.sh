@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Checks the server with independent programs: curl, ab, wrk, nginx and strace. Prints a line per
-# check and a summary; exits with 1 if a check failed. Installs missing programs if root.
+# check and a summary; exits with 1 if a check failed. Installs missing programs with apt-get.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source tests/frame.sh
