@@ -1,5 +1,5 @@
-//! Random bytes and mutated requests. Each gets a page, an error or the end of the connection, never
-//! a partial response or bytes of another one.
+//! Random bytes and mutated requests. Each gets a page, an error or the end of the connection, and
+//! never a partial response or bytes of another one.
 
 use crate::Form;
 use crate::common::{GET, GET_CLOSE};

@@ -1,4 +1,4 @@
-//! Valid requests: alone, many on a connection, cut anywhere, and the state of the connection after.
+//! Valid requests: alone, pipelined, cut anywhere, and the state of the connection afterwards.
 
 use super::{Case, cases, with};
 use crate::common::{

@@ -42,7 +42,7 @@ fn a_signal_ends_a_report_into_a_full_pipe() {
         .spawn()
         .expect("the program was built");
     let mut program = Program { child, socket: TemporaryFile::vacant("sock") };
-    // proc_pid_wchan(5) is readable for root only; without it, the signal may come before the write.
+    // Only root may read proc_pid_wchan(5); without it, the signal may come before the write.
     let wchan = format!("/proc/{}/wchan", program.child.id());
     if std::fs::read_to_string(&wchan).is_ok_and(|name| name != "0") {
         until(|| std::fs::read_to_string(&wchan).ok().filter(|name| name.ends_with("pipe_write")));
