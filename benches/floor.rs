@@ -4,6 +4,8 @@
 //! `benches/http/run.py` runs it. Without a port it prints its usage and exits with 0, so that
 //! `cargo bench` can run it with all others.
 
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program of its own")]
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use uringstatic::bytes::Spans;

@@ -63,8 +63,6 @@
 //!
 //! The simulation runs the same [`server::Server`] and [`load::client::Client`] as the programs.
 
-#![deny(unsafe_code)]
-
 pub mod bytes;
 pub mod cli;
 pub mod doctor;

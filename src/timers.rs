@@ -59,13 +59,13 @@ impl<K: Kinds> Timers<K> {
     pub fn arm(&mut self, slot: Slot, kind: K, now: Nanos) {
         self.disarm(slot);
         let list = kind.index();
-        let last = std::mem::replace(&mut self.lists[list].last, slot.0);
-        match last {
+        let before = std::mem::replace(&mut self.lists[list].last, slot.0);
+        match before {
             NONE => self.lists[list].first = slot.0,
-            _ => self.nodes[last as usize].next = slot.0,
+            _ => self.nodes[before as usize].next = slot.0,
         }
         self.nodes[slot.0 as usize] =
-            TimerNode { since: now, kind: Some(kind), previous: last, next: NONE };
+            TimerNode { since: now, kind: Some(kind), previous: before, next: NONE };
     }
 
     /// Stops a slot's timeout, if one is armed.

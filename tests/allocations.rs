@@ -2,7 +2,7 @@
 //! arrive in one piece: there are none. The server runs in a thread of this program, on the
 //! kernel's `io_uring`, and only that thread is counted.
 
-#![allow(unsafe_code)]
+#![allow(unsafe_code, reason = "GlobalAlloc is an unsafe trait")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -44,28 +44,28 @@ fn count() {
 #[rustfmt::skip]
 // SAFETY: every call is passed on to the system's allocator as it came, and counting doesn't
 // allocate: the flag is constant at first and has no destructor.
-unsafe impl GlobalAlloc for Counting { // tidy: the trait is unsafe
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 { // tidy: the trait's method is unsafe
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count();
         // SAFETY: the caller keeps the contract of `alloc`, which is the same.
-        unsafe { System.alloc(layout) } // tidy: what is counted is passed on
+        unsafe { System.alloc(layout) }
     }
 
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 { // tidy: likewise
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         count();
         // SAFETY: the caller keeps the contract of `alloc_zeroed`, which is the same.
-        unsafe { System.alloc_zeroed(layout) } // tidy: what is counted is passed on
+        unsafe { System.alloc_zeroed(layout) }
     }
 
-    unsafe fn realloc(&self, place: *mut u8, layout: Layout, to: usize) -> *mut u8 { // tidy: likewise
+    unsafe fn realloc(&self, place: *mut u8, layout: Layout, to: usize) -> *mut u8 {
         count();
         // SAFETY: the caller keeps the contract of `realloc`, which is the same.
-        unsafe { System.realloc(place, layout, to) } // tidy: what is counted is passed on
+        unsafe { System.realloc(place, layout, to) }
     }
 
-    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) { // tidy: likewise
+    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
         // SAFETY: the caller keeps the contract of `dealloc`, which is the same.
-        unsafe { System.dealloc(place, layout) } // tidy: what is freed is passed on
+        unsafe { System.dealloc(place, layout) }
     }
 }
 

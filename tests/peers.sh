@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Checks the server against programs that others wrote: curl, ab and wrk. Prints a line for each
-# check and a summary; exits with 1 if one failed. Installs what is missing if it may.
+# Checks the server with independent programs: curl, ab, wrk, nginx and strace. Prints a line per
+# check and a summary; exits with 1 if a check failed. Installs missing programs with apt-get.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source tests/frame.sh
@@ -8,7 +8,7 @@ source tests/frame.sh
 main() {
     install_missing curl:curl ab:apache2-utils wrk:wrk nginx:nginx-light strace:strace
     prepare
-    # Every connection of ab is a descriptor, and so is every one of the server.
+    # Every connection is a descriptor of ab and one of the server.
     ulimit -n "$(ulimit -Hn)" || true
     page=src/site/page.html
 
@@ -29,9 +29,9 @@ main() {
 with_curl() {
     check "curl: HTTP/1.1, byte-exact" same_page --http1.1
     check "curl: HTTP/1.0, byte-exact" same_page --http1.0
-    check "curl: --compressed is as good" same_page --compressed
+    check "curl: --compressed, byte-exact" same_page --compressed
     check "curl: HEAD" curl_says 'HTTP/1.1 200 OK' --head
-    check "curl: HEAD tells the length" curl_says "Content-Length: $(wc -c < "$page")" --head
+    check "curl: HEAD has the length" curl_says "Content-Length: $(wc -c < "$page")" --head
     check "curl: keep-alive over 1.1" reuses_connection --http1.1
     check "curl: keep-alive over 1.0" reuses_connection --http1.0 -H 'Connection: keep-alive'
     check "curl: POST is refused" status_is 405 --data x=y
@@ -70,13 +70,13 @@ with_wrk() {
     check "wrk: 64 connections, 16 in a pipeline" wrk_is_clean -c 64 -s "$work/pipeline.lua"
 }
 
-# nginx's and our answers to the same questions about the same file have the same status. Left out
-# is where both are right in their own way: bytes=9-0 (416 there, ignored here, as RFC 9110 14.2 has
-# it for bad syntax) and unknown expectations (ignored there, 417 here).
+# nginx and this server give the same status for the same requests and the same file. Two cases are
+# left out, as both behaviours conform: bytes=9-0 (416 in nginx, ignored here as invalid syntax, RFC
+# 9110 section 14.2) and unknown expectations (ignored by nginx, 417 here).
 against_nginx() {
     mkdir -p "$work/www"
     cp "$page" "$work/www/page.html"
-    # nginx's worker may not be root.
+    # The worker of nginx isn't root.
     chmod 755 "$work" "$work/www"
     cat > "$work/nginx.conf" <<CONF
 daemon off; worker_processes 1; pid $work/nginx.pid; error_log /dev/null crit;
@@ -105,11 +105,11 @@ CONF
     end nginx
 }
 
-# Between the words that it is ready and those of what it served, the only system call is
-# io_uring_enter, whatever comes; but for the one that reads the signal that asks for the end.
+# Between the ready line and the totals, the only system call is io_uring_enter, except the read of
+# the signal that starts the drain.
 under_strace() {
     local plain=$program
-    # -D: so that the process started is the server, and not its tracer.
+    # -D: the started process is the server, and the tracer is its child.
     traced() { exec strace -D -f -o "$work/trace" "$plain" "$@"; }
     program=traced
     start traced --listen 127.0.0.1:0
@@ -121,7 +121,7 @@ under_strace() {
     check "strace: nothing but io_uring_enter" only_enters
 }
 
-# Checks: each is given the options that make it one.
+# Checks; their arguments are options of the program.
 
 same_page() {
     curl -sS --fail "$@" -o "$work/got" "$url" && cmp "$work/got" "$page"
@@ -130,7 +130,7 @@ same_page() {
 curl_says() {
     local text=$1
     shift
-    # Not -q: who ends a pipe early has its writers fail.
+    # Not -q: grep would end early, and curl would fail to write.
     curl -sS "$@" "$url" | tr -d '\r' | grep -xF "$text"
 }
 
@@ -186,8 +186,8 @@ only_enters() {
     grep -c 'io_uring_enter(' "$work/calls"
     grep -v 'io_uring_enter(' "$work/calls" > "$work/others"
     cat "$work/others"
-    # The record of SIGTERM, 15, is read once. Then signals are unblocked, and standard error is
-    # asked whether it takes the last message.
+    # The signalfd record of SIGTERM (15) is read once. Then signals are unblocked, and standard
+    # error is polled before the last message.
     [ "$(wc -l < "$work/others")" -eq 3 ] \
         && sed -n 1p "$work/others" | grep -qE ' read\([0-9]+, "\\17' \
         && sed -n 2p "$work/others" | grep -q ' rt_sigprocmask(SIG_UNBLOCK, \[INT TERM\]' \

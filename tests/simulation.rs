@@ -3,6 +3,8 @@
 //!
 //! `SIM_SEEDS` is the number of seeds, `SIM_SEED` the seed of a `replay` test.
 
+#![allow(clippy::print_stdout, reason = "a test runner shows it on demand")]
+
 use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicU64, Ordering};
 use uringstatic::simulation::{

@@ -278,7 +278,7 @@ fn name_of(feature: Feature) -> String {
 
 const ALL_FEATURES: &str = "defer-taskrun coop-taskrun direct-descriptors multishot-recv \
                             silent-send linked-close vectored-send defer-accept openat2 \
-                            listeners privileges landlock ring descriptors environment seccomp";
+                            listeners privileges environment landlock ring descriptors seccomp";
 
 const VISIBLE_OPTIONS: [&str; 19] = [
     "--spawn <N>",

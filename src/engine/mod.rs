@@ -19,7 +19,7 @@ pub use token::{Kind, Slot, Token};
 
 /// A submission and completion queue: push entries, wait, pop completions.
 ///
-/// Rules that every implementation obeys and `tests/contract.rs` checks:
+/// Rules that every implementation obeys and `tests/tools/contract.rs` checks:
 ///
 /// - Every pushed entry gets its completions; the last one has [`Completion::more`] unset. Until
 ///   then the engine may access the memory that the entry names.

@@ -326,7 +326,7 @@ impl ServerConnection {
         match self.phase {
             ConnectionPhase::Head => self.end_between_responses(self.kept.is_empty(), context),
             ConnectionPhase::Body { .. } | ConnectionPhase::Linger { .. } => {
-                self.phase = ConnectionPhase::Over
+                self.phase = ConnectionPhase::Over;
             }
             ConnectionPhase::Response { .. } | ConnectionPhase::Over => {}
         }

@@ -133,11 +133,13 @@ pub struct LoadOptions {
     pub statuses: Vec<u16>,
 
     /// Timeout for a complete response
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = value_parsers::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "30s")]
+    #[arg(value_parser = value_parsers::duration)]
     pub timeout: Duration,
 
     /// Timeout for establishing a connection
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = value_parsers::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "10s")]
+    #[arg(value_parser = value_parsers::duration)]
     pub connect_timeout: Duration,
 
     /// Worker processes, one per core [default: one less than there are cores]

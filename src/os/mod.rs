@@ -3,9 +3,9 @@
 //!
 //! Unsafe code is here and in [`crate::engine::uring`] only. Each unsafe block states the invariant
 //! it relies on and who upholds it. Every function here is safe to call, and none takes an address.
-#![allow(unsafe_code)]
+#![allow(unsafe_code, reason = "system calls")]
 // The C interface uses integers of many sizes; the values that are cast are small and constant.
-#![allow(clippy::cast_possible_truncation)]
+#![allow(clippy::cast_possible_truncation, reason = "small constants")]
 
 pub mod beneath;
 pub mod children;

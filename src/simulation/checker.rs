@@ -6,7 +6,7 @@ use super::peer::{ConnectionEnd, PeerState};
 use super::peer_plan::{PeerStep, ReadPace};
 use super::report::SimulationReport;
 use crate::engine::Nanos;
-use crate::engine::sim::{Network, Socket};
+use crate::engine::sim::{Network, SimSocket};
 
 /// What allows a server to answer less or later.
 #[derive(Clone, Copy, Debug)]
@@ -37,8 +37,8 @@ pub(super) fn check_peer(
         return if peer.socket.is_none() { Ok(()) } else { Err("its connection is open".into()) };
     };
     let accepted = peer.socket.map(|socket| network.socket(socket.remote()));
-    let consumed = accepted.map_or(0, Socket::received);
-    if accepted.is_some_and(Socket::is_broken_by_fault) || !peer.plan.well_behaved {
+    let consumed = accepted.map_or(0, SimSocket::received);
+    if accepted.is_some_and(SimSocket::is_broken_by_fault) || !peer.plan.well_behaved {
         return Ok(());
     }
     let crowded = circumstances.crowded;
@@ -46,7 +46,7 @@ pub(super) fn check_peer(
     if crowded && server_ended_it && was_unfinished(peer, consumed, end_at, circumstances) {
         return Ok(());
     }
-    let abandoned = accepted.is_some_and(Socket::was_abandoned);
+    let abandoned = accepted.is_some_and(SimSocket::was_abandoned);
     if abandoned && server_ended_it && !peer.has_last_response() {
         return Err("closed as idle while its bytes waited for a receive buffer".to_owned());
     }

@@ -7,8 +7,9 @@ use super::draw::{
     FAULTY_TIME, FAULTY_TURNS, UNIX_START, draw_config, draw_page, draw_site, nanos,
 };
 use super::participant::{Participant, ParticipantTurn};
-use super::peer_plan::{PeerPlan, Setting};
+use super::peer_plan::PeerPlan;
 use super::report::{SimulationOptions, SimulationReport};
+use super::requests::Setting;
 use super::world::{ParticipantIndex, World, WorldStep};
 use crate::engine::Nanos;
 use crate::engine::sim::{Fault, ListenerId, Network, Random, SimEngine, SimSetup};

@@ -1,7 +1,7 @@
 //! What a simulated peer will do, drawn from the random source: its requests, how it sends them,
 //! how it receives, and the responses it expects.
 
-use super::requests::{PlannedRequest, draw_request, get_page};
+use super::requests::{PlannedRequest, Setting, draw_request, get_page};
 use super::responses::ExpectedResponse;
 use crate::engine::sim::Random;
 
@@ -53,19 +53,6 @@ pub(super) enum ReadPace {
     Slow { bytes: usize, every_ns: u64 },
     /// No bytes.
     Never,
-}
-
-/// The properties of the server that plans depend on.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Setting {
-    /// The number of listeners.
-    pub(super) listeners: u32,
-    /// The length of the page.
-    pub(super) page_bytes: usize,
-    /// The timeout of a head, in nanoseconds.
-    pub(super) head_ns: u64,
-    /// The longest head that the server accepts.
-    pub(super) head_bytes_max: usize,
 }
 
 impl PeerPlan {

@@ -1,8 +1,20 @@
 //! The requests of simulated peers, each with the response that it expects.
 
-use super::peer_plan::Setting;
 use super::responses::{ExpectedContent, ExpectedResponse};
 use crate::engine::sim::Random;
+
+/// The properties of the server that plans and requests depend on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Setting {
+    /// The number of listeners.
+    pub(super) listeners: u32,
+    /// The length of the page.
+    pub(super) page_bytes: usize,
+    /// The timeout of a head, in nanoseconds.
+    pub(super) head_ns: u64,
+    /// The longest head that the server accepts.
+    pub(super) head_bytes_max: usize,
+}
 
 /// A request and its expected response, whose `end` is not known yet.
 pub(super) struct PlannedRequest {

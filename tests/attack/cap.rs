@@ -1,4 +1,4 @@
-//! More clients than there may be connections.
+//! More clients than slots.
 
 use crate::Form;
 use crate::crowd::{crowd, receive_all, receive_until, send_all};
@@ -6,13 +6,13 @@ use crate::ground::Ground;
 use crate::table::{Fates, Row, Verdict};
 use crate::watch::await_that;
 
-/// 200 more than the cap: never are there more than that, nobody is refused, all are served.
+/// 200 clients more than the limit: it is never exceeded, no client is refused, all are served.
 pub(crate) fn over_the_cap(form: Form) -> Verdict {
     let cap = form.clients(100, 5000);
     let clients = cap + BEYOND;
     let ground = Ground::new(&["--spawn", &cap.to_string()], cap);
     let (watch, page) = (ground.watch.clone(), ground.page.clone());
-    // In the middle of a head nobody is idle, so the first ones keep all slots.
+    // In the middle of a head no connection is idle, so the first ones keep all slots.
     let mut peers = crowd(ground.address, clients, "GET / HTTP/1.1\r\nHo");
     await_that("every slot is in use", || watch.sockets().accepted >= cap);
     let mut most_by_kernel = ground.while_stopped(|| watch.sockets().accepted);
@@ -25,8 +25,8 @@ pub(crate) fn over_the_cap(form: Form) -> Verdict {
         ground.while_stopped(|| {
             most_by_kernel = most_by_kernel.max(watch.sockets().accepted);
             receive_all(&mut peers, &page);
-            let heard = |peer: &&_| is_heard(peer);
-            most_by_clients = most_by_clients.max(peers.iter().filter(heard).count());
+            let open = |peer: &&_| is_open(peer);
+            most_by_clients = most_by_clients.max(peers.iter().filter(open).count());
         });
     }
     assert!(most_by_kernel <= cap, "by the kernel's count {most_by_kernel} at once");
@@ -44,8 +44,8 @@ pub(crate) fn over_the_cap(form: Form) -> Verdict {
     Row::new(clients as u64, fates, aftermath).noted(note)
 }
 
-/// Whether the server has let it in, for all that a client can know, and not closed it yet.
-fn is_heard(peer: &crate::crowd::Peer) -> bool {
+/// Whether the connection is accepted and open, as far as a client can know.
+fn is_open(peer: &crate::crowd::Peer) -> bool {
     (peer.pages > 0 || peer.response.has_begun()) && peer.end.is_none()
 }
 

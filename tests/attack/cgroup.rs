@@ -1,26 +1,26 @@
-//! A control group with little memory, of version 1 or 2, where this user may make one.
+//! A control group with little memory (cgroups(7), version 1 or 2), where this user may create one.
 
 use std::fs;
 use std::io::Error;
 use std::path::{Path, PathBuf};
 
-/// A group, gone when this is dropped. By then its processes must have ended.
+/// A group, removed when this is dropped. Its processes must have ended by then.
 pub(crate) struct Group {
     folder: PathBuf,
     files: &'static Files,
 }
 
-/// What files are called.
+/// The names of its files.
 struct Files {
     limit: &'static str,
-    /// The same for what sockets hold, where that is counted apart.
+    /// The limit of socket buffers, where they are counted separately.
     sockets: Option<&'static str>,
-    /// What is counted, the most of it at one time, and how often that was the limit.
+    /// Name, file of the peak, and file of the number of times that the limit was hit.
     usages: &'static [(&'static str, &'static str, &'static str)],
 }
 
 impl Group {
-    /// A group that may use so many bytes; or why there can't be one.
+    /// A group limited to this memory, or the reason why there is none.
     pub(crate) fn new(bytes: u64) -> Result<Self, String> {
         let controllers = fs::read_to_string("/sys/fs/cgroup/cgroup.subtree_control");
         let (parent, files) = if Path::new("/sys/fs/cgroup/memory").is_dir() {
@@ -32,7 +32,7 @@ impl Group {
         };
         let folder = Path::new(parent).join(format!("uringstatic-{}", std::process::id()));
         let fail = |what: &str, error: &Error| format!("{what} {}: {error}", folder.display());
-        fs::create_dir(&folder).map_err(|error| fail("making the control group", &error))?;
+        fs::create_dir(&folder).map_err(|error| fail("creating the control group", &error))?;
         let group = Self { folder: folder.clone(), files };
         let (all, sockets) = match files.sockets {
             Some(name) => (bytes - bytes / 4, Some((name, bytes / 4))),
@@ -45,13 +45,13 @@ impl Group {
         Ok(group)
     }
 
-    /// Words before those of a program that has to run in the group.
+    /// The command that runs the program named by its further arguments in the group.
     pub(crate) fn words(&self) -> [String; 4] {
         let enter = format!("echo $$ > {}/cgroup.procs && exec \"$@\"", self.folder.display());
         ["sh".to_owned(), "-c".to_owned(), enter, "sh".to_owned()]
     }
 
-    /// How much was used and wanted.
+    /// Peaks, and the number of times at the limit.
     pub(crate) fn usage(&self) -> String {
         let read = |name: &str| fs::read_to_string(self.folder.join(name)).ok();
         let usage = |peak: &str, refusals: &str| {
@@ -70,7 +70,7 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // One that stays, because a process in it does, harms nobody.
+        // A group that a process still uses stays, which does no harm.
         let _ = fs::remove_dir(&self.folder);
     }
 }

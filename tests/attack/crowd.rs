@@ -1,5 +1,5 @@
-//! Thousands of clients in one thread: sockets that never block, looked at in turn, and responses
-//! that are compared byte by byte as they come.
+//! Thousands of clients in one thread: nonblocking sockets, polled in turn, and responses that are
+//! compared byte by byte as they arrive.
 
 use crate::common::GET;
 use crate::watch::{await_that, breathe};
@@ -8,18 +8,18 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 use uringstatic::os::net::reset_on_close;
 
-/// A response as it comes.
+/// A response that is being received.
 #[derive(Debug, Default)]
 pub(crate) struct Incoming {
     head: Vec<u8>,
     status: u16,
-    /// Bytes of the body, once the head is whole.
+    /// The length of the body, once the head is complete.
     length: Option<usize>,
     body: usize,
 }
 
 impl Incoming {
-    /// Takes what belongs to this response; says how much that was. A page must have these bytes.
+    /// Takes the bytes of this response and returns their number. The body of a 200 must be `page`.
     pub(crate) fn take(&mut self, bytes: &[u8], page: &[u8]) -> usize {
         let mut used = 0;
         while self.length.is_none() && used < bytes.len() {
@@ -54,17 +54,17 @@ impl Incoming {
         self.status
     }
 
-    /// Whether something of it has come.
+    /// Whether a byte has arrived.
     pub(crate) fn has_begun(&self) -> bool {
         !self.head.is_empty()
     }
 
-    pub(crate) fn is_whole(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         self.length == Some(self.body)
     }
 }
 
-/// How a connection ended, as its client sees it.
+/// The end of a connection as seen by its client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
     Closed,
@@ -75,67 +75,67 @@ pub(crate) enum End {
 #[derive(Debug)]
 pub(crate) struct Peer {
     stream: TcpStream,
-    /// Requests that it could send by [`Peer::ask`].
+    /// Requests sent by [`Peer::ask`].
     pub(crate) asked: u64,
-    /// The response that comes now.
+    /// The response in progress.
     pub(crate) response: Incoming,
-    /// Whole pages.
+    /// Complete pages.
     pub(crate) pages: u32,
-    /// The statuses of other responses.
+    /// The statuses of all other responses.
     pub(crate) others: Vec<u16>,
     pub(crate) end: Option<End>,
-    /// All that came, for who wants to judge that itself.
+    /// Every byte received, if the attack wants to parse them itself.
     pub(crate) raw: Option<Vec<u8>>,
 }
 
 impl Peer {
-    /// Connects, and waits for that. What waits to be accepted is connected.
+    /// Connects; a connection in the backlog counts as connected.
     pub(crate) fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect_timeout(&address, CONNECT).expect("it listens");
+        let stream = TcpStream::connect_timeout(&address, CONNECT).expect("the server listens");
         stream.set_nodelay(true).expect("TCP has the option");
-        stream.set_nonblocking(true).expect("sockets need not block");
+        stream.set_nonblocking(true).expect("sockets can be nonblocking");
         let (response, others) = (Incoming::default(), Vec::new());
         Self { stream, asked: 0, response, pages: 0, others, end: None, raw: None }
     }
 
-    /// Asks for a page if it waits for none and wasn't turned away.
+    /// Requests the page if the connection is open and no request is unanswered.
     pub(crate) fn ask(&mut self) {
         if self.end.is_none() && self.asked == u64::from(self.pages) {
             self.asked += u64::from(self.send(GET));
         }
     }
 
-    /// Sends what is so little that it always fits. Says whether the server still took it.
+    /// Sends bytes that fit into the socket buffer; false if the server has closed.
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         let bytes = bytes.as_ref();
         match self.stream.write(bytes) {
             Ok(count) => {
-                assert_eq!(count, bytes.len(), "there is room for little");
+                assert_eq!(count, bytes.len(), "the socket buffer has room");
                 true
             }
             Err(error) => {
-                assert_ne!(error.kind(), ErrorKind::WouldBlock, "there is room for little");
+                assert_ne!(error.kind(), ErrorKind::WouldBlock, "the socket buffer has room");
                 false
             }
         }
     }
 
-    /// Says that nothing more will be sent; the other end may be gone already.
+    /// Ends the stream towards the server, which may have closed already.
     pub(crate) fn half_close(&mut self) {
         let _ = self.stream.shutdown(Shutdown::Write);
     }
 
-    /// Leaves with a reset.
+    /// Closes with a reset.
     pub(crate) fn reset(self) {
         reset_on_close(&self.stream).expect("the socket is open");
     }
 
-    /// Reads everything that is there.
+    /// Reads everything that has arrived.
     pub(crate) fn receive(&mut self, page: &[u8]) {
         while self.receive_some(page) {}
     }
 
-    /// Reads some of what is there; says whether there may be more.
+    /// Reads once; true if more may have arrived.
     pub(crate) fn receive_some(&mut self, page: &[u8]) -> bool {
         if self.end.is_some() {
             return false;
@@ -169,7 +169,7 @@ impl Peer {
         while !bytes.is_empty() {
             let used = self.response.take(bytes, page);
             bytes = &bytes[used..];
-            if self.response.is_whole() {
+            if self.response.is_complete() {
                 match self.response.status() {
                     200 => self.pages += 1,
                     other => self.others.push(other),
@@ -180,25 +180,25 @@ impl Peer {
     }
 }
 
-/// So many clients, each of which has sent this.
+/// Clients that have each sent `first`.
 pub(crate) fn crowd(address: SocketAddr, count: usize, first: impl AsRef<[u8]>) -> Vec<Peer> {
     let mut peers = Vec::with_capacity(count);
     for _ in 0..count {
         let mut peer = Peer::connect(address);
-        assert!(peer.send(&first), "the kernel takes it");
+        assert!(peer.send(&first), "the socket buffer has room");
         peers.push(peer);
     }
     peers
 }
 
-/// Each sends this; all must be able to.
+/// Sends bytes from each client; fails if the server has closed one.
 pub(crate) fn send_all(peers: &mut [Peer], bytes: impl AsRef<[u8]>) {
     for peer in peers {
-        assert!(peer.send(&bytes), "the server takes it: {:?}", peer.end);
+        assert!(peer.send(&bytes), "the server has closed: {:?}", peer.end);
     }
 }
 
-/// Receives until it is so for each of them.
+/// Receives until the condition holds for each client.
 pub(crate) fn receive_until(
     what: &str,
     peers: &mut [Peer],
@@ -217,7 +217,7 @@ pub(crate) fn receive_until(
     });
 }
 
-/// Reads everything that is there, and lets a moment pass.
+/// Reads everything that has arrived, and yields the core for a millisecond.
 pub(crate) fn receive_all(peers: &mut [Peer], page: &[u8]) {
     for peer in peers {
         peer.receive(page);
@@ -225,7 +225,7 @@ pub(crate) fn receive_all(peers: &mut [Peer], page: &[u8]) {
     breathe(Duration::from_millis(1));
 }
 
-/// Of how many that is so.
+/// The number of clients for which the condition holds.
 pub(crate) fn count(peers: &[Peer], mut is_so: impl FnMut(&Peer) -> bool) -> usize {
     peers.iter().filter(|peer| is_so(peer)).count()
 }

@@ -1,4 +1,4 @@
-//! The server's end: by force, and by a signal that lets it finish.
+//! The end of the server: by SIGKILL, and by SIGTERM, which lets it finish.
 
 use crate::Form;
 use crate::common::{GET, PAGE, Server, TemporaryFile, TemporaryFolder, pattern, timed};
@@ -10,8 +10,8 @@ use crate::watch::{await_that, breathe};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// Killed under load and started again on the same port: half of the clients ask for a page again
-/// and again, half are in the middle of a large response.
+/// Killed under load and started again on the same port. Half of the clients request the page
+/// repeatedly, half are in the middle of a large response.
 pub(crate) fn killed(form: Form) -> Verdict {
     let clients = form.clients(20, 200);
     let large = pattern(HUGE_BYTES);
@@ -48,19 +48,19 @@ pub(crate) fn killed(form: Form) -> Verdict {
         let torn = count(&stuck, |peer| peer.pages == 0) as u64;
         sent += asked + clients as u64 + 1;
         fates.served += pages + clients as u64 - torn + 1;
-        // What was under way went with the server; what came of it was right.
+        // Responses in progress ended with the server; the bytes that arrived were right.
         fates.cut += asked - pages + torn;
     }
     assert!(fates.cut > 0, "there was no load");
     let ground = Ground::of(server, PAGE, 2 * clients);
     let (aftermath, totals) = ground.end(None);
     totals.assert_no_errors_but(&[]);
-    assert_eq!((totals.connections, totals.requests), (1, 1), "of the last life");
+    assert_eq!((totals.connections, totals.requests), (1, 1), "of the last process");
     let note = format!("{KILLS} times; served again after {longest:.0?} at most");
     Row::new(sent, fates, aftermath).noted(note)
 }
 
-/// Told to end at the height of load: what has begun is finished.
+/// SIGTERM at the height of the load: responses that have begun are finished.
 pub(crate) fn terminated(form: Form) -> Verdict {
     let clients = form.clients(100, 1000);
     let page = pattern(form.of(LARGE_BYTES / 4, LARGE_BYTES));
@@ -90,12 +90,13 @@ pub(crate) fn terminated(form: Form) -> Verdict {
     assert_eq!((totals.connections, totals.requests), (clients as u64, pages));
     assert!(pages >= heard, "{pages} responses, and {heard} had begun");
     let fates = Fates { served: pages, cut: asked - pages, ..Fates::default() };
-    let note = format!("{begun} responses of {} KB had begun, all were whole", page.len() / 1000);
+    let note =
+        format!("{begun} responses of {} KB had begun, all were completed", page.len() / 1000);
     Row::new(asked, fates, None).noted(note)
 }
 
-/// Each goes on as soon as it has its page, and reads slowly, so that there are always responses
-/// under way.
+/// Each client sends the next request as soon as it has its page, and reads slowly, so that there
+/// are always responses in progress.
 fn step(peers: &mut [Peer], page: &[u8]) {
     for peer in peers {
         peer.ask();
@@ -103,7 +104,7 @@ fn step(peers: &mut [Peer], page: &[u8]) {
     }
 }
 
-/// How many requests were sent and how many whole pages came.
+/// The numbers of requests sent and of complete pages received.
 fn sums(peers: &[Peer]) -> (u64, u64) {
     let pages = peers.iter().map(|peer| u64::from(peer.pages));
     (peers.iter().map(|peer| peer.asked).sum(), pages.sum())
@@ -112,5 +113,5 @@ fn sums(peers: &[Peer]) -> (u64, u64) {
 const KILLS: usize = 3;
 const ROUNDS: usize = 50;
 const LARGE_BYTES: usize = 1_000_000;
-/// More than the buffers of both sockets hold: what they do outlives the server.
+/// More than the buffers of both sockets hold; their content outlives the server.
 const HUGE_BYTES: usize = 16_000_000;

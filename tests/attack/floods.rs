@@ -1,4 +1,4 @@
-//! Many connections that want nothing, or are gone before they get it.
+//! Many connections that stay idle or are closed before their response.
 
 use crate::Form;
 use crate::common::GET;
@@ -8,7 +8,7 @@ use crate::table::{Fates, Row, Verdict};
 use crate::totals::Totals;
 use std::collections::VecDeque;
 
-/// Connections that are opened and stay silent, and others that are silent after a request.
+/// Connections without a request, and connections that are idle after one.
 pub(crate) fn idle(form: Form) -> Verdict {
     let (silent, served) = (form.clients(100, 4000) / 2, form.clients(100, 4000) / 2);
     let clients = silent + served;
@@ -18,7 +18,7 @@ pub(crate) fn idle(form: Form) -> Verdict {
     let good = ground.good_client();
     let mut quiet = crowd(ground.address, silent, "");
     let mut idle = crowd(ground.address, served, GET);
-    receive_until("who asks is served", &mut idle, &ground.page, |peer| peer.pages == 1);
+    receive_until("the requests are served", &mut idle, &ground.page, |peer| peer.pages == 1);
     receive_until("the idle are closed", &mut idle, &ground.page, |peer| peer.end.is_some());
     receive_until("the silent are closed", &mut quiet, &ground.page, |peer| peer.end.is_some());
     let well = |peer: &Peer| peer.end == Some(End::Closed) && !peer.response.has_begun();
@@ -28,7 +28,7 @@ pub(crate) fn idle(form: Form) -> Verdict {
     totals.assert_no_errors_but(&[]);
     assert_eq!((totals.connections, totals.requests), (clients as u64, served as u64));
     let fates = Fates { served: served as u64, late: late as u64, ..Fates::default() };
-    let note = format!("half say nothing at all; {timeout} for that");
+    let note = format!("half send nothing; timeouts of {timeout}");
     Row::new(clients as u64, fates, aftermath).noted(note)
 }
 
@@ -40,8 +40,8 @@ pub(crate) fn connect_and_close(form: Form) -> Verdict {
     })
 }
 
-/// Connections that are reset at once. If it waits for their first bytes, the kernel never tells of
-/// one; here it does of most.
+/// Connections that are reset at once. With `TCP_DEFER_ACCEPT` the kernel would never report one;
+/// without it, most are reported.
 pub(crate) fn connect_and_reset(form: Form) -> Verdict {
     leave(form, &["--without", "defer-accept"], "", Peer::reset, |totals, clients| {
         totals.assert_no_errors_but(&["resets", "failed accepts"]);
@@ -58,7 +58,7 @@ pub(crate) fn request_and_reset(form: Form) -> Verdict {
     })
 }
 
-/// Connections that send this and are ended like this: at once, or when others have come.
+/// Connections that send these bytes and are then ended, at once or after further ones connected.
 fn leave(
     form: Form,
     options: &[&str],

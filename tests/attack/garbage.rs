@@ -1,5 +1,5 @@
-//! Bytes that are no requests, and bytes that nearly are. Everything is answered with a page, an
-//! error or an end, never with half a response or another's bytes.
+//! Random bytes and mutated requests. Each gets a page, an error or the end of the connection, and
+//! never a partial response or bytes of another one.
 
 use crate::Form;
 use crate::common::{GET, GET_CLOSE};
@@ -15,7 +15,7 @@ pub(crate) fn garbage(form: Form) -> Verdict {
     let ground = Ground::new(&["--spawn", &spawn], clients);
     let good = ground.good_client();
     let mut random = Random::from_seed(SEED);
-    // All are open before the first one speaks.
+    // All connections are open before the first bytes are sent.
     let mut peers = crowd(ground.address, clients, "");
     for peer in &mut peers {
         peer.send(rubbish(&mut random));
@@ -28,7 +28,7 @@ pub(crate) fn garbage(form: Form) -> Verdict {
             (0, [400 | 414 | 431 | 501 | 505]) => fates.refused += 1,
             (pages, others) => panic!("garbage got {pages} pages and {others:?}"),
         }
-        assert!(!peer.response.has_begun(), "half a response");
+        assert!(!peer.response.has_begun(), "a partial response");
     }
     drop(peers);
     let (aftermath, totals) = ground.end(Some(good));
@@ -38,7 +38,7 @@ pub(crate) fn garbage(form: Form) -> Verdict {
     Row::new(clients as u64, fates, aftermath).noted(format!("seed {SEED}"))
 }
 
-/// What no server takes for a request.
+/// Bytes that are not a valid request.
 fn rubbish(random: &mut Random) -> Vec<u8> {
     let bytes = |random: &mut Random, most: usize| -> Vec<u8> {
         let count = random.count(1, most);
@@ -50,14 +50,14 @@ fn rubbish(random: &mut Random) -> Vec<u8> {
         1 => b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec(),
         2 => [b"SSH-2.0-", &*bytes(random, 40), b"\r\n"].concat(),
         3 => vec![0; random.count(1, 4000)],
-        // A line, a field and a head that are too long.
+        // A request line and a head over the limits.
         4 => format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(20_000)).into_bytes(),
         5 => {
             let field = format!("X: {}\r\n", "y".repeat(random.count(1, 4000)));
             let fields = field.repeat(17_000_usize.div_ceil(field.len()));
             format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n").into_bytes()
         }
-        // The first byte is one that begins no request, nor the empty line before one.
+        // NUL begins neither a request line nor an empty line before one.
         _ => [b"\x00", &*bytes(random, 8000)].concat(),
     }
 }
@@ -85,13 +85,13 @@ pub(crate) fn mutated(form: Form) -> Verdict {
         }
         receive_until("each sees its end", &mut peers, &ground.page, |peer| peer.end.is_some());
         for (peer, is_empty) in peers.iter().zip(is_empty) {
-            let raw = peer.raw.as_deref().expect("it was kept");
+            let raw = peer.raw.as_deref().expect("raw is set above");
             let statuses = statuses(raw, &ground.page);
             responses += statuses.len() as u64;
             match statuses.last() {
                 Some(200..400) => fates.served += 1,
                 Some(_) => fates.refused += 1,
-                // Nothing was left that could be one.
+                // The mutation left at most empty lines.
                 None => {
                     assert!(is_empty && peer.end == Some(End::Closed), "no answer: {peer:?}");
                     fates.left += 1;
@@ -138,12 +138,12 @@ fn mutant(random: &mut Random) -> Vec<u8> {
     bytes
 }
 
-/// The statuses of the responses in a row, each of which must be whole. Whether a request was HEAD
-/// isn't known any more: there a head is followed by the next one, or by nothing.
+/// The statuses of consecutive responses, each of which must be complete. Whether a request was
+/// HEAD isn't known: after such a response the next head follows, or the end.
 fn statuses(mut raw: &[u8], page: &[u8]) -> Vec<u16> {
     let mut statuses = Vec::new();
     while !raw.is_empty() {
-        let end = raw.windows(4).position(|window| window == b"\r\n\r\n").expect("a whole head");
+        let end = raw.windows(4).position(|window| window == b"\r\n\r\n").expect("a complete head");
         let head = std::str::from_utf8(&raw[..end]).expect("heads are text");
         raw = &raw[end + 4..];
         let rest = head.strip_prefix("HTTP/1.1 ").unwrap_or_else(|| panic!("no response: {head}"));
@@ -172,7 +172,7 @@ fn statuses(mut raw: &[u8], page: &[u8]) -> Vec<u16> {
     statuses
 }
 
-/// Everything that the server knows how to read is in one of these.
+/// Requests that together use all of the grammar that the server parses.
 const VALID: [&str; 12] = [
     GET,
     GET_CLOSE,

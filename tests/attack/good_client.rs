@@ -1,6 +1,6 @@
-//! The client that an attack must not harm: it asks for the page every few milliseconds, on a
-//! connection that it keeps and, every fifth time, on a fresh one, and measures how long that
-//! takes. A request that fails is counted as lost; a wrong byte ends the attack.
+//! The client that an attack must not affect. It requests the page every few milliseconds, on a
+//! persistent connection and every fifth time on a new one, and measures the time. A failed request
+//! counts as lost; a wrong byte fails the attack.
 
 use crate::common::{GET, GET_CLOSE, PATIENCE};
 use crate::crowd::Incoming;
@@ -10,20 +10,20 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// The client at work.
+/// The running client.
 pub(crate) struct GoodClient {
     stop: Sender<()>,
     thread: JoinHandle<Good>,
 }
 
-/// What it saw.
+/// Its results.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Good {
-    /// How long each request took, from before its connection was made if that was fresh.
+    /// The time of each request, including the connect for a new connection.
     pub(crate) took: Vec<Duration>,
-    /// Connections it made.
+    /// Connections opened.
     pub(crate) connections: u64,
-    /// Requests that failed, in words.
+    /// A message per failed request.
     pub(crate) lost: Vec<String>,
 }
 
@@ -47,7 +47,7 @@ impl GoodClient {
                     Ok(()) => good.took.push(start.elapsed()),
                     Err(error) => good.lost.push(format!("request {number}: {error}")),
                 }
-                // Also when an attack has failed, and nobody is there any more to stop it.
+                // A failed attack drops the sender, which ends the client, too.
                 if stopped.recv_timeout(PAUSE) != Err(RecvTimeoutError::Timeout) {
                     return good;
                 }
@@ -57,14 +57,14 @@ impl GoodClient {
     }
 
     pub(crate) fn stop(self) -> Good {
-        // It may have ended by a wrong byte, which joining tells.
+        // The thread may have panicked at a wrong byte, which `join` reports.
         let _ = self.stop.send(());
-        self.thread.join().expect("every byte is as it should be")
+        self.thread.join().expect("every byte is right")
     }
 }
 
 impl Good {
-    /// One request; the connection is made if there is none, and gone if the request fails.
+    /// One request, on a new connection if none is kept; a failed request drops the connection.
     fn ask_on(
         &mut self,
         kept: &mut Option<TcpStream>,
@@ -84,20 +84,20 @@ impl Good {
         stream.write_all(request.as_bytes())?;
         let mut response = Incoming::default();
         let mut place = [0; 16_384];
-        while !response.is_whole() {
+        while !response.is_complete() {
             let count = stream.read(&mut place)?;
             if count == 0 {
                 return Err(Error::from(ErrorKind::UnexpectedEof));
             }
             let used = response.take(&place[..count], page);
-            assert_eq!(used, count, "no more comes than was asked for");
+            assert_eq!(used, count, "no bytes follow the response");
         }
         assert_eq!(response.status(), 200);
         *kept = Some(stream);
         Ok(())
     }
 
-    /// The time that so many of a hundred requests took at most, in milliseconds.
+    /// A percentile of the times in milliseconds.
     pub(crate) fn percentile_ms(&self, percent: usize) -> f64 {
         let mut took = self.took.clone();
         took.sort_unstable();
@@ -107,7 +107,7 @@ impl Good {
             .map_or(f64::NAN, |time| time.as_secs_f64() * 1e3)
     }
 
-    /// The longest, in milliseconds.
+    /// The longest time in milliseconds.
     pub(crate) fn max_ms(&self) -> f64 {
         self.took.iter().max().map_or(f64::NAN, |time| time.as_secs_f64() * 1e3)
     }

@@ -1,10 +1,10 @@
-//! Where an attack takes place: a server that is warm, a good client beside the attack, and the
-//! comparison of what is with what was.
+//! The setting of an attack: a warm server, a good client beside the attack, and the comparison of
+//! the state after with the state before.
 //!
-//! Before an attack, each receive buffer is used once, and as many clients as it will have are in
-//! the middle of a long head at the same time: the server keeps the memory for both by design, so
-//! the most that it may hold is in use, and what an attack adds to that would be lost. The
-//! allocator's pages come and go by some; [`MEMORY_TOLERANCE_KIB`] is for those.
+//! Before an attack, each receive buffer is used once, and as many clients as the attack will have
+//! are in the middle of a long head at the same time. The server keeps the memory for both by
+//! design, so memory that an attack adds to this would be a leak. The allocator's pages vary;
+//! [`MEMORY_TOLERANCE_KIB`] allows for them.
 
 use crate::common::{GET_CLOSE, PAGE, Server, assert_same_bytes};
 use crate::crowd::{crowd, receive_until, send_all};
@@ -20,7 +20,7 @@ pub(crate) struct Ground {
     pub(crate) server: Server,
     pub(crate) watch: Watch,
     pub(crate) address: SocketAddr,
-    /// What a request for / gets.
+    /// The body of the response for `/`.
     pub(crate) page: Vec<u8>,
     before: Figures,
     /// Connections and requests of the warm-up.
@@ -28,21 +28,21 @@ pub(crate) struct Ground {
 }
 
 impl Ground {
-    /// A server with the built-in page, warm for so many connections at once.
+    /// A server with the built-in page, warm for this many simultaneous connections.
     pub(crate) fn new(options: &[&str], clients: usize) -> Self {
         Self::with_page(options, PAGE, clients)
     }
 
-    /// The same with another page, which is named in the options.
+    /// The same with the page that the options name.
     pub(crate) fn with_page(options: &[&str], page: &[u8], clients: usize) -> Self {
         Self::of(Server::start(options), page, clients)
     }
 
-    /// The same with a server that was started already.
+    /// The same with a started server.
     pub(crate) fn of(server: Server, page: &[u8], clients: usize) -> Self {
         let address: SocketAddr = server.addresses[0].parse().expect("it listens on TCP");
         let watch = Watch { pid: server.id(), port: address.port() };
-        // One request after the other uses each of the receive buffers.
+        // Consecutive requests use all receive buffers in turn.
         let mut one = server.connect();
         for _ in 0..RECEIVE_BUFFERS {
             one.send(HEAD);
@@ -60,7 +60,7 @@ impl Ground {
         GoodClient::start(self.address, &self.page)
     }
 
-    /// Stops the server for as long as the action takes.
+    /// Stops the server (SIGSTOP) during the action.
     pub(crate) fn while_stopped<T>(&self, action: impl FnOnce() -> T) -> T {
         self.server.signal("STOP");
         await_that("the server is stopped", || self.watch.is_stopped());
@@ -69,8 +69,8 @@ impl Ground {
         value
     }
 
-    /// Checks that everything is as it was, ends the server, and returns its books without what
-    /// the good client, the warm-up and these checks did.
+    /// Checks that descriptors and memory are as before, ends the server, and returns its totals
+    /// without the share of the good client, the warm-up and these checks.
     pub(crate) fn end(self, good: Option<GoodClient>) -> (Aftermath, Totals) {
         let good = good.map(GoodClient::stop);
         if let Some(Good { lost, .. }) = &good {
@@ -94,11 +94,11 @@ impl Ground {
     }
 }
 
-/// So many clients at once in the middle of the longest head, and then served.
+/// Brings this many clients into the middle of the longest head at once, then has them served.
 fn warm_up(watch: &Watch, address: SocketAddr, page: &[u8], clients: usize) {
     let head = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}", "y".repeat(HEAD_BYTES));
     let mut peers = crowd(address, clients, head);
-    await_that("all are in and have been heard", || {
+    await_that("all are accepted and read", || {
         let sockets = watch.sockets();
         sockets.accepted == clients && sockets.unread == 0
     });
@@ -108,8 +108,8 @@ fn warm_up(watch: &Watch, address: SocketAddr, page: &[u8], clients: usize) {
     await_that("no connection of the warm-up is left", || watch.sockets().accepted == 0);
 }
 
-/// How much more memory may be in use after an attack than before.
+/// The permitted growth of memory by an attack.
 const MEMORY_TOLERANCE_KIB: u64 = 512;
 const HEAD: &str = "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n";
-/// Of a head that is nearly as long as it may be (`--max-head`).
+/// Nearly the limit of a head (`--max-head`).
 const HEAD_BYTES: usize = 16_000;

@@ -1,19 +1,22 @@
-//! Attacks on the real program: hostile, broken and far too many clients, and a machine that runs
-//! out of things. After each, everything has to be as it was, and nothing lost that the table
-//! doesn't say.
+//! Attacks on the server: hostile, broken and far too many clients, and a machine that runs out of
+//! resources. After each attack, descriptors and memory have to be as before, and the table has to
+//! account for every request.
 //!
 //! ```text
 //!   main ─► slow, slots, floods, garbage, rules, cap, starvation, ending    the attacks, by topic
-//!     └───► soak ─► mix    a load of all kinds for minutes, on its own
-//!             └─► ground       the server, and whether it is as before
-//!                  ├─ crowd, good_client    the clients, bad and good
-//!                  ├─ watch, totals         what the kernel and the server itself say
-//!                  └─ table                 what is printed
+//!     └───► soak ─► mix    a mixed load for minutes, on its own
+//!             └─► ground       the server, and its state before and after
+//!                  ├─ crowd, good_client    hostile and well-behaved clients
+//!                  ├─ watch, totals         the counts of the kernel and of the server
+//!                  └─ table                 the output
 //! ```
 //!
 //! `cargo test` runs a short form; `cargo test --release --test attack -- --full` the full one.
-//! `--only NAME` runs one attack; `--soak MINUTES` none of them, but see `tests/soak.sh`. Other
-//! options of the usual test programs are taken and ignored, words are filters of names.
+//! `--only NAME` runs one attack, and a failing attack prints this command; `--soak MINUTES` runs
+//! the soak instead (`tests/soak.sh`). Words are filters of names, as for the other test programs,
+//! whose other options are ignored.
+
+#![allow(clippy::print_stdout, reason = "it prints a table")]
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -44,7 +47,7 @@ use std::time::Duration;
 use table::Verdict;
 use uringstatic::os::process::{open_files, raise_open_files};
 
-/// An attack: its name, and what makes it. It panics if the server doesn't withstand it.
+/// An attack: its name and a function, which panics if the server doesn't withstand the attack.
 type Attack = (&'static str, fn(Form) -> Verdict);
 
 const ATTACKS: &[Attack] = &[
@@ -78,17 +81,17 @@ const ATTACKS: &[Attack] = &[
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Form {
     full: bool,
-    /// No more clients than this process may have files.
+    /// The most clients, by the limit of open files of this process.
     clients_max: usize,
 }
 
 impl Form {
-    /// The short form's or the full form's.
+    /// The value for this form.
     pub(crate) fn of<T>(self, short: T, full: T) -> T {
         if self.full { full } else { short }
     }
 
-    /// So many clients at once.
+    /// The number of simultaneous clients.
     pub(crate) fn clients(self, short: usize, full: usize) -> usize {
         self.of(short, full).min(self.clients_max)
     }
@@ -113,6 +116,10 @@ fn main() -> ExitCode {
     for (name, attack) in ATTACKS.iter().filter(|(name, _)| arguments.want(name)) {
         let (outcome, took) = timed(|| catch_unwind(|| attack(form)).ok());
         table::print_line(name, outcome.as_ref(), took);
+        if outcome.is_none() {
+            let (release, full) = if arguments.full { ("--release ", " --full") } else { ("", "") };
+            println!("      run again: cargo test {release}--test attack -- --only {name}{full}");
+        }
         match outcome {
             Some(Verdict::Held(_)) => passed += 1,
             Some(Verdict::Skipped(_)) => {}
@@ -123,7 +130,7 @@ fn main() -> ExitCode {
     if failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-/// What the command line asks for.
+/// The command line.
 #[derive(Debug, Default)]
 struct Arguments {
     full: bool,
@@ -152,7 +159,7 @@ impl Arguments {
                 "--svg" => arguments.svg = value(),
                 "--exact" => arguments.exact = true,
                 "--skip" => arguments.skipped.push(value()),
-                // Nothing is listed, and nothing is ignored that could be run by this.
+                // No names are listed, and no attack is ignored by default.
                 "--list" | "--ignored" => arguments.nothing = true,
                 "--test-threads" | "--format" | "--color" | "--logfile" | "--shuffle-seed"
                 | "-Z" => {
@@ -174,10 +181,10 @@ impl Arguments {
     }
 }
 
-/// A duration as an option has it.
+/// A duration as the value of an option.
 pub(crate) fn option_ms(time: Duration) -> String {
     format!("{}ms", time.as_millis())
 }
 
-/// Files of this process beside its clients.
+/// Open files of this process beside those of its clients.
 const FILES_RESERVE: usize = 200;

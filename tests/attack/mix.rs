@@ -1,5 +1,5 @@
-//! A load of all kinds at once, until it is told to stop: the load client with one set of options
-//! after the other, and beside it clients that read slowly, never read, dawdle and talk rubbish.
+//! A mixed load until it is stopped: the load client with one set of options after the other, and
+//! beside it clients that read slowly, never read, send slowly and send garbage.
 
 use crate::common::GET;
 use crate::crowd::Peer;
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
-/// What the load client is run with in turn, for [`TURN`] each.
+/// The options of the load client, for [`TURN`] each.
 pub(crate) const TURNS: [&[&str]; 6] = [
     &["-c", "50", "--rate", "4000"],
     &["-c", "50", "--rate", "2000", "--close"],
@@ -21,14 +21,14 @@ pub(crate) const TURNS: [&[&str]; 6] = [
 ];
 pub(crate) const TURN: Duration = Duration::from_secs(6);
 
-/// Both loads, while they run.
+/// The two running loads.
 pub(crate) struct Mix<'scope> {
     load: ScopedJoinHandle<'scope, Vec<String>>,
     hostile: ScopedJoinHandle<'scope, u64>,
 }
 
 impl<'scope> Mix<'scope> {
-    /// Starts them. The site has a page at / and this at /large.bin.
+    /// Starts both. The site has a page at `/` and these bytes at `/large.bin`.
     pub(crate) fn start<'env>(
         scope: &'scope Scope<'scope, 'env>,
         address: SocketAddr,
@@ -40,15 +40,15 @@ impl<'scope> Mix<'scope> {
         Self { load, hostile }
     }
 
-    /// Waits for both, which were told to stop: what of the load failed, and how many hostile
-    /// clients there were.
+    /// Waits for both after `stop` is set: the output of failed runs of the load client, and the
+    /// number of hostile clients.
     pub(crate) fn end(self) -> (Vec<String>, u64) {
         let failed = self.load.join().expect("the load client can be run");
-        (failed, self.hostile.join().expect("every byte is as it should be"))
+        (failed, self.hostile.join().expect("every byte is right"))
     }
 }
 
-/// The load client, again and again. Returns what it said when something failed.
+/// Runs the load client repeatedly. Returns the output of the runs that failed.
 fn load(address: SocketAddr, stop: &AtomicBool) -> Vec<String> {
     let (url, seconds) = (format!("http://{address}/"), format!("{}s", TURN.as_secs()));
     let mut failed = Vec::new();
@@ -69,7 +69,7 @@ fn load(address: SocketAddr, stop: &AtomicBool) -> Vec<String> {
     failed
 }
 
-/// A hostile client, and since when it is there.
+/// A hostile client, and the time of its start.
 struct Hostile {
     kind: Kind,
     peer: Peer,
@@ -78,19 +78,19 @@ struct Hostile {
 
 #[derive(Clone, Copy)]
 enum Kind {
-    /// Reads a large file, some at a time.
+    /// Reads a large file in small parts.
     SlowReader,
-    /// Asks for it and never reads.
+    /// Requests the file and never reads.
     NeverReader,
     /// Sends a head a byte at a time.
     SlowHead,
-    /// Sends what is no request.
+    /// Sends garbage.
     Rubbish,
-    /// Asks for something and is gone with a reset.
+    /// Sends a request and resets the connection.
     Leaver,
 }
 
-/// Hostile clients; who has reached its end begins anew. Returns how many there were.
+/// Hostile clients, each replaced at its end. Returns their number.
 fn hostile(address: SocketAddr, large: &[u8], stop: &AtomicBool) -> u64 {
     let kinds = [Kind::SlowReader, Kind::NeverReader, Kind::SlowHead, Kind::Rubbish, Kind::Leaver];
     let begin = |kind: Kind| {
@@ -129,7 +129,7 @@ impl Kind {
 }
 
 impl Hostile {
-    /// Does what it does; says whether it goes on.
+    /// The next step of the client; false at its end.
     fn goes_on(&mut self, large: &[u8]) -> bool {
         let peer = &mut self.peer;
         match self.kind {
@@ -152,6 +152,6 @@ impl Hostile {
 }
 
 const OF_EACH_KIND: usize = 10;
-/// So long a client that never reads is there: longer than the server lets it.
+/// The stay of a client that never reads: longer than the server's send timeout.
 const NEVER: Duration = Duration::from_secs(4);
 const TICK: Duration = Duration::from_millis(20);

@@ -1,5 +1,5 @@
-//! Paths that nearly match hundreds of rules. What a path costs must not depend on the rules, or a
-//! few long ones would fill the core.
+//! Paths that nearly match hundreds of rules. The cost of a path must not depend on the number of
+//! rules, or a few long paths would occupy the core.
 
 use crate::Form;
 use crate::common::{PAGE, Server, TemporaryFolder};
@@ -8,7 +8,7 @@ use crate::ground::Ground;
 use crate::table::{Aftermath, Fates, Row, Verdict};
 use std::fmt::Write;
 
-/// Long paths, to servers with rules of several kinds, each beside one without rules.
+/// Long paths for servers with rules of one kind each, and for one without rules.
 pub(crate) fn near_misses(form: Form) -> Verdict {
     let rounds: usize = form.of(10, 100);
     let mut fates = Fates::default();
@@ -23,7 +23,7 @@ pub(crate) fn near_misses(form: Form) -> Verdict {
     Row::new(sent, fates, last).noted(note.trim_end_matches(',').to_owned())
 }
 
-/// How many paths had nothing, and how much CPU time each took the server.
+/// The number of 404 responses, and the CPU time per request in microseconds.
 fn attack(rule: Option<Rule>, rounds: usize) -> (u64, f64, Aftermath) {
     let rules: String = (0..RULES).filter_map(|number| Some(rule?(number) + " /to\n")).collect();
     let folder = TemporaryFolder::with(&[("index.html", PAGE), ("_redirects", rules.as_bytes())]);
@@ -36,11 +36,11 @@ fn attack(rule: Option<Rule>, rounds: usize) -> (u64, f64, Aftermath) {
     for round in 0..rounds {
         let path = PATHS[round % PATHS.len()]();
         send_all(&mut peers, format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
-        receive_until("each path has nothing", &mut peers, &ground.page, |peer| {
+        receive_until("each path gets 404", &mut peers, &ground.page, |peer| {
             peer.others.len() == round + 1
         });
     }
-    let requests = u32::try_from(rounds * AT_ONCE).expect("they are few");
+    let requests = u32::try_from(rounds * AT_ONCE).expect("fewer than 2^32");
     let micros = (cpu_ns(pid) - before) / 1e3 / f64::from(requests);
     let refused = peers.iter().flat_map(|peer| &peer.others).filter(|&&status| status == 404);
     let refused = refused.count() as u64;
@@ -53,16 +53,16 @@ fn attack(rule: Option<Rule>, rounds: usize) -> (u64, f64, Aftermath) {
     (refused, micros, aftermath)
 }
 
-/// How long the server's thread has run (proc(5), schedstat).
+/// The CPU time of the server's thread (proc(5), schedstat).
 fn cpu_ns(pid: u32) -> f64 {
     let text = std::fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap_or_default();
     text.split(' ').next().and_then(|ns| ns.parse().ok()).unwrap_or(f64::NAN)
 }
 
-/// The pattern of a rule by its number.
+/// The pattern of a rule, from its number.
 type Rule = fn(usize) -> String;
 
-/// The pattern of each number, which none of the paths below matches.
+/// Kinds of patterns, none of which matches one of [`PATHS`].
 const KINDS: &[(&str, Option<Rule>)] = &[
     ("no rules", None),
     ("ends of segments", Some(|number| format!("/:page.ht{number:03}ml/z"))),
@@ -80,6 +80,6 @@ const PATHS: [fn() -> String; 4] = [
     || "/a".repeat(3500),
     || format!("/{}", ".ht199ml".repeat(900)),
 ];
-/// As many as are allowed with placeholders.
+/// The most rules with placeholders that a site may have.
 const RULES: usize = 200;
 const AT_ONCE: usize = 50;

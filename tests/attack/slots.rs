@@ -1,8 +1,8 @@
-//! Every slot is held by a peer that makes little use of it, in each way there is: a newcomer is
-//! served all the same, and a client that asks once a second keeps its connection.
+//! Every slot is held by a client that makes little use of it, in every known way. A new client is
+//! served all the same, and a client with one request per second keeps its connection.
 //!
-//! All timeouts are a minute, longer than a newcomer waits, so that it is served only if another
-//! connection makes room. How long that takes is printed.
+//! All timeouts are a minute, longer than a new client waits, so that it is served only if another
+//! connection makes room. The wait is printed.
 
 use crate::Form;
 use crate::common::{GET, GET_CLOSE, PAGE, PATIENCE, Server, TemporaryFolder, pattern};
@@ -12,14 +12,14 @@ use crate::table::{Fates, Row, Verdict};
 use crate::watch::{await_that, breathe};
 use std::time::{Duration, Instant};
 
-/// How attackers hold their slots.
+/// A way to hold a slot.
 struct Hold {
-    /// What each sends first.
+    /// The first bytes.
     first: String,
-    /// What it sends again and again, a pause between.
+    /// The bytes sent repeatedly, with a pause between.
     again: String,
     pause: Duration,
-    /// It takes a byte of its response at a time instead of all of it.
+    /// The client reads one byte of its response at a time.
     sips: bool,
 }
 
@@ -65,8 +65,8 @@ pub(crate) fn busy(form: Form) -> Verdict {
     hold(form, &Hold { pause, ..Hold::dripping(GET, GET) })
 }
 
-/// Attackers in all slots but those of the steady clients, each of which comes again when it is
-/// closed, and newcomers one after another.
+/// Attackers in all slots except those of the steady clients, and new clients one after another. An
+/// attacker whose connection is closed connects again.
 fn hold(form: Form, how: &Hold) -> Verdict {
     let attackers = if how.sips { form.clients(20, 200) } else { form.clients(20, 1000) };
     let large = pattern(LARGE_BYTES);
@@ -103,7 +103,7 @@ fn hold(form: Form, how: &Hold) -> Verdict {
         }
         for peer in &mut steady {
             peer.receive(PAGE);
-            assert_eq!(peer.end, None, "a client that asks once a second keeps its connection");
+            assert_eq!(peer.end, None, "a client with one request per second keeps its connection");
         }
         if now >= drip_at {
             drip_at = now + how.pause;
@@ -111,7 +111,7 @@ fn hold(form: Form, how: &Hold) -> Verdict {
                 came += usize::from(drip(peer, how, &ground));
             }
         }
-        // The attack has been going on for a while when the first one comes.
+        // The first new client comes when all slots have been held for a while.
         if start.elapsed() > HELD_FOR {
             newcomers.go_on(&ground);
         }
@@ -124,17 +124,18 @@ fn hold(form: Form, how: &Hold) -> Verdict {
     totals.assert_no_errors_but(&["displaced", "resets", "refused requests"]);
     let served = asked + took.len() as u64;
     let fates = Fates { served, ..Fates::default() };
-    let slowest = took.iter().max().expect("there were some").as_secs_f64();
-    let note =
-        format!("{attackers} hold slots, {came} came; a newcomer waits {slowest:.2} s at most");
+    let slowest = took.iter().max().expect("at least one new client was served").as_secs_f64();
+    let note = format!(
+        "{attackers} slots held, {came} connections; a new client waits {slowest:.2} s at most"
+    );
     Row::new(served, fates, aftermath).noted(note)
 }
 
-/// Clients that come one after another, each for one page.
+/// Clients that connect one after another, each for one page.
 #[derive(Default)]
 struct Newcomers {
     present: Option<(Peer, Instant)>,
-    /// How long each waited for its page.
+    /// The time until each had its page.
     took: Vec<Duration>,
 }
 
@@ -143,11 +144,11 @@ impl Newcomers {
         let (peer, since) = self.present.get_or_insert_with(|| {
             let since = Instant::now();
             let mut peer = Peer::connect(ground.address);
-            assert!(peer.send(GET_CLOSE), "it is connected");
+            assert!(peer.send(GET_CLOSE), "the client is connected");
             (peer, since)
         });
         peer.receive(PAGE);
-        assert!(since.elapsed() < PATIENCE, "a newcomer isn't served");
+        assert!(since.elapsed() < PATIENCE, "a new client isn't served");
         if peer.pages == 1 {
             self.took.push(since.elapsed());
             self.present = None;
@@ -155,7 +156,7 @@ impl Newcomers {
     }
 }
 
-/// An attacker goes on, or comes again if it was closed; says whether it did.
+/// The next step of an attacker; true if it was closed and connected again.
 fn drip(peer: &mut Peer, how: &Hold, ground: &Ground) -> bool {
     if how.sips {
         peer.sip();
@@ -163,7 +164,7 @@ fn drip(peer: &mut Peer, how: &Hold, ground: &Ground) -> bool {
         peer.receive(PAGE);
     }
     if peer.end.is_none() {
-        // The server may have closed just now.
+        // The server may have closed in the meantime.
         peer.send(&how.again);
         return false;
     }
@@ -172,14 +173,14 @@ fn drip(peer: &mut Peer, how: &Hold, ground: &Ground) -> bool {
     true
 }
 
-/// A burst of long heads that are never whole: what they took is given back when they are gone.
+/// A burst of long incomplete heads: their memory is returned when the connections are closed.
 pub(crate) fn burst_of_heads(form: Form) -> Verdict {
     let clients = form.clients(400, 5000);
     let server = Server::start(&["--spawn", &clients.to_string()]);
     let ground = Ground::of(server, PAGE, clients);
     let head = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}", "y".repeat(HEAD_BYTES));
     let peers = crowd(ground.address, clients, head);
-    await_that("all are in and have been heard", || {
+    await_that("all are accepted and read", || {
         let sockets = ground.watch.sockets();
         sockets.accepted == clients && sockets.unread == 0
     });
@@ -188,7 +189,7 @@ pub(crate) fn burst_of_heads(form: Form) -> Verdict {
     await_that("no connection is left", || ground.watch.sockets().accepted == 0);
     let heads_kib = (clients * HEAD_BYTES / 1024) as u64;
     let limit = during - heads_kib * 3 / 4;
-    await_that("its memory is given back", || ground.watch.figures().memory_kib <= limit);
+    await_that("the memory is returned", || ground.watch.figures().memory_kib <= limit);
     let after = ground.watch.figures().memory_kib;
     let left = clients as u64;
     let (aftermath, totals) = ground.end(None);

@@ -1,4 +1,4 @@
-//! Clients that take their time: with a head, with a body, with reading.
+//! Clients that are slow: with a head, with a body, with reading.
 
 use crate::common::{PAGE, Server, TemporaryFolder, pattern};
 use crate::crowd::{count, crowd, receive_until};
@@ -8,7 +8,7 @@ use crate::watch::{await_that, breathe};
 use crate::{Form, option_ms};
 use std::time::Duration;
 
-/// Heads that come a byte at a time and are never whole.
+/// Heads that arrive a byte at a time and are never complete.
 pub(crate) fn heads(form: Form) -> Verdict {
     let clients = form.clients(100, 2000);
     let pause = form.of(Duration::from_millis(100), Duration::from_secs(1));
@@ -19,11 +19,11 @@ pub(crate) fn heads(form: Form) -> Verdict {
     let mut head = "ET / HTTP/1.1\r\nHost: a\r\nX-Slow: ".bytes().chain(std::iter::repeat(b'y'));
     while peers.iter().any(|peer| peer.end.is_none()) {
         breathe(pause);
-        let byte = head.next().expect("it has no end");
+        let byte = head.next().expect("the head is endless");
         for peer in &mut peers {
             peer.receive(&ground.page);
             if peer.end.is_none() {
-                // The server may have closed just now.
+                // The server may have closed in the meantime.
                 peer.send([byte]);
             }
         }
@@ -39,8 +39,8 @@ pub(crate) fn heads(form: Form) -> Verdict {
     Row::new(clients as u64, fates, aftermath).noted(note)
 }
 
-/// Bodies that come a byte at a time: half of them to the end, half of them stop. All are answered
-/// before.
+/// Bodies that arrive a byte at a time: half of them are completed, half of them stop. All requests
+/// are answered before.
 pub(crate) fn bodies(form: Form) -> Verdict {
     let clients = form.clients(100, 2000);
     let pause = form.of(Duration::from_millis(100), Duration::from_secs(1));
@@ -54,11 +54,11 @@ pub(crate) fn bodies(form: Form) -> Verdict {
         breathe(pause);
         for (number, peer) in peers.iter_mut().enumerate() {
             if number % 2 == 0 || sent < BODY_BYTES / 3 {
-                assert!(peer.send("y"), "the server takes a body that goes on");
+                assert!(peer.send("y"), "the server receives a body in progress");
             }
         }
     }
-    // Those whose body is whole go on; the others see the end.
+    // Clients with a complete body continue; the others see the end.
     for peer in peers.iter_mut().step_by(2) {
         peer.ask();
     }
@@ -83,7 +83,7 @@ pub(crate) fn bodies(form: Form) -> Verdict {
     Row::new(served + refused, fates, aftermath).noted(note)
 }
 
-/// Clients that ask for much and never read it.
+/// Clients that request a large file and never read it.
 pub(crate) fn never_reading(form: Form) -> Verdict {
     let clients = form.clients(20, 300);
     let timeout = form.of("1s", "5s");
@@ -94,10 +94,10 @@ pub(crate) fn never_reading(form: Form) -> Verdict {
     let good = ground.good_client();
     let request = "GET /large.bin HTTP/1.1\r\nHost: a\r\n\r\n";
     let mut peers = crowd(ground.address, clients, request);
-    await_that("they are in", || ground.watch.sockets().accepted >= clients);
+    await_that("all are accepted", || ground.watch.sockets().accepted >= clients);
     // The good client has a connection or two.
     await_that("they are dropped", || ground.watch.sockets().accepted <= 2);
-    // Now they do read, and it's too late: what comes is a part of it, and right.
+    // They read after they were dropped: a part of the file arrives, with the right bytes.
     receive_until("each sees its end", &mut peers, &large, |peer| peer.end.is_some());
     let late = count(&peers, |peer| peer.pages == 0);
     drop(peers);

@@ -1,5 +1,5 @@
 //! A soak: one server under a mixed load for minutes, with its memory, descriptors and latency
-//! sampled, printed and drawn. Flat is what ends as it began, once the server is warm.
+//! sampled, printed and drawn. A figure is flat if it ends as it was after the warm-up.
 
 use crate::common::{PAGE, Server, TemporaryFolder, pattern};
 use crate::good_client::GoodClient;
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use uringstatic::experiment::chart::{DataPoint, Experiment, Panel, Scale, Series, over_time};
 
-/// What was seen at one time.
+/// One sample.
 #[derive(Clone, Copy, Debug)]
 struct Sample {
     seconds: f64,
@@ -24,8 +24,8 @@ struct Sample {
     lost: usize,
 }
 
-/// Soaks for so long and draws the result there. Says whether memory and descriptors were flat,
-/// and nothing was lost.
+/// Runs the soak and draws the result. True if memory and descriptors were flat and no request was
+/// lost.
 pub(crate) fn soak(minutes: f64, svg: &Path) -> bool {
     let large = pattern(LARGE_BYTES);
     let about = PAGE.repeat(3);
@@ -53,7 +53,7 @@ pub(crate) fn soak(minutes: f64, svg: &Path) -> bool {
     println!("lost by the good client: {lost}");
     let (is_flat, notes) = judge(&samples);
     if let Some(folder) = svg.parent() {
-        fs::create_dir_all(folder).expect("the folder of the picture can be made");
+        fs::create_dir_all(folder).expect("the folder of the picture can be created");
     }
     fs::write(svg, over_time(&picture(&samples, notes))).expect("the picture can be written");
     println!("drawn in {}", svg.display());
@@ -94,8 +94,8 @@ fn sample(server: &Server, end: Duration) -> Vec<Sample> {
     samples
 }
 
-/// Compares the first quarter after the warm-up with the last: says whether what must be flat is,
-/// and how it was.
+/// Compares the first quarter after the warm-up with the last: whether memory and descriptors are
+/// flat, and the figures.
 fn judge(samples: &[Sample]) -> (bool, Vec<String>) {
     let warm_up = f64::from(u32::try_from(TURNS.len()).expect("few")) * TURN.as_secs_f64();
     let warm = samples.iter().position(|sample| sample.seconds > warm_up);

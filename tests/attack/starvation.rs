@@ -1,4 +1,4 @@
-//! A machine that runs out of something: descriptors, time, memory.
+//! A machine that runs out of descriptors, time or memory.
 
 use crate::Form;
 use crate::cgroup::Group;
@@ -10,10 +10,10 @@ use crate::watch::{await_that, breathe};
 use std::process::Command;
 use std::time::Duration;
 
-/// The limit of open files falls below what is open, and rises again.
+/// The limit of open files falls nearly to the number of open ones, and rises again.
 pub(crate) fn descriptors(form: Form) -> Verdict {
     let (inside, waiting) = (form.clients(100, 2000), form.of(50, 500));
-    // Whose limits may be changed from outside depends on its user (prlimit(2)): it stays ours.
+    // prlimit(2) needs the same user on both sides, so the server keeps ours.
     let options = ["--without", "direct-descriptors", "--spawn", "5000", "--allow-root"];
     let ground = Ground::new(&options, inside + waiting);
     let Some(usual) = limit_files(&ground, None) else {
@@ -22,9 +22,13 @@ pub(crate) fn descriptors(form: Form) -> Verdict {
     let good = ground.good_client();
     let mut peers = crowd(ground.address, inside, GET);
     receive_until("the first are served", &mut peers, &ground.page, |peer| peer.pages == 1);
-    let open = ground.watch.figures().descriptors.expect("whose limit may be set may be seen");
+    let open = ground
+        .watch
+        .figures()
+        .descriptors
+        .expect("a process whose limit we may set is visible to us");
     limit_files(&ground, Some(&(open + SPARE).to_string()));
-    // Who is in is served, who comes now mostly waits.
+    // Accepted clients are served; most new ones wait.
     let mut late = crowd(ground.address, waiting, GET);
     for round in 2..5 {
         send_all(&mut peers, GET);
@@ -33,10 +37,10 @@ pub(crate) fn descriptors(form: Form) -> Verdict {
         receive_all(&mut late, &ground.page);
     }
     let outside = late.iter().filter(|peer| peer.pages == 0).count();
-    assert!(outside >= waiting / 2, "only {outside} wait: there was no want of descriptors");
-    // As descriptors are closed, others get in under the same limit.
+    assert!(outside >= waiting / 2, "only {outside} wait: descriptors were not short");
+    // As descriptors are closed, waiting clients are accepted under the same limit.
     peers.truncate(inside - waiting / 2);
-    await_that("who leaves makes room", || {
+    await_that("closed connections make room", || {
         receive_all(&mut late, &ground.page);
         late.iter().filter(|peer| peer.pages == 0).count() < outside
     });
@@ -57,8 +61,8 @@ pub(crate) fn descriptors(form: Form) -> Verdict {
     Row::new(sent as u64, fates, aftermath).noted(note)
 }
 
-/// Sets how many files the server may have open, and says how many it might before. `None` if
-/// there is no program for that.
+/// Sets the limit of open files of the server and returns the previous one. `None` if prlimit(1) is
+/// not installed.
 fn limit_files(ground: &Ground, soft: Option<&str>) -> Option<String> {
     let pid = ground.watch.pid.to_string();
     let prlimit = |option: &str| {
@@ -74,7 +78,7 @@ fn limit_files(ground: &Ground, soft: Option<&str>) -> Option<String> {
     Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// The server is stopped while requests and connections come, and continued.
+/// The server is stopped (SIGSTOP) while requests and connections arrive, and continued.
 pub(crate) fn stopped(form: Form) -> Verdict {
     let clients = form.clients(50, 500);
     let time = form.of(Duration::from_millis(500), Duration::from_secs(2));
@@ -100,12 +104,12 @@ pub(crate) fn stopped(form: Form) -> Verdict {
     totals.assert_no_errors_but(&[]);
     assert_eq!((totals.connections, totals.requests), (2 * clients as u64, served as u64));
     let fates = Fates { served: served as u64, ..Fates::default() };
-    let note = format!("for {time:?}, which the good client's longest has to be");
+    let note = format!("for {time:?}, the least time of the good client's slowest request");
     Row::new(served as u64, fates, aftermath).noted(note)
 }
 
-/// The machine of 2010: so little memory for the server and what the kernel holds for it. Nobody
-/// reads before everybody has asked.
+/// The machine of 2010: its memory for the server and its socket buffers. No client reads before
+/// all have sent their requests.
 pub(crate) fn memory(form: Form) -> Verdict {
     let clients = form.clients(1000, 10_000);
     let mib = form.of(64, 512);
@@ -122,7 +126,7 @@ pub(crate) fn memory(form: Form) -> Verdict {
     let ground = Ground::of(server, &page, clients);
     let good = ground.good_client();
     let mut peers = crowd(ground.address, clients, GET);
-    await_that("all are in", || ground.watch.sockets().accepted >= clients);
+    await_that("all are accepted", || ground.watch.sockets().accepted >= clients);
     receive_until("all are served", &mut peers, &page, |peer| peer.pages == 1);
     send_all(&mut peers, GET);
     receive_until("and served again", &mut peers, &page, |peer| peer.pages == 2);
@@ -136,8 +140,8 @@ pub(crate) fn memory(form: Form) -> Verdict {
     Row::new(pages as u64, fates, aftermath).noted(note)
 }
 
-/// Descriptors that are left when the limit falls.
+/// Descriptors left below the limit when it falls.
 const SPARE: usize = 10;
-/// Of the page of the attack on memory.
+/// The size of the page in the attack on memory.
 const PAGE_BYTES: usize = 128 << 10;
 const LISTEN: [&str; 1] = ["127.0.0.1:0"];

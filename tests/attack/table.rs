@@ -1,43 +1,42 @@
-//! The table: a line for each attack, with what became of every request.
+//! The table: one line per attack, which accounts for every request.
 
 use crate::good_client::Good;
 use crate::watch::Figures;
 use std::time::Duration;
 
-/// What an attack came to.
+/// The result of an attack.
 pub(crate) enum Verdict {
     Held(Row),
-    /// It can't be made here, and why.
+    /// The attack is not possible on this machine, for this reason.
     Skipped(String),
 }
 
-/// What became of what the attack sent: requests, or connections if it made none. Nothing may be
-/// lost that no column has.
+/// The fates of all requests that an attack sent, or of its connections if it sent none.
 #[derive(Debug, Default)]
 pub(crate) struct Row {
     pub(crate) sent: u64,
     pub(crate) fates: Fates,
     pub(crate) aftermath: Option<Aftermath>,
-    /// What else there is to say.
+    /// The last column.
     pub(crate) note: String,
 }
 
 /// How requests ended.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Fates {
-    /// A whole page came, or what else a valid request gets.
+    /// Complete responses to valid requests.
     pub(crate) served: u64,
-    /// The server said that it isn't valid or allowed.
+    /// Responses with an error status.
     pub(crate) refused: u64,
-    /// The server ended it after its time.
+    /// Ended by a timeout of the server.
     pub(crate) late: u64,
-    /// The client left before there was a response, or without waiting for all of it.
+    /// Left by the client before the response was complete.
     pub(crate) left: u64,
-    /// The server ended the connection before the response had begun, as it was ending itself.
+    /// Connections closed before the response began, as the server itself ended.
     pub(crate) cut: u64,
 }
 
-/// How the server was afterwards.
+/// The state of the server after an attack.
 #[derive(Debug)]
 pub(crate) struct Aftermath {
     pub(crate) good: Option<Good>,
@@ -47,14 +46,14 @@ pub(crate) struct Aftermath {
 }
 
 impl Row {
-    /// A row whose fates must account for everything.
+    /// A row; fails unless the fates account for everything sent.
     pub(crate) fn new(sent: u64, fates: Fates, aftermath: impl Into<Option<Aftermath>>) -> Self {
         let row = Self { sent, fates, aftermath: aftermath.into(), note: String::new() };
         assert_eq!(row.lost(), 0, "lost: {row:?}");
         row
     }
 
-    /// The row with what else there is to say.
+    /// The row with a note.
     pub(crate) fn noting(mut self, note: String) -> Self {
         self.note = note;
         self
@@ -62,15 +61,17 @@ impl Row {
 
     fn lost(&self) -> u64 {
         let Fates { served, refused, late, left, cut } = self.fates;
-        self.sent.checked_sub(served + refused + late + left + cut).expect("each has one fate")
+        self.sent
+            .checked_sub(served + refused + late + left + cut)
+            .expect("each request has one fate")
     }
 
-    /// It goes into the table as this.
+    /// The verdict that the attack was withstood, with a note.
     pub(crate) fn noted(self, note: String) -> Verdict {
         Verdict::Held(self.noting(note))
     }
 
-    /// The figures of the line.
+    /// The columns between the name and the time.
     fn figures(&self) -> String {
         let Fates { served, refused, late, left, cut } = self.fates;
         let counts = format!(
@@ -93,12 +94,12 @@ fn good_figures(good: &Good) -> String {
     format!("{:>6} {p50:>8.2} {p99:>9.2}{mark} {:>9.2}", good.took.len(), good.max_ms())
 }
 
-/// What stands above the lines.
+/// Prints the line above the table.
 pub(crate) fn print_title() {
     println!("{TITLE}");
 }
 
-/// A line; a verdict that is none is a failure, of which stderr has the reason.
+/// Prints a line; no verdict is a failure, whose reason was printed by its panic.
 pub(crate) fn print_line(name: &str, verdict: Option<&Verdict>, took: Duration) {
     let (mark, text, note) = match verdict {
         Some(Verdict::Held(row)) => ("ok", row.figures(), row.note.as_str()),
@@ -109,8 +110,8 @@ pub(crate) fn print_line(name: &str, verdict: Option<&Verdict>, took: Duration) 
     println!("{}", line.trim_end());
 }
 
-/// Where there are slots, 99 of 100 requests of the good client take no longer. Printed and not
-/// asserted: on a machine that others use, a time says little about the server.
+/// While slots are free, 99 of 100 requests of the good client should take no longer. Marked with
+/// `*` and not asserted: on a busy machine, a time says little about the server.
 pub(crate) const P99_GOAL_MS: f64 = 50.0;
 const TITLE: &str = "      attack                sent  served refused   late   left    cut  lost\
    \x20  good   p50 ms    p99 ms     max ms   files      memory KiB      s";

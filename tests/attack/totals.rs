@@ -1,14 +1,14 @@
-//! What the server says of itself when it ends, as numbers.
+//! The server's totals, parsed from its last line.
 
 use std::collections::BTreeMap;
 
-/// The server's own books.
+/// The counts of the last line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Totals {
     pub(crate) connections: u64,
     pub(crate) requests: u64,
     pub(crate) in_flight_max: u64,
-    /// By their names in the line; those that did not occur are not there.
+    /// By their names in the line, without those that did not occur.
     errors: BTreeMap<String, u64>,
 }
 
@@ -34,12 +34,12 @@ impl Totals {
         totals
     }
 
-    /// How often that went wrong.
+    /// The number of errors with this name.
     pub(crate) fn errors(&self, name: &str) -> u64 {
         self.errors.get(name).copied().unwrap_or(0)
     }
 
-    /// Nothing went wrong but that.
+    /// Fails if errors with other names occurred.
     pub(crate) fn assert_no_errors_but(&self, names: &[&str]) {
         let others = self.errors.keys().filter(|name| !names.contains(&name.as_str()));
         assert_eq!(others.count(), 0, "errors beside {names:?}: {:?}", self.errors);

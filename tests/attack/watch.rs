@@ -1,5 +1,5 @@
-//! What the kernel says of the server: its connections, descriptors, memory and state. Knows the
-//! files in `/proc`, and nothing of what the server is doing.
+//! Connections, descriptors, memory and state of the server, as the kernel reports them in `/proc`
+//! (proc(5)).
 
 use crate::common::PATIENCE;
 use std::collections::HashSet;
@@ -13,11 +13,11 @@ pub(crate) struct Watch {
     pub(crate) port: u16,
 }
 
-/// What has to be after an attack as it was before.
+/// Figures that have to be the same after an attack as before.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Figures {
-    /// Open descriptors; `None` if this user may not see them. Connections are not among them if
-    /// the ring has a table of its own for them.
+    /// Open descriptors; `None` if this user may not list them. Direct descriptors of the ring are
+    /// not among them.
     pub(crate) descriptors: Option<usize>,
     /// Anonymous memory.
     pub(crate) memory_kib: u64,
@@ -26,9 +26,9 @@ pub(crate) struct Figures {
 /// The server's end of connections.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Sockets {
-    /// Connections that were accepted and not closed, whatever they were accepted into.
+    /// Open connections, accepted into a descriptor or a direct descriptor.
     pub(crate) accepted: usize,
-    /// Bytes that came on these and were not received.
+    /// Bytes in their receive queues.
     pub(crate) unread: u64,
 }
 
@@ -45,7 +45,7 @@ impl Watch {
         Figures { descriptors, memory_kib: kib.parse().expect("memory is a number") }
     }
 
-    /// The rest of a line of its status.
+    /// The value of a line of `/proc/PID/status`.
     fn status(&self, name: &str) -> String {
         let path = format!("/proc/{}/status", self.pid);
         let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
@@ -53,13 +53,13 @@ impl Watch {
         line.unwrap_or_else(|| panic!("{path} has {name}")).trim().to_owned()
     }
 
-    /// Whether a signal has stopped it.
+    /// Whether SIGSTOP has stopped the process.
     pub(crate) fn is_stopped(&self) -> bool {
         self.status("State:").starts_with('T')
     }
 
-    /// The table is not read at one moment: where connections come and go, one may be seen that is
-    /// over and another in its place. It is exact while the server is stopped.
+    /// The table is not read atomically: while connections come and go, a closed one and its
+    /// successor may both be counted. It is exact while the server is stopped.
     pub(crate) fn sockets(&self) -> Sockets {
         let table = std::fs::read_to_string("/proc/net/tcp").expect("there is a network");
         let port = format!(":{:04X}", self.port);
@@ -67,9 +67,9 @@ impl Watch {
         let mut seen = HashSet::new();
         for line in table.lines().skip(1) {
             let fields: Vec<&str> = line.split_whitespace().collect();
-            // What nobody has accepted yet, or somebody has closed, has no inode.
+            // A connection that is not accepted yet, or closed, has no inode.
             let is_ours = fields[1].ends_with(&port) && fields[3] != LISTENS && fields[9] != "0";
-            // Read in pieces, a row may come twice if others' sockets come and go meanwhile.
+            // As the table is read in pieces, a row may occur twice.
             if is_ours && seen.insert(fields[9]) {
                 sockets.accepted += 1;
                 let (_, unread) = fields[4].split_once(':').expect("two queues");
@@ -80,18 +80,18 @@ impl Watch {
     }
 }
 
-/// Waits until something is so; that it never is ends the attack.
+/// Polls until the condition holds; fails after [`PATIENCE`].
 pub(crate) fn await_that(what: &str, mut is_so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is_so() {
-        assert!(start.elapsed() < PATIENCE, "waited in vain until {what}");
+        assert!(start.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
         breathe(Duration::from_millis(2));
     }
 }
 
-/// Gives the core to others.
+/// Yields the core to the server.
 pub(crate) fn breathe(time: Duration) {
-    std::thread::sleep(time); // tidy: who looks at many sockets in turn must let others work
+    std::thread::sleep(time);
 }
 
 const LISTENS: &str = "0A";

@@ -1,7 +1,11 @@
-//! What tests against the real program share: starting and ending it, and clients that speak raw
-//! bytes to it. Knows how a response is framed, and nothing of how the server works.
+//! Tools of the tests that run the program: start it, end it, and exchange raw bytes with it. Knows
+//! how a response is framed, and nothing of how the server works.
+//!
+//! If a test fails while its [`Server`] runs, the command line and the output of the server are
+//! printed.
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
+#![allow(clippy::print_stderr, reason = "a failing test shows what the server wrote")]
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -12,23 +16,24 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-/// The program, running. It is ended when this is dropped.
+/// The running program; dropping this kills it.
 pub(crate) struct Server {
     child: Child,
+    command: String,
     lines: Receiver<String>,
-    /// Where it says that it listens: `127.0.0.1:PORT`, `[::1]:PORT` or `unix:PATH`.
+    /// The addresses of the ready line: `127.0.0.1:PORT`, `[::1]:PORT` or `unix:PATH`.
     pub(crate) addresses: Vec<String>,
-    /// What it said before it was ready.
+    /// The lines on stderr before the ready line.
     pub(crate) said: Vec<String>,
-    /// How it said that it is ready.
+    /// The ready line.
     pub(crate) ready: String,
 }
 
 /// How the program ended.
 pub(crate) struct Exit {
-    /// Its exit code; `None` if a signal ended it.
+    /// The exit code; `None` if a signal ended the program.
     pub(crate) code: Option<i32>,
-    /// What it wrote to stderr since it was ready, or since the start.
+    /// Standard error since the ready line, or since the start if there was none.
     pub(crate) text: String,
 }
 
@@ -43,16 +48,13 @@ impl Server {
         Self::start_by(&[], addresses, options)
     }
 
-    /// The same by way of another program, of which these are the words: it has to become the
-    /// program that the words behind them name.
-    pub(crate) fn start_by(words: &[&str], addresses: &[&str], options: &[&str]) -> Self {
+    /// Starts the program through another command (`strace`, `sh -c ...`), which has to end in an
+    /// exec of the arguments that follow its own.
+    pub(crate) fn start_by(wrapper: &[&str], addresses: &[&str], options: &[&str]) -> Self {
         let listen = addresses.iter().flat_map(|address| ["--listen", address]);
-        let (child, lines) = spawn(words, listen.chain(options.iter().copied()));
-        let mut server =
-            Self { child, lines, addresses: Vec::new(), said: Vec::new(), ready: String::new() };
+        let mut server = Self::spawn(wrapper, listen.chain(options.iter().copied()));
         let ready = loop {
-            let said = server.said.join("\n");
-            let line = server.line().unwrap_or_else(|| panic!("it never was ready: {said}"));
+            let line = server.line().expect("the program is ready before it ends");
             if line.contains("ready on ") {
                 break line;
             }
@@ -68,7 +70,7 @@ impl Server {
         server
     }
 
-    /// The number of its process.
+    /// The process ID.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
@@ -78,16 +80,16 @@ impl Server {
         match self.lines.recv_timeout(PATIENCE) {
             Ok(line) => Some(line),
             Err(RecvTimeoutError::Disconnected) => None,
-            Err(RecvTimeoutError::Timeout) => panic!("the program neither speaks nor ends"),
+            Err(RecvTimeoutError::Timeout) => panic!("no line and no end within {PATIENCE:?}"),
         }
     }
 
-    /// A connection to the first address.
+    /// Connects to the first address.
     pub(crate) fn connect(&self) -> Client {
         Client::connect(&self.addresses[0])
     }
 
-    /// The response to one request on a connection of its own.
+    /// The response to one request on a new connection.
     pub(crate) fn ask(&self, request: impl AsRef<[u8]>) -> Response {
         let mut client = self.connect();
         client.send(request);
@@ -101,7 +103,7 @@ impl Server {
         assert!(status.success(), "{kill}");
     }
 
-    /// Waits for the end.
+    /// Waits until the program ends.
     pub(crate) fn wait(mut self) -> Exit {
         let mut text = String::new();
         while let Some(line) = self.line() {
@@ -119,51 +121,58 @@ impl Server {
         exit.text
     }
 
-    /// Runs the program where it is expected to end by itself.
+    /// Runs the program with options that make it end by itself.
     pub(crate) fn run(options: &[&str]) -> Exit {
-        let (child, lines) = spawn(&[], options.iter().copied());
-        Self { child, lines, addresses: Vec::new(), said: Vec::new(), ready: String::new() }.wait()
+        Self::spawn(&[], options.iter().copied()).wait()
+    }
+
+    /// The started program, and its lines on stderr as they come.
+    fn spawn<'a>(wrapper: &[&'a str], options: impl Iterator<Item = &'a str>) -> Self {
+        let mut words = [wrapper, &[env!("CARGO_BIN_EXE_uringstatic")]].concat();
+        words.extend(options);
+        let mut child = Command::new(words[0])
+            .args(&words[1..])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program was built");
+        let stderr = child.stderr.take().expect("stderr is piped");
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines() {
+                let line = line.expect("stderr is text");
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        let (command, ready) = (words.join(" "), String::new());
+        Self { child, command, lines, addresses: Vec::new(), said: Vec::new(), ready }
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Both fail if it was waited for, which is as well.
+        // Both fail after `wait`, when there is nothing left to do.
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-fn spawn<'a>(
-    words: &[&'a str],
-    options: impl Iterator<Item = &'a str>,
-) -> (Child, Receiver<String>) {
-    let words = [words, &[env!("CARGO_BIN_EXE_uringstatic")]].concat();
-    let mut child = Command::new(words[0])
-        .args(&words[1..])
-        .args(options)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program was built");
-    let stderr = child.stderr.take().expect("stderr is piped");
-    let (sender, lines) = channel();
-    std::thread::spawn(move || {
-        for line in BufReader::new(stderr).lines() {
-            let line = line.expect("stderr is text");
-            if sender.send(line).is_err() {
-                return;
+        if std::thread::panicking() {
+            eprintln!("the server of the failing test: {}", self.command);
+            // Killed, the program holds the pipe no longer, so the lines come to an end. A child
+            // that inherited the pipe doesn't keep them open for longer than this.
+            let more = std::iter::from_fn(|| self.lines.recv_timeout(Duration::from_secs(1)).ok());
+            for line in self.said.iter().chain([&self.ready]).cloned().chain(more) {
+                eprintln!("  {line}");
             }
         }
-    });
-    (child, lines)
+    }
 }
 
 /// A connection to the program.
 pub(crate) struct Client {
     socket: Socket,
-    /// What was received and not yet taken.
+    /// Bytes that were received and not yet taken.
     received: Vec<u8>,
 }
 
@@ -172,30 +181,30 @@ enum Socket {
     Unix(UnixStream),
 }
 
-/// A response, taken apart.
+/// A parsed response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Response {
     /// The status code.
     pub(crate) status: u16,
-    /// The status line and the fields.
+    /// The status line and the field lines.
     pub(crate) head: String,
     /// The body.
     pub(crate) body: Vec<u8>,
 }
 
 impl Response {
-    /// The value of a field that may be there once.
+    /// The value of a field; fails if the field occurs more than once.
     pub(crate) fn field(&self, name: &str) -> Option<&str> {
         let mut values = self.head.lines().skip(1).filter_map(|line| {
             let (key, value) = line.split_once(": ").expect("a field has a colon");
             key.eq_ignore_ascii_case(name).then_some(value)
         });
         let value = values.next();
-        assert_eq!(values.next(), None, "{name} is there twice in {}", self.head);
+        assert_eq!(values.next(), None, "{name} occurs twice in {}", self.head);
         value
     }
 
-    /// Whether it says that it is the last one.
+    /// Whether the response has `Connection: close`.
     pub(crate) fn closes(&self) -> bool {
         self.field("Connection") == Some("close")
     }
@@ -205,9 +214,9 @@ impl Client {
     /// Connects to an address as [`Server::addresses`] has them.
     pub(crate) fn connect(address: &str) -> Self {
         let socket = if let Some(path) = address.strip_prefix("unix:") {
-            Socket::Unix(UnixStream::connect(path).expect("it listens"))
+            Socket::Unix(UnixStream::connect(path).expect("the server listens"))
         } else {
-            let stream = TcpStream::connect(address).expect("it listens");
+            let stream = TcpStream::connect(address).expect("the server listens");
             stream.set_nodelay(true).expect("TCP has the option");
             Socket::Tcp(stream)
         };
@@ -225,12 +234,12 @@ impl Client {
         .expect("sockets have timeouts");
     }
 
-    /// Sends bytes that the server has to take.
+    /// Sends bytes; fails if the server has closed.
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        self.try_send(bytes).expect("the server takes it");
+        self.try_send(bytes).expect("the server has not closed");
     }
 
-    /// Sends bytes that the server may refuse to take.
+    /// Sends bytes to a server that may have closed.
     pub(crate) fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
         match &mut self.socket {
             Socket::Tcp(stream) => stream.write_all(bytes.as_ref()),
@@ -247,7 +256,7 @@ impl Client {
         Self { socket, received: Vec::new() }
     }
 
-    /// Says that nothing more will be sent.
+    /// Ends the stream in the direction of the server (shutdown(2) with `SHUT_WR`).
     pub(crate) fn half_close(&mut self) {
         match &self.socket {
             Socket::Tcp(stream) => stream.shutdown(Shutdown::Write),
@@ -256,17 +265,23 @@ impl Client {
         .expect("the connection is open");
     }
 
+    /// A read on a socket with a timeout isn't restarted after a signal or a stop (signal(7)).
     fn read(&mut self, place: &mut [u8]) -> std::io::Result<usize> {
-        match &mut self.socket {
-            Socket::Tcp(stream) => stream.read(place),
-            Socket::Unix(stream) => stream.read(place),
+        loop {
+            let outcome = match &mut self.socket {
+                Socket::Tcp(stream) => stream.read(place),
+                Socket::Unix(stream) => stream.read(place),
+            };
+            if !outcome.as_ref().is_err_and(|error| error.kind() == ErrorKind::Interrupted) {
+                return outcome;
+            }
         }
     }
 
-    /// Receives something; false at the end of the stream.
+    /// Receives at least one byte; false at the end of the stream.
     fn receive(&mut self) -> bool {
         let mut place = [0; 16_384];
-        let count = self.read(&mut place).expect("bytes or an end come in time");
+        let count = self.read(&mut place).expect("bytes or an end arrive in time");
         self.received.extend_from_slice(&place[..count]);
         count > 0
     }
@@ -280,7 +295,7 @@ impl Client {
         std::mem::replace(&mut self.received, rest)
     }
 
-    /// The next response to a request that was not HEAD.
+    /// The next response, to a request other than HEAD.
     pub(crate) fn response(&mut self) -> Response {
         let (status, head) = self.head();
         let mut response = Response { status, head, body: Vec::new() };
@@ -311,20 +326,24 @@ impl Client {
         (rest[..3].parse().expect("a status is a number"), head.trim_end().to_owned())
     }
 
-    /// Awaits the end of the stream, before which nothing more may come.
+    /// Awaits the end of the stream; fails if bytes arrive before it.
     pub(crate) fn ended(&mut self) {
         let more = !self.received.is_empty() || self.receive();
-        assert!(!more, "more came: {:?}", String::from_utf8_lossy(&self.received));
+        assert!(
+            !more,
+            "bytes before the end of the stream: {:?}",
+            String::from_utf8_lossy(&self.received)
+        );
     }
 
-    /// Lets time pass: for clients that are slow on purpose.
+    /// Waits, for a client that is slow on purpose.
     pub(crate) fn pause(duration: Duration) {
         let (_silent, ours) = UnixStream::pair().expect("a descriptor is free");
         let mut ours = Self { socket: Socket::Unix(ours), received: Vec::new() };
         assert!(ours.is_quiet_for(duration));
     }
 
-    /// Whether nothing comes for so long, not even an end.
+    /// Whether neither bytes nor an end of the stream arrive for this long.
     pub(crate) fn is_quiet_for(&mut self, duration: Duration) -> bool {
         self.set_patience(duration);
         let mut place = [0; 16_384];
@@ -347,7 +366,7 @@ impl Client {
 pub(crate) struct TemporaryFile(pub(crate) PathBuf);
 
 impl TemporaryFile {
-    /// Only the name; nothing is there.
+    /// A path at which nothing exists.
     pub(crate) fn vacant(extension: &str) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -362,17 +381,17 @@ impl TemporaryFile {
         file
     }
 
-    /// The path as an option has it.
+    /// The path as the value of an option.
     pub(crate) fn path(&self) -> &str {
         self.0.to_str().expect("the path is text")
     }
 }
 
-/// A folder in the temporary directory, removed at the end with all that is in it.
+/// A folder in the temporary directory, removed at the end with its content.
 pub(crate) struct TemporaryFolder(TemporaryFile);
 
 impl TemporaryFolder {
-    /// A folder with these files; folders on their way are made.
+    /// A folder with these files; parent folders are created.
     pub(crate) fn with(files: &[(&str, &[u8])]) -> Self {
         let folder = Self(TemporaryFile::vacant("folder"));
         std::fs::create_dir(&folder.0.0).expect("the temporary directory is writable");
@@ -382,7 +401,7 @@ impl TemporaryFolder {
         folder
     }
 
-    /// Adds a file.
+    /// Adds a file; parent folders are created.
     pub(crate) fn add(&self, name: impl AsRef<std::path::Path>, content: &[u8]) {
         let path = self.0.0.join(name);
         let parent = path.parent().expect("it is in the folder");
@@ -390,7 +409,7 @@ impl TemporaryFolder {
         std::fs::write(path, content).expect("the folder is writable");
     }
 
-    /// The path as an option has it.
+    /// The path as the value of an option.
     pub(crate) fn path(&self) -> &str {
         self.0.path()
     }
@@ -408,7 +427,7 @@ impl Drop for TemporaryFile {
     }
 }
 
-/// Bytes in which shifts show: a block without a period, again and again.
+/// Bytes that reveal a shift by any distance below 99,991: a block without a period, repeated.
 pub(crate) fn pattern(count: usize) -> Vec<u8> {
     let scatter = |i: u64| i.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes()[0];
     let block: Vec<u8> = (0..99_991).map(scatter).collect();
@@ -417,7 +436,7 @@ pub(crate) fn pattern(count: usize) -> Vec<u8> {
     bytes
 }
 
-/// Asserts equality without printing megabytes.
+/// Asserts equality; the message has the lengths and the first difference, not the bytes.
 pub(crate) fn assert_same_bytes(actual: &[u8], expected: &[u8]) {
     if actual != expected {
         let differ = actual.iter().zip(expected).position(|(a, b)| a != b);
@@ -426,18 +445,18 @@ pub(crate) fn assert_same_bytes(actual: &[u8], expected: &[u8]) {
     }
 }
 
-/// Runs an action and says how long it took.
+/// The result of an action and the time it took.
 pub(crate) fn timed<T>(action: impl FnOnce() -> T) -> (T, Duration) {
     let start = Instant::now();
     let value = action();
     (value, start.elapsed())
 }
 
-/// The usual request.
+/// A request that leaves the connection open.
 pub(crate) const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
-/// The usual request, once.
+/// A request after whose response the server closes.
 pub(crate) const GET_CLOSE: &str = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
-/// The built-in page, as it lies in the repository.
+/// The built-in page.
 pub(crate) const PAGE: &[u8] = include_bytes!("../../src/site/page.html");
-/// After this long, what is awaited won't come.
+/// A wait of this length fails the test.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,6 +1,6 @@
 //! The attempts of an attacker in control of the process.
 
-#![allow(unsafe_code)]
+#![allow(unsafe_code, reason = "an attacker uses it")]
 
 use crate::process::{INHERITED, Outcome, SECRET};
 use std::ffi::CString;
@@ -21,7 +21,7 @@ impl Prepared {
     pub(crate) fn new() -> Self {
         let name = CString::new(SECRET).expect("no zero in it");
         // SAFETY: the name ends with a zero byte, and no other thread changes the environment.
-        let secret = unsafe { libc::getenv(name.as_ptr()) }; // tidy: the place, not a copy
+        let secret = unsafe { libc::getenv(name.as_ptr()) };
         assert!(!secret.is_null(), "it's given");
         let parent = std::os::unix::process::parent_id();
         Self { parent: parent.try_into().expect("a process number is small"), secret }
@@ -29,7 +29,7 @@ impl Prepared {
 
     fn read_secret(&self) -> Answer {
         // SAFETY: the environment stays mapped at its address until the process ends.
-        let first = unsafe { self.secret.read() }; // tidy: what an attacker could read
+        let first = unsafe { self.secret.read() };
         let is_there = first != 0 || std::env::var(SECRET).is_ok();
         if is_there { Ok(()) } else { Err(libc::ENOENT) }
     }
@@ -187,7 +187,7 @@ mod by_ring {
 
     fn submit(ring: &mut Uring, entry: &Entry) -> Answer {
         // SAFETY: the memory that the entries above point to is valid until this returns.
-        let answer = unsafe { ring.submit_raw(entry.clone()) }; // tidy: it is the attack
+        let answer = unsafe { ring.submit_raw(entry.clone()) };
         if answer < 0 { Err(-answer) } else { Ok(()) }
     }
 }
@@ -222,7 +222,7 @@ pub(crate) fn user_of(process: u32) -> u32 {
 fn call(name: libc::c_long, arguments: [usize; 5]) -> Result<usize, i32> {
     let [first, second, third, fourth, fifth] = arguments;
     // SAFETY: every address among the arguments is that of memory which the caller borrows.
-    let answer = unsafe { libc::syscall(name, first, second, third, fourth, fifth, 0usize) }; // tidy: it is the attack
+    let answer = unsafe { libc::syscall(name, first, second, third, fourth, fifth, 0usize) };
     usize::try_from(answer).map_err(|_| {
         std::io::Error::last_os_error().raw_os_error().expect("the system call failed")
     })

@@ -5,6 +5,8 @@
 //!
 //! usage: cargo test --test lockdown [-- NAME]
 
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it prints a table")]
+
 mod attempts;
 #[path = "../common/mod.rs"]
 mod common;
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
         Err(why) => {
             failed += 1;
             println!("FAIL  {name}: {why}");
+            println!("      run again: cargo test --test lockdown -- {name}");
         }
     };
     for row in ROWS.iter().filter(|row| wanted(row.name)) {

@@ -1,11 +1,9 @@
 //! The direction of imports: which room of the library may name which other.
 
-use super::{Source, collect};
-use std::fs;
-use std::path::Path;
+use super::{Source, assert_none, sources};
 
-/// The rooms of `src` and the rooms that each may import. A room that is a folder of another one is
-/// named by its path.
+/// Each room of `src` and the rooms that it may import. A room inside another one is named by its
+/// path, and isn't part of the outer one.
 const IMPORTS: &[(&str, &[&str])] = &[
     ("http", &[]),
     ("error", &[]),
@@ -74,40 +72,49 @@ const IMPORTS: &[(&str, &[&str])] = &[
 
 #[test]
 fn imports_run_one_way() {
-    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut paths = Vec::new();
-    collect(&src, &mut paths);
-    let mut report = String::new();
-    for path in paths {
-        let name = path.strip_prefix(&src).expect("it was found there");
-        let text = fs::read_to_string(&path).expect("a source file is readable UTF-8");
-        let source = Source::new(name, &text);
-        let Some((room, may_import)) = room_of(name) else { continue };
-        for (number, line) in source.code.iter().enumerate() {
-            for (place, _) in line.match_indices("crate::") {
-                let import = line[place + "crate::".len()..].replace("::", "/");
-                let Some((other, _)) = room_of(Path::new(&import)) else { continue };
-                if other != room && !may_import.contains(&other) {
-                    let (file, line) = (name.display(), number + 1);
-                    report.extend(["\n", &format!("{file}:{line}: {room} imports {other}")]);
-                }
+    let breaches: Vec<String> = sources().iter().flat_map(forbidden_imports).collect();
+    assert_none("a room imports what its row of IMPORTS has, and nothing else", &breaches);
+}
+
+/// Each `crate::` path of a file of `src` that leads into a room which its own may not import.
+fn forbidden_imports(source: &Source) -> Vec<String> {
+    let mut breaches = Vec::new();
+    let path = source.path.strip_prefix("src/").unwrap_or_default();
+    let Some((room, may_import)) = room_of(path) else { return breaches };
+    for (number, line) in source.code() {
+        for (place, name) in line.match_indices("crate::") {
+            let import = line[place + name.len()..].replace("::", "/");
+            let Some((other, _)) = room_of(&import) else { continue };
+            if other != room && !may_import.contains(&other) {
+                breaches.push(format!("{}:{number}: {room} imports {other}", source.path));
             }
         }
     }
-    assert!(report.is_empty(), "imports that no room may have:{report}");
+    breaches
 }
 
 /// The innermost room of a path below `src`, or of an import that is written like one.
-fn room_of(path: &Path) -> Option<(&'static str, &'static [&'static str])> {
+fn room_of(path: &str) -> Option<(&'static str, &'static [&'static str])> {
     let is_in = |room: &str| {
-        let parts: Vec<_> = room.split('/').collect();
-        let names = path.iter().filter_map(|part| part.to_str());
-        let names: Vec<_> = names
-            .map(|name| name.split(|c: char| !c.is_alphanumeric() && c != '_').next())
-            .collect();
-        names.len() >= parts.len()
-            && parts.iter().zip(&names).all(|(part, name)| Some(*part) == *name)
+        let rest = path.strip_prefix(room);
+        rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
     };
     let rooms = IMPORTS.iter().filter(|(room, _)| is_in(room));
     rooms.max_by_key(|(room, _)| room.len()).copied()
+}
+
+#[test]
+fn a_forbidden_import_is_found() {
+    let breaches = |path: &str, line: &str| {
+        forbidden_imports(&Source { path: path.to_owned(), text: line.to_owned() })
+    };
+    assert_eq!(breaches("src/site/a.rs", "use crate::http::Range;"), [""; 0]);
+    assert_eq!(breaches("src/httpx.rs", "use crate::server::Server;"), [""; 0]);
+    assert_eq!(breaches("src/http/a.rs", "// crate::server::Server"), [""; 0]);
+    for path in ["src/http.rs", "src/http/mod.rs", "src/http/a/b.rs"] {
+        let expected = format!("{path}:1: http imports server");
+        assert_eq!(breaches(path, "pub(crate) use crate::server::{Server};"), [expected]);
+    }
+    let inner = breaches("src/site/mod.rs", "fn a(b: &crate::site::build::Error) {}");
+    assert_eq!(inner, ["src/site/mod.rs:1: site imports site/build"]);
 }

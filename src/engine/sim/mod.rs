@@ -30,7 +30,7 @@ mod sockets;
 pub use event_queue::EventQueue;
 pub use faults::{EngineMark, Fault, FaultCounters, FaultLevel};
 pub use network::{
-    Changes, ListenerId, Network, RECEIVE_WINDOW, Socket, SocketId, SocketRead, Windows,
+    Changes, ListenerId, Network, RECEIVE_WINDOW, SimSocket, SocketId, SocketRead, Windows,
 };
 pub use random::Random;
 

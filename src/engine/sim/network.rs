@@ -31,7 +31,7 @@ pub struct ListenerId(pub u32);
 /// All sockets of a simulation.
 #[derive(Debug, Default)]
 pub struct Network {
-    sockets: Vec<Socket>,
+    sockets: Vec<SimSocket>,
     listeners: Vec<AcceptQueue>,
     changes: Changes,
     established: u64,
@@ -56,7 +56,7 @@ struct AcceptQueue {
 /// One end of a connection.
 #[derive(Debug)]
 #[allow(clippy::struct_excessive_bools, reason = "independent facts, in any combination")]
-pub struct Socket {
+pub struct SimSocket {
     receive_queue: VecDeque<u8>,
     /// How many bytes the receive queue holds.
     capacity: usize,
@@ -154,8 +154,8 @@ impl Network {
     /// A new socket whose SYN is lost: no listener hears of it.
     pub fn connect_unanswered(&mut self, windows: Windows) -> SocketId {
         let id = SocketId(u32::try_from(self.sockets.len()).expect("few sockets"));
-        self.sockets.push(Socket::new(windows.connecting));
-        self.sockets.push(Socket::new(windows.accepted));
+        self.sockets.push(SimSocket::new(windows.connecting));
+        self.sockets.push(SimSocket::new(windows.accepted));
         self.touch(id);
         id
     }
@@ -168,7 +168,7 @@ impl Network {
 
     /// The state of a socket.
     #[must_use]
-    pub fn socket(&self, id: SocketId) -> &Socket {
+    pub fn socket(&self, id: SocketId) -> &SimSocket {
         &self.sockets[id.0 as usize]
     }
 
@@ -303,7 +303,7 @@ impl Network {
         socket.abandoned = !socket.receive_queue.is_empty();
     }
 
-    fn socket_mut(&mut self, id: SocketId) -> &mut Socket {
+    fn socket_mut(&mut self, id: SocketId) -> &mut SimSocket {
         &mut self.sockets[id.0 as usize]
     }
 
@@ -312,7 +312,7 @@ impl Network {
     }
 }
 
-impl Socket {
+impl SimSocket {
     fn new(capacity: usize) -> Self {
         Self {
             receive_queue: VecDeque::new(),

@@ -5,9 +5,9 @@
 //! fixed buffer and the receive buffers are owned by [`Uring`], which ends every operation before
 //! it frees them.
 
-#![allow(unsafe_code)]
+#![allow(unsafe_code, reason = "the ring is memory shared with the kernel")]
 // The C interface uses integers of many sizes; the values that are cast are small and constant.
-#![allow(clippy::cast_possible_truncation)]
+#![allow(clippy::cast_possible_truncation, reason = "small constants")]
 
 mod buffers;
 mod construct;

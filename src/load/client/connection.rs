@@ -188,7 +188,7 @@ impl ClientConnection {
         match self.responses.end() {
             StreamEnd::BetweenResponses if self.left == 0 => {}
             StreamEnd::BetweenResponses | StreamEnd::Truncated => {
-                self.fail(FailureKind::Short, shared, now)
+                self.fail(FailureKind::Short, shared, now);
             }
             StreamEnd::Complete(response) => {
                 self.complete(response, shared, now);

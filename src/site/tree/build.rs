@@ -4,7 +4,7 @@
 use super::heads::Heads;
 use super::route_table::RouteTable;
 use super::rows::{
-    CodedBody, Destination, FieldBlock, FieldsId, FileId, PackedCodings, Representation, Resource,
+    CodedBody, FieldBlock, FieldsId, FileId, PackedCodings, Representation, Resource, RouteEntry,
     RouteTarget, SiteFile,
 };
 use super::{LOCATION_BYTES_MAX, Tree};
@@ -76,13 +76,13 @@ impl Builder {
 
     /// Adds a decoded path that leads to a file; false if the path was added before.
     pub fn path(&mut self, path: &[u8], target: RouteTarget) -> bool {
-        self.route_table.add(path, Destination::File(target))
+        self.route_table.add(path, RouteEntry::File(target))
     }
 
     /// Adds a decoded path without a slash at its end that redirects to the path with one; false if
     /// the path was added before.
     pub fn folder(&mut self, path: &[u8]) -> bool {
-        self.route_table.add(path, Destination::Folder)
+        self.route_table.add(path, RouteEntry::Folder)
     }
 
     /// Sets the content of 404 responses.

@@ -29,7 +29,7 @@ use crate::http::path;
 use crate::http::request::{Request, TARGET_BYTES_MAX, Target};
 use heads::{Heads, StatusIndex};
 use route_table::RouteTable;
-use rows::{Destination, FieldBlock, Representation, Resource, RouteTarget, SiteFile};
+use rows::{FieldBlock, Representation, Resource, RouteEntry, RouteTarget, SiteFile};
 use std::num::NonZeroU64;
 use std::ops::Range;
 
@@ -119,10 +119,10 @@ impl Tree {
             return answer;
         }
         match self.route_table.find(path) {
-            Some(Destination::File(target)) => {
+            Some(RouteEntry::File(target)) => {
                 return self.select(target, StatusIndex::OK, request);
             }
-            Some(Destination::Folder) => return moved_to_folder(path, query, tail),
+            Some(RouteEntry::Folder) => return moved_to_folder(path, query, tail),
             None => {}
         }
         if self.redirects.has(false)
@@ -170,8 +170,8 @@ impl Tree {
                 let is_named = rule.to.fixed().is_some();
                 let open = target.filter(|to| is_named || !self.redirects.hides(to, number));
                 match open.and_then(|to| self.route_table.find(to)) {
-                    Some(Destination::File(target)) => Some(self.select(target, status, request)),
-                    Some(Destination::Folder) | None => forced.then(|| self.missing(path, request)),
+                    Some(RouteEntry::File(target)) => Some(self.select(target, status, request)),
+                    Some(RouteEntry::Folder) | None => forced.then(|| self.missing(path, request)),
                 }
             }
         }

@@ -3,7 +3,7 @@
 //! A record holds a path and, in front of it, everything that the choice of a response needs. So a
 //! lookup in a large site costs one access to a distant cache line, besides that of the table.
 
-use super::rows::{Destination, FieldsId, FileId, PackedCodings, RouteTarget, SiteFile};
+use super::rows::{FieldsId, FileId, PackedCodings, RouteEntry, RouteTarget, SiteFile};
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use std::hash::BuildHasher;
@@ -19,7 +19,7 @@ pub(super) struct RouteTable {
 
 impl RouteTable {
     /// Adds a path; false if the path is in the table already, which then keeps its destination.
-    pub(super) fn add(&mut self, path: &[u8], destination: Destination) -> bool {
+    pub(super) fn add(&mut self, path: &[u8], destination: RouteEntry) -> bool {
         if self.find(path).is_some() {
             return false;
         }
@@ -32,16 +32,16 @@ impl RouteTable {
     }
 
     /// The destination of a path.
-    pub(super) fn find(&self, path: &[u8]) -> Option<Destination> {
+    pub(super) fn find(&self, path: &[u8]) -> Option<RouteEntry> {
         let is_own = |&at: &u32| path_at(&self.records, at) == path;
         let at = self.offsets.find(self.hasher.hash_one(path), is_own)?;
         Some(self.destination(*at))
     }
 
-    fn write(&mut self, path: &[u8], destination: Destination) {
+    fn write(&mut self, path: &[u8], destination: RouteEntry) {
         let (file, fields) = match destination {
-            Destination::File(RouteTarget { file, fields }) => (file, fields),
-            Destination::Folder => (NO_FILE, FieldsId(0)),
+            RouteEntry::File(RouteTarget { file, fields }) => (file, fields),
+            RouteEntry::Folder => (NO_FILE, FieldsId(0)),
         };
         for word in [file.id.0, file.first, fields.0] {
             self.records.extend_from_slice(&word.to_le_bytes());
@@ -52,16 +52,16 @@ impl RouteTable {
         self.records.extend_from_slice(path);
     }
 
-    fn destination(&self, at: u32) -> Destination {
+    fn destination(&self, at: u32) -> RouteEntry {
         let head = head_at(&self.records, at);
         let word =
             |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
         let codings = PackedCodings { bits: head[12], count: head[13] };
         if codings.count == 0 {
-            return Destination::Folder;
+            return RouteEntry::Folder;
         }
         let file = SiteFile { id: FileId(word(0)), first: word(4), codings };
-        Destination::File(RouteTarget { file, fields: FieldsId(word(8)) })
+        RouteEntry::File(RouteTarget { file, fields: FieldsId(word(8)) })
     }
 
     /// Releases the memory reserved for more records.
@@ -103,21 +103,21 @@ mod tests {
             let codings = PackedCodings::new([Coding::Brotli, Coding::Identity].into_iter());
             let file = SiteFile { id: FileId(number), first: number * 2, codings };
             let target = RouteTarget { file, fields: FieldsId(number % 3) };
-            assert!(route_table.add(path.as_bytes(), Destination::File(target)));
-            assert!(!route_table.add(path.as_bytes(), Destination::Folder), "it was added before");
+            assert!(route_table.add(path.as_bytes(), RouteEntry::File(target)));
+            assert!(!route_table.add(path.as_bytes(), RouteEntry::Folder), "it was added before");
             known.insert(path, target);
         }
-        assert!(route_table.add(b"/folder", Destination::Folder));
+        assert!(route_table.add(b"/folder", RouteEntry::Folder));
         let route_table = route_table.shrunk();
         for (path, target) in &known {
-            let Some(Destination::File(found)) = route_table.find(path.as_bytes()) else {
+            let Some(RouteEntry::File(found)) = route_table.find(path.as_bytes()) else {
                 panic!("{path}")
             };
             assert_eq!(found, *target);
             assert!(found.file.codings.iter().eq([Coding::Brotli, Coding::Identity]));
             assert!(route_table.find(&path.as_bytes()[1..]).is_none());
         }
-        assert!(matches!(route_table.find(b"/folder"), Some(Destination::Folder)));
+        assert!(matches!(route_table.find(b"/folder"), Some(RouteEntry::Folder)));
         assert!(route_table.find(b"/6/5000").is_none() && route_table.find(b"").is_none());
         assert!(RouteTable::default().find(b"/").is_none());
     }

@@ -57,7 +57,7 @@ pub struct RouteTarget {
 
 /// The destination of a path.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Destination {
+pub(super) enum RouteEntry {
     File(RouteTarget),
     /// A redirect to the same path with a slash at its end.
     Folder,

@@ -1,20 +1,21 @@
 //! `--health-listen`: health checks are answered when all other slots are taken.
 
+use super::{Case, cases, with};
 use crate::common::{Client, GET, PAGE, Server, TemporaryFile, assert_same_bytes};
-use crate::{Case, cases, with};
 
 pub(crate) const CASES: &[Case] = cases![
     health_is_answered_when_all_slots_are_taken,
-    nothing_else_is_on_the_address_for_health_checks,
-    silent_peers_of_the_health_listener_make_room,
-    the_drain_is_announced_there,
+    the_health_listener_answers_health_checks_alone,
+    silent_clients_of_the_health_listener_make_room,
+    the_health_listener_announces_the_drain,
 ];
 
-/// A server with one slot, and where its health is asked for.
+/// A server with one slot, and the address of its health listener.
 fn start(flags: &[&str], address: &str, options: &[&str]) -> (Server, String) {
     let options = [&["--spawn", "1", "--health-listen", address], options].concat();
     let server = Server::start(&with(flags, &options));
-    let (_, rest) = server.ready.split_once("health checks on ").expect("it is announced");
+    let (_, rest) =
+        server.ready.split_once("health checks on ").expect("the ready line has the address");
     let (place, _) = rest.split_once(';').expect("more follows");
     let place = match place.strip_prefix("http://") {
         Some(url) => url.split_once('/').expect("a path follows").0,
@@ -49,17 +50,17 @@ fn health_is_answered_when_all_slots_are_taken(flags: &[&str]) {
     }
 }
 
-fn nothing_else_is_on_the_address_for_health_checks(flags: &[&str]) {
+fn the_health_listener_answers_health_checks_alone(flags: &[&str]) {
     let (server, place) = start(flags, "127.0.0.1:0", &["--health", "/up"]);
     assert_eq!(ask(&place, &CHECK.replace("/healthz", "/up?from=probe")).0, 200);
-    assert_eq!(ask(&place, CHECK).0, 404, "another path was named");
-    assert_eq!(ask(&place, GET).0, 404, "the page is elsewhere");
+    assert_eq!(ask(&place, CHECK).0, 404, "--health names another path");
+    assert_eq!(ask(&place, GET).0, 404, "the page is on the other listener");
     assert_eq!(ask(&place, &GET.replace("GET", "POST")).0, 405);
     let page = server.ask(GET.replace(" / ", " /up "));
     assert_same_bytes(&page.body, PAGE);
 }
 
-fn silent_peers_of_the_health_listener_make_room(flags: &[&str]) {
+fn silent_clients_of_the_health_listener_make_room(flags: &[&str]) {
     let (server, place) = start(flags, "127.0.0.1:0", &["--head-timeout", "1m"]);
     let mut silent: Vec<_> = (0..12).map(|_| Client::connect(&place)).collect();
     for client in &mut silent {
@@ -69,7 +70,7 @@ fn silent_peers_of_the_health_listener_make_room(flags: &[&str]) {
     assert_same_bytes(&server.ask(GET).body, PAGE);
 }
 
-fn the_drain_is_announced_there(flags: &[&str]) {
+fn the_health_listener_announces_the_drain(flags: &[&str]) {
     let (server, place) = start(flags, "127.0.0.1:0", &[]);
     let mut holder = server.connect();
     holder.send("GET / HTTP/1.1\r\n");

@@ -1,19 +1,19 @@
-//! Requests that are refused, each with its exact status, and bodies nobody asked for.
+//! Requests that are refused, each with its exact status, and bodies, which are discarded.
 
+use super::{Case, cases, with};
 use crate::common::{GET, PAGE, Response, Server, assert_same_bytes};
-use crate::{Case, cases, with};
 
 pub(crate) const CASES: &[Case] = cases![
-    refused_with_their_exact_status,
-    refused_by_method_and_kept,
-    errors_say_little_and_echo_nothing,
-    limits_on_target_and_head,
-    refusals_can_be_read_while_sending,
+    malformed_requests_get_their_exact_status,
+    refused_methods_keep_the_connection,
+    error_pages_echo_nothing_of_the_request,
+    target_and_head_over_the_limit_get_414_and_431,
+    a_refusal_arrives_while_the_client_still_sends,
     bodies_are_never_read_as_requests,
-    chunked_bodies,
-    long_bodies_close_after_the_response,
-    expectations,
-    a_good_pipeline_before_garbage_is_answered,
+    chunked_bodies_are_framed,
+    a_body_over_64_kib_closes_after_the_response,
+    expect_100_continue_gets_a_final_response,
+    valid_requests_before_garbage_are_answered,
 ];
 
 /// Heads that are refused, after which the connection is closed.
@@ -90,11 +90,11 @@ const REFUSED: &[(u16, &str)] = &[
     (417, "GET / HTTP/1.1\r\nHost: a\r\nExpect: the-unexpected\r\n\r\n"),
 ];
 
-fn refused_with_their_exact_status(flags: &[&str]) {
+fn malformed_requests_get_their_exact_status(flags: &[&str]) {
     let server = Server::start(flags);
     for (status, request) in REFUSED {
         let mut client = server.connect();
-        // What follows a refused request is not answered.
+        // A request after a refused one is not answered.
         client.send(format!("{request}{GET}"));
         let response = client.response();
         assert_eq!(response.status, *status, "{request:?}");
@@ -123,7 +123,7 @@ fn check_error(response: &Response) {
     assert_eq!(response.field("ETag"), None, "an error is not the page");
 }
 
-fn refused_by_method_and_kept(flags: &[&str]) {
+fn refused_methods_keep_the_connection(flags: &[&str]) {
     let server = Server::start(flags);
     let mut client = server.connect();
     for (status, line) in [
@@ -149,7 +149,7 @@ fn refused_by_method_and_kept(flags: &[&str]) {
     assert_eq!(connect.status, 405);
 }
 
-fn errors_say_little_and_echo_nothing(flags: &[&str]) {
+fn error_pages_echo_nothing_of_the_request(flags: &[&str]) {
     let server = Server::start(flags);
     for request in [
         "BAFFLE /baffle HTTP/1.1\r\nHost: baffle\r\nX: baffle\r\n\r\n",
@@ -162,7 +162,7 @@ fn errors_say_little_and_echo_nothing(flags: &[&str]) {
         assert!(!body.contains("baffle") && !response.head.contains("baffle"), "{response:?}");
         assert!(!body.contains("BAFFLE"), "{body}");
     }
-    // HEAD has no body, whatever is wrong.
+    // A response to HEAD has no body, whatever its status.
     let mut client = server.connect();
     client.send("HEAD / HTTP/1.1\r\nHost: a\r\nContent-Length: 5, 5\r\n\r\n");
     let response = client.response_to_head();
@@ -171,7 +171,7 @@ fn errors_say_little_and_echo_nothing(flags: &[&str]) {
     client.ended();
 }
 
-fn limits_on_target_and_head(flags: &[&str]) {
+fn target_and_head_over_the_limit_get_414_and_431(flags: &[&str]) {
     let server = Server::start(flags);
     let target =
         |bytes: usize| format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "t".repeat(bytes - 1));
@@ -196,7 +196,7 @@ fn limits_on_target_and_head(flags: &[&str]) {
     assert_eq!(large.ask(head(64 * 1024 + 1)).status, 431);
 }
 
-fn refusals_can_be_read_while_sending(flags: &[&str]) {
+fn a_refusal_arrives_while_the_client_still_sends(flags: &[&str]) {
     let server = Server::start(flags);
     let mebibyte = "y".repeat(1 << 20);
     for (status, request) in [
@@ -205,13 +205,13 @@ fn refusals_can_be_read_while_sending(flags: &[&str]) {
         (400, format!("GET / HTTP/1.1\r\nHost : a\r\n\r\n{mebibyte}")),
         (501, format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: x\r\n\r\n{mebibyte}")),
         (405, format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1048576\r\n\r\n{mebibyte}")),
-        // It could still become a method (RFC 9112 3).
+        // Up to its end it could be a method (RFC 9112 section 3).
         (501, mebibyte.clone()),
     ] {
         let mut client = server.connect();
         let mut sender = client.sender();
         let writer = std::thread::spawn(move || {
-            // The server may close before it has all.
+            // The server may close before it has received everything.
             let _ = sender.try_send(request);
         });
         let response = client.response();
@@ -241,7 +241,7 @@ fn bodies_are_never_read_as_requests(flags: &[&str]) {
     assert_eq!((response.status, response.field("Connection")), (405, Some("keep-alive")));
 }
 
-fn chunked_bodies(flags: &[&str]) {
+fn chunked_bodies_are_framed(flags: &[&str]) {
     let server = Server::start(flags);
     let mut client = server.connect();
     let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n";
@@ -271,8 +271,8 @@ fn chunked_bodies(flags: &[&str]) {
         assert_eq!((response.status, response.closes()), (400, true), "{body:?}");
         client.ended();
     }
-    // The response doesn't wait for the body, so that what is wrong behind it only ends the
-    // connection: no later request is answered.
+    // The response doesn't wait for the body. A framing error in the body only closes the
+    // connection, so no later request is answered.
     for body in [
         "0x5\r\nhello\r\n0\r\n\r\n",
         &format!("5;{}\r\nhello\r\n0\r\n\r\n", "e".repeat(10_000)),
@@ -296,25 +296,25 @@ fn chunks(count: usize) -> String {
     ("4000\r\n".to_owned() + &"z".repeat(0x4000) + "\r\n").repeat(count)
 }
 
-fn long_bodies_close_after_the_response(flags: &[&str]) {
+fn a_body_over_64_kib_closes_after_the_response(flags: &[&str]) {
     let server = Server::start(flags);
     for (method, status) in [("GET", 200), ("POST", 405)] {
         let mut client = server.connect();
         client.send(format!("{method} / HTTP/1.1\r\nHost: a\r\nContent-Length: 65537\r\n\r\n"));
         let response = client.response();
-        assert_eq!((response.status, response.closes()), (status, true), "without waiting for it");
+        assert_eq!((response.status, response.closes()), (status, true), "before the body");
         client.send("x".repeat(65_537));
         client.ended();
     }
 }
 
-fn expectations(flags: &[&str]) {
+fn expect_100_continue_gets_a_final_response(flags: &[&str]) {
     let server = Server::start(flags);
     let mut client = server.connect();
     client.send("GET / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n\r\n");
-    assert!(!client.response().closes(), "nothing is to come");
+    assert!(!client.response().closes(), "there is no body");
     client.send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-Continue\r\nContent-Length: 0\r\n\r\n");
-    assert!(!client.response().closes(), "nothing is to come");
+    assert!(!client.response().closes(), "there is no body");
     client.send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
     let response = client.response();
     assert_eq!((response.status, response.closes()), (405, true), "the response is final");
@@ -322,11 +322,11 @@ fn expectations(flags: &[&str]) {
     let mut client = server.connect();
     client.send("POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabc");
     let response = client.response();
-    assert_eq!((response.status, response.closes()), (405, true), "1.0 knows no expectations");
+    assert_eq!((response.status, response.closes()), (405, true), "HTTP/1.0 has no expectations");
     client.ended();
 }
 
-fn a_good_pipeline_before_garbage_is_answered(flags: &[&str]) {
+fn valid_requests_before_garbage_are_answered(flags: &[&str]) {
     let server = Server::start(flags);
     for garbage in ["\x16\x03\x01\x02\0\x01\0\x01", "GARBAGE\r\n\r\n", "\r\r\r\r"] {
         let mut client = server.connect();

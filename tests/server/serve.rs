@@ -1,37 +1,24 @@
-//! The real program on the real kernel, spoken to over raw sockets. Everything about connections
-//! is run once with all features of the ring and once without each of them.
+//! The server over raw sockets. The cases about connections run once with all features of the ring
+//! and once without each of them.
 
-mod common;
-
-#[path = "serve/cap.rs"]
 mod cap;
-#[path = "serve/drain.rs"]
 mod drain;
-#[path = "serve/exchange.rs"]
 mod exchange;
-#[path = "serve/health.rs"]
 mod health;
-#[path = "serve/hosts.rs"]
 mod hosts;
-#[path = "serve/refusals.rs"]
 mod refusals;
-#[path = "serve/selective.rs"]
 mod selective;
-#[path = "serve/sockets.rs"]
 mod sockets;
-#[path = "serve/stalled.rs"]
 mod stalled;
-#[path = "serve/start.rs"]
 mod start;
-#[path = "serve/timeouts.rs"]
 mod timeouts;
 
 use std::sync::Mutex;
 
-/// A case: it is given the options that choose the features.
+/// A case: its name, and a function of the options that choose the features.
 type Case = (&'static str, fn(&[&str]));
 
-/// Lists functions as cases under their own names.
+/// Cases from the names of their functions.
 macro_rules! cases {
     ($($name:ident),+ $(,)?) => { &[$((stringify!($name), $name)),+] };
 }
@@ -82,13 +69,14 @@ fn without_defer_accept() {
     suite(&["--without", "defer-accept"]);
 }
 
-/// Runs every case, a few at a time as most of them wait, and names those that failed.
+/// Runs all cases, many at a time as most of them wait for timeouts, and names those that failed.
 fn suite(flags: &[&str]) {
     let groups: [&[Case]; 7] = [
+        // The longest cases come first, so that the last ones don't run alone.
+        timeouts::CASES,
         exchange::CASES,
         refusals::CASES,
         selective::CASES,
-        timeouts::CASES,
         cap::CASES,
         drain::CASES,
         health::CASES,
@@ -100,23 +88,24 @@ fn suite(flags: &[&str]) {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
                 loop {
-                    let next = left.lock().expect("nobody panics with it").next();
+                    let next = left.lock().expect("no thread panics with the lock").next();
                     let Some((name, case)) = next else { return };
                     eprintln!("{name} {}", flags.join(" "));
                     if std::panic::catch_unwind(|| case(flags)).is_err() {
-                        failed.lock().expect("nobody panics with it").push(*name);
+                        failed.lock().expect("no thread panics with the lock").push(*name);
                     }
                 }
             });
         }
     });
-    let failed = failed.into_inner().expect("nobody panics with it");
+    let failed = failed.into_inner().expect("no thread panics with the lock");
     assert!(failed.is_empty(), "of {} cases with {flags:?} failed: {failed:?}", cases.len());
 }
 
-/// Options of a case behind those that choose the features.
+/// The options that choose the features, followed by those of a case.
 fn with<'a>(flags: &[&'a str], options: &[&'a str]) -> Vec<&'a str> {
     [flags, options].concat()
 }
 
-const AT_ONCE: usize = 4;
+/// A case has a thread, a server and a few connections; with 4 at once the processor idled.
+const AT_ONCE: usize = 12;

@@ -1,6 +1,7 @@
 //! The load client as a process: its counts against those of the server, and each kind of failure
 //! against a server that misbehaves on purpose.
 
+use crate::common;
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -10,9 +11,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use uringstatic::load::report::{LoadReport, Run};
-
-#[path = "common/mod.rs"]
-mod common;
 
 /// Runs the load client and returns the first run of its report.
 fn load(words: &[&str], url: &str) -> (Output, Run) {

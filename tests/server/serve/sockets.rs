@@ -1,4 +1,4 @@
-//! Unix listeners: who may connect to their files, and which files are replaced or removed.
+//! Unix listeners: permissions of their socket files, and which files are replaced or removed.
 
 use crate::common::{Client, GET, PAGE, Server, TemporaryFile, assert_same_bytes};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -19,11 +19,11 @@ fn a_stale_socket_file_is_replaced() {
 }
 
 #[test]
-fn a_socket_file_goes_with_a_server_that_may_remove_it() {
+fn a_socket_file_is_removed_where_the_sandbox_permits_it() {
     let file = TemporaryFile::vacant("sock");
     let address = format!("unix:{}", file.path());
     for (options, stays) in [(&[][..], true), (&["--no-lockdown", "--allow-root"], false)] {
-        // The one that stayed is replaced.
+        // The file that the first server left is replaced.
         let server = Server::start_on(&[&address], options);
         assert_same_bytes(&server.ask(GET).body, PAGE);
         server.end();
@@ -32,11 +32,11 @@ fn a_socket_file_goes_with_a_server_that_may_remove_it() {
 }
 
 #[test]
-fn a_socket_that_has_taken_the_path_stays() {
+fn a_socket_that_replaced_ours_is_not_removed() {
     let file = TemporaryFile::vacant("sock");
     let address = format!("unix:{}", file.path());
     let server = Server::start_on(&[&address], &["--no-lockdown", "--allow-root"]);
-    std::fs::remove_file(&file.0).expect("the server made it");
+    std::fs::remove_file(&file.0).expect("the server created it");
     let other = UnixListener::bind(&file.0).expect("the path is free again");
     server.end();
     UnixStream::connect(&file.0).expect("the other socket is still there");
@@ -44,7 +44,7 @@ fn a_socket_that_has_taken_the_path_stays() {
 }
 
 #[test]
-fn a_file_in_use_is_left_alone() {
+fn a_file_in_use_is_not_replaced() {
     let file = TemporaryFile::vacant("sock");
     let address = format!("unix:{}", file.path());
     let server = Server::start_on(&[&address], &[]);
@@ -61,11 +61,11 @@ fn a_file_in_use_is_left_alone() {
 }
 
 #[test]
-fn a_server_that_does_not_accept_does_not_hold_up_the_start_of_another() {
+fn a_stopped_server_does_not_block_the_start_of_another() {
     let file = TemporaryFile::vacant("sock");
     let stopped = listen(&Endpoint::Unix(file.0.clone()), 1, false).expect("the path is free");
-    // The queue is full when it is longer than the backlog.
-    let _queued = [(); 2].map(|()| UnixStream::connect(&file.0).expect("it waits in the queue"));
+    // A Unix listener with backlog 1 queues two connections (unix(7)).
+    let _queued = [(); 2].map(|()| UnixStream::connect(&file.0).expect("the backlog has room"));
     is_refused(&format!("unix:{}", file.path()));
     drop(stopped);
 }
@@ -77,7 +77,7 @@ fn is_refused(address: &str) {
 }
 
 #[test]
-fn a_socket_file_has_the_mode_and_the_group_that_are_asked_for() {
+fn a_socket_file_has_the_mode_and_group_of_the_options() {
     let group = if is_root() { 54_321 } else { own_group() };
     let file = TemporaryFile::vacant("sock");
     let address = format!("unix:{}", file.path());
@@ -94,11 +94,11 @@ fn a_socket_file_has_the_mode_and_the_group_that_are_asked_for() {
 
 fn own_group() -> u32 {
     let file = TemporaryFile::with("txt", b"");
-    file.0.symlink_metadata().expect("it was just made").gid()
+    file.0.symlink_metadata().expect("it was just created").gid()
 }
 
 #[test]
-fn a_group_that_is_not_there_is_named() {
+fn an_unknown_group_is_named() {
     let file = TemporaryFile::vacant("sock");
     let listen = format!("unix:{}", file.path());
     let exit = Server::run(&["--listen", &listen, "--socket-group", "no such group"]);

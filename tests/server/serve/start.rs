@@ -1,17 +1,17 @@
-//! Starting, and failing to: exit codes and what is said.
+//! Starting, and failing to start: exit codes and messages.
 
 use crate::common::{GET, PAGE, Server, TemporaryFile, assert_same_bytes};
 use std::net::TcpListener;
 
 #[test]
-fn the_ready_line_says_where_what_and_how() {
+fn the_ready_line_has_the_chosen_port() {
     let server = Server::start(&["--spawn", "7"]);
     let address = &server.addresses[0];
     assert!(address.starts_with("127.0.0.1:") && !address.ends_with(":0"), "{address}");
 }
 
 #[test]
-fn wrong_options_end_with_the_usage() {
+fn usage_errors_exit_2_and_bind_nothing() {
     let file = TemporaryFile::vacant("sock");
     let listen = format!("unix:{}", file.path());
     for wrong in [
@@ -31,14 +31,14 @@ fn wrong_options_end_with_the_usage() {
         assert_eq!(exit.code, Some(2), "{wrong:?}: {}", exit.text);
         assert!(exit.text.starts_with("error: "), "{wrong:?}: {}", exit.text);
         assert!(exit.text.contains("--help"), "{wrong:?}: {}", exit.text);
-        assert!(!file.0.exists(), "{wrong:?}: something was bound");
+        assert!(!file.0.exists(), "{wrong:?}: the socket was bound");
     }
     let exit = Server::run(&["--no-such-option"]);
     assert!(exit.text.contains("Usage: uringstatic"), "{}", exit.text);
 }
 
 #[test]
-fn a_port_that_is_taken() {
+fn a_port_in_use_exits_1_with_a_hint() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let address = taken.local_addr().expect("it is bound").to_string();
     let exit = Server::run(&["--listen", &address]);
@@ -48,7 +48,7 @@ fn a_port_that_is_taken() {
 }
 
 #[test]
-fn a_port_that_has_just_become_free() {
+fn a_port_can_be_bound_again_at_once() {
     let mut server = Server::start(&[]);
     for _ in 0..5 {
         let address = server.addresses[0].clone();
@@ -59,7 +59,7 @@ fn a_port_that_has_just_become_free() {
 }
 
 #[test]
-fn an_address_that_is_not_ours() {
+fn a_foreign_address_exits_1_with_a_hint() {
     let exit = Server::run(&["--listen", "192.0.2.1:0"]);
     assert_eq!(exit.code, Some(1), "{}", exit.text);
     assert!(exit.text.contains("listening on 192.0.2.1:0"), "{}", exit.text);
@@ -67,16 +67,16 @@ fn an_address_that_is_not_ours() {
 }
 
 #[test]
-fn more_connections_than_a_ring_carries() {
+fn more_connections_than_a_ring_carries_exit_1() {
     let exit = Server::run(&["--listen", "127.0.0.1:0", "--spawn", "40000"]);
     assert_eq!(exit.code, Some(1), "{}", exit.text);
-    // Where fewer files may be open, that limit is the one that is named.
+    // Where the limit of open files is lower, the message names that limit.
     let named = ["use --spawn 32480 or less", "the hard limit is "];
     assert!(named.iter().any(|limit| exit.text.contains(limit)), "{}", exit.text);
 }
 
 #[test]
-fn pages_that_can_t_be_read() {
+fn an_unreadable_page_exits_1_with_its_path() {
     let vacant = TemporaryFile::vacant("html");
     let folder = std::env::temp_dir();
     for path in [vacant.path(), folder.to_str().expect("the path is text")] {
@@ -98,7 +98,7 @@ fn pages_that_can_t_be_read() {
 }
 
 #[test]
-fn an_empty_page() {
+fn an_empty_page_has_length_0() {
     let page = TemporaryFile::with("txt", b"");
     let server = Server::start(&["--page", page.path()]);
     let mut client = server.connect();
@@ -113,10 +113,10 @@ fn an_empty_page() {
 }
 
 #[test]
-fn quiet_is_quiet() {
+fn quiet_still_prints_errors() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let address = taken.local_addr().expect("it is bound").to_string();
     let exit = Server::run(&["--listen", &address, "--quiet"]);
-    assert_eq!(exit.code, Some(1), "errors are told all the same: {}", exit.text);
+    assert_eq!(exit.code, Some(1), "errors are printed all the same: {}", exit.text);
     assert!(exit.text.contains("in use"), "{}", exit.text);
 }

@@ -1,6 +1,7 @@
 //! The means of the rules: an engine with peers at the other end of its connections, and a tester
 //! that pushes, waits and pops. Knows no particular engine and no HTTP.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use uringstatic::engine::{
     BufferId, Completion, Engine, Errno, Kind, Nanos, Op, Received, Slot, Token,
@@ -66,8 +67,13 @@ impl Default for Needs {
 
 /// The fixed buffer. Neighbouring bytes differ, so a lost or repeated byte is noticed.
 pub(crate) fn fixed_bytes(len: u32) -> Vec<u8> {
-    let mixed = (0..len).map(|place| place.wrapping_mul(2_654_435_761) >> 24);
-    mixed.map(|top| u8::try_from(top).expect("8 bits are left")).collect()
+    // The megabytes of the suite are the same for each of its hundreds of engines.
+    static MADE: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    let first = u32::try_from(made.len()).expect("no longer than an earlier length");
+    let mixed = (first..len).map(|place| place.wrapping_mul(2_654_435_761) >> 24);
+    made.extend(mixed.map(|top| u8::try_from(top).expect("8 bits are left")));
+    made[..len as usize].to_vec()
 }
 
 /// Pushes entries, waits, and pops completions.

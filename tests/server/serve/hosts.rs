@@ -1,4 +1,4 @@
-//! `--allowed-hosts`: which requests are answered, and how the others are refused.
+//! `--allowed-hosts`: requests for listed hosts are answered, others get 421.
 
 use crate::common::{GET, PAGE, Server, TemporaryFolder, assert_same_bytes};
 
@@ -45,7 +45,7 @@ fn a_host_on_the_list_is_answered_and_another_is_misdirected() {
 }
 
 #[test]
-fn pipelined_requests_are_judged_one_by_one() {
+fn each_pipelined_request_is_checked() {
     let server = Server::start(LIST);
     let mut client = server.connect();
     let hosts = ["example.org", "example.org", "attacker.example", "example.org"];
@@ -64,7 +64,7 @@ fn a_refusal_is_framed_as_any_response() {
     let head = client.response_to_head();
     assert_eq!(head.status, 421);
     assert!(head.field("Content-Length").is_some_and(|length| length != "0"));
-    // A body is not read as the next request.
+    // The body is discarded, not parsed as the next request.
     let body = get("example.org");
     client.send(format!(
         "POST / HTTP/1.1\r\nHost: evil\r\nContent-Length: {}\r\n\r\n{body}",
@@ -96,12 +96,12 @@ fn http_1_0_without_host_is_refused() {
     let response = server.ask("GET / HTTP/1.0\r\n\r\n");
     assert!(response.status == 421 && response.closes(), "{}", response.head);
     assert_eq!(server.ask("GET / HTTP/1.0\r\nHost: example.org\r\n\r\n").status, 200);
-    // What is no valid request stays none.
+    // A missing Host in HTTP/1.1 is still a 400 (RFC 9112 section 3.2).
     assert_eq!(server.ask("GET / HTTP/1.1\r\n\r\n").status, 400);
 }
 
 #[test]
-fn a_folder_is_guarded_but_for_its_health() {
+fn a_folder_is_guarded_except_for_health_checks() {
     let site = TemporaryFolder::with(&[("index.html", b"<p>hello"), ("404.html", b"<p>none")]);
     let options = [LIST, &["--root", site.path(), "--health", "/up"]].concat();
     let server = Server::start(&options);
@@ -118,7 +118,7 @@ fn a_folder_is_guarded_but_for_its_health() {
 }
 
 #[test]
-fn a_host_that_is_none_is_a_wrong_option() {
+fn an_invalid_host_is_a_usage_error() {
     for wrong in ["", "http://a", "a,,b", "::1", "*"] {
         let exit = Server::run(&["--listen", "127.0.0.1:0", "--allowed-hosts", wrong]);
         assert_eq!(exit.code, Some(2), "{wrong}: {}", exit.text);

@@ -1,26 +1,26 @@
-//! The end: what signals do, and what becomes of connections that are still open.
+//! The drain: SIGTERM and SIGINT, and the connections that are open at that time.
 
+use super::{Case, cases, with};
 use crate::common::{
     GET, GET_CLOSE, PAGE, Server, TemporaryFile, assert_same_bytes, pattern, timed,
 };
-use crate::{Case, cases, with};
 use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 pub(crate) const CASES: &[Case] = cases![
-    a_signal_without_connections_ends_it,
-    that_nobody_reads_its_last_words_changes_nothing,
-    responses_under_way_are_finished,
-    nobody_is_let_in_any_more,
+    a_signal_without_connections_ends_the_server,
+    a_closed_standard_error_does_not_change_the_exit_code,
+    responses_in_progress_are_finished,
+    a_draining_server_refuses_new_connections,
     connections_in_the_backlog_are_reset,
-    a_request_that_has_begun_is_answered,
-    draining_ends_in_time,
-    a_second_signal_ends_it_at_once,
+    a_request_whose_head_has_begun_is_answered,
+    the_drain_timeout_ends_the_drain,
+    a_second_signal_ends_the_server_at_once,
 ];
 
-fn a_signal_without_connections_ends_it(flags: &[&str]) {
+fn a_signal_without_connections_ends_the_server(flags: &[&str]) {
     for signal in ["TERM", "INT"] {
         let server = Server::start(flags);
         assert_same_bytes(&server.ask(GET_CLOSE).body, PAGE);
@@ -33,13 +33,13 @@ fn a_signal_without_connections_ends_it(flags: &[&str]) {
     }
 }
 
-fn that_nobody_reads_its_last_words_changes_nothing(flags: &[&str]) {
+fn a_closed_standard_error_does_not_change_the_exit_code(flags: &[&str]) {
     let mut program = Command::new(env!("CARGO_BIN_EXE_uringstatic"))
         .args(with(flags, &["--listen", "127.0.0.1:0"]))
         .stderr(Stdio::piped())
         .spawn()
         .expect("the program can be started");
-    let mut stderr = BufReader::new(program.stderr.take().expect("it was asked for"));
+    let mut stderr = BufReader::new(program.stderr.take().expect("stderr is piped"));
     let mut ready = String::new();
     stderr.read_line(&mut ready).expect("the program says when it is ready");
     drop(stderr);
@@ -49,7 +49,7 @@ fn that_nobody_reads_its_last_words_changes_nothing(flags: &[&str]) {
     assert_eq!(status.code(), Some(0), "{status}");
 }
 
-fn responses_under_way_are_finished(flags: &[&str]) {
+fn responses_in_progress_are_finished(flags: &[&str]) {
     let content = pattern(30_000_000);
     let page = TemporaryFile::with("bin", &content);
     let server = Server::start(&with(flags, &["--page", page.path()]));
@@ -76,13 +76,16 @@ fn responses_under_way_are_finished(flags: &[&str]) {
     assert!(exit.text.ends_with("at most 2 in flight; errors: none\n"), "{}", exit.text);
 }
 
-fn nobody_is_let_in_any_more(flags: &[&str]) {
+fn a_draining_server_refuses_new_connections(flags: &[&str]) {
     let server = Server::start(flags);
     let mut begun = server.connect();
     begun.send("GET / HTTP/1.1\r\nHo");
     server.signal("TERM");
     while TcpStream::connect(&server.addresses[0]).is_ok() {
-        assert!(begun.is_quiet_for(Duration::from_millis(10)), "it drains while we look");
+        assert!(
+            begun.is_quiet_for(Duration::from_millis(10)),
+            "the connection stays open during the drain"
+        );
     }
     begun.send("st: a\r\n\r\n");
     assert_same_bytes(&begun.response().body, PAGE);
@@ -90,7 +93,7 @@ fn nobody_is_let_in_any_more(flags: &[&str]) {
     assert_eq!(exit.code, Some(0), "{}", exit.text);
 }
 
-/// With every slot taken, the listener is watched and not accepted from.
+/// With every slot taken, the listener is polled and not accepted from.
 fn connections_in_the_backlog_are_reset(flags: &[&str]) {
     let server = Server::start(&with(flags, &["--spawn", "1", "--without", "defer-accept"]));
     let mut begun = server.connect();
@@ -106,7 +109,7 @@ fn connections_in_the_backlog_are_reset(flags: &[&str]) {
     assert!(exit.text.ends_with("at most 1 in flight; errors: none\n"), "{}", exit.text);
 }
 
-fn a_request_that_has_begun_is_answered(flags: &[&str]) {
+fn a_request_whose_head_has_begun_is_answered(flags: &[&str]) {
     let server = Server::start(flags);
     let mut idle = server.connect();
     let mut begun = server.connect();
@@ -124,7 +127,7 @@ fn a_request_that_has_begun_is_answered(flags: &[&str]) {
     assert_eq!(exit.code, Some(0), "{}", exit.text);
 }
 
-fn draining_ends_in_time(flags: &[&str]) {
+fn the_drain_timeout_ends_the_drain(flags: &[&str]) {
     let server = Server::start(&with(flags, &["--drain-timeout", "300ms"]));
     let mut begun = server.connect();
     begun.send("GET / HTTP/1.1\r\nHo");
@@ -140,7 +143,7 @@ fn draining_ends_in_time(flags: &[&str]) {
     assert!((Duration::from_millis(250)..Duration::from_secs(8)).contains(&took), "{took:?}");
 }
 
-fn a_second_signal_ends_it_at_once(flags: &[&str]) {
+fn a_second_signal_ends_the_server_at_once(flags: &[&str]) {
     let server = Server::start(flags);
     let mut begun = server.connect();
     begun.send("GET / HTTP/1.1\r\nHo");
@@ -153,6 +156,6 @@ fn a_second_signal_ends_it_at_once(flags: &[&str]) {
         server.signal("TERM");
         server.wait()
     });
-    assert_eq!(exit.code, Some(143), "as a shell has it: {}", exit.text);
+    assert_eq!(exit.code, Some(143), "128 + SIGTERM: {}", exit.text);
     assert!(took < Duration::from_secs(5), "{took:?}");
 }

@@ -1,21 +1,21 @@
-//! Peers that are too slow, and what becomes of them.
+//! Clients that are too slow: with a head, with a body, with reading, or idle.
 
+use super::{Case, cases, with};
 use crate::common::{
     Client, GET, GET_CLOSE, PAGE, Server, TemporaryFile, assert_same_bytes, timed,
 };
-use crate::{Case, cases, with};
 use std::time::Duration;
 
 pub(crate) const CASES: &[Case] = cases![
     an_incomplete_head_gets_408,
-    dripping_does_not_help,
-    the_second_head_has_its_own_time,
+    a_head_that_drips_gets_408,
+    the_second_head_has_its_own_timeout,
     a_silent_client_is_closed,
     an_idle_connection_is_closed,
-    a_body_has_its_time_in_all,
-    a_response_has_a_least_rate,
-    without_a_least_rate_progress_is_enough,
-    a_peer_that_never_reads_is_dropped,
+    the_body_timeout_bounds_the_entire_body,
+    a_response_read_below_the_minimum_rate_is_dropped,
+    without_a_minimum_rate_progress_is_enough,
+    a_client_that_never_reads_is_dropped,
     a_slow_but_steady_reader_is_not_dropped,
 ];
 
@@ -33,7 +33,7 @@ fn an_incomplete_head_gets_408(flags: &[&str]) {
     assert!(totals.contains("1 request timeouts"), "{totals}");
 }
 
-fn dripping_does_not_help(flags: &[&str]) {
+fn a_head_that_drips_gets_408(flags: &[&str]) {
     let server = Server::start(&with(flags, &["--head-timeout", "600ms"]));
     let mut client = server.connect();
     client.send("GET / HTTP/1.1\r\nX: ");
@@ -46,13 +46,16 @@ fn dripping_does_not_help(flags: &[&str]) {
     assert!((Duration::from_millis(500)..LATE).contains(&took), "{took:?}");
 }
 
-fn the_second_head_has_its_own_time(flags: &[&str]) {
+fn the_second_head_has_its_own_timeout(flags: &[&str]) {
     let options = ["--head-timeout", "500ms", "--idle-timeout", "1m"];
     let server = Server::start(&with(flags, &options));
     let mut client = server.connect();
     client.send(GET);
     assert_same_bytes(&client.response().body, PAGE);
-    assert!(client.is_quiet_for(Duration::from_millis(900)), "idle is not late");
+    assert!(
+        client.is_quiet_for(Duration::from_millis(900)),
+        "the head timeout does not run while idle"
+    );
     let (response, took) = timed(|| {
         client.send("GET / HTTP/1.1\r\n");
         client.response()
@@ -63,7 +66,7 @@ fn the_second_head_has_its_own_time(flags: &[&str]) {
 
 fn a_silent_client_is_closed(flags: &[&str]) {
     let server = Server::start(&with(flags, &["--head-timeout", "200ms"]));
-    // The kernel may keep it from the server for a second or two (TCP_DEFER_ACCEPT).
+    // TCP_DEFER_ACCEPT may keep the connection from the server for a second or two (tcp(7)).
     let mut client = server.connect();
     client.ended();
 }
@@ -78,11 +81,11 @@ fn an_idle_connection_is_closed(flags: &[&str]) {
     });
     assert!((Duration::from_millis(250)..LATE).contains(&took), "{took:?}");
     let totals = server.end();
-    assert!(totals.contains("errors: none"), "idleness is no error: {totals}");
+    assert!(totals.contains("errors: none"), "an idle timeout is not an error: {totals}");
 }
 
-/// A body has its time in all, whatever part of it makes progress.
-fn a_body_has_its_time_in_all(flags: &[&str]) {
+/// The timeout runs from the head on, whatever part of the body makes progress.
+fn the_body_timeout_bounds_the_entire_body(flags: &[&str]) {
     let chunked = "Transfer-Encoding: chunked\r\n\r\n";
     for (begin, status) in [
         ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n".to_owned(), 405),
@@ -97,7 +100,7 @@ fn a_body_has_its_time_in_all(flags: &[&str]) {
         assert_eq!(
             (response.status, response.closes()),
             (status, false),
-            "the body isn't waited for"
+            "the response doesn't wait for the body"
         );
         let ((), took) = timed(|| {
             while client.is_quiet_for(Duration::from_millis(50)) {
@@ -114,14 +117,14 @@ fn a_body_has_its_time_in_all(flags: &[&str]) {
     }
 }
 
-/// A response has to be taken at a least rate; that it makes progress is not enough.
-fn a_response_has_a_least_rate(flags: &[&str]) {
+/// Progress is not enough: `--min-rate` has to be reached on average.
+fn a_response_read_below_the_minimum_rate_is_dropped(flags: &[&str]) {
     let page = large_page();
     let options = ["--page", page.path(), "--min-rate", "100k", "--send-timeout", "1s"];
     let server = Server::start(&with(flags, &options));
     let mut client = server.connect();
     client.send(GET);
-    // 10 KB a second, without a pause that would be too long by itself.
+    // 10 KB per second, in pauses shorter than the send timeout.
     for _ in 0..40 {
         client.take(1000);
         Client::pause(Duration::from_millis(100));
@@ -130,8 +133,8 @@ fn a_response_has_a_least_rate(flags: &[&str]) {
     assert!(totals.contains("1 send timeouts"), "{totals}");
 }
 
-/// The same peer is served if any rate will do.
-fn without_a_least_rate_progress_is_enough(flags: &[&str]) {
+/// The same client is served with `--min-rate 0`.
+fn without_a_minimum_rate_progress_is_enough(flags: &[&str]) {
     let page = large_page();
     let options = ["--page", page.path(), "--min-rate", "0", "--send-timeout", "1s"];
     let options = [&options[..], &["--drain-timeout", "100ms"]].concat();
@@ -146,13 +149,13 @@ fn without_a_least_rate_progress_is_enough(flags: &[&str]) {
     assert!(totals.contains("errors: 1 cut off at the end"), "{totals}");
 }
 
-fn a_peer_that_never_reads_is_dropped(flags: &[&str]) {
+fn a_client_that_never_reads_is_dropped(flags: &[&str]) {
     let page = large_page();
     let options = ["--page", page.path(), "--send-timeout", "300ms", "--spawn", "1"];
     let server = Server::start(&with(flags, &options));
     let mut silent = server.connect();
     silent.send(GET);
-    // With one slot, the next one is served when the first is gone.
+    // With one slot, the next client is served after the first connection was dropped.
     let mut next = server.connect();
     next.send("HEAD / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     let (response, took) = timed(|| next.response_to_head());
@@ -189,5 +192,5 @@ fn large_page() -> TemporaryFile {
     page
 }
 
-/// A deadline that passed and was not noticed, even on a busy machine.
+/// No deadline is met this late, even on a busy machine.
 const LATE: Duration = Duration::from_secs(8);

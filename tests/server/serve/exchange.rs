@@ -1,33 +1,33 @@
-//! Requests that are answered: one, many on a connection, in any slices, and what follows.
+//! Valid requests: alone, pipelined, cut anywhere, and the state of the connection afterwards.
 
+use super::{Case, cases, with};
 use crate::common::{
     Client, GET, GET_CLOSE, PAGE, Server, TemporaryFile, assert_same_bytes, pattern,
 };
-use crate::{Case, cases, with};
 use std::time::{Duration, SystemTime};
 
 pub(crate) const CASES: &[Case] = cases![
-    the_page_is_exact,
-    head_is_get_without_a_body,
-    http_1_1_persists_until_close,
-    http_1_0_closes_unless_told,
-    a_hundred_pipelined,
-    a_mixed_pipeline,
-    nothing_after_a_close_is_answered,
-    a_head_may_come_byte_by_byte,
+    get_returns_the_page_and_its_fields,
+    head_has_the_fields_of_get_and_no_body,
+    http_1_1_persists_until_connection_close,
+    http_1_0_closes_without_keep_alive,
+    a_hundred_pipelined_requests_are_answered_in_order,
+    pipelined_requests_of_all_methods_are_answered_in_order,
+    requests_after_connection_close_are_not_answered,
+    a_head_may_arrive_byte_by_byte,
     a_pipeline_may_be_cut_anywhere,
-    a_request_may_meet_the_response_before_it,
+    a_request_may_arrive_while_the_previous_response_is_sent,
     empty_lines_before_a_request_are_skipped,
-    absolute_form_and_options,
+    absolute_form_and_options_are_supported,
     a_half_closed_client_gets_its_response,
-    the_date_is_right_after_a_pause,
-    a_slow_reader_gets_every_byte,
-    a_pipeline_that_is_not_read_waits,
-    a_page_of_its_own_status,
-    resets_do_no_harm,
+    the_date_is_current_after_a_pause,
+    a_slow_reader_receives_every_byte,
+    a_pipeline_whose_responses_are_not_read_resumes,
+    a_page_with_another_status_is_never_conditional,
+    resets_do_not_affect_other_connections,
 ];
 
-fn the_page_is_exact(flags: &[&str]) {
+fn get_returns_the_page_and_its_fields(flags: &[&str]) {
     let server = Server::start(flags);
     let response = server.ask(GET);
     assert_eq!(response.status, 200);
@@ -46,7 +46,7 @@ fn the_page_is_exact(flags: &[&str]) {
     assert!(totals.contains("errors: none"), "{totals}");
 }
 
-fn head_is_get_without_a_body(flags: &[&str]) {
+fn head_has_the_fields_of_get_and_no_body(flags: &[&str]) {
     let server = Server::start(flags);
     let mut client = server.connect();
     for (head, get) in [
@@ -72,7 +72,7 @@ fn head_is_get_without_a_body(flags: &[&str]) {
     }
 }
 
-fn http_1_1_persists_until_close(flags: &[&str]) {
+fn http_1_1_persists_until_connection_close(flags: &[&str]) {
     let server = Server::start(flags);
     let mut client = server.connect();
     for _ in 0..5 {
@@ -103,7 +103,7 @@ fn http_1_1_persists_until_close(flags: &[&str]) {
     assert!(!client.response().closes(), "another token than close");
 }
 
-fn http_1_0_closes_unless_told(flags: &[&str]) {
+fn http_1_0_closes_without_keep_alive(flags: &[&str]) {
     let server = Server::start(flags);
     let mut client = server.connect();
     client.send("GET / HTTP/1.0\r\n\r\n");
@@ -122,7 +122,7 @@ fn http_1_0_closes_unless_told(flags: &[&str]) {
     client.ended();
 }
 
-fn a_hundred_pipelined(flags: &[&str]) {
+fn a_hundred_pipelined_requests_are_answered_in_order(flags: &[&str]) {
     let server = Server::start(flags);
     let mut client = server.connect();
     client.send(GET.repeat(100));
@@ -140,7 +140,7 @@ fn a_hundred_pipelined(flags: &[&str]) {
     assert!(totals.contains("1 connections, 200 requests, "), "{totals}");
 }
 
-fn a_mixed_pipeline(flags: &[&str]) {
+fn pipelined_requests_of_all_methods_are_answered_in_order(flags: &[&str]) {
     let server = Server::start(flags);
     let mut client = server.connect();
     let mut text = String::new();
@@ -168,7 +168,7 @@ fn a_mixed_pipeline(flags: &[&str]) {
     client.ended();
 }
 
-fn nothing_after_a_close_is_answered(flags: &[&str]) {
+fn requests_after_connection_close_are_not_answered(flags: &[&str]) {
     let server = Server::start(flags);
     let mut client = server.connect();
     client.send(format!("{GET}{GET_CLOSE}{GET}{GET}"));
@@ -179,7 +179,7 @@ fn nothing_after_a_close_is_answered(flags: &[&str]) {
     assert!(totals.contains("1 connections, 2 requests, "), "{totals}");
 }
 
-fn a_head_may_come_byte_by_byte(flags: &[&str]) {
+fn a_head_may_arrive_byte_by_byte(flags: &[&str]) {
     let server = Server::start(flags);
     let mut client = server.connect();
     for _ in 0..2 {
@@ -201,7 +201,7 @@ fn a_pipeline_may_be_cut_anywhere(flags: &[&str]) {
     .concat();
     for cut in 1..text.len() {
         client.send(&text[..cut]);
-        // The response to what is complete has come: both sides are at rest at the cut.
+        // The complete request has been answered: both sides are at rest at the cut.
         let complete = cut >= GET.len();
         if complete {
             assert_same_bytes(&client.response().body, PAGE);
@@ -215,9 +215,9 @@ fn a_pipeline_may_be_cut_anywhere(flags: &[&str]) {
     }
 }
 
-/// The third request comes together with the news that the first response was sent, so it is there
-/// before the second response is, whose completion nobody may have been going to wait for.
-fn a_request_may_meet_the_response_before_it(flags: &[&str]) {
+/// The third request arrives together with the completion of the first send, before the second
+/// response is sent, whose send may be silent, without a completion of its own.
+fn a_request_may_arrive_while_the_previous_response_is_sent(flags: &[&str]) {
     let server = Server::start(flags);
     let mut client = server.connect();
     for round in 0..500 {
@@ -239,7 +239,7 @@ fn empty_lines_before_a_request_are_skipped(flags: &[&str]) {
     assert_eq!((endless.status, endless.closes()), (400, true));
 }
 
-fn absolute_form_and_options(flags: &[&str]) {
+fn absolute_form_and_options_are_supported(flags: &[&str]) {
     let server = Server::start(flags);
     let mut client = server.connect();
     client.send("GET http://example.com:80/x HTTP/1.1\r\nHost: example.com\r\n\r\n");
@@ -277,7 +277,7 @@ fn a_half_closed_client_gets_its_response(flags: &[&str]) {
     client.ended();
 }
 
-fn the_date_is_right_after_a_pause(flags: &[&str]) {
+fn the_date_is_current_after_a_pause(flags: &[&str]) {
     let server = Server::start(flags);
     let mut client = server.connect();
     for pause in [1, 1500, 700] {
@@ -299,14 +299,14 @@ fn whole_seconds(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH).expect("it is past 1970").as_secs()
 }
 
-fn a_slow_reader_gets_every_byte(flags: &[&str]) {
+fn a_slow_reader_receives_every_byte(flags: &[&str]) {
     let content = pattern(30_000_000);
     let page = TemporaryFile::with("bin", &content);
     let server = Server::start(&with(flags, &["--page", page.path()]));
     let mut client = server.connect();
     client.send(format!("{GET}{GET_CLOSE}"));
     for nth in 0..2 {
-        // Meanwhile the buffers of both sockets fill up and the server has to wait.
+        // In the pause the buffers of both sockets fill up, and the server has to wait.
         Client::pause(Duration::from_millis(200));
         let response = client.response();
         assert_eq!(response.field("Content-Type"), Some("application/octet-stream"));
@@ -316,7 +316,7 @@ fn a_slow_reader_gets_every_byte(flags: &[&str]) {
     client.ended();
 }
 
-fn a_pipeline_that_is_not_read_waits(flags: &[&str]) {
+fn a_pipeline_whose_responses_are_not_read_resumes(flags: &[&str]) {
     let server = Server::start(flags);
     let mut client = server.connect();
     let mut sender = client.sender();
@@ -327,7 +327,7 @@ fn a_pipeline_that_is_not_read_waits(flags: &[&str]) {
             sender.send(GET.repeat(100));
         }
     });
-    assert!(!client.is_quiet_for(Duration::from_secs(20)), "responses come");
+    assert!(!client.is_quiet_for(Duration::from_secs(20)), "responses arrive");
     for _ in 0..count {
         assert_same_bytes(&client.response().body, PAGE);
     }
@@ -337,7 +337,7 @@ fn a_pipeline_that_is_not_read_waits(flags: &[&str]) {
     client.ended();
 }
 
-fn a_page_of_its_own_status(flags: &[&str]) {
+fn a_page_with_another_status_is_never_conditional(flags: &[&str]) {
     let page = TemporaryFile::with("html", b"<p>Back soon.</p>");
     let options = ["--page", page.path(), "--status", "503", "--header", "Retry-After: 600"];
     let server = Server::start(&with(flags, &options));
@@ -354,7 +354,7 @@ fn a_page_of_its_own_status(flags: &[&str]) {
     assert_eq!(client.response().status, 503, "only a 200 is conditional");
 }
 
-fn resets_do_no_harm(flags: &[&str]) {
+fn resets_do_not_affect_other_connections(flags: &[&str]) {
     let server = Server::start(&with(flags, &["--spawn", "3"]));
     for round in 0..30 {
         let mut client = server.connect();

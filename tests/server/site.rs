@@ -1,8 +1,6 @@
 //! A folder served by the real program, over raw sockets: paths, codings, rules and reports.
 
-mod common;
-
-use common::{Response, Server, TemporaryFolder, assert_same_bytes};
+use crate::common::{Response, Server, TemporaryFolder, assert_same_bytes};
 use std::ffi::OsStr;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;

@@ -1,21 +1,21 @@
-//! `--spawn N`: never more than N connections, and nobody is refused or starves because of it.
+//! `--spawn N`: never more than N connections, and no client is refused or starves.
 
+use super::{Case, cases, with};
 use crate::common::{Client, GET, GET_CLOSE, PAGE, Server, TemporaryFile, assert_same_bytes};
-use crate::{Case, cases, with};
 use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 pub(crate) const CASES: &[Case] = cases![
-    the_longest_idle_makes_room,
-    with_all_busy_the_next_waits,
-    a_rush_is_served_in_turns,
-    persistent_rush_is_served_in_turns,
-    one_slot_for_several_listeners,
-    the_descriptors_of_the_dead_are_free_again,
+    the_longest_idle_connection_makes_room,
+    with_all_slots_busy_the_next_connection_waits,
+    ten_times_more_clients_than_slots_are_all_served,
+    ten_times_more_persistent_clients_than_slots_are_all_served,
+    several_listeners_share_one_slot,
+    slots_of_closed_connections_are_reused,
 ];
 
-fn the_longest_idle_makes_room(flags: &[&str]) {
+fn the_longest_idle_connection_makes_room(flags: &[&str]) {
     let server = Server::start(&with(flags, &["--spawn", "2"]));
     let mut first = server.connect();
     first.send(GET);
@@ -29,7 +29,7 @@ fn the_longest_idle_makes_room(flags: &[&str]) {
     first.ended();
     second.send(GET);
     assert_same_bytes(&second.response().body, PAGE);
-    // Now the third is the one that has been idle longest.
+    // Now the third connection has been idle longest.
     let mut fourth = server.connect();
     fourth.send(GET);
     assert_same_bytes(&fourth.response().body, PAGE);
@@ -39,7 +39,7 @@ fn the_longest_idle_makes_room(flags: &[&str]) {
     assert!(totals.contains("at most 2 in flight; errors: none"), "{totals}");
 }
 
-fn with_all_busy_the_next_waits(flags: &[&str]) {
+fn with_all_slots_busy_the_next_connection_waits(flags: &[&str]) {
     let server = Server::start(&with(flags, &["--spawn", "2"]));
     let (begin, end) = GET.split_at(10);
     let mut busy = [server.connect(), server.connect()];
@@ -55,7 +55,7 @@ fn with_all_busy_the_next_waits(flags: &[&str]) {
         client.send(end);
         assert_same_bytes(&client.response().body, PAGE);
     }
-    // Idle now, the first two make room, though they say nothing.
+    // The first two are idle now and make room.
     for client in &mut waiting {
         assert_same_bytes(&client.response().body, PAGE);
     }
@@ -67,15 +67,15 @@ fn with_all_busy_the_next_waits(flags: &[&str]) {
     assert!(totals.contains("at most 2 in flight; errors: none"), "{totals}");
 }
 
-fn a_rush_is_served_in_turns(flags: &[&str]) {
+fn ten_times_more_clients_than_slots_are_all_served(flags: &[&str]) {
     rush(flags, GET_CLOSE);
 }
 
-fn persistent_rush_is_served_in_turns(flags: &[&str]) {
+fn ten_times_more_persistent_clients_than_slots_are_all_served(flags: &[&str]) {
     rush(flags, GET);
 }
 
-/// Many more clients than slots, all connected before the first one reads.
+/// 40 clients and 4 slots; all clients are connected before the first one reads.
 fn rush(flags: &[&str], request: &str) {
     let server = Server::start(&with(flags, &["--spawn", "4"]));
     let mut clients: Vec<_> = (0..40).map(|_| server.connect()).collect();
@@ -88,12 +88,12 @@ fn rush(flags: &[&str], request: &str) {
     drop(clients);
     let totals = server.end();
     assert!(totals.contains("40 connections, 40 requests, "), "{totals}");
-    // ResponseParser that close may be so quick that not all slots are ever in use.
+    // Connections may close so quickly that not all slots are in use at the same time.
     let within = (1..=4).any(|most| totals.contains(&format!("at most {most} in flight; ")));
     assert!(within && totals.contains("errors: none"), "{totals}");
 }
 
-fn one_slot_for_several_listeners(flags: &[&str]) {
+fn several_listeners_share_one_slot(flags: &[&str]) {
     let file = TemporaryFile::vacant("sock");
     let unix = format!("unix:{}", file.path());
     let mut addresses = vec!["127.0.0.1:0", &unix, "127.0.0.1:0"];
@@ -115,10 +115,10 @@ fn one_slot_for_several_listeners(flags: &[&str]) {
     }
     let totals = server.end();
     assert!(totals.contains("at most 1 in flight; errors: none"), "{totals}");
-    assert!(UnixStream::connect(&file.0).is_err(), "nobody listens there any more");
+    assert!(UnixStream::connect(&file.0).is_err(), "the listener is closed");
 }
 
-fn the_descriptors_of_the_dead_are_free_again(flags: &[&str]) {
+fn slots_of_closed_connections_are_reused(flags: &[&str]) {
     let server = Server::start(&with(flags, &["--spawn", "8"]));
     for _ in 0..50 {
         let mut clients: Vec<_> = (0..16).map(|_| server.connect()).collect();

@@ -1,9 +1,7 @@
 //! `_redirects` and precompressed files against hostile clients and mistakes of operators: files
 //! that forced rules hide, hosts that redirects lead to, and codings that browsers refuse.
 
-mod common;
-
-use common::{Response, Server, TemporaryFolder};
+use crate::common::{Response, Server, TemporaryFolder};
 
 fn serve(folder: &TemporaryFolder, options: &[&str]) -> Server {
     Server::start(&[&["--root", folder.path()], options].concat())

@@ -1,17 +1,17 @@
-//! Conditional requests and ranges (RFC 9110 13 and 14) on a page from a file.
+//! Conditional requests and ranges (RFC 9110 sections 13 and 14) for a page from a file.
 
+use super::{Case, cases, with};
 use crate::common::{GET, Response, Server, TemporaryFile, assert_same_bytes, pattern};
-use crate::{Case, cases, with};
 use std::time::{Duration, SystemTime};
 
 pub(crate) const CASES: &[Case] = cases![
-    conditional_requests,
+    conditional_requests_compare_validators,
     a_304_has_the_fields_that_a_cache_needs,
-    one_range_gives_a_part,
-    a_range_that_can_t_be_met,
-    other_ranges_are_ignored,
+    a_single_range_gets_206,
+    an_unsatisfiable_range_gets_416,
+    several_or_invalid_ranges_are_ignored,
     if_range_compares_strongly,
-    parts_of_a_large_page,
+    ranges_of_a_large_page_are_exact,
 ];
 
 /// A server with a page of 1000 bytes from a file, and its validators.
@@ -44,7 +44,7 @@ impl Setting {
     }
 }
 
-fn conditional_requests(flags: &[&str]) {
+fn conditional_requests_compare_validators(flags: &[&str]) {
     let setting = Setting::new(flags, &[]);
     let now = SystemTime::now();
     let hour = Duration::from_secs(3600);
@@ -80,7 +80,11 @@ fn conditional_requests(flags: &[&str]) {
         }
     }
     let post = "POST / HTTP/1.1\r\nHost: a\r\nIf-None-Match: *\r\n\r\n";
-    assert_eq!(setting.server.ask(post).status, 405, "only what would be 200 is conditional");
+    assert_eq!(
+        setting.server.ask(post).status,
+        405,
+        "RFC 9110 section 13.2.1: only where the response would be 200"
+    );
 }
 
 fn a_304_has_the_fields_that_a_cache_needs(flags: &[&str]) {
@@ -97,10 +101,10 @@ fn a_304_has_the_fields_that_a_cache_needs(flags: &[&str]) {
         assert!(response.field("Date").is_some());
     }
     client.send(GET);
-    assert_eq!(client.response().field("X-Other"), Some("y"), "no body came in between");
+    assert_eq!(client.response().field("X-Other"), Some("y"), "the 304 has no body");
 }
 
-fn one_range_gives_a_part(flags: &[&str]) {
+fn a_single_range_gets_206(flags: &[&str]) {
     let setting = Setting::new(flags, &[]);
     for (range, first, last) in [
         ("bytes=0-0", 0, 0),
@@ -124,7 +128,7 @@ fn one_range_gives_a_part(flags: &[&str]) {
     let mut client = setting.server.connect();
     client.send("HEAD / HTTP/1.1\r\nHost: a\r\nRange: bytes=0-0\r\n\r\n");
     assert_eq!(client.response_to_head().status, 200, "ranges are for GET");
-    // Two in a row use the connection's own memory one after the other.
+    // Ranges in a pipeline use the slot's scratch memory one after another.
     let ask = |range| format!("GET / HTTP/1.1\r\nHost: a\r\nRange: bytes={range}\r\n\r\n");
     client.send([ask("1-2"), ask("3-500"), GET.to_owned(), ask("-7")].concat());
     assert_same_bytes(&client.response().body, &setting.content[1..=2]);
@@ -133,7 +137,7 @@ fn one_range_gives_a_part(flags: &[&str]) {
     assert_same_bytes(&client.response().body, &setting.content[993..]);
 }
 
-fn a_range_that_can_t_be_met(flags: &[&str]) {
+fn an_unsatisfiable_range_gets_416(flags: &[&str]) {
     let setting = Setting::new(flags, &[]);
     for range in ["bytes=1000-", "bytes=1000-2000", "bytes=-0", "bytes=99999999999999999999-"] {
         let response = setting.get(&format!("Range: {range}"));
@@ -143,7 +147,7 @@ fn a_range_that_can_t_be_met(flags: &[&str]) {
     }
 }
 
-fn other_ranges_are_ignored(flags: &[&str]) {
+fn several_or_invalid_ranges_are_ignored(flags: &[&str]) {
     let setting = Setting::new(flags, &[]);
     for range in [
         "bytes=0-1,3-4",
@@ -174,7 +178,7 @@ fn if_range_compares_strongly(flags: &[&str]) {
     assert_eq!(response.status, 304, "conditions come before ranges");
 }
 
-fn parts_of_a_large_page(flags: &[&str]) {
+fn ranges_of_a_large_page_are_exact(flags: &[&str]) {
     let content = pattern(5_000_000);
     let page = TemporaryFile::with("bin", &content);
     let server = Server::start(&with(flags, &["--page", page.path()]));

@@ -2,21 +2,13 @@
 //! simulated engine and on the `io_uring` engine with each set of features. A failure names engine
 //! and rule.
 
-#[path = "contract/dialing.rs"]
 mod dialing;
-#[path = "contract/ending.rs"]
 mod ending;
-#[path = "contract/kernel.rs"]
 mod kernel;
-#[path = "contract/listening.rs"]
 mod listening;
-#[path = "contract/receiving.rs"]
 mod receiving;
-#[path = "contract/rig.rs"]
 mod rig;
-#[path = "contract/sending.rs"]
 mod sending;
-#[path = "contract/simulated.rs"]
 mod simulated;
 
 use kernel::Kernel;

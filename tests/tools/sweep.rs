@@ -1,4 +1,4 @@
-//! Sweeps with real servers and a substitute for the load client (`tests/sweep/client.sh`), checked
+//! Sweeps with real servers and a substitute for the load client (`sweep/client.sh`), checked
 //! by the files that they write.
 
 use std::collections::BTreeSet;
@@ -453,4 +453,4 @@ fn a_core() -> u32 {
 }
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_uringstatic");
-const CLIENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sweep/client.sh");
+const CLIENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tools/sweep/client.sh");

@@ -1,11 +1,9 @@
 //! Reading of files at start: permissions of the serving user, links, files that are swapped during
 //! the read, and entries that are no regular files.
 
-mod common;
-#[path = "start_files/swap.rs"]
 mod swap;
 
-use common::{Exit, Response, Server, TemporaryFile, TemporaryFolder, assert_same_bytes};
+use crate::common::{Exit, Response, Server, TemporaryFile, TemporaryFolder, assert_same_bytes};
 use std::io::ErrorKind;
 use std::net::TcpStream;
 use std::os::unix::fs::{PermissionsExt, symlink};

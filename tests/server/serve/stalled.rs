@@ -1,4 +1,4 @@
-//! Standard error is a pipe that nobody reads: neither the start nor the end may wait for it.
+//! Standard error is a full pipe without a reader: neither the start nor the exit may wait for it.
 
 use crate::common::{
     Client, GET_CLOSE, PAGE, PATIENCE, TemporaryFile, TemporaryFolder, assert_same_bytes, pattern,
@@ -13,13 +13,13 @@ use uringstatic::os::poll::{PIPE_BUF, wait_writable};
 use uringstatic::os::privileges::is_root;
 
 #[test]
-fn a_start_does_not_wait_for_a_full_standard_error() {
+fn a_full_standard_error_does_not_block_the_start() {
     let (_reader, stderr) = full_pipe();
     Program::start(&stderr).serves();
 }
 
 #[test]
-fn an_end_does_not_wait_for_a_full_standard_error() {
+fn a_full_standard_error_does_not_block_the_exit() {
     let (reader, mut stderr) = std::io::pipe().expect("descriptors are free");
     let mut program = Program::start(&stderr);
     let mut ready = String::new();
@@ -32,7 +32,7 @@ fn an_end_does_not_wait_for_a_full_standard_error() {
 }
 
 #[test]
-fn a_signal_ends_a_report_that_nobody_reads() {
+fn a_signal_ends_a_report_into_a_full_pipe() {
     let (_reader, stdout) = full_pipe();
     let child = Command::new(env!("CARGO_BIN_EXE_uringstatic"))
         .arg("lockdown")
@@ -42,7 +42,7 @@ fn a_signal_ends_a_report_that_nobody_reads() {
         .spawn()
         .expect("the program was built");
     let mut program = Program { child, socket: TemporaryFile::vacant("sock") };
-    // proc_pid_wchan(5); a user other than root may not look there, and then only sees it end.
+    // Only root may read proc_pid_wchan(5); without it, the signal may come before the write.
     let wchan = format!("/proc/{}/wchan", program.child.id());
     if std::fs::read_to_string(&wchan).is_ok_and(|name| name != "0") {
         until(|| std::fs::read_to_string(&wchan).ok().filter(|name| name.ends_with("pipe_write")));
@@ -53,14 +53,14 @@ fn a_signal_ends_a_report_that_nobody_reads() {
 }
 
 #[test]
-fn a_signal_ends_the_reading_of_a_site_at_once() {
-    // Compressing this as small as can be takes minutes.
+fn a_signal_ends_the_reading_of_a_site() {
+    // Compressing this with `best` takes minutes.
     let text: Vec<u8> = pattern(10_000_000).iter().map(|byte| b'a' + byte % 16).collect();
     let site = TemporaryFolder::with(&[("a.txt", &text)]);
     let (_reader, stderr) = std::io::pipe().expect("descriptors are free");
     let options = ["--root", site.path(), "--compress", "best"];
     let mut program = Program::start_with(&stderr, &options);
-    // Files are read and compressed by threads of their own.
+    // Files are read and compressed in threads.
     let threads = format!("/proc/{}/task", program.child.id());
     until(|| (count(&threads) > 1).then_some(()));
     program.signal("TERM");
@@ -76,7 +76,7 @@ fn count(folder: &str) -> usize {
 fn dropped_messages_are_counted_in_the_next_one() {
     let (mut reader, stderr) = full_pipe();
     let mut program = Program::start(&stderr);
-    // The line that says it is ready comes before the first turn, so it is dropped by now.
+    // The ready line is written before the first turn, so it was dropped by now.
     program.serves();
     while wait_writable(stderr.as_fd(), Duration::ZERO).is_ok_and(|writable| !writable) {
         reader.read_exact(&mut [0; PIPE_BUF]).expect("the pipe is full");
@@ -94,7 +94,7 @@ fn dropped_messages_are_counted_in_the_next_one() {
 }
 
 #[test]
-fn a_wrong_option_ends_it_though_nobody_reads_why() {
+fn a_usage_error_exits_2_with_a_full_standard_error() {
     let (_reader, stderr) = full_pipe();
     let mut program = Program::start_with(&stderr, &["--no-such-option"]);
     let status = program.ended();
@@ -103,7 +103,7 @@ fn a_wrong_option_ends_it_though_nobody_reads_why() {
 
 const FILLER: char = '.';
 
-/// A pipe that takes not one byte more.
+/// A pipe without room for one more byte.
 fn full_pipe() -> (PipeReader, PipeWriter) {
     let (reader, mut writer) = std::io::pipe().expect("descriptors are free");
     fill(&mut writer);
@@ -116,7 +116,7 @@ fn fill(pipe: &mut PipeWriter) {
     }
 }
 
-/// The program, listening on a socket file, since nobody reads which port it has.
+/// The program, listening on a socket file, as the ready line with a port would be unread.
 struct Program {
     child: Child,
     socket: TemporaryFile,
@@ -129,7 +129,7 @@ impl Program {
 
     fn start_with(stderr: &PipeWriter, options: &[&str]) -> Self {
         let socket = TemporaryFile::vacant("sock");
-        // A user of its own, so that root's start has nothing to advise.
+        // With a user, a start as root prints no recommendation.
         let user: &[&str] = if is_root() { &["--user", "54321"] } else { &[] };
         let child = Command::new(env!("CARGO_BIN_EXE_uringstatic"))
             .args(["--listen", &format!("unix:{}", socket.path())])
@@ -164,13 +164,13 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // Both fail if it has been waited for.
+        // Both fail if the program has ended, when there is nothing left to do.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Asks until there is an answer.
+/// Polls until there is a value.
 fn until<T>(mut ask: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {

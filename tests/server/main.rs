@@ -1,0 +1,15 @@
+//! The server as a program on the real kernel: raw bytes over real sockets, folders as sites, rules
+//! in files, and folders that an attacker changes while they are read.
+//!
+//! One program for all of these, as each costs a build and a link of its own. `cargo test --test
+//! server serve::` runs the tests of one file.
+
+#![allow(clippy::print_stderr, clippy::print_stdout, reason = "shown if a test fails")]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod rules;
+mod serve;
+mod site;
+mod start_files;
