@@ -6,8 +6,6 @@
 
 #[path = "tidy/imports.rs"]
 mod imports;
-#[path = "tidy/known.rs"]
-mod known;
 #[path = "tidy/modules.rs"]
 mod modules;
 

@@ -2,7 +2,7 @@
 //! [`Site::output`](super::Site::output).
 
 use super::rendered::Prebuilt;
-use super::tree::{FileResponse, Redirection};
+use super::tree::chosen::{FileResponse, Redirection};
 use crate::http::request::Persistence;
 
 /// The choice of a response.

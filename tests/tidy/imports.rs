@@ -2,72 +2,43 @@
 
 use super::{Source, assert_none, sources};
 
-/// Each room of `src` and the rooms that it may import. A room inside another one is named by its
-/// path, and isn't part of the outer one.
-const IMPORTS: &[(&str, &[&str])] = &[
-    ("http", &[]),
-    ("error", &[]),
-    ("stats", &[]),
-    ("bytes", &[]),
-    ("value_parsers", &[]),
-    ("text", &[]),
-    ("engine", &["bytes"]),
-    ("engine/kernel", &["engine", "bytes", "os", "error"]),
-    ("engine/chosen", &["engine/uring"]),
-    ("engine/uring", &["engine", "engine/kernel", "bytes", "os", "error"]),
-    ("os", &["bytes", "error"]),
-    ("timers", &["engine"]),
-    ("socket", &["engine", "bytes"]),
-    ("site", &["http", "bytes"]),
-    ("site/build", &["site", "http", "bytes", "os", "value_parsers", "error"]),
-    ("http1", &["http", "site", "bytes", "stats"]),
-    ("server", &["http1", "engine", "socket", "site", "bytes", "timers", "stats"]),
-    ("sandbox", &["engine", "engine/kernel", "os", "text", "error"]),
-    (
-        "doctor",
-        &["engine", "engine/kernel", "engine/uring", "os", "value_parsers", "text", "error"],
-    ),
+/// Each room of `src` and the rooms that it may import, in the order of the house: from the command
+/// lines down to what imports nothing. A room inside another one is named by its path, and isn't
+/// part of the outer one.
+const IMPORTS: &[(&str, &str)] = &[
+    ("cli", "start sandbox doctor experiment load site/build os"),
+    // The server, from the settings down to the bytes.
     (
         "start",
-        &[
-            "value_parsers",
-            "cli",
-            "server",
-            "site",
-            "site/build",
-            "http",
-            "sandbox",
-            "engine/chosen",
-            "engine/kernel",
-            "os",
-            "error",
-        ],
+        "server sandbox site/build site http engine/chosen engine/kernel os value_parsers error",
     ),
-    (
-        "load",
-        &[
-            "http",
-            "engine",
-            "engine/chosen",
-            "engine/kernel",
-            "socket",
-            "bytes",
-            "timers",
-            "os",
-            "value_parsers",
-            "error",
-        ],
-    ),
-    ("experiment", &["load", "os", "value_parsers", "error"]),
-    (
-        "cli",
-        &["value_parsers", "site/build", "start", "sandbox", "doctor", "load", "experiment", "os"],
-    ),
-    ("engine/sim", &["engine", "bytes"]),
-    (
-        "simulation",
-        &["server", "load", "site", "http", "engine", "engine/sim", "bytes", "stats", "os"],
-    ),
+    ("server", "http1 site socket engine timers bytes stats"),
+    ("http1", "site http bytes stats"),
+    ("site/build", "site http os bytes value_parsers error"),
+    ("site", "http bytes"),
+    ("http", ""),
+    // The load client, and what uses it.
+    ("experiment", "load os value_parsers error"),
+    ("load", "http socket engine/chosen engine/kernel engine timers os bytes value_parsers error"),
+    // The rooms beside them.
+    ("sandbox", "engine/kernel engine os text error"),
+    ("doctor", "engine/uring engine/kernel engine os text value_parsers error"),
+    ("simulation", "server load site http engine/sim engine os bytes stats"),
+    // The engines, and the kernel.
+    ("engine/chosen", "engine/uring"),
+    ("engine/uring", "engine/kernel engine os bytes error"),
+    ("engine/kernel", "engine os bytes error"),
+    ("engine/sim", "engine bytes"),
+    ("socket", "engine bytes"),
+    ("timers", "engine"),
+    ("engine", "bytes"),
+    ("os", "bytes error"),
+    // What everything may import imports nothing.
+    ("bytes", ""),
+    ("stats", ""),
+    ("text", ""),
+    ("value_parsers", ""),
+    ("error", ""),
 ];
 
 #[test]
@@ -85,7 +56,7 @@ fn forbidden_imports(source: &Source) -> Vec<String> {
         for (place, name) in line.match_indices("crate::") {
             let import = line[place + name.len()..].replace("::", "/");
             let Some((other, _)) = room_of(&import) else { continue };
-            if other != room && !may_import.contains(&other) {
+            if other != room && !may_import.split(' ').any(|room| room == other) {
                 breaches.push(format!("{}:{number}: {room} imports {other}", source.path));
             }
         }
@@ -94,7 +65,7 @@ fn forbidden_imports(source: &Source) -> Vec<String> {
 }
 
 /// The innermost room of a path below `src`, or of an import that is written like one.
-fn room_of(path: &str) -> Option<(&'static str, &'static [&'static str])> {
+fn room_of(path: &str) -> Option<(&'static str, &'static str)> {
     let is_in = |room: &str| {
         let rest = path.strip_prefix(room);
         rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))

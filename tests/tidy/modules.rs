@@ -1,35 +1,23 @@
 //! Rules about all files of `src` together: no two modules import each other, and no type name
 //! stands for two things.
 
-use super::known::{KNOWN_DUPLICATES, KNOWN_PAIRS};
 use super::{Source, assert_none, sources};
 use std::collections::{BTreeMap, BTreeSet};
 
 #[test]
 fn no_two_modules_import_each_other() {
     let found = mutual_imports(&sources());
-    let is_known = |(a, b): &(String, String)| KNOWN_PAIRS.contains(&(a, b));
-    let new: Vec<_> = found.iter().filter(|pair| !is_known(pair)).collect();
-    let breaches: Vec<_> = new.iter().map(|(a, b)| format!("(\"{a}\", \"{b}\"),")).collect();
+    let breaches: Vec<_> = found.iter().map(|(a, b)| format!("{a} and {b}")).collect();
     assert_none("move what both need into a module of its own", &breaches);
-    let resolved =
-        KNOWN_PAIRS.iter().filter(|(a, b)| !found.contains(&(a.to_string(), b.to_string())));
-    let stale: Vec<_> = resolved.map(|pair| format!("{pair:?}")).collect();
-    assert_none("these are resolved: take them off KNOWN_PAIRS", &stale);
 }
 
 #[test]
 fn a_type_name_stands_for_one_thing() {
     let sources = sources();
     let found = duplicate_types(&sources);
-    let is_known = |name: &str| KNOWN_DUPLICATES.iter().any(|(known, _)| *known == name);
-    let new = found.iter().filter(|(name, _)| !is_known(name));
     let breaches: Vec<_> =
-        new.map(|(name, paths)| format!("{name}: {}", paths.join(", "))).collect();
-    assert_none("rename one of them, or add it to KNOWN_DUPLICATES with the reason", &breaches);
-    let resolved = KNOWN_DUPLICATES.iter().filter(|(name, _)| !found.contains_key(*name));
-    let stale: Vec<_> = resolved.map(|(name, _)| (*name).to_owned()).collect();
-    assert_none("these are defined once: take them off KNOWN_DUPLICATES", &stale);
+        found.iter().map(|(name, paths)| format!("{name}: {}", paths.join(", "))).collect();
+    assert_none("rename all but one of them", &breaches);
 }
 
 /// The module that a file of `src` is: `server/mod.rs` is `server`, `server/slot.rs` is

@@ -1,9 +1,10 @@
 //! The assembly of a response in the block of its slot: prepared pieces are copied one behind the
 //! other.
 
+use super::Tree;
+use super::chosen::{FileResponse, Redirection, Select};
 use super::heads::StatusIndex;
 use super::rows::{Representation, RouteTarget};
-use super::{FileResponse, Redirection, Select, Tree};
 use crate::bytes::{Span, Spans};
 use crate::http::coding::Coding;
 use crate::http::request::Persistence;

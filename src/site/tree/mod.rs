@@ -11,22 +11,24 @@
 
 mod assemble;
 pub mod build;
+pub(super) mod chosen;
 mod heads;
 mod route_table;
 pub mod rows;
 #[cfg(test)]
 mod tests;
 
+use super::answer::{Answer, RequestContext, ScratchIndex};
 use super::layout::Layout;
 use super::redirects::{Effect, Redirects};
 use super::rendered::Prebuilt;
-use super::{Answer, RequestContext, ScratchIndex};
 use crate::bytes::Span;
 use crate::http::accept::names_html;
 use crate::http::coding::{Accepted, Coding};
 use crate::http::conditional::{Selection, Validators, select};
 use crate::http::path;
 use crate::http::request::{Request, TARGET_BYTES_MAX, Target};
+use chosen::{FileResponse, Redirection, Select};
 use heads::{Heads, StatusIndex};
 use route_table::RouteTable;
 use rows::{FieldBlock, Representation, Resource, RouteEntry, RouteTarget, SiteFile};
@@ -51,32 +53,6 @@ pub struct Tree {
     tails_at: u64,
     tail_bytes: u32,
     decode_at: u64,
-}
-
-/// A response with a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FileResponse {
-    target: RouteTarget,
-    representation: u32,
-    status: StatusIndex,
-    select: Select,
-}
-
-/// The part of a representation that is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Select {
-    Whole,
-    /// The offsets of the first and the last byte, both included.
-    Part(u64, u64),
-    NotModified,
-    Unsatisfiable,
-}
-
-/// A redirect whose `Location` lies in the slot's tail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Redirection {
-    status: StatusIndex,
-    location_bytes: u32,
 }
 
 impl Tree {

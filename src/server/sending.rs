@@ -1,8 +1,8 @@
 //! How a response goes out: one send at a time, then a wait for room in the socket's buffer if the
 //! send fell short, as long as the client takes the response fast enough.
 
-use super::super::Server;
-use super::super::rate::ResponseRate;
+use super::rate::ResponseRate;
+use super::worker::Server;
 use crate::bytes::Spans;
 use crate::engine::{Engine, Errno, Slot};
 use crate::http1::{Input, Then, Timeout, Transmission};
@@ -52,7 +52,7 @@ impl<R: Engine> Server<R> {
         self.reconcile(slot);
     }
 
-    fn all_sent(&mut self, slot: Slot, count: u32) {
+    pub(super) fn all_sent(&mut self, slot: Slot, count: u32) {
         self.stats.bytes += u64::from(count);
         // The rendered responses that this send kept from a new date may be free now, and buffered
         // requests are to be answered with that date.
@@ -70,7 +70,7 @@ impl<R: Engine> Server<R> {
 
     /// The socket's buffer is full: waits for room in it, unless the client has been too slow for
     /// too long.
-    fn fell_short(&mut self, slot: Slot, count: u32) {
+    pub(super) fn fell_short(&mut self, slot: Slot, count: u32) {
         if !self.connections[slot.0 as usize].socket.is_open() {
             return;
         }
@@ -109,7 +109,7 @@ impl<R: Engine> Server<R> {
     }
 
     /// Whether a send's completion is still to be popped.
-    pub(in crate::server) fn is_sending(&self, slot: Slot) -> bool {
+    pub(super) fn is_sending(&self, slot: Slot) -> bool {
         self.connections[slot.0 as usize].socket.is_sending()
     }
 

@@ -1,7 +1,7 @@
 //! How a connection ends: operations in flight are cancelled and joined, then the slot is closed,
 //! and then it is free. [`crate::socket`] has the picture.
 
-use super::super::Server;
+use super::worker::Server;
 use crate::engine::{Engine, Errno, Slot};
 use crate::http1::{Input, Output, Timeout};
 use crate::socket::{Receive, Transmit};
@@ -17,7 +17,7 @@ impl<R: Engine> Server<R> {
     }
 
     /// Gives a slot back. Nothing is in flight on it, and it is closed.
-    pub(in crate::server) fn free(&mut self, slot: Slot) {
+    pub(super) fn free(&mut self, slot: Slot) {
         let key = slot.0 as usize;
         let mut connection = self.connections.remove(key);
         self.leaving -= u32::from(!connection.socket.is_open());
@@ -43,7 +43,7 @@ impl<R: Engine> Server<R> {
         connection.output = Output::Close;
     }
 
-    pub(in crate::server) fn expire(&mut self, slot: Slot, timeout: Timeout) {
+    pub(super) fn expire(&mut self, slot: Slot, timeout: Timeout) {
         match timeout {
             Timeout::Idle => {
                 // The completion of a lazy send may still be to come.
@@ -60,14 +60,14 @@ impl<R: Engine> Server<R> {
     }
 
     /// Ends a connection in the middle of a request, because another connection needs its slot.
-    pub(in crate::server) fn displace(&mut self, slot: Slot) {
+    pub(super) fn displace(&mut self, slot: Slot) {
         self.handle(slot, |_| Input::Displaced);
         self.reconcile(slot);
     }
 
     /// Ends a connection on which no request is pending; returns whether it did. A connection
     /// whose receive found no buffer isn't idle: a request may have arrived.
-    pub(in crate::server) fn end_if_idle(&mut self, slot: Slot) -> bool {
+    pub(super) fn end_if_idle(&mut self, slot: Slot) -> bool {
         let Some(connection) = self.connections.get(slot.0 as usize) else { return false };
         let socket = &connection.socket;
         let idle = socket.is_open()

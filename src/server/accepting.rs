@@ -1,0 +1,333 @@
+//! How connections get in. There are never more than `spawn` of them, none is turned
+//! away, and no client keeps a slot from others without using it.
+//!
+//! A slot is reserved before a connection is accepted into it, so the connection limit is exact.
+//! Several accepts are armed on each listener: a burst of connections must not take one turn of the
+//! loop each while open connections keep the loop busy. With several listeners and fewer slots, a
+//! slot reserved for a listener with an empty backlog moves to a listener with a connection in it.
+//!
+//! With no slot left, listeners are only watched. While a connection waits in a backlog, the
+//! connection that has made the least use of its slot makes room:
+//!
+//! 1. a connection that has been in the middle of a request for more than [`UNFINISHED_MIN`]: in a
+//!    head, in a body, in a slow response, or lingering after the last response; the longest first;
+//! 2. a connection that has been idle for [`IDLE_MIN`], the longest first, or for [`QUIET_MIN`] if
+//!    all connections are idle;
+//! 3. otherwise a busy connection: its next response has `Connection: close`, so that no request is
+//!    lost. It has had its slot for [`TENURE_MIN`]. A connection is busy if less than [`BUSY_MAX`]
+//!    lies between two of its requests, or if a part of the next head arrives with each request. As
+//!    the wait in the backlog grows, a connection with longer pauses gives way, too: pauses of up
+//!    to half of that wait.
+//!
+//! The listener for health checks has slots of its own, so that it answers when all others are
+//! taken; among them, only the first rule makes room.
+
+use super::acceptor::{Acceptor, Class, ListenerState, PAUSE_MIN, Reservation, Watch};
+use super::connection::Connection;
+use super::worker::{Life, Server};
+use crate::engine::{Completion, Engine, Errno, Full, Kind, Nanos, Op, Slot, Token};
+use crate::http1::Timeout;
+use crate::timers::Kinds;
+use std::time::Duration;
+
+impl<R: Engine> Server<R> {
+    /// Arms accepts while slots are free, and watches the listeners that get none.
+    pub(super) fn arm_accepts(&mut self) {
+        let count = self.acceptor.listeners.len();
+        for listener in &mut self.acceptor.listeners {
+            listener.paused_until = listener.paused_until.filter(|&until| until > self.now);
+        }
+        // Each listener gets one accept before any gets a second; a backlog comes first.
+        for accepts in 1..=self.acceptor.accepts {
+            for only_backlog in [true, false] {
+                for step in 0..count {
+                    let index = (self.acceptor.first + step) % count;
+                    let has_backlog = self.acceptor.listeners[index].waiting_since.is_some();
+                    if self.acceptor.lacks(index, accepts) && (has_backlog || !only_backlog) {
+                        self.arm_accept(index);
+                    }
+                }
+            }
+            if self.acceptor.is_full(Class::Public) {
+                break;
+            }
+        }
+        self.acceptor.first = (self.acceptor.first + 1) % count.max(1);
+        for &class in Class::ALL {
+            self.make_room(class);
+        }
+    }
+
+    fn arm_accept(&mut self, index: usize) {
+        let number = number_of(index);
+        let ListenerState { class, accepts, watch, waiting_since, .. } =
+            self.acceptor.listeners[index];
+        if !self.accepts_from(class) {
+            return;
+        }
+        if !self.acceptor.is_full(class) {
+            let entry = self.connections.vacant_entry();
+            let slot = Slot(u32::try_from(entry.key()).expect("slots are counted by u32"));
+            let generation = self.generations[slot.0 as usize];
+            entry.insert(Connection::reserved(slot, generation, class));
+            self.acceptor.slots[class.index()].used += 1;
+            let reservation = Reservation { slot, listener: index, is_cancelled: false };
+            self.acceptor.reserved.push(reservation);
+            self.acceptor.listeners[index].accepts += 1;
+            let op = Op::Accept { listener: number, slot };
+            self.push((Token::new(Kind::Accept, generation, slot.0), op));
+        } else if accepts == 0 && watch == Watch::Idle && waiting_since.is_none() {
+            self.acceptor.listeners[index].watch = Watch::Armed;
+            self.push((Token::new(Kind::Watch, 0, number), Op::Watch { listener: number }));
+        }
+    }
+
+    /// Whether connections of this class are accepted. Health checks are answered during the drain,
+    /// with 503.
+    fn accepts_from(&self, class: Class) -> bool {
+        match self.life {
+            Life::Serving => true,
+            Life::Draining { .. } => class == Class::Health,
+            Life::Over(_) => false,
+        }
+    }
+
+    /// How long ago a connection in a backlog was first reported, if no slot is free or about to
+    /// be.
+    fn room_wanted_since(&self, class: Class) -> Option<Nanos> {
+        if !self.acceptor.is_full(class) || self.leaving > 0 || !self.accepts_from(class) {
+            return None;
+        }
+        if self.acceptor.reserved.iter().any(|reservation| reservation.is_cancelled) {
+            return None;
+        }
+        let is_full = |listener: &&ListenerState| {
+            listener.class == class && listener.accepts == 0 && listener.paused_until.is_none()
+        };
+        let listeners = self.acceptor.listeners.iter().filter(is_full);
+        listeners.filter_map(|listener| listener.waiting_since).min()
+    }
+
+    /// Begins to free a slot for a connection in a backlog, if there is one.
+    fn make_room(&mut self, class: Class) {
+        if self.room_wanted_since(class).is_none() {
+            return;
+        }
+        let Acceptor { listeners, reserved, .. } = &mut self.acceptor;
+        let is_unused = |it: &&mut Reservation| {
+            let listener = &listeners[it.listener];
+            listener.class == class && listener.waiting_since.is_none()
+        };
+        if let Some(unused) = reserved.iter_mut().find(is_unused) {
+            unused.is_cancelled = true;
+            let slot = unused.slot;
+            self.cancel_accept(slot);
+            return;
+        }
+        if let Some(slot) = self.longest_unfinished(class) {
+            self.displace(slot);
+            return;
+        }
+        // Connections for health checks end with their first response.
+        if class == Class::Public
+            && let Some((slot, since)) = self.timers.longest(Timeout::Idle)
+            && since.plus(self.idle_min()) <= self.now
+            && !self.end_if_idle(slot)
+        {
+            // Its last send may have completed without a wake-up.
+            self.poll_now |= self.is_sending(slot);
+        }
+    }
+
+    fn cancel_accept(&mut self, slot: Slot) {
+        let target = Token::new(Kind::Accept, self.generations[slot.0 as usize], slot.0);
+        self.push((target.with_kind(Kind::CancelAccept), Op::Cancel { target }));
+    }
+
+    /// Cancels accepts and watches as the drain begins; [`Self::stop_listeners`] follows when they
+    /// have completed. Accepts for health checks go on, because health checks announce the drain.
+    ///
+    /// The accepts are cancelled instead of shutting the socket down, because shutdown(2) would end
+    /// it for every process that accepts from it.
+    pub(super) fn cancel_accepts(&mut self) {
+        for place in 0..self.acceptor.reserved.len() {
+            let Reservation { slot, listener, is_cancelled } = self.acceptor.reserved[place];
+            if !is_cancelled && self.acceptor.listeners[listener].class == Class::Public {
+                self.acceptor.reserved[place].is_cancelled = true;
+                self.cancel_accept(slot);
+            }
+        }
+        for index in 0..self.acceptor.listeners.len() {
+            let ListenerState { class, watch, .. } = self.acceptor.listeners[index];
+            if class == Class::Public && watch != Watch::Idle {
+                let target = Token::new(Kind::Watch, 0, number_of(index));
+                self.push((target.with_kind(Kind::CancelAccept), Op::Cancel { target }));
+            }
+        }
+    }
+
+    /// During the drain, has the engine close each listener on which no operation is in flight.
+    pub(super) fn stop_listeners(&mut self) {
+        if !self.draining() {
+            return;
+        }
+        for index in 0..self.acceptor.listeners.len() {
+            let ListenerState { class, accepts, watch, is_closed, .. } =
+                self.acceptor.listeners[index];
+            if class == Class::Health || is_closed || accepts > 0 || watch != Watch::Idle {
+                continue;
+            }
+            match self.ring.stop_listening(number_of(index)) {
+                Ok(()) => self.acceptor.listeners[index].is_closed = true,
+                Err(Full) => self.poll_now = true,
+            }
+        }
+    }
+
+    /// How long a connection must have been idle to make room.
+    fn idle_min(&self) -> Duration {
+        match self.quiet_from() {
+            Some(quiet) if quiet <= self.now => QUIET_MIN,
+            Some(_) | None => IDLE_MIN,
+        }
+    }
+
+    /// The moment at which all connections have been idle for [`QUIET_MIN`], if all are idle.
+    fn quiet_from(&self) -> Option<Nanos> {
+        let none_begun = self.unfinished.longest(Class::Public).is_none() && self.giving_way == 0;
+        let newest = self.timers.newest(Timeout::Idle).filter(|_| none_begun);
+        newest.map(|since| since.plus(QUIET_MIN))
+    }
+
+    /// The connection that has been in the middle of a request for longest, if that is longer than
+    /// [`UNFINISHED_MIN`]. A connection that is held up without its client's fault goes to the end
+    /// of the list.
+    fn longest_unfinished(&mut self, class: Class) -> Option<Slot> {
+        for _ in 0..UNFINISHED_TRIES {
+            let (slot, since) = self.unfinished.longest(class)?;
+            if since.plus(UNFINISHED_MIN) > self.now {
+                return None;
+            }
+            if !self.connections[slot.0 as usize].is_held_up() {
+                return Some(slot);
+            }
+            self.unfinished.arm(slot, class, self.now);
+        }
+        None
+    }
+
+    /// Whether the next response of a busy connection is to be its last, so that its slot goes to
+    /// a connection in a backlog (rule 3).
+    pub(super) fn should_give_way(&self, slot: Slot) -> bool {
+        if !self.acceptor.is_full(Class::Public) || self.giving_way >= GIVING_WAY_MAX {
+            return false;
+        }
+        let Some(waiting_since) = self.room_wanted_since(Class::Public) else { return false };
+        let connection = &self.connections[slot.0 as usize];
+        let Some(since) = self.timers.since(slot) else { return false };
+        let gap_ns = self.now.0 - since.0;
+        let waited_ns = self.now.0 - waiting_since.0;
+        let is_busy = match self.timers.kind(slot) {
+            Some(Timeout::Head) => true,
+            _ => since.plus(BUSY_MAX) > self.now,
+        };
+        connection.is_older_than(TENURE_MIN, self.now) && (is_busy || 2 * gap_ns < waited_ns)
+    }
+
+    /// When the acceptor has to act even if no operation completes.
+    pub(super) fn acceptor_deadline(&self) -> Option<Nanos> {
+        let paused =
+            self.acceptor.listeners.iter().filter_map(|listener| listener.paused_until).min();
+        let room = Class::ALL.iter().filter_map(|&class| self.room_deadline(class)).min();
+        [paused, room].into_iter().flatten().min()
+    }
+
+    /// When the next connection will be late enough to make room.
+    fn room_deadline(&self, class: Class) -> Option<Nanos> {
+        self.room_wanted_since(class)?;
+        let unfinished = self.unfinished.longest(class);
+        let idle = self.timers.longest(Timeout::Idle).filter(|_| class == Class::Public);
+        // A past moment was tried already; the completion that held it back causes a wake-up.
+        [
+            unfinished.map(|(_, since)| since.plus(UNFINISHED_MIN)),
+            idle.map(|(_, since)| since.plus(IDLE_MIN)),
+            idle.and(self.quiet_from()),
+        ]
+        .into_iter()
+        .flatten()
+        .filter(|&end| end > self.now)
+        .min()
+    }
+
+    pub(super) fn watched(&mut self, completion: Completion) {
+        let listener = &mut self.acceptor.listeners[completion.token.index() as usize];
+        if listener.watch == Watch::Armed && completion.result.is_ok() {
+            listener.waiting_since.get_or_insert(self.now);
+        }
+        listener.watch = Watch::Idle;
+    }
+
+    pub(super) fn accepted(&mut self, completion: Completion) {
+        let slot = Slot(completion.token.index());
+        completion.token.assert_life(self.generations[slot.0 as usize]);
+        let number = self.acceptor.unreserve(slot);
+        let listener = &mut self.acceptor.listeners[number];
+        match completion.result {
+            Ok(_) => {
+                listener.pause = PAUSE_MIN;
+                listener.waiting_since = None;
+                if listener.watch == Watch::Armed {
+                    listener.watch = Watch::Stale;
+                }
+                self.begin(slot);
+            }
+            Err(errno) => {
+                let was_cancelled = errno == Errno(libc::ECANCELED);
+                listener.waiting_since = listener.waiting_since.filter(|_| was_cancelled);
+                self.free(slot);
+                self.accept_failed(number, errno);
+            }
+        }
+    }
+
+    /// An error of an accept never ends the server, and never makes its loop spin.
+    fn accept_failed(&mut self, listener: usize, errno: Errno) {
+        let listener = &mut self.acceptor.listeners[listener];
+        match errno.0 {
+            libc::ECANCELED => return,
+            // The client or its network is gone; the connection has left the backlog (accept(2)).
+            libc::ECONNABORTED | libc::EINTR | libc::EAGAIN | libc::EPROTO | libc::EPERM => {}
+            // Other accepts that were in flight failed for the same reason.
+            _ if listener.paused_until.is_some() => {}
+            // No descriptors, no memory, or an unknown error: it may not last.
+            _ => {
+                listener.paused_until = Some(self.now.plus(listener.pause));
+                listener.pause = (listener.pause * 2).min(PAUSE_MAX);
+            }
+        }
+        self.stats.errors.accepts += 1;
+    }
+}
+
+fn number_of(listener: usize) -> u32 {
+    u32::try_from(listener).expect("listeners are counted by u32")
+}
+
+/// The longest such pause.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// A connection that completed a request more recently than this is not idle: a client with one
+/// request per second keeps its connection.
+const IDLE_MIN: Duration = Duration::from_millis(1500);
+/// If no connection completed a request more recently than this, the longest idle makes room.
+const QUIET_MIN: Duration = Duration::from_millis(100);
+/// How long a request may take while connections wait in a backlog.
+const UNFINISHED_MIN: Duration = Duration::from_secs(2);
+/// How many connections one turn examines under rule 1.
+const UNFINISHED_TRIES: u32 = 16;
+/// How long a connection keeps its slot at least before it gives way under rule 3.
+const TENURE_MIN: Duration = Duration::from_secs(1);
+/// The longest pause between two requests of a busy connection.
+const BUSY_MAX: Duration = Duration::from_millis(500);
+/// How many connections give way at one time. A client that closes after its last response does
+/// so within a round trip.
+const GIVING_WAY_MAX: u32 = 4;

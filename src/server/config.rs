@@ -1,0 +1,60 @@
+//! The settings of a server, and what follows from them.
+
+use std::time::Duration;
+
+/// The settings of a server.
+#[derive(Clone, Copy, Debug)]
+pub struct ServerConfig {
+    /// The connection limit: the most connections accepted and open at one time.
+    pub spawn: u32,
+    /// How many listeners the engine has.
+    pub listeners: u32,
+    /// Whether the last listener is for health checks alone, with [`HEALTH_SLOTS`] of its own.
+    pub health_listener: bool,
+    /// How many accepts are in flight on each listener while slots are free.
+    pub accepts: u32,
+    /// How long a head may take, from the accept or from its first byte.
+    pub head_timeout: Duration,
+    /// How long a connection may be idle between requests.
+    pub idle_timeout: Duration,
+    /// How long a body may take, from the end of its response.
+    pub body_timeout: Duration,
+    /// How long a response may make no progress.
+    pub send_timeout: Duration,
+    /// The lowest rate at which a client must take a response, in bytes per second; 0 for none.
+    pub min_rate: u32,
+    /// How long the drain may take.
+    pub drain_timeout: Duration,
+    /// The longest head, in bytes.
+    pub head_bytes_max: u32,
+    /// Whether a receive may stay armed over many requests.
+    pub recv_many: bool,
+    /// Whether a send may be linked to a close.
+    pub send_close: bool,
+    /// Returns freed memory to the operating system; called after a burst of incomplete heads.
+    pub trim_memory: fn(),
+}
+
+impl ServerConfig {
+    /// How many slots the engine has: [`ServerConfig::spawn`], and [`HEALTH_SLOTS`] if there is a
+    /// listener for health checks.
+    #[must_use]
+    pub fn slots(&self) -> u32 {
+        self.spawn + if self.health_listener { HEALTH_SLOTS } else { 0 }
+    }
+}
+
+/// How many accepts to keep in flight on each listener: enough for the bursts that arrive within
+/// one turn, and so few that nearly all slots are left for connections.
+#[must_use]
+pub fn accepts_for(spawn: u32, listeners: usize) -> u32 {
+    let listeners = u32::try_from(listeners.max(1)).unwrap_or(u32::MAX);
+    (spawn / 8 / listeners).clamp(1, ACCEPTS_MAX)
+}
+
+/// The most accepts in flight on one listener. Measured with 10,000 connections at once: with 4
+/// the 99th percentile of the response time is half of that with 1, and with 16 hardly less; but
+/// with 16 a connection costs a tenth more, because hardly any accept succeeds at once.
+pub const ACCEPTS_MAX: u32 = 4;
+/// The connection limit of the listener for health checks, in addition to all others.
+pub const HEALTH_SLOTS: u32 = 8;

@@ -1,0 +1,251 @@
+//! The worker: the state of a server and the turn of its loop.
+
+use super::acceptor::{Acceptor, Class};
+use super::config::ServerConfig;
+use super::connection::Connection;
+use super::rate::MinRate;
+use super::timeouts::Timeouts;
+use crate::engine::{Completion, Engine, Errno, Kind, Nanos, Op, Slot, Token, Unsubmitted};
+use crate::http1::{HeadBuffers, Timeout};
+use crate::site::Site;
+use crate::socket::Submission;
+use crate::stats::Stats;
+use crate::timers::Timers;
+use slab::Slab;
+use std::time::Duration;
+
+/// The outcome of [`Server::turn`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// The server goes on.
+    Goes,
+    /// A signal began the drain, and all connections are closed or the drain timeout has passed.
+    Drained,
+    /// A second signal ended the drain at once.
+    Forced {
+        /// Its number (signal(7)).
+        signal: u32,
+    },
+}
+
+/// One worker: an engine, a site, and the connections between them.
+pub struct Server<R: Engine> {
+    pub(super) ring: R,
+    pub(super) site: Site,
+    pub(super) config: ServerConfig,
+    pub(super) connections: Slab<Connection>,
+    /// How often each slot has been used.
+    pub(super) generations: Box<[u32]>,
+    pub(super) timers: Timers<Timeout>,
+    /// Connections in the middle of a request, in the order in which the requests began.
+    pub(super) unfinished: Timers<Class>,
+    pub(super) min_rate: MinRate,
+    pub(super) head_buffers: HeadBuffers,
+    /// When the head buffers of a burst are released.
+    pub(super) release_at: Option<Nanos>,
+    pub(super) stats: Stats,
+    pub(super) acceptor: Acceptor,
+    /// Entries for which the submission queue had no room.
+    pub(super) unsubmitted: Unsubmitted,
+    /// Connections whose receive ended with `ENOBUFS`.
+    pub(super) awaiting_buffers: Vec<Slot>,
+    /// Their receives are not retried before this moment, unless buffers come back.
+    pub(super) no_buffers_until: Nanos,
+    pub(super) buffers_came_back: bool,
+    /// Connections that are ending: their slots will be free soon.
+    pub(super) leaving: u32,
+    /// Connections that gave way: their last response is under way.
+    pub(super) giving_way: u32,
+    pub(super) life: Life,
+    /// The next wait must not block, because the completion of a lazy send, which causes no
+    /// wake-up, is needed.
+    pub(super) poll_now: bool,
+    pub(super) now: Nanos,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Life {
+    Serving,
+    Draining { until: Nanos },
+    Over(Turn),
+}
+
+impl<R: Engine> Server<R> {
+    /// A server on an engine with [`ServerConfig::slots`] slots, `config.listeners` listeners and
+    /// the fixed buffer of `site`. Arms the first accepts.
+    pub fn new(ring: R, site: Site, config: ServerConfig) -> Self {
+        let min_rate = MinRate { bytes_per_second: config.min_rate, stall: config.send_timeout };
+        let timeouts = Timeouts {
+            head: config.head_timeout,
+            idle: config.idle_timeout,
+            body: config.body_timeout,
+            response: min_rate.check_every(),
+            linger: LINGER,
+        };
+        let slots = config.slots() as usize;
+        let now = ring.now();
+        let mut server = Self {
+            ring,
+            site,
+            config,
+            connections: Slab::with_capacity(slots),
+            generations: vec![0; slots].into_boxed_slice(),
+            timers: Timers::new(config.slots(), |timeout| timeouts.of(timeout)),
+            unfinished: Timers::new(config.slots(), |_| Duration::MAX),
+            min_rate,
+            head_buffers: HeadBuffers::new(config.slots(), config.head_bytes_max),
+            release_at: None,
+            stats: Stats::default(),
+            acceptor: Acceptor::new(&config),
+            unsubmitted: Unsubmitted::with_capacity(slots + UNSUBMITTED_RESERVE),
+            awaiting_buffers: Vec::with_capacity(slots),
+            no_buffers_until: Nanos(0),
+            buffers_came_back: false,
+            leaving: 0,
+            giving_way: 0,
+            life: Life::Serving,
+            poll_now: false,
+            now,
+        };
+        let unix_seconds = server.ring.unix_seconds();
+        server.site.tick(unix_seconds, server.ring.memory(None).fixed);
+        server.push((Token::new(Kind::Signal, 0, 0), Op::Signal));
+        server.arm_accepts();
+        server
+    }
+
+    /// Waits once, then handles all completions and expired timeouts.
+    ///
+    /// # Errors
+    /// If the engine is unusable.
+    pub fn turn(&mut self) -> Result<Turn, Errno> {
+        self.unsubmitted.push_waiting(&mut self.ring);
+        self.ring.submit_and_wait(self.deadline())?;
+        self.now = self.ring.now();
+        self.poll_now = false;
+        self.site.tick(self.ring.unix_seconds(), self.ring.memory(None).fixed);
+        while let Some(completion) = self.ring.pop() {
+            self.complete(completion);
+        }
+        while let Some((slot, timeout)) = self.timers.expired(self.now) {
+            self.expire(slot, timeout);
+        }
+        self.rearm_receives();
+        self.arm_accepts();
+        self.stop_listeners();
+        self.release_surplus();
+        Ok(self.progress_of_drain())
+    }
+
+    /// Releases the head buffers of a burst of incomplete heads, [`RELEASE_AFTER`] later.
+    fn release_surplus(&mut self) {
+        if self.release_at.is_some_and(|at| at <= self.now) {
+            self.release_at = None;
+            if self.head_buffers.release() {
+                (self.config.trim_memory)();
+            }
+        }
+        if self.release_at.is_none() && self.head_buffers.has_surplus() {
+            self.release_at = Some(self.now.plus(RELEASE_AFTER));
+        }
+    }
+
+    /// The engine, for a simulation that moves its clock and its network between two turns.
+    pub fn ring_mut(&mut self) -> &mut R {
+        &mut self.ring
+    }
+
+    /// The counters since the start.
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// The connections that are accepted and not closed, without those for health checks.
+    pub fn live(&self) -> u32 {
+        self.acceptor.live(Class::Public)
+    }
+
+    /// When the next wait has to end even if no operation completes.
+    fn deadline(&self) -> Option<Nanos> {
+        let drain = match self.life {
+            Life::Serving => None,
+            Life::Over(_) => Some(self.now),
+            Life::Draining { until } => Some(until),
+        };
+        let at_once = (self.poll_now || !self.unsubmitted.is_empty()).then_some(self.now);
+        let awaiting_buffers = (!self.awaiting_buffers.is_empty()).then_some(self.no_buffers_until);
+        let room = self.acceptor_deadline();
+        let times = [self.timers.next(), room, drain, at_once, awaiting_buffers, self.release_at];
+        times.into_iter().flatten().min()
+    }
+
+    fn complete(&mut self, completion: Completion) {
+        match completion.token.kind() {
+            Kind::Accept => self.accepted(completion),
+            Kind::Watch => self.watched(completion),
+            Kind::CancelAccept => {}
+            Kind::Signal => self.signalled(completion.result),
+            Kind::Recv
+            | Kind::Send
+            | Kind::Writable
+            | Kind::Shutdown
+            | Kind::Close
+            | Kind::Cancel => self.complete_on_connection(completion),
+            Kind::Connect => unreachable!("a server connects to nobody"),
+        }
+    }
+
+    fn signalled(&mut self, result: Result<u32, Errno>) {
+        match (result, self.life) {
+            (Ok(_), Life::Serving) => self.drain(),
+            (Ok(signal), Life::Draining { .. } | Life::Over(_)) => {
+                self.life = Life::Over(Turn::Forced { signal });
+                return;
+            }
+            (Err(Errno(libc::EINTR | libc::EAGAIN)), _) => {}
+            // The signal descriptor is unusable for good.
+            (Err(_), _) => return,
+        }
+        self.push((Token::new(Kind::Signal, 0, 0), Op::Signal));
+    }
+
+    /// Begins the drain: accepts no more, closes idle connections, lets requests finish.
+    fn drain(&mut self) {
+        let until = self.now.plus(self.config.drain_timeout);
+        self.life = Life::Draining { until };
+        // Completions of lazy sends, which cause no wake-up, are needed now.
+        self.poll_now = true;
+        self.cancel_accepts();
+        for key in 0..self.config.slots() {
+            self.end_if_idle(Slot(key));
+        }
+    }
+
+    pub(super) fn draining(&self) -> bool {
+        self.life != Life::Serving
+    }
+
+    fn progress_of_drain(&mut self) -> Turn {
+        match self.life {
+            Life::Over(turn) => turn,
+            Life::Draining { until }
+                if self.acceptor.used(Class::Public) == 0 || until <= self.now =>
+            {
+                self.stats.errors.cut_off += u64::from(self.live());
+                self.life = Life::Over(Turn::Drained);
+                Turn::Drained
+            }
+            Life::Serving | Life::Draining { .. } => Turn::Goes,
+        }
+    }
+
+    pub(super) fn push(&mut self, (token, op): Submission) {
+        self.unsubmitted.push(&mut self.ring, token, op);
+    }
+}
+
+/// How long a client may go on sending after the last response.
+const LINGER: Duration = Duration::from_secs(2);
+/// How long after a burst of incomplete heads its memory is released.
+const RELEASE_AFTER: Duration = Duration::from_secs(1);
+const UNSUBMITTED_RESERVE: usize = 64;
