@@ -5,7 +5,7 @@
 //! The driver owns the socket, the buffers and the clock; a [`ServerConnection`] owns the protocol.
 //! The driver creates a connection when it has accepted one, reports each event as an [`Input`],
 //! and gets back one [`Output`], which states everything that the connection needs until the next
-//! input: to receive under a [`Timeout`], to send [`Spans`](crate::bytes::Spans), to linger, or to
+//! input: to receive under a [`Timeout`], to send [`Spans`], to linger, or to
 //! close. The output describes a state, not a step: while a send is in flight, an input that
 //! doesn't change it returns the same [`Output::Send`] again, and a send that fell short is
 //! repeated from the latest output when the socket has room. Nothing else is asked of a connection;

@@ -231,7 +231,7 @@ fn root_on_purpose() -> Result<String, String> {
     ] {
         let server = Server::start(options);
         let found = attempts::user_of(server.id());
-        let advises = server.said.iter().any(|line| line.contains("`--user uringstatic`"));
+        let advises = server.said.iter().any(|line| line.contains("`--user NAME`"));
         server.end();
         ensure(found == uid, || format!("{options:?}: it serves as {found}"))?;
         ensure(advises == (uid == 65_534), || format!("{options:?}: advice is {advises}"))?;

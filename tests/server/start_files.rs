@@ -279,7 +279,7 @@ fn tcp_clients_are_refused_until_the_server_listens() {
     listener.start(1).unwrap_or_else(|failure| panic!("{failure}"));
     TcpStream::connect(address).expect("it listens");
     let failure = other.start(1).expect_err("another listens");
-    assert!(failure.to_string().contains("ss -ltnp"), "{failure}");
+    assert!(failure.hint().contains("ss -ltnp"), "{failure}");
 }
 
 fn make_fifo(path: &Path) {
