@@ -191,7 +191,7 @@ impl<R: Engine> Server<R> {
             | Kind::Shutdown
             | Kind::Close
             | Kind::Cancel => self.complete_on_connection(completion),
-            Kind::Connect => unreachable!("a server connects to nobody"),
+            Kind::Connect => unreachable!("a server makes no connections"),
         }
     }
 

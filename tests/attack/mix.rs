@@ -62,8 +62,8 @@ fn load(address: SocketAddr, stop: &AtomicBool) -> Vec<String> {
             .output()
             .expect("the load client was built");
         if !output.status.success() {
-            let said = [output.stdout, output.stderr].concat();
-            failed.push(format!("{words:?}: {}", String::from_utf8_lossy(&said)));
+            let messages = [output.stdout, output.stderr].concat();
+            failed.push(format!("{words:?}: {}", String::from_utf8_lossy(&messages)));
         }
     }
     failed

@@ -28,13 +28,13 @@ pub(crate) fn heads(form: Form) -> Verdict {
             }
         }
     }
-    let told = count(&peers, |peer| peer.others == [408]);
+    let timed_out = count(&peers, |peer| peer.others == [408]);
     drop(peers);
     let (aftermath, totals) = ground.end(Some(good));
     totals.assert_no_errors_but(&["request timeouts", "resets"]);
-    assert_eq!(totals.errors("request timeouts"), told as u64);
-    assert_eq!((totals.connections, totals.requests), (clients as u64, told as u64));
-    let fates = Fates { late: told as u64, ..Fates::default() };
+    assert_eq!(totals.errors("request timeouts"), timed_out as u64);
+    assert_eq!((totals.connections, totals.requests), (clients as u64, timed_out as u64));
+    let fates = Fates { late: timed_out as u64, ..Fates::default() };
     let note = format!("a byte every {pause:?}, {timeout} for a head");
     Row::new(clients as u64, fates, aftermath).noted(note)
 }

@@ -46,12 +46,12 @@ pub(crate) fn soak(minutes: f64, svg: &Path) -> bool {
     let text = server.end();
     print!("{text}");
     println!("{hostile} hostile clients; totals: {} requests", Totals::parse(&text).requests);
-    for said in &failed {
-        println!("the load client failed: {said}");
+    for messages in &failed {
+        println!("the load client failed: {messages}");
     }
     let lost: usize = samples.iter().map(|sample| sample.lost).sum();
     println!("lost by the good client: {lost}");
-    let (is_flat, notes) = judge(&samples);
+    let (is_flat, notes) = assess(&samples);
     if let Some(folder) = svg.parent() {
         fs::create_dir_all(folder).expect("the folder of the picture can be created");
     }
@@ -96,7 +96,7 @@ fn sample(server: &Server, end: Duration) -> Vec<Sample> {
 
 /// Compares the first quarter after the warm-up with the last: whether memory and descriptors are
 /// flat, and the figures.
-fn judge(samples: &[Sample]) -> (bool, Vec<String>) {
+fn assess(samples: &[Sample]) -> (bool, Vec<String>) {
     let warm_up = f64::from(u32::try_from(TURNS.len()).expect("few")) * TURN.as_secs_f64();
     let warm = samples.iter().position(|sample| sample.seconds > warm_up);
     let warm = warm.unwrap_or(0).min(samples.len() / 4);

@@ -24,7 +24,7 @@ pub(crate) struct Server {
     /// The addresses of the ready line: `127.0.0.1:PORT`, `[::1]:PORT` or `unix:PATH`.
     pub(crate) addresses: Vec<String>,
     /// The lines on stderr before the ready line.
-    pub(crate) said: Vec<String>,
+    pub(crate) messages: Vec<String>,
     /// The ready line.
     pub(crate) ready: String,
 }
@@ -58,7 +58,7 @@ impl Server {
             if line.contains("ready on ") {
                 break line;
             }
-            server.said.push(line);
+            server.messages.push(line);
         };
         let (_, rest) = ready.split_once("ready on ").unwrap_or_else(|| panic!("{ready}"));
         let (urls, _) = rest.split_once(" with ").expect("the page follows the addresses");
@@ -148,7 +148,7 @@ impl Server {
             }
         });
         let (command, ready) = (words.join(" "), String::new());
-        Self { child, command, lines, addresses: Vec::new(), said: Vec::new(), ready }
+        Self { child, command, lines, addresses: Vec::new(), messages: Vec::new(), ready }
     }
 }
 
@@ -162,7 +162,7 @@ impl Drop for Server {
             // Killed, the program holds the pipe no longer, so the lines come to an end. A child
             // that inherited the pipe doesn't keep them open for longer than this.
             let more = std::iter::from_fn(|| self.lines.recv_timeout(Duration::from_secs(1)).ok());
-            for line in self.said.iter().chain([&self.ready]).cloned().chain(more) {
+            for line in self.messages.iter().chain([&self.ready]).cloned().chain(more) {
                 eprintln!("  {line}");
             }
         }

@@ -142,10 +142,10 @@ fn own_user() -> &'static [&'static str] {
 fn last_word(words: &[&str], address: &str, options: &[&str]) -> (Vec<String>, String) {
     let user = if options.contains(&"--allow-root") { &[] } else { own_user() };
     let server = Server::start_by(words, &[address], &[user, options].concat());
-    let said = server.said.clone();
+    let messages = server.messages.clone();
     let ready = server.ready.clone();
     server.end();
-    (said, ready)
+    (messages, ready)
 }
 
 const ANY: &str = "127.0.0.1:0";
@@ -171,11 +171,11 @@ fn ready_line() -> Result<String, String> {
         cases.push((ISOLATED, ANY, &["--lockdown", "require"], "full"));
     }
     for (words, address, options, words_of_it) in cases {
-        let (said, ready) = last_word(words, address, options);
+        let (messages, ready) = last_word(words, address, options);
         let is_right = ready.ends_with(&format!("; lockdown {words_of_it}"));
         ensure(is_right, || format!("{address} {options:?}: {ready}"))?;
         let is_left_out = options.contains(&"--without");
-        ensure(said.is_empty() != is_left_out, || format!("{options:?}: {said:?}"))?;
+        ensure(messages.is_empty() != is_left_out, || format!("{options:?}: {messages:?}"))?;
     }
     let namespace = if can_isolate { "" } else { "; not in a network namespace of its own here" };
     Ok(format!("full, partial or off{namespace}"))
@@ -186,9 +186,9 @@ fn missing_layers() -> Result<String, String> {
     let unix = format!("unix:{}", socket.path());
     let layers = Layer::ALL.map(Layer::name);
     for layer in layers {
-        let (said, _) = last_word(&[], &unix, &["--without", layer]);
+        let (messages, _) = last_word(&[], &unix, &["--without", layer]);
         let expected = format!("uringstatic: not locked down by {layer}: excluded by --without");
-        ensure(said == [expected], || format!("{layer}: {said:?}"))?;
+        ensure(messages == [expected], || format!("{layer}: {messages:?}"))?;
         let exit = Server::run(&["--listen", &unix, "--lockdown=require", "--without", layer]);
         let is_named = exit.text.contains(&format!("locking down: {layer}: "));
         ensure(exit.code == Some(1) && is_named, || format!("{layer}: {}", exit.text))?;
@@ -231,7 +231,7 @@ fn root_on_purpose() -> Result<String, String> {
     ] {
         let server = Server::start(options);
         let found = attempts::user_of(server.id());
-        let advises = server.said.iter().any(|line| line.contains("`--user NAME`"));
+        let advises = server.messages.iter().any(|line| line.contains("`--user NAME`"));
         server.end();
         ensure(found == uid, || format!("{options:?}: it serves as {found}"))?;
         ensure(advises == (uid == 65_534), || format!("{options:?}: advice is {advises}"))?;

@@ -256,7 +256,7 @@ fn precompressed_files_that_browsers_refuse_are_left_out() {
         ("c.txt.gz", &gz(text)),
     ]);
     let server = serve(&folder, &["--compress", "off"]);
-    let messages = server.said.join("\n");
+    let messages = server.messages.join("\n");
     for line in [
         "left out a.txt.br: its window is larger than RFC 7932 allows",
         "left out a.txt.zst: its window is over 8 MB",

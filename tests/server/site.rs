@@ -141,7 +141,7 @@ fn each_path(options: &[&str]) {
     let without = |target, name| get(&server, target, "").field(name).is_none();
     assert!(without("/pictures/banner_2024dec1.txt", "Cache-Control"));
     assert!(without("/plain.svgz", "Content-Encoding") && without("/docs/", "X-All"));
-    let log = server.said.join("\n");
+    let log = server.messages.join("\n");
     assert!(log.contains("left out out: it is a link out of the root"), "{log}");
     assert!(log.contains(" files, "), "{log}");
 }
@@ -212,7 +212,7 @@ fn precompressed_file_is_used_if_it_decodes_to_the_file_beside_it() {
         ("_headers", b"/a.txt\n  Vary: accept-encoding, Origin\n"),
     ]);
     let server = serve(&folder, &["--compress", "off"]);
-    let log = server.said.join("\n");
+    let log = server.messages.join("\n");
     for name in ["b", "c"] {
         let line = format!("left out {name}.txt.zst: it doesn't decode to {name}.txt (zstd)");
         assert!(log.contains(&line), "{line}: {log}");
@@ -424,8 +424,9 @@ fn names_are_escaped_in_messages_and_reports() {
     let forged = Path::new(folder.path()).join("x\nuringstatic: read \x1b[31m");
     symlink("/etc", forged).expect("the folder is writable");
     let server = serve(&folder, &[]);
-    let left_out: Vec<_> = server.said.iter().filter(|line| line.contains("left out")).collect();
-    assert_eq!(left_out.len(), 1, "{:?}", server.said);
+    let left_out: Vec<_> =
+        server.messages.iter().filter(|line| line.contains("left out")).collect();
+    assert_eq!(left_out.len(), 1, "{:?}", server.messages);
     let expected = "left out x\\nuringstatic: read \\u{1b}[31m: it is a link";
     assert!(left_out[0].contains(expected), "{left_out:?}");
     let output = Command::new(env!("CARGO_BIN_EXE_uringstatic"))
@@ -445,7 +446,7 @@ fn names_are_escaped_in_messages_and_reports() {
 fn empty_folder_is_reported() {
     let folder = TemporaryFolder::with(&[(".hidden", b"x")]);
     let server = serve(&folder, &[]);
-    let log = server.said.join("\n");
+    let log = server.messages.join("\n");
     assert!(log.contains("nothing to serve in ") && log.contains("every path is 404"), "{log}");
     let log = checked(&folder);
     assert!(log.contains("nothing to serve in "), "{log}");
@@ -487,7 +488,7 @@ fn links_fifos_and_odd_names_are_served_or_reported() {
         assert_eq!(response.status, 200, "{target}");
         assert_same_bytes(&response.body, body.as_bytes());
     }
-    let log = server.said.join("\n");
+    let log = server.messages.join("\n");
     for hint in [
         "left out sub/up: it is a link to a folder that contains it",
         "left out dangling: it is a link that leads nowhere",

@@ -62,7 +62,7 @@ fn file_unreadable_for_the_serving_user_is_left_out() {
         assert_eq!(get(&server, "/").status, 200, "{options:?}");
         assert_eq!(get(&server, "/private.key").status, 404, "{options:?}");
         assert_eq!(get(&server, "/closed/a.txt").status, 404, "{options:?}");
-        let messages = server.said.join("\n");
+        let messages = server.messages.join("\n");
         let user = if options.contains(&"--user") { "user 12345, group" } else { "user 65534 (" };
         for name in ["private.key", "closed"] {
             let line = format!("left out {name}: {user}");
@@ -179,7 +179,7 @@ fn links_that_resolve_within_the_root_are_followed() {
                 "{resolver:?}: {target}"
             );
         }
-        let messages = server.said.join("\n");
+        let messages = server.messages.join("\n");
         for line in [
             "left out out: it is a link out of the root, to ",
             "left out itself: Too many levels of symbolic links",
@@ -214,7 +214,7 @@ fn links_to_dot_files_are_left_out() {
             assert_eq!(get(&server, target).status, 404, "{resolver:?}: {target}");
         }
         assert_same_bytes(&get(&server, "/contact").body, b"Contact: x");
-        let messages = server.said.join("\n");
+        let messages = server.messages.join("\n");
         for line in [
             "left out g: it is a link to .git, and dot files are not served",
             "left out deep: it is a link to .git/config, and dot files are not served",
@@ -258,7 +258,7 @@ fn files_with_generated_content_are_left_out() {
     let root = "/proc/sys/kernel/random";
     for resolver in RESOLVERS {
         let server = Server::start(&[&["--root", root], resolver].concat());
-        let messages = server.said.join("\n");
+        let messages = server.messages.join("\n");
         let line = "left out uuid: it continues past its stated length";
         assert!(messages.contains(line), "{messages}");
         assert_eq!(get(&server, "/uuid").status, 404);

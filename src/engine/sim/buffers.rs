@@ -22,7 +22,7 @@ enum Holder {
     Engine,
     /// Filled; its completion was not popped.
     Completion,
-    /// Lent to the user of the engine.
+    /// Handed out to the user of the engine.
     User,
 }
 
@@ -48,25 +48,25 @@ impl BufferPool {
         self.buffers[usize::from(id.0)] = ReceiveBuffer { bytes, holder: Holder::Completion };
     }
 
-    pub(super) fn lend(&mut self, id: BufferId) {
+    pub(super) fn hand_out(&mut self, id: BufferId) {
         self.buffers[usize::from(id.0)].holder = Holder::User;
     }
 
-    /// Takes a buffer back; false if it was not lent.
+    /// Takes a buffer back; false if it was not handed out.
     pub(super) fn give_back(&mut self, id: BufferId) -> bool {
         let holder = &mut self.buffers[usize::from(id.0)].holder;
         std::mem::replace(holder, Holder::Engine) == Holder::User
     }
 
-    /// The bytes of a lent buffer.
+    /// The bytes of a buffer in use.
     pub(super) fn bytes(&self, received: Received) -> &[u8] {
         let buffer = &self.buffers[usize::from(received.buffer.0)];
-        assert_eq!(buffer.holder, Holder::User, "only a lent buffer is read");
+        assert_eq!(buffer.holder, Holder::User, "only a buffer in use is read");
         &buffer.bytes[..received.len as usize]
     }
 
-    /// How many buffers are lent to the user.
-    pub(super) fn lent(&self) -> usize {
+    /// How many buffers are handed out to the user.
+    pub(super) fn handed_out(&self) -> usize {
         self.buffers.iter().filter(|buffer| buffer.holder == Holder::User).count()
     }
 

@@ -254,7 +254,7 @@ impl SimEngine {
             self.trace(|| format!("submit {token:?} {op:?}"));
             self.check_submission(token, op);
             if let Op::Recv { slot } | Op::RecvMany { slot } | Op::Discard { slot, .. } = op {
-                self.sockets.set_starved(slot, false);
+                self.sockets.set_out_of_buffers(slot, false);
             }
             let payload = match op {
                 Op::Send { spans, .. } | Op::SendClose { spans, .. } => self.bytes_of(spans),
@@ -404,7 +404,7 @@ impl Engine for SimEngine {
             self.pending.ops.remove(&id);
         }
         if let Some(buffer) = completion.buffer {
-            self.buffers.lend(buffer);
+            self.buffers.hand_out(buffer);
         }
         Some(completion)
     }
@@ -416,7 +416,7 @@ impl Engine for SimEngine {
 
     fn give_back(&mut self, buffer: BufferId) {
         if !self.buffers.give_back(buffer) {
-            self.violate(format!("{buffer:?} was given back though it was not lent"));
+            self.violate(format!("{buffer:?} was given back though it was not handed out"));
         }
     }
 

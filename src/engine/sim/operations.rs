@@ -178,7 +178,7 @@ impl SimEngine {
     /// Receives into a buffer.
     fn fill(&mut self, slot: Slot, socket: SocketId, network: &mut Network) -> Filled {
         let Some(buffer) = self.free_buffer() else {
-            self.sockets.set_starved(slot, network.socket(socket).unread() > 0);
+            self.sockets.set_out_of_buffers(slot, network.socket(socket).unread() > 0);
             return Filled::Last(Err(Errno(libc::ENOBUFS)));
         };
         let max = self.draw_len(self.buffers.buffer_bytes());
@@ -264,7 +264,7 @@ impl SimEngine {
     fn close(&mut self, slot: Slot, network: &mut Network) {
         let Some(open) = self.sockets.close(slot) else { return };
         self.trace(|| format!("{:?} leaves {slot:?}", open.socket));
-        if open.starved {
+        if open.out_of_buffers {
             network.note_abandoned(open.socket);
         }
         network.close(open.socket);

@@ -19,9 +19,11 @@ impl SimEngine {
         if let Some(violation) = self.violation() {
             return Err(violation.to_owned());
         }
-        match self.buffers.lent() {
+        match self.buffers.handed_out() {
             0 => Ok(()),
-            lent => Err(format!("{lent} receive buffers were not given back after a turn")),
+            handed_out => {
+                Err(format!("{handed_out} receive buffers were not given back after a turn"))
+            }
         }
     }
 

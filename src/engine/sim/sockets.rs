@@ -18,7 +18,7 @@ pub(super) struct Sockets {
 pub(super) struct OpenSlot {
     pub(super) socket: SocketId,
     /// Bytes had arrived when a receive found no buffer, and none was armed since.
-    pub(super) starved: bool,
+    pub(super) out_of_buffers: bool,
 }
 
 impl Sockets {
@@ -37,16 +37,16 @@ impl Sockets {
 
     /// Puts a socket into a slot; returns the one that it replaces.
     pub(super) fn open(&mut self, slot: Slot, socket: SocketId) -> Option<OpenSlot> {
-        self.slots[slot.0 as usize].replace(OpenSlot { socket, starved: false })
+        self.slots[slot.0 as usize].replace(OpenSlot { socket, out_of_buffers: false })
     }
 
     pub(super) fn close(&mut self, slot: Slot) -> Option<OpenSlot> {
         self.slots[slot.0 as usize].take()
     }
 
-    pub(super) fn set_starved(&mut self, slot: Slot, starved: bool) {
+    pub(super) fn set_out_of_buffers(&mut self, slot: Slot, out_of_buffers: bool) {
         if let Some(Some(open)) = self.slots.get_mut(slot.0 as usize) {
-            open.starved = starved;
+            open.out_of_buffers = out_of_buffers;
         }
     }
 

@@ -261,10 +261,10 @@ mod tests {
             ("https://x.example/*\n  A: 1\n", ":1: ", "without a host"),
         ] {
             let problems = Headers::parse(text).expect_err(text);
-            let shown = problems[0].to_string();
+            let message = problems[0].to_string();
             assert!(
-                shown.starts_with(&format!("_headers{place}")) && shown.contains(hint),
-                "{shown}"
+                message.starts_with(&format!("_headers{place}")) && message.contains(hint),
+                "{message}"
             );
         }
     }

@@ -359,16 +359,16 @@ mod tests {
         let options = SiteOptions { fallback: Some("app.html".to_owned()), ..clean() };
         let rules = [Some("/x\n"), Some("/a /b 200\n/c /d.html 200\n/e /d.html/:x 200")];
         let plan = planned(&["d.html"], &options, rules);
-        let shown: Vec<_> = plan.problems.iter().map(ToString::to_string).collect();
-        assert_eq!(shown.len(), 3, "{shown:?}");
-        for (shown, hint) in shown.iter().zip(["_headers:1", "--spa", "_redirects:3"]) {
-            assert!(shown.contains(hint), "{shown}");
+        let message: Vec<_> = plan.problems.iter().map(ToString::to_string).collect();
+        assert_eq!(message.len(), 3, "{message:?}");
+        for (message, hint) in message.iter().zip(["_headers:1", "--spa", "_redirects:3"]) {
+            assert!(message.contains(hint), "{message}");
         }
         let names = ["a b\u{e4}.html"];
         let rules = [None, Some("/x /c/../a%20b%C3%A4.html 200\n/y /a%2520b%C3%A4.html 404")];
         let plan = planned(&names, &clean(), rules);
-        let shown: Vec<_> = plan.problems.iter().map(ToString::to_string).collect();
-        assert!(shown.len() == 1 && shown[0].starts_with("_redirects:2: /a%20"), "{shown:?}");
+        let message: Vec<_> = plan.problems.iter().map(ToString::to_string).collect();
+        assert!(message.len() == 1 && message[0].starts_with("_redirects:2: /a%20"), "{message:?}");
         let rules = [None, Some("/a /b 200\n/c /d 200\n/e/* /x/:splat 200")];
         let plan = planned(&["d.html", "x/index.html"], &clean(), rules);
         assert_eq!(plan.problems.len(), 1, "{:?}", plan.problems);

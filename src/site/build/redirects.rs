@@ -227,9 +227,12 @@ mod tests {
             ("/a%20b /a%20b?c", "leads to itself"),
         ] {
             let problems = parse(&format!("# one\n{line}\n")).expect_err(line);
-            let shown = problems[0].to_string();
+            let message = problems[0].to_string();
             assert_eq!(problems.len(), 1, "{line}");
-            assert!(shown.starts_with("_redirects:2: ") && shown.contains(hint), "{line}: {shown}");
+            assert!(
+                message.starts_with("_redirects:2: ") && message.contains(hint),
+                "{line}: {message}"
+            );
         }
     }
 

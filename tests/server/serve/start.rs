@@ -92,9 +92,9 @@ fn an_unreadable_page_exits_1_with_its_path() {
         .args(["--listen", "127.0.0.1:0", "--page", huge.path()])
         .output()
         .expect("it runs");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("serve a smaller file"), "{said}");
+    let messages = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{messages}");
+    assert!(messages.contains("serve a smaller file"), "{messages}");
 }
 
 #[test]
