@@ -80,6 +80,9 @@ impl Spans {
     /// The first `bytes_max` bytes of the spans, or all if they are shorter.
     #[must_use]
     pub fn up_to(self, bytes_max: u64) -> Self {
+        if self.len() <= bytes_max {
+            return self;
+        }
         let first = Span { len: self.first.len.min(bytes_max), ..self.first };
         let then = Span { len: self.then.len.min(bytes_max - first.len), ..self.then };
         Self { first, then }

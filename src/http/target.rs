@@ -53,7 +53,7 @@ enum Port {
 }
 
 fn path_and_query(text: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
-    let (path, query) = match memchr::memchr(b'?', text) {
+    let (path, query) = match grammar::find(b'?', text) {
         Some(at) => (&text[..at], Some(&text[at + 1..])),
         None => (text, None),
     };
@@ -94,7 +94,7 @@ fn is_host(text: &[u8], port: Port) -> bool {
         let Some(end) = memchr::memchr(b']', text) else { return false };
         (is_ip_literal(&text[1..end]), &text[end + 1..])
     } else {
-        let end = memchr::memchr(b':', text).unwrap_or(text.len());
+        let end = grammar::find(b':', text).unwrap_or(text.len());
         let named = end > 0 || port == Port::Optional;
         (named && grammar::all_or_encoded(&text[..end], REG_NAME), &text[end..])
     };

@@ -118,14 +118,6 @@ enum ConnectionPhase {
     Over,
 }
 
-/// Equal responses to consecutive requests, which lie in a row in the buffer: one send has them
-/// all.
-struct ResponseRun {
-    pending: PendingResponse,
-    count: u32,
-    max: u32,
-}
-
 impl ServerConnection {
     /// A connection that was just accepted, and its first output.
     #[must_use]
@@ -181,7 +173,9 @@ impl ServerConnection {
         match &mut self.phase {
             ConnectionPhase::Head | ConnectionPhase::Body { .. } if self.kept.is_empty() => {
                 let used = self.parse_requests(bytes, context);
-                self.keep(&bytes[used..], context);
+                if used < bytes.len() {
+                    self.keep(&bytes[used..], context);
+                }
             }
             ConnectionPhase::Head | ConnectionPhase::Body { .. } => {
                 if self.keep(bytes, context) {
@@ -256,60 +250,54 @@ impl ServerConnection {
                 }
             }
         }
-        let mut run: Option<ResponseRun> = None;
-        while used < bytes.len() {
+        if used < bytes.len() {
             let left = &bytes[used..];
             let mut fields = FieldBuffer::new();
             match parse(left, &mut self.scan, context.head_bytes_max, &mut fields) {
-                Parsed::Partial => break,
+                Parsed::Partial => {}
                 Parsed::Request(request) => {
-                    self.scan = Scan::default();
                     let pending = context.choose(&request);
-                    let has_no_body = request.framing == Framing::None;
-                    let max = match &run {
-                        Some(run) if has_no_body && run.pending == pending => run.max,
-                        // Parsed again once the run has been sent.
-                        Some(_) => break,
-                        None if has_no_body && !context.is_last => {
-                            context.site.copies_in_a_row(&pending)
-                        }
-                        None => 1,
-                    };
+                    let rest = &left[request.head_len..];
                     used += request.head_len;
-                    if max == 1 {
-                        let rest = &left[request.head_len..];
-                        return used + self.respond(&request, pending, rest, context);
-                    }
-                    let run = run.get_or_insert(ResponseRun { pending, count: 0, max });
-                    run.count += 1;
-                    if run.count == max {
-                        break;
-                    }
+                    return used + self.respond(&request, pending, rest, context);
                 }
                 Parsed::Reject(reject) => {
-                    self.scan = Scan::default();
-                    if run.is_some() {
-                        break;
-                    }
                     self.reject(reject, left, context);
                     return bytes.len();
                 }
             }
         }
-        if let Some(ResponseRun { pending, count, .. }) = run {
-            self.served = true;
-            self.begin_response(
-                pending,
-                count,
-                RequestBody::new(Framing::None),
-                Then::Idle,
-                context,
-            );
-        } else if self.end_of_stream {
+        if self.end_of_stream {
             self.end_between_responses(used == bytes.len(), context);
             return bytes.len();
         }
         used
+    }
+
+    /// Counts the requests at the start of `bytes` whose response equals `pending`, as far as one
+    /// send has all of these responses. Returns their number and their length in bytes; the request
+    /// behind them is parsed again once the responses have been sent.
+    fn count_equal_requests(
+        &mut self,
+        pending: &PendingResponse,
+        bytes: &[u8],
+        context: &mut Context<'_>,
+    ) -> (u32, usize) {
+        let copies = context.site.copies_in_a_row(pending);
+        let (mut count, mut used) = (0, 0);
+        while count + 1 < copies && used < bytes.len() {
+            let mut fields = FieldBuffer::new();
+            match parse(&bytes[used..], &mut self.scan, context.head_bytes_max, &mut fields) {
+                Parsed::Request(request)
+                    if request.framing == Framing::None && context.choose(&request) == *pending =>
+                {
+                    used += request.head_len;
+                    count += 1;
+                }
+                Parsed::Partial | Parsed::Request(_) | Parsed::Reject(_) => break,
+            }
+        }
+        (count, used)
     }
 
     /// No request follows: the stream has ended behind a complete request, or within a head.
@@ -334,9 +322,9 @@ impl ServerConnection {
 
     fn taken(&mut self, count: u32, context: &mut Context<'_>) {
         let ConnectionPhase::Response { output, body, then } = &mut self.phase else { return };
-        *output = output.after(u64::from(count));
-        if output.len() > 0 {
-            *output = context.site.keep(*output, context.scratch, context.fixed);
+        if u64::from(count) != output.len() {
+            let left = output.after(u64::from(count));
+            *output = context.site.keep(left, context.scratch, context.fixed);
             return;
         }
         match *then {

@@ -8,8 +8,8 @@ use crate::site::{Answer, PendingResponse, Prebuilt};
 use memchr::memmem;
 
 impl ServerConnection {
-    /// Begins the response to one request; `rest` is the bytes behind its head. Returns how many of
-    /// them are used up.
+    /// Begins the response to a request, and to the requests behind it that have the same response.
+    /// `rest` is the bytes behind the head; returns how many of them are used up.
     pub(super) fn respond(
         &mut self,
         request: &Request<'_, '_>,
@@ -18,11 +18,21 @@ impl ServerConnection {
         context: &mut Context<'_>,
     ) -> usize {
         self.served = true;
-        if pending.answer == Answer::Whole(Prebuilt::Misdirected) {
+        if let Answer::Whole(Prebuilt::Misdirected) = pending.answer {
             context.stats.errors.refused += 1;
         }
-        let mut body = RequestBody::new(request.framing);
         let closes = request.persistence == Persistence::Close;
+        if request.framing == Framing::None && !closes && !context.is_last {
+            let (more, used) = if rest.is_empty() {
+                (0, 0)
+            } else {
+                self.count_equal_requests(&pending, rest, context)
+            };
+            let no_body = RequestBody::new(Framing::None);
+            self.begin_response(pending, 1 + more, no_body, Then::Idle, context);
+            return used;
+        }
+        let mut body = RequestBody::new(request.framing);
         let (is_too_long, used, progress) =
             if body.is_too_long() || request.expects_continue && !body.is_done() {
                 // A client that gets a final response need not send the body (RFC 9110 10.1.1).
