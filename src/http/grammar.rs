@@ -24,8 +24,8 @@ pub(super) fn is(octet: u8, class: u8) -> bool {
     CLASSES[octet as usize] & class != 0
 }
 
-    // `%` is in no class. Most texts have none: one table look-up and no branch for each octet.
-/// `memchr` has chosen its vector instructions.
+/// The index of the first such octet. Most hosts and targets are so short that a loop is done
+/// before `memchr` has chosen its vector instructions.
 pub(super) fn find(octet: u8, text: &[u8]) -> Option<usize> {
     match text.len() {
         0..32 => text.iter().position(|&other| other == octet),
