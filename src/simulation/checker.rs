@@ -118,7 +118,18 @@ fn was_unfinished(
     end_at: Nanos,
     circumstances: &Circumstances,
 ) -> bool {
-    let begun_at = peer.responded_at.last().copied().unwrap_or(Nanos(peer.plan.start_ns));
+    // One send may have the responses to several pipelined requests, which count as one.
+    let mut first = peer.responses.len();
+    while first > 0
+        && peer.responses.len() - first < RESPONSES_IN_A_ROW
+        && peer.sent_at.get(first).is_some_and(|&sent| sent <= peer.responded_at[first - 1])
+    {
+        first -= 1;
+    }
+    let begun_at = match first {
+        0 => Nanos(peer.plan.start_ns),
+        _ => peer.responded_at[first - 1],
+    };
     // Fewer bytes are consumed while the body of an answered request is still arriving.
     let is_begun = peer.responses.is_empty() || consumed != answered_bytes(peer);
     // A late completion of a send makes its peer seem slow.
@@ -179,7 +190,9 @@ fn check_dates(peer: &PeerState, late_sends: bool) -> Result<(), String> {
     for (number, response) in peer.responses.iter().enumerate() {
         let last = unix_at(peer.responded_at[number]);
         // A request with a body is answered before the end of the body.
-        let first = peer.sent_at.get(number).map_or(0, |&at| unix_at(at).min(last));
+        let has_body = peer.plan.expected.get(number).is_some_and(|expected| expected.has_body);
+        let requested = if has_body { &peer.begun_at } else { &peer.sent_at };
+        let first = requested.get(number).map_or(0, |&at| unix_at(at).min(last));
         let early = matches!(response.status, 408 | 400 | 431) || response.closes;
         if response.date > last || (!early && response.date + slack < first) {
             return Err(format!(
@@ -194,6 +207,8 @@ fn check_dates(peer: &PeerState, late_sends: bool) -> Result<(), String> {
 /// How long a request may take while connections wait for a slot (2 s from the server's last send,
 /// which the peer receives a little later), in nanoseconds.
 const UNFINISHED_NS: u64 = 1_950_000_000;
+/// The most responses in one send.
+const RESPONSES_IN_A_ROW: usize = 32;
 /// How old a date may be, in seconds: responses with sends in flight are not updated.
 const DATE_SLACK: u64 = 1;
 const DATE_SLACK_LATE: u64 = 6;

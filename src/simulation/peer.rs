@@ -13,6 +13,8 @@ pub(super) struct PeerState {
     pub(super) socket: Option<SocketId>,
     /// The complete responses, all of them as expected.
     pub(super) responses: Vec<ReceivedResponse>,
+    /// When the first byte of each request was sent.
+    pub(super) begun_at: Vec<Nanos>,
     /// When the last byte of each request was sent.
     pub(super) sent_at: Vec<Nanos>,
     /// When the last byte of each response was received.
@@ -51,6 +53,7 @@ impl PeerState {
             plan,
             socket: None,
             responses: Vec::new(),
+            begun_at: Vec::new(),
             sent_at: Vec::new(),
             responded_at: Vec::new(),
             end: None,
@@ -106,7 +109,9 @@ impl PeerState {
     pub(super) fn note_sent(&mut self, count: usize, now: Nanos) {
         self.sent += count;
         let ends = self.plan.expected.iter().map(|expected| expected.end);
-        let complete = ends.filter(|&end| end <= self.sent).count();
+        let complete = ends.clone().filter(|&end| end <= self.sent).count();
+        let begun = [0].into_iter().chain(ends).filter(|&start| start < self.sent).count();
+        self.begun_at.resize(begun.max(self.begun_at.len()), now);
         self.sent_at.resize(complete.max(self.sent_at.len()), now);
     }
 }

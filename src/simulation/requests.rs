@@ -127,7 +127,10 @@ fn draw_body(random: &mut Random, request: PlannedRequest) -> PlannedRequest {
     }
     let unannounced = !expected.closes && too_long && !has_length;
     let closes = expected.closes || too_long;
-    PlannedRequest { bytes, expected: ExpectedResponse { closes, unannounced, ..expected } }
+    PlannedRequest {
+        bytes,
+        expected: ExpectedResponse { closes, unannounced, has_body: true, ..expected },
+    }
 }
 
 /// A request that the server has to refuse.

@@ -3,6 +3,7 @@
 
 /// The response that a request has to get.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "facts of their own, in any combination")]
 pub(super) struct ExpectedResponse {
     /// The index behind the request in the bytes that the peer sends.
     pub(super) end: usize,
@@ -16,6 +17,8 @@ pub(super) struct ExpectedResponse {
     /// The announcement is missing: the server sees only after the response that the chunked body
     /// is too long.
     pub(super) unannounced: bool,
+    /// The request has a body: the server responds before all of it has arrived.
+    pub(super) has_body: bool,
 }
 
 impl ExpectedResponse {
@@ -28,6 +31,7 @@ impl ExpectedResponse {
             head_only: false,
             closes: false,
             unannounced: false,
+            has_body: false,
         }
     }
 }
