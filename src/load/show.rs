@@ -5,6 +5,7 @@ use super::counters::{Count, Counters, LatencyKind};
 use super::options::LoadOptions;
 use super::report::{FailureKind, Latency, Run, failure_text};
 use super::run::RunProgress;
+use crate::text::paragraph;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::fmt::Write;
 use std::time::Duration;
@@ -76,9 +77,7 @@ impl Live {
 #[must_use]
 pub fn figures(run: &Run, options: &LoadOptions) -> String {
     let mut text = String::new();
-    let mut line = |name: &str, value: &str| {
-        writeln!(text, "{name:<16}{value}").expect("writing to a string does not fail");
-    };
+    let mut line = |name: &str, value: &str| push_line(&mut text, name, value);
     line("connections", &run.connections.to_string());
     let interrupted = if run.interrupted { "; interrupted" } else { "" };
     line(
@@ -89,13 +88,16 @@ pub fn figures(run: &Run, options: &LoadOptions) -> String {
         ),
     );
     line("failed", &failures(run));
-    for hint in port_hints(run) {
-        line("", hint);
+    if run.failures.contains_key(FailureKind::NoLocalPort.name()) {
+        text.push_str(&paragraph(&" ".repeat(NAME_WIDTH), NAME_WIDTH, PORT_HINT, COLUMNS));
     }
+    let mut line = |name: &str, value: &str| push_line(&mut text, name, value);
     line("received", &bytes(run));
     if run.lingered > 0 {
-        line("left open", &lingered(run));
+        let first = format!("{:<NAME_WIDTH$}", "left open");
+        text.push_str(&paragraph(&first, NAME_WIDTH, &lingered(run), COLUMNS));
     }
+    let mut line = |name: &str, value: &str| push_line(&mut text, name, value);
     line("connecting", &latency(&run.connect_us));
     line("response", &latency(&run.response_us));
     line("client", &client(run));
@@ -105,27 +107,27 @@ pub fn figures(run: &Run, options: &LoadOptions) -> String {
     text
 }
 
-/// Remedies for a lack of local ports, which is a failure of the client's machine.
-fn port_hints(run: &Run) -> &'static [&'static str] {
-    if !run.failures.contains_key(FailureKind::NoLocalPort.name()) {
-        return &[];
-    }
-    &[
-        "no local port: all local ports towards this server were in use. Use more addresses",
-        "(--source 127.0.0.2-127.0.0.20), more ports",
-        "(sysctl -w net.ipv4.ip_local_port_range='10240 65535'), reuse ports sooner",
-        "(sysctl -w net.ipv4.tcp_tw_reuse=1), or use fewer: a smaller -c, no --close",
-    ]
+fn push_line(text: &mut String, name: &str, value: &str) {
+    writeln!(text, "{name:<NAME_WIDTH$}{value}").expect("writing to a string does not fail");
 }
+
+/// The width of the names before the figures.
+const NAME_WIDTH: usize = 16;
+/// The width to which sentences are wrapped.
+const COLUMNS: usize = 100;
+/// The remedies for a lack of local ports, which is a failure of the client's machine.
+const PORT_HINT: &str = "no local port: all local ports towards this server were in use. Use more \
+    addresses (--source 127.0.0.2-127.0.0.20), more ports (sysctl -w \
+    net.ipv4.ip_local_port_range='10240 65535'), reuse ports sooner (sysctl -w \
+    net.ipv4.tcp_tw_reuse=1), or use fewer: a smaller -c, no --close";
 
 /// The connections that the server should have closed.
 fn lingered(run: &Run) -> String {
     format!(
-        "{} {} left open by the server after `Connection: close` or HTTP/1.0;\n{:16}the client \
-         closed each after {} s, so the rate is too low",
+        "{} {} left open by the server after `Connection: close` or HTTP/1.0; the client closed \
+         each after {} s, so the rate is too low",
         run.lingered,
         if run.lingered == 1 { "connection was" } else { "connections were" },
-        "",
         LINGER.as_secs()
     )
 }

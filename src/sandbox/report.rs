@@ -10,6 +10,7 @@ use crate::os::net::{Endpoint, Listener, listen};
 use crate::os::pages::Pages;
 use crate::os::seccomp::Call;
 use crate::os::signal;
+use crate::text::columns;
 use serde::Serialize;
 use std::fmt::Write;
 
@@ -80,10 +81,13 @@ impl SandboxReport {
                 (true, true) => "on",
             };
             push(&mut text, format_args!("\n{on:<4} {layer:<12} {why}\n"));
-            let width = allows.iter().map(|allowed| allowed.name.len()).max().unwrap_or(0);
-            for PermittedItem { name, only, why } in allows {
+            let row = |PermittedItem { name, only, why }: &PermittedItem| {
                 let only = if only.is_empty() { String::new() } else { format!(" (only {only})") };
-                push(&mut text, format_args!("     {name:<width$}  {why}{only}\n"));
+                [name.clone(), format!("{why}{only}")]
+            };
+            let rows: Vec<_> = allows.iter().map(row).collect();
+            for line in columns(&rows) {
+                push(&mut text, format_args!("     {line}\n"));
             }
         }
         text

@@ -14,12 +14,15 @@ const IMPORTS: &[(&str, &str)] = &[
     ),
     ("server", "http1 site socket engine timers bytes stats"),
     ("http1", "site http bytes stats"),
-    ("site/build", "site http os bytes value_parsers error"),
+    ("site/build", "site http os bytes value_parsers text error"),
     ("site", "http bytes"),
     ("http", ""),
     // The load client, and what uses it.
     ("experiment", "load os value_parsers error"),
-    ("load", "http socket engine/chosen engine/kernel engine timers os bytes value_parsers error"),
+    (
+        "load",
+        "http socket engine/chosen engine/kernel engine timers os bytes value_parsers text error",
+    ),
     // The rooms beside them.
     ("sandbox", "engine/kernel engine os text error"),
     ("doctor", "engine/uring engine/kernel engine os text value_parsers error"),

@@ -15,6 +15,7 @@ use crate::http::path;
 use crate::os::privileges::Account;
 use crate::site::redirects::{Effect, Redirect};
 use crate::site::tree::rows::CodedBody;
+use crate::text::columns;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
@@ -205,17 +206,9 @@ impl CheckReport {
             ["path", "status", "type", "bytes", "cache", "etag", "from"].map(str::to_owned);
         let mut rows = vec![heading];
         rows.extend(self.paths.iter().map(PathRow::cells));
-        let mut widths = [0; 7];
-        for row in &rows {
-            for (width, cell) in widths.iter_mut().zip(row) {
-                *width = (*width).max(cell.chars().count());
-            }
-        }
         let mut text = String::new();
-        for row in &rows {
-            let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
-            let line = cells.collect::<Vec<_>>().join("  ");
-            writeln!(text, "{}", line.trim_end()).expect(STRING);
+        for line in columns(&rows) {
+            writeln!(text, "{line}").expect(STRING);
         }
         if !self.redirects.is_empty() {
             writeln!(text, "\n_redirects").expect(STRING);
