@@ -9,6 +9,7 @@ mod listening;
 mod receiving;
 mod rig;
 mod sending;
+mod shared;
 mod simulated;
 
 use kernel::Kernel;

@@ -39,6 +39,19 @@ impl Listener {
         self.fd.as_ref().expect("the socket was not taken").as_fd()
     }
 
+    /// The same socket by a descriptor of its own, for another engine. It has the accept queue in
+    /// common with this one, and doesn't own the file of a Unix socket.
+    ///
+    /// # Errors
+    /// If no descriptor is free.
+    ///
+    /// # Panics
+    /// If the socket was taken.
+    pub fn share(&self) -> io::Result<Self> {
+        let fd = self.socket().try_clone_to_owned()?;
+        Ok(Self { fd: Some(fd), endpoint: self.endpoint.clone(), file: None })
+    }
+
     /// Takes the socket, for the caller to close; the file of a Unix socket is removed before,
     /// unless it is kept. Returns `None` if the socket was taken already.
     pub fn take_socket(&mut self) -> Option<OwnedFd> {

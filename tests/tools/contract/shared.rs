@@ -1,0 +1,225 @@
+//! Several engines that accept from one listening socket, as the workers of one server do. Kernel
+//! behaviour that the design of workers depends on, and that no manual page promises: single-shot
+//! accepts of several rings rotate, and a wake-up can be lost with a cancelled accept.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread;
+use std::time::Duration;
+use uringstatic::engine::uring::probe::{Features, Obstacles};
+use uringstatic::engine::uring::{Setup, Uring};
+use uringstatic::engine::{Engine, Errno, Kind, Op, Slot, Token};
+use uringstatic::os::net::{Endpoint, Listener, listen};
+
+const SLOTS: u32 = 2048;
+
+fn listener() -> (Listener, SocketAddr) {
+    let any = Endpoint::Tcp(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0));
+    let listener = listen(&any, 4096, false).expect("a free port");
+    let Endpoint::Tcp(address) = listener.endpoint else { unreachable!("it is TCP") };
+    (listener, address)
+}
+
+fn engine(listener: &Listener) -> Uring {
+    let setup = Setup {
+        spawn: SLOTS,
+        listeners: vec![listener.share().expect("a descriptor is free")],
+        restricted: true,
+        dial: None,
+        signals: None,
+        fixed: vec![0; 64].into(),
+        features: Features::ALL,
+        buffers: 16,
+        buffer_bytes: 1024,
+        obstacles: Obstacles::read(),
+    };
+    Uring::new(setup).expect("the kernel has io_uring")
+}
+
+/// An engine with one accept in flight at a time, until it is told to end.
+struct Worker<'a> {
+    engine: Uring,
+    accepted: &'a AtomicU32,
+    /// Slots without a connection.
+    free: Vec<Slot>,
+    keeps: bool,
+}
+
+impl<'a> Worker<'a> {
+    fn new(listener: &Listener, accepted: &'a AtomicU32, keeps: bool) -> Self {
+        let free = (0..SLOTS).map(Slot).collect();
+        Self { engine: engine(listener), accepted, free, keeps }
+    }
+
+    fn arm(&mut self) {
+        let slot = self.free.pop().expect("slots are left");
+        self.push(Kind::Accept, slot, Op::Accept { listener: 0, slot });
+    }
+
+    fn push(&mut self, kind: Kind, slot: Slot, op: Op) {
+        self.engine.push(Token::new(kind, 0, slot.0), op).expect("the queue has room");
+    }
+
+    /// Waits for completions for a moment, and handles them: each accept is followed by the next.
+    fn turn(&mut self) {
+        let deadline = self.engine.now().plus(Duration::from_millis(20));
+        self.engine.submit_and_wait(Some(deadline)).expect("the ring works");
+        while let Some(completion) = self.engine.pop() {
+            let slot = Slot(completion.token.index());
+            match completion.token.kind() {
+                Kind::Accept => {
+                    completion.result.expect("a connection is accepted");
+                    self.accepted.fetch_add(1, Ordering::Relaxed);
+                    if !self.keeps {
+                        self.push(Kind::Close, slot, Op::Close { slot });
+                    }
+                    self.arm();
+                }
+                Kind::Close => self.free.push(slot),
+                other => unreachable!("{other:?} was not submitted"),
+            }
+        }
+    }
+
+    fn run(&mut self, ends: &AtomicBool) {
+        self.arm();
+        while !ends.load(Ordering::Acquire) {
+            self.turn();
+        }
+    }
+}
+
+/// Makes connections, each when the one before has been accepted: while connections wait in the
+/// queue, an engine that arms an accept takes one at once, and nothing rotates. The server closes
+/// each, or the connections are kept.
+fn connect(
+    address: SocketAddr,
+    connections: u32,
+    keeps: bool,
+    total: impl Fn() -> u32,
+) -> Vec<TcpStream> {
+    let mut kept = Vec::new();
+    for number in 1..=connections {
+        let mut stream = TcpStream::connect(address).expect("it listens");
+        if keeps {
+            kept.push(stream);
+            while total() < number {
+                thread::yield_now();
+            }
+        } else {
+            let end = std::io::Read::read(&mut stream, &mut [0]).expect("the server closes");
+            assert_eq!(end, 0);
+        }
+    }
+    kept
+}
+
+/// The accepts of each engine after a number of connections.
+fn accepts_of(engines: usize, connections: u32, keeps: bool) -> Vec<u32> {
+    let (listener, address) = listener();
+    let accepted: Vec<AtomicU32> = (0..engines).map(|_| AtomicU32::new(0)).collect();
+    let ends = AtomicBool::new(false);
+    let total = || accepted.iter().map(|count| count.load(Ordering::Relaxed)).sum::<u32>();
+    thread::scope(|scope| {
+        for count in &accepted {
+            scope.spawn(|| Worker::new(&listener, count, keeps).run(&ends));
+        }
+        let kept = connect(address, connections, keeps, total);
+        ends.store(true, Ordering::Release);
+        drop(kept);
+    });
+    accepted.into_iter().map(AtomicU32::into_inner).collect()
+}
+
+fn assert_even(counts: &[u32]) {
+    let (least, most) = (counts.iter().min(), counts.iter().max());
+    let (least, most) = least.zip(most).expect("there are engines");
+    assert!(most - least <= most / 5, "accepts rotate among the engines: {counts:?}");
+}
+
+#[test]
+fn single_shot_accepts_of_several_engines_rotate() {
+    for engines in [2, 4] {
+        assert_even(&accepts_of(engines, 10_000, false));
+        assert_even(&accepts_of(engines, 1_000, true));
+    }
+}
+
+#[test]
+fn engine_that_takes_no_turn_holds_up_one_connection_at_most() {
+    let (listener, address) = listener();
+    let (accepted, stopped) = (AtomicU32::new(0), AtomicU32::new(0));
+    let ends = AtomicBool::new(false);
+    let (armed, is_armed): (Sender<()>, Receiver<()>) = mpsc::channel();
+    let (resume, is_resumed): (Sender<()>, Receiver<()>) = mpsc::channel();
+    thread::scope(|scope| {
+        let (listener, ends, stopped) = (&listener, &ends, &stopped);
+        scope.spawn(move || {
+            let mut worker = Worker::new(listener, stopped, true);
+            worker.arm();
+            worker.turn();
+            armed.send(()).expect("the test waits");
+            is_resumed.recv().expect("the test resumes it");
+            while !ends.load(Ordering::Acquire) {
+                worker.turn();
+            }
+        });
+        is_armed.recv().expect("it is armed");
+        scope.spawn(|| Worker::new(listener, &accepted, true).run(ends));
+        // The engine that is stopped may have been woken for one connection.
+        let total = || accepted.load(Ordering::Relaxed) + stopped.load(Ordering::Relaxed);
+        let kept = connect(address, 500, true, || total() + 1);
+        resume.send(()).expect("the engine waits");
+        while total() < 500 {
+            thread::yield_now();
+        }
+        ends.store(true, Ordering::Release);
+        drop(kept);
+    });
+    assert!(stopped.into_inner() <= 1);
+}
+
+/// A connection that wakes an accept which is then cancelled stays in the queue, and no other
+/// engine is woken for it. The engines that stay have to try one more accept after a cancel.
+#[test]
+fn cancelled_accept_loses_no_connection_to_an_engine_that_accepts_once_more() {
+    let (listener, address) = listener();
+    let (mut leaving, mut staying) = (engine(&listener), engine(&listener));
+    for round in 0..500u32 {
+        let slot = Slot(round % SLOTS);
+        let accept = Token::new(Kind::Accept, 0, slot.0);
+        leaving.push(accept, Op::Accept { listener: 0, slot }).expect("the queue has room");
+        leaving.submit_and_wait(Some(leaving.now())).expect("the ring works");
+        let client = thread::spawn(move || TcpStream::connect(address).expect("it listens"));
+        let cancel = accept.with_kind(Kind::CancelAccept);
+        leaving.push(cancel, Op::Cancel { target: accept }).expect("the queue has room");
+        let (mut outcome, mut is_cancelled) = (None, false);
+        while outcome.is_none() || !is_cancelled {
+            leaving.submit_and_wait(None).expect("the ring works");
+            while let Some(completion) = leaving.pop() {
+                match completion.token.kind() {
+                    Kind::Accept => outcome = Some(completion.result),
+                    _ => is_cancelled = true,
+                }
+            }
+        }
+        let stream = client.join().expect("it connects");
+        let accepting = match outcome.expect("the accept has completed") {
+            Ok(_) => &mut leaving,
+            Err(errno) => {
+                assert_eq!(errno, Errno(libc::ECANCELED));
+                staying.push(accept, Op::Accept { listener: 0, slot }).expect("room");
+                staying.submit_and_wait(None).expect("the ring works");
+                let completion = staying.pop().expect("the connection is in the queue");
+                completion.result.expect("it is accepted");
+                &mut staying
+            }
+        };
+        let close = Token::new(Kind::Close, 0, slot.0);
+        accepting.push(close, Op::Close { slot }).expect("the queue has room");
+        accepting.submit_and_wait(None).expect("the ring works");
+        accepting.pop().expect("it is closed").result.expect("it is closed");
+        drop(stream);
+    }
+}
