@@ -106,7 +106,6 @@ fn report_panic(info: &panic::PanicHookInfo<'_>) {
     }
 }
 
-/// Prints the failure.
 fn fail(failure: &Failure) -> ExitCode {
     terminal::err(format_args!("uringstatic: {failure}"));
     ExitCode::FAILURE

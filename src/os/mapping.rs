@@ -17,7 +17,6 @@ pub(crate) struct Mapping {
 }
 
 impl Mapping {
-    /// No memory.
     pub(crate) const EMPTY: Self = Self { start: NonNull::dangling(), len: 0 };
 
     /// Private, zeroed memory. A page takes physical memory from the first write to it.

@@ -38,7 +38,6 @@ impl Pages {
 }
 
 impl Default for Pages {
-    /// No memory.
     fn default() -> Self {
         Self { mapping: Mapping::EMPTY, len: 0 }
     }

@@ -89,7 +89,6 @@ const ENDING: [libc::c_int; 2] = [libc::SIGTERM, libc::SIGINT];
 
 const SIGNALFD_FLAGS: libc::c_int = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
 
-/// The empty set.
 pub(super) fn no_signals() -> libc::sigset_t {
     let mut set = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: sigemptyset writes the set, which is borrowed mutably for the call.

@@ -31,7 +31,6 @@ enum PeerEvent {
 }
 
 impl Crowd {
-    /// No peers yet.
     pub(super) fn new(listeners: Vec<ListenerId>, page: Vec<u8>, random: Random) -> Self {
         Self {
             peers: Vec::new(),

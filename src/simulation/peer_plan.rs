@@ -56,7 +56,6 @@ pub(super) enum ReadPace {
 }
 
 impl PeerPlan {
-    /// Draws a plan.
     pub(super) fn draw(random: &mut Random, setting: Setting) -> Self {
         let start_ns = match random.below(3) {
             0 => random.below(1_000_000),

@@ -13,9 +13,7 @@ pub(super) struct Reconciliation<'a> {
     pub(super) lossless: bool,
     pub(super) plan: &'a ClientPlan,
     pub(super) config: &'a ServerConfig,
-    /// The client's counters.
     pub(super) counters: Counters<'a>,
-    /// The server's counters.
     pub(super) stats: &'a Stats,
     /// The faults that struck on either side.
     pub(super) faults: &'a FaultCounters,

@@ -7,7 +7,6 @@
 pub(super) struct ExpectedResponse {
     /// The index behind the request in the bytes that the peer sends.
     pub(super) end: usize,
-    /// The correct statuses.
     pub(super) statuses: &'static [u16],
     pub(super) content: ExpectedContent,
     /// The request is HEAD.

@@ -6,7 +6,6 @@ use crate::engine::Nanos;
 use crate::engine::sim::{FaultCounters, ListenerId, Network, SimEngine};
 use crate::server::Server;
 
-/// A simulated world.
 pub(super) struct World<'a> {
     pub(super) network: Network,
     pub(super) crowd: Crowd,
@@ -44,7 +43,6 @@ impl<'a> World<'a> {
         self.participants.len() - 1
     }
 
-    /// The virtual time.
     pub(super) fn now(&self) -> Nanos {
         self.now
     }

@@ -216,7 +216,6 @@ impl Composed {
         }
     }
 
-    /// The places alone.
     pub(super) fn without_bytes(self) -> Self {
         Self { bytes: Vec::new(), ..self }
     }
