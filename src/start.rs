@@ -194,6 +194,7 @@ fn server_config(settings: &StartSettings, engine: &impl KernelEngine) -> Server
         body_timeout: settings.body_timeout,
         send_timeout: settings.send_timeout,
         min_rate: settings.min_rate,
+        drain_delay: settings.drain_delay,
         drain_timeout: settings.drain_timeout,
         head_bytes_max: settings.head_bytes_max,
         recv_many,

@@ -21,14 +21,20 @@ pub(crate) fn status(text: &str) -> Result<u16, String> {
 
 /// Parses a duration with a unit (`500ms`, `10s`, `1m30s`), longer than zero and at most a day.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let duration = delay(text)?;
+    if duration.is_zero() {
+        return Err("the duration must be longer than zero".to_owned());
+    }
+    Ok(duration)
+}
+
+/// Parses a delay, which is a duration or zero (`0s`).
+pub(crate) fn delay(text: &str) -> Result<Duration, String> {
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(format!("the unit is missing; write {text}s or {text}ms"));
     }
     let duration = humantime::parse_duration(text)
         .map_err(|error| format!("{error}; write a duration as 500ms, 10s or 1m30s"))?;
-    if duration.is_zero() {
-        return Err("the duration must be longer than zero".to_owned());
-    }
     if duration > DURATION_MAX {
         return Err("the duration must be one day (1d) at most".to_owned());
     }
@@ -159,6 +165,26 @@ mod tests {
             ("10 parsecs", "write a duration as"),
         ] {
             let message = duration(text).unwrap_err();
+            assert!(message.contains(hint), "{text}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_delay_may_be_zero_but_needs_a_unit() {
+        for (text, expected) in [
+            ("0s", Duration::ZERO),
+            ("0ms", Duration::ZERO),
+            ("500ms", Duration::from_millis(500)),
+            ("1d", DURATION_MAX),
+        ] {
+            assert_eq!(delay(text), Ok(expected), "{text}");
+        }
+        for (text, hint) in [
+            ("0", "the unit is missing; write 0s or 0ms"),
+            ("1d1ns", "one day (1d) at most"),
+            ("-1s", "write a duration as"),
+        ] {
+            let message = delay(text).unwrap_err();
             assert!(message.contains(hint), "{text}: {message}");
         }
     }

@@ -190,6 +190,7 @@ fn start(features: Features, what: Served) -> SocketAddr {
             send_timeout: minute,
             min_rate: 240,
             health_listener: false,
+            drain_delay: Duration::ZERO,
             drain_timeout: minute,
             head_bytes_max: 16 * 1024,
             recv_many: features.recv_many,

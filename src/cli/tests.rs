@@ -34,6 +34,7 @@ fn every_option_has_its_documented_default() {
         send_timeout: Duration::from_secs(30),
         min_rate: 240,
         health_listen: None,
+        drain_delay: Duration::ZERO,
         drain_timeout: Duration::from_secs(10),
         head_bytes_max: 16 * 1024,
         cpu: None,
@@ -80,6 +81,7 @@ fn each_option_sets_its_own_field() {
         (&["--health-listen", "127.0.0.1:9"], |c| {
             c.health_listen = Some(Endpoint::Tcp("127.0.0.1:9".parse().expect("an address")));
         }),
+        (&["--drain-delay", "6s"], |c| c.drain_delay = Duration::from_secs(6)),
         (&["--drain-timeout", "4s"], |c| c.drain_timeout = Duration::from_secs(4)),
         (&["--max-head", "8k"], |c| c.head_bytes_max = 8192),
         (&["--cpu", "0"], |c| c.cpu = Some(0)),
@@ -122,6 +124,7 @@ fn a_usage_error_names_the_option_and_the_remedy() {
         (&["--idle-timeout", "0s"], &["--idle-timeout <DURATION>", "longer than zero"]),
         (&["--min-rate", "2m"], &["--min-rate <BYTES>", "not within 0 to 1m"]),
         (&["--send-timeout", "2d"], &["--send-timeout <DURATION>", "one day"]),
+        (&["--drain-delay", "0"], &["--drain-delay <DURATION>", "write 0s or 0ms"]),
         (&["--drain-timeout", "x"], &["--drain-timeout <DURATION>", "as 500ms, 10s or 1m30s"]),
         (&["--max-head", "1m"], &["--max-head <SIZE>", "not within 1k to 64k"]),
         (&["--cpu", "1024"], &["--cpu <N>", "1024 is not in 0..=1023"]),
@@ -280,7 +283,7 @@ const ALL_FEATURES: &str = "defer-taskrun coop-taskrun direct-descriptors multis
                             silent-send linked-close vectored-send defer-accept openat2 \
                             listeners privileges environment landlock ring descriptors seccomp";
 
-const VISIBLE_OPTIONS: [&str; 19] = [
+const VISIBLE_OPTIONS: [&str; 20] = [
     "--spawn <N>",
     "--listen <ADDR:PORT>",
     "--page <FILE>",
@@ -294,6 +297,7 @@ const VISIBLE_OPTIONS: [&str; 19] = [
     "--send-timeout <DURATION>",
     "--min-rate <BYTES>",
     "--health-listen <ADDR:PORT>",
+    "--drain-delay <DURATION>",
     "--drain-timeout <DURATION>",
     "--max-head <SIZE>",
     "--cpu <N>",

@@ -104,7 +104,7 @@ pub struct Context<'a> {
     pub scratch: ScratchIndex,
     /// The longest head that is accepted, in bytes.
     pub head_bytes_max: usize,
-    /// Whether the server drains: health checks then get 503.
+    /// Whether the server drains or is about to: health checks then get 503.
     pub draining: bool,
     /// Whether the next response ends the connection, whatever the request says.
     pub is_last: bool,

@@ -86,7 +86,7 @@ impl<R: Engine> Server<R> {
     /// with 503.
     fn accepts_from(&self, class: Class) -> bool {
         match self.life {
-            Life::Serving => true,
+            Life::Serving | Life::Announcing { .. } => true,
             Life::Draining { .. } => class == Class::Health,
             Life::Over(_) => false,
         }
@@ -168,7 +168,7 @@ impl<R: Engine> Server<R> {
 
     /// During the drain, has the engine close each listener on which no operation is in flight.
     pub(super) fn stop_listeners(&mut self) {
-        if !self.draining() {
+        if !self.life.drains() {
             return;
         }
         for index in 0..self.acceptor.listeners.len() {

@@ -23,7 +23,9 @@ pub struct ServerConfig {
     pub send_timeout: Duration,
     /// The lowest rate at which a client must take a response, in bytes per second; 0 for none.
     pub min_rate: u32,
-    /// How long the drain may take.
+    /// How long health checks announce the drain before it begins.
+    pub drain_delay: Duration,
+    /// How long the drain may take, from its beginning.
     pub drain_timeout: Duration,
     /// The longest head, in bytes.
     pub head_bytes_max: u32,

@@ -12,7 +12,7 @@
 //! after any event. The states of the operations are drawn in [`crate::socket`].
 
 use super::acceptor::Class;
-use super::worker::{Life, Server};
+use super::worker::Server;
 use crate::engine::{Completion, Engine, Errno, Kind, Received, Slot};
 use crate::http1::{Context, Input, Output, Timeout};
 use crate::site::ScratchIndex;
@@ -101,7 +101,6 @@ impl<R: Engine> Server<R> {
             return;
         }
         let memory = self.ring.memory(received);
-        let draining = self.life != Life::Serving;
         let health_only = connection.class == Class::Health;
         let mut context = Context {
             site: &self.site,
@@ -110,8 +109,8 @@ impl<R: Engine> Server<R> {
             stats: &mut self.stats,
             scratch: ScratchIndex(slot.0),
             head_bytes_max: self.config.head_bytes_max as usize,
-            draining,
-            is_last: draining || gives_way || health_only,
+            draining: self.life.announces_drain(),
+            is_last: self.life.drains() || gives_way || health_only,
             health_only,
         };
         let output = connection.conn.handle(input(memory.received), &mut context);
@@ -139,7 +138,7 @@ impl<R: Engine> Server<R> {
             }
             Output::Close => return self.end(slot, false),
         }
-        if self.draining() {
+        if self.life.drains() {
             // A receive is armed, so a request that has arrived already is served even now.
             self.end_if_idle(slot);
         }

@@ -11,7 +11,7 @@ use crate::socket::Receive;
 impl<R: Engine> Server<R> {
     pub(super) fn send(&mut self, slot: Slot, transmission: Transmission) {
         let Transmission { spans, more, then, .. } = transmission;
-        let draining = self.draining();
+        let draining = self.life.drains();
         let connection = &mut self.connections[slot.0 as usize];
         self.site.mark_in_flight(spans);
         let is_receiving = connection.socket.receiving() != Receive::Idle;

@@ -21,7 +21,7 @@ pub enum Turn {
     Goes,
     /// A signal began the drain, and all connections are closed or the drain timeout has passed.
     Drained,
-    /// A second signal ended the drain at once.
+    /// A second signal ended the drain, or the delay before it, at once.
     Forced {
         /// Its number (signal(7)).
         signal: u32,
@@ -66,8 +66,29 @@ pub struct Server<R: Engine> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Life {
     Serving,
-    Draining { until: Nanos },
+    /// The drain delay: health checks get 503, and everything else is served as before.
+    Announcing {
+        until: Nanos,
+    },
+    Draining {
+        until: Nanos,
+    },
     Over(Turn),
+}
+
+impl Life {
+    /// Whether a signal has arrived: health checks get 503.
+    pub(super) fn announces_drain(self) -> bool {
+        self != Self::Serving
+    }
+
+    /// Whether each connection ends with its next response.
+    pub(super) fn drains(self) -> bool {
+        match self {
+            Self::Serving | Self::Announcing { .. } => false,
+            Self::Draining { .. } | Self::Over(_) => true,
+        }
+    }
 }
 
 impl<R: Engine> Server<R> {
@@ -170,7 +191,7 @@ impl<R: Engine> Server<R> {
         let drain = match self.life {
             Life::Serving => None,
             Life::Over(_) => Some(self.now),
-            Life::Draining { until } => Some(until),
+            Life::Announcing { until } | Life::Draining { until } => Some(until),
         };
         let at_once = (self.poll_now || !self.unsubmitted.is_empty()).then_some(self.now);
         let awaiting_buffers = (!self.awaiting_buffers.is_empty()).then_some(self.no_buffers_until);
@@ -197,8 +218,12 @@ impl<R: Engine> Server<R> {
 
     fn signalled(&mut self, result: Result<u32, Errno>) {
         match (result, self.life) {
-            (Ok(_), Life::Serving) => self.drain(),
-            (Ok(signal), Life::Draining { .. } | Life::Over(_)) => {
+            (Ok(_), Life::Serving) if self.config.drain_delay.is_zero() => self.drain(),
+            (Ok(_), Life::Serving) => {
+                let until = self.now.plus(self.config.drain_delay);
+                self.life = Life::Announcing { until };
+            }
+            (Ok(signal), Life::Announcing { .. } | Life::Draining { .. } | Life::Over(_)) => {
                 self.life = Life::Over(Turn::Forced { signal });
                 return;
             }
@@ -221,13 +246,13 @@ impl<R: Engine> Server<R> {
         }
     }
 
-    pub(super) fn draining(&self) -> bool {
-        self.life != Life::Serving
-    }
-
     fn progress_of_drain(&mut self) -> Turn {
         match self.life {
             Life::Over(turn) => turn,
+            Life::Announcing { until } if until <= self.now => {
+                self.drain();
+                Turn::Goes
+            }
             Life::Draining { until }
                 if self.acceptor.used(Class::Public) == 0 || until <= self.now =>
             {
@@ -235,7 +260,7 @@ impl<R: Engine> Server<R> {
                 self.life = Life::Over(Turn::Drained);
                 Turn::Drained
             }
-            Life::Serving | Life::Draining { .. } => Turn::Goes,
+            Life::Serving | Life::Announcing { .. } | Life::Draining { .. } => Turn::Goes,
         }
     }
 

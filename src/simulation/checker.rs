@@ -11,8 +11,8 @@ use crate::engine::sim::{Network, SimSocket};
 /// What allows a server to answer less or later.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Circumstances {
-    /// When the server got SIGTERM.
-    pub(super) signal_at: Nanos,
+    /// When the drain began: the time of SIGTERM plus the drain delay.
+    pub(super) drain_at: Nanos,
     /// The idle timeout, in nanoseconds.
     pub(super) idle_ns: u64,
     /// Completions of sends were late, so responses with an older `Date` stayed in use.
@@ -79,14 +79,15 @@ fn check_responses(
         let statuses: Vec<u16> = peer.responses.iter().map(|response| response.status).collect();
         return Err(format!("a well-behaved peer received the statuses {statuses:?}"));
     }
-    let draining = end_at >= circumstances.signal_at;
+    let draining = end_at >= circumstances.drain_at;
     let closing = peer.has_last_response();
     let is_unexpected = closing && !expected[complete - 1].closes;
     let gave_way = is_unexpected && circumstances.crowded;
     if gave_way {
         report.coverage.count(Mark::GaveWay, 1);
     }
-    if is_unexpected && !draining && !gave_way {
+    let is_early = is_unexpected && peer.responded_at[complete - 1] < circumstances.drain_at;
+    if is_early && !gave_way {
         return Err(format!("response {} has Connection: close for no reason", complete - 1));
     }
     if complete == expected.len() {

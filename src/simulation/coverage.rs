@@ -22,6 +22,8 @@ pub enum Mark {
     HalfClose,
     /// A signal began a drain, and no connection was cut off.
     Drained,
+    /// A peer received a response during the drain delay.
+    ServedInDelay,
     /// The counters of a client and a server were equal.
     CountersEqual,
     /// Requests of a client failed.
@@ -30,7 +32,7 @@ pub enum Mark {
 
 impl Mark {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::HeadTimeout,
         Self::IdleTimeout,
         Self::SendTimeout,
@@ -39,6 +41,7 @@ impl Mark {
         Self::GaveWay,
         Self::HalfClose,
         Self::Drained,
+        Self::ServedInDelay,
         Self::CountersEqual,
         Self::RequestsFailed,
     ];

@@ -150,6 +150,7 @@ fn config(spawn: u32) -> ServerConfig {
         body_timeout: Duration::from_secs(30),
         send_timeout: Duration::from_secs(30),
         min_rate: 240,
+        drain_delay: Duration::ZERO,
         drain_timeout: Duration::from_secs(10),
         head_bytes_max: 16 * 1024,
         recv_many: true,

@@ -14,6 +14,7 @@ use super::world::{ParticipantIndex, World, WorldStep};
 use crate::engine::Nanos;
 use crate::engine::sim::{Fault, ListenerId, Network, Random, SimEngine, SimSetup};
 use crate::server::{Server, ServerConfig, Turn};
+use std::time::Duration;
 
 /// Runs a server and its peers, all of them drawn from `random`, until the server has drained.
 ///
@@ -41,7 +42,10 @@ struct Scenario {
 impl Scenario {
     fn draw(random: &mut Random, options: SimulationOptions) -> Result<Self, String> {
         let listeners = u32::try_from(random.between(1, 3)).expect("few");
-        let config = draw_config(random, listeners);
+        let mut config = draw_config(random, listeners);
+        if random.chance(400) {
+            config.drain_delay = Duration::from_millis(random.between(1, 3000));
+        }
         let page = draw_page(random);
         let (site, fixed) = draw_site(&page, config.spawn, random)?;
         let setting = Setting {
@@ -153,11 +157,15 @@ impl Scenario {
         coverage.count(Mark::Drained, u64::from(self.signal_is_drawn && stats.connections > 0));
         let crowd = &self.world.crowd;
         let circumstances = Circumstances {
-            signal_at,
+            drain_at: signal_at.plus(self.config.drain_delay),
             idle_ns: nanos(self.config.idle_timeout),
             late_sends: coverage.engine.struck(Fault::SendLate) > 0,
             crowded: crowd.peers.len() + self.listeners.len() > slots,
         };
+        let in_delay = signal_at..circumstances.drain_at;
+        let responses = crowd.peers.iter().flat_map(|peer| &peer.responded_at);
+        let served_in_delay = responses.filter(|&at| in_delay.contains(at)).count();
+        coverage.count(Mark::ServedInDelay, served_in_delay as u64);
         let mut report = SimulationReport { coverage, turns, ..SimulationReport::default() };
         for (number, peer) in crowd.peers.iter().enumerate() {
             check_peer(&self.world.network, peer, &circumstances, &mut report)

@@ -54,6 +54,6 @@ pub struct RequestContext<'a> {
     pub scratch: ScratchIndex,
     /// The fixed buffer.
     pub fixed: &'a mut [u8],
-    /// Whether the server drains: health checks then get 503.
+    /// Whether the server drains or is about to: health checks then get 503.
     pub draining: bool,
 }

@@ -44,7 +44,7 @@ pub enum Prebuilt {
     VersionNotSupported,
     /// 200 to a health check.
     Healthy,
-    /// 503 to a health check during the drain.
+    /// 503 to a health check during the drain and the delay before it.
     Draining,
 }
 

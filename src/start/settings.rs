@@ -36,8 +36,8 @@ pub struct StartSettings {
 
     /// Address for health checks, with 8 connection slots of its own
     ///
-    /// It serves only the path of --health, or /healthz by default: 200 while the server is
-    /// healthy, 503 while it drains, even while --spawn connections hold all other slots.
+    /// It serves only the path of --health, or /healthz by default: 200, or 503 once SIGTERM or
+    /// SIGINT has arrived, even while --spawn connections hold all other slots.
     #[arg(long, value_name = "ADDR:PORT")]
     #[arg(value_parser = OsStringValueParser::new().try_map(endpoint::parse))]
     pub health_listen: Option<Endpoint>,
@@ -128,7 +128,16 @@ pub struct StartSettings {
     #[arg(long, value_name = "BYTES", default_value = "240", value_parser = value_parsers::rate)]
     pub min_rate: u32,
 
-    /// Longest time for responses in progress to finish after SIGTERM or SIGINT
+    /// Time between SIGTERM or SIGINT and the drain
+    ///
+    /// Health checks get 503 during the delay, and everything else is served as before: a load
+    /// balancer goes on sending connections until it has noticed. A second signal ends the process
+    /// at once.
+    #[arg(long, value_name = "DURATION", default_value = "0s")]
+    #[arg(value_parser = value_parsers::delay)]
+    pub drain_delay: Duration,
+
+    /// Longest time for responses in progress to finish, from the beginning of the drain
     #[arg(long, value_name = "DURATION", default_value = "10s")]
     #[arg(value_parser = value_parsers::duration)]
     pub drain_timeout: Duration,

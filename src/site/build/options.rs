@@ -26,7 +26,7 @@ pub struct RootOptions {
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "index.html")]
     pub spa: Option<String>,
 
-    /// Path of health checks: 200 while the server accepts connections, 503 while it drains
+    /// Path of health checks: 200, or 503 once SIGTERM or SIGINT has arrived
     #[arg(long, value_name = "PATH", value_parser = health)]
     pub health: Option<String>,
 

@@ -1,8 +1,9 @@
 //! The drain: SIGTERM and SIGINT, and the connections that are open at that time.
 
+use super::health::{CHECK, ask, health_address};
 use super::{Case, cases, with};
 use crate::common::{
-    GET, GET_CLOSE, PAGE, Server, TemporaryFile, assert_same_bytes, pattern, timed,
+    GET, GET_CLOSE, PAGE, Server, TemporaryFile, TemporaryFolder, assert_same_bytes, pattern, timed,
 };
 use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::net::TcpStream;
@@ -18,6 +19,10 @@ pub(crate) const CASES: &[Case] = cases![
     a_request_whose_head_has_begun_is_answered,
     the_drain_timeout_ends_the_drain,
     a_second_signal_ends_the_server_at_once,
+    connections_are_served_as_before_during_the_drain_delay,
+    health_path_answers_503_during_the_drain_delay,
+    the_drain_begins_after_the_drain_delay,
+    the_end_of_the_drain_delay_wakes_a_server_without_connections,
 ];
 
 fn a_signal_without_connections_ends_the_server(flags: &[&str]) {
@@ -158,4 +163,75 @@ fn a_second_signal_ends_the_server_at_once(flags: &[&str]) {
     });
     assert_eq!(exit.code, Some(143), "128 + SIGTERM: {}", exit.text);
     assert!(took < Duration::from_secs(5), "{took:?}");
+}
+
+/// The delay is longer than the case takes; a second signal ends it.
+fn connections_are_served_as_before_during_the_drain_delay(flags: &[&str]) {
+    let options = ["--health-listen", "127.0.0.1:0", "--drain-delay", "1m"];
+    let server = Server::start(&with(flags, &options));
+    let health = health_address(&server);
+    let mut open = server.connect();
+    open.send(GET);
+    assert_same_bytes(&open.response().body, PAGE);
+    assert_eq!(ask(&health, CHECK).0, 200);
+    server.signal("TERM");
+    while ask(&health, CHECK).0 == 200 {}
+    // More than there are accepts in flight, so that accepts must have been armed during the delay.
+    let mut clients: Vec<_> = (0..8).map(|_| server.connect()).collect();
+    clients.push(open);
+    for client in &mut clients {
+        for _ in 0..2 {
+            client.send(GET);
+            let response = client.response();
+            assert_same_bytes(&response.body, PAGE);
+            assert!(!response.closes(), "{}", response.head);
+        }
+    }
+    assert_eq!(ask(&health, CHECK), (503, "draining\n".to_owned()));
+    server.signal("INT");
+    let exit = server.wait();
+    assert_eq!(exit.code, Some(130), "128 + SIGINT: {}", exit.text);
+}
+
+fn health_path_answers_503_during_the_drain_delay(flags: &[&str]) {
+    let folder = TemporaryFolder::with(&[("index.html", b"a page")]);
+    let options = ["--root", folder.path(), "--health", "/up", "--drain-delay", "1m"];
+    let server = Server::start(&with(flags, &options));
+    let mut probe = server.connect();
+    let mut check = || {
+        probe.send("GET /up HTTP/1.1\r\nHost: a\r\n\r\n");
+        let response = probe.response();
+        assert!(!response.closes(), "{}", response.head);
+        response.status
+    };
+    assert_eq!(check(), 200);
+    server.signal("TERM");
+    while check() == 200 {}
+    assert_eq!(check(), 503);
+    assert_eq!(server.ask("GET /up HTTP/1.1\r\nHost: a\r\n\r\n").status, 503);
+}
+
+fn the_drain_begins_after_the_drain_delay(flags: &[&str]) {
+    let server = Server::start(&with(flags, &["--drain-delay", "300ms"]));
+    let mut begun = server.connect();
+    begun.send("GET / HTTP/1.1\r\nHo");
+    let mut idle = server.connect();
+    idle.send(GET);
+    assert_same_bytes(&idle.response().body, PAGE);
+    server.signal("TERM");
+    idle.ended();
+    begun.send("st: a\r\n\r\n");
+    let response = begun.response();
+    assert_same_bytes(&response.body, PAGE);
+    assert!(response.closes(), "the drain has begun: {}", response.head);
+    begun.ended();
+    let exit = server.wait();
+    assert_eq!(exit.code, Some(0), "{}", exit.text);
+}
+
+fn the_end_of_the_drain_delay_wakes_a_server_without_connections(flags: &[&str]) {
+    let server = Server::start(&with(flags, &["--drain-delay", "300ms"]));
+    server.signal("TERM");
+    let exit = server.wait();
+    assert_eq!(exit.code, Some(0), "{}", exit.text);
 }

@@ -14,6 +14,12 @@ pub(crate) const CASES: &[Case] = cases![
 fn start(flags: &[&str], address: &str, options: &[&str]) -> (Server, String) {
     let options = [&["--spawn", "1", "--health-listen", address], options].concat();
     let server = Server::start(&with(flags, &options));
+    let place = health_address(&server);
+    (server, place)
+}
+
+/// The address of a server's health listener.
+pub(super) fn health_address(server: &Server) -> String {
     let (_, rest) =
         server.ready.split_once("health checks on ").expect("the ready line has the address");
     let (place, _) = rest.split_once(';').expect("more follows");
@@ -21,11 +27,10 @@ fn start(flags: &[&str], address: &str, options: &[&str]) -> (Server, String) {
         Some(url) => url.split_once('/').expect("a path follows").0,
         None => place.split_once(',').expect("a path follows").0,
     };
-    let place = place.to_owned();
-    (server, place)
+    place.to_owned()
 }
 
-fn ask(place: &str, request: &str) -> (u16, String) {
+pub(super) fn ask(place: &str, request: &str) -> (u16, String) {
     let mut client = Client::connect(place);
     client.send(request);
     let response = client.response();
@@ -34,7 +39,7 @@ fn ask(place: &str, request: &str) -> (u16, String) {
     (response.status, String::from_utf8(response.body).expect("it is text"))
 }
 
-const CHECK: &str = "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n";
+pub(super) const CHECK: &str = "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n";
 
 fn health_is_answered_when_all_slots_are_taken(flags: &[&str]) {
     let file = TemporaryFile::vacant("sock");
