@@ -1,6 +1,6 @@
 //! The `io_uring` engine under the contract, with TCP sockets on loopback as peers.
 
-use super::rig::{Needs, Peer, Read, Rig, fixed_bytes};
+use super::rig::{Needs, Peer, Read, Rig, SMALL, fixed_bytes};
 use std::io::{ErrorKind, Read as _, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use uringstatic::engine::kernel::Restriction;
@@ -53,7 +53,7 @@ impl Kernel {
             restricted: dial.is_none(),
             dial,
             signals: None,
-            fixed: fixed_bytes(Self::LARGE).into(),
+            fixed: fixed_bytes(if needs.sends_large { Self::LARGE } else { SMALL }).into(),
             features,
             buffers: needs.buffers,
             buffer_bytes: needs.buffer_bytes,

@@ -51,7 +51,7 @@ pub(crate) fn multishot_receive_ends_with_a_reset<G: Rig>(make: impl Fn(Needs) -
 }
 
 pub(crate) fn long_stream_arrives_in_order<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
-    let mut tester = make(Needs { buffers: 8, buffer_bytes: 64 });
+    let mut tester = make(Needs { buffers: 8, buffer_bytes: 64, ..Needs::default() });
     let peer = tester.connected(SLOT);
     let sent = fixed_bytes(10_000);
     let mut receive = tester.push(Op::RecvMany { slot: SLOT });
@@ -79,7 +79,7 @@ pub(crate) fn long_stream_arrives_in_order<G: Rig>(make: impl Fn(Needs) -> Teste
 }
 
 pub(crate) fn receive_without_buffers_gets_enobufs<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
-    let mut tester = make(Needs { buffers: 2, buffer_bytes: 64 });
+    let mut tester = make(Needs { buffers: 2, buffer_bytes: 64, ..Needs::default() });
     let peer = tester.connected(SLOT);
     let sent = fixed_bytes(300);
     let receive = tester.push(Op::RecvMany { slot: SLOT });

@@ -50,18 +50,31 @@ pub(crate) enum Read {
     Reset,
 }
 
-/// The receive buffers that a rule needs.
+/// The memory that a rule needs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Needs {
-    /// Their number, a power of two.
+    /// The number of receive buffers, a power of two.
     pub(crate) buffers: u16,
     /// The size of each, in bytes.
     pub(crate) buffer_bytes: u32,
+    /// Whether the fixed buffer has [`Rig::LARGE`] bytes, which take a while to fill, and not
+    /// [`SMALL`].
+    pub(crate) sends_large: bool,
+}
+
+/// The length of the fixed buffer for rules that send a few bytes.
+pub(crate) const SMALL: u32 = 64 * 1024;
+
+impl Needs {
+    /// Those of a rule that fills a socket's buffer.
+    pub(crate) fn large() -> Self {
+        Self { sends_large: true, ..Self::default() }
+    }
 }
 
 impl Default for Needs {
     fn default() -> Self {
-        Self { buffers: 16, buffer_bytes: 256 }
+        Self { buffers: 16, buffer_bytes: 256, sends_large: false }
     }
 }
 

@@ -83,7 +83,7 @@ pub(crate) fn two_spans_are_sent_as_one<G: Rig>(make: impl Fn(Needs) -> Tester<G
 
 pub(crate) fn short_send_of_two_spans_counts_both<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
     for first in [1, 1000, G::LARGE - 1] {
-        let mut tester = make(Needs::default());
+        let mut tester = make(Needs::large());
         let peer = tester.connected(SLOT);
         let spans = Spans {
             first: Span { offset: 0, len: u64::from(first) },
@@ -116,7 +116,7 @@ pub(crate) fn lazy_send_ends_no_wait<G: Rig>(make: impl Fn(Needs) -> Tester<G>) 
 }
 
 pub(crate) fn send_without_room_is_short_then_eagain<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
-    let mut tester = make(Needs::default());
+    let mut tester = make(Needs::large());
     let peer = tester.connected(SLOT);
     let taken = fill(&mut tester);
     assert!(taken > 0 && taken < u64::from(G::LARGE));
@@ -143,7 +143,7 @@ pub(crate) fn send_without_room_is_short_then_eagain<G: Rig>(make: impl Fn(Needs
 }
 
 pub(crate) fn wait_for_room_can_be_cancelled<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
-    let mut tester = make(Needs::default());
+    let mut tester = make(Needs::large());
     tester.connected(SLOT);
     fill(&mut tester);
     let writable = tester.push(Op::Writable { slot: SLOT });
@@ -161,7 +161,7 @@ pub(crate) fn send_on_a_reset_connection_fails<G: Rig>(make: impl Fn(Needs) -> T
 }
 
 pub(crate) fn wait_for_room_ends_with_a_reset<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
-    let mut tester = make(Needs::default());
+    let mut tester = make(Needs::large());
     let peer = tester.connected(SLOT);
     fill(&mut tester);
     let writable = tester.push(Op::Writable { slot: SLOT });
@@ -184,7 +184,7 @@ pub(crate) fn send_close_closes_after_all_bytes<G: Rig>(make: impl Fn(Needs) -> 
 }
 
 pub(crate) fn short_send_close_does_not_close<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
-    let mut tester = make(Needs::default());
+    let mut tester = make(Needs::large());
     let peer = tester.connected(SLOT);
     let sent = tester.push(Op::SendClose { slot: SLOT, spans: all_bytes::<G>().into() });
     let count = tester.last(sent).expect("some bytes were taken");
