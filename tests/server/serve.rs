@@ -13,7 +13,7 @@ mod stalled;
 mod start;
 mod timeouts;
 
-use std::sync::Mutex;
+use std::sync::{Condvar, Mutex};
 
 /// A case: its name, and a function of the options that choose the features.
 type Case = (&'static str, fn(&[&str]));
@@ -90,6 +90,7 @@ fn suite(flags: &[&str]) {
                 loop {
                     let next = left.lock().expect("no thread panics with the lock").next();
                     let Some((name, case)) = next else { return };
+                    let _running = Running::begin();
                     eprintln!("{name} {}", flags.join(" "));
                     if std::panic::catch_unwind(|| case(flags)).is_err() {
                         failed.lock().expect("no thread panics with the lock").push(*name);
@@ -107,5 +108,32 @@ fn with<'a>(flags: &[&'a str], options: &[&'a str]) -> Vec<&'a str> {
     [flags, options].concat()
 }
 
-/// A case has a thread, a server and a few connections; with 4 at once the processor idled.
+/// The threads of one suite. With 4 the processor idled.
 const AT_ONCE: usize = 12;
+/// The cases that run at once in all suites together. Each has a server, whose ring counts 336 KiB
+/// of locked memory, of which a user may have 8 MiB in all by default.
+const RUNNING_MAX: usize = 14;
+
+static RUNNING: Mutex<usize> = Mutex::new(0);
+static ENDED: Condvar = Condvar::new();
+
+/// One of the cases that run at once.
+struct Running;
+
+impl Running {
+    /// Waits until fewer than [`RUNNING_MAX`] cases run.
+    fn begin() -> Self {
+        let running = RUNNING.lock().expect("no thread panics with the lock");
+        let is_full = |running: &mut usize| *running >= RUNNING_MAX;
+        let mut running = ENDED.wait_while(running, is_full).expect("no thread panics");
+        *running += 1;
+        Self
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        *RUNNING.lock().expect("no thread panics with the lock") -= 1;
+        ENDED.notify_one();
+    }
+}
