@@ -7,9 +7,18 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-/// A lock that is held (`flock(2)`). Child processes don't inherit it.
+/// A lock that is held (`flock(2)`). Programs that child processes execute don't inherit it.
 #[derive(Debug)]
-pub struct Lock(#[allow(dead_code, reason = "the lock lasts as long as the file is open")] File);
+pub struct Lock(File);
+
+impl Drop for Lock {
+    /// Closing the file doesn't suffice: a child process that has not yet executed its program has
+    /// a copy of the descriptor, and with it the lock.
+    fn drop(&mut self) {
+        // A failure leaves the lock to the end of the process.
+        let _ = flock(&self.0, FlockOperation::Unlock);
+    }
+}
 
 impl Lock {
     /// Takes the lock, or returns `None` if another process holds it.
@@ -30,6 +39,18 @@ impl Lock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn dropped_lock_is_free_although_a_child_has_its_descriptor() {
+        let folder = std::env::temp_dir().join(format!("uringload-copy-{}", std::process::id()));
+        std::fs::create_dir(&folder).unwrap();
+        let lock = Lock::take(&folder).unwrap().expect("nothing else locks it");
+        let copy = lock.0.try_clone().unwrap();
+        drop(lock);
+        assert!(Lock::take(&folder).unwrap().is_some());
+        drop(copy);
+        std::fs::remove_dir(&folder).unwrap();
+    }
 
     #[test]
     fn a_lock_has_one_holder_at_a_time() {
