@@ -29,6 +29,7 @@ mod endpoint;
 pub mod feature;
 mod hints;
 pub mod settings;
+mod values;
 
 use crate::engine::chosen::Chosen;
 use crate::engine::kernel::{Capabilities, KernelEngine, ReceiveBuffers};

@@ -172,7 +172,7 @@ impl ServerConnection {
     fn bytes(&mut self, bytes: &[u8], context: &mut Context<'_>) {
         match &mut self.phase {
             ConnectionPhase::Head | ConnectionPhase::Body { .. } if self.kept.is_empty() => {
-                let used = self.parse_requests(bytes, context);
+                let used = self.parse_next(bytes, context);
                 if used < bytes.len() {
                     self.keep(&bytes[used..], context);
                 }
@@ -225,7 +225,7 @@ impl ServerConnection {
 
     fn parse_kept(&mut self, context: &mut Context<'_>) {
         let mut kept = std::mem::take(&mut self.kept);
-        let used = self.parse_requests(&kept, context);
+        let used = self.parse_next(&kept, context);
         if used == kept.len() {
             context.head_buffers.give_back(&mut kept);
         } else {
@@ -234,9 +234,9 @@ impl ServerConnection {
         }
     }
 
-    /// Parses requests until a response has to be sent, or bytes are missing. Returns how many
-    /// bytes are used up.
-    fn parse_requests(&mut self, bytes: &[u8], context: &mut Context<'_>) -> usize {
+    /// Discards the rest of a body, if there is one, then parses the next request and begins its
+    /// response. Returns how many bytes are used up; the others wait for more, or for the response.
+    fn parse_next(&mut self, bytes: &[u8], context: &mut Context<'_>) -> usize {
         let mut used = 0;
         if let ConnectionPhase::Body { body } = &mut self.phase {
             let (count, progress) = body.advance(bytes);

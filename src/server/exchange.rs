@@ -48,7 +48,7 @@ impl<R: Engine> Server<R> {
         }
     }
 
-    pub(super) fn received(&mut self, slot: Slot, completion: Completion) {
+    fn received(&mut self, slot: Slot, completion: Completion) {
         let socket = &mut self.connections[slot.0 as usize].socket;
         socket.received(completion.more);
         // Bytes that arrive while a lazy send is in flight are parsed after its completion, which
@@ -71,7 +71,7 @@ impl<R: Engine> Server<R> {
         self.reconcile(slot);
     }
 
-    pub(super) fn handle_bytes(&mut self, slot: Slot, received: Received) {
+    fn handle_bytes(&mut self, slot: Slot, received: Received) {
         self.reopen_if_idle(slot);
         let gives_way = self.should_give_way(slot);
         self.deliver(slot, Some(received), gives_way, |bytes| Input::Bytes(bytes));
@@ -89,7 +89,7 @@ impl<R: Engine> Server<R> {
     }
 
     /// Reports an input to the protocol and stores the output, unless the connection is ending.
-    pub(super) fn deliver(
+    fn deliver(
         &mut self,
         slot: Slot,
         received: Option<Received>,
@@ -144,7 +144,7 @@ impl<R: Engine> Server<R> {
         }
     }
 
-    pub(super) fn expect_bytes(&mut self, slot: Slot, timeout: Timeout) {
+    fn expect_bytes(&mut self, slot: Slot, timeout: Timeout) {
         if self.timers.kind(slot) != Some(timeout) {
             self.arm_timeout(slot, timeout);
         }
@@ -196,7 +196,7 @@ impl<R: Engine> Server<R> {
     }
 
     /// Stops receiving from a client that goes on sending requests but doesn't read the responses.
-    pub(super) fn apply_backpressure(&mut self, slot: Slot) {
+    fn apply_backpressure(&mut self, slot: Slot) {
         let connection = &mut self.connections[slot.0 as usize];
         if connection.input_is_full() && connection.socket.receiving() == Receive::Multishot {
             connection.backpressured = true;
@@ -205,7 +205,7 @@ impl<R: Engine> Server<R> {
         }
     }
 
-    pub(super) fn await_buffers(&mut self, slot: Slot) {
+    fn await_buffers(&mut self, slot: Slot) {
         self.reopen_if_idle(slot);
         let connection = &mut self.connections[slot.0 as usize];
         if connection.socket.is_open() {

@@ -52,7 +52,7 @@ impl<R: Engine> Server<R> {
         self.reconcile(slot);
     }
 
-    pub(super) fn all_sent(&mut self, slot: Slot, count: u32) {
+    fn all_sent(&mut self, slot: Slot, count: u32) {
         self.stats.bytes += u64::from(count);
         // The rendered responses that this send kept from a new date may be free now, and buffered
         // requests are to be answered with that date.
@@ -70,7 +70,7 @@ impl<R: Engine> Server<R> {
 
     /// The socket's buffer is full: waits for room in it, unless the client has been too slow for
     /// too long.
-    pub(super) fn fell_short(&mut self, slot: Slot, count: u32) {
+    fn fell_short(&mut self, slot: Slot, count: u32) {
         if !self.connections[slot.0 as usize].socket.is_open() {
             return;
         }

@@ -2,6 +2,7 @@
 
 use super::endpoint::{self, SocketOptions};
 use super::feature::Feature;
+use super::values;
 use crate::http::host::{ALLOWED_HOSTS_MAX, AllowedHost};
 use crate::http::{added_field, media_type};
 use crate::os::net::Endpoint;
@@ -71,7 +72,7 @@ pub struct StartSettings {
     ///
     /// Codes whose responses have no content (204, 205, 304) and codes that answer range requests
     /// (206, 416) are refused.
-    #[arg(long, value_name = "CODE", default_value = "200", value_parser = value_parsers::status)]
+    #[arg(long, value_name = "CODE", default_value = "200", value_parser = values::status)]
     pub status: u16,
 
     /// Header field of the page or of every file, as 'Name: value'; may be repeated, up to 8 KiB in
@@ -125,7 +126,7 @@ pub struct StartSettings {
     ///
     /// The rate is averaged over the time that the socket is full, after a grace of 5 seconds.
     /// Bytes taken faster earn time in advance, up to --send-timeout.
-    #[arg(long, value_name = "BYTES", default_value = "240", value_parser = value_parsers::rate)]
+    #[arg(long, value_name = "BYTES", default_value = "240", value_parser = values::rate)]
     pub min_rate: u32,
 
     /// Time between SIGTERM or SIGINT and the drain
@@ -146,7 +147,7 @@ pub struct StartSettings {
     ///
     /// A plain number counts bytes; k and m (or KiB and MiB) stand for 1024 and 1024 * 1024 bytes.
     #[arg(long = "max-head", value_name = "SIZE", default_value = "16k")]
-    #[arg(value_parser = value_parsers::head_bytes)]
+    #[arg(value_parser = values::head_bytes)]
     pub head_bytes_max: u32,
 
     /// CPU to run on, counted from 0 [default: any]

@@ -1,7 +1,7 @@
 //! The settings of a folder: the options of the command line, and the request that they make.
 
 use crate::os::beneath::Resolver;
-use crate::value_parsers;
+use crate::value_parsers::size;
 use clap::{Args, FromArgMatches, ValueEnum};
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ pub struct RootOptions {
     pub compress: Effort,
 
     /// Serve about.html for /about
-    #[arg(long, value_name = "on|off", default_value = "on", value_parser = value_parsers::switch)]
+    #[arg(long, value_name = "on|off", default_value = "on", value_parser = switch)]
     #[arg(action = clap::ArgAction::Set)]
     pub clean_urls: bool,
 
@@ -41,7 +41,7 @@ pub struct RootOptions {
 
     /// Most bytes in the folder's files, all of which are kept in memory
     #[arg(long, value_name = "SIZE", default_value = "1g")]
-    #[arg(value_parser = value_parsers::site_bytes)]
+    #[arg(value_parser = site_bytes)]
     pub site_bytes: u64,
 
     /// Most files and folders in the folder; entries behind links count again
@@ -155,4 +155,22 @@ pub struct SiteLimits {
     pub files: u32,
     /// Most bytes of all files together.
     pub bytes: u64,
+}
+
+/// Parses the most bytes of a site (`--site-bytes`), at least one.
+fn site_bytes(text: &str) -> Result<u64, String> {
+    let bytes = size(text)?;
+    if bytes == 0 {
+        return Err("the limit must be at least one byte".to_owned());
+    }
+    Ok(bytes)
+}
+
+/// Parses `on` or `off`.
+fn switch(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("write on or off".to_owned()),
+    }
 }

@@ -114,11 +114,12 @@ fn connections_in_the_backlog_are_reset(flags: &[&str]) {
     assert!(exit.text.ends_with("at most 1 in flight; errors: none\n"), "{}", exit.text);
 }
 
-fn a_request_whose_head_has_begun_is_answered(flags: &[&str]) {
-    let server = Server::start(flags);
-    let mut idle = server.connect();
+/// Sends SIGTERM while one connection is idle and one is within a head: the first is closed, and
+/// the second gets its response, which is the last.
+fn end_with_a_begun_request(server: &Server) {
     let mut begun = server.connect();
     begun.send("GET / HTTP/1.1\r\nHo");
+    let mut idle = server.connect();
     idle.send(GET);
     assert_same_bytes(&idle.response().body, PAGE);
     server.signal("TERM");
@@ -126,8 +127,13 @@ fn a_request_whose_head_has_begun_is_answered(flags: &[&str]) {
     begun.send("st: a\r\n\r\n");
     let response = begun.response();
     assert_same_bytes(&response.body, PAGE);
-    assert!(response.closes(), "it is the last one");
+    assert!(response.closes(), "it is the last: {}", response.head);
     begun.ended();
+}
+
+fn a_request_whose_head_has_begun_is_answered(flags: &[&str]) {
+    let server = Server::start(flags);
+    end_with_a_begun_request(&server);
     let exit = server.wait();
     assert_eq!(exit.code, Some(0), "{}", exit.text);
 }
@@ -213,18 +219,7 @@ fn health_path_answers_503_during_the_drain_delay(flags: &[&str]) {
 
 fn the_drain_begins_after_the_drain_delay(flags: &[&str]) {
     let server = Server::start(&with(flags, &["--drain-delay", "300ms"]));
-    let mut begun = server.connect();
-    begun.send("GET / HTTP/1.1\r\nHo");
-    let mut idle = server.connect();
-    idle.send(GET);
-    assert_same_bytes(&idle.response().body, PAGE);
-    server.signal("TERM");
-    idle.ended();
-    begun.send("st: a\r\n\r\n");
-    let response = begun.response();
-    assert_same_bytes(&response.body, PAGE);
-    assert!(response.closes(), "the drain has begun: {}", response.head);
-    begun.ended();
+    end_with_a_begun_request(&server);
     let exit = server.wait();
     assert_eq!(exit.code, Some(0), "{}", exit.text);
 }
