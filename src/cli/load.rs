@@ -7,7 +7,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use std::ffi::OsString;
 
-/// What a command line of `uringload` requests.
+/// The request of a command line of `uringload`.
 #[derive(Clone, Debug)]
 pub enum LoadCommand {
     /// Run a load.

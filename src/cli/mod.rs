@@ -24,7 +24,7 @@ use generate::Generate;
 pub use root::CheckOptions;
 use std::ffi::OsString;
 
-/// What a command line of `uringstatic` requests.
+/// The request of a command line of `uringstatic`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ServerCommand {
     /// Serve until a signal ends the process.

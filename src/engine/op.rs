@@ -47,7 +47,7 @@ pub enum Op {
     Send {
         /// The connection.
         slot: Slot,
-        /// What to send.
+        /// The bytes to send.
         spans: Spans,
         /// Another send follows at once, for which a partial segment may wait (`MSG_MORE`).
         more: bool,
@@ -59,7 +59,7 @@ pub enum Op {
     SendClose {
         /// The connection.
         slot: Slot,
-        /// What to send.
+        /// The bytes to send.
         spans: Spans,
     },
     /// Complete once when the socket accepts bytes again, or has failed.

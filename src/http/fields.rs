@@ -1,4 +1,4 @@
-//! What the field lines of a request decide: host, framing, persistence and expectation (RFC 9110
+//! The effect of the field lines of a request: host, framing, persistence and expectation (RFC 9110
 //! 7.2, 7.6.1 and 10.1.1, RFC 9112 6).
 
 use super::framing::{Framing, TransferCodings};

@@ -120,7 +120,7 @@ pub fn encode(path: &[u8], out: &mut [u8]) -> Option<usize> {
 }
 
 /// Writes octets as they may stand in a query between the signs that divide it: `&`, `=`, `+` and
-/// `;` are percent-encoded, too. Says how long it became, or `None` if it doesn't fit.
+/// `;` are percent-encoded, too. Returns its length, or `None` if it doesn't fit.
 pub fn encode_in_query(octets: &[u8], out: &mut [u8]) -> Option<usize> {
     encode_except(octets, |octet| grammar::is(octet, PATH) && !b"&=+;".contains(&octet), out)
 }

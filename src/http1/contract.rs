@@ -21,7 +21,7 @@ pub enum Input<'a> {
     Displaced,
 }
 
-/// What a connection needs, from one input to the next.
+/// The need of a connection, from one input to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Output {
     /// Receive, and report [`Input::Deadline`] when the timeout has passed: one of
@@ -43,13 +43,13 @@ pub struct Transmission {
     pub spans: Spans,
     /// The response goes on behind them (`MSG_MORE`): the next output is another [`Output::Send`].
     pub more: bool,
-    /// What follows the response.
+    /// The step after the response.
     pub then: Then,
     /// Bytes that arrived meanwhile fill a head buffer: receive no more before this is sent.
     pub input_is_full: bool,
 }
 
-/// What follows a response.
+/// The step after a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Then {
     /// [`Timeout::Idle`], unless another input comes before: the completion of the send need not
@@ -90,7 +90,7 @@ impl Output {
     }
 }
 
-/// What a connection borrows from its driver for one input.
+/// The state that a connection borrows from its driver for one input.
 pub struct Context<'a> {
     /// The responses.
     pub site: &'a Site,

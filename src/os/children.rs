@@ -59,7 +59,7 @@ impl Process {
     /// Starts a program that inherits one more descriptor under its number.
     ///
     /// # Errors
-    /// Those of [`Process::start`].
+    /// The errors of [`Process::start`].
     pub fn start_with(
         mut command: Command,
         core: Option<u32>,

@@ -19,7 +19,7 @@ pub fn open_null() -> io::Result<File> {
 /// is ever mistaken for a standard stream.
 ///
 /// # Errors
-/// Those of dup2(2).
+/// The errors of dup2(2).
 pub fn replace_standard_streams(null: &File) -> io::Result<()> {
     dup2_stdin(null)?;
     Ok(dup2_stdout(null)?)

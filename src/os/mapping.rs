@@ -33,8 +33,8 @@ impl Mapping {
     /// The first `len` bytes of a file, shared with every other mapping of it.
     ///
     /// # Errors
-    /// Those of mmap(2): `EINVAL` if `len` is 0, `EACCES` if the descriptor isn't open for reading
-    /// and writing.
+    /// The errors of mmap(2): `EINVAL` if `len` is 0, `EACCES` if the descriptor isn't open for
+    /// reading and writing.
     pub(crate) fn shared(file: BorrowedFd<'_>, len: usize) -> io::Result<Self> {
         Self::map(len, libc::MAP_SHARED, file.as_raw_fd())
     }

@@ -55,7 +55,7 @@ pub fn bind(
 /// file has them.
 ///
 /// # Errors
-/// Those of [`bind`], and if the file can't be given the group.
+/// The errors of [`bind`], and if the file can't be given the group.
 pub fn bind_with(
     endpoint: &Endpoint,
     backlog: u32,
@@ -94,7 +94,7 @@ pub(crate) fn family_of(address: &SocketAddr) -> AddressFamily {
 /// as a hostile peer does. The standard library doesn't offer it.
 ///
 /// # Errors
-/// Those of setsockopt(2).
+/// The errors of setsockopt(2).
 pub fn reset_on_close(stream: &TcpStream) -> io::Result<()> {
     Ok(sockopt::set_socket_linger(stream, Some(Duration::ZERO))?)
 }

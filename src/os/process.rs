@@ -65,7 +65,7 @@ pub fn raise_locked_memory(needed: u64) {
 
 /// Raises the soft limit of open files to the hard one, which must be at least `needed`.
 ///
-/// `demand` names the option or constant that requires so many, for the hint to lower it.
+/// `demand` names the option or constant that requires the files, for the hint to lower it.
 ///
 /// # Errors
 /// If the hard limit is below `needed`.
@@ -91,7 +91,7 @@ pub fn raise_open_files(needed: u64, demand: &str) -> Result<(), Failure> {
 pub enum ThreadsError {
     /// `/proc/self/task` can't be read.
     Unreadable(io::Error),
-    /// There are so many threads, still after a second.
+    /// The process has this number of threads, still after a second.
     Several(usize),
 }
 

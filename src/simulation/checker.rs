@@ -8,7 +8,7 @@ use super::report::SimulationReport;
 use crate::engine::Nanos;
 use crate::engine::sim::{Network, SimSocket};
 
-/// What allows a server to answer less or later.
+/// The circumstances in which a server may respond less or later.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Circumstances {
     /// When the drain began: the time of SIGTERM plus the drain delay.
@@ -24,7 +24,7 @@ pub(super) struct Circumstances {
 /// Checks one peer, and counts its responses and marks.
 ///
 /// # Errors
-/// What a well-behaved peer did not receive, or received too late.
+/// If a well-behaved peer did not receive a response, or received it too late.
 pub(super) fn check_peer(
     network: &Network,
     peer: &PeerState,

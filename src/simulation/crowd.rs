@@ -131,7 +131,7 @@ impl Crowd {
         while self.peers[number as usize].end.is_none() && self.take_step(number, now, network) {}
     }
 
-    /// Takes one step; says whether the next one may follow at once.
+    /// Takes one step; returns whether the next one may follow at once.
     fn take_step(&mut self, number: u32, now: Nanos, network: &mut Network) -> bool {
         let peer = &mut self.peers[number as usize];
         let socket = peer.socket.expect("it has connected");

@@ -1,4 +1,4 @@
-//! What scenarios draw alike: the server's settings, the page and the site.
+//! The parts that scenarios have in common: the server's settings, the page and the site.
 
 use crate::bytes::Span;
 use crate::engine::Nanos;

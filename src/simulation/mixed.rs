@@ -126,7 +126,7 @@ impl Scenario {
         }
     }
 
-    /// Sends the signal once all peers have ended; says whether it is sent or scheduled.
+    /// Sends the signal once all peers have ended; returns whether it is sent or scheduled.
     fn signal_after_the_last_peer(&mut self) -> bool {
         let ended = self.world.crowd.has_ended() && self.world.engine(self.server).occupied() == 0;
         if ended && self.signal_at.is_none() {

@@ -55,7 +55,7 @@ pub fn run_pair(
     Ok(SimulationReport { coverage, turns, responses, served: 0 })
 }
 
-/// What is drawn for a run.
+/// The settings drawn for a run.
 #[derive(Debug)]
 struct PairSettings {
     /// No fault costs a connection, every connection has a slot, and no timeout expires.

@@ -1,4 +1,4 @@
-//! What a simulated peer will do, drawn from the random source: its requests, how it sends them,
+//! The plan of a simulated peer, drawn from the random source: its requests, how it sends them,
 //! how it receives, and the responses it expects.
 
 use super::requests::{PlannedRequest, Setting, draw_request, get_page};

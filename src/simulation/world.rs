@@ -16,7 +16,7 @@ pub(super) struct World<'a> {
 /// The number of a participant, in the order of their addition.
 pub(super) type ParticipantIndex = usize;
 
-/// What a step came to.
+/// The outcome of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WorldStep {
     /// A participant took a turn.
@@ -25,7 +25,7 @@ pub(super) enum WorldStep {
     Idle,
 }
 
-/// What an event belongs to.
+/// The owner of an event.
 #[derive(Clone, Copy)]
 enum EventOwner {
     Participant(ParticipantIndex),

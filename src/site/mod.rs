@@ -73,7 +73,7 @@ impl Site {
     /// page into its place there.
     ///
     /// # Errors
-    /// Those of `zeroed` and `read`.
+    /// The errors of `zeroed` and `read`.
     pub fn build<M: DerefMut<Target = [u8]>>(
         page: Page,
         body_bytes: u64,

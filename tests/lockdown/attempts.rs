@@ -19,10 +19,10 @@ pub(crate) struct Prepared {
 
 impl Prepared {
     pub(crate) fn new() -> Self {
-        let name = CString::new(SECRET).expect("no zero in it");
+        let name = CString::new(SECRET).expect("the name has no zero byte");
         // SAFETY: the name ends with a zero byte, and no other thread changes the environment.
         let secret = unsafe { libc::getenv(name.as_ptr()) };
-        assert!(!secret.is_null(), "it's given");
+        assert!(!secret.is_null(), "the test sets the variable");
         let parent = std::os::unix::process::parent_id();
         Self { parent: parent.try_into().expect("a process number is small"), secret }
     }

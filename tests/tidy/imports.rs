@@ -36,7 +36,7 @@ const IMPORTS: &[(&str, &str)] = &[
     ("timers", "engine"),
     ("engine", "bytes"),
     ("os", "bytes error"),
-    // What everything may import imports nothing.
+    // The rooms that all others may import have no imports.
     ("bytes", ""),
     ("stats", ""),
     ("text", ""),

@@ -179,7 +179,7 @@ impl SimEngine {
         self.pending.events.next_at()
     }
 
-    /// Lets the next event happen, if its time has come. Says whether there was one.
+    /// Lets the next event happen, if its time has come. Returns whether there was one.
     pub fn run_next(&mut self, network: &mut Network) -> bool {
         let Some(event) = self.pending.events.take_due(self.clock.current) else { return false };
         match event {

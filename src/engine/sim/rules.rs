@@ -30,7 +30,7 @@ impl SimEngine {
     /// Checks, after the user's end, that all slots and buffers are free.
     ///
     /// # Errors
-    /// What is not free.
+    /// The entries that are not free.
     pub fn check_end(&self) -> Result<(), String> {
         if self.occupied() > 0 {
             return Err(format!("{} slots are open after the end", self.occupied()));
@@ -120,7 +120,7 @@ impl SimEngine {
     }
 }
 
-/// What an operation does to its slot, as far as two operations exclude each other.
+/// The effect of an operation on its slot, by which two operations exclude each other.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Use {
     Receives,

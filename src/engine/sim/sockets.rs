@@ -3,7 +3,7 @@
 use super::network::{Changes, ListenerId, SocketId};
 use crate::engine::{Op, Slot};
 
-/// What the descriptors of an engine refer to.
+/// The sockets behind the descriptors of an engine.
 #[derive(Debug)]
 pub(super) struct Sockets {
     pub(super) slots: Vec<Option<OpenSlot>>,

@@ -112,7 +112,7 @@ const BUF_BYTES: u64 = 16;
 /// The smallest page size; on machines with larger pages the kernel counts more.
 const PAGE_BYTES: u64 = 4096;
 
-/// Checks that one ring can carry so many connections.
+/// Checks that one ring can carry this number of connections.
 ///
 /// # Errors
 /// If there are more than [`SPAWN_MAX`].

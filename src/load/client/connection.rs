@@ -16,7 +16,7 @@ use crate::socket::Socket;
 pub(super) struct ClientConnection {
     pub(super) phase: ClientPhase,
     pub(super) socket: Socket,
-    /// What a short send has left.
+    /// The rest of a short send.
     pub(super) unsent: Span,
     /// The batch is to be sent when the last send has completed.
     pub(super) is_to_send: bool,
@@ -35,7 +35,7 @@ pub(super) struct ClientConnection {
     responses: ResponseParser,
     /// Bytes of the current response's content so far.
     content_bytes: u64,
-    /// Those bytes are not the expected content.
+    /// The bytes of the response are not the expected content.
     differs: bool,
 }
 
@@ -51,7 +51,7 @@ pub(super) enum ClientPhase {
     Ending,
 }
 
-/// What follows from received bytes.
+/// The consequence of received bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ReceiveOutcome {
     /// Responses of the batch are incomplete.

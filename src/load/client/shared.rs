@@ -1,4 +1,4 @@
-//! What all connections of a client share: the plan, and the counters.
+//! The state that all connections of a client share: the plan, and the counters.
 
 use super::plan::ClientPlan;
 use crate::engine::Nanos;

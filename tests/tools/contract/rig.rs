@@ -66,7 +66,7 @@ pub(crate) struct Needs {
 pub(crate) const SMALL: u32 = 64 * 1024;
 
 impl Needs {
-    /// Those of a rule that fills a socket's buffer.
+    /// The needs of a rule that fills a socket's buffer.
     pub(crate) fn large() -> Self {
         Self { sends_large: true, ..Self::default() }
     }
