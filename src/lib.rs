@@ -73,6 +73,7 @@ pub mod http;
 pub mod http1;
 pub mod load;
 pub mod os;
+pub mod process;
 pub mod sandbox;
 pub mod server;
 pub mod simulation;

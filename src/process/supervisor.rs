@@ -1,0 +1,716 @@
+//! What the supervisor decides, as a state machine without I/O: signals, ends of processes and the
+//! passage of time in, [`Action`]s out. `run` carries them out; the simulator does so, too.
+//!
+//! A *generation* is one loader, which reads the site, and the workers that it forks. At most two
+//! generations exist at a time, a serving one and one that replaces it or is being replaced:
+//!
+//! ```text
+//!              site read      all workers armed        no worker left
+//!   Loading ──────────► Arming ────────────► Serving ─► Retiring ─────► gone
+//!      │                  │                            ▲
+//!      │ loader failed    │ a worker failed            │ the next generation serves
+//!      └────────┬─────────┘                            │
+//!               ▼                                      │
+//!   abandoned: its processes are killed; the generation that serves goes on
+//! ```
+//!
+//! A worker that dies in a serving generation is forked again by its loader: the first time at once,
+//! then after a pause that doubles. Processes that are forked by one loader share its address layout,
+//! so that repeated deaths could be an attacker's search; after [`DEATHS_MAX`] deaths within
+//! [`DEATHS_WITHIN`] the generation is replaced as in a reload, and if the new one dies like it, the
+//! service ends with an error.
+
+use super::allowance::{Claim, Share, distribute};
+use crate::engine::Nanos;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Deaths of workers within [`DEATHS_WITHIN`] that end a generation.
+pub const DEATHS_MAX: usize = 5;
+/// The time in which deaths are counted together.
+pub const DEATHS_WITHIN: Duration = Duration::from_secs(60);
+/// The pause before a second fork, which doubles with each further one, up to [`BACKOFF_MAX`].
+pub const BACKOFF_MIN: Duration = Duration::from_millis(100);
+/// The longest pause before a worker is forked again.
+pub const BACKOFF_MAX: Duration = Duration::from_secs(10);
+
+/// What the supervisor is configured with.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Workers of a generation, at least 1.
+    pub workers: u32,
+    /// The most connections of all workers together.
+    pub limit: u32,
+    /// How long a worker's turn counter may stand still.
+    pub worker_timeout: Duration,
+}
+
+/// A worker process: its generation, and its number within the generation, which a replacement
+/// inherits; `life` counts the replacements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct WorkerId {
+    /// The generation, counted from 1.
+    pub generation: u32,
+    /// The number within the generation, from 0.
+    pub number: u32,
+    /// How often this number has been forked before.
+    pub life: u32,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// SIGHUP.
+    Reload,
+    /// SIGTERM or SIGINT, by its number.
+    Terminate(i32),
+    /// The loader has read the site and can fork workers.
+    Loaded {
+        /// Its generation.
+        generation: u32,
+    },
+    /// The loader gave up, or ended; `why` is for people.
+    LoaderEnded {
+        /// Its generation.
+        generation: u32,
+        /// What it said, or how it ended.
+        why: String,
+    },
+    /// The worker is locked down and has armed its accepts.
+    Armed(WorkerId),
+    /// The worker process ended.
+    WorkerEnded {
+        /// The worker.
+        worker: WorkerId,
+        /// Whether it had been told to end, and did so by itself.
+        orderly: bool,
+        /// How it ended, for people.
+        how: String,
+    },
+    /// The kernel has closed the sockets of a worker that ended.
+    SocketsClosed(WorkerId),
+    /// Nothing but that time passed, or that a worker's numbers changed.
+    Tick,
+}
+
+/// Something to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Start a loader.
+    Load {
+        /// Its generation.
+        generation: u32,
+    },
+    /// Have the loader of its generation fork this worker.
+    Fork(WorkerId),
+    /// Tell the loader of a generation that it isn't needed any more.
+    Release {
+        /// Its generation.
+        generation: u32,
+    },
+    /// Kill the loader of a generation.
+    KillLoader {
+        /// Its generation.
+        generation: u32,
+    },
+    /// Write a worker's allowance.
+    Allow(WorkerId, u32),
+    /// Have a worker cancel its accepts, announce the end to its connections, and end.
+    Retire(WorkerId),
+    /// Have a worker finish its responses and end.
+    Drain(WorkerId),
+    /// Have a worker take a turn and try one more accept: a wake-up may have been lost with an
+    /// accept that was cancelled or whose process ended.
+    Kick(WorkerId),
+    /// Kill a worker.
+    Kill(WorkerId),
+    /// Tell the operator.
+    Report(Report),
+    /// End, with this outcome.
+    Exit(Outcome),
+}
+
+/// News for the operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// All workers of the first generation are armed.
+    Ready {
+        /// The generation.
+        generation: u32,
+    },
+    /// A new generation serves.
+    Reloaded {
+        /// The generation.
+        generation: u32,
+    },
+    /// A reload changed nothing.
+    ReloadFailed {
+        /// The generation that was abandoned.
+        generation: u32,
+        /// Why.
+        why: String,
+    },
+    /// A worker died and is replaced after a pause.
+    Replacing {
+        /// The worker.
+        worker: WorkerId,
+        /// How it ended.
+        how: String,
+        /// The pause.
+        pause: Duration,
+    },
+    /// A worker hangs and is killed.
+    Hangs(WorkerId),
+    /// Too many workers died; a new generation is started.
+    TooManyDeaths,
+    /// The loader of the serving generation ended; the next death of a worker starts a new one.
+    LoaderLost {
+        /// How it ended.
+        why: String,
+    },
+}
+
+/// How the service ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Every worker drained.
+    Drained,
+    /// A second signal ended it at once.
+    Forced(i32),
+    /// The first generation could not start: what its loader or a worker said.
+    NotStarted(String),
+    /// Workers died again and again.
+    Failed(String),
+}
+
+/// What a worker publishes in shared memory. The supervisor trusts the numbers with nothing but
+/// the division of the limit: they are clamped to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Published {
+    /// The allowance that it has adopted.
+    pub adopted: u32,
+    /// The slots that it uses.
+    pub in_use: u32,
+    /// Turns of its loop; wraps.
+    pub turns: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Loading,
+    Arming,
+    Serving,
+    Retiring,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// To be forked at this moment.
+    Due(Nanos),
+    /// Forked, and not armed.
+    Starting,
+    /// Accepting connections.
+    Serving,
+    /// Told to end.
+    Ending,
+    /// Ended; the kernel may still be closing its sockets.
+    Dead,
+}
+
+#[derive(Debug)]
+struct Worker {
+    id: WorkerId,
+    state: State,
+    share: Share,
+    turns: u64,
+    /// When the turn counter was last seen to move, or the worker was kicked for standing still.
+    moved: Nanos,
+    kicked: bool,
+}
+
+#[derive(Debug)]
+struct Generation {
+    number: u32,
+    phase: Phase,
+    has_loader: bool,
+    /// Whether it replaces a generation whose workers died.
+    after_deaths: bool,
+    deaths: VecDeque<Nanos>,
+    workers: Vec<Worker>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Life {
+    Starting,
+    Serving,
+    Ending,
+    Over,
+}
+
+/// The state of the whole service.
+#[derive(Debug)]
+pub struct Supervisor {
+    settings: Settings,
+    life: Life,
+    generations: Vec<Generation>,
+    last_number: u32,
+    reload_wanted: bool,
+    actions: VecDeque<Action>,
+}
+
+impl Supervisor {
+    /// A service that starts its first generation.
+    ///
+    /// # Panics
+    /// If no worker is wanted.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        assert!(settings.workers > 0, "a service has a worker");
+        let mut supervisor = Self {
+            settings,
+            life: Life::Starting,
+            generations: Vec::new(),
+            last_number: 0,
+            reload_wanted: false,
+            actions: VecDeque::new(),
+        };
+        supervisor.load(false);
+        supervisor
+    }
+
+    /// Takes an input. `published` has what each living worker has in shared memory.
+    pub fn handle(
+        &mut self,
+        input: Input,
+        now: Nanos,
+        published: impl Fn(WorkerId) -> Published,
+    ) {
+        self.read(now, published);
+        match input {
+            Input::Reload => self.reload(),
+            Input::Terminate(signal) => self.terminate(signal),
+            Input::Loaded { generation } => self.loaded(generation, now),
+            Input::LoaderEnded { generation, why } => self.loader_ended(generation, why),
+            Input::Armed(worker) => self.armed(worker, now),
+            Input::WorkerEnded { worker, orderly, how } => {
+                self.worker_ended(worker, orderly, how, now);
+            }
+            Input::SocketsClosed(worker) => self.sockets_closed(worker),
+            Input::Tick => {}
+        }
+        self.fork_due(now);
+        self.kill_hanging(now);
+        self.divide();
+        self.finish_generations();
+    }
+
+    /// The next action.
+    pub fn pop(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When [`Input::Tick`] is due at the latest.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Nanos> {
+        let half = self.settings.worker_timeout / 2;
+        let of_worker = |worker: &Worker| match worker.state {
+            State::Due(at) => Some(at),
+            State::Serving | State::Ending => Some(worker.moved.plus(half)),
+            State::Starting | State::Dead => None,
+        };
+        self.workers().filter_map(of_worker).min()
+    }
+
+    /// Whether shares are on their way from one worker to another, so that published numbers are
+    /// to be read again soon.
+    #[must_use]
+    pub fn is_dividing(&self) -> bool {
+        self.workers().any(|worker| {
+            let Share { allowance, adopted, in_use } = worker.share;
+            allowance != adopted || in_use > allowance
+        })
+    }
+
+    fn workers(&self) -> impl Iterator<Item = &Worker> {
+        self.generations.iter().flat_map(|generation| &generation.workers)
+    }
+
+    fn worker_mut(&mut self, id: WorkerId) -> Option<&mut Worker> {
+        let mut workers = self.generations.iter_mut().flat_map(|generation| &mut generation.workers);
+        workers.find(|worker| worker.id == id)
+    }
+
+    fn generation_mut(&mut self, number: u32) -> Option<&mut Generation> {
+        self.generations.iter_mut().find(|generation| generation.number == number)
+    }
+
+    fn read(&mut self, now: Nanos, published: impl Fn(WorkerId) -> Published) {
+        let limit = self.settings.limit;
+        for worker in self.generations.iter_mut().flat_map(|generation| &mut generation.workers) {
+            if matches!(worker.state, State::Due(_) | State::Dead) {
+                continue;
+            }
+            let Published { adopted, in_use, turns } = published(worker.id);
+            worker.share.adopted = adopted.min(limit);
+            worker.share.in_use = in_use.min(limit);
+            if turns != worker.turns {
+                worker.turns = turns;
+                worker.moved = now;
+                worker.kicked = false;
+            }
+        }
+    }
+
+    fn load(&mut self, after_deaths: bool) {
+        self.last_number += 1;
+        let number = self.last_number;
+        self.generations.push(Generation {
+            number,
+            phase: Phase::Loading,
+            has_loader: true,
+            after_deaths,
+            deaths: VecDeque::new(),
+            workers: Vec::new(),
+        });
+        self.actions.push_back(Action::Load { generation: number });
+    }
+
+    /// Starts a generation in place of one that can't be made whole, unless one is on its way.
+    fn load_instead(&mut self, after_deaths: bool) {
+        if self.life != Life::Ending && !self.is_loading() {
+            self.load(after_deaths);
+        }
+    }
+
+    fn is_loading(&self) -> bool {
+        let loads = |phase| matches!(phase, Phase::Loading | Phase::Arming);
+        self.generations.iter().any(|generation| loads(generation.phase))
+    }
+
+    /// One reload at a time: one more is remembered, since it may be meant for a later site.
+    fn reload(&mut self) {
+        match self.life {
+            Life::Ending | Life::Over => {}
+            Life::Starting => self.reload_wanted = true,
+            Life::Serving if self.generations.len() > 1 => self.reload_wanted = true,
+            Life::Serving => self.load(false),
+        }
+    }
+
+    fn terminate(&mut self, signal: i32) {
+        if matches!(self.life, Life::Ending | Life::Over) {
+            self.exit(Outcome::Forced(signal));
+            return;
+        }
+        self.life = Life::Ending;
+        self.reload_wanted = false;
+        for place in (0..self.generations.len()).rev() {
+            match self.generations[place].phase {
+                Phase::Loading | Phase::Arming => self.abandon(place),
+                Phase::Serving | Phase::Retiring => {
+                    for worker in &mut self.generations[place].workers {
+                        if let State::Due(_) = worker.state {
+                            worker.state = State::Dead;
+                            worker.share = Share::default();
+                        } else if worker.state != State::Dead {
+                            worker.state = State::Ending;
+                            self.actions.push_back(Action::Drain(worker.id));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn loaded(&mut self, number: u32, now: Nanos) {
+        let workers = self.settings.workers;
+        let Some(generation) = self.generation_mut(number) else { return };
+        if generation.phase != Phase::Loading {
+            return;
+        }
+        generation.phase = Phase::Arming;
+        let new = |nth| Worker {
+            id: WorkerId { generation: number, number: nth, life: 0 },
+            state: State::Due(now),
+            share: Share::default(),
+            turns: 0,
+            moved: now,
+            kicked: false,
+        };
+        generation.workers = (0..workers).map(new).collect();
+    }
+
+    fn loader_ended(&mut self, number: u32, why: String) {
+        let Some(place) = self.generations.iter().position(|it| it.number == number) else { return };
+        let generation = &mut self.generations[place];
+        generation.has_loader = false;
+        match generation.phase {
+            Phase::Loading | Phase::Arming => self.failed_to_start(place, why),
+            Phase::Serving => {
+                let workers = &mut generation.workers;
+                let before = workers.len();
+                workers.retain(|worker| !matches!(worker.state, State::Due(_)));
+                let lacks_workers = workers.len() < before;
+                self.actions.push_back(Action::Report(Report::LoaderLost { why }));
+                if lacks_workers {
+                    self.load_instead(false);
+                }
+            }
+            Phase::Retiring => {}
+        }
+    }
+
+    /// A generation that doesn't serve yet can't: the one before it goes on.
+    fn failed_to_start(&mut self, place: usize, why: String) {
+        let generation = self.generations[place].number;
+        self.abandon(place);
+        if self.life == Life::Starting {
+            self.exit(Outcome::NotStarted(why));
+            return;
+        }
+        self.actions.push_back(Action::Report(Report::ReloadFailed { generation, why }));
+        self.reload_if_wanted();
+    }
+
+    /// Kills what a generation has that never served. Its workers may have connections: the
+    /// allowance of the first may have been adopted while the last still started.
+    fn abandon(&mut self, place: usize) {
+        let generation = &mut self.generations[place];
+        generation.phase = Phase::Retiring;
+        if std::mem::take(&mut generation.has_loader) {
+            self.actions.push_back(Action::KillLoader { generation: generation.number });
+        }
+        for worker in &mut generation.workers {
+            match worker.state {
+                State::Due(_) => {
+                    worker.state = State::Dead;
+                    worker.share = Share::default();
+                }
+                State::Dead => {}
+                State::Starting | State::Serving | State::Ending => {
+                    worker.state = State::Ending;
+                    self.actions.push_back(Action::Kill(worker.id));
+                }
+            }
+        }
+        generation.workers.retain(|worker| worker.state != State::Dead || worker.share.charge() > 0);
+    }
+
+    fn armed(&mut self, id: WorkerId, now: Nanos) {
+        let Some(worker) = self.worker_mut(id) else { return };
+        if worker.state != State::Starting {
+            return;
+        }
+        worker.state = State::Serving;
+        worker.moved = now;
+        let Some(place) = self.generations.iter().position(|it| it.number == id.generation) else {
+            return;
+        };
+        let generation = &self.generations[place];
+        let all = generation.workers.iter().all(|worker| worker.state == State::Serving);
+        if generation.phase == Phase::Arming && all {
+            self.serve(place);
+        }
+    }
+
+    /// All workers of a generation are armed: it serves, and those before it retire.
+    fn serve(&mut self, place: usize) {
+        let number = self.generations[place].number;
+        self.generations[place].phase = Phase::Serving;
+        for generation in &mut self.generations[..place] {
+            if generation.phase != Phase::Serving {
+                continue;
+            }
+            generation.phase = Phase::Retiring;
+            if std::mem::take(&mut generation.has_loader) {
+                self.actions.push_back(Action::Release { generation: generation.number });
+            }
+            for worker in &mut generation.workers {
+                match worker.state {
+                    State::Due(_) => worker.state = State::Dead,
+                    State::Dead => {}
+                    State::Starting | State::Serving | State::Ending => {
+                        worker.state = State::Ending;
+                        self.actions.push_back(Action::Retire(worker.id));
+                    }
+                }
+            }
+        }
+        let report = if self.life == Life::Starting {
+            self.life = Life::Serving;
+            Report::Ready { generation: number }
+        } else {
+            Report::Reloaded { generation: number }
+        };
+        self.actions.push_back(Action::Report(report));
+    }
+
+    fn worker_ended(&mut self, id: WorkerId, orderly: bool, how: String, now: Nanos) {
+        let Some(place) = self.generations.iter().position(|it| it.number == id.generation) else {
+            return;
+        };
+        let generation = &mut self.generations[place];
+        let Some(worker) = generation.workers.iter_mut().find(|worker| worker.id == id) else {
+            return;
+        };
+        let was = std::mem::replace(&mut worker.state, State::Dead);
+        if orderly {
+            // It closed its connections itself.
+            worker.share = Share::default();
+        }
+        self.kick_all();
+        let generation = &mut self.generations[place];
+        match generation.phase {
+            Phase::Loading | Phase::Retiring => {}
+            Phase::Arming => self.failed_to_start(place, how),
+            Phase::Serving if self.life == Life::Ending || was == State::Ending => {}
+            Phase::Serving => self.replace(place, id, how, now),
+        }
+    }
+
+    /// Forks a worker again, or starts a new generation if too many have died.
+    fn replace(&mut self, place: usize, id: WorkerId, how: String, now: Nanos) {
+        let generation = &mut self.generations[place];
+        generation.deaths.push_back(now);
+        while generation.deaths.front().is_some_and(|&at| at.plus(DEATHS_WITHIN) <= now) {
+            generation.deaths.pop_front();
+        }
+        let deaths = generation.deaths.len();
+        if deaths >= DEATHS_MAX && generation.after_deaths {
+            self.exit(Outcome::Failed(how));
+            return;
+        }
+        if deaths >= DEATHS_MAX || !generation.has_loader {
+            if deaths >= DEATHS_MAX {
+                self.actions.push_back(Action::Report(Report::TooManyDeaths));
+            }
+            self.load_instead(deaths >= DEATHS_MAX);
+            return;
+        }
+        let pause = match u32::try_from(deaths).unwrap_or(u32::MAX) {
+            0 | 1 => Duration::ZERO,
+            more => (BACKOFF_MIN * 2u32.saturating_pow(more - 2)).min(BACKOFF_MAX),
+        };
+        let next = WorkerId { life: id.life + 1, ..id };
+        generation.workers.push(Worker {
+            id: next,
+            state: State::Due(now.plus(pause)),
+            share: Share::default(),
+            turns: 0,
+            moved: now,
+            kicked: false,
+        });
+        self.actions.push_back(Action::Report(Report::Replacing { worker: next, how, pause }));
+    }
+
+    fn sockets_closed(&mut self, id: WorkerId) {
+        if let Some(generation) = self.generation_mut(id.generation) {
+            generation.workers.retain(|worker| worker.id != id || worker.state != State::Dead);
+        }
+    }
+
+    fn fork_due(&mut self, now: Nanos) {
+        for generation in &mut self.generations {
+            for worker in &mut generation.workers {
+                if matches!(worker.state, State::Due(at) if at <= now) {
+                    worker.state = State::Starting;
+                    self.actions.push_back(Action::Fork(worker.id));
+                }
+            }
+        }
+    }
+
+    /// A worker whose turn counter stands still is kicked first, since an idle worker takes no
+    /// turns, and killed if it doesn't move after that.
+    fn kill_hanging(&mut self, now: Nanos) {
+        let half = self.settings.worker_timeout / 2;
+        for worker in self.generations.iter_mut().flat_map(|generation| &mut generation.workers) {
+            let watched = matches!(worker.state, State::Serving | State::Ending);
+            if !watched || worker.moved.plus(half) > now {
+                continue;
+            }
+            if worker.kicked {
+                self.actions.push_back(Action::Report(Report::Hangs(worker.id)));
+                self.actions.push_back(Action::Kill(worker.id));
+            } else {
+                self.actions.push_back(Action::Kick(worker.id));
+            }
+            worker.kicked = true;
+            worker.moved = now;
+        }
+    }
+
+    fn kick_all(&mut self) {
+        let workers = self.generations.iter().flat_map(|generation| &generation.workers);
+        for worker in workers.filter(|worker| worker.state == State::Serving) {
+            self.actions.push_back(Action::Kick(worker.id));
+        }
+    }
+
+    /// Divides the limit anew, whenever something may have changed.
+    fn divide(&mut self) {
+        let mut claims = Vec::new();
+        for generation in &self.generations {
+            for worker in &generation.workers {
+                let serves = matches!(worker.state, State::Starting | State::Serving)
+                    && matches!(generation.phase, Phase::Arming | Phase::Serving)
+                    && !self.is_arming_beside(generation);
+                claims.push(Claim { share: worker.share, serves });
+            }
+        }
+        let next = distribute(self.settings.limit, &claims);
+        let workers = self.generations.iter_mut().flat_map(|generation| &mut generation.workers);
+        for (worker, allowance) in workers.zip(next) {
+            let is_alive = !matches!(worker.state, State::Dead | State::Due(_));
+            if is_alive && worker.share.allowance != allowance {
+                let is_raised = allowance > worker.share.allowance;
+                worker.share.allowance = allowance;
+                self.actions.push_back(Action::Allow(worker.id, allowance));
+                if is_raised && worker.state == State::Serving {
+                    self.actions.push_back(Action::Kick(worker.id));
+                }
+            }
+        }
+    }
+
+    /// Whether a generation arms while another one serves: it gets its slots when it replaces that.
+    fn is_arming_beside(&self, generation: &Generation) -> bool {
+        generation.phase == Phase::Arming
+            && self.generations.iter().any(|other| other.phase == Phase::Serving)
+    }
+
+    fn finish_generations(&mut self) {
+        if self.life == Life::Over {
+            return;
+        }
+        let is_over = |generation: &Generation| {
+            let ends = generation.phase == Phase::Retiring || self.life == Life::Ending;
+            ends && generation.workers.iter().all(|it| it.state == State::Dead)
+                && generation.workers.iter().all(|it| it.share.charge() == 0)
+        };
+        let before = self.generations.len();
+        self.generations.retain(|generation| !is_over(generation));
+        if self.life == Life::Ending && self.generations.is_empty() {
+            self.exit(Outcome::Drained);
+        } else if self.generations.len() < before {
+            self.reload_if_wanted();
+        }
+    }
+
+    fn reload_if_wanted(&mut self) {
+        let is_free = self.generations.len() == 1 && self.life == Life::Serving;
+        if is_free && std::mem::take(&mut self.reload_wanted) {
+            self.load(false);
+        }
+    }
+
+    fn exit(&mut self, outcome: Outcome) {
+        if self.life != Life::Over {
+            self.life = Life::Over;
+            self.actions.push_back(Action::Exit(outcome));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,417 @@
+//! The supervisor against a model of its processes, which arm, die and adopt allowances at any
+//! moment, in any order.
+
+use super::*;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+const LIMIT: u32 = 12;
+const WORKERS: u32 = 3;
+
+/// A process of the model.
+#[derive(Clone, Debug, Default)]
+struct Process {
+    allowance: u32,
+    published: Published,
+    armed: bool,
+    ends: bool,
+    ended: bool,
+}
+
+/// All processes, and what the supervisor has done to them.
+struct World {
+    supervisor: Supervisor,
+    now: Nanos,
+    loaders: BTreeMap<u32, bool>,
+    workers: BTreeMap<WorkerId, Process>,
+    reports: Vec<Report>,
+    outcome: Option<Outcome>,
+}
+
+impl World {
+    fn new() -> Self {
+        let settings = Settings {
+            workers: WORKERS,
+            limit: LIMIT,
+            worker_timeout: Duration::from_secs(10),
+        };
+        let mut world = Self {
+            supervisor: Supervisor::new(settings),
+            now: Nanos(0),
+            loaders: BTreeMap::new(),
+            workers: BTreeMap::new(),
+            reports: Vec::new(),
+            outcome: None,
+        };
+        world.carry_out();
+        world
+    }
+
+    fn input(&mut self, input: Input) {
+        if self.outcome.is_some() {
+            return;
+        }
+        let workers = &self.workers;
+        self.supervisor.handle(input, self.now, |id| {
+            workers.get(&id).map_or(Published::default(), |process| process.published)
+        });
+        self.carry_out();
+    }
+
+    fn carry_out(&mut self) {
+        while let Some(action) = self.supervisor.pop() {
+            match action {
+                Action::Load { generation } => {
+                    assert!(self.loaders.insert(generation, false).is_none(), "one loader each");
+                }
+                Action::Fork(id) => {
+                    assert!(self.loaders[&id.generation], "only a loader that has read can fork");
+                    assert!(self.workers.insert(id, Process::default()).is_none());
+                }
+                Action::Release { generation } | Action::KillLoader { generation } => {
+                    self.loaders.remove(&generation);
+                }
+                Action::Allow(id, allowance) => {
+                    self.workers.get_mut(&id).expect("it was forked").allowance = allowance;
+                }
+                Action::Retire(id) | Action::Drain(id) => {
+                    self.workers.get_mut(&id).expect("it was forked").ends = true;
+                }
+                Action::Kick(id) => {
+                    let process = self.workers.get_mut(&id).expect("it was forked");
+                    process.published.turns += 1;
+                }
+                Action::Kill(id) => self.workers.get_mut(&id).expect("it was forked").ended = true,
+                Action::Report(report) => self.reports.push(report),
+                Action::Exit(outcome) => self.outcome = Some(outcome),
+            }
+        }
+        let used: u32 = self.workers.values().map(|process| process.published.in_use).sum();
+        assert!(used <= LIMIT, "{used} connections: {:?}", self.workers);
+    }
+
+    fn nth(&self, nth: usize) -> Option<WorkerId> {
+        let ids: Vec<_> = self.workers.keys().copied().collect();
+        (!ids.is_empty()).then(|| ids[nth % ids.len()])
+    }
+
+    /// Has the nth process do something, if there is one.
+    fn of(&mut self, nth: usize, act: impl FnOnce(&mut Self, WorkerId)) {
+        if let Some(id) = self.nth(nth) {
+            act(self, id);
+        }
+    }
+
+    fn adopt(&mut self, id: WorkerId) {
+        let process = self.workers.get_mut(&id).expect("it is on the list");
+        if !process.ended {
+            process.published.adopted = process.allowance;
+            process.published.turns += 1;
+        }
+    }
+
+    fn arm(&mut self, id: WorkerId) {
+        let process = self.workers.get_mut(&id).expect("it is on the list");
+        if !process.ended && !std::mem::replace(&mut process.armed, true) {
+            self.input(Input::Armed(id));
+        }
+    }
+
+    fn accept(&mut self, id: WorkerId) {
+        let process = self.workers.get_mut(&id).expect("it is on the list");
+        let Published { adopted, in_use, .. } = process.published;
+        if process.armed && !process.ends && !process.ended && in_use < adopted {
+            process.published.in_use += 1;
+        }
+    }
+
+    fn close(&mut self, id: WorkerId) {
+        let process = self.workers.get_mut(&id).expect("it is on the list");
+        process.published.in_use = process.published.in_use.saturating_sub(1);
+    }
+
+    /// Ends the process; its connections are closed by the kernel at a later moment.
+    fn die(&mut self, id: WorkerId, orderly: bool) {
+        let process = self.workers.get_mut(&id).expect("it is on the list");
+        process.ended = true;
+        if orderly {
+            process.published.in_use = 0;
+        }
+        self.input(Input::WorkerEnded { worker: id, orderly, how: "it died".to_owned() });
+        let process = self.workers.get_mut(&id).expect("it is on the list");
+        process.published.in_use = 0;
+        self.input(Input::SocketsClosed(id));
+        self.workers.remove(&id);
+    }
+
+    /// Lets everything happen that is going to, without further faults.
+    fn settle(&mut self) {
+        for _ in 0..60 {
+            self.now = self.now.plus(Duration::from_millis(500));
+            let loading: Vec<u32> = self.loaders.iter().filter(|it| !it.1).map(|it| *it.0).collect();
+            for generation in loading {
+                self.load(generation);
+            }
+            for id in self.workers.keys().copied().collect::<Vec<_>>() {
+                self.adopt(id);
+                self.arm(id);
+                if self.workers[&id].ended {
+                    self.die(id, false);
+                } else if self.workers[&id].ends {
+                    self.die(id, true);
+                }
+            }
+            self.input(Input::Tick);
+        }
+    }
+
+    fn load(&mut self, generation: u32) {
+        if let Some(loaded) = self.loaders.get_mut(&generation) {
+            *loaded = true;
+            self.input(Input::Loaded { generation });
+        }
+    }
+
+    fn lose_loader(&mut self, generation: u32, why: &str) {
+        if self.loaders.remove(&generation).is_some() {
+            self.input(Input::LoaderEnded { generation, why: why.to_owned() });
+        }
+    }
+
+    fn serving(&self) -> Vec<WorkerId> {
+        let serves = |process: &Process| process.armed && !process.ends && !process.ended;
+        self.workers.iter().filter(|it| serves(it.1)).map(|it| *it.0).collect()
+    }
+
+    fn assert_whole(&self) {
+        assert_eq!(self.outcome, None, "{:?}", self.reports);
+        assert_eq!(self.serving().len(), WORKERS as usize, "{:?}", self.workers);
+        assert_eq!(self.workers.len(), WORKERS as usize, "{:?}", self.workers);
+        let granted: u32 = self.workers.values().map(|process| process.published.adopted).sum();
+        assert_eq!(granted, LIMIT, "all slots are granted again: {:?}", self.workers);
+        assert_eq!(self.loaders.len(), 1, "one loader is left as the mould of replacements");
+    }
+}
+
+#[test]
+fn first_generation_is_announced_when_all_workers_are_armed() {
+    let mut world = World::new();
+    world.load(1);
+    let ids: Vec<_> = world.workers.keys().copied().collect();
+    assert_eq!(ids.len(), 3);
+    world.arm(ids[0]);
+    world.arm(ids[1]);
+    assert_eq!(world.reports, []);
+    world.arm(ids[2]);
+    assert_eq!(world.reports, [Report::Ready { generation: 1 }]);
+    world.settle();
+    world.assert_whole();
+}
+
+#[test]
+fn site_that_cannot_be_read_at_start_ends_the_service() {
+    let mut world = World::new();
+    world.lose_loader(1, "no such folder");
+    assert_eq!(world.outcome, Some(Outcome::NotStarted("no such folder".to_owned())));
+}
+
+#[test]
+fn reload_that_fails_leaves_the_serving_generation_alone() {
+    let mut world = World::new();
+    world.settle();
+    let before = world.serving();
+    world.input(Input::Reload);
+    world.lose_loader(2, "a rule is wrong");
+    assert_eq!(world.serving(), before);
+    let why = "a rule is wrong".to_owned();
+    assert_eq!(world.reports.last(), Some(&Report::ReloadFailed { generation: 2, why }));
+    world.settle();
+    world.assert_whole();
+    assert_eq!(world.serving(), before);
+}
+
+#[test]
+fn workers_retire_only_when_their_successors_are_armed() {
+    let mut world = World::new();
+    world.settle();
+    world.input(Input::Reload);
+    world.load(2);
+    let new: Vec<_> = world.workers.keys().copied().filter(|id| id.generation == 2).collect();
+    world.arm(new[0]);
+    world.arm(new[1]);
+    assert!(world.workers.values().all(|process| !process.ends), "the last one still starts");
+    world.arm(new[2]);
+    let ends = |id: &WorkerId| world.workers[id].ends;
+    assert!(world.workers.keys().all(|id| ends(id) == (id.generation == 1)));
+    world.settle();
+    world.assert_whole();
+}
+
+#[test]
+fn second_reload_during_a_reload_follows_it_once() {
+    let mut world = World::new();
+    world.settle();
+    world.input(Input::Reload);
+    world.input(Input::Reload);
+    world.input(Input::Reload);
+    world.settle();
+    world.assert_whole();
+    assert_eq!(world.serving()[0].generation, 3);
+}
+
+#[test]
+fn dead_worker_is_replaced_at_once_and_its_slots_follow_its_sockets() {
+    let mut world = World::new();
+    world.settle();
+    let id = world.serving()[1];
+    let slots = world.workers[&id].allowance;
+    world.workers.get_mut(&id).expect("it serves").published.in_use = slots;
+    world.input(Input::WorkerEnded { worker: id, orderly: false, how: "SIGKILL".to_owned() });
+    let next = WorkerId { life: 1, ..id };
+    assert!(world.workers.contains_key(&next), "it is forked in the same step");
+    world.arm(next);
+    assert_eq!(world.workers[&next].allowance, 0, "the kernel still has the sockets");
+    world.workers.remove(&id);
+    world.input(Input::SocketsClosed(id));
+    assert_eq!(world.workers[&next].allowance, slots);
+    world.settle();
+    world.assert_whole();
+}
+
+#[test]
+fn workers_that_die_again_and_again_get_a_new_loader_and_then_end_the_service() {
+    let mut world = World::new();
+    world.settle();
+    for _ in 0..DEATHS_MAX {
+        let id = world.serving()[0];
+        world.die(id, false);
+        world.now = world.now.plus(Duration::from_secs(1));
+        for id in world.workers.keys().copied().collect::<Vec<_>>() {
+            world.input(Input::Tick);
+            world.arm(id);
+        }
+    }
+    assert!(world.reports.contains(&Report::TooManyDeaths));
+    world.settle();
+    assert_eq!(world.serving()[0].generation, 2);
+    for _ in 0..DEATHS_MAX {
+        let id = world.serving()[0];
+        world.die(id, false);
+        world.now = world.now.plus(Duration::from_secs(1));
+        world.input(Input::Tick);
+        for id in world.workers.keys().copied().collect::<Vec<_>>() {
+            world.arm(id);
+        }
+    }
+    assert_eq!(world.outcome, Some(Outcome::Failed("it died".to_owned())));
+}
+
+#[test]
+fn worker_that_takes_no_turn_although_kicked_is_killed() {
+    let mut world = World::new();
+    world.settle();
+    let id = world.serving()[0];
+    let stands = world.workers[&id].published;
+    for _ in 0..30 {
+        world.now = world.now.plus(Duration::from_secs(1));
+        world.workers.get_mut(&id).expect("it serves").published = stands;
+        world.input(Input::Tick);
+        if world.workers[&id].ended {
+            break;
+        }
+    }
+    assert!(world.workers[&id].ended);
+    assert!(world.reports.contains(&Report::Hangs(id)));
+    let others = world.workers.iter().filter(|it| *it.0 != id);
+    assert!(others.clone().count() == 2 && others.clone().all(|it| !it.1.ended), "idle is not hung");
+}
+
+#[test]
+fn signal_during_a_reload_ends_both_generations() {
+    let mut world = World::new();
+    world.settle();
+    world.input(Input::Reload);
+    world.load(2);
+    world.input(Input::Terminate(15));
+    world.settle();
+    assert_eq!(world.outcome, Some(Outcome::Drained));
+    assert!(world.workers.is_empty());
+}
+
+#[test]
+fn second_signal_ends_at_once() {
+    let mut world = World::new();
+    world.settle();
+    world.input(Input::Terminate(15));
+    world.input(Input::Terminate(2));
+    assert_eq!(world.outcome, Some(Outcome::Forced(2)));
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Time(u64),
+    Reload,
+    Load(u32),
+    LoaderDies(u32),
+    Arm(usize),
+    Adopt(usize),
+    Accept(usize),
+    Close(usize),
+    Retires(usize),
+    Dies(usize),
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (1..3000u64).prop_map(Step::Time),
+        2 => Just(Step::Reload),
+        6 => (1..20u32).prop_map(Step::Load),
+        1 => (1..20u32).prop_map(Step::LoaderDies),
+        12 => (0..16usize).prop_map(Step::Arm),
+        12 => (0..16usize).prop_map(Step::Adopt),
+        16 => (0..16usize).prop_map(Step::Accept),
+        8 => (0..16usize).prop_map(Step::Close),
+        4 => (0..16usize).prop_map(Step::Retires),
+        1 => (0..16usize).prop_map(Step::Dies),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn any_order_of_events_keeps_the_limit_and_ends_in_a_whole_service(
+        steps in prop::collection::vec(any_step(), 0..300),
+    ) {
+        let mut world = World::new();
+        world.settle();
+        for step in steps {
+            match step {
+                Step::Time(millis) => {
+                    world.now = world.now.plus(Duration::from_millis(millis));
+                    world.input(Input::Tick);
+                }
+                Step::Reload => world.input(Input::Reload),
+                Step::Load(generation) => world.load(generation),
+                Step::LoaderDies(generation) => world.lose_loader(generation, "killed"),
+                Step::Arm(nth) => world.of(nth, World::arm),
+                Step::Adopt(nth) => world.of(nth, World::adopt),
+                Step::Accept(nth) => world.of(nth, World::accept),
+                Step::Close(nth) => world.of(nth, World::close),
+                Step::Retires(nth) => {
+                    if let Some(id) = world.nth(nth).filter(|id| world.workers[id].ends) {
+                        world.die(id, true);
+                    }
+                }
+                Step::Dies(nth) => world.of(nth, |world, id| world.die(id, false)),
+            }
+        }
+        if world.outcome.is_none() {
+            // Without a loader a generation is whole only until a worker dies: one reload mends it.
+            world.settle();
+            world.input(Input::Reload);
+            world.settle();
+            world.assert_whole();
+        } else {
+            prop_assert!(matches!(world.outcome, Some(Outcome::Failed(_))));
+        }
+    }
+}
