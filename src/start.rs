@@ -30,6 +30,7 @@ pub mod feature;
 mod hints;
 pub mod settings;
 mod values;
+pub mod workers;
 
 use crate::engine::chosen::Chosen;
 use crate::engine::kernel::{Capabilities, KernelEngine, ReceiveBuffers};
@@ -137,7 +138,7 @@ impl<E: KernelEngine> Program<E> for ServerProgram<'_> {
     }
 
     fn listen(&mut self, listeners: &[Listener]) -> Result<(), Failure> {
-        if let Some(core) = self.0.cpu {
+        if let Some(core) = self.0.cpu.as_ref().map(|cpus| cpus.of_worker(0)) {
             process::pin_to_core(core).map_err(|error| hints::of_core(core, &error))?;
         }
         let start = |listener: &Listener| listener.start(self.0.backlog);
@@ -186,7 +187,7 @@ fn server_config(settings: &StartSettings, engine: &impl KernelEngine) -> Server
     let listeners = engine.listeners().len();
     let health_listener = settings.health_listen.is_some();
     ServerConfig {
-        spawn: settings.spawn,
+        spawn: settings.worker_spawn(),
         listeners: u32::try_from(listeners).expect("a command line is short"),
         health_listener,
         accepts: server::accepts_for(settings.spawn, listeners - usize::from(health_listener)),
@@ -196,6 +197,7 @@ fn server_config(settings: &StartSettings, engine: &impl KernelEngine) -> Server
         send_timeout: settings.send_timeout,
         min_rate: settings.min_rate,
         drain_delay: settings.drain_delay,
+        reload_grace: settings.reload_grace,
         drain_timeout: settings.drain_timeout,
         head_bytes_max: settings.head_bytes_max,
         recv_many,

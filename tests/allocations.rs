@@ -191,6 +191,7 @@ fn start(features: Features, what: Served) -> SocketAddr {
             min_rate: 240,
             health_listener: false,
             drain_delay: Duration::ZERO,
+            reload_grace: minute,
             drain_timeout: minute,
             head_bytes_max: 16 * 1024,
             recv_many: features.recv_many,

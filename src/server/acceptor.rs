@@ -50,6 +50,8 @@ pub(super) struct ListenerState {
     pub(super) watch: Watch,
     /// When the watch first reported a connection in the backlog that is still there.
     pub(super) waiting_since: Option<Nanos>,
+    /// When the watch last reported one.
+    pub(super) reported: Nanos,
     /// No accept is armed before this moment, after an error that may last.
     pub(super) paused_until: Option<Nanos>,
     /// The length of the next pause.
@@ -82,6 +84,7 @@ impl Acceptor {
             class: Class::Public,
             watch: Watch::Idle,
             waiting_since: None,
+            reported: Nanos(0),
             paused_until: None,
             pause: PAUSE_MIN,
             is_closed: false,
@@ -110,6 +113,15 @@ impl Acceptor {
         let of_class = |it: &&Reservation| self.listeners[it.listener].class == class;
         let reserved = self.reserved.iter().filter(of_class).count();
         self.used(class) - u32::try_from(reserved).expect("slots are counted by u32")
+    }
+
+    /// The most slots of a class that may be used.
+    pub(super) fn max(&self, class: Class) -> u32 {
+        self.slots[class.index()].max
+    }
+
+    pub(super) fn set_max(&mut self, class: Class, max: u32) {
+        self.slots[class.index()].max = max;
     }
 
     pub(super) fn is_full(&self, class: Class) -> bool {

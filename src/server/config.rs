@@ -5,7 +5,8 @@ use std::time::Duration;
 /// The settings of a server.
 #[derive(Clone, Copy, Debug)]
 pub struct ServerConfig {
-    /// The connection limit: the most connections accepted and open at one time.
+    /// The connection limit: the most connections accepted and open at one time. A supervised
+    /// server may have less for the time being ([`Supervision`](super::Supervision)).
     pub spawn: u32,
     /// How many listeners the engine has.
     pub listeners: u32,
@@ -25,6 +26,8 @@ pub struct ServerConfig {
     pub min_rate: u32,
     /// How long health checks announce the drain before it begins.
     pub drain_delay: Duration,
+    /// How long idle connections are kept after a request to retire.
+    pub reload_grace: Duration,
     /// How long the drain may take, from its beginning.
     pub drain_timeout: Duration,
     /// The longest head, in bytes.

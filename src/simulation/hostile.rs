@@ -151,6 +151,7 @@ fn config(spawn: u32) -> ServerConfig {
         send_timeout: Duration::from_secs(30),
         min_rate: 240,
         drain_delay: Duration::ZERO,
+        reload_grace: Duration::from_secs(2),
         drain_timeout: Duration::from_secs(10),
         head_bytes_max: 16 * 1024,
         recv_many: true,

@@ -3,6 +3,7 @@
 use super::endpoint::{self, SocketOptions};
 use super::feature::Feature;
 use super::values;
+use super::workers::{CpuList, Workers};
 use crate::http::host::{ALLOWED_HOSTS_MAX, AllowedHost};
 use crate::http::{added_field, media_type};
 use crate::os::net::Endpoint;
@@ -138,6 +139,14 @@ pub struct StartSettings {
     #[arg(value_parser = value_parsers::delay)]
     pub drain_delay: Duration,
 
+    /// Time for which idle connections are kept after a reload
+    ///
+    /// The next response on each of them has `Connection: close`, and comes from the site before
+    /// the reload.
+    #[arg(long, value_name = "DURATION", default_value = "2s")]
+    #[arg(value_parser = value_parsers::delay)]
+    pub reload_grace: Duration,
+
     /// Longest time for responses in progress to finish, from the beginning of the drain
     #[arg(long, value_name = "DURATION", default_value = "10s")]
     #[arg(value_parser = value_parsers::duration)]
@@ -150,9 +159,30 @@ pub struct StartSettings {
     #[arg(value_parser = values::head_bytes)]
     pub head_bytes_max: u32,
 
-    /// CPU to run on, counted from 0 [default: any]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=CPU_MAX))]
-    pub cpu: Option<u32>,
+    /// Processes that serve, or `auto` for one per CPU that this process may use
+    ///
+    /// All of them accept connections from the same sockets, and --spawn is the limit of all of
+    /// them together. `auto` takes the CPU affinity and the control group's quota into account.
+    #[arg(long, value_name = "N", default_value = "1", value_parser = Workers::parse)]
+    pub workers: Workers,
+
+    /// CPUs to run on, counted from 0: a list such as 0-3,6 [default: any]
+    ///
+    /// Each worker is pinned to one of them, in this order; more workers than CPUs begin again at
+    /// the first.
+    #[arg(long, value_name = "LIST", value_parser = CpuList::parse)]
+    pub cpu: Option<CpuList>,
+
+    /// Longest time for a worker to take no notice of its work before it is replaced; 0s for ever
+    #[arg(long, value_name = "DURATION", default_value = "10s")]
+    #[arg(value_parser = value_parsers::delay)]
+    pub worker_timeout: Duration,
+
+    /// Serve from this process, without a supervisor
+    ///
+    /// There is no reload then, and nothing replaces a server that died. For debuggers.
+    #[arg(long, conflicts_with_all = ["workers", "worker_timeout", "reload_grace"])]
+    pub single_process: bool,
 
     /// The sandbox and the serving user.
     #[command(flatten)]
@@ -195,6 +225,13 @@ impl StartSettings {
         if self.root.is_none() && folder_options != RootOptions::default() {
             return Err(NEEDS_ROOT.to_owned());
         }
+        if let Workers::Count(count @ 2..) = self.workers
+            && count > self.spawn
+        {
+            return Err(format!(
+                "--workers {count} needs a connection for each: --spawn {count} or more"
+            ));
+        }
         self.without = Feature::once_each(&self.without);
         Ok(self)
     }
@@ -205,10 +242,23 @@ impl StartSettings {
         self.root_options.health.as_deref().unwrap_or(HEALTH_PATH)
     }
 
-    /// The number of connection slots: `spawn`, and those of the health address.
+    /// The number of processes that serve.
+    #[must_use]
+    pub fn worker_count(&self) -> u32 {
+        if self.single_process { 1 } else { self.workers.count(self.spawn) }
+    }
+
+    /// The most connections of one worker: its part of `spawn`.
+    #[must_use]
+    pub fn worker_spawn(&self) -> u32 {
+        self.spawn.div_ceil(self.worker_count())
+    }
+
+    /// The number of connection slots of a worker: its part of `spawn`, and those of the health
+    /// address.
     pub(super) fn slots(&self) -> u32 {
         let health = if self.health_listen.is_some() { server::HEALTH_SLOTS } else { 0 };
-        self.spawn.saturating_add(health)
+        self.worker_spawn().saturating_add(health)
     }
 }
 
@@ -217,6 +267,3 @@ const HEALTH_PATH: &str = "/healthz";
 
 const NEEDS_ROOT: &str = "--compress, --clean-urls, --spa, --health, --strict, --site-bytes and \
                           --site-files apply to a folder: name it with --root DIR";
-
-/// The highest CPU that a `cpu_set_t` can name (`sched_setaffinity(2)`).
-const CPU_MAX: i64 = 1023;

@@ -30,11 +30,8 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let settings = Settings {
-            workers: WORKERS,
-            limit: LIMIT,
-            worker_timeout: Duration::from_secs(10),
-        };
+        let settings =
+            Settings { workers: WORKERS, limit: LIMIT, worker_timeout: Duration::from_secs(10) };
         let mut world = Self {
             supervisor: Supervisor::new(settings),
             now: Nanos(0),
@@ -148,7 +145,8 @@ impl World {
     fn settle(&mut self) {
         for _ in 0..60 {
             self.now = self.now.plus(Duration::from_millis(500));
-            let loading: Vec<u32> = self.loaders.iter().filter(|it| !it.1).map(|it| *it.0).collect();
+            let loading: Vec<u32> =
+                self.loaders.iter().filter(|it| !it.1).map(|it| *it.0).collect();
             for generation in loading {
                 self.load(generation);
             }
@@ -323,7 +321,10 @@ fn worker_that_takes_no_turn_although_kicked_is_killed() {
     assert!(world.workers[&id].ended);
     assert!(world.reports.contains(&Report::Hangs(id)));
     let others = world.workers.iter().filter(|it| *it.0 != id);
-    assert!(others.clone().count() == 2 && others.clone().all(|it| !it.1.ended), "idle is not hung");
+    assert!(
+        others.clone().count() == 2 && others.clone().all(|it| !it.1.ended),
+        "idle is not hung"
+    );
 }
 
 #[test]

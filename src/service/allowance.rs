@@ -55,7 +55,7 @@ pub struct Claim {
 ///
 /// # Examples
 /// ```
-/// use uringstatic::process::allowance::{Claim, Share, distribute};
+/// use uringstatic::service::allowance::{Claim, Share, distribute};
 ///
 /// let retiring = Claim { share: Share { allowance: 10, adopted: 10, in_use: 4 }, serves: false };
 /// let new = Claim { share: Share::default(), serves: true };

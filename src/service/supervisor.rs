@@ -279,12 +279,7 @@ impl Supervisor {
     }
 
     /// Takes an input. `published` has what each living worker has in shared memory.
-    pub fn handle(
-        &mut self,
-        input: Input,
-        now: Nanos,
-        published: impl Fn(WorkerId) -> Published,
-    ) {
+    pub fn handle(&mut self, input: Input, now: Nanos, published: impl Fn(WorkerId) -> Published) {
         self.read(now, published);
         match input {
             Input::Reload => self.reload(),
@@ -336,7 +331,8 @@ impl Supervisor {
     }
 
     fn worker_mut(&mut self, id: WorkerId) -> Option<&mut Worker> {
-        let mut workers = self.generations.iter_mut().flat_map(|generation| &mut generation.workers);
+        let mut workers =
+            self.generations.iter_mut().flat_map(|generation| &mut generation.workers);
         workers.find(|worker| worker.id == id)
     }
 
@@ -441,7 +437,9 @@ impl Supervisor {
     }
 
     fn loader_ended(&mut self, number: u32, why: String) {
-        let Some(place) = self.generations.iter().position(|it| it.number == number) else { return };
+        let Some(place) = self.generations.iter().position(|it| it.number == number) else {
+            return;
+        };
         let generation = &mut self.generations[place];
         generation.has_loader = false;
         match generation.phase {
@@ -493,7 +491,9 @@ impl Supervisor {
                 }
             }
         }
-        generation.workers.retain(|worker| worker.state != State::Dead || worker.share.charge() > 0);
+        generation
+            .workers
+            .retain(|worker| worker.state != State::Dead || worker.share.charge() > 0);
     }
 
     fn armed(&mut self, id: WorkerId, now: Nanos) {
