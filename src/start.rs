@@ -38,20 +38,23 @@ use crate::error::Failure;
 use crate::http::host::AllowedHosts;
 use crate::http::media_type;
 use crate::os::beneath::{self, Resolver, Stamp};
+use crate::os::inherited::InheritedDescriptors;
 use crate::os::net::{Access, Endpoint, Listener, bind_with};
 use crate::os::pages::Pages;
 use crate::os::privileges::Account;
 use crate::os::process;
+use crate::os::signal::{self, Signals};
 use crate::os::terminal;
 use crate::sandbox::options::{AccountOptions, LockdownOptions};
-use crate::sandbox::{self, LayerState, Program, Sandbox, SandboxMode};
-use crate::server::{self, Server, ServerConfig};
+use crate::sandbox::{self, LayerState, Possessions, Program, Sandbox, SandboxMode};
+use crate::server::{self, Server, ServerConfig, Supervision};
 use crate::site::build::{self, escape::escaped_path};
 use crate::site::{Page, Site};
 pub use endpoint::SocketOptions;
 use feature::Feature;
 use settings::StartSettings;
 use std::io::{self, IsTerminal};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -61,6 +64,8 @@ pub struct Started<E: KernelEngine = Chosen> {
     pub server: Server<E>,
     /// The layers in force.
     pub lockdown: Sandbox,
+    /// The addresses that it listens on; that for health checks is the last.
+    pub addresses: Vec<Endpoint>,
 }
 
 /// Raises limits, binds the sockets, gives up root, reads the content, enters the sandbox, and
@@ -85,49 +90,140 @@ pub fn report_sandbox(
 }
 
 fn start_on<E: KernelEngine>(settings: &StartSettings) -> Result<Started<E>, Failure> {
+    let inherited = InheritedDescriptors::take().map_err(hints::of_inherited)?;
+    let listeners = bind_all(settings)?;
+    let server: LoadedServer<E> = load_on(settings, listeners, inherited)?;
+    let what = server.what.clone();
+    let signals = signal::signals_to_end()?;
+    let (started, engine) = server.serve(settings, signals, None)?;
+    started.report_missing_layers(settings);
+    if !settings.quiet {
+        let addresses = started.addresses.iter();
+        let ready = ready_line(settings, addresses, &what, &engine);
+        terminal::err(format_args!("{ready}; lockdown {}", started.lockdown.summary()));
+    }
+    Ok(started)
+}
+
+/// A process that has read the content and given up the privileges that it needed for that. It can
+/// be copied, for each copy to become a server.
+pub struct LoadedServer<E: KernelEngine = Chosen> {
+    /// The content, in words.
+    pub what: String,
+    lockdown: Sandbox,
+    preparation: E::Preparation,
+    content: (Site, Pages),
+    listeners: Vec<Listener>,
+}
+
+/// What a worker has beyond a server that is alone.
+pub struct WorkerLink {
+    /// Its number among the workers, from 0.
+    pub number: u32,
+    /// Its share of the connection limit.
+    pub supervision: Box<dyn Supervision>,
+    /// A descriptor to hold until its connections are closed.
+    pub held: OwnedFd,
+}
+
+/// Reads the content for workers on listeners that are bound.
+///
+/// # Errors
+/// If a step fails: what was tried, the cause, and a hint for the operator.
+pub fn load(
+    settings: &StartSettings,
+    listeners: Vec<Listener>,
+    inherited: InheritedDescriptors,
+) -> Result<LoadedServer, Failure> {
+    load_on(settings, listeners, inherited)
+}
+
+fn load_on<E: KernelEngine>(
+    settings: &StartSettings,
+    listeners: Vec<Listener>,
+    inherited: InheritedDescriptors,
+) -> Result<LoadedServer<E>, Failure> {
     let without: Vec<&str> = settings.without.iter().map(|feature| feature.name()).collect();
     let preparation =
         E::prepare(settings.slots(), ReceiveBuffers::SERVER, &without).map_err(hints::of_engine)?;
     let config = settings.lockdown.wanted(Feature::layers(&settings.without));
-    let mut lockdown = Sandbox::prepare(config).map_err(hints::of_sandbox)?;
-    let listeners = bind_all(settings)?;
-    let ReadyServer { server, line: ready } = lockdown
-        .enter(&mut ServerProgram(settings), listeners, settings.slots(), preparation)
-        .map_err(hints::of_sandbox)?;
+    let mut lockdown = Sandbox::prepare_with(config, inherited).map_err(hints::of_sandbox)?;
+    let mut program = ServerProgram { settings, worker: None };
+    let ((site, what), fixed) =
+        lockdown.read::<E, _>(&mut program, &listeners).map_err(hints::of_sandbox)?;
+    Ok(LoadedServer { what, lockdown, preparation, content: (site, fixed), listeners })
+}
 
-    for (layer, state) in lockdown.states() {
-        if let (LayerState::Off(reason), SandboxMode::On) =
-            (state, settings.lockdown.effective_mode())
-        {
-            let why = hints::off_reason(reason);
-            terminal::err(format_args!("uringstatic: not locked down by {}: {why}", layer.name()));
-        }
+impl<E: KernelEngine> LoadedServer<E> {
+    /// Becomes a server, and describes its engine in words.
+    ///
+    /// # Errors
+    /// If a step fails: what was tried, the cause, and a hint for the operator.
+    pub fn serve(
+        mut self,
+        settings: &StartSettings,
+        signals: Signals,
+        worker: Option<WorkerLink>,
+    ) -> Result<(Started<E>, String), Failure> {
+        let addresses = self.listeners.iter().map(|listener| listener.endpoint.clone()).collect();
+        let (site, fixed) = self.content;
+        let (link, held) = match worker {
+            Some(WorkerLink { number, supervision, held }) => {
+                (Some((number, supervision)), Some(held))
+            }
+            None => (None, None),
+        };
+        let slots = settings.slots();
+        let possessions = Possessions { listeners: self.listeners, signals, slots, held };
+        let (server, engine) = self
+            .lockdown
+            .serve(
+                &mut ServerProgram { settings, worker: link },
+                ((site, self.what), fixed),
+                possessions,
+                self.preparation,
+            )
+            .map_err(hints::of_sandbox)?;
+        Ok((Started { server, lockdown: self.lockdown, addresses }, engine))
     }
-    if !settings.quiet {
-        if lockdown.chose_nobody() {
+}
+
+impl<E: KernelEngine> Started<E> {
+    /// Prints the layers of the sandbox that the kernel refuses, and a warning about a user that
+    /// other programs share.
+    pub fn report_missing_layers(&self, settings: &StartSettings) {
+        for (layer, state) in self.lockdown.states() {
+            if let (LayerState::Off(reason), SandboxMode::On) =
+                (state, settings.lockdown.effective_mode())
+            {
+                let why = hints::off_reason(reason);
+                terminal::err(format_args!(
+                    "uringstatic: not locked down by {}: {why}",
+                    layer.name()
+                ));
+            }
+        }
+        if !settings.quiet && self.lockdown.chose_nobody() {
             terminal::err(SHARED_USER);
         }
-        terminal::err(format_args!("{ready}; lockdown {}", lockdown.summary()));
     }
-    Ok(Started { server, lockdown })
 }
 
 /// The steps of the server between those of the sandbox.
-struct ServerProgram<'a>(&'a StartSettings);
-
-/// A server, and the line that announces it.
-struct ReadyServer<E: KernelEngine> {
-    server: Server<E>,
-    line: String,
+struct ServerProgram<'a> {
+    settings: &'a StartSettings,
+    /// The number of a worker, and its share of the connection limit.
+    worker: Option<(u32, Box<dyn Supervision>)>,
 }
 
 impl<E: KernelEngine> Program<E> for ServerProgram<'_> {
     /// The site, and its description for the ready line.
     type Loaded = (Site, String);
-    type Assembled = ReadyServer<E>;
+    /// The server, and the description of its engine.
+    type Assembled = (Server<E>, String);
 
     fn read(&mut self) -> Result<(Self::Loaded, Pages), Failure> {
-        let settings = self.0;
+        let settings = self.settings;
         let (mut site, fixed, what) = match &settings.root {
             Some(root) => read_root(settings, root)?,
             None => read_page(settings)?,
@@ -138,17 +234,25 @@ impl<E: KernelEngine> Program<E> for ServerProgram<'_> {
     }
 
     fn listen(&mut self, listeners: &[Listener]) -> Result<(), Failure> {
-        if let Some(core) = self.0.cpu.as_ref().map(|cpus| cpus.of_worker(0)) {
+        let number = self.worker.as_ref().map_or(0, |&(number, _)| number);
+        if let Some(core) = self.settings.cpu.as_ref().map(|cpus| cpus.of_worker(number)) {
             process::pin_to_core(core).map_err(|error| hints::of_core(core, &error))?;
         }
-        let start = |listener: &Listener| listener.start(self.0.backlog);
-        listeners.iter().try_for_each(start).map_err(hints::of_listener)
+        match self.worker {
+            // The supervisor has started to listen before it had workers.
+            Some(_) => Ok(()),
+            None => start_listening(self.settings, listeners),
+        }
     }
 
-    fn assemble(&mut self, engine: E, (site, what): Self::Loaded) -> ReadyServer<E> {
-        let line = ready_line(self.0, &engine, &what);
-        let server_config = server_config(self.0, &engine);
-        ReadyServer { server: Server::new(engine, site, server_config), line }
+    fn assemble(&mut self, engine: E, (site, _): Self::Loaded) -> Self::Assembled {
+        let description = engine.description();
+        let config = server_config(self.settings, &engine);
+        let server = match self.worker.take() {
+            Some((_, supervision)) => Server::supervised(engine, site, config, supervision),
+            None => Server::new(engine, site, config),
+        };
+        (server, description)
     }
 }
 
@@ -167,8 +271,20 @@ pub fn become_reader(options: &AccountOptions) -> Result<(), Failure> {
         .map_err(hints::of_sandbox)
 }
 
+/// Starts to listen on bound sockets.
+///
+/// # Errors
+/// If another process has taken a port meanwhile.
+pub fn start_listening(settings: &StartSettings, listeners: &[Listener]) -> Result<(), Failure> {
+    let start = |listener: &Listener| listener.start(settings.backlog);
+    listeners.iter().try_for_each(start).map_err(hints::of_listener)
+}
+
 /// Raises the limit of open files and binds the sockets: both may need a privilege.
-fn bind_all(settings: &StartSettings) -> Result<Vec<Listener>, Failure> {
+///
+/// # Errors
+/// If a limit is too low, or an address can't be bound.
+pub fn bind_all(settings: &StartSettings) -> Result<Vec<Listener>, Failure> {
     let group = settings.socket.socket_group.as_deref();
     let access = Access::look_up(settings.socket.socket_mode, group)
         .map_err(|error| hints::of_name("--socket-group", &error.name, &error))?;
@@ -190,7 +306,11 @@ fn server_config(settings: &StartSettings, engine: &impl KernelEngine) -> Server
         spawn: settings.worker_spawn(),
         listeners: u32::try_from(listeners).expect("a command line is short"),
         health_listener,
-        accepts: server::accepts_for(settings.spawn, listeners - usize::from(health_listener)),
+        accepts: match settings.worker_count() {
+            1 => server::accepts_for(settings.spawn, listeners - usize::from(health_listener)),
+            // A busy worker must not hold connections that an idle one could take.
+            _ => 1,
+        },
         head_timeout: settings.head_timeout,
         idle_timeout: settings.idle_timeout,
         body_timeout: settings.body_timeout,
@@ -286,11 +406,15 @@ fn unreadable(path: &Path, error: &io::Error) -> Failure {
     Failure::new(what, error, hint)
 }
 
-fn ready_line(settings: &StartSettings, engine: &impl KernelEngine, what: &str) -> String {
-    let mut addresses: Vec<String> = engine
-        .listeners()
-        .iter()
-        .map(|listener| match &listener.endpoint {
+/// The line that announces that the server is ready: addresses, content, limits and engine.
+pub fn ready_line<'a>(
+    settings: &StartSettings,
+    addresses: impl Iterator<Item = &'a Endpoint>,
+    what: &str,
+    engine: &str,
+) -> String {
+    let mut addresses: Vec<String> = addresses
+        .map(|address| match address {
             Endpoint::Tcp(address) => format!("http://{address}/"),
             Endpoint::Unix(path) => format!("unix:{}", path.display()),
         })
@@ -306,10 +430,14 @@ fn ready_line(settings: &StartSettings, engine: &impl KernelEngine, what: &str) 
         Some(socket) => format!("; health checks on {socket}, {}", settings.health_path()),
         None => String::new(),
     };
+    let workers = match settings.worker_count() {
+        _ if settings.single_process => "a single process".to_owned(),
+        1 => "1 worker".to_owned(),
+        count => format!("{count} workers"),
+    };
     format!(
-        "uringstatic: ready on {} with {what}, at most {} connections{health}; {}",
+        "uringstatic: ready on {} with {what}, at most {} connections{health}; {workers}; {engine}",
         addresses.join(" "),
         settings.spawn,
-        engine.description()
     )
 }

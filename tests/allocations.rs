@@ -175,6 +175,7 @@ fn start(features: Features, what: Served) -> SocketAddr {
             features,
             buffers: 64,
             buffer_bytes: 4096,
+            held: None,
             restricted: false,
             obstacles: Obstacles::read(),
         };

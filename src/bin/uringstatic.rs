@@ -13,13 +13,19 @@ use uringstatic::os::process;
 use uringstatic::os::signal;
 use uringstatic::os::terminal;
 use uringstatic::server::Turn;
+use uringstatic::service::{self, loader};
 use uringstatic::site::build;
+use uringstatic::start::settings::StartSettings;
 use uringstatic::start::{Started, become_reader, report_sandbox, start};
 
 fn main() -> ExitCode {
     panic::set_hook(Box::new(report_panic));
     let settings = match cli::parse(std::env::args_os()) {
+        Ok(ServerCommand::Serve(settings)) if !settings.single_process => {
+            return supervise(&settings);
+        }
         Ok(ServerCommand::Serve(settings)) => settings,
+        Ok(ServerCommand::Load(settings, spec)) => return loader::run(&settings, &spec).into(),
         Ok(ServerCommand::Doctor(options)) => return examine(&options),
         Ok(ServerCommand::Check(options)) => return check(&options),
         Ok(ServerCommand::Lockdown(options)) => return list_lockdown(&options),
@@ -31,7 +37,20 @@ fn main() -> ExitCode {
             return ExitCode::from(EXIT_USAGE);
         }
     };
-    let Started { mut server, lockdown } = match start(&settings) {
+    serve(&settings)
+}
+
+/// Serves by workers, under the supervision of this process.
+fn supervise(settings: &StartSettings) -> ExitCode {
+    match service::run(settings, std::env::args_os().collect()) {
+        Ok(code) => code.into(),
+        Err(failure) => fail(&failure),
+    }
+}
+
+/// Serves from this process.
+fn serve(settings: &StartSettings) -> ExitCode {
+    let Started { mut server, lockdown, .. } = match start(settings) {
         Ok(started) => started,
         Err(failure) => return fail(&failure),
     };

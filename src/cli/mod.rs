@@ -15,6 +15,7 @@ mod tests;
 
 use crate::doctor::Workload;
 use crate::sandbox::options::LockdownOptions;
+use crate::service::messages::LoaderSpec;
 use crate::start::feature::Feature;
 use crate::start::settings::StartSettings;
 use clap::builder::StyledStr;
@@ -29,6 +30,8 @@ use std::ffi::OsString;
 pub enum ServerCommand {
     /// Serve until a signal ends the process.
     Serve(Box<StartSettings>),
+    /// Read the content and fork workers for the supervisor that started this process.
+    Load(Box<StartSettings>, LoaderSpec),
     /// Check the machine.
     Doctor(DoctorArgs),
     /// List the responses of a folder.
@@ -71,7 +74,11 @@ where
         Some(Action::Lockdown(lockdown)) => Ok(ServerCommand::Lockdown(lockdown)),
         None => {
             let settings = line.settings.checked().map_err(usage_error)?;
-            Ok(ServerCommand::Serve(Box::new(settings)))
+            let settings = Box::new(settings);
+            Ok(match line.loader {
+                Some(spec) => ServerCommand::Load(settings, spec),
+                None => ServerCommand::Serve(settings),
+            })
         }
     }
 }
@@ -124,6 +131,10 @@ struct ServerCommandLine {
 
     #[command(flatten)]
     settings: StartSettings,
+
+    /// Be the loader of the supervisor that started this process
+    #[arg(long, value_name = "SPEC", value_parser = LoaderSpec::parse, hide = true)]
+    loader: Option<LoaderSpec>,
 
     /// Print the manual page or a shell's completion script, and exit
     #[arg(long, value_name = "KIND", exclusive = true)]

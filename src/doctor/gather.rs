@@ -115,6 +115,7 @@ fn server_ring(workload: &Workload) -> Result<(Features, Result<(), String>), Re
         features: Features::ALL,
         buffers: RECEIVE_BUFFERS,
         buffer_bytes: RECEIVE_BUFFER_BYTES,
+        held: None,
         restricted: true,
         obstacles: Obstacles::read(),
     })

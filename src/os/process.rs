@@ -5,6 +5,7 @@ use crate::error::Failure;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
+use std::ffi::CString;
 use std::fmt;
 use std::io;
 use std::time::{Duration, Instant};
@@ -188,6 +189,14 @@ pub fn release_freed_memory() {
 #[must_use]
 pub fn page_bytes() -> u64 {
     rustix::param::page_size() as u64
+}
+
+/// Names this process for ps(1) and top(1), up to 15 bytes.
+pub fn set_name(name: &str) {
+    if let Ok(name) = CString::new(name) {
+        // A name that the kernel refuses has no other effect.
+        let _ = rustix::thread::set_name(&name);
+    }
 }
 
 /// Ends the process at once without running the exit handlers of libraries, which make system calls

@@ -22,4 +22,4 @@ mod steps;
 
 pub use error::SandboxError;
 pub use layer::{Layer, LayerState, OffReason};
-pub use steps::{Program, Sandbox, SandboxConfig, SandboxMode};
+pub use steps::{Possessions, Program, Sandbox, SandboxConfig, SandboxMode};

@@ -14,8 +14,9 @@ use crate::os::pages::Pages;
 use crate::os::privileges::{self, Account, RemainingPrivileges};
 use crate::os::process::await_single_thread;
 use crate::os::seccomp::{self, Call, FilterError};
-use crate::os::signal;
+use crate::os::signal::{self, Signals};
 use std::fs::File;
+use std::os::fd::OwnedFd;
 
 /// What to do if the kernel lacks a layer. The comments on variants are help texts of `--lockdown`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -54,6 +55,18 @@ pub struct Sandbox {
     is_rehearsal: bool,
 }
 
+/// The descriptors and slots of a server.
+pub struct Possessions {
+    /// The sockets to accept from.
+    pub listeners: Vec<Listener>,
+    /// The source of signals.
+    pub signals: Signals,
+    /// The number of connection slots.
+    pub slots: u32,
+    /// As in [`Parts::held`].
+    pub held: Option<OwnedFd>,
+}
+
 /// The steps of a program between the steps of its sandbox.
 pub trait Program<E> {
     /// The content to serve.
@@ -87,6 +100,18 @@ impl Sandbox {
     /// If there is no such user, or the user is root without permission, or `/proc` or `/dev` is
     /// missing.
     pub fn prepare(config: SandboxConfig) -> Result<Self, SandboxError> {
+        let inherited = InheritedDescriptors::take().map_err(SandboxError::Descriptors)?;
+        Self::prepare_with(config, inherited)
+    }
+
+    /// As [`Sandbox::prepare`], for a process that has found its inherited descriptors already.
+    ///
+    /// # Errors
+    /// Those of [`Sandbox::prepare`].
+    pub fn prepare_with(
+        config: SandboxConfig,
+        inherited: InheritedDescriptors,
+    ) -> Result<Self, SandboxError> {
         let account = match &config.user {
             Some(text) => Some(
                 Account::look_up(text)
@@ -104,8 +129,9 @@ impl Sandbox {
             Self { config, account, descriptors: None, states: Vec::new(), is_rehearsal: false };
         if sandbox.applies(Layer::Descriptors) {
             let null = open_null().map_err(SandboxError::NullDevice)?;
-            let inherited = InheritedDescriptors::take().map_err(SandboxError::Descriptors)?;
             sandbox.descriptors = Some((null, inherited));
+        } else {
+            inherited.leave_open();
         }
         Ok(sandbox)
     }
@@ -127,17 +153,48 @@ impl Sandbox {
         slots: u32,
         preparation: E::Preparation,
     ) -> Result<P::Assembled, SandboxError> {
-        self.attach_drop_filter(&listeners)?;
+        let content = self.read(program, &listeners)?;
+        let signals = signal::signals_to_end()?;
+        let possessions = Possessions { listeners, signals, slots, held: None };
+        self.serve(program, content, possessions, preparation)
+    }
+
+    /// The steps up to the moment at which the content is read. A process may be copied after
+    /// them, for each copy to take the rest.
+    ///
+    /// # Errors
+    /// If a step fails.
+    pub fn read<E, P: Program<E>>(
+        &mut self,
+        program: &mut P,
+        listeners: &[Listener],
+    ) -> Result<(P::Loaded, Pages), SandboxError> {
+        self.attach_drop_filter(listeners)?;
         self.give_up_privileges()?;
-        let (content, fixed) = program.read()?;
+        let content = program.read()?;
         self.await_readers()?;
         self.clear_environment()?;
-        let signals = signal::signals_to_end()?;
+        Ok(content)
+    }
+
+    /// The steps after [`Sandbox::read`].
+    ///
+    /// # Errors
+    /// If a step fails.
+    pub fn serve<E: KernelEngine, P: Program<E>>(
+        &mut self,
+        program: &mut P,
+        (content, fixed): (P::Loaded, Pages),
+        possessions: Possessions,
+        preparation: E::Preparation,
+    ) -> Result<P::Assembled, SandboxError> {
+        let Possessions { listeners, signals, slots, held } = possessions;
         program.listen(&listeners)?;
         self.deny_files()?;
         let role = Role::Server { listeners, signals };
         let (buffers, restricted) = (ReceiveBuffers::SERVER, self.applies(Layer::Engine));
-        let mut engine = E::create(preparation, Parts { slots, role, fixed, buffers, restricted })?;
+        let parts = Parts { slots, role, fixed, buffers, restricted, held };
+        let mut engine = E::create(preparation, parts)?;
         self.note_restriction(engine.restriction())?;
         self.close_descriptors()?;
         if self.is_on() {

@@ -175,7 +175,8 @@ impl<R: Engine> Server<R> {
             leaving: 0,
             giving_way: 0,
             life: Life::Serving,
-            poll_now: false,
+            // The first turn of a supervised server ends at once, which shows that it serves.
+            poll_now: supervision.is_some(),
             now,
             supervision,
         };

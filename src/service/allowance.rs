@@ -20,7 +20,7 @@
 
 /// What is known about the slots of one worker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Share {
+pub struct SlotShare {
     /// The most slots that the worker may use, as written by the supervisor.
     pub allowance: u32,
     /// The allowance that the worker has adopted.
@@ -29,7 +29,7 @@ pub struct Share {
     pub in_use: u32,
 }
 
-impl Share {
+impl SlotShare {
     /// The most slots that the worker can use at any later moment under its present allowance.
     #[must_use]
     pub fn charge(&self) -> u32 {
@@ -39,33 +39,33 @@ impl Share {
 
 /// A worker, as far as its slots are concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Claim {
+pub struct SlotClaim {
     /// The slots that it has.
-    pub share: Share,
+    pub share: SlotShare,
     /// Whether it accepts connections. A worker that retires, or that died and whose sockets the
     /// kernel has yet to close, keeps what it uses and gets nothing.
     pub serves: bool,
 }
 
 /// New allowances for all workers, in their order: the limit in equal parts for those that serve,
-/// as far as the charges of the others leave room; 0 for the others.
+/// but at most `each_max`, as far as the charges of the others leave room; 0 for the others.
 ///
 /// Whoever applies the result may do so in any order: no raise depends on a lowering that has not
 /// been adopted yet.
 ///
 /// # Examples
 /// ```
-/// use uringstatic::service::allowance::{Claim, Share, distribute};
+/// use uringstatic::service::allowance::{SlotClaim, SlotShare, distribute};
 ///
-/// let retiring = Claim { share: Share { allowance: 10, adopted: 10, in_use: 4 }, serves: false };
-/// let new = Claim { share: Share::default(), serves: true };
+/// let retiring = SlotClaim { share: SlotShare { allowance: 10, adopted: 10, in_use: 4 }, serves: false };
+/// let new = SlotClaim { share: SlotShare::default(), serves: true };
 /// // The retiring worker may still use all of its 10 slots, until it adopts its new allowance.
-/// assert_eq!(distribute(10, &[retiring, new]), [0, 0]);
-/// let adopted = Claim { share: Share { allowance: 0, adopted: 0, in_use: 4 }, ..retiring };
-/// assert_eq!(distribute(10, &[adopted, new]), [0, 6]);
+/// assert_eq!(distribute(10, 10, &[retiring, new]), [0, 0]);
+/// let adopted = SlotClaim { share: SlotShare { allowance: 0, adopted: 0, in_use: 4 }, ..retiring };
+/// assert_eq!(distribute(10, 10, &[adopted, new]), [0, 6]);
 /// ```
 #[must_use]
-pub fn distribute(limit: u32, claims: &[Claim]) -> Vec<u32> {
+pub fn distribute(limit: u32, each_max: u32, claims: &[SlotClaim]) -> Vec<u32> {
     let serving = claims.iter().filter(|claim| claim.serves).count();
     let serving = u32::try_from(serving).expect("workers are counted by u32");
     let mut nth = 0;
@@ -77,7 +77,7 @@ pub fn distribute(limit: u32, claims: &[Claim]) -> Vec<u32> {
             }
             let part = limit / serving + u32::from(nth < limit % serving);
             nth += 1;
-            part
+            part.min(each_max)
         })
         .collect();
     let charged: u64 = claims.iter().map(|claim| u64::from(claim.share.charge())).sum();
@@ -98,22 +98,23 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn serving(allowance: u32, in_use: u32) -> Claim {
-        Claim { share: Share { allowance, adopted: allowance, in_use }, serves: true }
+    fn serving(allowance: u32, in_use: u32) -> SlotClaim {
+        SlotClaim { share: SlotShare { allowance, adopted: allowance, in_use }, serves: true }
     }
 
     #[test]
     fn workers_that_start_get_equal_parts_of_the_limit() {
-        assert_eq!(distribute(10, &[serving(0, 0); 4]), [3, 3, 2, 2]);
-        assert_eq!(distribute(2, &[serving(0, 0); 4]), [1, 1, 0, 0]);
-        assert!(distribute(10, &[]).is_empty());
+        assert_eq!(distribute(10, 3, &[serving(0, 0); 4]), [3, 3, 2, 2]);
+        assert_eq!(distribute(2, 1, &[serving(0, 0); 4]), [1, 1, 0, 0]);
+        assert_eq!(distribute(10, 3, &[serving(0, 0); 2]), [3, 3], "no worker has more slots");
+        assert!(distribute(10, 3, &[]).is_empty());
     }
 
     #[test]
     fn a_dead_worker_is_charged_until_it_is_dropped_from_the_list() {
-        let dead = Claim { serves: false, ..serving(5, 5) };
-        assert_eq!(distribute(10, &[serving(5, 0), dead, serving(0, 0)]), [5, 0, 0]);
-        assert_eq!(distribute(10, &[serving(5, 0), serving(0, 0)]), [5, 5]);
+        let dead = SlotClaim { serves: false, ..serving(5, 5) };
+        assert_eq!(distribute(10, 5, &[serving(5, 0), dead, serving(0, 0)]), [5, 0, 0]);
+        assert_eq!(distribute(10, 5, &[serving(5, 0), serving(0, 0)]), [5, 5]);
     }
 
     /// A worker as it behaves: it adopts at any turn, and connections come and go.
@@ -151,7 +152,7 @@ mod tests {
             for step in steps {
                 match step {
                     Step::Distribute => {
-                        let next = distribute(limit, &claims);
+                        let next = distribute(limit, limit, &claims);
                         // In the worst order: the raises before the lowerings.
                         for (claim, next) in claims.iter_mut().zip(next) {
                             claim.share.allowance = next;
@@ -169,7 +170,7 @@ mod tests {
                         share.in_use = share.in_use.saturating_sub(1);
                     }
                     Step::Retire(nth) if claims[nth].serves => claims[nth].serves = false,
-                    Step::Retire(nth) if claims[nth].share == Share::default() => {
+                    Step::Retire(nth) if claims[nth].share == SlotShare::default() => {
                         claims[nth].serves = true;
                     }
                     Step::Retire(_) => {}
@@ -184,7 +185,7 @@ mod tests {
             limit in 0..1000u32,
             workers in 1..9usize,
         ) {
-            let next = distribute(limit, &vec![serving(0, 0); workers]);
+            let next = distribute(limit, limit, &vec![serving(0, 0); workers]);
             prop_assert_eq!(next.iter().sum::<u32>(), limit);
             let (most, least) = (next.iter().max(), next.iter().min());
             prop_assert!(most.zip(least).is_some_and(|(most, least)| most - least <= 1));

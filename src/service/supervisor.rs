@@ -1,5 +1,5 @@
 //! What the supervisor decides, as a state machine without I/O: signals, ends of processes and the
-//! passage of time in, [`Action`]s out. `run` carries them out; the simulator does so, too.
+//! passage of time in, [`Order`]s out. `run` carries them out; the simulator does so, too.
 //!
 //! A *generation* is one loader, which reads the site, and the workers that it forks. At most two
 //! generations exist at a time, a serving one and one that replaces it or is being replaced:
@@ -20,7 +20,7 @@
 //! [`DEATHS_WITHIN`] the generation is replaced as in a reload, and if the new one dies like it, the
 //! service ends with an error.
 
-use super::allowance::{Claim, Share, distribute};
+use super::allowance::{SlotClaim, SlotShare, distribute};
 use crate::engine::Nanos;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -36,12 +36,12 @@ pub const BACKOFF_MAX: Duration = Duration::from_secs(10);
 
 /// What the supervisor is configured with.
 #[derive(Clone, Copy, Debug)]
-pub struct Settings {
+pub struct SupervisorConfig {
     /// Workers of a generation, at least 1.
     pub workers: u32,
     /// The most connections of all workers together.
     pub limit: u32,
-    /// How long a worker's turn counter may stand still.
+    /// How long a worker's turn counter may stand still; zero for ever.
     pub worker_timeout: Duration,
 }
 
@@ -59,7 +59,7 @@ pub struct WorkerId {
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Input {
+pub enum Event {
     /// SIGHUP.
     Reload,
     /// SIGTERM or SIGINT, by its number.
@@ -95,7 +95,7 @@ pub enum Input {
 
 /// Something to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
+pub enum Order {
     /// Start a loader.
     Load {
         /// Its generation.
@@ -204,7 +204,7 @@ enum Phase {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum WorkerPhase {
     /// To be forked at this moment.
     Due(Nanos),
     /// Forked, and not armed.
@@ -220,8 +220,8 @@ enum State {
 #[derive(Debug)]
 struct Worker {
     id: WorkerId,
-    state: State,
-    share: Share,
+    state: WorkerPhase,
+    share: SlotShare,
     turns: u64,
     /// When the turn counter was last seen to move, or the worker was kicked for standing still.
     moved: Nanos,
@@ -240,7 +240,7 @@ struct Generation {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Life {
+enum ServiceState {
     Starting,
     Serving,
     Ending,
@@ -250,12 +250,12 @@ enum Life {
 /// The state of the whole service.
 #[derive(Debug)]
 pub struct Supervisor {
-    settings: Settings,
-    life: Life,
+    config: SupervisorConfig,
+    state: ServiceState,
     generations: Vec<Generation>,
     last_number: u32,
     reload_wanted: bool,
-    actions: VecDeque<Action>,
+    orders: VecDeque<Order>,
 }
 
 impl Supervisor {
@@ -264,34 +264,34 @@ impl Supervisor {
     /// # Panics
     /// If no worker is wanted.
     #[must_use]
-    pub fn new(settings: Settings) -> Self {
-        assert!(settings.workers > 0, "a service has a worker");
+    pub fn new(config: SupervisorConfig) -> Self {
+        assert!(config.workers > 0, "a service has a worker");
         let mut supervisor = Self {
-            settings,
-            life: Life::Starting,
+            config,
+            state: ServiceState::Starting,
             generations: Vec::new(),
             last_number: 0,
             reload_wanted: false,
-            actions: VecDeque::new(),
+            orders: VecDeque::new(),
         };
         supervisor.load(false);
         supervisor
     }
 
-    /// Takes an input. `published` has what each living worker has in shared memory.
-    pub fn handle(&mut self, input: Input, now: Nanos, published: impl Fn(WorkerId) -> Published) {
+    /// Takes an event. `published` has what each living worker has in shared memory.
+    pub fn handle(&mut self, event: Event, now: Nanos, published: impl Fn(WorkerId) -> Published) {
         self.read(now, published);
-        match input {
-            Input::Reload => self.reload(),
-            Input::Terminate(signal) => self.terminate(signal),
-            Input::Loaded { generation } => self.loaded(generation, now),
-            Input::LoaderEnded { generation, why } => self.loader_ended(generation, why),
-            Input::Armed(worker) => self.armed(worker, now),
-            Input::WorkerEnded { worker, orderly, how } => {
+        match event {
+            Event::Reload => self.reload(),
+            Event::Terminate(signal) => self.terminate(signal),
+            Event::Loaded { generation } => self.loaded(generation, now),
+            Event::LoaderEnded { generation, why } => self.loader_ended(generation, why),
+            Event::Armed(worker) => self.armed(worker, now),
+            Event::WorkerEnded { worker, orderly, how } => {
                 self.worker_ended(worker, orderly, how, now);
             }
-            Input::SocketsClosed(worker) => self.sockets_closed(worker),
-            Input::Tick => {}
+            Event::SocketsClosed(worker) => self.sockets_closed(worker),
+            Event::Tick => {}
         }
         self.fork_due(now);
         self.kill_hanging(now);
@@ -299,19 +299,20 @@ impl Supervisor {
         self.finish_generations();
     }
 
-    /// The next action.
-    pub fn pop(&mut self) -> Option<Action> {
-        self.actions.pop_front()
+    /// The next order.
+    pub fn pop(&mut self) -> Option<Order> {
+        self.orders.pop_front()
     }
 
-    /// When [`Input::Tick`] is due at the latest.
+    /// When [`Event::Tick`] is due at the latest.
     #[must_use]
     pub fn deadline(&self) -> Option<Nanos> {
-        let half = self.settings.worker_timeout / 2;
+        let half = self.config.worker_timeout / 2;
         let of_worker = |worker: &Worker| match worker.state {
-            State::Due(at) => Some(at),
-            State::Serving | State::Ending => Some(worker.moved.plus(half)),
-            State::Starting | State::Dead => None,
+            WorkerPhase::Due(at) => Some(at),
+            WorkerPhase::Serving | WorkerPhase::Ending if half.is_zero() => None,
+            WorkerPhase::Serving | WorkerPhase::Ending => Some(worker.moved.plus(half)),
+            WorkerPhase::Starting | WorkerPhase::Dead => None,
         };
         self.workers().filter_map(of_worker).min()
     }
@@ -321,7 +322,7 @@ impl Supervisor {
     #[must_use]
     pub fn is_dividing(&self) -> bool {
         self.workers().any(|worker| {
-            let Share { allowance, adopted, in_use } = worker.share;
+            let SlotShare { allowance, adopted, in_use } = worker.share;
             allowance != adopted || in_use > allowance
         })
     }
@@ -341,9 +342,9 @@ impl Supervisor {
     }
 
     fn read(&mut self, now: Nanos, published: impl Fn(WorkerId) -> Published) {
-        let limit = self.settings.limit;
+        let limit = self.config.limit;
         for worker in self.generations.iter_mut().flat_map(|generation| &mut generation.workers) {
-            if matches!(worker.state, State::Due(_) | State::Dead) {
+            if matches!(worker.state, WorkerPhase::Due(_) | WorkerPhase::Dead) {
                 continue;
             }
             let Published { adopted, in_use, turns } = published(worker.id);
@@ -368,12 +369,12 @@ impl Supervisor {
             deaths: VecDeque::new(),
             workers: Vec::new(),
         });
-        self.actions.push_back(Action::Load { generation: number });
+        self.orders.push_back(Order::Load { generation: number });
     }
 
     /// Starts a generation in place of one that can't be made whole, unless one is on its way.
     fn load_instead(&mut self, after_deaths: bool) {
-        if self.life != Life::Ending && !self.is_loading() {
+        if self.state != ServiceState::Ending && !self.is_loading() {
             self.load(after_deaths);
         }
     }
@@ -385,32 +386,32 @@ impl Supervisor {
 
     /// One reload at a time: one more is remembered, since it may be meant for a later site.
     fn reload(&mut self) {
-        match self.life {
-            Life::Ending | Life::Over => {}
-            Life::Starting => self.reload_wanted = true,
-            Life::Serving if self.generations.len() > 1 => self.reload_wanted = true,
-            Life::Serving => self.load(false),
+        match self.state {
+            ServiceState::Ending | ServiceState::Over => {}
+            ServiceState::Starting => self.reload_wanted = true,
+            ServiceState::Serving if self.generations.len() > 1 => self.reload_wanted = true,
+            ServiceState::Serving => self.load(false),
         }
     }
 
     fn terminate(&mut self, signal: i32) {
-        if matches!(self.life, Life::Ending | Life::Over) {
+        if matches!(self.state, ServiceState::Ending | ServiceState::Over) {
             self.exit(Outcome::Forced(signal));
             return;
         }
-        self.life = Life::Ending;
+        self.state = ServiceState::Ending;
         self.reload_wanted = false;
         for place in (0..self.generations.len()).rev() {
             match self.generations[place].phase {
                 Phase::Loading | Phase::Arming => self.abandon(place),
                 Phase::Serving | Phase::Retiring => {
                     for worker in &mut self.generations[place].workers {
-                        if let State::Due(_) = worker.state {
-                            worker.state = State::Dead;
-                            worker.share = Share::default();
-                        } else if worker.state != State::Dead {
-                            worker.state = State::Ending;
-                            self.actions.push_back(Action::Drain(worker.id));
+                        if let WorkerPhase::Due(_) = worker.state {
+                            worker.state = WorkerPhase::Dead;
+                            worker.share = SlotShare::default();
+                        } else if worker.state != WorkerPhase::Dead {
+                            worker.state = WorkerPhase::Ending;
+                            self.orders.push_back(Order::Drain(worker.id));
                         }
                     }
                 }
@@ -419,7 +420,7 @@ impl Supervisor {
     }
 
     fn loaded(&mut self, number: u32, now: Nanos) {
-        let workers = self.settings.workers;
+        let workers = self.config.workers;
         let Some(generation) = self.generation_mut(number) else { return };
         if generation.phase != Phase::Loading {
             return;
@@ -427,8 +428,8 @@ impl Supervisor {
         generation.phase = Phase::Arming;
         let new = |nth| Worker {
             id: WorkerId { generation: number, number: nth, life: 0 },
-            state: State::Due(now),
-            share: Share::default(),
+            state: WorkerPhase::Due(now),
+            share: SlotShare::default(),
             turns: 0,
             moved: now,
             kicked: false,
@@ -447,9 +448,9 @@ impl Supervisor {
             Phase::Serving => {
                 let workers = &mut generation.workers;
                 let before = workers.len();
-                workers.retain(|worker| !matches!(worker.state, State::Due(_)));
+                workers.retain(|worker| !matches!(worker.state, WorkerPhase::Due(_)));
                 let lacks_workers = workers.len() < before;
-                self.actions.push_back(Action::Report(Report::LoaderLost { why }));
+                self.orders.push_back(Order::Report(Report::LoaderLost { why }));
                 if lacks_workers {
                     self.load_instead(false);
                 }
@@ -462,11 +463,11 @@ impl Supervisor {
     fn failed_to_start(&mut self, place: usize, why: String) {
         let generation = self.generations[place].number;
         self.abandon(place);
-        if self.life == Life::Starting {
+        if self.state == ServiceState::Starting {
             self.exit(Outcome::NotStarted(why));
             return;
         }
-        self.actions.push_back(Action::Report(Report::ReloadFailed { generation, why }));
+        self.orders.push_back(Order::Report(Report::ReloadFailed { generation, why }));
         self.reload_if_wanted();
     }
 
@@ -476,38 +477,38 @@ impl Supervisor {
         let generation = &mut self.generations[place];
         generation.phase = Phase::Retiring;
         if std::mem::take(&mut generation.has_loader) {
-            self.actions.push_back(Action::KillLoader { generation: generation.number });
+            self.orders.push_back(Order::KillLoader { generation: generation.number });
         }
         for worker in &mut generation.workers {
             match worker.state {
-                State::Due(_) => {
-                    worker.state = State::Dead;
-                    worker.share = Share::default();
+                WorkerPhase::Due(_) => {
+                    worker.state = WorkerPhase::Dead;
+                    worker.share = SlotShare::default();
                 }
-                State::Dead => {}
-                State::Starting | State::Serving | State::Ending => {
-                    worker.state = State::Ending;
-                    self.actions.push_back(Action::Kill(worker.id));
+                WorkerPhase::Dead => {}
+                WorkerPhase::Starting | WorkerPhase::Serving | WorkerPhase::Ending => {
+                    worker.state = WorkerPhase::Ending;
+                    self.orders.push_back(Order::Kill(worker.id));
                 }
             }
         }
         generation
             .workers
-            .retain(|worker| worker.state != State::Dead || worker.share.charge() > 0);
+            .retain(|worker| worker.state != WorkerPhase::Dead || worker.share.charge() > 0);
     }
 
     fn armed(&mut self, id: WorkerId, now: Nanos) {
         let Some(worker) = self.worker_mut(id) else { return };
-        if worker.state != State::Starting {
+        if worker.state != WorkerPhase::Starting {
             return;
         }
-        worker.state = State::Serving;
+        worker.state = WorkerPhase::Serving;
         worker.moved = now;
         let Some(place) = self.generations.iter().position(|it| it.number == id.generation) else {
             return;
         };
         let generation = &self.generations[place];
-        let all = generation.workers.iter().all(|worker| worker.state == State::Serving);
+        let all = generation.workers.iter().all(|worker| worker.state == WorkerPhase::Serving);
         if generation.phase == Phase::Arming && all {
             self.serve(place);
         }
@@ -523,26 +524,26 @@ impl Supervisor {
             }
             generation.phase = Phase::Retiring;
             if std::mem::take(&mut generation.has_loader) {
-                self.actions.push_back(Action::Release { generation: generation.number });
+                self.orders.push_back(Order::Release { generation: generation.number });
             }
             for worker in &mut generation.workers {
                 match worker.state {
-                    State::Due(_) => worker.state = State::Dead,
-                    State::Dead => {}
-                    State::Starting | State::Serving | State::Ending => {
-                        worker.state = State::Ending;
-                        self.actions.push_back(Action::Retire(worker.id));
+                    WorkerPhase::Due(_) => worker.state = WorkerPhase::Dead,
+                    WorkerPhase::Dead => {}
+                    WorkerPhase::Starting | WorkerPhase::Serving | WorkerPhase::Ending => {
+                        worker.state = WorkerPhase::Ending;
+                        self.orders.push_back(Order::Retire(worker.id));
                     }
                 }
             }
         }
-        let report = if self.life == Life::Starting {
-            self.life = Life::Serving;
+        let report = if self.state == ServiceState::Starting {
+            self.state = ServiceState::Serving;
             Report::Ready { generation: number }
         } else {
             Report::Reloaded { generation: number }
         };
-        self.actions.push_back(Action::Report(report));
+        self.orders.push_back(Order::Report(report));
     }
 
     fn worker_ended(&mut self, id: WorkerId, orderly: bool, how: String, now: Nanos) {
@@ -553,17 +554,17 @@ impl Supervisor {
         let Some(worker) = generation.workers.iter_mut().find(|worker| worker.id == id) else {
             return;
         };
-        let was = std::mem::replace(&mut worker.state, State::Dead);
+        let was = std::mem::replace(&mut worker.state, WorkerPhase::Dead);
         if orderly {
             // It closed its connections itself.
-            worker.share = Share::default();
+            worker.share = SlotShare::default();
         }
         self.kick_all();
         let generation = &mut self.generations[place];
         match generation.phase {
             Phase::Loading | Phase::Retiring => {}
             Phase::Arming => self.failed_to_start(place, how),
-            Phase::Serving if self.life == Life::Ending || was == State::Ending => {}
+            Phase::Serving if self.state == ServiceState::Ending || was == WorkerPhase::Ending => {}
             Phase::Serving => self.replace(place, id, how, now),
         }
     }
@@ -582,7 +583,7 @@ impl Supervisor {
         }
         if deaths >= DEATHS_MAX || !generation.has_loader {
             if deaths >= DEATHS_MAX {
-                self.actions.push_back(Action::Report(Report::TooManyDeaths));
+                self.orders.push_back(Order::Report(Report::TooManyDeaths));
             }
             self.load_instead(deaths >= DEATHS_MAX);
             return;
@@ -594,27 +595,29 @@ impl Supervisor {
         let next = WorkerId { life: id.life + 1, ..id };
         generation.workers.push(Worker {
             id: next,
-            state: State::Due(now.plus(pause)),
-            share: Share::default(),
+            state: WorkerPhase::Due(now.plus(pause)),
+            share: SlotShare::default(),
             turns: 0,
             moved: now,
             kicked: false,
         });
-        self.actions.push_back(Action::Report(Report::Replacing { worker: next, how, pause }));
+        self.orders.push_back(Order::Report(Report::Replacing { worker: next, how, pause }));
     }
 
     fn sockets_closed(&mut self, id: WorkerId) {
         if let Some(generation) = self.generation_mut(id.generation) {
-            generation.workers.retain(|worker| worker.id != id || worker.state != State::Dead);
+            generation
+                .workers
+                .retain(|worker| worker.id != id || worker.state != WorkerPhase::Dead);
         }
     }
 
     fn fork_due(&mut self, now: Nanos) {
         for generation in &mut self.generations {
             for worker in &mut generation.workers {
-                if matches!(worker.state, State::Due(at) if at <= now) {
-                    worker.state = State::Starting;
-                    self.actions.push_back(Action::Fork(worker.id));
+                if matches!(worker.state, WorkerPhase::Due(at) if at <= now) {
+                    worker.state = WorkerPhase::Starting;
+                    self.orders.push_back(Order::Fork(worker.id));
                 }
             }
         }
@@ -623,17 +626,20 @@ impl Supervisor {
     /// A worker whose turn counter stands still is kicked first, since an idle worker takes no
     /// turns, and killed if it doesn't move after that.
     fn kill_hanging(&mut self, now: Nanos) {
-        let half = self.settings.worker_timeout / 2;
+        let half = self.config.worker_timeout / 2;
+        if half.is_zero() {
+            return;
+        }
         for worker in self.generations.iter_mut().flat_map(|generation| &mut generation.workers) {
-            let watched = matches!(worker.state, State::Serving | State::Ending);
+            let watched = matches!(worker.state, WorkerPhase::Serving | WorkerPhase::Ending);
             if !watched || worker.moved.plus(half) > now {
                 continue;
             }
             if worker.kicked {
-                self.actions.push_back(Action::Report(Report::Hangs(worker.id)));
-                self.actions.push_back(Action::Kill(worker.id));
+                self.orders.push_back(Order::Report(Report::Hangs(worker.id)));
+                self.orders.push_back(Order::Kill(worker.id));
             } else {
-                self.actions.push_back(Action::Kick(worker.id));
+                self.orders.push_back(Order::Kick(worker.id));
             }
             worker.kicked = true;
             worker.moved = now;
@@ -642,32 +648,33 @@ impl Supervisor {
 
     fn kick_all(&mut self) {
         let workers = self.generations.iter().flat_map(|generation| &generation.workers);
-        for worker in workers.filter(|worker| worker.state == State::Serving) {
-            self.actions.push_back(Action::Kick(worker.id));
+        for worker in workers.filter(|worker| worker.state == WorkerPhase::Serving) {
+            self.orders.push_back(Order::Kick(worker.id));
         }
     }
 
     /// Divides the limit anew, whenever something may have changed.
     fn divide(&mut self) {
+        let SupervisorConfig { limit, workers, .. } = self.config;
         let mut claims = Vec::new();
         for generation in &self.generations {
             for worker in &generation.workers {
-                let serves = matches!(worker.state, State::Starting | State::Serving)
+                let serves = matches!(worker.state, WorkerPhase::Starting | WorkerPhase::Serving)
                     && matches!(generation.phase, Phase::Arming | Phase::Serving)
                     && !self.is_arming_beside(generation);
-                claims.push(Claim { share: worker.share, serves });
+                claims.push(SlotClaim { share: worker.share, serves });
             }
         }
-        let next = distribute(self.settings.limit, &claims);
+        let next = distribute(limit, limit.div_ceil(workers), &claims);
         let workers = self.generations.iter_mut().flat_map(|generation| &mut generation.workers);
         for (worker, allowance) in workers.zip(next) {
-            let is_alive = !matches!(worker.state, State::Dead | State::Due(_));
+            let is_alive = !matches!(worker.state, WorkerPhase::Dead | WorkerPhase::Due(_));
             if is_alive && worker.share.allowance != allowance {
                 let is_raised = allowance > worker.share.allowance;
                 worker.share.allowance = allowance;
-                self.actions.push_back(Action::Allow(worker.id, allowance));
-                if is_raised && worker.state == State::Serving {
-                    self.actions.push_back(Action::Kick(worker.id));
+                self.orders.push_back(Order::Allow(worker.id, allowance));
+                if is_raised && worker.state == WorkerPhase::Serving {
+                    self.orders.push_back(Order::Kick(worker.id));
                 }
             }
         }
@@ -680,17 +687,17 @@ impl Supervisor {
     }
 
     fn finish_generations(&mut self) {
-        if self.life == Life::Over {
+        if self.state == ServiceState::Over {
             return;
         }
         let is_over = |generation: &Generation| {
-            let ends = generation.phase == Phase::Retiring || self.life == Life::Ending;
-            ends && generation.workers.iter().all(|it| it.state == State::Dead)
+            let ends = generation.phase == Phase::Retiring || self.state == ServiceState::Ending;
+            ends && generation.workers.iter().all(|it| it.state == WorkerPhase::Dead)
                 && generation.workers.iter().all(|it| it.share.charge() == 0)
         };
         let before = self.generations.len();
         self.generations.retain(|generation| !is_over(generation));
-        if self.life == Life::Ending && self.generations.is_empty() {
+        if self.state == ServiceState::Ending && self.generations.is_empty() {
             self.exit(Outcome::Drained);
         } else if self.generations.len() < before {
             self.reload_if_wanted();
@@ -698,16 +705,16 @@ impl Supervisor {
     }
 
     fn reload_if_wanted(&mut self) {
-        let is_free = self.generations.len() == 1 && self.life == Life::Serving;
+        let is_free = self.generations.len() == 1 && self.state == ServiceState::Serving;
         if is_free && std::mem::take(&mut self.reload_wanted) {
             self.load(false);
         }
     }
 
     fn exit(&mut self, outcome: Outcome) {
-        if self.life != Life::Over {
-            self.life = Life::Over;
-            self.actions.push_back(Action::Exit(outcome));
+        if self.state != ServiceState::Over {
+            self.state = ServiceState::Over;
+            self.orders.push_back(Order::Exit(outcome));
         }
     }
 }

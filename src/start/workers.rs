@@ -41,7 +41,7 @@ pub const WORKERS_MAX: u32 = 256;
 
 /// CPUs to run on, in the order of the workers (`--cpu`).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CpuList(Vec<u32>);
+pub struct CpuList(pub(crate) Vec<u32>);
 
 impl CpuList {
     /// The CPU of a worker, counted from 0. More workers than CPUs begin again at the first.

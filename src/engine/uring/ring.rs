@@ -5,7 +5,7 @@ use super::dial::Dial;
 use super::files::{Files, LISTENER_CLOSED};
 use super::probe::{self, Features, Obstacles};
 use super::vectors::Vectors;
-use crate::engine::kernel::{EngineError, Restriction};
+use crate::engine::kernel::{EngineError, Remedy, Restriction};
 use crate::engine::{
     BufferId, Completion, Engine, Errno, Full, Kind, Memory, Nanos, Op, Received, Token, result_of,
 };
@@ -18,7 +18,7 @@ use io_uring::squeue::Entry;
 use io_uring::types::{CancelBuilder, SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue};
 use std::collections::VecDeque;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The parts that a ring is created from.
@@ -39,6 +39,8 @@ pub struct Setup {
     pub buffers: u16,
     /// The size of each, in bytes.
     pub buffer_bytes: u32,
+    /// A descriptor that is closed with the connections, at the latest.
+    pub held: Option<OwnedFd>,
     /// Whether the kernel should refuse everything that no [`Op`] of this ring needs.
     pub restricted: bool,
     /// The settings that may forbid it, for error messages.
@@ -56,6 +58,8 @@ pub struct Uring {
     failed: VecDeque<Completion>,
     pub(super) signals: Option<Signals>,
     pub(super) restriction: Restriction,
+    /// Closed with the process, like connections that are descriptors of the process.
+    _held: Option<OwnedFd>,
     buffers: Buffers,
     pub(super) fixed: Pages,
     pub(super) vectors: Vectors,
@@ -87,9 +91,14 @@ impl Uring {
         let mut features = setup.features;
         let mut ring = probe::ring(setup.spawn, &mut features, setup.restricted, &setup.obstacles)?;
         if features.direct_descriptors {
-            features.direct_descriptors =
-                ring.submitter().register_files_sparse(setup.spawn).is_ok();
+            let files = setup.spawn + u32::from(setup.held.is_some());
+            features.direct_descriptors = ring.submitter().register_files_sparse(files).is_ok();
         }
+        let held = if features.direct_descriptors {
+            hold_in_ring(&ring, setup.spawn, setup.held)?
+        } else {
+            setup.held
+        };
         let files = if features.direct_descriptors {
             Files::Direct
         } else {
@@ -111,6 +120,7 @@ impl Uring {
             failed: VecDeque::new(),
             signals: setup.signals,
             restriction: Restriction::NotRequested,
+            _held: held,
             buffers,
             fixed: setup.fixed,
             vectors: Vectors::new(sq),
@@ -277,6 +287,22 @@ impl AsFd for Uring {
         // SAFETY: `self` owns the ring, which keeps its descriptor open as long as it lives.
         unsafe { BorrowedFd::borrow_raw(self.ring.as_raw_fd()) }
     }
+}
+
+/// Moves a descriptor from the process into the last place of the ring's table of files, which the
+/// kernel closes some time after the process has ended, together with the connections in the table.
+fn hold_in_ring(
+    ring: &IoUring,
+    place: u32,
+    held: Option<OwnedFd>,
+) -> Result<Option<OwnedFd>, EngineError> {
+    if let Some(fd) = held {
+        let update = ring.submitter().register_files_update(place, &[fd.as_raw_fd()]);
+        update.map_err(|error| {
+            EngineError::new("putting a descriptor into the ring's table", error, Remedy::Unknown)
+        })?;
+    }
+    Ok(None)
 }
 
 fn errno(error: &std::io::Error) -> Errno {

@@ -30,10 +30,13 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let settings =
-            Settings { workers: WORKERS, limit: LIMIT, worker_timeout: Duration::from_secs(10) };
+        let config = SupervisorConfig {
+            workers: WORKERS,
+            limit: LIMIT,
+            worker_timeout: Duration::from_secs(10),
+        };
         let mut world = Self {
-            supervisor: Supervisor::new(settings),
+            supervisor: Supervisor::new(config),
             now: Nanos(0),
             loaders: BTreeMap::new(),
             workers: BTreeMap::new(),
@@ -44,12 +47,12 @@ impl World {
         world
     }
 
-    fn input(&mut self, input: Input) {
+    fn input(&mut self, event: Event) {
         if self.outcome.is_some() {
             return;
         }
         let workers = &self.workers;
-        self.supervisor.handle(input, self.now, |id| {
+        self.supervisor.handle(event, self.now, |id| {
             workers.get(&id).map_or(Published::default(), |process| process.published)
         });
         self.carry_out();
@@ -58,29 +61,29 @@ impl World {
     fn carry_out(&mut self) {
         while let Some(action) = self.supervisor.pop() {
             match action {
-                Action::Load { generation } => {
+                Order::Load { generation } => {
                     assert!(self.loaders.insert(generation, false).is_none(), "one loader each");
                 }
-                Action::Fork(id) => {
+                Order::Fork(id) => {
                     assert!(self.loaders[&id.generation], "only a loader that has read can fork");
                     assert!(self.workers.insert(id, Process::default()).is_none());
                 }
-                Action::Release { generation } | Action::KillLoader { generation } => {
+                Order::Release { generation } | Order::KillLoader { generation } => {
                     self.loaders.remove(&generation);
                 }
-                Action::Allow(id, allowance) => {
+                Order::Allow(id, allowance) => {
                     self.workers.get_mut(&id).expect("it was forked").allowance = allowance;
                 }
-                Action::Retire(id) | Action::Drain(id) => {
+                Order::Retire(id) | Order::Drain(id) => {
                     self.workers.get_mut(&id).expect("it was forked").ends = true;
                 }
-                Action::Kick(id) => {
+                Order::Kick(id) => {
                     let process = self.workers.get_mut(&id).expect("it was forked");
                     process.published.turns += 1;
                 }
-                Action::Kill(id) => self.workers.get_mut(&id).expect("it was forked").ended = true,
-                Action::Report(report) => self.reports.push(report),
-                Action::Exit(outcome) => self.outcome = Some(outcome),
+                Order::Kill(id) => self.workers.get_mut(&id).expect("it was forked").ended = true,
+                Order::Report(report) => self.reports.push(report),
+                Order::Exit(outcome) => self.outcome = Some(outcome),
             }
         }
         let used: u32 = self.workers.values().map(|process| process.published.in_use).sum();
@@ -110,7 +113,7 @@ impl World {
     fn arm(&mut self, id: WorkerId) {
         let process = self.workers.get_mut(&id).expect("it is on the list");
         if !process.ended && !std::mem::replace(&mut process.armed, true) {
-            self.input(Input::Armed(id));
+            self.input(Event::Armed(id));
         }
     }
 
@@ -134,10 +137,10 @@ impl World {
         if orderly {
             process.published.in_use = 0;
         }
-        self.input(Input::WorkerEnded { worker: id, orderly, how: "it died".to_owned() });
+        self.input(Event::WorkerEnded { worker: id, orderly, how: "it died".to_owned() });
         let process = self.workers.get_mut(&id).expect("it is on the list");
         process.published.in_use = 0;
-        self.input(Input::SocketsClosed(id));
+        self.input(Event::SocketsClosed(id));
         self.workers.remove(&id);
     }
 
@@ -159,20 +162,20 @@ impl World {
                     self.die(id, true);
                 }
             }
-            self.input(Input::Tick);
+            self.input(Event::Tick);
         }
     }
 
     fn load(&mut self, generation: u32) {
         if let Some(loaded) = self.loaders.get_mut(&generation) {
             *loaded = true;
-            self.input(Input::Loaded { generation });
+            self.input(Event::Loaded { generation });
         }
     }
 
     fn lose_loader(&mut self, generation: u32, why: &str) {
         if self.loaders.remove(&generation).is_some() {
-            self.input(Input::LoaderEnded { generation, why: why.to_owned() });
+            self.input(Event::LoaderEnded { generation, why: why.to_owned() });
         }
     }
 
@@ -218,7 +221,7 @@ fn reload_that_fails_leaves_the_serving_generation_alone() {
     let mut world = World::new();
     world.settle();
     let before = world.serving();
-    world.input(Input::Reload);
+    world.input(Event::Reload);
     world.lose_loader(2, "a rule is wrong");
     assert_eq!(world.serving(), before);
     let why = "a rule is wrong".to_owned();
@@ -232,7 +235,7 @@ fn reload_that_fails_leaves_the_serving_generation_alone() {
 fn workers_retire_only_when_their_successors_are_armed() {
     let mut world = World::new();
     world.settle();
-    world.input(Input::Reload);
+    world.input(Event::Reload);
     world.load(2);
     let new: Vec<_> = world.workers.keys().copied().filter(|id| id.generation == 2).collect();
     world.arm(new[0]);
@@ -249,9 +252,9 @@ fn workers_retire_only_when_their_successors_are_armed() {
 fn second_reload_during_a_reload_follows_it_once() {
     let mut world = World::new();
     world.settle();
-    world.input(Input::Reload);
-    world.input(Input::Reload);
-    world.input(Input::Reload);
+    world.input(Event::Reload);
+    world.input(Event::Reload);
+    world.input(Event::Reload);
     world.settle();
     world.assert_whole();
     assert_eq!(world.serving()[0].generation, 3);
@@ -264,13 +267,13 @@ fn dead_worker_is_replaced_at_once_and_its_slots_follow_its_sockets() {
     let id = world.serving()[1];
     let slots = world.workers[&id].allowance;
     world.workers.get_mut(&id).expect("it serves").published.in_use = slots;
-    world.input(Input::WorkerEnded { worker: id, orderly: false, how: "SIGKILL".to_owned() });
+    world.input(Event::WorkerEnded { worker: id, orderly: false, how: "SIGKILL".to_owned() });
     let next = WorkerId { life: 1, ..id };
     assert!(world.workers.contains_key(&next), "it is forked in the same step");
     world.arm(next);
     assert_eq!(world.workers[&next].allowance, 0, "the kernel still has the sockets");
     world.workers.remove(&id);
-    world.input(Input::SocketsClosed(id));
+    world.input(Event::SocketsClosed(id));
     assert_eq!(world.workers[&next].allowance, slots);
     world.settle();
     world.assert_whole();
@@ -285,7 +288,7 @@ fn workers_that_die_again_and_again_get_a_new_loader_and_then_end_the_service() 
         world.die(id, false);
         world.now = world.now.plus(Duration::from_secs(1));
         for id in world.workers.keys().copied().collect::<Vec<_>>() {
-            world.input(Input::Tick);
+            world.input(Event::Tick);
             world.arm(id);
         }
     }
@@ -296,7 +299,7 @@ fn workers_that_die_again_and_again_get_a_new_loader_and_then_end_the_service() 
         let id = world.serving()[0];
         world.die(id, false);
         world.now = world.now.plus(Duration::from_secs(1));
-        world.input(Input::Tick);
+        world.input(Event::Tick);
         for id in world.workers.keys().copied().collect::<Vec<_>>() {
             world.arm(id);
         }
@@ -313,7 +316,7 @@ fn worker_that_takes_no_turn_although_kicked_is_killed() {
     for _ in 0..30 {
         world.now = world.now.plus(Duration::from_secs(1));
         world.workers.get_mut(&id).expect("it serves").published = stands;
-        world.input(Input::Tick);
+        world.input(Event::Tick);
         if world.workers[&id].ended {
             break;
         }
@@ -331,9 +334,9 @@ fn worker_that_takes_no_turn_although_kicked_is_killed() {
 fn signal_during_a_reload_ends_both_generations() {
     let mut world = World::new();
     world.settle();
-    world.input(Input::Reload);
+    world.input(Event::Reload);
     world.load(2);
-    world.input(Input::Terminate(15));
+    world.input(Event::Terminate(15));
     world.settle();
     assert_eq!(world.outcome, Some(Outcome::Drained));
     assert!(world.workers.is_empty());
@@ -343,8 +346,8 @@ fn signal_during_a_reload_ends_both_generations() {
 fn second_signal_ends_at_once() {
     let mut world = World::new();
     world.settle();
-    world.input(Input::Terminate(15));
-    world.input(Input::Terminate(2));
+    world.input(Event::Terminate(15));
+    world.input(Event::Terminate(2));
     assert_eq!(world.outcome, Some(Outcome::Forced(2)));
 }
 
@@ -388,9 +391,9 @@ proptest! {
             match step {
                 Step::Time(millis) => {
                     world.now = world.now.plus(Duration::from_millis(millis));
-                    world.input(Input::Tick);
+                    world.input(Event::Tick);
                 }
-                Step::Reload => world.input(Input::Reload),
+                Step::Reload => world.input(Event::Reload),
                 Step::Load(generation) => world.load(generation),
                 Step::LoaderDies(generation) => world.lose_loader(generation, "killed"),
                 Step::Arm(nth) => world.of(nth, World::arm),
@@ -408,7 +411,7 @@ proptest! {
         if world.outcome.is_none() {
             // Without a loader a generation is whole only until a worker dies: one reload mends it.
             world.settle();
-            world.input(Input::Reload);
+            world.input(Event::Reload);
             world.settle();
             world.assert_whole();
         } else {

@@ -1,0 +1,512 @@
+//! The supervisor's process: waits for signals, for messages of loaders and for the ends of
+//! processes, passes them to [`Supervisor`] and carries out its orders.
+
+use super::loader::DRAIN;
+use super::messages::{ForkRequest, LoaderReport};
+use super::processes::{LoaderCommand, LoaderProcess, WorkerEnd, WorkerProcess, is_worker};
+use super::scoreboard::{Place, Scoreboard};
+use super::supervisor::{
+    Event, Order, Outcome, Published, Report, Supervisor, SupervisorConfig, WorkerId,
+};
+use crate::engine::Nanos;
+use crate::error::Failure;
+use crate::os::net::Listener;
+use crate::os::poll::wait_any_readable;
+use crate::os::process::monotonic_ns;
+use crate::os::reaping::{ProcessEnd, reap};
+use crate::os::signal::{self, Signals};
+use crate::os::terminal;
+use crate::server::{RETIRE, TRY_ACCEPTS};
+use crate::start::settings::StartSettings;
+use crate::start::{bind_all, ready_line, start_listening};
+use crate::stats::Stats;
+use std::ffi::OsString;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+/// Runs the service until a signal or a failure ends it. `words` is the command line, which its
+/// loaders get, too. Returns the exit status.
+///
+/// # Errors
+/// If it can't be started: what was tried, the cause, and a hint for the operator.
+pub fn run(settings: &StartSettings, words: Vec<OsString>) -> Result<u8, Failure> {
+    let command = LoaderCommand::of(words)
+        .map_err(|error| Failure::new("reading /proc/self/exe", error, "mount /proc"))?;
+    let signals = signal::receive(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGCHLD])?;
+    let listeners = bind_all(settings)?;
+    let workers = settings.worker_count();
+    let places = 4 * workers as usize + PLACES_RESERVE;
+    let config = SupervisorConfig {
+        workers,
+        limit: settings.spawn,
+        worker_timeout: settings.worker_timeout,
+    };
+    let mut service = Service {
+        settings,
+        command,
+        signals,
+        listeners,
+        scoreboard: Scoreboard::new(places)?,
+        supervisor: Supervisor::new(config),
+        started: monotonic_ns(),
+        loaders: Vec::new(),
+        workers: Vec::new(),
+        unknown: Vec::new(),
+        total: Totals::default(),
+        is_ready: false,
+    };
+    Ok(service.run())
+}
+
+struct Service<'a> {
+    settings: &'a StartSettings,
+    command: LoaderCommand,
+    signals: Signals,
+    listeners: Vec<Listener>,
+    scoreboard: Scoreboard,
+    supervisor: Supervisor,
+    /// The monotonic clock at the supervisor's time 0.
+    started: u64,
+    loaders: Vec<LoaderProcess>,
+    workers: Vec<WorkerProcess>,
+    /// Processes that ended before a loader named them.
+    unknown: Vec<(u32, ProcessEnd)>,
+    total: Totals,
+    is_ready: bool,
+}
+
+/// The counters of all workers that have ended.
+#[derive(Default)]
+struct Totals {
+    stats: Stats,
+    /// Workers that ended without being asked to.
+    lost_workers: u32,
+    /// The connections that they had.
+    lost_connections: u32,
+}
+
+impl Service<'_> {
+    fn run(&mut self) -> u8 {
+        loop {
+            while let Some(order) = self.supervisor.pop() {
+                if let Order::Exit(outcome) = order {
+                    return self.exit(&outcome);
+                }
+                self.obey(order);
+            }
+            self.wait();
+            self.read_signals();
+            self.read_reports();
+            self.reap();
+            self.find_changes();
+            self.handle(Event::Tick);
+        }
+    }
+
+    /// Passes an event to the state machine, with the numbers that the workers publish.
+    fn handle(&mut self, event: Event) {
+        let (workers, scoreboard) = (&self.workers, &self.scoreboard);
+        let published = |id: WorkerId| {
+            let worker = workers.iter().find(|worker| worker.id == id);
+            worker.map_or_else(Published::default, |worker| scoreboard.published(worker.place))
+        };
+        let now = Nanos(monotonic_ns() - self.started);
+        self.supervisor.handle(event, now, published);
+    }
+
+    /// Waits until something may have happened.
+    fn wait(&self) {
+        let now = monotonic_ns() - self.started;
+        let deadline = self.supervisor.deadline().map(|at| at.0.saturating_sub(now));
+        let is_changing = self.supervisor.is_dividing()
+            || self.workers.iter().any(|worker| !worker.is_armed || worker.end.is_some());
+        let soon = is_changing.then_some(SOON);
+        let times = deadline.map(Duration::from_nanos).into_iter().chain(soon);
+        let mut fds = vec![self.signals.as_fd()];
+        let channels = self.loaders.iter().filter_map(|loader| loader.channel.as_ref());
+        fds.extend(channels.map(AsFd::as_fd));
+        // An interruption or a shortage of memory is an early end of the wait.
+        let _ = wait_any_readable(&fds, times.min());
+    }
+
+    fn read_signals(&mut self) {
+        while let Ok(signal) = self.signals.read() {
+            match signal.cast_signed() {
+                libc::SIGHUP => self.handle(Event::Reload),
+                // Ended processes are reaped after each wait.
+                libc::SIGCHLD => {}
+                signal => self.handle(Event::Terminate(signal)),
+            }
+        }
+    }
+
+    fn read_reports(&mut self) {
+        for place in 0..self.loaders.len() {
+            while let Some(report) = self.loaders[place].next_report() {
+                let generation = self.loaders[place].generation;
+                match report {
+                    LoaderReport::Loaded(what) => {
+                        self.loaders[place].what = Some(what);
+                        self.loaded(place);
+                    }
+                    LoaderReport::Failed(why) => self.loaders[place].failure = Some(why),
+                    LoaderReport::Forked { place, process } => {
+                        self.forked(generation, place as usize, process);
+                    }
+                    LoaderReport::NotForked { place, why } => {
+                        self.not_forked(generation, place as usize, why);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The first generation can serve, so the sockets may listen; afterwards this changes nothing.
+    fn loaded(&mut self, place: usize) {
+        let generation = self.loaders[place].generation;
+        match start_listening(self.settings, &self.listeners) {
+            Ok(()) => self.handle(Event::Loaded { generation }),
+            Err(failure) => {
+                self.loaders[place].kill();
+                self.handle(Event::LoaderEnded { generation, why: failure.to_string() });
+            }
+        }
+    }
+
+    /// The worker of a place that a generation is entitled to speak about.
+    fn pending(&mut self, generation: u32, place: Place) -> Option<&mut WorkerProcess> {
+        self.workers.iter_mut().find(|worker| {
+            worker.id.generation == generation && worker.place == place && worker.process.is_none()
+        })
+    }
+
+    fn forked(&mut self, generation: u32, place: Place, process: u32) {
+        let ended = self.unknown.iter().position(|&(ended, _)| ended == process);
+        let end = ended.map(|ended| self.unknown.swap_remove(ended).1);
+        if end.is_none() && !is_worker(process, &self.loaders) {
+            return;
+        }
+        let Some(worker) = self.pending(generation, place) else { return };
+        worker.process = Some(process);
+        let due = worker.due.take();
+        if let Some(end) = end {
+            self.ended(place, end);
+            return;
+        }
+        if let Some(signal) = due {
+            worker.signal(signal);
+        }
+        self.scoreboard.acknowledge(place, process);
+    }
+
+    fn not_forked(&mut self, generation: u32, place: Place, how: String) {
+        let Some(worker) = self.pending(generation, place) else { return };
+        worker.end = Some(WorkerEnd::new(0));
+        worker.is_armed = true;
+        let worker = worker.id;
+        self.handle(Event::WorkerEnded { worker, orderly: false, how });
+    }
+
+    fn reap(&mut self) {
+        while let Some((process, end)) = reap() {
+            // Its last messages come before its end.
+            self.read_reports();
+            if let Some(place) = self.loaders.iter().position(|it| it.process == process) {
+                let loader = self.loaders.remove(place);
+                self.loader_ended(&loader, end);
+                continue;
+            }
+            let worker = self.workers.iter().find(|worker| worker.process == Some(process));
+            match worker.map(|worker| worker.place) {
+                Some(place) => self.ended(place, end),
+                // A worker that its loader will name, or an orphan that this process inherited.
+                None if self.workers.iter().any(|worker| worker.process.is_none()) => {
+                    self.unknown.push((process, end));
+                }
+                None => {}
+            }
+        }
+        if self.workers.iter().all(|worker| worker.process.is_some()) {
+            self.unknown.clear();
+        }
+    }
+
+    /// A loader ended. A worker that it was to fork and didn't name waits in vain for being
+    /// acknowledged.
+    fn loader_ended(&mut self, loader: &LoaderProcess, end: ProcessEnd) {
+        let generation = loader.generation;
+        let why = match &loader.what {
+            Some(_) => format!("the loader ended: {end}"),
+            None => loader.explain(end),
+        };
+        let is_pending = |worker: &&WorkerProcess| {
+            worker.id.generation == generation && worker.process.is_none() && worker.end.is_none()
+        };
+        let pending: Vec<Place> =
+            self.workers.iter().filter(is_pending).map(|worker| worker.place).collect();
+        for place in pending {
+            self.not_forked(generation, place, "its loader ended".to_owned());
+        }
+        self.handle(Event::LoaderEnded { generation, why });
+    }
+
+    /// A worker's process ended.
+    fn ended(&mut self, place: Place, end: ProcessEnd) {
+        let spawn = self.settings.spawn;
+        let Some(worker) = self.workers.iter_mut().find(|worker| worker.place == place) else {
+            return;
+        };
+        let connections = self.scoreboard.connections(place, spawn);
+        self.total.stats.add(&self.scoreboard.stats(place));
+        let has_exited = end == ProcessEnd::Exited(0);
+        if !has_exited && worker.is_armed {
+            self.total.lost_workers += 1;
+            self.total.lost_connections += connections;
+        }
+        let text = self.scoreboard.text(place);
+        // A worker that starts leaves a failure there, one that serves a description.
+        let how = if worker.is_armed || text.is_empty() { end.to_string() } else { text };
+        worker.end = Some(WorkerEnd::new(connections));
+        worker.is_armed = true;
+        self.scoreboard.allow(place, 0);
+        // Connections that a drain has cut off are closed by the kernel later.
+        let (worker, orderly) = (worker.id, has_exited && connections == 0);
+        self.handle(Event::WorkerEnded { worker, orderly, how });
+    }
+
+    /// Finds the workers that have armed their accepts, and those whose sockets are closed.
+    fn find_changes(&mut self) {
+        let mut armed = Vec::new();
+        for worker in &mut self.workers {
+            if !worker.is_armed && self.scoreboard.is_armed(worker.place) {
+                worker.is_armed = true;
+                armed.push(worker.id);
+            }
+        }
+        for worker in armed {
+            self.handle(Event::Armed(worker));
+        }
+        let is_gone: Vec<bool> = self.workers.iter_mut().map(WorkerProcess::is_gone).collect();
+        let mut nth = is_gone.into_iter();
+        let gone: Vec<_> = self.workers.extract_if(.., |_| nth.next().unwrap_or(false)).collect();
+        for worker in gone {
+            self.scoreboard.clear(worker.place);
+            self.handle(Event::SocketsClosed(worker.id));
+        }
+    }
+
+    fn obey(&mut self, order: Order) {
+        match order {
+            Order::Load { generation } => self.load(generation),
+            Order::Fork(id) => self.fork(id),
+            Order::Release { generation } => {
+                if let Some(loader) = self.loader(generation) {
+                    loader.channel = None;
+                }
+            }
+            Order::KillLoader { generation } => {
+                if let Some(loader) = self.loader(generation) {
+                    loader.kill();
+                }
+            }
+            Order::Allow(id, allowance) => {
+                if let Some(worker) = self.worker(id) {
+                    let place = worker.place;
+                    self.scoreboard.allow(place, allowance);
+                }
+            }
+            Order::Retire(id) => self.signal(id, RETIRE.cast_signed()),
+            Order::Drain(id) => self.signal(id, DRAIN),
+            Order::Kick(id) => self.signal(id, TRY_ACCEPTS.cast_signed()),
+            Order::Kill(id) => self.signal(id, libc::SIGKILL),
+            Order::Report(report) => self.report(&report),
+            Order::Exit(_) => unreachable!("the end is handled by the loop"),
+        }
+    }
+
+    fn loader(&mut self, generation: u32) -> Option<&mut LoaderProcess> {
+        self.loaders.iter_mut().find(|loader| loader.generation == generation)
+    }
+
+    fn worker(&mut self, id: WorkerId) -> Option<&mut WorkerProcess> {
+        self.workers.iter_mut().find(|worker| worker.id == id)
+    }
+
+    fn signal(&mut self, id: WorkerId, signal: i32) {
+        if let Some(worker) = self.worker(id) {
+            worker.signal(signal);
+        }
+    }
+
+    fn load(&mut self, generation: u32) {
+        let started =
+            LoaderProcess::start(generation, &self.command, &self.scoreboard, &self.listeners);
+        match started {
+            Ok(loader) => self.loaders.push(loader),
+            Err(error) => {
+                let program = self.command.program().display();
+                let why = format!("starting {program} as a loader: {error}");
+                self.handle(Event::LoaderEnded { generation, why });
+            }
+        }
+    }
+
+    fn fork(&mut self, id: WorkerId) {
+        if let Err(how) = self.try_fork(id) {
+            self.handle(Event::WorkerEnded { worker: id, orderly: false, how });
+            self.handle(Event::SocketsClosed(id));
+        }
+    }
+
+    fn try_fork(&mut self, id: WorkerId) -> Result<(), String> {
+        let is_vacant = |place: &Place| self.workers.iter().all(|it| it.place != *place);
+        let place = (0..self.scoreboard.places()).find(is_vacant);
+        let place = place.ok_or("too many workers are ending at once")?;
+        self.scoreboard.clear(place);
+        let (worker, held) =
+            WorkerProcess::new(id, place).map_err(|error| format!("opening a pipe: {error}"))?;
+        let request = ForkRequest {
+            place: u32::try_from(place).expect("places are few"),
+            number: id.number,
+            reports: !self.is_ready && id.number == 0,
+        };
+        let loader = self.loader(id.generation).ok_or("its loader ended")?;
+        loader.request(request, &held).map_err(|error| format!("asking its loader: {error}"))?;
+        self.workers.push(worker);
+        Ok(())
+    }
+
+    fn report(&mut self, report: &Report) {
+        let line = match report {
+            Report::Ready { generation } => {
+                self.is_ready = true;
+                self.ready(*generation)
+            }
+            Report::Reloaded { generation } => Some(format!(
+                "uringstatic: reloaded: generation {generation} serves {}",
+                self.what(*generation)
+            )),
+            Report::ReloadFailed { why, .. } => {
+                terminal::err(format_args!(
+                    "uringstatic: not reloaded, the old site goes on: {why}"
+                ));
+                return;
+            }
+            Report::Replacing { worker, how, pause } => {
+                let after = match pause.as_millis() {
+                    0 => "at once".to_owned(),
+                    pause => format!("in {pause} ms"),
+                };
+                let number = worker.number;
+                let text = format!("worker {number} ended: {how}; it is replaced {after}");
+                terminal::err(format_args!("uringstatic: {text}"));
+                return;
+            }
+            Report::Hangs(worker) => {
+                let number = worker.number;
+                terminal::err(format_args!(
+                    "uringstatic: worker {number} takes no turn (--worker-timeout) and is killed"
+                ));
+                return;
+            }
+            Report::TooManyDeaths => {
+                terminal::err("uringstatic: workers end again and again; a new generation starts");
+                return;
+            }
+            Report::LoaderLost { why } => {
+                terminal::err(format_args!(
+                    "uringstatic: {why}; the workers go on, and the next one that ends is replaced \
+                     by a reload"
+                ));
+                return;
+            }
+        };
+        if let Some(line) = line.filter(|_| !self.settings.quiet) {
+            terminal::err(line);
+        }
+    }
+
+    fn what(&self, generation: u32) -> &str {
+        let loader = self.loaders.iter().find(|loader| loader.generation == generation);
+        loader.and_then(|loader| loader.what.as_deref()).unwrap_or("the content")
+    }
+
+    fn ready(&self, generation: u32) -> Option<String> {
+        let is_first = |worker: &&WorkerProcess| {
+            worker.id == WorkerId { generation, number: 0, life: worker.id.life }
+        };
+        let engine = self.workers.iter().filter(is_first).map(|it| self.scoreboard.text(it.place));
+        let addresses = self.listeners.iter().map(|listener| &listener.endpoint);
+        Some(ready_line(self.settings, addresses, self.what(generation), &engine.last()?))
+    }
+
+    /// Ends all processes and prints the totals.
+    fn exit(&mut self, outcome: &Outcome) -> u8 {
+        let code = match outcome {
+            Outcome::Drained => 0,
+            // The exit status that a shell reports for a process ended by a signal.
+            Outcome::Forced(signal) => 128u8.saturating_add(u8::try_from(*signal).unwrap_or(0)),
+            Outcome::NotStarted(why) => {
+                terminal::err(format_args!("uringstatic: {why}"));
+                1
+            }
+            Outcome::Failed(why) => {
+                terminal::err(format_args!(
+                    "uringstatic: workers end again and again, also those of a new generation: \
+                     {why}"
+                ));
+                1
+            }
+        };
+        self.end_all();
+        if self.is_ready && !self.settings.quiet {
+            self.print_totals();
+        }
+        code
+    }
+
+    /// Kills what is left, and waits until it is gone, but not for long.
+    fn end_all(&mut self) {
+        for worker in &mut self.workers {
+            worker.signal(libc::SIGKILL);
+        }
+        for loader in &mut self.loaders {
+            loader.kill();
+        }
+        let started = Instant::now();
+        let has_ended = |worker: &WorkerProcess| worker.end.is_some() || worker.process.is_none();
+        while started.elapsed() < ENDED_WITHIN {
+            self.reap();
+            while self.supervisor.pop().is_some() {}
+            if self.loaders.is_empty() && self.workers.iter().all(has_ended) {
+                break;
+            }
+            let _ = wait_any_readable(&[self.signals.as_fd()], Some(SOON));
+            while self.signals.read().is_ok() {}
+        }
+    }
+
+    fn print_totals(&mut self) {
+        let Totals { stats, lost_workers, lost_connections } = &mut self.total;
+        stats.in_flight_max = stats.in_flight_max.min(self.settings.spawn);
+        let lost = match lost_workers {
+            0 => String::new(),
+            count => format!(
+                "; lost: {} with {}",
+                counted(*count, "worker"),
+                counted(*lost_connections, "connection")
+            ),
+        };
+        terminal::err(format_args!("uringstatic: served {stats}{lost}"));
+    }
+}
+
+fn counted(count: u32, name: &str) -> String {
+    format!("{count} {name}{}", if count == 1 { "" } else { "s" })
+}
+
+/// How often the scoreboard is read while it changes.
+const SOON: Duration = Duration::from_millis(5);
+const ENDED_WITHIN: Duration = Duration::from_secs(1);
+/// For workers whose sockets the kernel has yet to close.
+const PLACES_RESERVE: usize = 16;
