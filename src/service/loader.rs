@@ -40,8 +40,11 @@ pub fn run(settings: &StartSettings, spec: &LoaderSpec) -> u8 {
             return 1;
         }
     };
-    match loader.fork_on_request(channel) {
-        Some(worker) => worker.run(settings),
+    match loader.fork_on_request(&channel) {
+        Some(worker) => {
+            drop(channel);
+            worker.run(settings)
+        }
         None => 0,
     }
 }
@@ -89,7 +92,7 @@ impl Loader {
 
     /// Forks workers until the supervisor closes the channel. Returns in each worker, and at the
     /// end with `None`.
-    fn fork_on_request(self, channel: Channel) -> Option<NewWorker> {
+    fn fork_on_request(self, channel: &Channel) -> Option<NewWorker> {
         let loaded = LoaderReport::Loaded(self.server.what.clone());
         channel.send(&loaded.to_bytes(), None).ok()?;
         let mut place = [0; BYTES_MAX];

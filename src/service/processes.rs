@@ -1,5 +1,6 @@
 //! The processes of the supervisor as the kernel knows them: loaders with their channels, workers
-//! with their places in the scoreboard, and how they are started, signalled and found to have ended.
+//! with their places in the scoreboard, and how they are started, signalled and found to have
+//! ended.
 
 use super::messages::{BYTES_MAX, ForkRequest, LoaderReport, LoaderSpec};
 use super::scoreboard::{Place, Scoreboard};
@@ -190,8 +191,8 @@ impl LoaderCommand {
     }
 }
 
-/// The path at which this program was started, so that a link or a file that is replaced there leads
-/// to the new program. If it isn't known, the path of the file that is being run.
+/// The path at which this program was started, so that a link or a file that is replaced there
+/// leads to the new program. If it isn't known, the path of the file that is being run.
 fn program_path(name: &Path) -> io::Result<PathBuf> {
     use std::os::unix::fs::MetadataExt;
     let current = std::env::current_exe()?;

@@ -4,6 +4,7 @@
 use super::loader::DRAIN;
 use super::messages::{ForkRequest, LoaderReport};
 use super::processes::{LoaderCommand, LoaderProcess, WorkerEnd, WorkerProcess, is_worker};
+use super::report::{STILL_CRASHING, Totals, line_of};
 use super::scoreboard::{Place, Scoreboard};
 use super::supervisor::{
     Event, Order, Outcome, Published, Report, Supervisor, SupervisorConfig, WorkerExit, WorkerId,
@@ -19,7 +20,6 @@ use crate::os::terminal;
 use crate::server::{RETIRE, TRY_ACCEPTS};
 use crate::start::settings::StartSettings;
 use crate::start::{bind_all, ready_line, start_listening};
-use crate::stats::Stats;
 use std::ffi::OsString;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
@@ -76,16 +76,6 @@ struct Service<'a> {
     is_ready: bool,
     /// When something last happened that may change the scoreboard.
     busy_since: Instant,
-}
-
-/// The counters of all workers that have ended.
-#[derive(Default)]
-struct Totals {
-    stats: Stats,
-    /// Workers that ended without being asked to.
-    lost_workers: u32,
-    /// The connections that they had.
-    lost_connections: u32,
 }
 
 impl Service<'_> {
@@ -388,53 +378,23 @@ impl Service<'_> {
         Ok(())
     }
 
+    /// Prints a line for the operator: always if something is wrong.
     fn report(&mut self, report: &Report) {
-        let line = match report {
+        match report {
             Report::Ready { generation } => {
                 self.is_ready = true;
-                self.ready(*generation)
+                if !self.settings.quiet {
+                    terminal::err(self.ready_line(*generation));
+                }
             }
-            Report::Reloaded { generation } => Some(format!(
-                "uringstatic: reloaded: generation {generation} serves {}",
-                self.what(*generation)
-            )),
-            Report::ReloadFailed { why, .. } => {
+            Report::Reloaded { .. } if self.settings.quiet => {}
+            Report::Reloaded { generation } => {
+                let what = self.what(*generation);
                 terminal::err(format_args!(
-                    "uringstatic: not reloaded, the old site goes on: {why}"
+                    "uringstatic: reloaded: generation {generation} serves {what}"
                 ));
-                return;
             }
-            Report::Replacing { worker, how, pause } => {
-                let after = match pause.as_millis() {
-                    0 => "at once".to_owned(),
-                    pause => format!("in {pause} ms"),
-                };
-                let number = worker.number;
-                let text = format!("worker {number} ended: {how}; it is replaced {after}");
-                terminal::err(format_args!("uringstatic: {text}"));
-                return;
-            }
-            Report::Hangs(worker) => {
-                let number = worker.number;
-                terminal::err(format_args!(
-                    "uringstatic: worker {number} takes no turn (--worker-timeout) and is killed"
-                ));
-                return;
-            }
-            Report::TooManyDeaths => {
-                terminal::err("uringstatic: workers end again and again; a new generation starts");
-                return;
-            }
-            Report::LoaderLost { why } => {
-                terminal::err(format_args!(
-                    "uringstatic: {why}; the workers go on, and the next one that ends is replaced \
-                     by a reload"
-                ));
-                return;
-            }
-        };
-        if let Some(line) = line.filter(|_| !self.settings.quiet) {
-            terminal::err(line);
+            other => terminal::err(format_args!("uringstatic: {}", line_of(other))),
         }
     }
 
@@ -443,13 +403,12 @@ impl Service<'_> {
         loader.and_then(|loader| loader.what.as_deref()).unwrap_or("the content")
     }
 
-    fn ready(&self, generation: u32) -> Option<String> {
-        let is_first = |worker: &&WorkerProcess| {
-            worker.id == WorkerId { generation, number: 0, life: worker.id.life }
-        };
-        let engine = self.workers.iter().filter(is_first).map(|it| self.scoreboard.text(it.place));
+    fn ready_line(&self, generation: u32) -> String {
+        let is_first = |id: WorkerId| id.generation == generation && id.number == 0;
+        let first = self.workers.iter().find(|worker| is_first(worker.id));
+        let engine = first.map_or_else(String::new, |it| self.scoreboard.text(it.place));
         let addresses = self.listeners.iter().map(|listener| &listener.endpoint);
-        Some(ready_line(self.settings, addresses, self.what(generation), &engine.last()?))
+        ready_line(self.settings, addresses, self.what(generation), &engine)
     }
 
     /// Ends all processes and prints the totals.
@@ -463,16 +422,16 @@ impl Service<'_> {
                 1
             }
             Outcome::Failed(why) => {
-                terminal::err(format_args!(
-                    "uringstatic: workers end again and again, also those of a new generation: \
-                     {why}"
-                ));
+                terminal::err(format_args!("uringstatic: {STILL_CRASHING}: {why}"));
                 1
             }
         };
         self.end_all();
         if self.is_ready && !self.settings.quiet {
-            self.print_totals();
+            terminal::err(format_args!(
+                "uringstatic: served {}",
+                self.total.line(self.settings.spawn)
+            ));
         }
         code
     }
@@ -497,24 +456,6 @@ impl Service<'_> {
             while self.signals.read().is_ok() {}
         }
     }
-
-    fn print_totals(&mut self) {
-        let Totals { stats, lost_workers, lost_connections } = &mut self.total;
-        stats.in_flight_max = stats.in_flight_max.min(self.settings.spawn);
-        let lost = match lost_workers {
-            0 => String::new(),
-            count => format!(
-                "; lost: {} with {}",
-                counted(*count, "worker"),
-                counted(*lost_connections, "connection")
-            ),
-        };
-        terminal::err(format_args!("uringstatic: served {stats}{lost}"));
-    }
-}
-
-fn counted(count: u32, name: &str) -> String {
-    format!("{count} {name}{}", if count == 1 { "" } else { "s" })
 }
 
 /// How often the scoreboard is read while it changes: slots move from one worker to another, as

@@ -14,11 +14,11 @@
 //!   abandoned: its processes are killed; the generation that serves goes on
 //! ```
 //!
-//! A worker that dies in a serving generation is forked again by its loader: the first time at once,
-//! then, if it crashes, after a pause that doubles. Processes that are forked by one loader share its address layout,
-//! so that repeated crashes could be an attacker's search; after [`DEATHS_MAX`] of them within
-//! [`DEATHS_WITHIN`] the generation is replaced as in a reload, and if the new one dies like it, the
-//! service ends with an error.
+//! A worker that dies in a serving generation is forked again by its loader: the first time at
+//! once, then, if it crashes, after a pause that doubles. Processes that are forked by one loader
+//! share its address layout, so that repeated crashes could be an attacker's search; after
+//! [`DEATHS_MAX`] of them within [`DEATHS_WITHIN`] the generation is replaced as in a reload, and
+//! if the new one dies like it, the service ends with an error.
 
 use super::allowance::{SlotClaim, SlotShare, distribute};
 use crate::engine::Nanos;
