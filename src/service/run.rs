@@ -132,7 +132,12 @@ impl Service<'_> {
                 libc::SIGHUP => self.handle(Event::Reload),
                 // Ended processes are reaped after each wait.
                 libc::SIGCHLD => {}
-                signal => self.handle(Event::Terminate(signal)),
+                signal => {
+                    // The last worker to stop listening ends it, and what is in the backlog is
+                    // reset then.
+                    self.listeners.iter_mut().for_each(Listener::close);
+                    self.handle(Event::Terminate(signal));
+                }
             }
         }
     }

@@ -451,6 +451,7 @@ impl Supervisor {
             match self.generations[place].phase {
                 Phase::Loading | Phase::Arming => self.abandon(place),
                 Phase::Serving | Phase::Retiring => {
+                    self.release_loader(place);
                     for worker in &mut self.generations[place].workers {
                         if let WorkerPhase::Due(_) = worker.state {
                             worker.state = WorkerPhase::Dead;
@@ -462,6 +463,15 @@ impl Supervisor {
                     }
                 }
             }
+        }
+    }
+
+    /// No more workers are forked. The loader has the listeners, too, so it must not outlive their
+    /// use.
+    fn release_loader(&mut self, place: usize) {
+        let generation = &mut self.generations[place];
+        if std::mem::take(&mut generation.has_loader) {
+            self.orders.push_back(Order::Release { generation: generation.number });
         }
     }
 
@@ -488,7 +498,10 @@ impl Supervisor {
             return;
         };
         let generation = &mut self.generations[place];
-        generation.has_loader = false;
+        if !std::mem::take(&mut generation.has_loader) {
+            // It was told to end.
+            return;
+        }
         match generation.phase {
             Phase::Loading | Phase::Arming => self.failed_to_start(place, why),
             Phase::Serving => {
@@ -704,6 +717,10 @@ impl Supervisor {
 
     /// Divides the limit anew, whenever something may have changed.
     fn divide(&mut self) {
+        if self.state == ServiceState::Ending {
+            // Workers that drain need no more, and those in the delay before it need what they have.
+            return;
+        }
         let SupervisorConfig { limit, workers, .. } = self.config;
         let mut claims = Vec::new();
         for generation in &self.generations {
