@@ -37,6 +37,7 @@ impl<R: Engine> Server<R> {
         for listener in &mut self.acceptor.listeners {
             listener.paused_until = listener.paused_until.filter(|&until| until > self.now);
         }
+        self.acceptor.adapt(&self.config);
         // Each listener gets one accept before any gets a second; a backlog comes first.
         for accepts in 1..=self.acceptor.accepts {
             for only_backlog in [true, false] {

@@ -15,6 +15,7 @@ use crate::os::shared::CounterPart;
 use crate::os::{signal, terminal};
 use crate::server::{RETIRE, TRY_ACCEPTS, Turn};
 use crate::start::settings::StartSettings;
+use crate::start::workers::WorkerCount;
 use crate::start::{self, LoadedServer, Started, WorkerLink};
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
@@ -22,6 +23,7 @@ use std::time::{Duration, Instant};
 /// Runs a loader, and in each of its copies a worker. Returns the exit status.
 #[must_use]
 pub fn run(settings: &StartSettings, spec: &LoaderSpec) -> u8 {
+    let settings = &StartSettings { workers: WorkerCount::Count(spec.workers), ..settings.clone() };
     // The supervisor decides when a loader and its workers end: signals to the process group or
     // the control group reach it, too.
     signal::block(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGUSR1, libc::SIGUSR2]);

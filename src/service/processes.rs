@@ -104,6 +104,7 @@ impl LoaderProcess {
     /// Starts the program at `path` as a loader.
     pub(super) fn start(
         generation: u32,
+        workers: u32,
         command: &LoaderCommand,
         scoreboard: &Scoreboard,
         listeners: &[Listener],
@@ -117,6 +118,7 @@ impl LoaderProcess {
             channel: numbers[0],
             scoreboard: numbers[1],
             places: u32::try_from(scoreboard.places()).expect("workers are counted by u32"),
+            workers,
             listeners: numbers[2..].to_vec(),
         };
         let process = start_heir(command.to_command(&spec), &inherits)?;

@@ -19,6 +19,7 @@ use crate::os::signal::{self, Signals};
 use crate::os::terminal;
 use crate::server::{RETIRE, TRY_ACCEPTS};
 use crate::start::settings::StartSettings;
+use crate::start::workers::WorkerCount;
 use crate::start::{bind_all, ready_line, start_listening};
 use std::ffi::OsString;
 use std::os::fd::AsFd;
@@ -35,6 +36,7 @@ pub fn run(settings: &StartSettings, words: Vec<OsString>) -> Result<u8, Failure
     let signals = signal::receive(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGCHLD])?;
     let listeners = bind_all(settings)?;
     let workers = settings.worker_count();
+    let settings = &StartSettings { workers: WorkerCount::Count(workers), ..settings.clone() };
     let places = 4 * workers as usize + PLACES_RESERVE;
     let config = SupervisorConfig {
         workers,
@@ -43,6 +45,7 @@ pub fn run(settings: &StartSettings, words: Vec<OsString>) -> Result<u8, Failure
     };
     let mut service = Service {
         settings,
+        worker_count: workers,
         command,
         signals,
         listeners,
@@ -61,6 +64,8 @@ pub fn run(settings: &StartSettings, words: Vec<OsString>) -> Result<u8, Failure
 
 struct Service<'a> {
     settings: &'a StartSettings,
+    /// The number of workers of a generation.
+    worker_count: u32,
     command: LoaderCommand,
     signals: Signals,
     listeners: Vec<Listener>,
@@ -346,8 +351,9 @@ impl Service<'_> {
     }
 
     fn load(&mut self, generation: u32) {
+        let Self { worker_count, command, scoreboard, listeners, .. } = &*self;
         let started =
-            LoaderProcess::start(generation, &self.command, &self.scoreboard, &self.listeners);
+            LoaderProcess::start(generation, *worker_count, command, scoreboard, listeners);
         match started {
             Ok(loader) => self.loaders.push(loader),
             Err(error) => {
