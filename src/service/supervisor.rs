@@ -466,8 +466,20 @@ impl Supervisor {
             self.exit(Outcome::NotStarted(why));
             return;
         }
-        self.actions.push_back(Action::Report(Report::ReloadFailed { generation, why }));
+        let report = Report::ReloadFailed { generation, why: why.clone() };
+        self.actions.push_back(Action::Report(report));
+        if self.life == Life::Serving && !self.has_workers() {
+            // They died, and nothing would ever replace them.
+            self.exit(Outcome::Failed(why));
+            return;
+        }
         self.reload_if_wanted();
+    }
+
+    /// Whether a generation that serves has a worker, or is about to have one again.
+    fn has_workers(&self) -> bool {
+        let serving = self.generations.iter().filter(|it| it.phase == Phase::Serving);
+        serving.flat_map(|it| &it.workers).any(|worker| worker.state != State::Dead)
     }
 
     /// Kills what a generation has that never served. Its workers may have connections: the

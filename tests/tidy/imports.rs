@@ -13,6 +13,7 @@ const IMPORTS: &[(&str, &str)] = &[
         "server sandbox site/build site http engine/chosen engine/kernel os value_parsers error",
     ),
     ("server", "http1 site socket engine timers bytes stats"),
+    ("service", "engine"),
     ("http1", "site http bytes stats"),
     ("site/build", "site http os bytes value_parsers text error"),
     ("site", "http bytes"),
@@ -26,7 +27,7 @@ const IMPORTS: &[(&str, &str)] = &[
     // The rooms beside them.
     ("sandbox", "engine/kernel engine os text error"),
     ("doctor", "engine/uring engine/kernel engine os text value_parsers error"),
-    ("simulation", "server load site http engine/sim engine os bytes stats"),
+    ("simulation", "server service load site http engine/sim engine os bytes stats"),
     // The engines, and the kernel.
     ("engine/chosen", "engine/uring"),
     ("engine/uring", "engine/kernel engine os bytes error"),

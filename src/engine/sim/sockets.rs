@@ -58,7 +58,7 @@ impl Sockets {
     /// Whether an operation may wait for one of these changes.
     pub(super) fn is_concerned(&self, op: Op, changes: &Changes) -> bool {
         match op {
-            Op::Accept { listener, .. } | Op::Watch { listener } => {
+            Op::Watch { listener } => {
                 self.listener(listener).is_some_and(|id| changes.listeners.contains(&id))
             }
             Op::Recv { slot }
@@ -67,7 +67,9 @@ impl Sockets {
             | Op::Writable { slot } => {
                 self.of(slot).is_some_and(|socket| changes.sockets.contains(&socket))
             }
-            Op::Connect { .. }
+            // An accept is woken by name: [`Changes::woken`].
+            Op::Accept { .. }
+            | Op::Connect { .. }
             | Op::Send { .. }
             | Op::SendClose { .. }
             | Op::Shutdown { .. }
@@ -75,6 +77,11 @@ impl Sockets {
             | Op::Close { .. }
             | Op::Signal => false,
         }
+    }
+
+    /// Closes the descriptors that are left.
+    pub(super) fn close_listeners(&mut self) -> Vec<ListenerId> {
+        self.listeners.iter_mut().filter_map(Option::take).collect()
     }
 
     pub(super) fn close_listener(&mut self, index: u32) -> Option<ListenerId> {
