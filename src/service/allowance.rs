@@ -48,7 +48,8 @@ pub struct Claim {
 }
 
 /// New allowances for all workers, in their order: the limit in equal parts for those that serve,
-/// as far as the charges of the others leave room; 0 for the others.
+/// as far as the charges of the others leave room; 0 for the others. No part is over `most`, the
+/// slots that a worker has: while few workers serve, some slots of the limit are in no part.
 ///
 /// Whoever applies the result may do so in any order: no raise depends on a lowering that has not
 /// been adopted yet.
@@ -60,12 +61,12 @@ pub struct Claim {
 /// let retiring = Claim { share: Share { allowance: 10, adopted: 10, in_use: 4 }, serves: false };
 /// let new = Claim { share: Share::default(), serves: true };
 /// // The retiring worker may still use all of its 10 slots, until it adopts its new allowance.
-/// assert_eq!(distribute(10, &[retiring, new]), [0, 0]);
+/// assert_eq!(distribute(10, 10, &[retiring, new]), [0, 0]);
 /// let adopted = Claim { share: Share { allowance: 0, adopted: 0, in_use: 4 }, ..retiring };
-/// assert_eq!(distribute(10, &[adopted, new]), [0, 6]);
+/// assert_eq!(distribute(10, 10, &[adopted, new]), [0, 6]);
 /// ```
 #[must_use]
-pub fn distribute(limit: u32, claims: &[Claim]) -> Vec<u32> {
+pub fn distribute(limit: u32, most: u32, claims: &[Claim]) -> Vec<u32> {
     let serving = claims.iter().filter(|claim| claim.serves).count();
     let serving = u32::try_from(serving).expect("workers are counted by u32");
     let mut nth = 0;
@@ -77,7 +78,7 @@ pub fn distribute(limit: u32, claims: &[Claim]) -> Vec<u32> {
             }
             let part = limit / serving + u32::from(nth < limit % serving);
             nth += 1;
-            part
+            part.min(most)
         })
         .collect();
     let charged: u64 = claims.iter().map(|claim| u64::from(claim.share.charge())).sum();
@@ -104,16 +105,23 @@ mod tests {
 
     #[test]
     fn workers_that_start_get_equal_parts_of_the_limit() {
-        assert_eq!(distribute(10, &[serving(0, 0); 4]), [3, 3, 2, 2]);
-        assert_eq!(distribute(2, &[serving(0, 0); 4]), [1, 1, 0, 0]);
-        assert!(distribute(10, &[]).is_empty());
+        assert_eq!(distribute(10, 10, &[serving(0, 0); 4]), [3, 3, 2, 2]);
+        assert_eq!(distribute(2, 2, &[serving(0, 0); 4]), [1, 1, 0, 0]);
+        assert!(distribute(10, 10, &[]).is_empty());
+    }
+
+    #[test]
+    fn part_of_a_worker_is_never_more_than_its_slots() {
+        assert_eq!(distribute(10, 3, &[serving(0, 0); 2]), [3, 3]);
+        let dead = Claim { serves: false, ..serving(3, 3) };
+        assert_eq!(distribute(10, 3, &[dead, dead, serving(0, 0), serving(0, 0)]), [0, 0, 3, 1]);
     }
 
     #[test]
     fn a_dead_worker_is_charged_until_it_is_dropped_from_the_list() {
         let dead = Claim { serves: false, ..serving(5, 5) };
-        assert_eq!(distribute(10, &[serving(5, 0), dead, serving(0, 0)]), [5, 0, 0]);
-        assert_eq!(distribute(10, &[serving(5, 0), serving(0, 0)]), [5, 5]);
+        assert_eq!(distribute(10, 10, &[serving(5, 0), dead, serving(0, 0)]), [5, 0, 0]);
+        assert_eq!(distribute(10, 10, &[serving(5, 0), serving(0, 0)]), [5, 5]);
     }
 
     /// A worker as it behaves: it adopts at any turn, and connections come and go.
@@ -151,7 +159,7 @@ mod tests {
             for step in steps {
                 match step {
                     Step::Distribute => {
-                        let next = distribute(limit, &claims);
+                        let next = distribute(limit, limit, &claims);
                         // In the worst order: the raises before the lowerings.
                         for (claim, next) in claims.iter_mut().zip(next) {
                             claim.share.allowance = next;
@@ -184,7 +192,7 @@ mod tests {
             limit in 0..1000u32,
             workers in 1..9usize,
         ) {
-            let next = distribute(limit, &vec![serving(0, 0); workers]);
+            let next = distribute(limit, limit, &vec![serving(0, 0); workers]);
             prop_assert_eq!(next.iter().sum::<u32>(), limit);
             let (most, least) = (next.iter().max(), next.iter().min());
             prop_assert!(most.zip(least).is_some_and(|(most, least)| most - least <= 1));

@@ -45,6 +45,14 @@ pub struct Settings {
     pub worker_timeout: Duration,
 }
 
+impl Settings {
+    /// The slots that each worker has: its part of the limit, rounded up.
+    #[must_use]
+    pub fn slots_of_worker(&self) -> u32 {
+        self.limit.div_ceil(self.workers)
+    }
+}
+
 /// A worker process: its generation, and its number within the generation, which a replacement
 /// inherits; `life` counts the replacements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -670,7 +678,7 @@ impl Supervisor {
                 claims.push(Claim { share: worker.share, serves });
             }
         }
-        let next = distribute(self.settings.limit, &claims);
+        let next = distribute(self.settings.limit, self.settings.slots_of_worker(), &claims);
         let workers = self.generations.iter_mut().flat_map(|generation| &mut generation.workers);
         for (worker, allowance) in workers.zip(next) {
             let is_alive = !matches!(worker.state, State::Dead | State::Due(_));

@@ -348,6 +348,19 @@ fn second_signal_ends_at_once() {
     assert_eq!(world.outcome, Some(Outcome::Forced(2)));
 }
 
+#[test]
+fn service_without_a_worker_ends_when_its_new_generation_fails() {
+    let mut world = World::new();
+    world.settle();
+    world.lose_loader(1, "killed");
+    for id in world.serving() {
+        world.die(id, false);
+    }
+    assert_eq!(world.outcome, None, "the second generation may help");
+    world.lose_loader(2, "a rule is wrong");
+    assert_eq!(world.outcome, Some(Outcome::Failed("a rule is wrong".to_owned())));
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Time(u64),
