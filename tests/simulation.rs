@@ -122,9 +122,7 @@ fn mixed_peers_get_their_responses() {
         assert_coverage(
             &total.coverage,
             Fault::ALL.map(|(fault, _)| fault).into_iter().filter(|it| !it.is_of_clients()),
-            EngineMark::ALL
-                .into_iter()
-                .filter(|it| !it.is_of_clients() && !it.is_of_services()),
+            EngineMark::ALL.into_iter().filter(|it| !it.is_of_clients() && !it.is_of_services()),
             Mark::ALL.into_iter().filter(|it| !it.is_of_clients() && !it.is_of_services()),
         );
     }

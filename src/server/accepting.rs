@@ -133,9 +133,9 @@ impl<R: Engine> Server<R> {
         listeners.filter_map(|listener| self.backlog_since(listener)).min()
     }
 
-    /// Begins to free a slot for a connection in a backlog, if there is one. A slot that is reserved
-    /// for another listener costs no connection, and is freed even if other servers have room: their
-    /// free slots may be reserved for that listener, too.
+    /// Begins to free a slot for a connection in a backlog, if there is one. A slot that is
+    /// reserved for another listener costs no connection, and is freed even if other servers have
+    /// room: their free slots may be reserved for that listener, too.
     fn make_room(&mut self, class: Class) {
         if self.slot_wanted_since(class).is_none() {
             return;
@@ -188,8 +188,8 @@ impl<R: Engine> Server<R> {
         }
     }
 
-    /// Cancels the accepts in flight that are meant, to be armed again when they have ended: each tries to accept
-    /// at once when it is armed.
+    /// Cancels those accepts in flight that are meant, to be armed again when they have ended: each
+    /// tries to accept at once when it is armed.
     pub(super) fn renew_accepts(&mut self, is_meant: impl Fn(&Reservation) -> bool) {
         for place in 0..self.acceptor.reserved.len() {
             let reservation = self.acceptor.reserved[place];

@@ -12,7 +12,8 @@
 //! ```
 //!
 //! Everything that is drawn comes from one [`Random`], so a seed always makes the same run. Knows
-//! the simulated engine, the server, its supervisor, the site and the load client; no kernel and no clock.
+//! the simulated engine, the server, its supervisor, the site and the load client; no kernel and no
+//! clock.
 
 mod checker;
 mod coverage;

@@ -1,6 +1,6 @@
 //! The accept queue of a listening socket, and the accepts that wait for a connection in it.
 
-use super::network::SocketId;
+use super::ids::{EngineNumber, SocketId};
 use std::collections::VecDeque;
 
 /// An accept that waits for a connection: its engine, and its number within the engine.
@@ -12,16 +12,12 @@ pub struct AcceptWaiter {
     pub(super) op: u64,
 }
 
-/// The number of an engine among those that accept on one network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct EngineNumber(pub u32);
-
 /// A listening socket. It belongs to no engine: several may have a descriptor of it.
 #[derive(Debug)]
 pub(super) struct AcceptQueue {
     connections: VecDeque<SocketId>,
-    /// The accepts that wait, the longest first. Each is exclusive and leaves with its wake-up, as a
-    /// one-shot poll of `io_uring` does (`EPOLLEXCLUSIVE`, `io_poll_wake` in io_uring/poll.c).
+    /// The accepts that wait, the longest first. Each is exclusive and leaves with its wake-up, as
+    /// the one-shot poll of an accept does in `io_uring` (`io_poll_wake` in `io_uring/poll.c`).
     waiters: VecDeque<AcceptWaiter>,
     pub(super) descriptors: u32,
 }

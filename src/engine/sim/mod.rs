@@ -21,6 +21,7 @@ mod accept_queue;
 mod buffers;
 mod event_queue;
 mod faults;
+mod ids;
 mod in_flight;
 mod network;
 mod operations;
@@ -28,12 +29,11 @@ mod random;
 mod rules;
 mod sockets;
 
-pub use accept_queue::{AcceptWaiter, EngineNumber};
+pub use accept_queue::AcceptWaiter;
 pub use event_queue::EventQueue;
 pub use faults::{EngineMark, Fault, FaultCounters, FaultLevel};
-pub use network::{
-    Changes, ListenerId, Network, RECEIVE_WINDOW, SimSocket, SocketId, SocketRead, Windows,
-};
+pub use ids::{EngineNumber, ListenerId, SocketId};
+pub use network::{Changes, Network, RECEIVE_WINDOW, SimSocket, SocketRead, Windows};
 pub use random::Random;
 
 use crate::bytes::Spans;

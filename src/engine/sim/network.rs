@@ -9,25 +9,10 @@
 //! Both sockets of a connection are alike: an engine or a simulated peer has them. A call takes no
 //! time; the caller decides when it happens. Knows no operation, no engine and no HTTP.
 
-use super::accept_queue::{AcceptQueue, AcceptWaiter, EngineNumber};
+use super::accept_queue::{AcceptQueue, AcceptWaiter};
+use super::ids::{EngineNumber, ListenerId, SocketId};
 use crate::engine::Errno;
 use std::collections::{BTreeSet, VecDeque};
-
-/// One end of a connection, from its connect to the end of the run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct SocketId(pub u32);
-
-impl SocketId {
-    /// The socket at the other end: sockets are numbered in pairs.
-    #[must_use]
-    pub fn remote(self) -> Self {
-        Self(self.0 ^ 1)
-    }
-}
-
-/// A listening socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ListenerId(pub u32);
 
 /// All sockets of a simulation.
 #[derive(Debug, Default)]

@@ -3,8 +3,9 @@
 use super::SimEngine;
 use super::accept_queue::AcceptWaiter;
 use super::faults::{EngineMark, Fault};
+use super::ids::SocketId;
 use super::in_flight::{CompletionParts, OpState, PendingOp, PendingOps};
-use super::network::{Network, RECEIVE_WINDOW, SocketId, SocketRead, Windows};
+use super::network::{Network, RECEIVE_WINDOW, SocketRead, Windows};
 use crate::bytes::Spans;
 use crate::engine::{BufferId, Errno, Kind, Op, Slot, Token};
 
@@ -277,7 +278,8 @@ impl SimEngine {
     }
 
     fn cancel(&mut self, id: u64, target: Token, network: &mut Network) {
-        let not_done = |(_, op): &(&u64, &PendingOp)| op.token == target && op.state != OpState::Done;
+        let not_done =
+            |(_, op): &(&u64, &PendingOp)| op.token == target && op.state != OpState::Done;
         if let Some((&fresh, pending)) = self.pending.ops.iter().find(not_done)
             && pending.state == OpState::Due
             && matches!(pending.op, Op::Accept { .. })

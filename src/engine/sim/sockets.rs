@@ -1,6 +1,7 @@
 //! The descriptors of a simulated engine: its slots, its listeners and the targets of its connects.
 
-use super::network::{Changes, ListenerId, SocketId};
+use super::ids::{ListenerId, SocketId};
+use super::network::Changes;
 use crate::engine::{Op, Slot};
 
 /// The sockets behind the descriptors of an engine.

@@ -1,9 +1,12 @@
 //! The scenario of several supervised servers on one accept queue: the supervisor itself drives
 //! them, while workers die and hang, loaders fail, and new generations replace old ones.
 
+mod accidents;
 mod pages;
 mod plan;
+mod processes;
 mod shell;
+mod view;
 mod watch;
 
 use super::checker::{Circumstances, check_peer};
@@ -14,10 +17,10 @@ use super::peer::PeerState;
 use super::report::{SimulationOptions, SimulationReport};
 use super::world::{World, WorldStep};
 use crate::engine::Nanos;
-use crate::engine::sim::{Fault, ListenerId, Network, Random, SimSetup};
+use crate::engine::sim::{Fault, ListenerId, Network, Random, SimSetup, SimSocket};
 use crate::service::supervisor::{Outcome, Report};
 use plan::{ACCIDENTS_NS, Accident, ServicePlan};
-use shell::{Shell, WorkerProcess};
+use shell::{Hang, ShellModel, SimulatedWorker};
 use std::rc::Rc;
 use watch::ServiceWatch;
 
@@ -38,7 +41,7 @@ pub fn run_service(
 struct ServiceSimulation {
     plan: Rc<ServicePlan>,
     world: World<'static>,
-    shell: Shell,
+    shell: ShellModel,
     watch: ServiceWatch,
     listeners: Vec<ListenerId>,
     /// Since when the peers have ended and no accident is to come.
@@ -80,7 +83,7 @@ impl ServiceSimulation {
         }
         let world = World::new(network, crowd);
         let watch = ServiceWatch::new(plan.settings.limit, &listeners);
-        let shell = Shell::new(Rc::clone(&plan), setup, random.split());
+        let shell = ShellModel::new(Rc::clone(&plan), setup, random.split());
         Self { plan, world, shell, watch, listeners, quiet_since: None, is_mended: false }
     }
 
@@ -163,6 +166,8 @@ impl ServiceSimulation {
         for &mark in &self.shell.marks {
             report.coverage.count(mark, 1);
         }
+        let displaced = self.shell.displaced(&mut self.world);
+        report.coverage.count(Mark::Displaced, displaced);
         let mark = match outcome {
             Outcome::Drained => None,
             Outcome::Forced(_) => Some(Mark::ServiceForced),
@@ -190,9 +195,9 @@ impl ServiceSimulation {
                 signals.count() > 1
             }
             Outcome::NotStarted(_) => !was_ready,
-            Outcome::Failed(_) => reports.iter().any(|it| {
-                matches!(it, Report::TooManyDeaths | Report::ReloadFailed { .. })
-            }),
+            Outcome::Failed(_) => reports
+                .iter()
+                .any(|it| matches!(it, Report::TooManyDeaths | Report::ReloadFailed { .. })),
         };
         if is_provoked { Ok(()) } else { Err(format!("the service ended with {outcome:?}")) }
     }
@@ -205,10 +210,10 @@ impl ServiceSimulation {
     ) -> Result<(), String> {
         let peer = &self.world.crowd.peers[number];
         let accepted = peer.socket.map(|socket| self.world.network.socket(socket.remote()));
-        let acceptor = accepted.and_then(|socket| socket.acceptor());
+        let acceptor = accepted.and_then(SimSocket::acceptor);
         let worker = acceptor.and_then(|engine| self.shell.worker_of(engine, &mut self.world));
         let peer = &self.world.crowd.peers[number];
-        let has_hung = worker.is_some_and(|worker| worker.has_hung);
+        let has_hung = worker.is_some_and(|worker| worker.hang != Hang::Never);
         let told_at = worker.and_then(|worker| worker.ends_at);
         let never = if worker.is_some() { Nanos(u64::MAX) } else { ended_at };
         let circumstances = Circumstances {
@@ -234,7 +239,7 @@ impl ServiceSimulation {
 
 fn count_marks(
     peer: &PeerState,
-    worker: Option<&WorkerProcess>,
+    worker: Option<&SimulatedWorker>,
     circumstances: &Circumstances,
     report: &mut SimulationReport,
 ) {

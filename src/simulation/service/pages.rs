@@ -10,35 +10,36 @@ use std::rc::Rc;
 
 /// The pages of all workers, from the request to fork one until its sockets are closed.
 #[derive(Debug, Default)]
-pub(super) struct SharedPages(RefCell<BTreeMap<WorkerId, WorkerPage>>);
+pub(super) struct ModelPages(RefCell<BTreeMap<WorkerId, ModelPage>>);
 
 /// The page of a worker.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct WorkerPage {
+pub(super) struct ModelPage {
     pub(super) allowance: u32,
     pub(super) usage: Usage,
     pub(super) turns: u64,
-    /// What the server sees of the allowance: it looks at it after a wait only. The simulated engine
-    /// returns from a wait also where it begins, and nothing has changed for the server then.
-    seen: u32,
-    /// Whether the server waits, and sees the allowance when the wait is over.
+    /// The allowance as the server sees it, and whether others have room. It looks after a wait
+    /// only: the simulated engine returns from a wait also where that begins, and nothing may have
+    /// changed for the server then.
+    seen: (u32, bool),
+    /// Whether the server waits, and sees the present numbers when the wait is over.
     waits: bool,
     /// The process has ended; the numbers stay until its sockets are closed.
     has_ended: bool,
 }
 
-impl WorkerPage {
+impl ModelPage {
     fn has_room(&self) -> bool {
         !self.has_ended && self.usage.connections < self.allowance
     }
 }
 
-impl SharedPages {
+impl ModelPages {
     pub(super) fn open(&self, id: WorkerId) {
-        self.0.borrow_mut().insert(id, WorkerPage::default());
+        self.0.borrow_mut().insert(id, ModelPage::default());
     }
 
-    /// Notes that a server has begun to wait, so that it will see its present allowance.
+    /// Notes that a server has begun to wait, so that it will see the numbers as they are then.
     pub(super) fn begin_wait(&self, id: WorkerId) {
         self.0.borrow_mut().entry(id).and_modify(|page| page.waits = true);
     }
@@ -55,7 +56,7 @@ impl SharedPages {
     }
 
     /// The page of a worker; an empty one without a worker.
-    pub(super) fn of(&self, id: WorkerId) -> WorkerPage {
+    pub(super) fn of(&self, id: WorkerId) -> ModelPage {
         self.0.borrow().get(&id).copied().unwrap_or_default()
     }
 
@@ -72,14 +73,14 @@ impl SharedPages {
 
     /// What the supervisor reads of a worker, if `adopted` was read first.
     pub(super) fn read(&self, id: WorkerId, adopted: &BTreeMap<WorkerId, u32>) -> Published {
-        let WorkerPage { usage, turns, .. } = self.of(id);
+        let ModelPage { usage, turns, .. } = self.of(id);
         let adopted = adopted.get(&id).copied().unwrap_or(usage.adopted);
         Published { adopted, in_use: usage.in_use, turns }
     }
 
     /// Whether any worker has a free slot.
     pub(super) fn have_room(&self) -> bool {
-        self.0.borrow().values().any(WorkerPage::has_room)
+        self.0.borrow().values().any(ModelPage::has_room)
     }
 
     fn have_room_beside(&self, id: WorkerId) -> bool {
@@ -88,23 +89,24 @@ impl SharedPages {
 }
 
 /// The end of a worker's page that its server has.
-pub(super) struct PageLink {
-    pub(super) pages: Rc<SharedPages>,
+pub(super) struct ModelLink {
+    pub(super) pages: Rc<ModelPages>,
     pub(super) id: WorkerId,
 }
 
-impl Supervision for PageLink {
+impl Supervision for ModelLink {
     fn allowance(&self) -> u32 {
+        let others_have_room = self.pages.have_room_beside(self.id);
         let mut pages = self.pages.0.borrow_mut();
         let Some(page) = pages.get_mut(&self.id) else { return 0 };
         if std::mem::take(&mut page.waits) {
-            page.seen = page.allowance;
+            page.seen = (page.allowance, others_have_room);
         }
-        page.seen
+        page.seen.0
     }
 
     fn others_have_room(&self) -> bool {
-        self.pages.have_room_beside(self.id)
+        self.pages.of(self.id).seen.1
     }
 
     fn publish(&mut self, usage: Usage, _: &Stats) {

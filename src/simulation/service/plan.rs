@@ -48,8 +48,9 @@ impl ServicePlan {
         // that is missing: the bound of a wait in the accept queue is shorter.
         let worker_timeout = Duration::from_secs(random.pick(&[10, 7]));
         let listeners = u32::try_from(random.between(1, 2)).expect("few");
+        let settings = Settings { workers, limit, worker_timeout };
         let config = ServerConfig {
-            spawn: limit.div_ceil(workers),
+            spawn: settings.slots_of_worker(),
             accepts: random.pick(&[1, 2]),
             reload_grace: Duration::from_millis(random.between(0, 2000)),
             ..draw_config(random, listeners)
@@ -64,7 +65,6 @@ impl ServicePlan {
         let count = random.count(2, peers_max);
         let mut peers: Vec<_> = (0..count).map(|_| draw_peer(random, setting)).collect();
         peers.extend((0..random.count(0, 3)).map(|_| steady_peer(random, setting)));
-        let settings = Settings { workers, limit, worker_timeout };
         Self { settings, config, page, peers, accidents: draw_accidents(random) }
     }
 

@@ -1,7 +1,7 @@
 //! What must hold at every step of a service: the limit, and that no connection waits in an accept
 //! queue while a slot is free. Keeps the history that the checks at the end need.
 
-use super::shell::Shell;
+use super::shell::ShellModel;
 use crate::engine::Nanos;
 use crate::engine::sim::{ListenerId, SocketId};
 use crate::simulation::world::World;
@@ -33,7 +33,11 @@ impl ServiceWatch {
     ///
     /// # Errors
     /// The rule that was broken.
-    pub(super) fn check(&mut self, world: &mut World<'_>, shell: &Shell) -> Result<(), String> {
+    pub(super) fn check(
+        &mut self,
+        world: &mut World<'_>,
+        shell: &ShellModel,
+    ) -> Result<(), String> {
         let now = world.now();
         let accepted = world.network.accepted_max();
         if accepted > self.limit {
@@ -70,11 +74,8 @@ impl ServiceWatch {
 
     fn note_fullness(&mut self, now: Nanos, is_full: bool) {
         match self.full.last_mut() {
-            Some((_, end)) if end.0 == u64::MAX => {
-                if !is_full {
-                    *end = now;
-                }
-            }
+            Some((_, end)) if end.0 == u64::MAX && is_full => {}
+            Some((_, end)) if end.0 == u64::MAX => *end = now,
             _ if is_full => self.full.push((now, Nanos(u64::MAX))),
             _ => {}
         }
