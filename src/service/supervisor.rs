@@ -661,10 +661,14 @@ impl Supervisor {
     }
 
     fn kick_all(&mut self) {
+        let ends = self.life == Life::Ending;
+        let is_armed = |worker: &&Worker| match worker.state {
+            State::Serving => true,
+            State::Ending => ends,
+            State::Due(_) | State::Starting | State::Dead => false,
+        };
         let workers = self.generations.iter().flat_map(|generation| &generation.workers);
-        for worker in workers.filter(|worker| worker.state == State::Serving) {
-            self.actions.push_back(Action::Kick(worker.id));
-        }
+        self.actions.extend(workers.filter(is_armed).map(|worker| Action::Kick(worker.id)));
     }
 
     /// Divides the limit anew, whenever something may have changed.
@@ -672,7 +676,7 @@ impl Supervisor {
         let mut claims = Vec::new();
         for generation in &self.generations {
             for worker in &generation.workers {
-                let serves = matches!(worker.state, State::Starting | State::Serving)
+                let serves = self.may_accept(worker)
                     && matches!(generation.phase, Phase::Arming | Phase::Serving)
                     && !self.is_arming_beside(generation);
                 claims.push(Claim { share: worker.share, serves });
@@ -686,10 +690,21 @@ impl Supervisor {
                 let is_raised = allowance > worker.share.allowance;
                 worker.share.allowance = allowance;
                 self.actions.push_back(Action::Allow(worker.id, allowance));
-                if is_raised && worker.state == State::Serving {
+                let is_armed = matches!(worker.state, State::Serving | State::Ending);
+                if is_raised && is_armed {
                     self.actions.push_back(Action::Kick(worker.id));
                 }
             }
+        }
+    }
+
+    /// Whether a worker may still accept connections. At the end of the service workers do so during
+    /// the drain delay, and cancel their accepts themselves.
+    fn may_accept(&self, worker: &Worker) -> bool {
+        match worker.state {
+            State::Starting | State::Serving => true,
+            State::Ending => self.life == Life::Ending,
+            State::Due(_) | State::Dead => false,
         }
     }
 
