@@ -147,7 +147,7 @@ fn counters_of_client_and_server_agree() {
 fn service_survives_reloads_and_deaths() {
     let total = run_seeds(run_service, seeds(), "replay_service");
     if seeds() >= SEEDS_USUAL {
-        let usual = [Mark::Evicted, Mark::Displaced, Mark::GaveWay];
+        let usual = [Mark::Evicted, Mark::Displaced, Mark::GaveWay, Mark::ServedInDelay];
         assert_coverage(
             &total.coverage,
             Fault::ALL.map(|(fault, _)| fault).into_iter().filter(|it| !it.is_of_clients()),

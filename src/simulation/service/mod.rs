@@ -17,7 +17,7 @@ use super::peer::PeerState;
 use super::report::{SimulationOptions, SimulationReport};
 use super::world::{World, WorldStep};
 use crate::engine::Nanos;
-use crate::engine::sim::{Fault, ListenerId, Network, Random, SimSetup, SimSocket};
+use crate::engine::sim::{Fault, FaultLevel, ListenerId, Network, Random, SimSetup, SimSocket};
 use crate::service::supervisor::{Outcome, Report};
 use plan::{ACCIDENTS_NS, Accident, ServicePlan};
 use shell::{Hang, ShellModel, SimulatedWorker};
@@ -65,7 +65,7 @@ impl ServiceSimulation {
             buffer_bytes: random.pick(&[4096, 1024, 200]),
             entries: random.pick(&[1024, 16, 4]),
             unix_seconds: UNIX_START,
-            faults: options.fault_level(),
+            faults: if plan.has_faults { options.fault_level() } else { FaultLevel::None },
             polls_lazy_sends: true,
             trace: options.trace(),
         };
@@ -82,7 +82,7 @@ impl ServiceSimulation {
             }
         }
         let world = World::new(network, crowd);
-        let watch = ServiceWatch::new(plan.settings.limit, &listeners);
+        let watch = ServiceWatch::new(&plan, &listeners);
         let shell = ShellModel::new(Rc::clone(&plan), setup, random.split());
         Self { plan, world, shell, watch, listeners, quiet_since: None, is_mended: false }
     }
@@ -128,12 +128,15 @@ impl ServiceSimulation {
             return Ok(());
         }
         let since = *self.quiet_since.get_or_insert(now);
-        if self.shell.is_whole() {
+        if self.shell.is_whole(now) {
             self.shell.schedule(now, Accident::Terminate);
             self.shell.terminated_at = Some(now);
         } else if now.0 - since.0 > WHOLE_NS {
             if !self.shell.lives() {
                 return Err("no worker is left, and none is started".to_owned());
+            }
+            if self.shell.is_complete(now) {
+                return Err("all workers serve, and slots of the limit are not granted".to_owned());
             }
             if self.is_mended {
                 return Err("the service is not whole again, in spite of a reload".to_owned());
@@ -214,14 +217,24 @@ impl ServiceSimulation {
         let worker = acceptor.and_then(|engine| self.shell.worker_of(engine, &mut self.world));
         let peer = &self.world.crowd.peers[number];
         let has_hung = worker.is_some_and(|worker| worker.hang != Hang::Never);
-        let told_at = worker.and_then(|worker| worker.ends_at);
-        let never = if worker.is_some() { Nanos(u64::MAX) } else { ended_at };
+        let drain_at = match worker {
+            None => ended_at,
+            Some(SimulatedWorker { ends_at: None, .. }) => Nanos(u64::MAX),
+            Some(SimulatedWorker { ends_at: Some(at), retires: true, .. }) => *at,
+            Some(SimulatedWorker { ends_at: Some(at), .. }) => {
+                at.plus(self.plan.config.drain_delay)
+            }
+        };
         let circumstances = Circumstances {
-            drain_at: told_at.unwrap_or(never),
+            drain_at,
             idle_ns: nanos(self.plan.config.idle_timeout),
             late_sends: report.coverage.engine.struck(Fault::SendLate) > 0,
             crowded: worker.is_none() || has_hung || self.was_crowded(peer),
         };
+        let is_late = |at: Nanos| at.0 + SIGNAL_NS <= peer.plan.start_ns;
+        let is_late = self.shell.terminated_at.is_some_and(is_late);
+        let is_served = peer.responded_at.first().is_some_and(|&at| at < drain_at);
+        report.coverage.count(Mark::ServedInDelay, u64::from(is_late && is_served));
         count_marks(peer, worker, &circumstances, report);
         check_peer(&self.world.network, peer, &circumstances, report)
     }
@@ -259,6 +272,8 @@ const PEERS_MAX: usize = 16;
 /// How long a connection takes at most from the decision to end it to its end, without a linger:
 /// two cancels and a close, each of whose events may be late by 300 ms.
 const DECISION_NS: u64 = 1_500_000_000;
+/// How long it takes at most until all workers know of a signal.
+const SIGNAL_NS: u64 = 50_000_000;
 /// How long a service may take, after the last accident, until it is whole: the pauses before the
 /// forks of workers, and retiring workers with slow peers.
 const WHOLE_NS: u64 = 20_000_000_000;

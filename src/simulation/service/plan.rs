@@ -19,6 +19,8 @@ pub(super) struct ServicePlan {
     /// The page of the first generation.
     pub(super) page: Vec<u8>,
     pub(super) peers: Vec<PeerPlan>,
+    /// Whether the engines have faults.
+    pub(super) has_faults: bool,
     /// Each at its time, in no order.
     pub(super) accidents: Vec<(Nanos, Accident)>,
 }
@@ -53,6 +55,7 @@ impl ServicePlan {
             spawn: settings.slots_of_worker(),
             accepts: random.pick(&[1, 2]),
             reload_grace: Duration::from_millis(random.between(0, 2000)),
+            drain_delay: Duration::from_millis(random.pick(&[0, 0, 300, 1500])),
             ..draw_config(random, listeners)
         };
         let page = draw_page(random);
@@ -63,9 +66,13 @@ impl ServicePlan {
             head_bytes_max: config.head_bytes_max as usize,
         };
         let count = random.count(2, peers_max);
-        let mut peers: Vec<_> = (0..count).map(|_| draw_peer(random, setting)).collect();
+        let accidents = draw_accidents(random);
+        let reloads = accidents.iter().filter(|it| it.1 == Accident::Reload);
+        let reloads: Vec<u64> = reloads.map(|(at, _)| at.0).collect();
+        let mut peers: Vec<_> = (0..count).map(|_| draw_peer(random, setting, &reloads)).collect();
         peers.extend((0..random.count(0, 3)).map(|_| steady_peer(random, setting)));
-        Self { settings, config, page, peers, accidents: draw_accidents(random) }
+        let has_faults = random.chance(700);
+        Self { settings, config, page, peers, has_faults, accidents }
     }
 
     /// The page of a generation: of the same length as all others, and different in every byte.
@@ -86,9 +93,14 @@ fn draw_page(random: &mut Random) -> Vec<u8> {
     (0..len).map(|_| u8::try_from(text.below(256)).expect("below 256")).collect()
 }
 
-fn draw_peer(random: &mut Random, setting: Setting) -> PeerPlan {
+/// Draws a peer that connects at any time, or during a reload.
+fn draw_peer(random: &mut Random, setting: Setting, reloads: &[u64]) -> PeerPlan {
     let plan = PeerPlan::draw(random, setting);
-    let start_ns = if random.chance(500) { random.below(ACCIDENTS_NS) } else { plan.start_ns };
+    let start_ns = match random.below(3) {
+        0 => plan.start_ns,
+        1 if !reloads.is_empty() => random.pick(reloads) + random.below(1_200_000_000),
+        _ => random.below(ACCIDENTS_NS),
+    };
     PeerPlan { start_ns, ..plan }
 }
 

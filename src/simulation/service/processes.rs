@@ -62,7 +62,8 @@ impl ShellModel {
         };
         self.workers.insert(id, worker);
         if lives {
-            let at = Nanos(now.0 + self.random.below(40_000_000));
+            let most_ns = self.random.pick(&[5_000_000, 40_000_000, 400_000_000]);
+            let at = Nanos(now.0 + self.random.below(most_ns));
             self.events.schedule(at, ShellEvent::Forked(id));
         } else {
             // The supervisor learns of the end of the loader first.

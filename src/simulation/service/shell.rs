@@ -189,8 +189,9 @@ impl ShellModel {
     /// between the two halves of its read.
     pub(super) fn input(&mut self, input: Input, world: &mut World<'_>) -> Result<(), String> {
         let adopted = self.pages.adopted();
-        if self.random.chance(100) {
-            let ends_at = Nanos(world.now().0 + self.random.between(1, 2_000_000));
+        let is_torn = if self.supervisor.is_dividing() { 300 } else { 50 };
+        if self.random.chance(is_torn) {
+            let ends_at = Nanos(world.now().0 + self.random.between(1, 10_000_000));
             self.reading = Some(HalfRead { input, adopted, ends_at });
             return Ok(());
         }
@@ -209,7 +210,7 @@ impl ShellModel {
         let pages = Rc::clone(&self.pages);
         let now = world.now();
         self.supervisor.handle(input, now, |id| pages.read(id, adopted));
-        while let Some(action) = self.supervisor.pop() {
+        while let Some(action) = self.supervisor.pop().filter(|_| self.outcome.is_none()) {
             self.carry_out(action, world)?;
         }
         let soon = self.supervisor.is_dividing();
@@ -230,7 +231,7 @@ impl ShellModel {
                 self.events.schedule(at, ShellEvent::LoaderEnds(generation));
             }
             Action::KillLoader { generation } => self.end_loader(generation, world),
-            Action::Allow(id, allowance) => return self.allow(id, allowance),
+            Action::Allow(id, allowance) => return self.allow(id, allowance, now),
             Action::Retire(id) => {
                 let in_use = self.pages.of(id).usage.connections > 0;
                 self.marks.extend(in_use.then_some(Mark::RetiredInUse));
@@ -263,12 +264,15 @@ impl ShellModel {
         Ok(())
     }
 
-    fn allow(&mut self, id: WorkerId, allowance: u32) -> Result<(), String> {
+    fn allow(&mut self, id: WorkerId, allowance: u32, now: Nanos) -> Result<(), String> {
         let slots = self.plan.config.spawn;
         if allowance > slots {
             return Err(format!("{id:?} may use {allowance} slots, and has {slots}"));
         }
         let before = self.pages.of(id).allowance;
+        if allowance < before && self.announces_drain(id, now) {
+            return Err(format!("{id:?} loses slots while it still accepts connections"));
+        }
         if allowance < before {
             self.lowered = true;
         } else if std::mem::take(&mut self.lowered) {

@@ -1,6 +1,7 @@
 //! The state of a service as the checks see it.
 
 use super::shell::{Hang, ShellModel, SimulatedStage, SimulatedWorker};
+use crate::engine::Nanos;
 use crate::engine::sim::EngineNumber;
 use crate::service::supervisor::WorkerId;
 use crate::simulation::world::World;
@@ -14,31 +15,46 @@ impl ShellModel {
         if self.workers.values().any(holds_up) {
             return None;
         }
-        let mut serving = self.serving();
+        let mut serving = self.serving(world.now());
         serving.find(|&id| {
             let page = self.pages.of(id);
             let participant = self.workers[&id].participant.expect("it serves");
             let occupied = world.engine(participant).occupied();
-            (page.allowance.min(page.usage.adopted) as usize) > occupied
+            // The worker knows that a slot is free only when it knows that the slot is closed.
+            let in_use = occupied.max(page.usage.connections as usize);
+            (page.allowance.min(page.usage.adopted) as usize) > in_use
         })
     }
 
-    /// The workers that accept connections, and go on with it.
-    pub(super) fn serving(&self) -> impl Iterator<Item = WorkerId> {
-        let serves = |it: &SimulatedWorker| {
-            it.stage == SimulatedStage::Runs && it.is_armed && it.ends_at.is_none()
+    /// The workers that accept connections, and go on with it; also those that drain after a delay.
+    fn serving(&self, now: Nanos) -> impl Iterator<Item = WorkerId> {
+        let serves = move |(id, it): &(&WorkerId, &SimulatedWorker)| {
+            let goes_on = it.ends_at.is_none() || self.announces_drain(**id, now);
+            it.stage == SimulatedStage::Runs && it.is_armed && goes_on
         };
-        self.workers.iter().filter(move |(_, it)| serves(it)).map(|(&id, _)| id)
+        self.workers.iter().filter(serves).map(|(&id, _)| id)
+    }
+
+    /// Whether a worker has been told to drain, and the delay before that has not passed.
+    pub(super) fn announces_drain(&self, id: WorkerId, now: Nanos) -> bool {
+        let SimulatedWorker { ends_at, retires, .. } = self.workers[&id];
+        let delay = self.plan.config.drain_delay;
+        !retires && ends_at.is_some_and(|at| now < at.plus(delay))
     }
 
     /// Whether one generation is complete, has all slots, and is alone.
-    pub(super) fn is_whole(&self) -> bool {
+    pub(super) fn is_whole(&self, now: Nanos) -> bool {
         let is_alive = |it: &&SimulatedWorker| it.stage != SimulatedStage::Closed;
         let (serving, alive) =
-            (self.serving().count(), self.workers.values().filter(is_alive).count());
-        let adopted: u32 = self.serving().map(|id| self.pages.of(id).usage.adopted).sum();
+            (self.serving(now).count(), self.workers.values().filter(is_alive).count());
+        let adopted: u32 = self.serving(now).map(|id| self.pages.of(id).usage.adopted).sum();
         let settings = self.plan.settings;
         serving == settings.workers as usize && alive == serving && adopted == settings.limit
+    }
+
+    /// Whether all workers of a generation serve.
+    pub(super) fn is_complete(&self, now: Nanos) -> bool {
+        self.serving(now).count() == self.plan.settings.workers as usize
     }
 
     /// Whether a worker serves, or is going to by itself.

@@ -1,6 +1,7 @@
 //! What must hold at every step of a service: the limit, and that no connection waits in an accept
 //! queue while a slot is free. Keeps the history that the checks at the end need.
 
+use super::plan::ServicePlan;
 use super::shell::ShellModel;
 use crate::engine::Nanos;
 use crate::engine::sim::{ListenerId, SocketId};
@@ -10,6 +11,8 @@ use crate::simulation::world::World;
 #[derive(Debug)]
 pub(super) struct ServiceWatch {
     limit: u32,
+    /// How long a connection may wait in an accept queue while a slot is free.
+    queue_wait_ns: u64,
     queues: Vec<WatchedQueue>,
     /// The times, in their order, in which no worker had a free slot.
     full: Vec<(Nanos, Nanos)>,
@@ -24,9 +27,14 @@ struct WatchedQueue {
 }
 
 impl ServiceWatch {
-    pub(super) fn new(limit: u32, listeners: &[ListenerId]) -> Self {
+    pub(super) fn new(plan: &ServicePlan, listeners: &[ListenerId]) -> Self {
         let queue = |&listener| WatchedQueue { listener, waits: None };
-        Self { limit, queues: listeners.iter().map(queue).collect(), full: Vec::new() }
+        Self {
+            limit: plan.settings.limit,
+            queue_wait_ns: if plan.has_faults { QUEUE_WAIT_FAULTY_NS } else { QUEUE_WAIT_NS },
+            queues: listeners.iter().map(queue).collect(),
+            full: Vec::new(),
+        }
     }
 
     /// Checks the state after a step.
@@ -53,7 +61,7 @@ impl ServiceWatch {
             };
             match queue.waits {
                 Some((waits, since)) if waits == first => {
-                    if now.0 - since.0 > QUEUE_WAIT_NS {
+                    if now.0 - since.0 > self.queue_wait_ns {
                         return Err(format!(
                             "{first:?} waits for {:?} since {since:?}, although {worker:?} has a \
                              free slot",
@@ -82,7 +90,10 @@ impl ServiceWatch {
     }
 }
 
-/// How long a connection may wait in an accept queue while a slot is free. A worker is kicked (two
-/// events), cancels its accept (two), and arms another (one), and each event may be late by 300 ms;
-/// descriptors may be exhausted for some milliseconds besides.
-const QUEUE_WAIT_NS: u64 = 1_500_000_000;
+/// A worker is kicked (two events), cancels its accept (two) and arms another (one), and each takes
+/// up to 2 ms. Where the slot is reserved for another listener, the worker learns of the connection
+/// by a report, of which there is one every 10 ms.
+const QUEUE_WAIT_NS: u64 = 100_000_000;
+/// With faults, each event may be late by 300 ms, and descriptors may be exhausted for some
+/// milliseconds besides.
+const QUEUE_WAIT_FAULTY_NS: u64 = 1_500_000_000;
