@@ -149,8 +149,8 @@ impl Acceptor {
         listener
     }
 
-    /// Adapts the number of accepts to the arrivals: more of them while each turn finds that all have
-    /// completed, because a burst must not take one turn for each connection.
+    /// Adapts the number of accepts to the arrivals: more of them while each turn finds that all
+    /// have completed, because a burst must not take one turn for each connection.
     pub(super) fn adapt(&mut self, config: &ServerConfig) {
         for listener in &mut self.listeners {
             if listener.accepts > 0 {
