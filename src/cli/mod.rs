@@ -204,8 +204,8 @@ const MAN_SECTIONS: [ManSection; 2] = [
     ManSection {
         heading: "SIGNALS",
         introduction: "Signals are for the process that was started, the supervisor. Its children \
-                       ignore SIGTERM and SIGINT; its workers take SIGHUP, SIGUSR1 and SIGUSR2 \
-                       for orders of the supervisor.",
+                       ignore SIGTERM, SIGINT, SIGHUP, SIGUSR1 and SIGUSR2; the supervisor \
+                       gives its workers orders by SIGWINCH, SIGURG and SIGIO.",
         entries: &[
             (
                 "SIGHUP",
@@ -218,6 +218,7 @@ const MAN_SECTIONS: [ManSection; 2] = [
                 "After --drain-delay, stop listening, finish responses in progress within \
                  --drain-timeout, and exit with 0. A second one ends the service at once.",
             ),
+            ("SIGUSR1, SIGUSR2", "No effect but a message."),
         ],
     },
     ManSection {

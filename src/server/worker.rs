@@ -379,11 +379,12 @@ impl<R: Engine> Server<R> {
     }
 }
 
-/// The signal by which a supervisor has a server retire, because another one has taken over.
-pub const RETIRE: u32 = libc::SIGHUP.unsigned_abs();
+/// The signal by which a supervisor has a server retire, because another one has taken over. Like
+/// [`TRY_ACCEPTS`], it is one that neither operators nor service managers send to a server.
+pub const RETIRE: u32 = libc::SIGWINCH.unsigned_abs();
 /// The signal by which a supervisor has a server take a turn and try its accepts once more: the
 /// wake-up for a connection is lost if an accept took it whose process then ended.
-pub const TRY_ACCEPTS: u32 = libc::SIGUSR1.unsigned_abs();
+pub const TRY_ACCEPTS: u32 = libc::SIGURG.unsigned_abs();
 /// How long a client may go on sending after the last response.
 const LINGER: Duration = Duration::from_secs(2);
 /// How long after a burst of incomplete heads its memory is released.

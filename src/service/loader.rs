@@ -27,6 +27,8 @@ pub fn run(settings: &StartSettings, spec: &LoaderSpec) -> u8 {
     // The supervisor decides when a loader and its workers end: signals to the process group or
     // the control group reach it, too.
     signal::block(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGUSR1, libc::SIGUSR2]);
+    // Those of the supervisor to a worker are pending until the worker receives them.
+    signal::block(&WORKER_SIGNALS);
     process::set_name("uringstatic-l");
     let mut inherited = match InheritedDescriptors::take() {
         Ok(inherited) => inherited,
@@ -202,7 +204,7 @@ fn await_acknowledgement(seat: &Seat) -> bool {
 const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(10);
 
 /// The signal by which a supervisor ends a worker: not SIGTERM, which reaches every process of a
-/// control group when systemd ends it.
-pub(super) const DRAIN: libc::c_int = libc::SIGUSR2;
+/// control group when systemd ends it, and none that operators send to all processes of a name.
+pub(super) const DRAIN: libc::c_int = libc::SIGIO;
 
 const WORKER_SIGNALS: [libc::c_int; 3] = [RETIRE.cast_signed(), TRY_ACCEPTS.cast_signed(), DRAIN];

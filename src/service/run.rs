@@ -33,7 +33,7 @@ use std::time::{Duration, Instant};
 pub fn run(settings: &StartSettings, words: Vec<OsString>) -> Result<u8, Failure> {
     let command = LoaderCommand::of(words)
         .map_err(|error| Failure::new("reading /proc/self/exe", error, "mount /proc"))?;
-    let signals = signal::receive(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGCHLD])?;
+    let signals = signal::receive(&SIGNALS)?;
     let listeners = bind_all(settings)?;
     let workers = settings.worker_count();
     let settings = &StartSettings { workers: WorkerCount::Count(workers), ..settings.clone() };
@@ -57,6 +57,7 @@ pub fn run(settings: &StartSettings, words: Vec<OsString>) -> Result<u8, Failure
         unknown: Vec::new(),
         total: Totals::default(),
         is_ready: false,
+        is_ending: false,
         busy_since: Instant::now(),
     };
     Ok(service.run())
@@ -79,6 +80,8 @@ struct Service<'a> {
     unknown: Vec<(u32, ProcessEnd)>,
     total: Totals,
     is_ready: bool,
+    /// This process ends what is left.
+    is_ending: bool,
     /// When something last happened that may change the scoreboard.
     busy_since: Instant,
 }
@@ -137,6 +140,9 @@ impl Service<'_> {
                 libc::SIGHUP => self.handle(Event::Reload),
                 // Ended processes are reaped after each wait.
                 libc::SIGCHLD => {}
+                libc::SIGUSR1 | libc::SIGUSR2 => terminal::err(format_args!(
+                    "uringstatic: signal {signal} has no effect: SIGHUP reloads, SIGTERM ends"
+                )),
                 signal => {
                     // The last worker to stop listening ends it, and what is in the backlog is
                     // reset then.
@@ -266,7 +272,7 @@ impl Service<'_> {
         let connections = self.scoreboard.connections(place, spawn);
         self.total.stats.add(&self.scoreboard.stats(place));
         let has_exited = end == ProcessEnd::Exited(0);
-        if !has_exited && worker.is_armed {
+        if !has_exited && worker.is_armed && !self.is_ending {
             self.total.lost_workers += 1;
             self.total.lost_connections += connections;
         }
@@ -449,6 +455,7 @@ impl Service<'_> {
 
     /// Kills what is left, and waits until it is gone, but not for long.
     fn end_all(&mut self) {
+        self.is_ending = true;
         for worker in &mut self.workers {
             worker.signal(libc::SIGKILL);
         }
@@ -469,6 +476,9 @@ impl Service<'_> {
     }
 }
 
+/// SIGUSR1 and SIGUSR2 would end the process, and mean a reload or an upgrade to other servers.
+const SIGNALS: [libc::c_int; 6] =
+    [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGCHLD, libc::SIGUSR1, libc::SIGUSR2];
 /// How often the scoreboard is read while it changes: slots move from one worker to another, as
 /// fast as connections end.
 const SOON: Duration = Duration::from_millis(5);
