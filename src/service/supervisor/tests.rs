@@ -361,6 +361,27 @@ fn service_without_a_worker_ends_when_its_new_generation_fails() {
     assert_eq!(world.outcome, Some(Outcome::Failed("a rule is wrong".to_owned())));
 }
 
+#[test]
+fn worker_gets_no_slots_beyond_its_own_when_others_are_dead() {
+    let mut world = World::new();
+    world.settle();
+    world.lose_loader(1, "killed");
+    let serving = world.serving();
+    world.die(serving[0], false);
+    world.die(serving[1], false);
+    assert_eq!(world.workers[&serving[2]].allowance, LIMIT / WORKERS);
+}
+
+#[test]
+fn workers_keep_their_slots_while_they_drain() {
+    let mut world = World::new();
+    world.settle();
+    let slots = |world: &World| world.workers.values().map(|it| it.allowance).collect::<Vec<_>>();
+    let before = slots(&world);
+    world.input(Input::Terminate(15));
+    assert_eq!(slots(&world), before, "connections are accepted during the drain delay");
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Time(u64),
