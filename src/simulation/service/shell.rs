@@ -233,6 +233,7 @@ impl ShellModel {
             Action::KillLoader { generation } => self.end_loader(generation, world),
             Action::Allow(id, allowance) => return self.allow(id, allowance, now),
             Action::Retire(id) => {
+                self.check_successors(id)?;
                 let in_use = self.pages.of(id).usage.connections > 0;
                 self.marks.extend(in_use.then_some(Mark::RetiredInUse));
                 self.worker_mut(id).retires = true;

@@ -52,6 +52,21 @@ impl ShellModel {
         serving == settings.workers as usize && alive == serving && adopted == settings.limit
     }
 
+    /// Checks that a worker retires only when those that replace it are armed.
+    ///
+    /// # Errors
+    /// The worker that isn't armed.
+    pub(super) fn check_successors(&self, id: WorkerId) -> Result<(), String> {
+        let is_alive = |it: &SimulatedWorker| {
+            matches!(it.stage, SimulatedStage::Forking | SimulatedStage::Runs)
+        };
+        let mut newer = self.workers.iter().filter(|(it, _)| it.generation > id.generation);
+        match newer.find(|(_, it)| is_alive(it) && !it.is_armed) {
+            Some((other, _)) => Err(format!("{id:?} retires before {other:?} is armed")),
+            None => Ok(()),
+        }
+    }
+
     /// Whether all workers of a generation serve.
     pub(super) fn is_complete(&self, now: Nanos) -> bool {
         self.serving(now).count() == self.plan.settings.workers as usize
