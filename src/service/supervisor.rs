@@ -523,6 +523,10 @@ impl Supervisor {
         }
         worker.state = State::Serving;
         worker.moved = now;
+        if worker.share.allowance > worker.share.adopted {
+            // It was raised while the worker began its first wait, which nothing would end.
+            self.actions.push_back(Action::Kick(id));
+        }
         let Some(place) = self.generations.iter().position(|it| it.number == id.generation) else {
             return;
         };
@@ -698,8 +702,8 @@ impl Supervisor {
         }
     }
 
-    /// Whether a worker may still accept connections. At the end of the service workers do so during
-    /// the drain delay, and cancel their accepts themselves.
+    /// Whether a worker may still accept connections. At the end of the service, workers do so
+    /// during the drain delay, and cancel their accepts themselves.
     fn may_accept(&self, worker: &Worker) -> bool {
         match worker.state {
             State::Starting | State::Serving => true,

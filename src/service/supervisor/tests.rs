@@ -373,6 +373,22 @@ fn worker_gets_no_slots_beyond_its_own_when_others_are_dead() {
 }
 
 #[test]
+fn worker_is_kicked_if_its_slots_were_raised_before_it_was_known_to_be_armed() {
+    let mut world = World::new();
+    world.settle();
+    let id = world.serving()[0];
+    world.workers.get_mut(&id).expect("it serves").published.in_use = 4;
+    world.input(Input::WorkerEnded { worker: id, orderly: false, how: "SIGKILL".to_owned() });
+    let next = WorkerId { life: 1, ..id };
+    world.workers.remove(&id);
+    world.input(Input::SocketsClosed(id));
+    let before = world.workers[&next].clone();
+    assert_eq!((before.allowance, before.published.adopted), (LIMIT / WORKERS, 0));
+    world.arm(next);
+    assert_eq!(world.workers[&next].published.turns, before.published.turns + 1, "it is kicked");
+}
+
+#[test]
 fn workers_keep_their_slots_while_they_drain() {
     let mut world = World::new();
     world.settle();
