@@ -279,7 +279,7 @@ impl ShellModel {
         } else if std::mem::take(&mut self.lowered) {
             self.marks.push(Mark::AllowanceMoved);
         }
-        let lags = self.random.chance(200);
+        let lags = allowance < before && self.random.chance(200);
         self.pages.set_allowance(id, allowance, lags);
         Ok(())
     }

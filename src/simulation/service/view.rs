@@ -22,7 +22,7 @@ impl ShellModel {
             let occupied = world.engine(participant).occupied();
             // The worker knows that a slot is free only when it knows that the slot is closed.
             let in_use = occupied.max(page.usage.connections as usize);
-            (page.allowance.min(page.usage.adopted) as usize) > in_use
+            page.allowance as usize > in_use
         })
     }
 
