@@ -122,7 +122,9 @@ mod tests {
     /// A worker as it behaves: it adopts at any turn, and connections come and go.
     #[derive(Clone, Debug)]
     enum Step {
-        /// The supervisor distributes.
+        /// The supervisor reads what the workers have adopted, and the rest later.
+        ReadAdopted,
+        /// The supervisor reads what it has not read yet, and distributes.
         Distribute,
         /// The worker adopts its allowance.
         Adopt(usize),
@@ -136,6 +138,7 @@ mod tests {
 
     fn any_step() -> impl Strategy<Value = Step> {
         prop_oneof![
+            2 => Just(Step::ReadAdopted),
             4 => Just(Step::Distribute),
             4 => (0..6usize).prop_map(Step::Adopt),
             8 => (0..6usize).prop_map(Step::Accept),
@@ -151,10 +154,17 @@ mod tests {
             steps in prop::collection::vec(any_step(), 0..400),
         ) {
             let mut claims = [serving(0, 0); 6];
+            let mut adopted = None;
             for step in steps {
                 match step {
+                    Step::ReadAdopted => adopted = Some(claims.map(|claim| claim.share.adopted)),
                     Step::Distribute => {
-                        let next = distribute(limit, limit, &claims);
+                        let mut read = claims;
+                        for (claim, adopted) in read.iter_mut().zip(adopted.take().iter().flatten())
+                        {
+                            claim.share.adopted = *adopted;
+                        }
+                        let next = distribute(limit, limit, &read);
                         // In the worst order: the raises before the lowerings.
                         for (claim, next) in claims.iter_mut().zip(next) {
                             claim.share.allowance = next;
@@ -177,8 +187,8 @@ mod tests {
                     }
                     Step::Retire(_) => {}
                 }
-                let used: u32 = claims.iter().map(|claim| claim.share.in_use).sum();
-                prop_assert!(used <= limit, "{used} connections, {limit} allowed: {claims:?}");
+                let charged: u32 = claims.iter().map(|claim| claim.share.charge()).sum();
+                prop_assert!(charged <= limit, "{charged} charged, {limit} allowed: {claims:?}");
             }
         }
 

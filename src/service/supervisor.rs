@@ -316,6 +316,10 @@ impl Supervisor {
         }
         worker.state = WorkerPhase::Serving;
         worker.moved = now;
+        if worker.share.allowance > worker.share.adopted {
+            // It was raised while the worker began its first wait, which nothing would end.
+            self.orders.push_back(Order::Kick(id));
+        }
         let Some(place) = self.generations.iter().position(|it| it.number == id.generation) else {
             return;
         };

@@ -418,6 +418,47 @@ fn service_without_a_worker_ends_when_its_new_generation_fails() {
     assert_eq!(world.outcome, Some(Outcome::Failed("a rule is wrong".to_owned())));
 }
 
+#[test]
+fn worker_gets_no_slots_beyond_its_own_when_others_are_dead() {
+    let mut world = World::new();
+    world.settle();
+    world.lose_loader(1, "killed");
+    let serving = world.serving();
+    world.die(serving[0], false);
+    world.die(serving[1], false);
+    assert_eq!(world.workers[&serving[2]].allowance, LIMIT / WORKERS);
+}
+
+#[test]
+fn worker_is_kicked_if_its_slots_were_raised_before_it_was_known_to_be_armed() {
+    let mut world = World::new();
+    world.settle();
+    let id = world.serving()[0];
+    world.workers.get_mut(&id).expect("it serves").published.in_use = 4;
+    world.input(Event::WorkerEnded {
+        worker: id,
+        exit: WorkerExit::Crashed,
+        how: "SIGKILL".to_owned(),
+    });
+    let next = WorkerId { life: 1, ..id };
+    world.workers.remove(&id);
+    world.input(Event::SocketsClosed(id));
+    let before = world.workers[&next].clone();
+    assert_eq!((before.allowance, before.published.adopted), (LIMIT / WORKERS, 0));
+    world.arm(next);
+    assert_eq!(world.workers[&next].published.turns, before.published.turns + 1, "it is kicked");
+}
+
+#[test]
+fn workers_keep_their_slots_while_they_drain() {
+    let mut world = World::new();
+    world.settle();
+    let slots = |world: &World| world.workers.values().map(|it| it.allowance).collect::<Vec<_>>();
+    let before = slots(&world);
+    world.input(Event::Terminate(15));
+    assert_eq!(slots(&world), before, "connections are accepted during the drain delay");
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Time(u64),

@@ -24,6 +24,8 @@ pub(super) struct ModelPage {
     seen: (u32, bool),
     /// Whether the server waits, and sees the present numbers when the wait is over.
     waits: bool,
+    /// Whether the next turn began before the allowance was written, and took longer than that.
+    lags: bool,
     /// The process has ended; the numbers stay until its sockets are closed.
     has_ended: bool,
 }
@@ -60,9 +62,10 @@ impl ModelPages {
         self.0.borrow().get(&id).copied().unwrap_or_default()
     }
 
-    pub(super) fn set_allowance(&self, id: WorkerId, allowance: u32) {
+    /// Writes an allowance, which the server sees in its next turn, or `lags` for one more.
+    pub(super) fn set_allowance(&self, id: WorkerId, allowance: u32, lags: bool) {
         if let Some(page) = self.0.borrow_mut().get_mut(&id) {
-            page.allowance = allowance;
+            (page.allowance, page.lags) = (allowance, lags);
         }
     }
 
@@ -99,7 +102,7 @@ impl Supervision for ModelLink {
         let others_have_room = self.pages.have_room_beside(self.id);
         let mut pages = self.pages.0.borrow_mut();
         let Some(page) = pages.get_mut(&self.id) else { return 0 };
-        if std::mem::take(&mut page.waits) {
+        if std::mem::take(&mut page.waits) && !std::mem::take(&mut page.lags) {
             page.seen = (page.allowance, others_have_room);
         }
         page.seen.0

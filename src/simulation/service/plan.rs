@@ -69,7 +69,9 @@ impl ServicePlan {
         let accidents = draw_accidents(random);
         let reloads = accidents.iter().filter(|it| it.1 == Accident::Reload);
         let reloads: Vec<u64> = reloads.map(|(at, _)| at.0).collect();
-        let mut peers: Vec<_> = (0..count).map(|_| draw_peer(random, setting, &reloads)).collect();
+        let burst = if reloads.is_empty() { 0 } else { random.pick(&reloads) };
+        let burst = burst + random.below(1_200_000_000);
+        let mut peers: Vec<_> = (0..count).map(|_| draw_peer(random, setting, burst)).collect();
         peers.extend((0..random.count(0, 3)).map(|_| steady_peer(random, setting)));
         let has_faults = random.chance(700);
         Self { settings, config, page, peers, has_faults, accidents }
@@ -93,12 +95,12 @@ fn draw_page(random: &mut Random) -> Vec<u8> {
     (0..len).map(|_| u8::try_from(text.below(256)).expect("below 256")).collect()
 }
 
-/// Draws a peer that connects at any time, or during a reload.
-fn draw_peer(random: &mut Random, setting: Setting, reloads: &[u64]) -> PeerPlan {
+/// Draws a peer that connects at any time, or about the time of `burst`: during a reload.
+fn draw_peer(random: &mut Random, setting: Setting, burst: u64) -> PeerPlan {
     let plan = PeerPlan::draw(random, setting);
     let start_ns = match random.below(3) {
         0 => plan.start_ns,
-        1 if !reloads.is_empty() => random.pick(reloads) + random.below(1_200_000_000),
+        1 => burst + random.below(15_000_000),
         _ => random.below(ACCIDENTS_NS),
     };
     PeerPlan { start_ns, ..plan }

@@ -191,7 +191,7 @@ impl ShellModel {
         let adopted = self.pages.adopted();
         let is_torn = if self.supervisor.is_dividing() { 300 } else { 50 };
         if self.random.chance(is_torn) {
-            let ends_at = Nanos(world.now().0 + self.random.between(1, 10_000_000));
+            let ends_at = Nanos(world.now().0 + self.random.between(1, 20_000_000));
             self.reading = Some(HalfRead { input, adopted, ends_at });
             return Ok(());
         }
@@ -233,6 +233,7 @@ impl ShellModel {
             Order::KillLoader { generation } => self.end_loader(generation, world),
             Order::Allow(id, allowance) => return self.allow(id, allowance, now),
             Order::Retire(id) => {
+                self.check_successors(id)?;
                 let in_use = self.pages.of(id).usage.connections > 0;
                 self.marks.extend(in_use.then_some(Mark::RetiredInUse));
                 self.worker_mut(id).retires = true;
@@ -278,7 +279,8 @@ impl ShellModel {
         } else if std::mem::take(&mut self.lowered) {
             self.marks.push(Mark::AllowanceMoved);
         }
-        self.pages.set_allowance(id, allowance);
+        let lags = allowance < before && self.random.chance(200);
+        self.pages.set_allowance(id, allowance, lags);
         Ok(())
     }
 

@@ -22,7 +22,7 @@ impl ShellModel {
             let occupied = world.engine(participant).occupied();
             // The worker knows that a slot is free only when it knows that the slot is closed.
             let in_use = occupied.max(page.usage.connections as usize);
-            (page.allowance.min(page.usage.adopted) as usize) > in_use
+            page.allowance as usize > in_use
         })
     }
 
@@ -50,6 +50,21 @@ impl ShellModel {
         let adopted: u32 = self.serving(now).map(|id| self.pages.of(id).usage.adopted).sum();
         let settings = self.plan.settings;
         serving == settings.workers as usize && alive == serving && adopted == settings.limit
+    }
+
+    /// Checks that a worker retires only when those that replace it are armed.
+    ///
+    /// # Errors
+    /// The worker that isn't armed.
+    pub(super) fn check_successors(&self, id: WorkerId) -> Result<(), String> {
+        let is_alive = |it: &SimulatedWorker| {
+            matches!(it.stage, SimulatedStage::Forking | SimulatedStage::Runs)
+        };
+        let mut newer = self.workers.iter().filter(|(it, _)| it.generation > id.generation);
+        match newer.find(|(_, it)| is_alive(it) && !it.is_armed) {
+            Some((other, _)) => Err(format!("{id:?} retires before {other:?} is armed")),
+            None => Ok(()),
+        }
     }
 
     /// Whether all workers of a generation serve.
