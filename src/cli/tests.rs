@@ -42,7 +42,6 @@ fn every_option_has_its_documented_default() {
         cpu: None,
         worker_timeout: Duration::from_secs(10),
         reload_grace: Duration::from_secs(2),
-        worker_deaths: 5,
         single_process: false,
         lockdown: LockdownOptions {
             mode: SandboxMode::On,
@@ -94,7 +93,6 @@ fn each_option_sets_its_own_field() {
         (&["--workers", "auto"], |c| c.workers = Workers::Auto),
         (&["--worker-timeout", "0s"], |c| c.worker_timeout = Duration::ZERO),
         (&["--reload-grace", "0s"], |c| c.reload_grace = Duration::ZERO),
-        (&["--worker-deaths", "1000"], |c| c.worker_deaths = 1000),
         (&["--single-process"], |c| c.single_process = true),
         (&["--cpu", "1,3-4"], |c| c.cpu = Some(CpuList(vec![1, 3, 4]))),
         (&["--cpu", "0"], |c| c.cpu = Some(CpuList(vec![0]))),

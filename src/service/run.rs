@@ -40,7 +40,6 @@ pub fn run(settings: &StartSettings, words: Vec<OsString>) -> Result<u8, Failure
         workers,
         limit: settings.spawn,
         worker_timeout: settings.worker_timeout,
-        deaths_max: settings.worker_deaths as usize,
     };
     let mut service = Service {
         settings,

@@ -43,9 +43,6 @@ pub struct SupervisorConfig {
     pub limit: u32,
     /// How long a worker's turn counter may stand still; zero for ever.
     pub worker_timeout: Duration,
-    /// Deaths of workers within [`DEATHS_WITHIN`] that end a generation: [`DEATHS_MAX`], unless a
-    /// test kills workers on purpose.
-    pub deaths_max: usize,
 }
 
 /// A worker process: its generation, and its number within the generation, which a replacement
@@ -574,27 +571,24 @@ impl Supervisor {
 
     /// Forks a worker again, or starts a new generation if too many have died.
     fn replace(&mut self, place: usize, id: WorkerId, how: String, now: Nanos) {
-        let deaths_max = self.config.deaths_max;
         let generation = &mut self.generations[place];
         generation.deaths.push_back(now);
         while generation.deaths.front().is_some_and(|&at| at.plus(DEATHS_WITHIN) <= now) {
             generation.deaths.pop_front();
         }
         let deaths = generation.deaths.len();
-        if deaths >= deaths_max && generation.after_deaths {
+        if deaths >= DEATHS_MAX && generation.after_deaths {
             self.exit(Outcome::Failed(how));
             return;
         }
-        if deaths >= deaths_max || !generation.has_loader {
-            if deaths >= deaths_max {
+        if deaths >= DEATHS_MAX || !generation.has_loader {
+            if deaths >= DEATHS_MAX {
                 self.orders.push_back(Order::Report(Report::TooManyDeaths));
             }
-            self.load_instead(deaths >= deaths_max);
+            self.load_instead(deaths >= DEATHS_MAX);
             return;
         }
-        // The pauses are spread over the deaths that are allowed.
-        let step = deaths * DEATHS_MAX / deaths_max;
-        let pause = match u32::try_from(step).unwrap_or(u32::MAX) {
+        let pause = match u32::try_from(deaths).unwrap_or(u32::MAX) {
             0 | 1 => Duration::ZERO,
             more => (BACKOFF_MIN * 2u32.saturating_pow(more - 2)).min(BACKOFF_MAX),
         };

@@ -178,19 +178,10 @@ pub struct StartSettings {
     #[arg(value_parser = value_parsers::delay)]
     pub worker_timeout: Duration,
 
-    /// Deaths of workers within a minute after which a new generation starts, and then the service
-    /// ends
-    ///
-    /// For tests that kill workers on purpose. The default bounds a search of the address layout,
-    /// which all workers of a generation share.
-    #[arg(long, value_name = "N", default_value = "5", hide = true)]
-    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
-    pub worker_deaths: u32,
-
     /// Serve from this process, without a supervisor
     ///
     /// There is no reload then, and nothing replaces a server that died. For debuggers.
-    #[arg(long, conflicts_with_all = ["workers", "worker_timeout", "worker_deaths", "reload_grace"])]
+    #[arg(long, conflicts_with_all = ["workers", "worker_timeout", "reload_grace"])]
     pub single_process: bool,
 
     /// The sandbox and the serving user.

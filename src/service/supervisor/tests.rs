@@ -34,7 +34,6 @@ impl World {
             workers: WORKERS,
             limit: LIMIT,
             worker_timeout: Duration::from_secs(10),
-            deaths_max: DEATHS_MAX,
         };
         let mut world = Self {
             supervisor: Supervisor::new(config),
