@@ -6,7 +6,7 @@ use super::messages::{ForkRequest, LoaderReport};
 use super::processes::{LoaderCommand, LoaderProcess, WorkerEnd, WorkerProcess, is_worker};
 use super::scoreboard::{Place, Scoreboard};
 use super::supervisor::{
-    Event, Order, Outcome, Published, Report, Supervisor, SupervisorConfig, WorkerId,
+    Event, Order, Outcome, Published, Report, Supervisor, SupervisorConfig, WorkerExit, WorkerId,
 };
 use crate::engine::Nanos;
 use crate::error::Failure;
@@ -54,6 +54,7 @@ pub fn run(settings: &StartSettings, words: Vec<OsString>) -> Result<u8, Failure
         unknown: Vec::new(),
         total: Totals::default(),
         is_ready: false,
+        busy_since: Instant::now(),
     };
     Ok(service.run())
 }
@@ -73,6 +74,8 @@ struct Service<'a> {
     unknown: Vec<(u32, ProcessEnd)>,
     total: Totals,
     is_ready: bool,
+    /// When something last happened that may change the scoreboard.
+    busy_since: Instant,
 }
 
 /// The counters of all workers that have ended.
@@ -115,18 +118,22 @@ impl Service<'_> {
     }
 
     /// Waits until something may have happened.
-    fn wait(&self) {
+    fn wait(&mut self) {
         let now = monotonic_ns() - self.started;
         let deadline = self.supervisor.deadline().map(|at| at.0.saturating_sub(now));
         let is_changing = self.supervisor.is_dividing()
             || self.workers.iter().any(|worker| !worker.is_armed || worker.end.is_some());
-        let soon = is_changing.then_some(SOON);
+        let is_new = self.busy_since.elapsed() < CHANGES_WITHIN;
+        let soon = is_changing.then_some(if is_new { SOON } else { LATER });
         let times = deadline.map(Duration::from_nanos).into_iter().chain(soon);
         let mut fds = vec![self.signals.as_fd()];
         let channels = self.loaders.iter().filter_map(|loader| loader.channel.as_ref());
         fds.extend(channels.map(AsFd::as_fd));
         // An interruption or a shortage of memory is an early end of the wait.
-        let _ = wait_any_readable(&fds, times.min());
+        let has_news = wait_any_readable(&fds, times.min()).unwrap_or(false);
+        if has_news || !is_changing {
+            self.busy_since = Instant::now();
+        }
     }
 
     fn read_signals(&mut self) {
@@ -204,7 +211,7 @@ impl Service<'_> {
         worker.end = Some(WorkerEnd::new(0));
         worker.is_armed = true;
         let worker = worker.id;
-        self.handle(Event::WorkerEnded { worker, orderly: false, how });
+        self.handle(Event::WorkerEnded { worker, exit: WorkerExit::Crashed, how });
     }
 
     fn reap(&mut self) {
@@ -270,8 +277,13 @@ impl Service<'_> {
         worker.is_armed = true;
         self.scoreboard.allow(place, 0);
         // Connections that a drain has cut off are closed by the kernel later.
-        let (worker, orderly) = (worker.id, has_exited && connections == 0);
-        self.handle(Event::WorkerEnded { worker, orderly, how });
+        let exit = match end {
+            ProcessEnd::Exited(0) if connections == 0 => WorkerExit::Orderly,
+            ProcessEnd::Killed(libc::SIGKILL) => WorkerExit::Killed,
+            ProcessEnd::Exited(_) | ProcessEnd::Killed(_) => WorkerExit::Crashed,
+        };
+        let worker = worker.id;
+        self.handle(Event::WorkerEnded { worker, exit, how });
     }
 
     /// Finds the workers that have armed their accepts, and those whose sockets are closed.
@@ -353,7 +365,7 @@ impl Service<'_> {
 
     fn fork(&mut self, id: WorkerId) {
         if let Err(how) = self.try_fork(id) {
-            self.handle(Event::WorkerEnded { worker: id, orderly: false, how });
+            self.handle(Event::WorkerEnded { worker: id, exit: WorkerExit::Crashed, how });
             self.handle(Event::SocketsClosed(id));
         }
     }
@@ -505,8 +517,11 @@ fn counted(count: u32, name: &str) -> String {
     format!("{count} {name}{}", if count == 1 { "" } else { "s" })
 }
 
-/// How often the scoreboard is read while it changes.
+/// How often the scoreboard is read while it changes: slots move from one worker to another, as
+/// fast as connections end.
 const SOON: Duration = Duration::from_millis(5);
+const LATER: Duration = Duration::from_millis(50);
+const CHANGES_WITHIN: Duration = Duration::from_secs(3);
 const ENDED_WITHIN: Duration = Duration::from_secs(1);
 /// For workers whose sockets the kernel has yet to close.
 const PLACES_RESERVE: usize = 16;

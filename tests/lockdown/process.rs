@@ -92,7 +92,7 @@ pub(crate) fn be_attacked(name: &str) -> ! {
         panic!("the options are right")
     };
     let prepared = attempts::Prepared::new();
-    let Started { mut server, lockdown: _ } =
+    let Started { mut server, lockdown: _, .. } =
         start(&settings).unwrap_or_else(|failure| panic!("{failure}"));
     let answer = attempts::make(name, server.ring_mut(), &prepared);
     if let Err(errno) = answer {
