@@ -55,6 +55,7 @@ pub fn run(settings: &StartSettings, words: Vec<OsString>) -> Result<u8, Failure
         total: Totals::default(),
         is_ready: false,
         busy_since: Instant::now(),
+        drains_at: None,
     };
     Ok(service.run())
 }
@@ -76,6 +77,8 @@ struct Service<'a> {
     is_ready: bool,
     /// When something last happened that may change the scoreboard.
     busy_since: Instant,
+    /// When the drain begins, after the first signal that ends the service.
+    drains_at: Option<Instant>,
 }
 
 /// The counters of all workers that have ended.
@@ -99,6 +102,7 @@ impl Service<'_> {
             }
             self.wait();
             self.read_signals();
+            self.stop_listening();
             self.read_reports();
             self.reap();
             self.find_changes();
@@ -125,7 +129,9 @@ impl Service<'_> {
             || self.workers.iter().any(|worker| !worker.is_armed || worker.end.is_some());
         let is_new = self.busy_since.elapsed() < CHANGES_WITHIN;
         let soon = is_changing.then_some(if is_new { SOON } else { LATER });
-        let times = deadline.map(Duration::from_nanos).into_iter().chain(soon);
+        let drain = self.drains_at.map(|at| at.saturating_duration_since(Instant::now()));
+        let drain = drain.filter(|time| !time.is_zero());
+        let times = deadline.map(Duration::from_nanos).into_iter().chain(soon).chain(drain);
         let mut fds = vec![self.signals.as_fd()];
         let channels = self.loaders.iter().filter_map(|loader| loader.channel.as_ref());
         fds.extend(channels.map(AsFd::as_fd));
@@ -142,7 +148,21 @@ impl Service<'_> {
                 libc::SIGHUP => self.handle(Event::Reload),
                 // Ended processes are reaped after each wait.
                 libc::SIGCHLD => {}
-                signal => self.handle(Event::Terminate(signal)),
+                signal => {
+                    let drains_at = Instant::now() + self.settings.drain_delay;
+                    self.drains_at.get_or_insert(drains_at);
+                    self.handle(Event::Terminate(signal));
+                }
+            }
+        }
+    }
+
+    /// Once the drain has begun, gives up the sockets, as the workers do: the kernel then refuses
+    /// connections, and resets those that wait in a backlog. Health checks go on.
+    fn stop_listening(&mut self) {
+        if self.drains_at.is_some_and(|at| at <= Instant::now()) {
+            for listener in self.listeners.iter_mut().take(self.settings.listen.len()) {
+                drop(listener.take_socket());
             }
         }
     }
@@ -170,6 +190,9 @@ impl Service<'_> {
 
     /// The first generation can serve, so the sockets may listen; afterwards this changes nothing.
     fn loaded(&mut self, place: usize) {
+        if self.drains_at.is_some() {
+            return;
+        }
         let generation = self.loaders[place].generation;
         match start_listening(self.settings, &self.listeners) {
             Ok(()) => self.handle(Event::Loaded { generation }),

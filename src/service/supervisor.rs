@@ -451,6 +451,11 @@ impl Supervisor {
             match self.generations[place].phase {
                 Phase::Loading | Phase::Arming => self.abandon(place),
                 Phase::Serving | Phase::Retiring => {
+                    // It holds the listeners, to which no connection may be made during the drain.
+                    if std::mem::take(&mut self.generations[place].has_loader) {
+                        let generation = self.generations[place].number;
+                        self.orders.push_back(Order::Release { generation });
+                    }
                     for worker in &mut self.generations[place].workers {
                         if let WorkerPhase::Due(_) = worker.state {
                             worker.state = WorkerPhase::Dead;
@@ -491,6 +496,7 @@ impl Supervisor {
         generation.has_loader = false;
         match generation.phase {
             Phase::Loading | Phase::Arming => self.failed_to_start(place, why),
+            Phase::Serving if self.state == ServiceState::Ending => {}
             Phase::Serving => {
                 let workers = &mut generation.workers;
                 let before = workers.len();
@@ -702,8 +708,12 @@ impl Supervisor {
         }
     }
 
-    /// Divides the limit anew, whenever something may have changed.
+    /// Divides the limit anew, whenever something may have changed. At the end, each worker keeps
+    /// its share: it accepts connections until the delay before the drain is over.
     fn divide(&mut self) {
+        if matches!(self.state, ServiceState::Ending | ServiceState::Over) {
+            return;
+        }
         let SupervisorConfig { limit, workers, .. } = self.config;
         let mut claims = Vec::new();
         for generation in &self.generations {
