@@ -289,13 +289,15 @@ impl Service<'_> {
         let connections = self.scoreboard.connections(place, spawn);
         self.total.stats.add(&self.scoreboard.stats(place));
         let has_exited = end == ProcessEnd::Exited(0);
-        if !has_exited && worker.is_armed {
+        // Its first turns may not have been noticed yet.
+        let has_served = worker.is_armed || self.scoreboard.is_armed(place);
+        if !has_exited && has_served {
             self.total.lost_workers += 1;
             self.total.lost_connections += connections;
         }
         let text = self.scoreboard.text(place);
         // A worker that starts leaves a failure there, one that serves a description.
-        let how = if worker.is_armed || text.is_empty() { end.to_string() } else { text };
+        let how = if has_served || text.is_empty() { end.to_string() } else { text };
         worker.end = Some(WorkerEnd::new(connections));
         worker.is_armed = true;
         self.scoreboard.allow(place, 0);
