@@ -63,7 +63,7 @@ pub(crate) fn soak(minutes: f64, svg: &Path) -> bool {
 /// Samples until the end, each over [`EVERY`].
 fn sample(server: &Server, end: Duration) -> Vec<Sample> {
     let address = server.addresses[0].parse().expect("it listens on TCP");
-    let watch = Watch { pid: server.id(), port: std::net::SocketAddr::port(&address) };
+    let watch = Watch { pid: server.worker(0), port: std::net::SocketAddr::port(&address) };
     let start = Instant::now();
     let mut samples = Vec::new();
     println!(
