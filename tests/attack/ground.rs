@@ -63,10 +63,10 @@ impl Ground {
 
     /// Stops the worker (SIGSTOP) during the action.
     pub(crate) fn while_stopped<T>(&self, action: impl FnOnce() -> T) -> T {
-        signal("STOP", &[self.watch.pid.into()]);
+        signal("STOP", self.watch.pid.into());
         await_that("the worker is stopped", || self.watch.is_stopped());
         let value = action();
-        signal("CONT", &[self.watch.pid.into()]);
+        signal("CONT", self.watch.pid.into());
         value
     }
 

@@ -57,11 +57,17 @@ impl Process {
 }
 
 /// Sends a signal, such as `KILL`; a negative number names a process group.
-pub(crate) fn signal(name: &str, pids: &[i64]) {
-    let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();
-    let kill = format!("kill -s {name} -- {}", pids.join(" "));
+pub(crate) fn signal(name: &str, pid: i64) {
+    let kill = format!("kill -s {name} -- {pid}");
     let status = Command::new("sh").args(["-c", &kill]).status().expect("there is a shell");
     assert!(status.success(), "{kill}");
+}
+
+/// Sends a signal to processes one after the other, the last of which may have ended by then.
+pub(crate) fn signal_all(name: &str, pids: &[u32]) {
+    let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();
+    let kill = format!("kill -s {name} {} 2> /dev/null", pids.join(" "));
+    Command::new("sh").args(["-c", &kill]).status().expect("there is a shell");
 }
 
 /// The server's end of connections.

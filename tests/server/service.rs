@@ -86,7 +86,7 @@ fn reload(server: &mut Server) -> String {
 
 /// Sends a signal to a process.
 fn kill(name: &str, pid: u32) {
-    signal(name, &[pid.into()]);
+    signal(name, pid.into());
 }
 
 /// Waits until none of these processes exists.

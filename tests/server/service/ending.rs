@@ -1,7 +1,7 @@
 //! How a service manager, a terminal and a container end the service.
 
 use super::{all_gone, all_processes};
-use crate::common::processes::{Process, signal, until};
+use crate::common::processes::{Process, signal, signal_all, until};
 use crate::common::{GET, PAGE, Server, TemporaryFile, assert_same_bytes, pattern};
 use std::fs::OpenOptions;
 use std::process::{Command, Stdio};
@@ -37,17 +37,14 @@ fn in_the_middle_of_responses(wrapper: &[&str], end: impl FnOnce(&Server, &[u32]
 #[test]
 fn a_signal_to_all_processes_at_once_begins_the_drain() {
     // systemd.kill(5), `KillMode=control-group`.
-    in_the_middle_of_responses(&[], |_, processes| {
-        let all: Vec<i64> = processes.iter().map(|&pid| pid.into()).collect();
-        signal("TERM", &all);
-    });
+    in_the_middle_of_responses(&[], |_, processes| signal_all("TERM", processes));
 }
 
 #[test]
 fn a_signal_to_the_process_group_begins_the_drain() {
     // Ctrl-C in a terminal.
     in_the_middle_of_responses(&["setsid"], |server, _| {
-        signal("INT", &[-i64::from(server.id())]);
+        signal("INT", -i64::from(server.id()));
     });
 }
 
@@ -81,7 +78,7 @@ fn the_first_process_of_a_container_waits_for_orphans_and_ends() {
     drop(held);
     until("the orphan has ended and was waited for", || (orphans() == 0).then_some(()));
     assert_same_bytes(&server.ask(GET).body, PAGE);
-    signal("TERM", &[first.pid.into()]);
+    signal("TERM", first.pid.into());
     let exit = server.wait();
     assert_eq!(exit.code, Some(0), "{}", exit.text);
     assert!(exit.text.contains("served 1 connections, 1 requests, "), "{}", exit.text);

@@ -93,8 +93,8 @@ fn a_loader_that_is_killed_while_it_loads_changes_nothing() {
     let held = gate.await_loader();
     let children = crate::common::processes::Process::children_of(server.id());
     let is_second = |pid: &u32| *pid != first;
-    let loaders = children.iter().filter(|it| it.worker_number().is_none()).map(|it| it.pid);
-    let second = loaders.filter(is_second).next().expect("there are two loaders");
+    let mut loaders = children.iter().filter(|it| it.worker_number().is_none()).map(|it| it.pid);
+    let second = loaders.find(is_second).expect("there are two loaders");
     kill("KILL", second);
     let line = server.await_line("not reloaded");
     assert!(line.contains("SIGKILL"), "{line}");
