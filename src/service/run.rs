@@ -291,7 +291,7 @@ impl Service<'_> {
         let has_exited = end == ProcessEnd::Exited(0);
         // Its first turns may not have been noticed yet.
         let has_served = worker.is_armed || self.scoreboard.is_armed(place);
-        if !has_exited && has_served {
+        if !has_exited && has_served && !worker.is_abandoned {
             self.total.lost_workers += 1;
             self.total.lost_connections += connections;
         }
@@ -355,7 +355,7 @@ impl Service<'_> {
             Order::Retire(id) => self.signal(id, RETIRE.cast_signed()),
             Order::Drain(id) => self.signal(id, DRAIN),
             Order::Kick(id) => self.signal(id, TRY_ACCEPTS.cast_signed()),
-            Order::Kill(id) => self.signal(id, libc::SIGKILL),
+            Order::Kill(id) => self.kill(id),
             Order::Report(report) => self.report(&report),
             Order::Exit(_) => unreachable!("the end is handled by the loop"),
         }
@@ -372,6 +372,13 @@ impl Service<'_> {
     fn signal(&mut self, id: WorkerId, signal: i32) {
         if let Some(worker) = self.worker(id) {
             worker.signal(signal);
+        }
+    }
+
+    fn kill(&mut self, id: WorkerId) {
+        if let Some(worker) = self.worker(id) {
+            worker.is_abandoned = !worker.hangs;
+            worker.signal(libc::SIGKILL);
         }
     }
 
@@ -439,8 +446,11 @@ impl Service<'_> {
                 terminal::err(format_args!("uringstatic: {text}"));
                 return;
             }
-            Report::Hangs(worker) => {
-                let number = worker.number;
+            Report::Hangs(id) => {
+                let number = id.number;
+                if let Some(worker) = self.worker(*id) {
+                    worker.hangs = true;
+                }
                 terminal::err(format_args!(
                     "uringstatic: worker {number} takes no turn (--worker-timeout) and is killed"
                 ));
