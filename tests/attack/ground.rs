@@ -78,7 +78,7 @@ impl Ground {
             assert!(lost.is_empty(), "the good client lost {}: {}", lost.len(), lost[0]);
         }
         let watch = &self.watch;
-        await_that("no connection is left", || watch.sockets().accepted == 0);
+        await_that("no connection is left", || watch.connections().count() == 0);
         let Figures { descriptors, memory_kib } = self.before;
         await_that("descriptors are as before", || watch.figures().descriptors == descriptors);
         let after = watch.figures();
@@ -100,13 +100,13 @@ fn warm_up(watch: &Watch, address: SocketAddr, page: &[u8], clients: usize) {
     let head = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}", "y".repeat(HEAD_BYTES));
     let mut peers = crowd(address, clients, head);
     await_that("all are accepted and read", || {
-        let sockets = watch.sockets();
-        sockets.accepted == clients && sockets.unread == 0
+        let connections = watch.connections();
+        connections.count() == clients && connections.unread == 0
     });
     send_all(&mut peers, "\r\n\r\n");
     receive_until("the warm-up is served", &mut peers, page, |peer| peer.pages == 1);
     drop(peers);
-    await_that("no connection of the warm-up is left", || watch.sockets().accepted == 0);
+    await_that("no connection of the warm-up is left", || watch.connections().count() == 0);
 }
 
 /// The permitted growth of memory by an attack.

@@ -2,7 +2,7 @@
 //! (proc(5)).
 
 use crate::common::PATIENCE;
-use crate::common::processes::Sockets;
+use crate::common::connections::Connections;
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
@@ -49,8 +49,8 @@ impl Watch {
         self.status("State:").starts_with('T')
     }
 
-    pub(crate) fn sockets(&self) -> Sockets {
-        Sockets::of_port(self.port)
+    pub(crate) fn connections(&self) -> Connections {
+        Connections::of_port(self.port)
     }
 }
 

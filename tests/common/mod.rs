@@ -7,6 +7,7 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 #![allow(clippy::print_stderr, reason = "a failing test shows what the server wrote")]
 
+pub(crate) mod connections;
 pub(crate) mod processes;
 
 use processes::{Process, until};

@@ -1,7 +1,6 @@
-//! The processes of a server and its sockets, as the kernel reports them in `/proc` (proc(5)).
+//! The processes of a server, as the kernel reports them in `/proc` (proc(5)).
 
 use super::{Client, PATIENCE};
-use std::collections::HashSet;
 use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -70,39 +69,6 @@ pub(crate) fn signal_all(name: &str, pids: &[u32]) {
     Command::new("sh").args(["-c", &kill]).status().expect("there is a shell");
 }
 
-/// The server's end of connections.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Sockets {
-    /// Open connections, accepted into a descriptor or a direct descriptor.
-    pub(crate) accepted: usize,
-    /// Bytes in their receive queues.
-    pub(crate) unread: u64,
-}
-
-impl Sockets {
-    /// The connections of a port of 127.0.0.1. The table is not read atomically: while connections
-    /// come and go, a closed one and its successor may both be counted. It is exact while the server
-    /// is stopped.
-    pub(crate) fn of_port(port: u16) -> Self {
-        let table = fs::read_to_string("/proc/net/tcp").expect("there is a network");
-        let port = format!(":{port:04X}");
-        let mut sockets = Self::default();
-        let mut seen = HashSet::new();
-        for line in table.lines().skip(1) {
-            let fields: Vec<&str> = line.split_whitespace().collect();
-            // A connection that is not accepted yet, or closed, has no inode.
-            let is_ours = fields[1].ends_with(&port) && fields[3] != LISTENS && fields[9] != "0";
-            // As the table is read in pieces, a row may occur twice.
-            if is_ours && seen.insert(fields[9]) {
-                sockets.accepted += 1;
-                let (_, unread) = fields[4].split_once(':').expect("two queues");
-                sockets.unread += u64::from_str_radix(unread, 16).expect("hexadecimal");
-            }
-        }
-        sockets
-    }
-}
-
 /// Polls until there is a value; fails after [`PATIENCE`].
 pub(crate) fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
@@ -114,5 +80,3 @@ pub(crate) fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
         Client::pause(Duration::from_millis(2));
     }
 }
-
-const LISTENS: &str = "0A";

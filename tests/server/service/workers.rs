@@ -1,7 +1,7 @@
 //! Several workers behind one port, with one connection limit.
 
 use super::kill;
-use crate::common::processes::Sockets;
+use crate::common::connections::Connections;
 use crate::common::{Client, GET, GET_CLOSE, PAGE, Server, assert_same_bytes};
 use std::time::Duration;
 
@@ -60,7 +60,7 @@ fn the_connection_limit_is_that_of_all_workers_together() {
             let mut waiting = server.connect();
             waiting.send(GET_CLOSE);
             assert!(waiting.is_quiet_for(Duration::from_millis(100)), "{spawn} are served");
-            assert_eq!(Sockets::of_port(port(&server)).accepted, spawn);
+            assert_eq!(Connections::of_port(port(&server)).count(), spawn);
             holders[leaver].send("close\r\n\r\n");
             assert_same_bytes(&holders[leaver].response().body, PAGE);
             assert_same_bytes(&waiting.response().body, PAGE);
