@@ -120,10 +120,10 @@ pub(crate) fn stopped(_form: Form) -> Verdict {
     assert!(other.is_none(), "not on a connection of the stopped worker: {other:?}");
     let totals = server.end();
     assert!(totals.contains("; lost: 1 worker with "), "{totals}");
-    let (lost, served) = (seen.failures.len() as u64, seen.served);
-    let fates = Fates { served, cut: lost, ..Fates::default() };
+    let cut = seen.failures.len() as u64;
+    let fates = Fates { served: seen.served, cut, ..Fates::default() };
     let note = format!("replaced after {took:.1?}; {} connections were its own", doomed.len());
-    Row::new(served + lost, fates, None).noted(note)
+    Row::new(seen.served + cut, fates, None).noted(note)
 }
 
 /// The loader is killed under load, and a reload follows: no request fails.
@@ -151,9 +151,9 @@ pub(crate) fn loader(form: Form) -> Verdict {
     seen.assert_no_failures();
     let totals = server.end();
     assert!(totals.ends_with("errors: none\n"), "{totals}");
-    let served = seen.served + counts.requests;
-    let fates = Fates { served, ..Fates::default() };
-    Row::new(served, fates, None).noted(format!("{rounds} times, each followed by a reload"))
+    let requests = seen.served + counts.requests;
+    let fates = Fates { served: requests, ..Fates::default() };
+    Row::new(requests, fates, None).noted(format!("{rounds} times, each followed by a reload"))
 }
 
 /// The supervisor is killed under load: all its processes end, and the port is free.

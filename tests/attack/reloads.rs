@@ -156,7 +156,7 @@ pub(crate) fn faulty(form: Form) -> Verdict {
         std::fs::remove_file(releases.path("1/_redirects")).expect("the file is ours");
         // Every page of it is written, as it is read.
         let large = std::fs::File::create(releases.path("1/huge.bin")).expect("the folder is ours");
-        large.set_len(2 * mib << 20).expect("a hole takes no room");
+        large.set_len((2 * mib) << 20).expect("a hole takes no room");
         refuse("too large");
         std::fs::remove_file(releases.path("current")).expect("the link is ours");
         refuse("no root");

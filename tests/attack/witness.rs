@@ -2,6 +2,7 @@
 //! and the load client beside them.
 
 use crate::common::{GET, GET_CLOSE, PATIENCE, TemporaryFile};
+use crate::watch::breathe;
 use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -124,7 +125,7 @@ impl<'a> Witness<'a> {
                 Ok(line) => line,
                 Err(error) => {
                     self.failed(0, &error);
-                    std::thread::sleep(Duration::from_millis(5));
+                    breathe(AGAIN);
                     continue;
                 }
             };
@@ -159,7 +160,7 @@ impl<'a> Witness<'a> {
         let count = if matches!(self.habit, Habit::Pipelined) { PIPELINED } else { 1 };
         for _ in 0..count {
             let (body, closes) = line.response(pace)?;
-            let is_of_one = contents.iter().any(|content| *content == body);
+            let is_of_one = contents.contains(&body);
             assert!(is_of_one, "{:?}: {} bytes of no generation", self.habit, body.len());
             self.seen.served += 1;
             self.seen.longest = self.seen.longest.max(start.elapsed());
@@ -211,17 +212,17 @@ impl Line {
     }
 
     fn receive(&mut self, pace: Option<Duration>) -> Result<()> {
-        let mut place = [0; 16_384];
+        let mut bytes = [0; 16_384];
         if let Some(pace) = pace {
-            std::thread::sleep(pace);
+            breathe(pace);
         }
-        let count = self.stream.read(&mut place)?;
+        let count = self.stream.read(&mut bytes)?;
         if count == 0 {
-            let bytes = self.received.len();
-            let why = format!("the stream ends after {bytes} bytes of a response");
+            let count = self.received.len();
+            let why = format!("the stream ends after {count} bytes of a response");
             return Err(Error::new(ErrorKind::UnexpectedEof, why));
         }
-        self.received.extend_from_slice(&place[..count]);
+        self.received.extend_from_slice(&bytes[..count]);
         Ok(())
     }
 }
@@ -282,5 +283,7 @@ impl Drop for Load {
 }
 
 const PIPELINED: usize = 8;
+/// The time until a client whose connection was refused tries again.
+const AGAIN: Duration = Duration::from_millis(5);
 /// The time between two pieces of 16 KiB.
 const PACE: Duration = Duration::from_millis(2);

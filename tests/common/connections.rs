@@ -1,4 +1,4 @@
-//! The server's end of connections, as the kernel reports it (sock_diag(7)).
+//! The server's end of connections, as the kernel reports it (`sock_diag(7)`).
 
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketType, netlink, recv, send, socket};
 use std::collections::HashMap;
@@ -14,9 +14,9 @@ pub(crate) struct Connections {
 }
 
 impl Connections {
-    /// The connections over IPv4. The kernel doesn't list them at one moment: while connections come
-    /// and go, a closed one and its successor may both be listed, and one may be left out. The list
-    /// is exact while the server is stopped.
+    /// The connections over IPv4. The kernel doesn't list them at one moment: while connections
+    /// come and go, a closed one and its successor may both be listed, and one may be left out. The
+    /// list is exact while the server is stopped.
     pub(crate) fn of_port(port: u16) -> Self {
         let socket = socket(AddressFamily::NETLINK, SocketType::RAW, Some(netlink::SOCK_DIAG));
         let socket = socket.expect("the kernel has sock_diag");
@@ -39,7 +39,7 @@ impl Connections {
 
     /// Reads some messages; false after the last one.
     fn read_some(&mut self, socket: &OwnedFd) -> bool {
-        let mut place = [0; 32 << 10];
+        let mut place = [0; 16_384];
         let (len, _) = recv(socket, &mut place, RecvFlags::empty()).expect("a reply follows");
         let mut rest = &place[..len];
         while !rest.is_empty() {
@@ -94,5 +94,5 @@ const NLM_F_REQUEST: u16 = 0x1;
 const NLM_F_DUMP: u16 = 0x300;
 const AF_INET: u8 = 2;
 const IPPROTO_TCP: u8 = 6;
-/// ESTABLISHED, FIN_WAIT1, FIN_WAIT2, CLOSE_WAIT, LAST_ACK and CLOSING.
+/// `ESTABLISHED`, `FIN_WAIT1`, `FIN_WAIT2`, `CLOSE_WAIT`, `LAST_ACK` and `CLOSING`.
 const STATES: u32 = 1 << 1 | 1 << 4 | 1 << 5 | 1 << 8 | 1 << 9 | 1 << 11;
