@@ -37,9 +37,14 @@ main() {
     "$loader" -n 8 -c 4 --quiet --processes 1 --expect "$work/site/large.bin" "${url}large.bin" > /dev/null
     measure several "$workers workers, after 50,008 requests"
     check "$workers workers under load: the site once" is_once
+    # A connection that was used has its place in the old generation for the grace.
+    exec 9<> "/dev/tcp/127.0.0.1/$(port)"
+    printf 'HEAD / HTTP/1.1\r\nHost: a\r\n\r\n' >&9
+    read -r _ <&9
     kill -HUP "${pids[several]}"
     await "the reload" grep -q "reloaded: generation 2 " "$work/several.err"
     measure several "$workers workers, two generations"
+    exec 9>&-
     await "the end of the old generation" is_one_generation $workers
     measure several "$workers workers, after the reload"
     check "$workers workers after the reload: the site once" is_once
@@ -69,6 +74,11 @@ measure() {
     site=$(($(stat -c %s "$work/site/large.bin") / 1024))
     beside=$(((total - site) / 1024))
     printf '%-34s %10d %12d %10d\n' "$2" $((total / 1024)) $beside $count
+}
+
+port() {
+    local rest=${url#http://127.0.0.1:}
+    echo "${rest%/}"
 }
 
 is_once() {
