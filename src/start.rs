@@ -25,6 +25,7 @@
 //! # }
 //! ```
 
+mod content;
 mod endpoint;
 pub mod feature;
 mod hints;
@@ -36,27 +37,20 @@ use crate::engine::chosen::Chosen;
 use crate::engine::kernel::{Capabilities, KernelEngine, ReceiveBuffers};
 use crate::error::Failure;
 use crate::http::host::AllowedHosts;
-use crate::http::media_type;
-use crate::os::beneath::{self, Resolver, Stamp};
 use crate::os::inherited::InheritedDescriptors;
 use crate::os::net::{Access, Endpoint, Listener, bind_with};
 use crate::os::pages::Pages;
-use crate::os::privileges::Account;
 use crate::os::process;
 use crate::os::signal::{self, Signals};
 use crate::os::terminal;
 use crate::sandbox::options::{AccountOptions, LockdownOptions};
 use crate::sandbox::{self, LayerState, Possessions, Program, Sandbox, SandboxMode};
 use crate::server::{self, Server, ServerConfig, Supervision};
-use crate::site::build::{self, escape::escaped_path};
-use crate::site::{Page, Site};
+use crate::site::Site;
 pub use endpoint::SocketOptions;
 use feature::Feature;
 use settings::StartSettings;
-use std::io::{self, IsTerminal};
 use std::os::fd::OwnedFd;
-use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A server that accepts connections from its first turn on, and the state of its sandbox.
 pub struct Started<E: KernelEngine = Chosen> {
@@ -225,8 +219,8 @@ impl<E: KernelEngine> Program<E> for ServerProgram<'_> {
     fn read(&mut self) -> Result<(Self::Loaded, Pages), Failure> {
         let settings = self.settings;
         let (mut site, fixed, what) = match &settings.root {
-            Some(root) => read_root(settings, root)?,
-            None => read_page(settings)?,
+            Some(root) => content::read_root(settings, root)?,
+            None => content::read_page(settings)?,
         };
         site.check_health_at(settings.health_path());
         site.allow_only(AllowedHosts::new(settings.allowed_hosts.clone()));
@@ -302,15 +296,14 @@ fn server_config(settings: &StartSettings, engine: &impl KernelEngine) -> Server
     let Capabilities { recv_many, send_close } = engine.capabilities();
     let listeners = engine.listeners().len();
     let health_listener = settings.health_listen.is_some();
+    let accepts =
+        server::accepts_for(settings.worker_spawn(), listeners - usize::from(health_listener));
     ServerConfig {
         spawn: settings.worker_spawn(),
         listeners: u32::try_from(listeners).expect("a command line is short"),
         health_listener,
-        accepts: match settings.worker_count() {
-            1 => server::accepts_for(settings.spawn, listeners - usize::from(health_listener)),
-            // A busy worker must not hold connections that an idle one could take.
-            _ => 1,
-        },
+        accepts,
+        accepts_at_rest: if settings.worker_count() == 1 { accepts } else { 1 },
         head_timeout: settings.head_timeout,
         idle_timeout: settings.idle_timeout,
         body_timeout: settings.body_timeout,
@@ -324,86 +317,6 @@ fn server_config(settings: &StartSettings, engine: &impl KernelEngine) -> Server
         send_close,
         trim_memory: process::release_freed_memory,
     }
-}
-
-/// Reads a folder and builds its responses. Reports each file that is left out, even if `quiet` is
-/// set: a response would be missing.
-fn read_root(settings: &StartSettings, root: &Path) -> Result<(Site, Pages, String), Failure> {
-    let mut request =
-        build::BuildRequest::new(root, &settings.root_options, &settings.headers, settings.slots());
-    request.progress = !settings.quiet && io::stderr().is_terminal();
-    if settings.without.contains(&Feature::Openat2) {
-        request.resolver = Resolver::ByComponent;
-    }
-    process::use_one_arena();
-    let read = build::read(&request)?;
-    for skipped in read.listing.skipped.lines() {
-        terminal::err(format_args!("uringstatic: left out {skipped}"));
-    }
-    if read.is_empty() {
-        terminal::err(format_args!("uringstatic: {}", build::nothing_to_serve(root)));
-    }
-    if !settings.quiet {
-        let root = escaped_path(root);
-        terminal::err(format_args!("uringstatic: read {root}: {}", read.summary));
-    }
-    let build::Root { tree, fixed, plan, listing, bodies, summary: _ } = read;
-    drop((plan, listing, bodies));
-    process::release_freed_memory();
-    Ok((Site::of_tree(tree), fixed, escaped_path(root)))
-}
-
-/// Reads the page and builds its responses; also returns a description for the ready line.
-fn read_page(settings: &StartSettings) -> Result<(Site, Pages, String), Failure> {
-    let mut page = Page::built_in();
-    page.status = settings.status;
-    page.headers.clone_from(&settings.headers);
-    if let Some(path) = &settings.page {
-        page.content_type = media_type::of_path(path);
-    }
-    if let Some(content_type) = &settings.content_type {
-        page.content_type.clone_from(content_type);
-    }
-    let Some(path) = &settings.page else {
-        let bytes = Page::BUILT_IN.len() as u64;
-        let (site, fixed) = Site::build(page, bytes, settings.slots(), Pages::zeroed, |place| {
-            place.copy_from_slice(Page::BUILT_IN);
-            Ok(())
-        })
-        .expect("copying does not fail");
-        return Ok((site, fixed, format!("the built-in page ({bytes} bytes)")));
-    };
-    let file = beneath::open_named(path).map_err(|error| unreadable(path, &error))?;
-    let metadata = file.metadata().map_err(|error| unreadable(path, &error))?;
-    if !metadata.is_file() {
-        return Err(unreadable(path, &io::Error::other("it is not a regular file")));
-    }
-    let bytes = metadata.len();
-    let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-    page.last_modified = modified.duration_since(UNIX_EPOCH).ok().map(|age| age.as_secs());
-    let stamp = Stamp::of(&metadata);
-    let read = |place: &mut [u8]| beneath::read_whole(&file, &stamp, place);
-    let (site, fixed) = Site::build(page, bytes, settings.slots(), Pages::zeroed, read)
-        .map_err(|error| unreadable(path, &error))?;
-    Ok((site, fixed, format!("{} ({bytes} bytes)", path.display())))
-}
-
-fn unreadable(path: &Path, error: &io::Error) -> Failure {
-    let path = path.display();
-    let what = format!("reading the page {path}");
-    if error.kind() == io::ErrorKind::PermissionDenied {
-        let hint = format!(
-            "`namei -l {path}` shows which permission is missing; chmod(1) or chown(1) changes \
-             that, and --user selects another user"
-        );
-        let why = format!("{} can't read it ({error})", Account::current());
-        return Failure::new(what, why, hint);
-    }
-    if error.kind() == io::ErrorKind::OutOfMemory {
-        return Failure::new(what, error, "serve a smaller file, or give the machine more memory");
-    }
-    let hint = format!("`ls -lL {path}` shows its type; the page must be a regular file");
-    Failure::new(what, error, hint)
 }
 
 /// The line that announces that the server is ready: addresses, content, limits and engine.

@@ -193,7 +193,7 @@ impl Sandbox {
         self.deny_files()?;
         let role = Role::Server { listeners, signals };
         let (buffers, restricted) = (ReceiveBuffers::SERVER, self.applies(Layer::Engine));
-        let parts = Parts { slots, role, fixed, buffers, restricted, held };
+        let parts = Parts { slots, role, fixed, buffers, held, restricted };
         let mut engine = E::create(preparation, parts)?;
         self.note_restriction(engine.restriction())?;
         self.close_descriptors()?;

@@ -129,6 +129,8 @@ pub struct LoaderSpec {
     pub scoreboard: i32,
     /// The places of the scoreboard.
     pub places: u32,
+    /// The number of workers, which `auto` may make another one by now.
+    pub workers: u32,
     /// The listeners, in the order of the addresses.
     pub listeners: Vec<i32>,
 }
@@ -137,8 +139,8 @@ impl LoaderSpec {
     /// The value of the hidden option that makes a process a loader.
     #[must_use]
     pub fn to_text(&self) -> String {
-        let Self { supervisor, channel, scoreboard, places, listeners } = self;
-        let mut text = format!("{VERSION}:{supervisor}:{channel}:{scoreboard}:{places}");
+        let Self { supervisor, channel, scoreboard, places, workers, listeners } = self;
+        let mut text = format!("{VERSION}:{supervisor}:{channel}:{scoreboard}:{places}:{workers}");
         for listener in listeners {
             text.push(':');
             text.push_str(&listener.to_string());
@@ -155,13 +157,19 @@ impl LoaderSpec {
         let numbers = numbers.unwrap_or_default();
         let fd = |number: u32| i32::try_from(number).map_err(|_| FORM.to_owned());
         match numbers[..] {
-            [VERSION, supervisor, channel, scoreboard, places, ref listeners @ ..] => Ok(Self {
-                supervisor,
-                channel: fd(channel)?,
-                scoreboard: fd(scoreboard)?,
-                places,
-                listeners: listeners.iter().map(|&number| fd(number)).collect::<Result<_, _>>()?,
-            }),
+            [VERSION, supervisor, channel, scoreboard, places, workers, ref listeners @ ..] => {
+                Ok(Self {
+                    supervisor,
+                    channel: fd(channel)?,
+                    scoreboard: fd(scoreboard)?,
+                    places,
+                    workers,
+                    listeners: listeners
+                        .iter()
+                        .map(|&number| fd(number))
+                        .collect::<Result<_, _>>()?,
+                })
+            }
             [version, ..] if version != VERSION => Err(format!(
                 "the supervisor is of version {version}, this program of version {VERSION}: end \
                  the old one and start this one in its place"
@@ -206,12 +214,13 @@ mod tests {
             channel: 3,
             scoreboard: 4,
             places: 20,
+            workers: 2,
             listeners: vec![5, 6],
         };
-        assert_eq!(spec.to_text(), "1:12:3:4:20:5:6");
+        assert_eq!(spec.to_text(), "1:12:3:4:20:2:5:6");
         assert_eq!(LoaderSpec::parse(&spec.to_text()), Ok(spec));
         assert!(LoaderSpec::parse("2:12:3:4:20:5").unwrap_err().contains("version 2"));
-        for text in ["", "1", "1:2:3:4", "1:2:x:4:5", "1:2:4000000000:4:5"] {
+        for text in ["", "1", "1:2:3:4:5", "1:2:x:4:5:6", "1:2:4000000000:4:5:6"] {
             assert_eq!(LoaderSpec::parse(text), Err(FORM.to_owned()), "{text}");
         }
     }

@@ -1,5 +1,6 @@
 //! The processes of the supervisor as the kernel knows them: loaders with their channels, workers
-//! with their places in the scoreboard, and how they are started, signalled and found to have ended.
+//! with their places in the scoreboard, and how they are started, signalled and found to have
+//! ended.
 
 use super::messages::{BYTES_MAX, ForkRequest, LoaderReport, LoaderSpec};
 use super::scoreboard::{Place, Scoreboard};
@@ -116,6 +117,7 @@ impl LoaderProcess {
     /// Starts the program at `path` as a loader.
     pub(super) fn start(
         generation: u32,
+        workers: u32,
         command: &LoaderCommand,
         scoreboard: &Scoreboard,
         listeners: &[Listener],
@@ -129,6 +131,7 @@ impl LoaderProcess {
             channel: numbers[0],
             scoreboard: numbers[1],
             places: u32::try_from(scoreboard.places()).expect("workers are counted by u32"),
+            workers,
             listeners: numbers[2..].to_vec(),
         };
         let process = start_heir(command.to_command(&spec), &inherits)?;
@@ -203,8 +206,8 @@ impl LoaderCommand {
     }
 }
 
-/// The path at which this program was started, so that a link or a file that is replaced there leads
-/// to the new program. If it isn't known, the path of the file that is being run.
+/// The path at which this program was started, so that a link or a file that is replaced there
+/// leads to the new program. If it isn't known, the path of the file that is being run.
 fn program_path(name: &Path) -> io::Result<PathBuf> {
     use std::os::unix::fs::MetadataExt;
     let current = std::env::current_exe()?;

@@ -4,6 +4,7 @@
 use super::loader::DRAIN;
 use super::messages::{ForkRequest, LoaderReport};
 use super::processes::{LoaderCommand, LoaderProcess, WorkerEnd, WorkerProcess, is_worker};
+use super::report::{STILL_CRASHING, Totals, line_of};
 use super::scoreboard::{Place, Scoreboard};
 use super::supervisor::{
     Event, Order, Outcome, Published, Report, Supervisor, SupervisorConfig, WorkerExit, WorkerId,
@@ -18,8 +19,8 @@ use crate::os::signal::{self, Signals};
 use crate::os::terminal;
 use crate::server::{RETIRE, TRY_ACCEPTS};
 use crate::start::settings::StartSettings;
+use crate::start::workers::WorkerCount;
 use crate::start::{bind_all, ready_line, start_listening};
-use crate::stats::Stats;
 use std::ffi::OsString;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
@@ -35,6 +36,7 @@ pub fn run(settings: &StartSettings, words: Vec<OsString>) -> Result<u8, Failure
     let signals = signal::receive(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGCHLD])?;
     let listeners = bind_all(settings)?;
     let workers = settings.worker_count();
+    let settings = &StartSettings { workers: WorkerCount::Count(workers), ..settings.clone() };
     let places = 4 * workers as usize + PLACES_RESERVE;
     let config = SupervisorConfig {
         workers,
@@ -43,6 +45,7 @@ pub fn run(settings: &StartSettings, words: Vec<OsString>) -> Result<u8, Failure
     };
     let mut service = Service {
         settings,
+        worker_count: workers,
         command,
         signals,
         listeners,
@@ -55,13 +58,14 @@ pub fn run(settings: &StartSettings, words: Vec<OsString>) -> Result<u8, Failure
         total: Totals::default(),
         is_ready: false,
         busy_since: Instant::now(),
-        drains_at: None,
     };
     Ok(service.run())
 }
 
 struct Service<'a> {
     settings: &'a StartSettings,
+    /// The number of workers of a generation.
+    worker_count: u32,
     command: LoaderCommand,
     signals: Signals,
     listeners: Vec<Listener>,
@@ -77,18 +81,6 @@ struct Service<'a> {
     is_ready: bool,
     /// When something last happened that may change the scoreboard.
     busy_since: Instant,
-    /// When the drain begins, after the first signal that ends the service.
-    drains_at: Option<Instant>,
-}
-
-/// The counters of all workers that have ended.
-#[derive(Default)]
-struct Totals {
-    stats: Stats,
-    /// Workers that ended without being asked to.
-    lost_workers: u32,
-    /// The connections that they had.
-    lost_connections: u32,
 }
 
 impl Service<'_> {
@@ -102,7 +94,6 @@ impl Service<'_> {
             }
             self.wait();
             self.read_signals();
-            self.stop_listening();
             self.read_reports();
             self.reap();
             self.find_changes();
@@ -129,9 +120,7 @@ impl Service<'_> {
             || self.workers.iter().any(|worker| !worker.is_armed || worker.end.is_some());
         let is_new = self.busy_since.elapsed() < CHANGES_WITHIN;
         let soon = is_changing.then_some(if is_new { SOON } else { LATER });
-        let drain = self.drains_at.map(|at| at.saturating_duration_since(Instant::now()));
-        let drain = drain.filter(|time| !time.is_zero());
-        let times = deadline.map(Duration::from_nanos).into_iter().chain(soon).chain(drain);
+        let times = deadline.map(Duration::from_nanos).into_iter().chain(soon);
         let mut fds = vec![self.signals.as_fd()];
         let channels = self.loaders.iter().filter_map(|loader| loader.channel.as_ref());
         fds.extend(channels.map(AsFd::as_fd));
@@ -149,20 +138,11 @@ impl Service<'_> {
                 // Ended processes are reaped after each wait.
                 libc::SIGCHLD => {}
                 signal => {
-                    let drains_at = Instant::now() + self.settings.drain_delay;
-                    self.drains_at.get_or_insert(drains_at);
+                    // The last worker to stop listening ends it, and what is in the backlog is
+                    // reset then.
+                    self.listeners.iter_mut().for_each(Listener::close);
                     self.handle(Event::Terminate(signal));
                 }
-            }
-        }
-    }
-
-    /// Once the drain has begun, gives up the sockets, as the workers do: the kernel then refuses
-    /// connections, and resets those that wait in a backlog. Health checks go on.
-    fn stop_listening(&mut self) {
-        if self.drains_at.is_some_and(|at| at <= Instant::now()) {
-            for listener in self.listeners.iter_mut().take(self.settings.listen.len()) {
-                drop(listener.take_socket());
             }
         }
     }
@@ -190,9 +170,6 @@ impl Service<'_> {
 
     /// The first generation can serve, so the sockets may listen; afterwards this changes nothing.
     fn loaded(&mut self, place: usize) {
-        if self.drains_at.is_some() {
-            return;
-        }
         let generation = self.loaders[place].generation;
         match start_listening(self.settings, &self.listeners) {
             Ok(()) => self.handle(Event::Loaded { generation }),
@@ -383,8 +360,9 @@ impl Service<'_> {
     }
 
     fn load(&mut self, generation: u32) {
+        let Self { worker_count, command, scoreboard, listeners, .. } = &*self;
         let started =
-            LoaderProcess::start(generation, &self.command, &self.scoreboard, &self.listeners);
+            LoaderProcess::start(generation, *worker_count, command, scoreboard, listeners);
         match started {
             Ok(loader) => self.loaders.push(loader),
             Err(error) => {
@@ -420,56 +398,30 @@ impl Service<'_> {
         Ok(())
     }
 
+    /// Prints a line for the operator: always if something is wrong.
     fn report(&mut self, report: &Report) {
-        let line = match report {
+        match report {
             Report::Ready { generation } => {
                 self.is_ready = true;
-                self.ready(*generation)
+                if !self.settings.quiet {
+                    terminal::err(self.ready_line(*generation));
+                }
             }
-            Report::Reloaded { generation } => Some(format!(
-                "uringstatic: reloaded: generation {generation} serves {}",
-                self.what(*generation)
-            )),
-            Report::ReloadFailed { why, .. } => {
+            Report::Reloaded { .. } if self.settings.quiet => {}
+            Report::Reloaded { generation } => {
+                let what = self.what(*generation);
                 terminal::err(format_args!(
-                    "uringstatic: not reloaded, the old site goes on: {why}"
+                    "uringstatic: reloaded: generation {generation} serves {what}"
                 ));
-                return;
             }
-            Report::Replacing { worker, how, pause } => {
-                let after = match pause.as_millis() {
-                    0 => "at once".to_owned(),
-                    pause => format!("in {pause} ms"),
-                };
-                let number = worker.number;
-                let text = format!("worker {number} ended: {how}; it is replaced {after}");
-                terminal::err(format_args!("uringstatic: {text}"));
-                return;
-            }
-            Report::Hangs(id) => {
-                let number = id.number;
-                if let Some(worker) = self.worker(*id) {
+            other => {
+                if let Report::Hangs(id) = *other
+                    && let Some(worker) = self.worker(id)
+                {
                     worker.hangs = true;
                 }
-                terminal::err(format_args!(
-                    "uringstatic: worker {number} takes no turn (--worker-timeout) and is killed"
-                ));
-                return;
+                terminal::err(format_args!("uringstatic: {}", line_of(other)));
             }
-            Report::TooManyDeaths => {
-                terminal::err("uringstatic: workers end again and again; a new generation starts");
-                return;
-            }
-            Report::LoaderLost { why } => {
-                terminal::err(format_args!(
-                    "uringstatic: {why}; the workers go on, and the next one that ends is replaced \
-                     by a reload"
-                ));
-                return;
-            }
-        };
-        if let Some(line) = line.filter(|_| !self.settings.quiet) {
-            terminal::err(line);
         }
     }
 
@@ -478,13 +430,12 @@ impl Service<'_> {
         loader.and_then(|loader| loader.what.as_deref()).unwrap_or("the content")
     }
 
-    fn ready(&self, generation: u32) -> Option<String> {
-        let is_first = |worker: &&WorkerProcess| {
-            worker.id == WorkerId { generation, number: 0, life: worker.id.life }
-        };
-        let engine = self.workers.iter().filter(is_first).map(|it| self.scoreboard.text(it.place));
+    fn ready_line(&self, generation: u32) -> String {
+        let is_first = |id: WorkerId| id.generation == generation && id.number == 0;
+        let first = self.workers.iter().find(|worker| is_first(worker.id));
+        let engine = first.map_or_else(String::new, |it| self.scoreboard.text(it.place));
         let addresses = self.listeners.iter().map(|listener| &listener.endpoint);
-        Some(ready_line(self.settings, addresses, self.what(generation), &engine.last()?))
+        ready_line(self.settings, addresses, self.what(generation), &engine)
     }
 
     /// Ends all processes and prints the totals.
@@ -498,16 +449,16 @@ impl Service<'_> {
                 1
             }
             Outcome::Failed(why) => {
-                terminal::err(format_args!(
-                    "uringstatic: workers end again and again, also those of a new generation: \
-                     {why}"
-                ));
+                terminal::err(format_args!("uringstatic: {STILL_CRASHING}: {why}"));
                 1
             }
         };
         self.end_all();
         if self.is_ready && !self.settings.quiet {
-            self.print_totals();
+            terminal::err(format_args!(
+                "uringstatic: served {}",
+                self.total.line(self.settings.spawn)
+            ));
         }
         code
     }
@@ -532,24 +483,6 @@ impl Service<'_> {
             while self.signals.read().is_ok() {}
         }
     }
-
-    fn print_totals(&mut self) {
-        let Totals { stats, lost_workers, lost_connections } = &mut self.total;
-        stats.in_flight_max = stats.in_flight_max.min(self.settings.spawn);
-        let lost = match lost_workers {
-            0 => String::new(),
-            count => format!(
-                "; lost: {} with {}",
-                counted(*count, "worker"),
-                counted(*lost_connections, "connection")
-            ),
-        };
-        terminal::err(format_args!("uringstatic: served {stats}{lost}"));
-    }
-}
-
-fn counted(count: u32, name: &str) -> String {
-    format!("{count} {name}{}", if count == 1 { "" } else { "s" })
 }
 
 /// How often the scoreboard is read while it changes: slots move from one worker to another, as

@@ -147,7 +147,7 @@ pub(crate) fn faulty(form: Form) -> Verdict {
         let mut refuse = |what: &str| {
             server.signal("HUP");
             let line = server.await_line("not reloaded");
-            let (_, why) = line.split_once("goes on: ").expect("a reason follows");
+            let why = line.splitn(3, ": ").nth(2).expect("a reason follows");
             reasons.push(format!("{what}: {}", why.replace(&releases.root(), "ROOT")));
         };
         releases.folder.add("1/_redirects", b"/a /b 999\n");
