@@ -83,6 +83,7 @@ impl<R: Engine> Server<R> {
             && (waiting_since.is_none() || self.is_report_due(index))
         {
             self.acceptor.listeners[index].watch = Watch::Armed;
+            self.acceptor.listeners[index].is_watched_when_full = self.others_are_full(class);
             self.push((Token::new(Kind::Watch, 0, number), Op::Watch { listener: number }));
         }
     }
@@ -115,7 +116,17 @@ impl<R: Engine> Server<R> {
     /// When a connection in a backlog was first reported, if no slot of any server is free or about
     /// to be.
     fn room_wanted_since(&self, class: Class) -> Option<Nanos> {
-        self.slot_wanted_since(class).filter(|_| self.others_are_full(class))
+        self.slot_wanted_since(class).filter(|_| self.has_to_make_room(class))
+    }
+
+    /// Whether no server has a free slot, and a connection was found waiting since then.
+    fn has_to_make_room(&self, class: Class) -> bool {
+        let waits_when_full = |listener: &ListenerState| {
+            listener.class == class
+                && listener.is_reported_when_full
+                && self.backlog_since(listener).is_some()
+        };
+        self.others_are_full(class) && self.acceptor.listeners.iter().any(waits_when_full)
     }
 
     /// When a connection in a backlog was first reported, if no slot of this server is free or
@@ -151,7 +162,7 @@ impl<R: Engine> Server<R> {
             self.cancel_accept(slot);
             return;
         }
-        if !self.others_are_full(class) {
+        if !self.has_to_make_room(class) {
             return;
         }
         if let Some(slot) = self.longest_unfinished(class) {
@@ -344,6 +355,7 @@ impl<R: Engine> Server<R> {
         if listener.watch == Watch::Armed && completion.result.is_ok() {
             listener.waiting_since = listener.waiting_since.filter(|_| is_fresh).or(Some(self.now));
             listener.reported = self.now;
+            listener.is_reported_when_full = listener.is_watched_when_full;
         }
         listener.watch = Watch::Idle;
     }

@@ -56,6 +56,11 @@ pub(super) struct ListenerState {
     pub(super) waiting_since: Option<Nanos>,
     /// When the watch last reported one.
     pub(super) reported: Nanos,
+    /// Whether all other servers were full when the watch was last armed.
+    pub(super) is_watched_when_full: bool,
+    /// Whether they were when the watch that reported last was armed. Otherwise another server may
+    /// have accepted the reported connection into its last slot.
+    pub(super) is_reported_when_full: bool,
     /// No accept is armed before this moment, after an error that may last.
     pub(super) paused_until: Option<Nanos>,
     /// The length of the next pause.
@@ -91,6 +96,8 @@ impl Acceptor {
             watch: Watch::Idle,
             waiting_since: None,
             reported: Nanos(0),
+            is_watched_when_full: false,
+            is_reported_when_full: false,
             paused_until: None,
             pause: PAUSE_MIN,
             is_closed: false,

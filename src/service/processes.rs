@@ -42,6 +42,10 @@ pub(super) struct WorkerProcess {
     sockets: PipeReader,
     pub(super) end: Option<WorkerEnd>,
     pub(super) is_armed: bool,
+    /// Whether it is killed because it hangs.
+    pub(super) hangs: bool,
+    /// Whether it is killed because it isn't needed.
+    pub(super) is_abandoned: bool,
 }
 
 /// The end of a worker whose sockets the kernel may still be closing.
@@ -61,8 +65,17 @@ impl WorkerEnd {
 impl WorkerProcess {
     pub(super) fn new(id: WorkerId, place: Place) -> io::Result<(Self, OwnedFd)> {
         let (sockets, held) = io::pipe()?;
-        let worker =
-            Self { id, place, process: None, due: None, sockets, end: None, is_armed: false };
+        let worker = Self {
+            id,
+            place,
+            process: None,
+            due: None,
+            sockets,
+            end: None,
+            is_armed: false,
+            hangs: false,
+            is_abandoned: false,
+        };
         Ok((worker, held.into()))
     }
 

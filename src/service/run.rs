@@ -272,13 +272,15 @@ impl Service<'_> {
         let connections = self.scoreboard.connections(place, spawn);
         self.total.stats.add(&self.scoreboard.stats(place));
         let has_exited = end == ProcessEnd::Exited(0);
-        if !has_exited && worker.is_armed && !self.is_ending {
+        // Its first turns may not have been noticed yet.
+        let has_served = worker.is_armed || self.scoreboard.is_armed(place);
+        if !has_exited && has_served && !worker.is_abandoned && !self.is_ending {
             self.total.lost_workers += 1;
             self.total.lost_connections += connections;
         }
         let text = self.scoreboard.text(place);
         // A worker that starts leaves a failure there, one that serves a description.
-        let how = if worker.is_armed || text.is_empty() { end.to_string() } else { text };
+        let how = if has_served || text.is_empty() { end.to_string() } else { text };
         worker.end = Some(WorkerEnd::new(connections));
         worker.is_armed = true;
         self.scoreboard.allow(place, 0);
@@ -336,7 +338,7 @@ impl Service<'_> {
             Order::Retire(id) => self.signal(id, RETIRE.cast_signed()),
             Order::Drain(id) => self.signal(id, DRAIN),
             Order::Kick(id) => self.signal(id, TRY_ACCEPTS.cast_signed()),
-            Order::Kill(id) => self.signal(id, libc::SIGKILL),
+            Order::Kill(id) => self.kill(id),
             Order::Report(report) => self.report(&report),
             Order::Exit(_) => unreachable!("the end is handled by the loop"),
         }
@@ -353,6 +355,13 @@ impl Service<'_> {
     fn signal(&mut self, id: WorkerId, signal: i32) {
         if let Some(worker) = self.worker(id) {
             worker.signal(signal);
+        }
+    }
+
+    fn kill(&mut self, id: WorkerId) {
+        if let Some(worker) = self.worker(id) {
+            worker.is_abandoned = !worker.hangs;
+            worker.signal(libc::SIGKILL);
         }
     }
 
@@ -411,7 +420,14 @@ impl Service<'_> {
                     "uringstatic: reloaded: generation {generation} serves {what}"
                 ));
             }
-            other => terminal::err(format_args!("uringstatic: {}", line_of(other))),
+            other => {
+                if let Report::Hangs(id) = *other
+                    && let Some(worker) = self.worker(id)
+                {
+                    worker.hangs = true;
+                }
+                terminal::err(format_args!("uringstatic: {}", line_of(other)));
+            }
         }
     }
 

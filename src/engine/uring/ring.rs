@@ -58,8 +58,6 @@ pub struct Uring {
     failed: VecDeque<Completion>,
     pub(super) signals: Option<Signals>,
     pub(super) restriction: Restriction,
-    /// Closed with the process, like connections that are descriptors of the process.
-    _held: Option<OwnedFd>,
     buffers: Buffers,
     pub(super) fixed: Pages,
     pub(super) vectors: Vectors,
@@ -94,11 +92,9 @@ impl Uring {
             let files = setup.spawn + u32::from(setup.held.is_some());
             features.direct_descriptors = ring.submitter().register_files_sparse(files).is_ok();
         }
-        let held = if features.direct_descriptors {
-            hold_in_ring(&ring, setup.spawn, setup.held)?
-        } else {
-            setup.held
-        };
+        if let Some(held) = setup.held {
+            hold_in_ring(&ring, features.direct_descriptors.then_some(setup.spawn), &held)?;
+        }
         let files = if features.direct_descriptors {
             Files::Direct
         } else {
@@ -120,7 +116,6 @@ impl Uring {
             failed: VecDeque::new(),
             signals: setup.signals,
             restriction: Restriction::NotRequested,
-            _held: held,
             buffers,
             fixed: setup.fixed,
             vectors: Vectors::new(sq),
@@ -289,20 +284,19 @@ impl AsFd for Uring {
     }
 }
 
-/// Moves a descriptor from the process into the last place of the ring's table of files, which the
-/// kernel closes some time after the process has ended, together with the connections in the table.
-fn hold_in_ring(
-    ring: &IoUring,
-    place: u32,
-    held: Option<OwnedFd>,
-) -> Result<Option<OwnedFd>, EngineError> {
-    if let Some(fd) = held {
-        let update = ring.submitter().register_files_update(place, &[fd.as_raw_fd()]);
-        update.map_err(|error| {
-            EngineError::new("putting a descriptor into the ring's table", error, Remedy::Unknown)
-        })?;
-    }
-    Ok(None)
+/// Puts a descriptor into this place of the ring's table of files, or into a table that has nothing
+/// else, for the kernel to close it some time after the process has ended: together with the
+/// connections in the table, or after all operations on connections, which hold those open.
+fn hold_in_ring(ring: &IoUring, place: Option<u32>, held: &OwnedFd) -> Result<(), EngineError> {
+    let fds = [held.as_raw_fd()];
+    let submitter = ring.submitter();
+    let outcome = match place {
+        Some(place) => submitter.register_files_update(place, &fds).map(drop),
+        None => submitter.register_files(&fds),
+    };
+    outcome.map_err(|error| {
+        EngineError::new("putting a descriptor into the ring's table", error, Remedy::Unknown)
+    })
 }
 
 fn errno(error: &std::io::Error) -> Errno {
