@@ -25,6 +25,7 @@
 //! # }
 //! ```
 
+mod content;
 mod endpoint;
 pub mod feature;
 mod hints;
@@ -36,8 +37,6 @@ use crate::engine::chosen::Chosen;
 use crate::engine::kernel::{Capabilities, KernelEngine, ReceiveBuffers};
 use crate::error::Failure;
 use crate::http::host::AllowedHosts;
-use crate::http::media_type;
-use crate::os::beneath::{self, Resolver, Stamp};
 use crate::os::inherited::InheritedDescriptors;
 use crate::os::net::{Access, Endpoint, Listener, bind_with};
 use crate::os::pages::Pages;
@@ -46,17 +45,17 @@ use crate::os::process;
 use crate::os::signal::{self, Signals};
 use crate::os::terminal;
 use crate::sandbox::options::{AccountOptions, LockdownOptions};
-use crate::sandbox::{self, LayerState, Possessions, Program, Sandbox, SandboxMode};
+use crate::sandbox::{
+    self, LayerState, Possessions, Program, Sandbox, SandboxMode, SupervisorSandbox,
+    SupervisorTasks,
+};
 use crate::server::{self, Server, ServerConfig, Supervision};
-use crate::site::build::{self, escape::escaped_path};
-use crate::site::{Page, Site};
+use crate::site::Site;
+use content::Source;
 pub use endpoint::SocketOptions;
 use feature::Feature;
 use settings::StartSettings;
-use std::io::{self, IsTerminal};
-use std::os::fd::OwnedFd;
-use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 /// A server that accepts connections from its first turn on, and the state of its sandbox.
 pub struct Started<E: KernelEngine = Chosen> {
@@ -91,8 +90,9 @@ pub fn report_sandbox(
 
 fn start_on<E: KernelEngine>(settings: &StartSettings) -> Result<Started<E>, Failure> {
     let inherited = InheritedDescriptors::take().map_err(hints::of_inherited)?;
+    let account = look_up_account(settings)?;
     let listeners = bind_all(settings)?;
-    let server: LoadedServer<E> = load_on(settings, listeners, inherited)?;
+    let server: LoadedServer<E> = load_on(settings, listeners, account, inherited)?;
     let what = server.what.clone();
     let signals = signal::signals_to_end()?;
     let (started, engine) = server.serve(settings, signals, None)?;
@@ -126,29 +126,63 @@ pub struct WorkerLink {
     pub held: OwnedFd,
 }
 
-/// Reads the content for workers on listeners that are bound.
+/// The account that reads the files and serves; `None` if the process stays what it is. Its name is
+/// remembered for messages.
+///
+/// # Errors
+/// If `--user` names nobody, or root without `--allow-root`.
+pub fn look_up_account(settings: &StartSettings) -> Result<Option<Account>, Failure> {
+    let config = settings.lockdown.wanted(Vec::new());
+    let account = config.look_up_account().map_err(hints::of_sandbox)?;
+    let own = account.clone().unwrap_or_else(Account::current);
+    own.remember(own.name());
+    Ok(account)
+}
+
+/// Enters the sandbox of a supervisor. Limits that workers need raised are raised before, while that
+/// is permitted; the processes that it starts inherit them.
+///
+/// # Errors
+/// If a step fails: what was tried, the cause, and a hint for the operator.
+pub fn enter_supervision(
+    settings: &StartSettings,
+    tasks: SupervisorTasks<'_>,
+    inherited: InheritedDescriptors,
+) -> Result<SupervisorSandbox, Failure> {
+    prepare_engine::<Chosen>(settings)?;
+    let config = settings.lockdown.wanted(Feature::layers(&settings.without));
+    SupervisorSandbox::enter(config, tasks, inherited).map_err(hints::of_sandbox)
+}
+
+fn prepare_engine<E: KernelEngine>(settings: &StartSettings) -> Result<E::Preparation, Failure> {
+    let without: Vec<&str> = settings.without.iter().map(|feature| feature.name()).collect();
+    E::prepare(settings.slots(), ReceiveBuffers::SERVER, &without).map_err(hints::of_engine)
+}
+
+/// Reads the content for workers on listeners that are bound, as an account that was looked up
+/// ([`look_up_account`]).
 ///
 /// # Errors
 /// If a step fails: what was tried, the cause, and a hint for the operator.
 pub fn load(
     settings: &StartSettings,
     listeners: Vec<Listener>,
+    account: Option<Account>,
     inherited: InheritedDescriptors,
 ) -> Result<LoadedServer, Failure> {
-    load_on(settings, listeners, inherited)
+    load_on(settings, listeners, account, inherited)
 }
 
 fn load_on<E: KernelEngine>(
     settings: &StartSettings,
     listeners: Vec<Listener>,
+    account: Option<Account>,
     inherited: InheritedDescriptors,
 ) -> Result<LoadedServer<E>, Failure> {
-    let without: Vec<&str> = settings.without.iter().map(|feature| feature.name()).collect();
-    let preparation =
-        E::prepare(settings.slots(), ReceiveBuffers::SERVER, &without).map_err(hints::of_engine)?;
+    let preparation = prepare_engine::<E>(settings)?;
     let config = settings.lockdown.wanted(Feature::layers(&settings.without));
-    let mut lockdown = Sandbox::prepare_with(config, inherited).map_err(hints::of_sandbox)?;
-    let mut program = ServerProgram { settings, worker: None };
+    let mut lockdown = Sandbox::prepare(config, account, inherited).map_err(hints::of_sandbox)?;
+    let mut program = ServerProgram { settings, source: Source::BuiltIn, worker: None };
     let ((site, what), fixed) =
         lockdown.read::<E, _>(&mut program, &listeners).map_err(hints::of_sandbox)?;
     Ok(LoadedServer { what, lockdown, preparation, content: (site, fixed), listeners })
@@ -178,7 +212,7 @@ impl<E: KernelEngine> LoadedServer<E> {
         let (server, engine) = self
             .lockdown
             .serve(
-                &mut ServerProgram { settings, worker: link },
+                &mut ServerProgram { settings, source: Source::BuiltIn, worker: link },
                 ((site, self.what), fixed),
                 possessions,
                 self.preparation,
@@ -212,6 +246,7 @@ impl<E: KernelEngine> Started<E> {
 /// The steps of the server between those of the sandbox.
 struct ServerProgram<'a> {
     settings: &'a StartSettings,
+    source: Source,
     /// The number of a worker, and its share of the connection limit.
     worker: Option<(u32, Box<dyn Supervision>)>,
 }
@@ -222,12 +257,19 @@ impl<E: KernelEngine> Program<E> for ServerProgram<'_> {
     /// The server, and the description of its engine.
     type Assembled = (Server<E>, String);
 
+    fn open(&mut self) -> Result<(), Failure> {
+        self.source = Source::open(self.settings)?;
+        Ok(())
+    }
+
+    fn folder(&self) -> Option<BorrowedFd<'_>> {
+        self.source.folder()
+    }
+
     fn read(&mut self) -> Result<(Self::Loaded, Pages), Failure> {
         let settings = self.settings;
-        let (mut site, fixed, what) = match &settings.root {
-            Some(root) => read_root(settings, root)?,
-            None => read_page(settings)?,
-        };
+        let source = std::mem::replace(&mut self.source, Source::BuiltIn);
+        let (mut site, fixed, what) = source.read(settings)?;
         site.check_health_at(settings.health_path());
         site.allow_only(AllowedHosts::new(settings.allowed_hosts.clone()));
         Ok(((site, what), fixed))
@@ -266,7 +308,9 @@ const SHARED_USER: &str = "uringstatic: serving as nobody, so other processes of
 pub fn become_reader(options: &AccountOptions) -> Result<(), Failure> {
     let mode = SandboxMode::Off;
     let off = LockdownOptions { mode, no_lockdown: false, account: options.clone() };
-    Sandbox::prepare(off.wanted(Vec::new()))
+    let config = off.wanted(Vec::new());
+    let account = config.look_up_account().map_err(hints::of_sandbox)?;
+    Sandbox::prepare(config, account, InheritedDescriptors::default())
         .and_then(|mut sandbox| sandbox.give_up_privileges())
         .map_err(hints::of_sandbox)
 }
@@ -324,86 +368,6 @@ fn server_config(settings: &StartSettings, engine: &impl KernelEngine) -> Server
         send_close,
         trim_memory: process::release_freed_memory,
     }
-}
-
-/// Reads a folder and builds its responses. Reports each file that is left out, even if `quiet` is
-/// set: a response would be missing.
-fn read_root(settings: &StartSettings, root: &Path) -> Result<(Site, Pages, String), Failure> {
-    let mut request =
-        build::BuildRequest::new(root, &settings.root_options, &settings.headers, settings.slots());
-    request.progress = !settings.quiet && io::stderr().is_terminal();
-    if settings.without.contains(&Feature::Openat2) {
-        request.resolver = Resolver::ByComponent;
-    }
-    process::use_one_arena();
-    let read = build::read(&request)?;
-    for skipped in read.listing.skipped.lines() {
-        terminal::err(format_args!("uringstatic: left out {skipped}"));
-    }
-    if read.is_empty() {
-        terminal::err(format_args!("uringstatic: {}", build::nothing_to_serve(root)));
-    }
-    if !settings.quiet {
-        let root = escaped_path(root);
-        terminal::err(format_args!("uringstatic: read {root}: {}", read.summary));
-    }
-    let build::Root { tree, fixed, plan, listing, bodies, summary: _ } = read;
-    drop((plan, listing, bodies));
-    process::release_freed_memory();
-    Ok((Site::of_tree(tree), fixed, escaped_path(root)))
-}
-
-/// Reads the page and builds its responses; also returns a description for the ready line.
-fn read_page(settings: &StartSettings) -> Result<(Site, Pages, String), Failure> {
-    let mut page = Page::built_in();
-    page.status = settings.status;
-    page.headers.clone_from(&settings.headers);
-    if let Some(path) = &settings.page {
-        page.content_type = media_type::of_path(path);
-    }
-    if let Some(content_type) = &settings.content_type {
-        page.content_type.clone_from(content_type);
-    }
-    let Some(path) = &settings.page else {
-        let bytes = Page::BUILT_IN.len() as u64;
-        let (site, fixed) = Site::build(page, bytes, settings.slots(), Pages::zeroed, |place| {
-            place.copy_from_slice(Page::BUILT_IN);
-            Ok(())
-        })
-        .expect("copying does not fail");
-        return Ok((site, fixed, format!("the built-in page ({bytes} bytes)")));
-    };
-    let file = beneath::open_named(path).map_err(|error| unreadable(path, &error))?;
-    let metadata = file.metadata().map_err(|error| unreadable(path, &error))?;
-    if !metadata.is_file() {
-        return Err(unreadable(path, &io::Error::other("it is not a regular file")));
-    }
-    let bytes = metadata.len();
-    let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-    page.last_modified = modified.duration_since(UNIX_EPOCH).ok().map(|age| age.as_secs());
-    let stamp = Stamp::of(&metadata);
-    let read = |place: &mut [u8]| beneath::read_whole(&file, &stamp, place);
-    let (site, fixed) = Site::build(page, bytes, settings.slots(), Pages::zeroed, read)
-        .map_err(|error| unreadable(path, &error))?;
-    Ok((site, fixed, format!("{} ({bytes} bytes)", path.display())))
-}
-
-fn unreadable(path: &Path, error: &io::Error) -> Failure {
-    let path = path.display();
-    let what = format!("reading the page {path}");
-    if error.kind() == io::ErrorKind::PermissionDenied {
-        let hint = format!(
-            "`namei -l {path}` shows which permission is missing; chmod(1) or chown(1) changes \
-             that, and --user selects another user"
-        );
-        let why = format!("{} can't read it ({error})", Account::current());
-        return Failure::new(what, why, hint);
-    }
-    if error.kind() == io::ErrorKind::OutOfMemory {
-        return Failure::new(what, error, "serve a smaller file, or give the machine more memory");
-    }
-    let hint = format!("`ls -lL {path}` shows its type; the page must be a regular file");
-    Failure::new(what, error, hint)
 }
 
 /// The line that announces that the server is ready: addresses, content, limits and engine.

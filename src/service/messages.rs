@@ -1,5 +1,7 @@
 //! The messages between the supervisor and a loader, each one in a packet of their channel.
 
+use crate::os::privileges::Account;
+
 /// The version of the messages and of the scoreboard. A supervisor may start a loader of another
 /// program, because a reload takes the program that is at its path by then.
 pub const VERSION: u32 = 1;
@@ -129,6 +131,12 @@ pub struct LoaderSpec {
     pub scoreboard: i32,
     /// The places of the scoreboard.
     pub places: u32,
+    /// The number of workers, which a loader couldn't determine in its sandbox (`--workers auto`).
+    pub workers: u32,
+    /// The account to become, which was looked up by the supervisor; `None` to stay what it is.
+    pub account: Option<Account>,
+    /// The name of the user that serves, for messages: no database is asked by a loader.
+    pub user_name: Option<String>,
     /// The listeners, in the order of the addresses.
     pub listeners: Vec<i32>,
 }
@@ -137,11 +145,17 @@ impl LoaderSpec {
     /// The value of the hidden option that makes a process a loader.
     #[must_use]
     pub fn to_text(&self) -> String {
-        let Self { supervisor, channel, scoreboard, places, listeners } = self;
-        let mut text = format!("{VERSION}:{supervisor}:{channel}:{scoreboard}:{places}");
-        for listener in listeners {
-            text.push(':');
-            text.push_str(&listener.to_string());
+        let Self { supervisor, channel, scoreboard, places, workers, account, .. } = self;
+        let mut text = format!("{VERSION}:{supervisor}:{channel}:{scoreboard}:{places}:{workers}");
+        // As in chown(2), the highest number is that of no account.
+        let Account { uid, gid } = account.clone().unwrap_or(NO_ACCOUNT);
+        text.push_str(&format!(":{uid}:{gid}"));
+        for listener in &self.listeners {
+            text.push_str(&format!(":{listener}"));
+        }
+        if let Some(name) = &self.user_name {
+            text.push('@');
+            text.push_str(name);
         }
         text
     }
@@ -151,15 +165,32 @@ impl LoaderSpec {
     /// # Errors
     /// If the text is none, or that of another version.
     pub fn parse(text: &str) -> Result<Self, String> {
+        let (text, name) = match text.split_once('@') {
+            Some((text, name)) => (text, Some(name.to_owned())),
+            None => (text, None),
+        };
         let numbers: Option<Vec<u32>> = text.split(':').map(|part| part.parse().ok()).collect();
         let numbers = numbers.unwrap_or_default();
         let fd = |number: u32| i32::try_from(number).map_err(|_| FORM.to_owned());
         match numbers[..] {
-            [VERSION, supervisor, channel, scoreboard, places, ref listeners @ ..] => Ok(Self {
+            [
+                VERSION,
+                supervisor,
+                channel,
+                scoreboard,
+                places,
+                workers,
+                uid,
+                gid,
+                ref listeners @ ..,
+            ] if workers > 0 => Ok(Self {
                 supervisor,
                 channel: fd(channel)?,
                 scoreboard: fd(scoreboard)?,
                 places,
+                workers,
+                account: Some(Account { uid, gid }).filter(|account| *account != NO_ACCOUNT),
+                user_name: name,
                 listeners: listeners.iter().map(|&number| fd(number)).collect::<Result<_, _>>()?,
             }),
             [version, ..] if version != VERSION => Err(format!(
@@ -170,6 +201,8 @@ impl LoaderSpec {
         }
     }
 }
+
+const NO_ACCOUNT: Account = Account { uid: u32::MAX, gid: u32::MAX };
 
 const FORM: &str = "only a supervisor starts a loader";
 
@@ -206,12 +239,19 @@ mod tests {
             channel: 3,
             scoreboard: 4,
             places: 20,
+            workers: 2,
+            account: Some(Account { uid: 33, gid: 34 }),
+            user_name: Some("www@data".to_owned()),
             listeners: vec![5, 6],
         };
-        assert_eq!(spec.to_text(), "1:12:3:4:20:5:6");
-        assert_eq!(LoaderSpec::parse(&spec.to_text()), Ok(spec));
+        assert_eq!(spec.to_text(), "1:12:3:4:20:2:33:34:5:6@www@data");
+        assert_eq!(LoaderSpec::parse(&spec.to_text()), Ok(spec.clone()));
+        let stays = LoaderSpec { account: None, user_name: None, ..spec };
+        assert_eq!(LoaderSpec::parse(&stays.to_text()), Ok(stays));
         assert!(LoaderSpec::parse("2:12:3:4:20:5").unwrap_err().contains("version 2"));
-        for text in ["", "1", "1:2:3:4", "1:2:x:4:5", "1:2:4000000000:4:5"] {
+        let wrong =
+            ["", "1", "1:2:3:4", "1:2:x:4:5", "1:2:4000000000:4:5:1:0:0", "1:2:3:4:5:0:0:0"];
+        for text in wrong {
             assert_eq!(LoaderSpec::parse(text), Err(FORM.to_owned()), "{text}");
         }
     }

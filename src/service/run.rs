@@ -10,6 +10,7 @@ use super::supervisor::{
 };
 use crate::engine::Nanos;
 use crate::error::Failure;
+use crate::os::inherited::InheritedDescriptors;
 use crate::os::net::Listener;
 use crate::os::poll::wait_any_readable;
 use crate::os::process::monotonic_ns;
@@ -18,9 +19,10 @@ use crate::os::signal::{self, Signals};
 use crate::os::terminal;
 use crate::server::{RETIRE, TRY_ACCEPTS};
 use crate::start::settings::StartSettings;
-use crate::start::{bind_all, ready_line, start_listening};
+use crate::start::{bind_all, enter_supervision, look_up_account, ready_line, start_listening};
 use crate::stats::Stats;
 use std::ffi::OsString;
+use std::io;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -30,8 +32,12 @@ use std::time::{Duration, Instant};
 /// # Errors
 /// If it can't be started: what was tried, the cause, and a hint for the operator.
 pub fn run(settings: &StartSettings, words: Vec<OsString>) -> Result<u8, Failure> {
-    let command = LoaderCommand::of(words)
-        .map_err(|error| Failure::new("reading /proc/self/exe", error, "mount /proc"))?;
+    let mount = |what: &str, error: io::Error| Failure::new(what, error, "mount /proc");
+    let inherited =
+        InheritedDescriptors::take().map_err(|error| mount("reading /proc/self/fd", error))?;
+    let account = look_up_account(settings)?;
+    let command = LoaderCommand::of(words, settings.worker_count(), account)
+        .map_err(|error| mount("reading /proc/self/exe", error))?;
     let signals = signal::receive(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGCHLD])?;
     let listeners = bind_all(settings)?;
     let workers = settings.worker_count();
@@ -41,12 +47,14 @@ pub fn run(settings: &StartSettings, words: Vec<OsString>) -> Result<u8, Failure
         limit: settings.spawn,
         worker_timeout: settings.worker_timeout,
     };
+    let scoreboard = Scoreboard::new(places)?;
+    enter_supervision(settings, command.tasks(&listeners), inherited)?;
     let mut service = Service {
         settings,
         command,
         signals,
         listeners,
-        scoreboard: Scoreboard::new(places)?,
+        scoreboard,
         supervisor: Supervisor::new(config),
         started: monotonic_ns(),
         loaders: Vec::new(),
