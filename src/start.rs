@@ -51,7 +51,7 @@ use crate::sandbox::{
 };
 use crate::server::{self, Server, ServerConfig, Supervision};
 use crate::site::Site;
-use content::Source;
+use content::ContentSource;
 pub use endpoint::SocketOptions;
 use feature::Feature;
 use settings::StartSettings;
@@ -139,8 +139,8 @@ pub fn look_up_account(settings: &StartSettings) -> Result<Option<Account>, Fail
     Ok(account)
 }
 
-/// Enters the sandbox of a supervisor. Limits that workers need raised are raised before, while that
-/// is permitted; the processes that it starts inherit them.
+/// Enters the sandbox of a supervisor. Limits that workers need raised are raised before, while
+/// that is permitted; the processes that it starts inherit them.
 ///
 /// # Errors
 /// If a step fails: what was tried, the cause, and a hint for the operator.
@@ -182,7 +182,7 @@ fn load_on<E: KernelEngine>(
     let preparation = prepare_engine::<E>(settings)?;
     let config = settings.lockdown.wanted(Feature::layers(&settings.without));
     let mut lockdown = Sandbox::prepare(config, account, inherited).map_err(hints::of_sandbox)?;
-    let mut program = ServerProgram { settings, source: Source::BuiltIn, worker: None };
+    let mut program = ServerProgram { settings, source: ContentSource::BuiltIn, worker: None };
     let ((site, what), fixed) =
         lockdown.read::<E, _>(&mut program, &listeners).map_err(hints::of_sandbox)?;
     Ok(LoadedServer { what, lockdown, preparation, content: (site, fixed), listeners })
@@ -212,7 +212,7 @@ impl<E: KernelEngine> LoadedServer<E> {
         let (server, engine) = self
             .lockdown
             .serve(
-                &mut ServerProgram { settings, source: Source::BuiltIn, worker: link },
+                &mut ServerProgram { settings, source: ContentSource::BuiltIn, worker: link },
                 ((site, self.what), fixed),
                 possessions,
                 self.preparation,
@@ -246,7 +246,7 @@ impl<E: KernelEngine> Started<E> {
 /// The steps of the server between those of the sandbox.
 struct ServerProgram<'a> {
     settings: &'a StartSettings,
-    source: Source,
+    source: ContentSource,
     /// The number of a worker, and its share of the connection limit.
     worker: Option<(u32, Box<dyn Supervision>)>,
 }
@@ -258,7 +258,7 @@ impl<E: KernelEngine> Program<E> for ServerProgram<'_> {
     type Assembled = (Server<E>, String);
 
     fn open(&mut self) -> Result<(), Failure> {
-        self.source = Source::open(self.settings)?;
+        self.source = ContentSource::open(self.settings)?;
         Ok(())
     }
 
@@ -268,7 +268,7 @@ impl<E: KernelEngine> Program<E> for ServerProgram<'_> {
 
     fn read(&mut self) -> Result<(Self::Loaded, Pages), Failure> {
         let settings = self.settings;
-        let source = std::mem::replace(&mut self.source, Source::BuiltIn);
+        let source = std::mem::replace(&mut self.source, ContentSource::BuiltIn);
         let (mut site, fixed, what) = source.read(settings)?;
         site.check_health_at(settings.health_path());
         site.allow_only(AllowedHosts::new(settings.allowed_hosts.clone()));

@@ -6,7 +6,7 @@ use crate::sandbox::options::AccountOptions;
 use crate::sandbox::{Layer, SandboxMode};
 use crate::site::build::RootOptions;
 use crate::start::SocketOptions;
-use crate::start::workers::{CpuList, Workers};
+use crate::start::workers::{CpuList, WorkerCount};
 use clap::ValueEnum;
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ fn every_option_has_its_documented_default() {
         drain_delay: Duration::ZERO,
         drain_timeout: Duration::from_secs(10),
         head_bytes_max: 16 * 1024,
-        workers: Workers::Count(1),
+        workers: WorkerCount::Count(1),
         cpu: None,
         worker_timeout: Duration::from_secs(10),
         reload_grace: Duration::from_secs(2),
@@ -89,8 +89,8 @@ fn each_option_sets_its_own_field() {
         (&["--drain-delay", "6s"], |c| c.drain_delay = Duration::from_secs(6)),
         (&["--drain-timeout", "4s"], |c| c.drain_timeout = Duration::from_secs(4)),
         (&["--max-head", "8k"], |c| c.head_bytes_max = 8192),
-        (&["--workers", "2"], |c| c.workers = Workers::Count(2)),
-        (&["--workers", "auto"], |c| c.workers = Workers::Auto),
+        (&["--workers", "2"], |c| c.workers = WorkerCount::Count(2)),
+        (&["--workers", "auto"], |c| c.workers = WorkerCount::Auto),
         (&["--worker-timeout", "0s"], |c| c.worker_timeout = Duration::ZERO),
         (&["--reload-grace", "0s"], |c| c.reload_grace = Duration::ZERO),
         (&["--single-process"], |c| c.single_process = true),

@@ -85,9 +85,9 @@ impl Denied {
 /// Denies everything but the accesses to these hierarchies. Open descriptors stay usable, and so
 /// are files that no path leads to: memory files (memfd_create(2)), pipes and sockets.
 ///
-/// What an earlier call denied stays denied: an access must be permitted by each. Landlock restricts
-/// the calling thread and the threads that it starts (landlock(7)), so the caller ensures that there
-/// is no other. Without privileges the kernel requires `no_new_privs`, which this sets.
+/// What an earlier call denied stays denied: an access must be permitted by each. Landlock
+/// restricts the calling thread and the threads that it starts (landlock(7)), so the caller ensures
+/// that there is no other. Without privileges the kernel requires `no_new_privs`, which this sets.
 ///
 /// # Errors
 /// If the kernel supports Landlock but refuses the ruleset.

@@ -238,10 +238,10 @@ pub struct KeptPrivileges {
     pub bounding_set: bool,
 }
 
-/// Keeps the user, and of the capabilities (capabilities(7)) those alone by which the processes that
-/// it starts become another user, and by which it signals them then; or none, if neither is needed
-/// (`becomes_other`). A program that it starts gets no others. Sets `no_new_privs`, and the process
-/// is no longer dumpable.
+/// Keeps the user, and of the capabilities (capabilities(7)) those alone by which the processes
+/// that it starts become another user, and by which it signals them then; or none, if neither is
+/// needed (`becomes_other`). A program that it starts gets no others. Sets `no_new_privs`, and the
+/// process is no longer dumpable.
 ///
 /// Root without capabilities may not pass through folders of others. If the program at this path,
 /// which is to be started again, can't be reached otherwise, `CAP_DAC_READ_SEARCH` is kept, too.

@@ -38,7 +38,7 @@ pub struct Condition {
 
 /// A system call that fails with an error and has no other effect.
 #[derive(Clone, Debug)]
-pub struct Refusal {
+pub struct RefusedCall {
     /// Its number.
     pub number: i64,
     /// Its name, as in syscalls(2).
@@ -59,7 +59,7 @@ pub struct Refusal {
 ///
 /// # Errors
 /// [`FilterError::Unavailable`] if this machine has no filters, which [`check`] tells in advance.
-pub fn install(calls: &[Call], refusals: &[Refusal]) -> Result<(), FilterError> {
+pub fn install(calls: &[Call], refusals: &[RefusedCall]) -> Result<(), FilterError> {
     let arch = available().map_err(FilterError::Unavailable)?;
     let failed = |error: seccompiler::Error| FilterError::Failed(error);
     let mut program = refusing(refusals);
@@ -72,7 +72,7 @@ pub fn install(calls: &[Call], refusals: &[Refusal]) -> Result<(), FilterError> 
 ///
 /// # Errors
 /// Those of [`install`].
-pub fn refuse(refusals: &[Refusal]) -> Result<(), FilterError> {
+pub fn refuse(refusals: &[RefusedCall]) -> Result<(), FilterError> {
     available().map_err(FilterError::Unavailable)?;
     let step = |code: u32, jt: u8, jf: u8, k: u32| instruction(code, jt, jf, k);
     let mut program = refusing(&[]);
@@ -80,8 +80,8 @@ pub fn refuse(refusals: &[Refusal]) -> Result<(), FilterError> {
     let ring = number_of(libc::SYS_io_uring_enter);
     program.extend([step(EQUAL, 0, 1, ring), step(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW)]);
     if cfg!(target_arch = "x86_64") {
-        // The numbers of the x32 ABI, which would be a way around the list: few kernels have it, and
-        // no program of ours uses it.
+        // The numbers of the x32 ABI, which would be a way around the list: few kernels have it,
+        // and no program of ours uses it.
         let nosys = refused_with(libc::ENOSYS);
         program.extend([step(AT_LEAST, 0, 1, X32_BIT), step(RETURN, 0, 0, nosys)]);
     }
@@ -91,7 +91,7 @@ pub fn refuse(refusals: &[Refusal]) -> Result<(), FilterError> {
 }
 
 /// The beginning of a program: other architectures are killed, the calls of a list refused.
-fn refusing(refusals: &[Refusal]) -> BpfProgram {
+fn refusing(refusals: &[RefusedCall]) -> BpfProgram {
     let mut program = vec![
         instruction(LOAD, 0, 0, ARCHITECTURE_AT),
         instruction(EQUAL, 1, 0, ARCHITECTURE),
@@ -103,8 +103,8 @@ fn refusing(refusals: &[Refusal]) -> BpfProgram {
 }
 
 /// The steps for one call, which begin and end with the number of the call as the value.
-fn refusal_steps(refusal: &Refusal) -> Vec<sock_filter> {
-    let Refusal { number, bits, errno, .. } = *refusal;
+fn refusal_steps(refusal: &RefusedCall) -> Vec<sock_filter> {
+    let RefusedCall { number, bits, errno, .. } = *refusal;
     let number = number_of(number);
     let refused = instruction(RETURN, 0, 0, refused_with(errno));
     if bits == 0 {

@@ -46,7 +46,8 @@ impl CounterPart {
 }
 
 impl SharedCounters {
-    /// New counters in a file of this name, which is for proc(5) only. A child process gets at them if it is started with their descriptor
+    /// New counters in a file of this name, which is for proc(5) only. A child process gets at them
+    /// if it is started with their descriptor
     /// ([`Process::start_with`](super::children::Process::start_with)).
     ///
     /// # Errors

@@ -159,8 +159,8 @@ impl LayerRecord {
         self.record(Layer::Landlock, state)
     }
 
-    /// Records that this many inherited descriptors are closed, and whether standard input and output
-    /// could be replaced.
+    /// Records that this many inherited descriptors are closed, and whether standard input and
+    /// output could be replaced.
     pub(super) fn note_descriptors(
         &mut self,
         closed: usize,

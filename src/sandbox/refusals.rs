@@ -2,30 +2,31 @@
 //! unwanted.
 //!
 //! These are lists of what is denied, where [`calls`](super::calls) is one of what is permitted. A
-//! filter is inherited by a program that is started, so a list of what a supervisor needs would have
-//! to include all that the start of any later version of the program needs, that of the dynamic
-//! linker and of either C library, and everything that reading, decoding and compressing a site
-//! takes: nearly everything that isn't here, in an order that changes with each release of a library.
-//! The error is EPERM instead of SIGSYS, because libraries try calls and manage without them.
+//! filter is inherited by a program that is started, so a list of what a supervisor needs would
+//! have to include all that the start of any later version of the program needs, that of the
+//! dynamic linker and of either C library, and everything that reading, decoding and compressing a
+//! site takes: nearly everything that isn't here, in an order that changes with each release of a
+//! library. The error is EPERM instead of SIGSYS, because libraries try calls and manage without
+//! them.
 //!
 //! A ring is beyond these filters: the workers need `io_uring_setup`, and what a ring does is no
 //! system call. Landlock binds a ring, too.
 
-use crate::os::seccomp::Refusal;
+use crate::os::seccomp::RefusedCall;
 use std::ffi::c_long;
 
 /// What a supervisor and its loaders are refused.
 #[must_use]
-pub fn of_supervisor() -> Vec<Refusal> {
-    let mut refusals: Vec<Refusal> = GROUPS.iter().flat_map(of_group).collect();
-    refusals.push(Refusal {
+pub fn of_supervisor() -> Vec<RefusedCall> {
+    let mut refusals: Vec<RefusedCall> = GROUPS.iter().flat_map(of_group).collect();
+    refusals.push(RefusedCall {
         number: libc::SYS_clone,
         name: "clone",
         bits: NEW_NAMESPACES,
         errno: libc::EPERM,
         why: NAMESPACES,
     });
-    refusals.push(Refusal {
+    refusals.push(RefusedCall {
         number: libc::SYS_clone3,
         name: "clone3",
         bits: 0,
@@ -38,25 +39,26 @@ pub fn of_supervisor() -> Vec<Refusal> {
 
 /// What a loader is refused, besides what its supervisor is.
 #[must_use]
-pub fn of_loader() -> Vec<Refusal> {
+pub fn of_loader() -> Vec<RefusedCall> {
     of_supervisor().into_iter().chain(LOADER_GROUPS.iter().flat_map(of_group)).collect()
 }
 
 /// What a worker is refused, for which [`calls::allowed`](super::calls::allowed) would kill it.
 ///
-/// An allocator may call `mremap`, and manages without it. The worker mustn't: a mapping of its page
-/// of a shared file could be enlarged to the pages behind it, which are those of other workers.
+/// An allocator may call `mremap`, and manages without it. The worker mustn't: a mapping of its
+/// page of a shared file could be enlarged to the pages behind it, which are those of other
+/// workers.
 #[must_use]
-pub fn of_worker() -> Vec<Refusal> {
+pub fn of_worker() -> Vec<RefusedCall> {
     let why = "it could enlarge the mapping of one page of shared memory to other pages; an \
                allocator manages without it";
     let number = libc::SYS_mremap;
-    vec![Refusal { number, name: "mremap", bits: 0, errno: libc::ENOMEM, why }]
+    vec![RefusedCall { number, name: "mremap", bits: 0, errno: libc::ENOMEM, why }]
 }
 
 /// The names of the calls, in the order of the list.
 #[must_use]
-pub fn names(refusals: &[Refusal]) -> Vec<&'static str> {
+pub fn names(refusals: &[RefusedCall]) -> Vec<&'static str> {
     refusals.iter().map(|refusal| refusal.name).collect()
 }
 
@@ -66,9 +68,9 @@ struct Group {
     calls: &'static [(c_long, &'static str)],
 }
 
-fn of_group(group: &Group) -> impl Iterator<Item = Refusal> {
+fn of_group(group: &Group) -> impl Iterator<Item = RefusedCall> {
     let why = group.why;
-    let refused = move |&(number, name): &(c_long, &'static str)| Refusal {
+    let refused = move |&(number, name): &(c_long, &'static str)| RefusedCall {
         number,
         name,
         bits: 0,
@@ -221,7 +223,7 @@ const GROUPS: &[Group] = &[
         ],
     },
     Group {
-        why: "gives up the protection of random addresses, or of the processor's ports and segments",
+        why: "makes addresses predictable, or uses the ports and segments of the processor",
         calls: &[
             (libc::SYS_personality, "personality"),
             #[cfg(target_arch = "x86_64")]

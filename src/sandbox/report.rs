@@ -11,7 +11,7 @@ use crate::error::Failure;
 use crate::os::inherited::InheritedDescriptors;
 use crate::os::net::{Endpoint, Listener, listen};
 use crate::os::pages::Pages;
-use crate::os::seccomp::{Call, Refusal};
+use crate::os::seccomp::{Call, RefusedCall};
 use crate::os::signal;
 use crate::text::columns;
 use serde::Serialize;
@@ -129,10 +129,10 @@ impl LayerReport {
     }
 }
 
-/// Enters the sandboxes in the order of the service: that of a supervisor, which its loader inherits,
-/// that of the loader, which its worker inherits, and that of the worker. Standard output and the
-/// system calls are kept, without which the report could not be printed: whether the kernel could
-/// filter the calls of a worker is only checked.
+/// Enters the sandboxes in the order of the service: that of a supervisor, which its loader
+/// inherits, that of the loader, which its worker inherits, and that of the worker. Standard output
+/// and the system calls are kept, without which the report could not be printed: whether the kernel
+/// could filter the calls of a worker is only checked.
 ///
 /// # Errors
 /// If a step fails.
@@ -262,7 +262,7 @@ fn of_calls(of_engine: Vec<Call>) -> Vec<ListedItem> {
     allowed.collect()
 }
 
-fn of_refusals(refusals: Vec<Refusal>) -> Vec<ListedItem> {
+fn of_refusals(refusals: Vec<RefusedCall>) -> Vec<ListedItem> {
     let refused = refusals.into_iter().map(|refusal| ListedItem {
         name: refusal.name.to_owned(),
         only: if refusal.bits == 0 { String::new() } else { "with CLONE_NEW flags".to_owned() },

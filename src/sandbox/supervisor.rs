@@ -1,5 +1,5 @@
-//! The sandbox of a supervisor. It has to start programs and to signal processes of another user, so
-//! it is wider than that of a worker; it writes no file and opens no connection.
+//! The sandbox of a supervisor. It has to start programs and to signal processes of another user,
+//! so it is wider than that of a worker; it writes no file and opens no connection.
 //!
 //! Loaders inherit what is denied by Landlock and by the filter, and get an empty environment.
 

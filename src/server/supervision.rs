@@ -1,7 +1,8 @@
 //! How several servers share one connection limit: what a server is told, and what it publishes.
 //!
 //! The servers accept from the same sockets, each in a process of its own, and know each other only
-//! by numbers in shared memory. Who divides the limit, and how it stays exact, isn't their business.
+//! by numbers in shared memory. Who divides the limit, and how it stays exact, isn't their
+//! business.
 
 use crate::stats::Stats;
 

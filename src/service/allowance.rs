@@ -6,8 +6,8 @@
 //! allowance it has adopted (`adopted`) and how many slots it uses (`in_use`: open connections and
 //! accepts in flight). A worker reads its allowance once a turn and, if it is a new one, publishes
 //! `in_use` first and `adopted` second. Once it has adopted an allowance, its use grows up to the
-//! allowance at most, and falls otherwise. Therefore the largest of the three numbers, the *charge*,
-//! bounds every later use of the worker until the supervisor raises the allowance again:
+//! allowance at most, and falls otherwise. Therefore the largest of the three numbers, the
+//! *charge*, bounds every later use of the worker until the supervisor raises the allowance again:
 //!
 //! ```text
 //!   in_use  ▔▔▔▔▔▔▔╲
@@ -57,11 +57,13 @@ pub struct SlotClaim {
 /// ```
 /// use uringstatic::service::allowance::{SlotClaim, SlotShare, distribute};
 ///
-/// let retiring = SlotClaim { share: SlotShare { allowance: 10, adopted: 10, in_use: 4 }, serves: false };
+/// let share = SlotShare { allowance: 10, adopted: 10, in_use: 4 };
+/// let retiring = SlotClaim { share, serves: false };
 /// let new = SlotClaim { share: SlotShare::default(), serves: true };
 /// // The retiring worker may still use all of its 10 slots, until it adopts its new allowance.
 /// assert_eq!(distribute(10, 10, &[retiring, new]), [0, 0]);
-/// let adopted = SlotClaim { share: SlotShare { allowance: 0, adopted: 0, in_use: 4 }, ..retiring };
+/// let share = SlotShare { allowance: 0, adopted: 0, in_use: 4 };
+/// let adopted = SlotClaim { share, serves: false };
 /// assert_eq!(distribute(10, 10, &[adopted, new]), [0, 6]);
 /// ```
 #[must_use]

@@ -16,7 +16,7 @@ use crate::os::shared::CounterPart;
 use crate::os::{signal, terminal};
 use crate::server::{RETIRE, TRY_ACCEPTS, Turn};
 use crate::start::settings::StartSettings;
-use crate::start::workers::Workers;
+use crate::start::workers::WorkerCount;
 use crate::start::{self, LoadedServer, Started, WorkerLink};
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 /// Runs a loader, and in each of its copies a worker. Returns the exit status.
 #[must_use]
 pub fn run(settings: &StartSettings, spec: &LoaderSpec) -> u8 {
-    let settings = &StartSettings { workers: Workers::Count(spec.workers), ..settings.clone() };
+    let settings = &StartSettings { workers: WorkerCount::Count(spec.workers), ..settings.clone() };
     let user = spec.account.clone().unwrap_or_else(Account::current);
     user.remember(spec.user_name.clone());
     // The supervisor decides when a loader and its workers end: signals to the process group or
@@ -45,8 +45,11 @@ pub fn run(settings: &StartSettings, spec: &LoaderSpec) -> u8 {
             return 1;
         }
     };
-    match loader.fork_on_request(channel) {
-        Some(worker) => worker.run(settings),
+    match loader.fork_on_request(&channel) {
+        Some(worker) => {
+            drop(channel);
+            worker.run(settings)
+        }
         None => 0,
     }
 }
@@ -94,7 +97,7 @@ impl Loader {
 
     /// Forks workers until the supervisor closes the channel. Returns in each worker, and at the
     /// end with `None`.
-    fn fork_on_request(self, channel: Channel) -> Option<NewWorker> {
+    fn fork_on_request(self, channel: &Channel) -> Option<NewWorker> {
         let loaded = LoaderReport::Loaded(self.server.what.clone());
         channel.send(&loaded.to_bytes(), None).ok()?;
         let mut place = [0; BYTES_MAX];

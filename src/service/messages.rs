@@ -131,7 +131,8 @@ pub struct LoaderSpec {
     pub scoreboard: i32,
     /// The places of the scoreboard.
     pub places: u32,
-    /// The number of workers, which a loader couldn't determine in its sandbox (`--workers auto`).
+    /// The number of workers, which `auto` may make another one by now; and a loader in its sandbox
+    /// can't read the quota of its control group.
     pub workers: u32,
     /// The account to become, which was looked up by the supervisor; `None` to stay what it is.
     pub account: Option<Account>,

@@ -17,6 +17,7 @@ pub mod allowance;
 pub mod loader;
 pub mod messages;
 mod processes;
+mod report;
 mod run;
 mod scoreboard;
 pub mod supervisor;

@@ -1,5 +1,6 @@
 //! The processes of the supervisor as the kernel knows them: loaders with their channels, workers
-//! with their places in the scoreboard, and how they are started, signalled and found to have ended.
+//! with their places in the scoreboard, and how they are started, signalled and found to have
+//! ended.
 
 use super::messages::{BYTES_MAX, ForkRequest, LoaderReport, LoaderSpec};
 use super::scoreboard::{Place, Scoreboard};
@@ -105,6 +106,7 @@ impl LoaderProcess {
     /// Starts the program at `path` as a loader.
     pub(super) fn start(
         generation: u32,
+        workers: u32,
         command: &LoaderCommand,
         scoreboard: &Scoreboard,
         listeners: &[Listener],
@@ -118,7 +120,7 @@ impl LoaderProcess {
             channel: numbers[0],
             scoreboard: numbers[1],
             places: u32::try_from(scoreboard.places()).expect("workers are counted by u32"),
-            workers: command.workers,
+            workers,
             account: command.account.clone(),
             user_name: command.user_name.clone(),
             listeners: numbers[2..].to_vec(),
@@ -164,34 +166,28 @@ impl LoaderProcess {
 }
 
 /// How a loader is started: the program, the arguments that this process was started with, and what
-/// this process has found out for it. Its environment is that of this process, which is empty in the
-/// supervisor's sandbox, and whether a panic is reported with a backtrace.
+/// this process has found out for it. Its environment is that of this process, which is empty in
+/// the supervisor's sandbox, and whether a panic is reported with a backtrace.
 pub(super) struct LoaderCommand {
     program: PathBuf,
     name: OsString,
     arguments: Vec<OsString>,
     backtrace: Option<OsString>,
-    workers: u32,
     account: Option<Account>,
     user_name: Option<String>,
 }
 
 impl LoaderCommand {
-    /// The command of this program's command line, for loaders of this many workers that become
-    /// `account`.
+    /// The command of this program's command line, for loaders that become `account`.
     ///
     /// # Errors
     /// If `/proc/self/exe` can't be read.
-    pub(super) fn of(
-        mut words: Vec<OsString>,
-        workers: u32,
-        account: Option<Account>,
-    ) -> io::Result<Self> {
+    pub(super) fn of(mut words: Vec<OsString>, account: Option<Account>) -> io::Result<Self> {
         let name = if words.is_empty() { OsString::new() } else { words.remove(0) };
         let program = program_path(Path::new(&name))?;
         let backtrace = std::env::var_os(BACKTRACE);
         let user_name = account.clone().unwrap_or_else(Account::current).name();
-        Ok(Self { program, name, arguments: words, backtrace, workers, account, user_name })
+        Ok(Self { program, name, arguments: words, backtrace, account, user_name })
     }
 
     /// What a supervisor does in its sandbox with this command and these listeners.
@@ -217,8 +213,8 @@ impl LoaderCommand {
 /// The variable that makes a panic report its backtrace.
 const BACKTRACE: &str = "RUST_BACKTRACE";
 
-/// The path at which this program was started, so that a link or a file that is replaced there leads
-/// to the new program. If it isn't known, the path of the file that is being run.
+/// The path at which this program was started, so that a link or a file that is replaced there
+/// leads to the new program. If it isn't known, the path of the file that is being run.
 fn program_path(name: &Path) -> io::Result<PathBuf> {
     use std::os::unix::fs::MetadataExt;
     let current = std::env::current_exe()?;

@@ -4,9 +4,10 @@
 use super::loader::DRAIN;
 use super::messages::{ForkRequest, LoaderReport};
 use super::processes::{LoaderCommand, LoaderProcess, WorkerEnd, WorkerProcess, is_worker};
+use super::report::{STILL_CRASHING, Totals, line_of};
 use super::scoreboard::{Place, Scoreboard};
 use super::supervisor::{
-    Event, Order, Outcome, Published, Report, Supervisor, SupervisorConfig, WorkerId,
+    Event, Order, Outcome, Published, Report, Supervisor, SupervisorConfig, WorkerExit, WorkerId,
 };
 use crate::engine::Nanos;
 use crate::error::Failure;
@@ -19,8 +20,8 @@ use crate::os::signal::{self, Signals};
 use crate::os::terminal;
 use crate::server::{RETIRE, TRY_ACCEPTS};
 use crate::start::settings::StartSettings;
+use crate::start::workers::WorkerCount;
 use crate::start::{bind_all, enter_supervision, look_up_account, ready_line, start_listening};
-use crate::stats::Stats;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::AsFd;
@@ -36,11 +37,12 @@ pub fn run(settings: &StartSettings, words: Vec<OsString>) -> Result<u8, Failure
     let inherited =
         InheritedDescriptors::take().map_err(|error| mount("reading /proc/self/fd", error))?;
     let account = look_up_account(settings)?;
-    let command = LoaderCommand::of(words, settings.worker_count(), account)
+    let command = LoaderCommand::of(words, account)
         .map_err(|error| mount("reading /proc/self/exe", error))?;
     let signals = signal::receive(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGCHLD])?;
     let listeners = bind_all(settings)?;
     let workers = settings.worker_count();
+    let settings = &StartSettings { workers: WorkerCount::Count(workers), ..settings.clone() };
     let places = 4 * workers as usize + PLACES_RESERVE;
     let config = SupervisorConfig {
         workers,
@@ -51,6 +53,7 @@ pub fn run(settings: &StartSettings, words: Vec<OsString>) -> Result<u8, Failure
     enter_supervision(settings, command.tasks(&listeners), inherited)?;
     let mut service = Service {
         settings,
+        worker_count: workers,
         command,
         signals,
         listeners,
@@ -62,12 +65,15 @@ pub fn run(settings: &StartSettings, words: Vec<OsString>) -> Result<u8, Failure
         unknown: Vec::new(),
         total: Totals::default(),
         is_ready: false,
+        busy_since: Instant::now(),
     };
     Ok(service.run())
 }
 
 struct Service<'a> {
     settings: &'a StartSettings,
+    /// The number of workers of a generation.
+    worker_count: u32,
     command: LoaderCommand,
     signals: Signals,
     listeners: Vec<Listener>,
@@ -81,16 +87,8 @@ struct Service<'a> {
     unknown: Vec<(u32, ProcessEnd)>,
     total: Totals,
     is_ready: bool,
-}
-
-/// The counters of all workers that have ended.
-#[derive(Default)]
-struct Totals {
-    stats: Stats,
-    /// Workers that ended without being asked to.
-    lost_workers: u32,
-    /// The connections that they had.
-    lost_connections: u32,
+    /// When something last happened that may change the scoreboard.
+    busy_since: Instant,
 }
 
 impl Service<'_> {
@@ -123,18 +121,22 @@ impl Service<'_> {
     }
 
     /// Waits until something may have happened.
-    fn wait(&self) {
+    fn wait(&mut self) {
         let now = monotonic_ns() - self.started;
         let deadline = self.supervisor.deadline().map(|at| at.0.saturating_sub(now));
         let is_changing = self.supervisor.is_dividing()
             || self.workers.iter().any(|worker| !worker.is_armed || worker.end.is_some());
-        let soon = is_changing.then_some(SOON);
+        let is_new = self.busy_since.elapsed() < CHANGES_WITHIN;
+        let soon = is_changing.then_some(if is_new { SOON } else { LATER });
         let times = deadline.map(Duration::from_nanos).into_iter().chain(soon);
         let mut fds = vec![self.signals.as_fd()];
         let channels = self.loaders.iter().filter_map(|loader| loader.channel.as_ref());
         fds.extend(channels.map(AsFd::as_fd));
         // An interruption or a shortage of memory is an early end of the wait.
-        let _ = wait_any_readable(&fds, times.min());
+        let has_news = wait_any_readable(&fds, times.min()).unwrap_or(false);
+        if has_news || !is_changing {
+            self.busy_since = Instant::now();
+        }
     }
 
     fn read_signals(&mut self) {
@@ -143,7 +145,12 @@ impl Service<'_> {
                 libc::SIGHUP => self.handle(Event::Reload),
                 // Ended processes are reaped after each wait.
                 libc::SIGCHLD => {}
-                signal => self.handle(Event::Terminate(signal)),
+                signal => {
+                    // The last worker to stop listening ends it, and what is in the backlog is
+                    // reset then.
+                    self.listeners.iter_mut().for_each(Listener::close);
+                    self.handle(Event::Terminate(signal));
+                }
             }
         }
     }
@@ -212,7 +219,7 @@ impl Service<'_> {
         worker.end = Some(WorkerEnd::new(0));
         worker.is_armed = true;
         let worker = worker.id;
-        self.handle(Event::WorkerEnded { worker, orderly: false, how });
+        self.handle(Event::WorkerEnded { worker, exit: WorkerExit::Crashed, how });
     }
 
     fn reap(&mut self) {
@@ -278,8 +285,13 @@ impl Service<'_> {
         worker.is_armed = true;
         self.scoreboard.allow(place, 0);
         // Connections that a drain has cut off are closed by the kernel later.
-        let (worker, orderly) = (worker.id, has_exited && connections == 0);
-        self.handle(Event::WorkerEnded { worker, orderly, how });
+        let exit = match end {
+            ProcessEnd::Exited(0) if connections == 0 => WorkerExit::Orderly,
+            ProcessEnd::Killed(libc::SIGKILL) => WorkerExit::Killed,
+            ProcessEnd::Exited(_) | ProcessEnd::Killed(_) => WorkerExit::Crashed,
+        };
+        let worker = worker.id;
+        self.handle(Event::WorkerEnded { worker, exit, how });
     }
 
     /// Finds the workers that have armed their accepts, and those whose sockets are closed.
@@ -347,8 +359,9 @@ impl Service<'_> {
     }
 
     fn load(&mut self, generation: u32) {
+        let Self { worker_count, command, scoreboard, listeners, .. } = &*self;
         let started =
-            LoaderProcess::start(generation, &self.command, &self.scoreboard, &self.listeners);
+            LoaderProcess::start(generation, *worker_count, command, scoreboard, listeners);
         match started {
             Ok(loader) => self.loaders.push(loader),
             Err(error) => {
@@ -361,7 +374,7 @@ impl Service<'_> {
 
     fn fork(&mut self, id: WorkerId) {
         if let Err(how) = self.try_fork(id) {
-            self.handle(Event::WorkerEnded { worker: id, orderly: false, how });
+            self.handle(Event::WorkerEnded { worker: id, exit: WorkerExit::Crashed, how });
             self.handle(Event::SocketsClosed(id));
         }
     }
@@ -384,53 +397,23 @@ impl Service<'_> {
         Ok(())
     }
 
+    /// Prints a line for the operator: always if something is wrong.
     fn report(&mut self, report: &Report) {
-        let line = match report {
+        match report {
             Report::Ready { generation } => {
                 self.is_ready = true;
-                self.ready(*generation)
+                if !self.settings.quiet {
+                    terminal::err(self.ready_line(*generation));
+                }
             }
-            Report::Reloaded { generation } => Some(format!(
-                "uringstatic: reloaded: generation {generation} serves {}",
-                self.what(*generation)
-            )),
-            Report::ReloadFailed { why, .. } => {
+            Report::Reloaded { .. } if self.settings.quiet => {}
+            Report::Reloaded { generation } => {
+                let what = self.what(*generation);
                 terminal::err(format_args!(
-                    "uringstatic: not reloaded, the old site goes on: {why}"
+                    "uringstatic: reloaded: generation {generation} serves {what}"
                 ));
-                return;
             }
-            Report::Replacing { worker, how, pause } => {
-                let after = match pause.as_millis() {
-                    0 => "at once".to_owned(),
-                    pause => format!("in {pause} ms"),
-                };
-                let number = worker.number;
-                let text = format!("worker {number} ended: {how}; it is replaced {after}");
-                terminal::err(format_args!("uringstatic: {text}"));
-                return;
-            }
-            Report::Hangs(worker) => {
-                let number = worker.number;
-                terminal::err(format_args!(
-                    "uringstatic: worker {number} takes no turn (--worker-timeout) and is killed"
-                ));
-                return;
-            }
-            Report::TooManyDeaths => {
-                terminal::err("uringstatic: workers end again and again; a new generation starts");
-                return;
-            }
-            Report::LoaderLost { why } => {
-                terminal::err(format_args!(
-                    "uringstatic: {why}; the workers go on, and the next one that ends is replaced \
-                     by a reload"
-                ));
-                return;
-            }
-        };
-        if let Some(line) = line.filter(|_| !self.settings.quiet) {
-            terminal::err(line);
+            other => terminal::err(format_args!("uringstatic: {}", line_of(other))),
         }
     }
 
@@ -439,13 +422,12 @@ impl Service<'_> {
         loader.and_then(|loader| loader.what.as_deref()).unwrap_or("the content")
     }
 
-    fn ready(&self, generation: u32) -> Option<String> {
-        let is_first = |worker: &&WorkerProcess| {
-            worker.id == WorkerId { generation, number: 0, life: worker.id.life }
-        };
-        let engine = self.workers.iter().filter(is_first).map(|it| self.scoreboard.text(it.place));
+    fn ready_line(&self, generation: u32) -> String {
+        let is_first = |id: WorkerId| id.generation == generation && id.number == 0;
+        let first = self.workers.iter().find(|worker| is_first(worker.id));
+        let engine = first.map_or_else(String::new, |it| self.scoreboard.text(it.place));
         let addresses = self.listeners.iter().map(|listener| &listener.endpoint);
-        Some(ready_line(self.settings, addresses, self.what(generation), &engine.last()?))
+        ready_line(self.settings, addresses, self.what(generation), &engine)
     }
 
     /// Ends all processes and prints the totals.
@@ -459,16 +441,16 @@ impl Service<'_> {
                 1
             }
             Outcome::Failed(why) => {
-                terminal::err(format_args!(
-                    "uringstatic: workers end again and again, also those of a new generation: \
-                     {why}"
-                ));
+                terminal::err(format_args!("uringstatic: {STILL_CRASHING}: {why}"));
                 1
             }
         };
         self.end_all();
         if self.is_ready && !self.settings.quiet {
-            self.print_totals();
+            terminal::err(format_args!(
+                "uringstatic: served {}",
+                self.total.line(self.settings.spawn)
+            ));
         }
         code
     }
@@ -493,28 +475,13 @@ impl Service<'_> {
             while self.signals.read().is_ok() {}
         }
     }
-
-    fn print_totals(&mut self) {
-        let Totals { stats, lost_workers, lost_connections } = &mut self.total;
-        stats.in_flight_max = stats.in_flight_max.min(self.settings.spawn);
-        let lost = match lost_workers {
-            0 => String::new(),
-            count => format!(
-                "; lost: {} with {}",
-                counted(*count, "worker"),
-                counted(*lost_connections, "connection")
-            ),
-        };
-        terminal::err(format_args!("uringstatic: served {stats}{lost}"));
-    }
 }
 
-fn counted(count: u32, name: &str) -> String {
-    format!("{count} {name}{}", if count == 1 { "" } else { "s" })
-}
-
-/// How often the scoreboard is read while it changes.
+/// How often the scoreboard is read while it changes: slots move from one worker to another, as
+/// fast as connections end.
 const SOON: Duration = Duration::from_millis(5);
+const LATER: Duration = Duration::from_millis(50);
+const CHANGES_WITHIN: Duration = Duration::from_secs(3);
 const ENDED_WITHIN: Duration = Duration::from_secs(1);
 /// For workers whose sockets the kernel has yet to close.
 const PLACES_RESERVE: usize = 16;

@@ -8,8 +8,8 @@
 //! ```
 //!
 //! A worker can write to the page of its place and to nothing else of it, and read all of it. The
-//! supervisor takes no number of a worker for more than a number: it bounds what it divides by them,
-//! and shows a text only without its control characters.
+//! supervisor takes no number of a worker for more than a number: it bounds what it divides by
+//! them, and shows a text only without its control characters.
 
 use super::supervisor::Published;
 use crate::error::Failure;

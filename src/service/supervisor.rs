@@ -14,11 +14,11 @@
 //!   abandoned: its processes are killed; the generation that serves goes on
 //! ```
 //!
-//! A worker that dies in a serving generation is forked again by its loader: the first time at once,
-//! then after a pause that doubles. Processes that are forked by one loader share its address layout,
-//! so that repeated deaths could be an attacker's search; after [`DEATHS_MAX`] deaths within
-//! [`DEATHS_WITHIN`] the generation is replaced as in a reload, and if the new one dies like it, the
-//! service ends with an error.
+//! A worker that dies in a serving generation is forked again by its loader: the first time at
+//! once, then, if it crashes, after a pause that doubles. Processes that are forked by one loader
+//! share its address layout, so that repeated crashes could be an attacker's search; after
+//! [`DEATHS_MAX`] of them within [`DEATHS_WITHIN`] the generation is replaced as in a reload, and
+//! if the new one dies like it, the service ends with an error.
 
 use super::allowance::{SlotClaim, SlotShare, distribute};
 use crate::engine::Nanos;
@@ -82,8 +82,8 @@ pub enum Event {
     WorkerEnded {
         /// The worker.
         worker: WorkerId,
-        /// Whether it had been told to end, and did so by itself.
-        orderly: bool,
+        /// How, for the decision.
+        exit: WorkerExit,
         /// How it ended, for people.
         how: String,
     },
@@ -91,6 +91,18 @@ pub enum Event {
     SocketsClosed(WorkerId),
     /// Nothing but that time passed, or that a worker's numbers changed.
     Tick,
+}
+
+/// How a worker ended, as far as it matters for its replacement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WorkerExit {
+    /// It had been told to end, did so by itself and closed all its connections.
+    Orderly,
+    /// SIGKILL, which no fault of the program and no attack on it causes: an administrator's, the
+    /// kernel's for want of memory, or this supervisor's because the worker hung.
+    Killed,
+    /// Any other end.
+    Crashed,
 }
 
 /// Something to do.
@@ -235,7 +247,12 @@ struct Generation {
     has_loader: bool,
     /// Whether it replaces a generation whose workers died.
     after_deaths: bool,
+    /// When it began to serve.
+    serves_since: Nanos,
+    /// Crashes of its workers within [`DEATHS_WITHIN`].
     deaths: VecDeque<Nanos>,
+    /// When a worker was last killed.
+    killed_at: Option<Nanos>,
     workers: Vec<Worker>,
 }
 
@@ -256,6 +273,33 @@ pub struct Supervisor {
     last_number: u32,
     reload_wanted: bool,
     orders: VecDeque<Order>,
+}
+
+impl Generation {
+    /// Counts a crash, and returns the pause before the worker is forked again.
+    fn pause_after_crash(&mut self, now: Nanos) -> Duration {
+        self.deaths.push_back(now);
+        while self.deaths.front().is_some_and(|&at| at.plus(DEATHS_WITHIN) <= now) {
+            self.deaths.pop_front();
+        }
+        match u32::try_from(self.deaths.len()).unwrap_or(u32::MAX) {
+            0 | 1 => Duration::ZERO,
+            more => (BACKOFF_MIN * 2u32.saturating_pow(more - 2)).min(BACKOFF_MAX),
+        }
+    }
+
+    /// The pause before a worker that was killed is forked again: none unless another one was
+    /// killed just before, so that no number of kills keeps the processor busy with forks.
+    fn pause_after_kill(&mut self, now: Nanos) -> Duration {
+        let before = self.killed_at.replace(now);
+        let is_soon = before.is_some_and(|at| at.plus(BACKOFF_MIN) > now);
+        if is_soon { BACKOFF_MIN } else { Duration::ZERO }
+    }
+
+    /// Whether it served for as long as deaths are counted before the first one that counts now.
+    fn had_peace(&self) -> bool {
+        self.deaths.front().is_some_and(|&first| self.serves_since.plus(DEATHS_WITHIN) <= first)
+    }
 }
 
 impl Supervisor {
@@ -287,8 +331,8 @@ impl Supervisor {
             Event::Loaded { generation } => self.loaded(generation, now),
             Event::LoaderEnded { generation, why } => self.loader_ended(generation, why),
             Event::Armed(worker) => self.armed(worker, now),
-            Event::WorkerEnded { worker, orderly, how } => {
-                self.worker_ended(worker, orderly, how, now);
+            Event::WorkerEnded { worker, exit, how } => {
+                self.worker_ended(worker, exit, how, now);
             }
             Event::SocketsClosed(worker) => self.sockets_closed(worker),
             Event::Tick => {}
@@ -366,7 +410,9 @@ impl Supervisor {
             phase: Phase::Loading,
             has_loader: true,
             after_deaths,
+            serves_since: Nanos(0),
             deaths: VecDeque::new(),
+            killed_at: None,
             workers: Vec::new(),
         });
         self.orders.push_back(Order::Load { generation: number });
@@ -405,6 +451,7 @@ impl Supervisor {
             match self.generations[place].phase {
                 Phase::Loading | Phase::Arming => self.abandon(place),
                 Phase::Serving | Phase::Retiring => {
+                    self.release_loader(place);
                     for worker in &mut self.generations[place].workers {
                         if let WorkerPhase::Due(_) = worker.state {
                             worker.state = WorkerPhase::Dead;
@@ -416,6 +463,15 @@ impl Supervisor {
                     }
                 }
             }
+        }
+    }
+
+    /// No more workers are forked. The loader has the listeners, too, so it must not outlive their
+    /// use.
+    fn release_loader(&mut self, place: usize) {
+        let generation = &mut self.generations[place];
+        if std::mem::take(&mut generation.has_loader) {
+            self.orders.push_back(Order::Release { generation: generation.number });
         }
     }
 
@@ -442,7 +498,10 @@ impl Supervisor {
             return;
         };
         let generation = &mut self.generations[place];
-        generation.has_loader = false;
+        if !std::mem::take(&mut generation.has_loader) {
+            // It was told to end.
+            return;
+        }
         match generation.phase {
             Phase::Loading | Phase::Arming => self.failed_to_start(place, why),
             Phase::Serving => {
@@ -510,6 +569,7 @@ impl Supervisor {
         let generation = &self.generations[place];
         let all = generation.workers.iter().all(|worker| worker.state == WorkerPhase::Serving);
         if generation.phase == Phase::Arming && all {
+            self.generations[place].serves_since = now;
             self.serve(place);
         }
     }
@@ -546,7 +606,7 @@ impl Supervisor {
         self.orders.push_back(Order::Report(report));
     }
 
-    fn worker_ended(&mut self, id: WorkerId, orderly: bool, how: String, now: Nanos) {
+    fn worker_ended(&mut self, id: WorkerId, exit: WorkerExit, how: String, now: Nanos) {
         let Some(place) = self.generations.iter().position(|it| it.number == id.generation) else {
             return;
         };
@@ -555,7 +615,7 @@ impl Supervisor {
             return;
         };
         let was = std::mem::replace(&mut worker.state, WorkerPhase::Dead);
-        if orderly {
+        if exit == WorkerExit::Orderly {
             // It closed its connections itself.
             worker.share = SlotShare::default();
         }
@@ -565,33 +625,35 @@ impl Supervisor {
             Phase::Loading | Phase::Retiring => {}
             Phase::Arming => self.failed_to_start(place, how),
             Phase::Serving if self.state == ServiceState::Ending || was == WorkerPhase::Ending => {}
-            Phase::Serving => self.replace(place, id, how, now),
+            Phase::Serving => self.replace(place, id, (exit, how), now),
         }
     }
 
-    /// Forks a worker again, or starts a new generation if too many have died.
-    fn replace(&mut self, place: usize, id: WorkerId, how: String, now: Nanos) {
+    /// Forks a worker again, or starts a new generation if too many have crashed.
+    fn replace(
+        &mut self,
+        place: usize,
+        id: WorkerId,
+        (exit, how): (WorkerExit, String),
+        now: Nanos,
+    ) {
         let generation = &mut self.generations[place];
-        generation.deaths.push_back(now);
-        while generation.deaths.front().is_some_and(|&at| at.plus(DEATHS_WITHIN) <= now) {
-            generation.deaths.pop_front();
-        }
-        let deaths = generation.deaths.len();
-        if deaths >= DEATHS_MAX && generation.after_deaths {
+        let pause = match exit {
+            WorkerExit::Killed => generation.pause_after_kill(now),
+            WorkerExit::Crashed | WorkerExit::Orderly => generation.pause_after_crash(now),
+        };
+        let is_doomed = generation.deaths.len() >= DEATHS_MAX;
+        if is_doomed && generation.after_deaths && !generation.had_peace() {
             self.exit(Outcome::Failed(how));
             return;
         }
-        if deaths >= DEATHS_MAX || !generation.has_loader {
-            if deaths >= DEATHS_MAX {
-                self.orders.push_back(Order::Report(Report::TooManyDeaths));
-            }
-            self.load_instead(deaths >= DEATHS_MAX);
+        if is_doomed {
+            self.orders.push_back(Order::Report(Report::TooManyDeaths));
+        }
+        if is_doomed || !generation.has_loader {
+            self.load_instead(is_doomed);
             return;
         }
-        let pause = match u32::try_from(deaths).unwrap_or(u32::MAX) {
-            0 | 1 => Duration::ZERO,
-            more => (BACKOFF_MIN * 2u32.saturating_pow(more - 2)).min(BACKOFF_MAX),
-        };
         let next = WorkerId { life: id.life + 1, ..id };
         generation.workers.push(Worker {
             id: next,
@@ -655,6 +717,10 @@ impl Supervisor {
 
     /// Divides the limit anew, whenever something may have changed.
     fn divide(&mut self) {
+        if self.state == ServiceState::Ending {
+            // Workers that drain need no more, and those in the delay before it need what they have.
+            return;
+        }
         let SupervisorConfig { limit, workers, .. } = self.config;
         let mut claims = Vec::new();
         for generation in &self.generations {

@@ -18,7 +18,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What the content is read from.
-pub(super) enum Source {
+pub(super) enum ContentSource {
     /// Nothing that has to be opened.
     BuiltIn,
     /// The file of a page.
@@ -27,7 +27,7 @@ pub(super) enum Source {
     Root(OpenRoot, Box<BuildRequest>),
 }
 
-impl Source {
+impl ContentSource {
     /// Opens the content that the settings name.
     ///
     /// # Errors

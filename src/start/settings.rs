@@ -3,7 +3,7 @@
 use super::endpoint::{self, SocketOptions};
 use super::feature::Feature;
 use super::values;
-use super::workers::{CpuList, Workers};
+use super::workers::{CpuList, WorkerCount};
 use crate::http::host::{ALLOWED_HOSTS_MAX, AllowedHost};
 use crate::http::{added_field, media_type};
 use crate::os::net::Endpoint;
@@ -163,8 +163,8 @@ pub struct StartSettings {
     ///
     /// All of them accept connections from the same sockets, and --spawn is the limit of all of
     /// them together. `auto` takes the CPU affinity and the control group's quota into account.
-    #[arg(long, value_name = "N", default_value = "1", value_parser = Workers::parse)]
-    pub workers: Workers,
+    #[arg(long, value_name = "N", default_value = "1", value_parser = WorkerCount::parse)]
+    pub workers: WorkerCount,
 
     /// CPUs to run on, counted from 0: a list such as 0-3,6 [default: any]
     ///
@@ -225,7 +225,7 @@ impl StartSettings {
         if self.root.is_none() && folder_options != RootOptions::default() {
             return Err(NEEDS_ROOT.to_owned());
         }
-        if let Workers::Count(count @ 2..) = self.workers
+        if let WorkerCount::Count(count @ 2..) = self.workers
             && count > self.spawn
         {
             return Err(format!(

@@ -4,14 +4,14 @@ use std::num::NonZero;
 
 /// The number of processes that serve (`--workers`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Workers {
+pub enum WorkerCount {
     /// One for each CPU that this process may use.
     Auto,
     /// This many, from 1 to [`WORKERS_MAX`].
     Count(u32),
 }
 
-impl Workers {
+impl WorkerCount {
     /// The number, at most `spawn`: a worker needs at least one connection of the limit.
     #[must_use]
     pub fn count(self, spawn: u32) -> u32 {
@@ -104,12 +104,12 @@ mod tests {
 
     #[test]
     fn a_number_of_workers_is_positive_or_automatic() {
-        assert_eq!(Workers::parse("auto"), Ok(Workers::Auto));
-        assert_eq!(Workers::parse("256"), Ok(Workers::Count(256)));
+        assert_eq!(WorkerCount::parse("auto"), Ok(WorkerCount::Auto));
+        assert_eq!(WorkerCount::parse("256"), Ok(WorkerCount::Count(256)));
         for text in ["0", "257", "", "-1", "many"] {
-            assert!(Workers::parse(text).is_err(), "{text}");
+            assert!(WorkerCount::parse(text).is_err(), "{text}");
         }
-        assert_eq!(Workers::Auto.count(1), 1, "a worker needs a connection");
-        assert!(Workers::Auto.count(5000) >= 1);
+        assert_eq!(WorkerCount::Auto.count(1), 1, "a worker needs a connection");
+        assert!(WorkerCount::Auto.count(5000) >= 1);
     }
 }

@@ -1,7 +1,7 @@
-//! The sandbox, attacked from within. This program starts itself again as a supervisor, a loader or a
-//! worker, by the code that starts the server, and this process makes the attempts of an attacker in
-//! control of it. Each row of the table states how an attempt fails, and without which layers it succeeds,
-//! which proves that each layer works.
+//! The sandbox, attacked from within. This program starts itself again as a supervisor, a loader or
+//! a worker, by the code that starts the server, and this process makes the attempts of an attacker
+//! in control of it. Each row of the table states how an attempt fails, and without which layers it
+//! succeeds, which proves that each layer works.
 //!
 //! usage: cargo test --test lockdown [-- NAME]
 

@@ -44,8 +44,8 @@ const KIND: &str = "LOCKDOWN_PROCESS";
 /// The environment variable that names the folder of [`Ground`].
 pub(crate) const FOLDER: &str = "LOCKDOWN_FOLDER";
 
-/// A folder with a root and a file outside of it, all of which anybody may read and write; removed at
-/// the end.
+/// A folder with a root and a file outside of it, all of which anybody may read and write; removed
+/// at the end.
 pub(crate) struct Ground(PathBuf);
 
 impl Ground {

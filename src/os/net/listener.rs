@@ -72,6 +72,12 @@ impl Listener {
         self.fd.take()
     }
 
+    /// Closes the socket; others may still have it. The file of a Unix socket stays until this is
+    /// dropped.
+    pub fn close(&mut self) {
+        self.fd = None;
+    }
+
     /// Leaves the file of a Unix socket in place when this is dropped.
     pub fn keep_file(&mut self) {
         self.file = None;

@@ -137,7 +137,8 @@ impl World {
         if orderly {
             process.published.in_use = 0;
         }
-        self.input(Event::WorkerEnded { worker: id, orderly, how: "it died".to_owned() });
+        let exit = if orderly { WorkerExit::Orderly } else { WorkerExit::Crashed };
+        self.input(Event::WorkerEnded { worker: id, exit, how: "it died".to_owned() });
         let process = self.workers.get_mut(&id).expect("it is on the list");
         process.published.in_use = 0;
         self.input(Event::SocketsClosed(id));
@@ -267,7 +268,8 @@ fn dead_worker_is_replaced_at_once_and_its_slots_follow_its_sockets() {
     let id = world.serving()[1];
     let slots = world.workers[&id].allowance;
     world.workers.get_mut(&id).expect("it serves").published.in_use = slots;
-    world.input(Event::WorkerEnded { worker: id, orderly: false, how: "SIGKILL".to_owned() });
+    let exit = WorkerExit::Crashed;
+    world.input(Event::WorkerEnded { worker: id, exit, how: "SIGSYS".to_owned() });
     let next = WorkerId { life: 1, ..id };
     assert!(world.workers.contains_key(&next), "it is forked in the same step");
     world.arm(next);
@@ -277,6 +279,57 @@ fn dead_worker_is_replaced_at_once_and_its_slots_follow_its_sockets() {
     assert_eq!(world.workers[&next].allowance, slots);
     world.settle();
     world.assert_whole();
+}
+
+/// Kills one worker after another, each some time after the last one.
+fn kill_often(world: &mut World, every: Duration) {
+    for _ in 0..4 * DEATHS_MAX {
+        let id = world.serving()[0];
+        world.workers.get_mut(&id).expect("it serves").ended = true;
+        let exit = WorkerExit::Killed;
+        world.input(Event::WorkerEnded { worker: id, exit, how: "SIGKILL".to_owned() });
+        world.workers.remove(&id);
+        world.input(Event::SocketsClosed(id));
+        world.now = world.now.plus(every);
+        world.input(Event::Tick);
+        for id in world.workers.keys().copied().collect::<Vec<_>>() {
+            world.arm(id);
+        }
+    }
+}
+
+#[test]
+fn killed_workers_are_replaced_for_ever() {
+    for every in [Duration::from_millis(200), Duration::from_millis(100), Duration::from_secs(9)] {
+        let mut world = World::new();
+        world.settle();
+        kill_often(&mut world, every);
+        assert!(!world.reports.contains(&Report::TooManyDeaths));
+        let is_late =
+            |report: &Report| matches!(report, Report::Replacing { pause, .. } if !pause.is_zero());
+        assert!(!world.reports.iter().any(is_late), "{every:?}: {:?}", world.reports);
+        world.settle();
+        world.assert_whole();
+    }
+}
+
+#[test]
+fn crashes_after_a_minute_of_peace_start_a_new_generation_again() {
+    let mut world = World::new();
+    for generation in 1..4 {
+        world.settle();
+        assert_eq!(world.serving()[0].generation, generation);
+        world.now = world.now.plus(DEATHS_WITHIN);
+        for _ in 0..DEATHS_MAX {
+            let id = world.serving()[0];
+            world.die(id, false);
+            world.now = world.now.plus(Duration::from_secs(1));
+            world.input(Event::Tick);
+            for id in world.workers.keys().copied().collect::<Vec<_>>() {
+                world.arm(id);
+            }
+        }
+    }
 }
 
 #[test]

@@ -204,9 +204,9 @@ mod tests {
         let root = OpenRoot::open(&folder.0, crate::os::beneath::Resolver::default());
         let root = root.expect("the folder exists");
         let limits = request(PathBuf::new()).limits;
-        let listing = walk::walk(root, limits).expect("the folder is readable");
+        let listing = walk::walk(&root, limits).expect("the folder is readable");
         std::fs::write(folder.0.join("_headers"), b"other").expect("the test owns the folder");
-        let failure = rules(root, &listing, HEADERS).expect_err("it changed");
+        let failure = rules(&root, &listing, HEADERS).expect_err("it changed");
         assert_eq!(failure.why, "it changed while it was read");
         assert!(failure.what.ends_with("/_headers"), "{failure}");
     }
