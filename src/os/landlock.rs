@@ -83,7 +83,7 @@ impl Denied {
 }
 
 /// Denies everything but the accesses to these hierarchies. Open descriptors stay usable, and so
-/// are files that no path leads to: memory files (memfd_create(2)), pipes and sockets.
+/// are files that no path leads to: memory files (`memfd_create(2)`), pipes and sockets.
 ///
 /// What an earlier call denied stays denied: an access must be permitted by each. Landlock
 /// restricts the calling thread and the threads that it starts (landlock(7)), so the caller ensures

@@ -132,6 +132,7 @@ impl Sandbox {
         program: &mut P,
         listeners: &[Listener],
     ) -> Result<(P::Loaded, Pages), SandboxError> {
+        self.await_single_thread()?;
         self.record.attach_drop_filter(listeners)?;
         self.give_up_privileges()?;
         self.clear_environment()?;
@@ -141,7 +142,7 @@ impl Sandbox {
         self.refuse_calls()?;
         self.while_reading.clone_from(&self.record.states);
         let content = program.read()?;
-        self.await_readers()?;
+        self.await_single_thread()?;
         Ok(content)
     }
 
@@ -163,7 +164,7 @@ impl Sandbox {
         let role = Role::Server { listeners, signals };
         let restricted = self.record.config.applies(Layer::Engine);
         let buffers = ReceiveBuffers::SERVER;
-        let parts = Parts { slots, role, fixed, buffers, restricted, held };
+        let parts = Parts { slots, role, fixed, buffers, held, restricted };
         let mut engine = E::create(preparation, parts)?;
         self.note_restriction(engine.restriction())?;
         if self.is_on() {
@@ -202,9 +203,9 @@ impl Sandbox {
         self.record.record(Layer::Privileges, LayerState::On(text))
     }
 
-    /// Waits until the threads that read the site have ended: Landlock and seccomp restrict only
-    /// the calling thread and the threads that it starts.
-    fn await_readers(&self) -> Result<(), SandboxError> {
+    /// Waits until other threads have ended, such as those that read the site: Landlock and seccomp
+    /// restrict only the calling thread and the threads that it starts.
+    fn await_single_thread(&self) -> Result<(), SandboxError> {
         let is_off = self.record.config.mode == SandboxMode::Off;
         if is_off { Ok(()) } else { Ok(await_single_thread()?) }
     }

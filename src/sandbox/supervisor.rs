@@ -5,7 +5,7 @@
 
 use super::error::SandboxError;
 use super::layer::{Layer, LayerState, ProcessKind};
-use super::record::{LayerRecord, SandboxConfig};
+use super::record::{LayerRecord, SandboxConfig, SandboxMode};
 use super::refusals;
 use super::steps::{CLEARED, REFUSED};
 use crate::os::inherited::{
@@ -14,6 +14,7 @@ use crate::os::inherited::{
 use crate::os::landlock::{FileAccess, Hierarchy, open_path};
 use crate::os::net::{Endpoint, Listener};
 use crate::os::privileges::{self, KeptPrivileges};
+use crate::os::process::await_single_thread;
 use crate::os::seccomp;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -61,6 +62,10 @@ impl SupervisorSandbox {
         tasks: SupervisorTasks<'_>,
         inherited: Option<InheritedDescriptors>,
     ) -> Result<Self, SandboxError> {
+        if self.0.config.mode != SandboxMode::Off {
+            // Landlock and seccomp restrict only the calling thread.
+            await_single_thread()?;
+        }
         self.0.attach_drop_filter(tasks.listeners)?;
         self.reduce_privileges(tasks)?;
         self.clear_environment()?;
@@ -149,9 +154,8 @@ impl SupervisorSandbox {
             .map(|(access, fd)| Hierarchy { fd: fd.as_fd(), access: *access })
             .collect();
         let mut words = "; except reading and executing files, and writing to /dev/null".to_owned();
-        for folder in &folders {
-            words.push_str(&format!(", and removing files in {}", folder.display()));
-        }
+        let removing = folders.iter().map(|it| format!(", and removing files in {}", it.display()));
+        words.extend(removing);
         self.0.deny_files(&hierarchies, &words)
     }
 

@@ -147,13 +147,11 @@ impl LoaderSpec {
     #[must_use]
     pub fn to_text(&self) -> String {
         let Self { supervisor, channel, scoreboard, places, workers, account, .. } = self;
-        let mut text = format!("{VERSION}:{supervisor}:{channel}:{scoreboard}:{places}:{workers}");
         // As in chown(2), the highest number is that of no account.
         let Account { uid, gid } = account.clone().unwrap_or(NO_ACCOUNT);
-        text.push_str(&format!(":{uid}:{gid}"));
-        for listener in &self.listeners {
-            text.push_str(&format!(":{listener}"));
-        }
+        let mut text =
+            format!("{VERSION}:{supervisor}:{channel}:{scoreboard}:{places}:{workers}:{uid}:{gid}");
+        text.extend(self.listeners.iter().map(|listener| format!(":{listener}")));
         if let Some(name) = &self.user_name {
             text.push('@');
             text.push_str(name);

@@ -67,7 +67,7 @@ impl Prepared {
         if seen == 7 { Ok(()) } else { Err(libc::EIO) }
     }
 
-    /// Opens the file behind the mapping of all pages for writing (proc_pid_map_files(5)).
+    /// Opens the file behind the mapping of all pages for writing (`proc_pid_map_files(5)`).
     fn open_scoreboard(&self) -> Answer {
         let first = start(&self.all);
         let path = format!("/proc/self/map_files/{first:x}-{:x}\0", first + 3 * 4096);

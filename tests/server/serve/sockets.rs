@@ -23,11 +23,9 @@ fn a_socket_file_is_removed_where_the_sandbox_permits_it() {
     let file = TemporaryFile::vacant("sock");
     let address = format!("unix:{}", file.path());
     let alone = "--single-process";
-    for (options, stays) in [
-        (&[][..], false),
-        (&[alone], true),
-        (&[alone, "--no-lockdown", "--allow-root"], false),
-    ] {
+    for (options, stays) in
+        [(&[][..], false), (&[alone], true), (&[alone, "--no-lockdown", "--allow-root"], false)]
+    {
         // The file that the first server left is replaced.
         let server = Server::start_on(&[&address], options);
         assert_same_bytes(&server.ask(GET).body, PAGE);
