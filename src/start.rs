@@ -346,15 +346,14 @@ fn server_config(settings: &StartSettings, engine: &impl KernelEngine) -> Server
     let Capabilities { recv_many, send_close } = engine.capabilities();
     let listeners = engine.listeners().len();
     let health_listener = settings.health_listen.is_some();
+    let accepts =
+        server::accepts_for(settings.worker_spawn(), listeners - usize::from(health_listener));
     ServerConfig {
         spawn: settings.worker_spawn(),
         listeners: u32::try_from(listeners).expect("a command line is short"),
         health_listener,
-        accepts: match settings.worker_count() {
-            1 => server::accepts_for(settings.spawn, listeners - usize::from(health_listener)),
-            // A busy worker must not hold connections that an idle one could take.
-            _ => 1,
-        },
+        accepts,
+        accepts_at_rest: if settings.worker_count() == 1 { accepts } else { 1 },
         head_timeout: settings.head_timeout,
         idle_timeout: settings.idle_timeout,
         body_timeout: settings.body_timeout,

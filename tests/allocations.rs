@@ -185,6 +185,7 @@ fn start(features: Features, what: Served) -> SocketAddr {
             spawn: SPAWN,
             listeners: 1,
             accepts: ACCEPTS_MAX,
+            accepts_at_rest: ACCEPTS_MAX,
             head_timeout: minute,
             idle_timeout: minute,
             body_timeout: minute,

@@ -22,7 +22,7 @@
 //! The listener for health checks has slots of its own, so that it answers when all others are
 //! taken; among them, only the first rule makes room.
 
-use super::acceptor::{Acceptor, Class, ListenerState, PAUSE_MIN, Reservation, Watch};
+use super::acceptor::{Class, ListenerState, PAUSE_MIN, Reservation, Watch};
 use super::connection::Connection;
 use super::worker::Server;
 use crate::engine::{Completion, Engine, Errno, Full, Kind, Nanos, Op, Slot, Token};
@@ -37,12 +37,13 @@ impl<R: Engine> Server<R> {
         for listener in &mut self.acceptor.listeners {
             listener.paused_until = listener.paused_until.filter(|&until| until > self.now);
         }
+        self.acceptor.adapt(&self.config);
         // Each listener gets one accept before any gets a second; a backlog comes first.
         for accepts in 1..=self.acceptor.accepts {
             for only_backlog in [true, false] {
                 for step in 0..count {
                     let index = (self.acceptor.first + step) % count;
-                    let has_backlog = self.acceptor.listeners[index].waiting_since.is_some();
+                    let has_backlog = self.backlog_since(&self.acceptor.listeners[index]).is_some();
                     if self.acceptor.lacks(index, accepts) && (has_backlog || !only_backlog) {
                         self.arm_accept(index);
                     }
@@ -98,6 +99,12 @@ impl<R: Engine> Server<R> {
         self.supervision.is_none() || listener.reported.plus(2 * REPORT_EVERY) > self.now
     }
 
+    /// When a connection was first reported in the backlog of a listener, if one is taken to wait
+    /// there still.
+    fn backlog_since(&self, listener: &ListenerState) -> Option<Nanos> {
+        listener.waiting_since.filter(|_| self.is_report_fresh(listener))
+    }
+
     /// Whether a connection in the backlog is for this server to make room for, and not for another
     /// one that has a free slot.
     fn others_are_full(&self, class: Class) -> bool {
@@ -105,9 +112,15 @@ impl<R: Engine> Server<R> {
         !supervision.is_some_and(|supervision| supervision.others_have_room())
     }
 
-    /// How long ago a connection in a backlog was first reported, if no slot is free or about to
-    /// be.
+    /// When a connection in a backlog was first reported, if no slot of any server is free or about
+    /// to be.
     fn room_wanted_since(&self, class: Class) -> Option<Nanos> {
+        self.slot_wanted_since(class).filter(|_| self.others_are_full(class))
+    }
+
+    /// When a connection in a backlog was first reported, if no slot of this server is free or
+    /// about to be.
+    fn slot_wanted_since(&self, class: Class) -> Option<Nanos> {
         if !self.acceptor.is_full(class) || self.leaving > 0 || !self.life.accepts_from(class) {
             return None;
         }
@@ -115,30 +128,30 @@ impl<R: Engine> Server<R> {
             return None;
         }
         let is_full = |listener: &&ListenerState| {
-            listener.class == class
-                && listener.accepts == 0
-                && listener.paused_until.is_none()
-                && self.is_report_fresh(listener)
+            listener.class == class && listener.accepts == 0 && listener.paused_until.is_none()
         };
         let listeners = self.acceptor.listeners.iter().filter(is_full);
-        let since = listeners.filter_map(|listener| listener.waiting_since).min()?;
-        self.others_are_full(class).then_some(since)
+        listeners.filter_map(|listener| self.backlog_since(listener)).min()
     }
 
-    /// Begins to free a slot for a connection in a backlog, if there is one.
+    /// Begins to free a slot for a connection in a backlog, if there is one. A slot that is
+    /// reserved for another listener costs no connection, and is freed even if other servers have
+    /// room: their free slots may be reserved for that listener, too.
     fn make_room(&mut self, class: Class) {
-        if self.room_wanted_since(class).is_none() {
+        if self.slot_wanted_since(class).is_none() {
             return;
         }
-        let Acceptor { listeners, reserved, .. } = &mut self.acceptor;
-        let is_unused = |it: &&mut Reservation| {
-            let listener = &listeners[it.listener];
-            listener.class == class && listener.waiting_since.is_none()
+        let is_unused = |it: &Reservation| {
+            let listener = &self.acceptor.listeners[it.listener];
+            listener.class == class && self.backlog_since(listener).is_none()
         };
-        if let Some(unused) = reserved.iter_mut().find(is_unused) {
-            unused.is_cancelled = true;
-            let slot = unused.slot;
+        if let Some(unused) = self.acceptor.reserved.iter().position(is_unused) {
+            self.acceptor.reserved[unused].is_cancelled = true;
+            let slot = self.acceptor.reserved[unused].slot;
             self.cancel_accept(slot);
+            return;
+        }
+        if !self.others_are_full(class) {
             return;
         }
         if let Some(slot) = self.longest_unfinished(class) {
@@ -176,14 +189,14 @@ impl<R: Engine> Server<R> {
         }
     }
 
-    /// Cancels the accepts in flight, to be armed again when they have ended: each tries to accept
-    /// at once when it is armed.
-    pub(super) fn renew_accepts(&mut self) {
+    /// Cancels those accepts in flight that are meant, to be armed again when they have ended: each
+    /// tries to accept at once when it is armed.
+    pub(super) fn renew_accepts(&mut self, is_meant: impl Fn(&Reservation) -> bool) {
         for place in 0..self.acceptor.reserved.len() {
-            let Reservation { slot, is_cancelled, .. } = self.acceptor.reserved[place];
-            if !is_cancelled {
+            let reservation = self.acceptor.reserved[place];
+            if !reservation.is_cancelled && is_meant(&reservation) {
                 self.acceptor.reserved[place].is_cancelled = true;
-                self.cancel_accept(slot);
+                self.cancel_accept(reservation.slot);
             }
         }
     }
@@ -359,8 +372,8 @@ impl<R: Engine> Server<R> {
     }
 
     /// An error of an accept never ends the server, and never makes its loop spin.
-    fn accept_failed(&mut self, listener: usize, errno: Errno) {
-        let listener = &mut self.acceptor.listeners[listener];
+    fn accept_failed(&mut self, index: usize, errno: Errno) {
+        let listener = &mut self.acceptor.listeners[index];
         match errno.0 {
             libc::ECANCELED => return,
             // The client or its network is gone; the connection has left the backlog (accept(2)).
@@ -371,6 +384,9 @@ impl<R: Engine> Server<R> {
             _ => {
                 listener.paused_until = Some(self.now.plus(listener.pause));
                 listener.pause = (listener.pause * 2).min(PAUSE_MAX);
+                // The connection is still in the backlog, and the kernel wakes no other accept for
+                // it. Without accepts in flight, one is armed after the pause, and takes it.
+                self.renew_accepts(|reservation| reservation.listener == index);
             }
         }
         self.stats.errors.accepts += 1;

@@ -12,8 +12,11 @@ pub struct ServerConfig {
     pub listeners: u32,
     /// Whether the last listener is for health checks alone, with [`HEALTH_SLOTS`] of its own.
     pub health_listener: bool,
-    /// How many accepts are in flight on each listener while slots are free.
+    /// The most accepts in flight on each listener while slots are free.
     pub accepts: u32,
+    /// How many of them are in flight while connections arrive one at a time. A server that shares
+    /// its listeners keeps no connection from an idle one, if this is 1.
+    pub accepts_at_rest: u32,
     /// How long a head may take, from the accept or from its first byte.
     pub head_timeout: Duration,
     /// How long a connection may be idle between requests.

@@ -314,7 +314,7 @@ impl<R: Engine> Server<R> {
                 self.cancel_accepts(&[Class::Public, Class::Health]);
             }
             (TRY_ACCEPTS, Life::Serving | Life::Announcing { .. }) => {
-                self.renew_accepts();
+                self.renew_accepts(|_| true);
             }
             (RETIRE | TRY_ACCEPTS, _) => {}
             (_, Life::Serving) if !self.config.drain_delay.is_zero() => {

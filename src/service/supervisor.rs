@@ -20,241 +20,19 @@
 //! [`DEATHS_MAX`] of them within [`DEATHS_WITHIN`] the generation is replaced as in a reload, and
 //! if the new one dies like it, the service ends with an error.
 
-use super::allowance::{SlotClaim, SlotShare, distribute};
+mod contract;
+mod generation;
+mod slots;
+
+pub use contract::{
+    Event, Order, Outcome, Published, Report, SupervisorConfig, WorkerExit, WorkerId,
+};
+pub use generation::{BACKOFF_MAX, BACKOFF_MIN, DEATHS_MAX, DEATHS_WITHIN};
+
+use super::allowance::SlotShare;
 use crate::engine::Nanos;
+use generation::{Generation, Phase, Worker, WorkerPhase};
 use std::collections::VecDeque;
-use std::time::Duration;
-
-/// Deaths of workers within [`DEATHS_WITHIN`] that end a generation.
-pub const DEATHS_MAX: usize = 5;
-/// The time in which deaths are counted together.
-pub const DEATHS_WITHIN: Duration = Duration::from_secs(60);
-/// The pause before a second fork, which doubles with each further one, up to [`BACKOFF_MAX`].
-pub const BACKOFF_MIN: Duration = Duration::from_millis(100);
-/// The longest pause before a worker is forked again.
-pub const BACKOFF_MAX: Duration = Duration::from_secs(10);
-
-/// What the supervisor is configured with.
-#[derive(Clone, Copy, Debug)]
-pub struct SupervisorConfig {
-    /// Workers of a generation, at least 1.
-    pub workers: u32,
-    /// The most connections of all workers together.
-    pub limit: u32,
-    /// How long a worker's turn counter may stand still; zero for ever.
-    pub worker_timeout: Duration,
-}
-
-/// A worker process: its generation, and its number within the generation, which a replacement
-/// inherits; `life` counts the replacements.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct WorkerId {
-    /// The generation, counted from 1.
-    pub generation: u32,
-    /// The number within the generation, from 0.
-    pub number: u32,
-    /// How often this number has been forked before.
-    pub life: u32,
-}
-
-/// Something that happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// SIGHUP.
-    Reload,
-    /// SIGTERM or SIGINT, by its number.
-    Terminate(i32),
-    /// The loader has read the site and can fork workers.
-    Loaded {
-        /// Its generation.
-        generation: u32,
-    },
-    /// The loader gave up, or ended; `why` is for people.
-    LoaderEnded {
-        /// Its generation.
-        generation: u32,
-        /// What it said, or how it ended.
-        why: String,
-    },
-    /// The worker is locked down and has armed its accepts.
-    Armed(WorkerId),
-    /// The worker process ended.
-    WorkerEnded {
-        /// The worker.
-        worker: WorkerId,
-        /// How, for the decision.
-        exit: WorkerExit,
-        /// How it ended, for people.
-        how: String,
-    },
-    /// The kernel has closed the sockets of a worker that ended.
-    SocketsClosed(WorkerId),
-    /// Nothing but that time passed, or that a worker's numbers changed.
-    Tick,
-}
-
-/// How a worker ended, as far as it matters for its replacement.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WorkerExit {
-    /// It had been told to end, did so by itself and closed all its connections.
-    Orderly,
-    /// SIGKILL, which no fault of the program and no attack on it causes: an administrator's, the
-    /// kernel's for want of memory, or this supervisor's because the worker hung.
-    Killed,
-    /// Any other end.
-    Crashed,
-}
-
-/// Something to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Order {
-    /// Start a loader.
-    Load {
-        /// Its generation.
-        generation: u32,
-    },
-    /// Have the loader of its generation fork this worker.
-    Fork(WorkerId),
-    /// Tell the loader of a generation that it isn't needed any more.
-    Release {
-        /// Its generation.
-        generation: u32,
-    },
-    /// Kill the loader of a generation.
-    KillLoader {
-        /// Its generation.
-        generation: u32,
-    },
-    /// Write a worker's allowance.
-    Allow(WorkerId, u32),
-    /// Have a worker cancel its accepts, announce the end to its connections, and end.
-    Retire(WorkerId),
-    /// Have a worker finish its responses and end.
-    Drain(WorkerId),
-    /// Have a worker take a turn and try one more accept: a wake-up may have been lost with an
-    /// accept that was cancelled or whose process ended.
-    Kick(WorkerId),
-    /// Kill a worker.
-    Kill(WorkerId),
-    /// Tell the operator.
-    Report(Report),
-    /// End, with this outcome.
-    Exit(Outcome),
-}
-
-/// News for the operator.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Report {
-    /// All workers of the first generation are armed.
-    Ready {
-        /// The generation.
-        generation: u32,
-    },
-    /// A new generation serves.
-    Reloaded {
-        /// The generation.
-        generation: u32,
-    },
-    /// A reload changed nothing.
-    ReloadFailed {
-        /// The generation that was abandoned.
-        generation: u32,
-        /// Why.
-        why: String,
-    },
-    /// A worker died and is replaced after a pause.
-    Replacing {
-        /// The worker.
-        worker: WorkerId,
-        /// How it ended.
-        how: String,
-        /// The pause.
-        pause: Duration,
-    },
-    /// A worker hangs and is killed.
-    Hangs(WorkerId),
-    /// Too many workers died; a new generation is started.
-    TooManyDeaths,
-    /// The loader of the serving generation ended; the next death of a worker starts a new one.
-    LoaderLost {
-        /// How it ended.
-        why: String,
-    },
-}
-
-/// How the service ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Every worker drained.
-    Drained,
-    /// A second signal ended it at once.
-    Forced(i32),
-    /// The first generation could not start: what its loader or a worker said.
-    NotStarted(String),
-    /// Workers died again and again.
-    Failed(String),
-}
-
-/// What a worker publishes in shared memory. The supervisor trusts the numbers with nothing but
-/// the division of the limit: they are clamped to it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Published {
-    /// The allowance that it has adopted.
-    pub adopted: u32,
-    /// The slots that it uses.
-    pub in_use: u32,
-    /// Turns of its loop; wraps.
-    pub turns: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    Loading,
-    Arming,
-    Serving,
-    Retiring,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum WorkerPhase {
-    /// To be forked at this moment.
-    Due(Nanos),
-    /// Forked, and not armed.
-    Starting,
-    /// Accepting connections.
-    Serving,
-    /// Told to end.
-    Ending,
-    /// Ended; the kernel may still be closing its sockets.
-    Dead,
-}
-
-#[derive(Debug)]
-struct Worker {
-    id: WorkerId,
-    state: WorkerPhase,
-    share: SlotShare,
-    turns: u64,
-    /// When the turn counter was last seen to move, or the worker was kicked for standing still.
-    moved: Nanos,
-    kicked: bool,
-}
-
-#[derive(Debug)]
-struct Generation {
-    number: u32,
-    phase: Phase,
-    has_loader: bool,
-    /// Whether it replaces a generation whose workers died.
-    after_deaths: bool,
-    /// When it began to serve.
-    serves_since: Nanos,
-    /// Crashes of its workers within [`DEATHS_WITHIN`].
-    deaths: VecDeque<Nanos>,
-    /// When a worker was last killed.
-    killed_at: Option<Nanos>,
-    workers: Vec<Worker>,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ServiceState {
@@ -273,33 +51,6 @@ pub struct Supervisor {
     last_number: u32,
     reload_wanted: bool,
     orders: VecDeque<Order>,
-}
-
-impl Generation {
-    /// Counts a crash, and returns the pause before the worker is forked again.
-    fn pause_after_crash(&mut self, now: Nanos) -> Duration {
-        self.deaths.push_back(now);
-        while self.deaths.front().is_some_and(|&at| at.plus(DEATHS_WITHIN) <= now) {
-            self.deaths.pop_front();
-        }
-        match u32::try_from(self.deaths.len()).unwrap_or(u32::MAX) {
-            0 | 1 => Duration::ZERO,
-            more => (BACKOFF_MIN * 2u32.saturating_pow(more - 2)).min(BACKOFF_MAX),
-        }
-    }
-
-    /// The pause before a worker that was killed is forked again: none unless another one was
-    /// killed just before, so that no number of kills keeps the processor busy with forks.
-    fn pause_after_kill(&mut self, now: Nanos) -> Duration {
-        let before = self.killed_at.replace(now);
-        let is_soon = before.is_some_and(|at| at.plus(BACKOFF_MIN) > now);
-        if is_soon { BACKOFF_MIN } else { Duration::ZERO }
-    }
-
-    /// Whether it served for as long as deaths are counted before the first one that counts now.
-    fn had_peace(&self) -> bool {
-        self.deaths.front().is_some_and(|&first| self.serves_since.plus(DEATHS_WITHIN) <= first)
-    }
 }
 
 impl Supervisor {
@@ -359,16 +110,6 @@ impl Supervisor {
             WorkerPhase::Starting | WorkerPhase::Dead => None,
         };
         self.workers().filter_map(of_worker).min()
-    }
-
-    /// Whether shares are on their way from one worker to another, so that published numbers are
-    /// to be read again soon.
-    #[must_use]
-    pub fn is_dividing(&self) -> bool {
-        self.workers().any(|worker| {
-            let SlotShare { allowance, adopted, in_use } = worker.share;
-            allowance != adopted || in_use > allowance
-        })
     }
 
     fn workers(&self) -> impl Iterator<Item = &Worker> {
@@ -526,8 +267,20 @@ impl Supervisor {
             self.exit(Outcome::NotStarted(why));
             return;
         }
-        self.orders.push_back(Order::Report(Report::ReloadFailed { generation, why }));
+        let report = Report::ReloadFailed { generation, why: why.clone() };
+        self.orders.push_back(Order::Report(report));
+        if self.state == ServiceState::Serving && !self.has_workers() {
+            // They died, and nothing would ever replace them.
+            self.exit(Outcome::Failed(why));
+            return;
+        }
         self.reload_if_wanted();
+    }
+
+    /// Whether a generation that serves has a worker, or is about to have one again.
+    fn has_workers(&self) -> bool {
+        let serving = self.generations.iter().filter(|it| it.phase == Phase::Serving);
+        serving.flat_map(|it| &it.workers).any(|worker| worker.state != WorkerPhase::Dead)
     }
 
     /// Kills what a generation has that never served. Its workers may have connections: the
@@ -683,73 +436,6 @@ impl Supervisor {
                 }
             }
         }
-    }
-
-    /// A worker whose turn counter stands still is kicked first, since an idle worker takes no
-    /// turns, and killed if it doesn't move after that.
-    fn kill_hanging(&mut self, now: Nanos) {
-        let half = self.config.worker_timeout / 2;
-        if half.is_zero() {
-            return;
-        }
-        for worker in self.generations.iter_mut().flat_map(|generation| &mut generation.workers) {
-            let watched = matches!(worker.state, WorkerPhase::Serving | WorkerPhase::Ending);
-            if !watched || worker.moved.plus(half) > now {
-                continue;
-            }
-            if worker.kicked {
-                self.orders.push_back(Order::Report(Report::Hangs(worker.id)));
-                self.orders.push_back(Order::Kill(worker.id));
-            } else {
-                self.orders.push_back(Order::Kick(worker.id));
-            }
-            worker.kicked = true;
-            worker.moved = now;
-        }
-    }
-
-    fn kick_all(&mut self) {
-        let workers = self.generations.iter().flat_map(|generation| &generation.workers);
-        for worker in workers.filter(|worker| worker.state == WorkerPhase::Serving) {
-            self.orders.push_back(Order::Kick(worker.id));
-        }
-    }
-
-    /// Divides the limit anew, whenever something may have changed.
-    fn divide(&mut self) {
-        if self.state == ServiceState::Ending {
-            // Workers that drain need no more, and those in the delay before it need what they have.
-            return;
-        }
-        let SupervisorConfig { limit, workers, .. } = self.config;
-        let mut claims = Vec::new();
-        for generation in &self.generations {
-            for worker in &generation.workers {
-                let serves = matches!(worker.state, WorkerPhase::Starting | WorkerPhase::Serving)
-                    && matches!(generation.phase, Phase::Arming | Phase::Serving)
-                    && !self.is_arming_beside(generation);
-                claims.push(SlotClaim { share: worker.share, serves });
-            }
-        }
-        let next = distribute(limit, limit.div_ceil(workers), &claims);
-        let workers = self.generations.iter_mut().flat_map(|generation| &mut generation.workers);
-        for (worker, allowance) in workers.zip(next) {
-            let is_alive = !matches!(worker.state, WorkerPhase::Dead | WorkerPhase::Due(_));
-            if is_alive && worker.share.allowance != allowance {
-                let is_raised = allowance > worker.share.allowance;
-                worker.share.allowance = allowance;
-                self.orders.push_back(Order::Allow(worker.id, allowance));
-                if is_raised && worker.state == WorkerPhase::Serving {
-                    self.orders.push_back(Order::Kick(worker.id));
-                }
-            }
-        }
-    }
-
-    /// Whether a generation arms while another one serves: it gets its slots when it replaces that.
-    fn is_arming_beside(&self, generation: &Generation) -> bool {
-        generation.phase == Phase::Arming
-            && self.generations.iter().any(|other| other.phase == Phase::Serving)
     }
 
     fn finish_generations(&mut self) {

@@ -56,10 +56,11 @@ fn build_folder(page: &[u8], spawn: u32) -> (Site, Vec<u8>) {
 
 /// Draws the settings of a server.
 pub(super) fn draw_config(random: &mut Random, listeners: u32) -> ServerConfig {
-    ServerConfig {
+    let mut config = ServerConfig {
         spawn: u32::try_from(random.between(1, 8)).expect("few"),
         listeners,
         accepts: u32::try_from(random.between(1, 5)).expect("few"),
+        accepts_at_rest: 1,
         head_timeout: Duration::from_secs(random.between(5, 10)),
         idle_timeout: Duration::from_secs(random.between(3, 20)),
         send_timeout: Duration::from_secs(random.between(4, 10)),
@@ -73,7 +74,11 @@ pub(super) fn draw_config(random: &mut Random, listeners: u32) -> ServerConfig {
         recv_many: !random.chance(250),
         send_close: !random.chance(250),
         trim_memory: || {},
+    };
+    if config.accepts % 2 == 1 {
+        config.accepts_at_rest = config.accepts;
     }
+    config
 }
 
 /// Draws a page: the built-in one, or up to 600 kB of random bytes.

@@ -145,6 +145,7 @@ fn config(spawn: u32) -> ServerConfig {
         listeners: 1,
         health_listener: false,
         accepts: 1,
+        accepts_at_rest: 1,
         head_timeout: Duration::from_secs(10),
         idle_timeout: Duration::from_secs(60),
         body_timeout: Duration::from_secs(30),

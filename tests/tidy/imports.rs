@@ -28,7 +28,7 @@ const IMPORTS: &[(&str, &str)] = &[
     // The rooms beside them.
     ("sandbox", "engine/kernel engine os text error"),
     ("doctor", "engine/uring engine/kernel engine os text value_parsers error"),
-    ("simulation", "server load site http engine/sim engine os bytes stats"),
+    ("simulation", "server service load site http engine/sim engine os bytes stats"),
     // The engines, and the kernel.
     ("engine/chosen", "engine/uring"),
     ("engine/uring", "engine/kernel engine os bytes error"),

@@ -4,6 +4,7 @@
 use super::*;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 const LIMIT: u32 = 12;
 const WORKERS: u32 = 3;
@@ -402,6 +403,19 @@ fn second_signal_ends_at_once() {
     world.input(Event::Terminate(15));
     world.input(Event::Terminate(2));
     assert_eq!(world.outcome, Some(Outcome::Forced(2)));
+}
+
+#[test]
+fn service_without_a_worker_ends_when_its_new_generation_fails() {
+    let mut world = World::new();
+    world.settle();
+    world.lose_loader(1, "killed");
+    for id in world.serving() {
+        world.die(id, false);
+    }
+    assert_eq!(world.outcome, None, "the second generation may help");
+    world.lose_loader(2, "a rule is wrong");
+    assert_eq!(world.outcome, Some(Outcome::Failed("a rule is wrong".to_owned())));
 }
 
 #[derive(Clone, Debug)]
