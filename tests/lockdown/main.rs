@@ -12,6 +12,7 @@ mod attempts;
 mod common;
 mod process;
 mod rows;
+mod service;
 
 use process::{Attack, Ground, Outcome};
 use rows::{ROWS, Row};

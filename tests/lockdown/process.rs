@@ -1,7 +1,8 @@
 //! The attacked process: its start, and the outcome of its attempt.
 
 use crate::attempts::{self, Attacked};
-use crate::common::{GET_CLOSE, Server, TemporaryFile};
+use crate::common::{Server, TemporaryFile};
+use crate::service;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -217,12 +218,12 @@ pub(crate) const CHECKS: &[(&str, Check)] = &[
     ("uringstatic lockdown reports every layer", list_for_auditors),
     ("no send connects without fast open", no_fast_open),
     ("a failed assertion ends the process by SIGABRT", abort),
-    ("a worker can write to its own page of the scoreboard only", scoreboard),
-    ("a worker has the sockets and the ring open, and no file", descriptors),
-    ("a supervisor gets its loaders to serve as every user", users),
+    ("a worker can write to its own page of the scoreboard only", service::scoreboard),
+    ("a worker has the sockets and the ring open, and no file", service::descriptors),
+    ("a supervisor gets its loaders to serve as every user", service::users),
 ];
 
-fn ensure(holds: bool, what: impl FnOnce() -> String) -> Result<(), String> {
+pub(crate) fn ensure(holds: bool, what: impl FnOnce() -> String) -> Result<(), String> {
     if holds { Ok(()) } else { Err(what()) }
 }
 
@@ -258,7 +259,7 @@ fn last_word(words: &[&str], address: &str, options: &[&str]) -> (Vec<String>, S
     (messages, ready)
 }
 
-const ANY: &str = "127.0.0.1:0";
+pub(crate) const ANY: &str = "127.0.0.1:0";
 
 fn ready_line() -> Result<String, String> {
     let socket = TemporaryFile::vacant("sock");
@@ -341,7 +342,9 @@ fn root_on_purpose() -> Result<String, String> {
         (&["--allow-root"], 0),
     ] {
         let server = Server::start(options);
-        let [worker] = workers_of(&server)[..] else { return Err("one worker serves".to_owned()) };
+        let [worker] = service::workers_of(&server)[..] else {
+            return Err("one worker serves".to_owned());
+        };
         let found = attempts::user_of(worker);
         let advises = server.messages.iter().any(|line| line.contains("`--user NAME`"));
         server.end();
@@ -397,103 +400,4 @@ fn list_for_auditors() -> Result<String, String> {
     let is_off = text.lines().filter(|line| line.starts_with("off  landlock")).count() == 3;
     ensure(code == Some(1) && is_off, || format!("{code:?}: {text}"))?;
     Ok("on, off and why".to_owned())
-}
-
-/// The processes of a server that serve.
-fn workers_of(server: &Server) -> Vec<u32> {
-    let id = server.id();
-    let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).expect("it lives");
-    let is_worker = |process: &u32| {
-        let name = fs::read_to_string(format!("/proc/{process}/comm")).unwrap_or_default();
-        name.starts_with("uringstatic-w")
-    };
-    children.split_whitespace().filter_map(|id| id.parse().ok()).filter(is_worker).collect()
-}
-
-/// The kernel's list of a worker's mappings has two of the memory file: its page, which is mapped
-/// twice at most, for reading and writing; and all of it, for reading.
-fn scoreboard() -> Result<String, String> {
-    // No layer is needed for this one: the file was opened for reading.
-    let layers = Layer::ALL.map(Layer::name);
-    let attack = Attack::new(ProcessKind::Worker, "make the whole scoreboard writable");
-    let found = Attack { without: &layers, ..attack }.outcome();
-    ensure(found == Outcome::Refused(libc::EACCES), || format!("it comes to {found:?}"))?;
-    if !is_root() {
-        return Ok("only root sees the mappings of a worker".to_owned());
-    }
-    let server = Server::start(&["--workers", "3"]);
-    let workers = workers_of(&server);
-    ensure(workers.len() == 3, || format!("{workers:?}"))?;
-    let mut own = Vec::new();
-    for worker in workers {
-        let maps = fs::read_to_string(format!("/proc/{worker}/maps")).expect("it lives");
-        let of_file: Vec<_> = maps.lines().filter(|line| line.contains("memfd:")).collect();
-        let places: Vec<_> = of_file
-            .iter()
-            .map(|line| line.split_whitespace().collect::<Vec<_>>())
-            .filter(|words| words[1] != "r--s")
-            .map(|words| (words[0].to_owned(), words[1].to_owned(), words[2].to_owned()))
-            .collect();
-        let is_page = |(range, permissions, _): &(String, String, String)| {
-            let ends = range.split('-').map(|end| u64::from_str_radix(end, 16).unwrap_or(0));
-            let ends: Vec<u64> = ends.collect();
-            permissions == "rw-s" && ends[1] - ends[0] == 4096
-        };
-        let offset = places.first().map(|(_, _, offset)| offset.clone());
-        let is_own = !places.is_empty()
-            && places.iter().all(|place| is_page(place) && Some(&place.2) == offset.as_ref());
-        ensure(is_own && of_file.len() > places.len(), || format!("{of_file:?}"))?;
-        own.extend(offset);
-    }
-    server.end();
-    own.sort();
-    own.dedup();
-    ensure(own.len() == 3 && !own.iter().any(|offset| offset == "00000000"), || {
-        format!("{own:?}")
-    })?;
-    Ok(format!("each of 3 workers has its own: {}", own.join(", ")))
-}
-
-fn descriptors() -> Result<String, String> {
-    if !is_root() {
-        return Ok("only root sees the descriptors of a worker".to_owned());
-    }
-    let server = Server::start(&["--workers", "2"]);
-    let mut all = Vec::new();
-    for worker in workers_of(&server) {
-        for entry in fs::read_dir(format!("/proc/{worker}/fd")).expect("it lives") {
-            let target = fs::read_link(entry.expect("it lives").path()).expect("it's open");
-            let target = target.to_string_lossy().into_owned();
-            let kind = target.split(':').next().unwrap_or_default();
-            let is_expected = matches!(kind, "socket" | "pipe" | "anon_inode" | "/dev/null");
-            ensure(is_expected, || format!("{target} is open"))?;
-            all.push(kind.to_owned());
-        }
-    }
-    server.end();
-    all.sort();
-    all.dedup();
-    Ok(all.join(", "))
-}
-
-/// A reload starts a second loader from within the sandbox.
-fn users() -> Result<String, String> {
-    let mut wrappers: Vec<&[&str]> = vec![&[]];
-    let plain = ["setpriv", "--reuid", "54321", "--regid", "54321", "--clear-groups"];
-    let namespace = ["unshare", "--map-root-user", "--user"];
-    if is_root() {
-        wrappers.extend([&plain[..], &namespace]);
-    }
-    for wrapper in wrappers.iter().copied() {
-        let options: &[&str] = if wrapper == namespace { &["--allow-root"] } else { &[] };
-        let mut server = Server::start_by(wrapper, &[ANY], options);
-        let before = server.ask(GET_CLOSE).status;
-        server.signal("HUP");
-        let line = server.line().unwrap_or_default();
-        ensure(line.contains("reloaded: generation 2"), || format!("{wrapper:?}: {line}"))?;
-        let after = server.ask(GET_CLOSE).status;
-        server.end();
-        ensure((before, after) == (200, 200), || format!("{wrapper:?}: {before}, {after}"))?;
-    }
-    Ok(format!("{} kinds of users, each with a reload", wrappers.len()))
 }
