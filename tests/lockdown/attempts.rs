@@ -257,6 +257,10 @@ fn on_ring(name: &str, ring: &mut Uring) -> Answer {
             let fd = number(ring.as_fd().as_raw_fd());
             call(libc::SYS_io_uring_register, [fd, REGISTER_PERSONALITY, 0, 0, 0]).map(drop)
         }
+        "enter the ring with another flag" => {
+            let fd = number(ring.as_fd().as_raw_fd());
+            call(libc::SYS_io_uring_enter, [fd, 0, 0, ENTER_SQ_WAKEUP, 0]).map(drop)
+        }
         by_ring => by_ring::make(by_ring, ring),
     }
 }
@@ -452,5 +456,7 @@ fn address(bytes: &[u8]) -> usize {
 
 const PASSWD: &[u8] = b"/etc/passwd\0";
 const PROGRAM: &[u8] = b"/bin/true\0";
+/// `IORING_ENTER_SQ_WAKEUP` of `linux/io_uring.h`, which has no effect on this ring.
+const ENTER_SQ_WAKEUP: usize = 1 << 1;
 /// `IORING_REGISTER_PERSONALITY` of `linux/io_uring.h`.
 const REGISTER_PERSONALITY: usize = 9;

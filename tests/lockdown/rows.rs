@@ -49,6 +49,7 @@ pub(crate) const ROWS: &[Row] = &[
     ring("connect by fast open", Outcome::Refused(libc::EAGAIN), &["listeners"]),
     call("make a ring", &["seccomp"]),
     call("register a personality with the ring", &["seccomp", "ring"]),
+    call("enter the ring with another flag", &["seccomp"]),
     call("trace the parent", &["seccomp", "landlock", "privileges"]),
     call("kill the parent", &["seccomp", "landlock", "privileges"]),
     call("start a program", &["seccomp", "landlock"]),
