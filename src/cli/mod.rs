@@ -22,7 +22,7 @@ use crate::start::workers::WorkerCount;
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
-use generate::Generate;
+use generate::{Generate, ManSection};
 pub use root::CheckOptions;
 use std::ffi::OsString;
 
@@ -66,7 +66,7 @@ where
     if let Some(kind) = line.generate {
         let subcommands =
             [(DOCTOR, "doctor options"), (CHECK, "check options"), (LOCKDOWN, "lockdown options")];
-        let text = kind.render(ServerCommandLine::command(), &subcommands);
+        let text = kind.render(ServerCommandLine::command(), &subcommands, &MAN_SECTIONS);
         return Ok(ServerCommand::Print(text));
     }
     match line.action {
@@ -212,7 +212,44 @@ const DOCTOR: &str = "doctor";
 const CHECK: &str = "check";
 const LOCKDOWN: &str = "lockdown";
 
-const ABOUT: &str = "Serve a page or a folder over HTTP, from one core, on io_uring";
+const ABOUT: &str = "Serve a page or a folder over HTTP, from memory, on io_uring";
+
+const MAN_SECTIONS: [ManSection; 2] = [
+    ManSection {
+        heading: "SIGNALS",
+        introduction: "Signals are for the process that was started, the supervisor. Its children \
+                       ignore SIGTERM and SIGINT; its workers take SIGHUP, SIGUSR1 and SIGUSR2 \
+                       for orders of the supervisor.",
+        entries: &[
+            (
+                "SIGHUP",
+                "Reload: read the folder or the page anew, and serve it with the program that is \
+                 at its path by then. The old workers end when the new ones serve (see \
+                 --reload-grace). If anything fails, they go on, and a message says why.",
+            ),
+            (
+                "SIGTERM, SIGINT",
+                "After --drain-delay, stop listening, finish responses in progress within \
+                 --drain-timeout, and exit with 0. A second one ends the service at once.",
+            ),
+        ],
+    },
+    ManSection {
+        heading: "EXIT STATUS",
+        introduction: "The supervisor, or the subcommand, exits with one of these:",
+        entries: &[
+            ("0", "The service drained, or the subcommand found nothing wrong."),
+            (
+                "1",
+                "The service failed to start, or its workers crashed again and again, also those \
+                 of a new generation. A subcommand found a fault, a problem or an incomplete \
+                 layer.",
+            ),
+            ("2", "The command line is wrong."),
+            ("128 + N", "A second signal, of number N, ended the service."),
+        ],
+    },
+];
 
 const EXAMPLES: &str = "\
 Examples:
@@ -221,6 +258,10 @@ Examples:
 
   Serve a site on all addresses:
     uringstatic --root public --listen 0.0.0.0:80 --listen '[::]:80'
+
+  Serve it from all CPUs, and again after each change of the folder:
+    uringstatic --root public --workers auto &
+    kill -HUP $!
 
   Serve a maintenance page:
     uringstatic --page down.html --status 503 --header 'Retry-After: 600'

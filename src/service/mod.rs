@@ -2,16 +2,26 @@
 //! which reads the content, and the workers that it forks, which serve.
 //!
 //! ```text
-//!   supervisor ── run: carries out the orders of `supervisor`, a state machine without I/O
-//!     │  ▲
-//!     │  └─ scoreboard: shared memory, by which `allowance` divides the connection limit
-//!     │
-//!     ├─ loader ── messages: a channel; "loaded", "fork a worker", "forked"
-//!     └─ worker × N  forked by the loader as children of the supervisor
+//!   process of the supervisor                          its children
+//!
+//!   supervisor  decides, without I/O
+//!      ▲  │
+//!      │  │ events up, orders down
+//!      │  ▼
+//!   run, processes ─────── messages: a channel ─────── loader   reads the content
+//!      ▲  │                                              │
+//!      │  │                                              │ clone
+//!      │  │                                              ▼
+//!      │  └─────────────── signals ──────────────────► worker × N   serve
+//!      └────────────────── scoreboard: shared memory ────┘
+//!                          by which `allowance` divides the connection limit
 //! ```
 //!
-//! A reload starts a new loader, which is the program at the same path, and so a new generation of
-//! workers. The old generation retires only when the new one serves.
+//! A reload starts a new loader by exec, of the program at the same path, and so a new *generation*
+//! of workers. The old generation retires only when all workers of the new one serve; until then, a
+//! failure ends the new one and nothing else. The supervisor never reads a byte of a client or of
+//! the content: what such bytes can make a program do happens in a loader or a worker, which has
+//! given up what it doesn't need.
 
 pub mod allowance;
 pub mod loader;

@@ -36,7 +36,7 @@ pub struct StartSettings {
     #[arg(value_parser = OsStringValueParser::new().try_map(endpoint::parse))]
     pub listen: Vec<Endpoint>,
 
-    /// Address for health checks, with 8 connection slots of its own
+    /// Address for health checks, with 8 connection slots of its own in each worker
     ///
     /// It serves only the path of --health, or /healthz by default: 200, or 503 once SIGTERM or
     /// SIGINT has arrived, even while --spawn connections hold all other slots.
@@ -54,9 +54,10 @@ pub struct StartSettings {
 
     /// Serve this folder instead of one page
     ///
-    /// The whole folder is read at start, and no file is opened afterwards. `uringstatic check DIR`
-    /// lists the responses. The options from --compress to --site-files require --root; --health
-    /// also works with --health-listen.
+    /// The whole folder is read at start and at each reload (SIGHUP), and no file is opened in
+    /// between. If DIR is a link, a reload follows it anew. `uringstatic check DIR` lists the
+    /// responses. The options from --compress to --site-files require --root; --health also works
+    /// with --health-listen.
     #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     #[arg(conflicts_with_all = ["page", "content_type", "status"])]
     pub root: Option<PathBuf>,
@@ -133,7 +134,7 @@ pub struct StartSettings {
     /// Time between SIGTERM or SIGINT and the drain
     ///
     /// Health checks get 503 during the delay, and everything else is served as before: a load
-    /// balancer goes on sending connections until it has noticed. A second signal ends the process
+    /// balancer goes on sending connections until it has noticed. A second signal ends the service
     /// at once.
     #[arg(long, value_name = "DURATION", default_value = "0s")]
     #[arg(value_parser = value_parsers::delay)]
@@ -142,12 +143,14 @@ pub struct StartSettings {
     /// Time for which idle connections are kept after a reload
     ///
     /// The next response on each of them has `Connection: close`, and comes from the site before
-    /// the reload.
+    /// the reload. Responses in progress at the end of this time have --drain-timeout to finish.
     #[arg(long, value_name = "DURATION", default_value = "2s")]
     #[arg(value_parser = value_parsers::delay)]
     pub reload_grace: Duration,
 
     /// Longest time for responses in progress to finish, from the beginning of the drain
+    ///
+    /// The old workers drain after a reload, too, when --reload-grace has passed.
     #[arg(long, value_name = "DURATION", default_value = "10s")]
     #[arg(value_parser = value_parsers::duration)]
     pub drain_timeout: Duration,
@@ -173,14 +176,17 @@ pub struct StartSettings {
     #[arg(long, value_name = "LIST", value_parser = CpuList::parse)]
     pub cpu: Option<CpuList>,
 
-    /// Longest time for a worker to take no notice of its work before it is replaced; 0s for ever
+    /// Longest time for a worker to take no turn of its loop before it is replaced; 0s for ever
+    ///
+    /// An idle worker takes no turns by itself, so the supervisor asks for one after half of that
+    /// time. A worker that doesn't obey hangs: it is killed, and its connections are lost.
     #[arg(long, value_name = "DURATION", default_value = "10s")]
     #[arg(value_parser = value_parsers::delay)]
     pub worker_timeout: Duration,
 
-    /// Serve from this process, without a supervisor
+    /// Serve from the process that is started, without supervisor, loader and workers
     ///
-    /// There is no reload then, and nothing replaces a server that died. For debuggers.
+    /// For debuggers: no reload is possible, and a crash ends the service.
     #[arg(long, conflicts_with_all = ["workers", "worker_timeout", "reload_grace"])]
     pub single_process: bool,
 
