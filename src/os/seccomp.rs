@@ -80,8 +80,8 @@ pub fn refuse(refusals: &[RefusedCall]) -> Result<(), FilterError> {
     available().map_err(FilterError::Unavailable)?;
     let step = |code: u32, jt: u8, jf: u8, k: u32| instruction(code, jt, jf, k);
     let mut program = refusing(&[]);
-    // The one call of a serving worker, which inherits this filter, is decided first. Measured: a filter
-    // takes some 70 ns if its fifth step decides, and some 170 ns if its fortieth does.
+    // The one call of a serving worker, which inherits this filter, is decided first. Measured: a
+    // filter takes some 70 ns if its fifth step decides, and some 170 ns if its fortieth does.
     let ring = number_of(libc::SYS_io_uring_enter);
     program.extend([step(EQUAL, 0, 1, ring), step(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW)]);
     if cfg!(target_arch = "x86_64") {
