@@ -40,17 +40,22 @@ use crate::http::host::AllowedHosts;
 use crate::os::inherited::InheritedDescriptors;
 use crate::os::net::{Access, Endpoint, Listener, bind_with};
 use crate::os::pages::Pages;
+use crate::os::privileges::Account;
 use crate::os::process;
 use crate::os::signal::{self, Signals};
 use crate::os::terminal;
 use crate::sandbox::options::{AccountOptions, LockdownOptions};
-use crate::sandbox::{self, LayerState, Possessions, Program, Sandbox, SandboxMode};
+use crate::sandbox::{
+    self, LayerState, Possessions, Program, Sandbox, SandboxMode, SupervisorSandbox,
+    SupervisorTasks,
+};
 use crate::server::{self, Server, ServerConfig, Supervision};
 use crate::site::Site;
+use content::ContentSource;
 pub use endpoint::SocketOptions;
 use feature::Feature;
 use settings::StartSettings;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 /// A server that accepts connections from its first turn on, and the state of its sandbox.
 pub struct Started<E: KernelEngine = Chosen> {
@@ -85,8 +90,9 @@ pub fn report_sandbox(
 
 fn start_on<E: KernelEngine>(settings: &StartSettings) -> Result<Started<E>, Failure> {
     let inherited = InheritedDescriptors::take().map_err(hints::of_inherited)?;
+    let account = look_up_account(settings)?;
     let listeners = bind_all(settings)?;
-    let server: LoadedServer<E> = load_on(settings, listeners, inherited)?;
+    let server: LoadedServer<E> = load_on(settings, listeners, account, inherited)?;
     let what = server.what.clone();
     let signals = signal::signals_to_end()?;
     let (started, engine) = server.serve(settings, signals, None)?;
@@ -120,29 +126,63 @@ pub struct WorkerLink {
     pub held: OwnedFd,
 }
 
-/// Reads the content for workers on listeners that are bound.
+/// The account that reads the files and serves; `None` if the process stays what it is. Its name is
+/// remembered for messages.
+///
+/// # Errors
+/// If `--user` names nobody, or root without `--allow-root`.
+pub fn look_up_account(settings: &StartSettings) -> Result<Option<Account>, Failure> {
+    let config = settings.lockdown.wanted(Vec::new());
+    let account = config.look_up_account().map_err(hints::of_sandbox)?;
+    let own = account.clone().unwrap_or_else(Account::current);
+    own.remember(own.name());
+    Ok(account)
+}
+
+/// Enters the sandbox of a supervisor. Limits that workers need raised are raised before, while
+/// that is permitted; the processes that it starts inherit them.
+///
+/// # Errors
+/// If a step fails: what was tried, the cause, and a hint for the operator.
+pub fn enter_supervision(
+    settings: &StartSettings,
+    tasks: SupervisorTasks<'_>,
+    inherited: InheritedDescriptors,
+) -> Result<SupervisorSandbox, Failure> {
+    prepare_engine::<Chosen>(settings)?;
+    let config = settings.lockdown.wanted(Feature::layers(&settings.without));
+    SupervisorSandbox::enter(config, tasks, inherited).map_err(hints::of_sandbox)
+}
+
+fn prepare_engine<E: KernelEngine>(settings: &StartSettings) -> Result<E::Preparation, Failure> {
+    let without: Vec<&str> = settings.without.iter().map(|feature| feature.name()).collect();
+    E::prepare(settings.slots(), ReceiveBuffers::SERVER, &without).map_err(hints::of_engine)
+}
+
+/// Reads the content for workers on listeners that are bound, as an account that was looked up
+/// ([`look_up_account`]).
 ///
 /// # Errors
 /// If a step fails: what was tried, the cause, and a hint for the operator.
 pub fn load(
     settings: &StartSettings,
     listeners: Vec<Listener>,
+    account: Option<Account>,
     inherited: InheritedDescriptors,
 ) -> Result<LoadedServer, Failure> {
-    load_on(settings, listeners, inherited)
+    load_on(settings, listeners, account, inherited)
 }
 
 fn load_on<E: KernelEngine>(
     settings: &StartSettings,
     listeners: Vec<Listener>,
+    account: Option<Account>,
     inherited: InheritedDescriptors,
 ) -> Result<LoadedServer<E>, Failure> {
-    let without: Vec<&str> = settings.without.iter().map(|feature| feature.name()).collect();
-    let preparation =
-        E::prepare(settings.slots(), ReceiveBuffers::SERVER, &without).map_err(hints::of_engine)?;
+    let preparation = prepare_engine::<E>(settings)?;
     let config = settings.lockdown.wanted(Feature::layers(&settings.without));
-    let mut lockdown = Sandbox::prepare_with(config, inherited).map_err(hints::of_sandbox)?;
-    let mut program = ServerProgram { settings, worker: None };
+    let mut lockdown = Sandbox::prepare(config, account, inherited).map_err(hints::of_sandbox)?;
+    let mut program = ServerProgram { settings, source: ContentSource::BuiltIn, worker: None };
     let ((site, what), fixed) =
         lockdown.read::<E, _>(&mut program, &listeners).map_err(hints::of_sandbox)?;
     Ok(LoadedServer { what, lockdown, preparation, content: (site, fixed), listeners })
@@ -172,7 +212,7 @@ impl<E: KernelEngine> LoadedServer<E> {
         let (server, engine) = self
             .lockdown
             .serve(
-                &mut ServerProgram { settings, worker: link },
+                &mut ServerProgram { settings, source: ContentSource::BuiltIn, worker: link },
                 ((site, self.what), fixed),
                 possessions,
                 self.preparation,
@@ -206,6 +246,7 @@ impl<E: KernelEngine> Started<E> {
 /// The steps of the server between those of the sandbox.
 struct ServerProgram<'a> {
     settings: &'a StartSettings,
+    source: ContentSource,
     /// The number of a worker, and its share of the connection limit.
     worker: Option<(u32, Box<dyn Supervision>)>,
 }
@@ -216,12 +257,19 @@ impl<E: KernelEngine> Program<E> for ServerProgram<'_> {
     /// The server, and the description of its engine.
     type Assembled = (Server<E>, String);
 
+    fn open(&mut self) -> Result<(), Failure> {
+        self.source = ContentSource::open(self.settings)?;
+        Ok(())
+    }
+
+    fn folder(&self) -> Option<BorrowedFd<'_>> {
+        self.source.folder()
+    }
+
     fn read(&mut self) -> Result<(Self::Loaded, Pages), Failure> {
         let settings = self.settings;
-        let (mut site, fixed, what) = match &settings.root {
-            Some(root) => content::read_root(settings, root)?,
-            None => content::read_page(settings)?,
-        };
+        let source = std::mem::replace(&mut self.source, ContentSource::BuiltIn);
+        let (mut site, fixed, what) = source.read(settings)?;
         site.check_health_at(settings.health_path());
         site.allow_only(AllowedHosts::new(settings.allowed_hosts.clone()));
         Ok(((site, what), fixed))
@@ -260,7 +308,9 @@ const SHARED_USER: &str = "uringstatic: serving as nobody, so other processes of
 pub fn become_reader(options: &AccountOptions) -> Result<(), Failure> {
     let mode = SandboxMode::Off;
     let off = LockdownOptions { mode, no_lockdown: false, account: options.clone() };
-    Sandbox::prepare(off.wanted(Vec::new()))
+    let config = off.wanted(Vec::new());
+    let account = config.look_up_account().map_err(hints::of_sandbox)?;
+    Sandbox::prepare(config, account, InheritedDescriptors::default())
         .and_then(|mut sandbox| sandbox.give_up_privileges())
         .map_err(hints::of_sandbox)
 }

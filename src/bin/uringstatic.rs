@@ -106,12 +106,12 @@ fn list_lockdown(options: &cli::LockdownArgs) -> ExitCode {
 
 /// Prints the doctor's findings; a fault is a failure.
 fn examine(options: &cli::DoctorArgs) -> ExitCode {
-    let cli::DoctorArgs { workload, json } = options;
-    let report = doctor::examine(workload, &MachineFacts::gather(workload));
+    let workload = options.workload();
+    let report = doctor::examine(&workload, &MachineFacts::gather(&workload));
     // https://no-color.org
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let colour = !plain && std::io::stdout().is_terminal();
-    let text = if *json { report.to_json() } else { report.to_text(colour) };
+    let text = if options.json { report.to_json() } else { report.to_text(colour) };
     print_verdict(&text, report.status != Severity::Fault)
 }
 

@@ -18,6 +18,7 @@ use crate::sandbox::options::LockdownOptions;
 use crate::service::messages::LoaderSpec;
 use crate::start::feature::Feature;
 use crate::start::settings::StartSettings;
+use crate::start::workers::WorkerCount;
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
@@ -159,9 +160,9 @@ enum Action {
 
     /// List what the sandbox takes away: users, files, operations, system calls
     ///
-    /// Applies the sandbox to itself, as far as it can and still print, and lists for each layer
-    /// whether it is in force on this machine, why, and what it permits. Exits with 1 if a layer is
-    /// missing or incomplete.
+    /// Applies the sandboxes of supervisor, loader and worker to itself, as far as it can and still
+    /// print, and lists for each layer whether it is in force on this machine, why, and what it
+    /// permits or refuses. Exits with 1 if a layer is missing or incomplete.
     #[command(max_term_width = 100)]
     Lockdown(LockdownArgs),
 }
@@ -173,15 +174,28 @@ pub struct DoctorArgs {
     #[command(flatten)]
     pub workload: Workload,
 
+    /// Processes that serve, or `auto`, as for the server
+    #[arg(long, value_name = "N", default_value = "1", value_parser = WorkerCount::parse)]
+    pub workers: WorkerCount,
+
     /// Print JSON (schema uringstatic-doctor/1)
     #[arg(long)]
     pub json: bool,
 }
 
+impl DoctorArgs {
+    /// The workload with the number of workers; `auto` is that of this machine.
+    #[must_use]
+    pub fn workload(&self) -> Workload {
+        let spawn = self.workload.spawn;
+        Workload { workers: self.workers.count(spawn).min(spawn), ..self.workload }
+    }
+}
+
 /// Arguments of `uringstatic lockdown`.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
 pub struct LockdownArgs {
-    /// Print JSON (schema uringstatic-lockdown/1)
+    /// Print JSON (schema uringstatic-lockdown/2)
     #[arg(long)]
     pub json: bool,
 

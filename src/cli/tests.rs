@@ -172,11 +172,16 @@ fn the_doctor_has_its_own_options_and_the_server_s_defaults() {
         Ok(ServerCommand::Doctor(doctor)) => doctor,
         other => panic!("{options:?}: {other:?}"),
     };
-    let workload = Workload { spawn: 5000, backlog: 4096, load: false };
-    assert_eq!(doctor(&[]), DoctorArgs { workload, json: false });
-    let argv = ["--json", "--spawn", "20000", "--load", "--backlog=1"];
-    let loaded = Workload { spawn: 20_000, backlog: 1, load: true };
-    assert_eq!(doctor(&argv), DoctorArgs { workload: loaded, json: true });
+    let workload = Workload { spawn: 5000, backlog: 4096, workers: 1, load: false };
+    let workers = WorkerCount::Count(1);
+    assert_eq!(doctor(&[]), DoctorArgs { workload, workers, json: false });
+    let argv = ["--json", "--spawn", "20000", "--load", "--backlog=1", "--workers=auto"];
+    let loaded = Workload { spawn: 20_000, backlog: 1, workers: 1, load: true };
+    let workers = WorkerCount::Auto;
+    assert_eq!(doctor(&argv), DoctorArgs { workload: loaded, workers, json: true });
+    assert_eq!(doctor(&["--workers", "7"]).workload(), Workload { workers: 7, ..workload });
+    let few = doctor(&["--workers", "7", "--spawn", "3"]).workload();
+    assert_eq!((few.workers, few.spawn), (3, 3), "a worker has a connection");
     let served = config(&[]);
     assert_eq!((served.spawn, served.backlog), (workload.spawn, workload.backlog));
     let help = run(&["doctor", "--help"]).unwrap_err();
@@ -295,7 +300,7 @@ fn name_of(feature: Feature) -> String {
 
 const ALL_FEATURES: &str = "defer-taskrun coop-taskrun direct-descriptors multishot-recv \
                             silent-send linked-close vectored-send defer-accept openat2 \
-                            listeners privileges environment landlock ring descriptors seccomp";
+                            listeners privileges environment descriptors landlock ring seccomp";
 
 const VISIBLE_OPTIONS: [&str; 20] = [
     "--spawn <N>",

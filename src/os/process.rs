@@ -7,7 +7,9 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
 use std::ffi::CString;
 use std::fmt;
+use std::fs::File;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 /// Descriptors besides those of connections: standard streams, at most 64 listeners, the engine,
@@ -130,6 +132,28 @@ pub fn await_single_thread() -> Result<(), ThreadsError> {
             return Err(ThreadsError::Several(count));
         }
         std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// The folder of `/proc` that lists this process's threads, for a process that will be permitted to
+/// list this folder only. While it is open, [`await_single_thread`] comes to the same folder: the
+/// kernel makes another one of the same path when it has forgotten this one, and permissions by
+/// Landlock are those of the folder, not of the path.
+pub struct ThreadFolder(File);
+
+impl ThreadFolder {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// If there is no `/proc`.
+    pub fn open() -> io::Result<Self> {
+        Ok(Self(File::open("/proc/self/task")?))
+    }
+}
+
+impl AsFd for ThreadFolder {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 

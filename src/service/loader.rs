@@ -9,6 +9,7 @@ use crate::os::channel::Channel;
 use crate::os::fork::{ForkSide, fork_sibling};
 use crate::os::inherited::InheritedDescriptors;
 use crate::os::net::Listener;
+use crate::os::privileges::Account;
 use crate::os::process;
 use crate::os::reaping::die_with_parent;
 use crate::os::shared::CounterPart;
@@ -24,6 +25,8 @@ use std::time::{Duration, Instant};
 #[must_use]
 pub fn run(settings: &StartSettings, spec: &LoaderSpec) -> u8 {
     let settings = &StartSettings { workers: WorkerCount::Count(spec.workers), ..settings.clone() };
+    let user = spec.account.clone().unwrap_or_else(Account::current);
+    user.remember(spec.user_name.clone());
     // The supervisor decides when a loader and its workers end: signals to the process group or
     // the control group reach it, too.
     signal::block(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGUSR1, libc::SIGUSR2]);
@@ -90,7 +93,7 @@ impl Loader {
             Listener::inherited(fd, address).map_err(|error| lost(&error.to_string()))
         });
         let listeners = listeners.collect::<Result<_, _>>()?;
-        let server = start::load(settings, listeners, inherited)?;
+        let server = start::load(settings, listeners, spec.account.clone(), inherited)?;
         Ok(Self { supervisor: spec.supervisor, server, scoreboard, all })
     }
 

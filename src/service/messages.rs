@@ -1,5 +1,7 @@
 //! The messages between the supervisor and a loader, each one in a packet of their channel.
 
+use crate::os::privileges::Account;
+
 /// The version of the messages and of the scoreboard. A supervisor may start a loader of another
 /// program, because a reload takes the program that is at its path by then.
 pub const VERSION: u32 = 1;
@@ -129,8 +131,13 @@ pub struct LoaderSpec {
     pub scoreboard: i32,
     /// The places of the scoreboard.
     pub places: u32,
-    /// The number of workers, which `auto` may make another one by now.
+    /// The number of workers, which `auto` may make another one by now; and a loader in its sandbox
+    /// can't read the quota of its control group.
     pub workers: u32,
+    /// The account to become, which was looked up by the supervisor; `None` to stay what it is.
+    pub account: Option<Account>,
+    /// The name of the user that serves, for messages: no database is asked by a loader.
+    pub user_name: Option<String>,
     /// The listeners, in the order of the addresses.
     pub listeners: Vec<i32>,
 }
@@ -139,11 +146,15 @@ impl LoaderSpec {
     /// The value of the hidden option that makes a process a loader.
     #[must_use]
     pub fn to_text(&self) -> String {
-        let Self { supervisor, channel, scoreboard, places, workers, listeners } = self;
-        let mut text = format!("{VERSION}:{supervisor}:{channel}:{scoreboard}:{places}:{workers}");
-        for listener in listeners {
-            text.push(':');
-            text.push_str(&listener.to_string());
+        let Self { supervisor, channel, scoreboard, places, workers, account, .. } = self;
+        // As in chown(2), the highest number is that of no account.
+        let Account { uid, gid } = account.clone().unwrap_or(NO_ACCOUNT);
+        let mut text =
+            format!("{VERSION}:{supervisor}:{channel}:{scoreboard}:{places}:{workers}:{uid}:{gid}");
+        text.extend(self.listeners.iter().map(|listener| format!(":{listener}")));
+        if let Some(name) = &self.user_name {
+            text.push('@');
+            text.push_str(name);
         }
         text
     }
@@ -153,23 +164,34 @@ impl LoaderSpec {
     /// # Errors
     /// If the text is none, or that of another version.
     pub fn parse(text: &str) -> Result<Self, String> {
+        let (text, name) = match text.split_once('@') {
+            Some((text, name)) => (text, Some(name.to_owned())),
+            None => (text, None),
+        };
         let numbers: Option<Vec<u32>> = text.split(':').map(|part| part.parse().ok()).collect();
         let numbers = numbers.unwrap_or_default();
         let fd = |number: u32| i32::try_from(number).map_err(|_| FORM.to_owned());
         match numbers[..] {
-            [VERSION, supervisor, channel, scoreboard, places, workers, ref listeners @ ..] => {
-                Ok(Self {
-                    supervisor,
-                    channel: fd(channel)?,
-                    scoreboard: fd(scoreboard)?,
-                    places,
-                    workers,
-                    listeners: listeners
-                        .iter()
-                        .map(|&number| fd(number))
-                        .collect::<Result<_, _>>()?,
-                })
-            }
+            [
+                VERSION,
+                supervisor,
+                channel,
+                scoreboard,
+                places,
+                workers,
+                uid,
+                gid,
+                ref listeners @ ..,
+            ] if workers > 0 => Ok(Self {
+                supervisor,
+                channel: fd(channel)?,
+                scoreboard: fd(scoreboard)?,
+                places,
+                workers,
+                account: Some(Account { uid, gid }).filter(|account| *account != NO_ACCOUNT),
+                user_name: name,
+                listeners: listeners.iter().map(|&number| fd(number)).collect::<Result<_, _>>()?,
+            }),
             [version, ..] if version != VERSION => Err(format!(
                 "the supervisor is of version {version}, this program of version {VERSION}: end \
                  the old one and start this one in its place"
@@ -178,6 +200,8 @@ impl LoaderSpec {
         }
     }
 }
+
+const NO_ACCOUNT: Account = Account { uid: u32::MAX, gid: u32::MAX };
 
 const FORM: &str = "only a supervisor starts a loader";
 
@@ -215,12 +239,18 @@ mod tests {
             scoreboard: 4,
             places: 20,
             workers: 2,
+            account: Some(Account { uid: 33, gid: 34 }),
+            user_name: Some("www@data".to_owned()),
             listeners: vec![5, 6],
         };
-        assert_eq!(spec.to_text(), "1:12:3:4:20:2:5:6");
-        assert_eq!(LoaderSpec::parse(&spec.to_text()), Ok(spec));
+        assert_eq!(spec.to_text(), "1:12:3:4:20:2:33:34:5:6@www@data");
+        assert_eq!(LoaderSpec::parse(&spec.to_text()), Ok(spec.clone()));
+        let stays = LoaderSpec { account: None, user_name: None, ..spec };
+        assert_eq!(LoaderSpec::parse(&stays.to_text()), Ok(stays));
         assert!(LoaderSpec::parse("2:12:3:4:20:5").unwrap_err().contains("version 2"));
-        for text in ["", "1", "1:2:3:4:5", "1:2:x:4:5:6", "1:2:4000000000:4:5:6"] {
+        let wrong =
+            ["", "1", "1:2:3:4", "1:2:x:4:5", "1:2:4000000000:4:5:1:0:0", "1:2:3:4:5:0:0:0"];
+        for text in wrong {
             assert_eq!(LoaderSpec::parse(text), Err(FORM.to_owned()), "{text}");
         }
     }

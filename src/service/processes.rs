@@ -9,7 +9,9 @@ use crate::os::channel::Channel;
 use crate::os::children::start_heir;
 use crate::os::net::Listener;
 use crate::os::poll::wait_readable;
+use crate::os::privileges::Account;
 use crate::os::reaping::{ProcessEnd, is_child, signal_child};
+use crate::sandbox::SupervisorTasks;
 use std::ffi::OsString;
 use std::io::{self, PipeReader};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -132,6 +134,8 @@ impl LoaderProcess {
             scoreboard: numbers[1],
             places: u32::try_from(scoreboard.places()).expect("workers are counted by u32"),
             workers,
+            account: command.account.clone(),
+            user_name: command.user_name.clone(),
             listeners: numbers[2..].to_vec(),
         };
         let process = start_heir(command.to_command(&spec), &inherits)?;
@@ -174,29 +178,42 @@ impl LoaderProcess {
     }
 }
 
-/// How a loader is started: the program, and the arguments and the environment that this process
-/// was started with.
+/// How a loader is started: the program, the arguments that this process was started with, and what
+/// this process has found out for it. Its environment is that of this process, which is empty in
+/// the supervisor's sandbox, and whether a panic is reported with a backtrace.
 pub(super) struct LoaderCommand {
     program: PathBuf,
     name: OsString,
     arguments: Vec<OsString>,
+    backtrace: Option<OsString>,
+    account: Option<Account>,
+    user_name: Option<String>,
 }
 
 impl LoaderCommand {
-    /// The command of this program's command line.
+    /// The command of this program's command line, for loaders that become `account`.
     ///
     /// # Errors
     /// If `/proc/self/exe` can't be read.
-    pub(super) fn of(mut words: Vec<OsString>) -> io::Result<Self> {
+    pub(super) fn of(mut words: Vec<OsString>, account: Option<Account>) -> io::Result<Self> {
         let name = if words.is_empty() { OsString::new() } else { words.remove(0) };
         let program = program_path(Path::new(&name))?;
-        Ok(Self { program, name, arguments: words })
+        let backtrace = std::env::var_os(BACKTRACE);
+        let user_name = account.clone().unwrap_or_else(Account::current).name();
+        Ok(Self { program, name, arguments: words, backtrace, account, user_name })
+    }
+
+    /// What a supervisor does in its sandbox with this command and these listeners.
+    pub(super) fn tasks<'a>(&'a self, listeners: &'a [Listener]) -> SupervisorTasks<'a> {
+        let becomes_other = self.account.is_some();
+        SupervisorTasks { program: &self.program, becomes_other, listeners }
     }
 
     fn to_command(&self, spec: &LoaderSpec) -> Command {
         use std::os::unix::process::CommandExt;
         let mut command = Command::new(&self.program);
         command.arg0(&self.name).arg("--loader").arg(spec.to_text()).args(&self.arguments);
+        command.envs(self.backtrace.iter().map(|value| (BACKTRACE, value)));
         command
     }
 
@@ -205,6 +222,9 @@ impl LoaderCommand {
         &self.program
     }
 }
+
+/// The variable that makes a panic report its backtrace.
+const BACKTRACE: &str = "RUST_BACKTRACE";
 
 /// The path at which this program was started, so that a link or a file that is replaced there
 /// leads to the new program. If it isn't known, the path of the file that is being run.

@@ -11,6 +11,7 @@ use super::supervisor::{
 };
 use crate::engine::Nanos;
 use crate::error::Failure;
+use crate::os::inherited::InheritedDescriptors;
 use crate::os::net::Listener;
 use crate::os::poll::wait_any_readable;
 use crate::os::process::monotonic_ns;
@@ -20,8 +21,9 @@ use crate::os::terminal;
 use crate::server::{RETIRE, TRY_ACCEPTS};
 use crate::start::settings::StartSettings;
 use crate::start::workers::WorkerCount;
-use crate::start::{bind_all, ready_line, start_listening};
+use crate::start::{bind_all, enter_supervision, look_up_account, ready_line, start_listening};
 use std::ffi::OsString;
+use std::io;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -31,8 +33,12 @@ use std::time::{Duration, Instant};
 /// # Errors
 /// If it can't be started: what was tried, the cause, and a hint for the operator.
 pub fn run(settings: &StartSettings, words: Vec<OsString>) -> Result<u8, Failure> {
-    let command = LoaderCommand::of(words)
-        .map_err(|error| Failure::new("reading /proc/self/exe", error, "mount /proc"))?;
+    let mount = |what: &str, error: io::Error| Failure::new(what, error, "mount /proc");
+    let inherited =
+        InheritedDescriptors::take().map_err(|error| mount("reading /proc/self/fd", error))?;
+    let account = look_up_account(settings)?;
+    let command = LoaderCommand::of(words, account)
+        .map_err(|error| mount("reading /proc/self/exe", error))?;
     let signals = signal::receive(&SIGNALS)?;
     let listeners = bind_all(settings)?;
     let workers = settings.worker_count();
@@ -43,13 +49,15 @@ pub fn run(settings: &StartSettings, words: Vec<OsString>) -> Result<u8, Failure
         limit: settings.spawn,
         worker_timeout: settings.worker_timeout,
     };
+    let scoreboard = Scoreboard::new(places)?;
+    enter_supervision(settings, command.tasks(&listeners), inherited)?;
     let mut service = Service {
         settings,
         worker_count: workers,
         command,
         signals,
         listeners,
-        scoreboard: Scoreboard::new(places)?,
+        scoreboard,
         supervisor: Supervisor::new(config),
         started: monotonic_ns(),
         loaders: Vec::new(),

@@ -24,6 +24,11 @@ pub(super) fn of_sandbox(error: SandboxError) -> Failure {
             Failure::new("opening /dev/null", why, "`ls -l /dev/null`; mknod(1)")
         }
         SandboxError::Descriptors(why) => of_inherited(why),
+        SandboxError::Exceptions(why) => Failure::new(
+            "opening /, /dev/null and the folders of the socket files for Landlock",
+            why,
+            without,
+        ),
         SandboxError::Threads(error) => {
             let hint = match error {
                 ThreadsError::Unreadable(_) => MOUNT_PROC,

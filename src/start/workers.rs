@@ -26,7 +26,10 @@ impl WorkerCount {
     }
 
     /// Parses a number, or `auto`.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    ///
+    /// # Errors
+    /// For anything else; names both forms.
+    pub fn parse(text: &str) -> Result<Self, String> {
         if text == "auto" {
             return Ok(Self::Auto);
         }

@@ -8,7 +8,7 @@ use super::{Source, assert_none, sources};
 const IMPORTS: &[(&str, &str)] = &[
     ("cli", "service start sandbox doctor experiment load site/build os"),
     // The processes of the service.
-    ("service", "start server engine os error stats"),
+    ("service", "start sandbox server engine os error stats"),
     // The server, from the settings down to the bytes.
     (
         "start",
