@@ -265,10 +265,10 @@ impl Service<'_> {
         };
         let pending: Vec<Place> =
             self.workers.iter().filter(is_pending).map(|worker| worker.place).collect();
+        self.handle(Event::LoaderEnded { generation, why });
         for place in pending {
             self.not_forked(generation, place, "its loader ended".to_owned());
         }
-        self.handle(Event::LoaderEnded { generation, why });
     }
 
     /// A worker's process ended.

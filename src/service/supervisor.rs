@@ -105,9 +105,10 @@ impl Supervisor {
         let half = self.config.worker_timeout / 2;
         let of_worker = |worker: &Worker| match worker.state {
             WorkerPhase::Due(at) => Some(at),
-            WorkerPhase::Serving | WorkerPhase::Ending if half.is_zero() => None,
-            WorkerPhase::Serving | WorkerPhase::Ending => Some(worker.moved.plus(half)),
-            WorkerPhase::Starting | WorkerPhase::Dead => None,
+            WorkerPhase::Dead => None,
+            WorkerPhase::Starting | WorkerPhase::Serving | WorkerPhase::Ending => {
+                (!half.is_zero()).then(|| worker.moved.plus(half))
+            }
         };
         self.workers().filter_map(of_worker).min()
     }
@@ -436,6 +437,7 @@ impl Supervisor {
             for worker in &mut generation.workers {
                 if matches!(worker.state, WorkerPhase::Due(at) if at <= now) {
                     worker.state = WorkerPhase::Starting;
+                    worker.moved = now;
                     self.orders.push_back(Order::Fork(worker.id));
                 }
             }

@@ -19,15 +19,19 @@ impl Supervisor {
     }
 
     /// A worker whose turn counter stands still is kicked first, since an idle worker takes no
-    /// turns, and killed if it doesn't move after that.
+    /// turns, and killed if it doesn't move after that. A worker that starts has as much time for its
+    /// first turn.
     pub(super) fn kill_hanging(&mut self, now: Nanos) {
         let half = self.config.worker_timeout / 2;
         if half.is_zero() {
             return;
         }
         for worker in self.generations.iter_mut().flat_map(|generation| &mut generation.workers) {
-            let watched = matches!(worker.state, WorkerPhase::Serving | WorkerPhase::Ending);
-            if !watched || worker.moved.plus(half) > now {
+            let is_watched = match worker.state {
+                WorkerPhase::Starting | WorkerPhase::Serving | WorkerPhase::Ending => true,
+                WorkerPhase::Due(_) | WorkerPhase::Dead => false,
+            };
+            if !is_watched || worker.moved.plus(half) > now {
                 continue;
             }
             if worker.kicked {

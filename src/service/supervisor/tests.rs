@@ -385,6 +385,25 @@ fn worker_that_takes_no_turn_although_kicked_is_killed() {
 }
 
 #[test]
+fn worker_that_never_takes_its_first_turn_is_killed_and_the_reload_given_up() {
+    let mut world = World::new();
+    world.settle();
+    world.input(Event::Reload);
+    world.load(2);
+    let is_new = |id: &WorkerId| id.generation == 2;
+    for _ in 0..30 {
+        world.now = world.now.plus(Duration::from_secs(1));
+        for (_, worker) in world.workers.iter_mut().filter(|it| it.0.generation == 1) {
+            worker.published.turns += 1;
+        }
+        world.input(Event::Tick);
+    }
+    let killed = world.workers.iter().filter(|it| is_new(it.0));
+    assert!(killed.clone().count() > 0 && killed.clone().all(|it| it.1.ended));
+    assert!(world.reports.iter().any(|report| matches!(report, Report::Hangs(id) if is_new(id))));
+}
+
+#[test]
 fn signal_during_a_reload_ends_both_generations() {
     let mut world = World::new();
     world.settle();
