@@ -57,6 +57,7 @@ pub fn run(settings: &StartSettings, words: Vec<OsString>) -> Result<u8, Failure
         unknown: Vec::new(),
         total: Totals::default(),
         is_ready: false,
+        is_ending: false,
         busy_since: Instant::now(),
     };
     Ok(service.run())
@@ -79,6 +80,8 @@ struct Service<'a> {
     unknown: Vec<(u32, ProcessEnd)>,
     total: Totals,
     is_ready: bool,
+    /// Whether the listeners are closed, after a signal to end.
+    is_ending: bool,
     /// When something last happened that may change the scoreboard.
     busy_since: Instant,
 }
@@ -141,6 +144,7 @@ impl Service<'_> {
                     // The last worker to stop listening ends it, and what is in the backlog is
                     // reset then.
                     self.listeners.iter_mut().for_each(Listener::close);
+                    self.is_ending = true;
                     self.handle(Event::Terminate(signal));
                 }
             }
@@ -170,6 +174,9 @@ impl Service<'_> {
 
     /// The first generation can serve, so the sockets may listen; afterwards this changes nothing.
     fn loaded(&mut self, place: usize) {
+        if self.is_ending {
+            return;
+        }
         let generation = self.loaders[place].generation;
         match start_listening(self.settings, &self.listeners) {
             Ok(()) => self.handle(Event::Loaded { generation }),
@@ -360,6 +367,9 @@ impl Service<'_> {
     }
 
     fn load(&mut self, generation: u32) {
+        if self.is_ending {
+            return;
+        }
         let Self { worker_count, command, scoreboard, listeners, .. } = &*self;
         let started =
             LoaderProcess::start(generation, *worker_count, command, scoreboard, listeners);
