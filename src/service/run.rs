@@ -66,6 +66,7 @@ pub fn run(settings: &StartSettings, words: Vec<OsString>) -> Result<u8, Failure
         total: Totals::default(),
         is_ready: false,
         is_ending: false,
+        is_over: false,
         busy_since: Instant::now(),
     };
     Ok(service.run())
@@ -88,8 +89,10 @@ struct Service<'a> {
     unknown: Vec<(u32, ProcessEnd)>,
     total: Totals,
     is_ready: bool,
-    /// This process ends what is left.
+    /// Whether the listeners are closed, after a signal to end.
     is_ending: bool,
+    /// Whether this process kills what is left.
+    is_over: bool,
     /// When something last happened that may change the scoreboard.
     busy_since: Instant,
 }
@@ -155,6 +158,7 @@ impl Service<'_> {
                     // The last worker to stop listening ends it, and what is in the backlog is
                     // reset then.
                     self.listeners.iter_mut().for_each(Listener::close);
+                    self.is_ending = true;
                     self.handle(Event::Terminate(signal));
                 }
             }
@@ -184,6 +188,9 @@ impl Service<'_> {
 
     /// The first generation can serve, so the sockets may listen; afterwards this changes nothing.
     fn loaded(&mut self, place: usize) {
+        if self.is_ending {
+            return;
+        }
         let generation = self.loaders[place].generation;
         match start_listening(self.settings, &self.listeners) {
             Ok(()) => self.handle(Event::Loaded { generation }),
@@ -282,7 +289,7 @@ impl Service<'_> {
         let has_exited = end == ProcessEnd::Exited(0);
         // Its first turns may not have been noticed yet.
         let has_served = worker.is_armed || self.scoreboard.is_armed(place);
-        if !has_exited && has_served && !worker.is_abandoned && !self.is_ending {
+        if !has_exited && has_served && !worker.is_abandoned && !self.is_over {
             self.total.lost_workers += 1;
             self.total.lost_connections += connections;
         }
@@ -374,6 +381,9 @@ impl Service<'_> {
     }
 
     fn load(&mut self, generation: u32) {
+        if self.is_ending {
+            return;
+        }
         let Self { worker_count, command, scoreboard, listeners, .. } = &*self;
         let started =
             LoaderProcess::start(generation, *worker_count, command, scoreboard, listeners);
@@ -479,7 +489,7 @@ impl Service<'_> {
 
     /// Kills what is left, and waits until it is gone, but not for long.
     fn end_all(&mut self) {
-        self.is_ending = true;
+        self.is_over = true;
         for worker in &mut self.workers {
             worker.signal(libc::SIGKILL);
         }

@@ -344,10 +344,11 @@ impl Supervisor {
             if std::mem::take(&mut generation.has_loader) {
                 self.orders.push_back(Order::Release { generation: generation.number });
             }
+            // It has no process whose end would be reported.
+            generation.workers.retain(|worker| !matches!(worker.state, WorkerPhase::Due(_)));
             for worker in &mut generation.workers {
                 match worker.state {
-                    WorkerPhase::Due(_) => worker.state = WorkerPhase::Dead,
-                    WorkerPhase::Dead => {}
+                    WorkerPhase::Due(_) | WorkerPhase::Dead => {}
                     WorkerPhase::Starting | WorkerPhase::Serving | WorkerPhase::Ending => {
                         worker.state = WorkerPhase::Ending;
                         self.orders.push_back(Order::Retire(worker.id));
@@ -449,9 +450,13 @@ impl Supervisor {
             return;
         }
         let is_over = |generation: &Generation| {
-            let ends = generation.phase == Phase::Retiring || self.state == ServiceState::Ending;
-            ends && generation.workers.iter().all(|it| it.state == WorkerPhase::Dead)
-                && generation.workers.iter().all(|it| it.share.charge() == 0)
+            let is_spent = |it: &Worker| it.state == WorkerPhase::Dead && it.share.charge() == 0;
+            match self.state {
+                ServiceState::Ending => generation.workers.iter().all(is_spent),
+                // Until the sockets of its workers are closed, which limits the number of processes
+                // that end at the same time.
+                _ => generation.phase == Phase::Retiring && generation.workers.is_empty(),
+            }
         };
         let before = self.generations.len();
         self.generations.retain(|generation| !is_over(generation));
