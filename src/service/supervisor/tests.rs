@@ -393,8 +393,9 @@ fn worker_that_never_takes_its_first_turn_is_killed_and_the_reload_given_up() {
     let is_new = |id: &WorkerId| id.generation == 2;
     for _ in 0..30 {
         world.now = world.now.plus(Duration::from_secs(1));
-        for (_, worker) in world.workers.iter_mut().filter(|it| it.0.generation == 1) {
-            worker.published.turns += 1;
+        for (id, worker) in &mut world.workers {
+            let turns = worker.published.turns;
+            worker.published.turns = if is_new(id) { 0 } else { turns + 1 };
         }
         world.input(Event::Tick);
     }
