@@ -85,7 +85,8 @@ fn number_at(bytes: &[u8], offset: usize) -> u32 {
     u32::from_ne_bytes(*bytes)
 }
 
-// netlink(7), sock_diag(7), and the headers linux/netlink.h, linux/inet_diag.h and net/tcp_states.h.
+// netlink(7), sock_diag(7), and the headers linux/netlink.h, linux/inet_diag.h and
+// net/tcp_states.h.
 const HEADER_LEN: usize = 16;
 const REQUEST_LEN: u32 = 16 + 56;
 const NLMSG_DONE: u16 = 3;

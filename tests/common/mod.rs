@@ -4,19 +4,19 @@
 //! If a test fails while its [`Server`] runs, the command line and the output of the server are
 //! printed.
 
-#![allow(dead_code, reason = "each test program uses a part of it")]
+#![allow(dead_code, unused_imports, reason = "each test program uses a part of it")]
 #![allow(clippy::print_stderr, reason = "a failing test shows what the server wrote")]
 
 pub(crate) mod connections;
+pub(crate) mod files;
 pub(crate) mod processes;
 
+pub(crate) use files::{TemporaryFile, TemporaryFolder};
 use processes::{Process, until};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
@@ -341,8 +341,8 @@ impl Client {
         Ok(count > 0)
     }
 
-    /// Whether a request is answered with the status 200; otherwise the connection has ended, before
-    /// a byte of the response.
+    /// Whether a request is answered with the status 200; otherwise the connection has ended,
+    /// before a byte of the response.
     pub(crate) fn is_served(&mut self) -> bool {
         assert!(self.received.is_empty(), "a response is in progress");
         let has_begun = self.try_send(GET).is_ok()
@@ -429,71 +429,6 @@ impl Client {
                 true
             }
         }
-    }
-}
-
-/// A path in the temporary directory that no other test uses, removed at the end.
-pub(crate) struct TemporaryFile(pub(crate) PathBuf);
-
-impl TemporaryFile {
-    /// A path at which nothing exists.
-    pub(crate) fn vacant(extension: &str) -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("uringstatic-{}-{number}.{extension}", std::process::id());
-        Self(std::env::temp_dir().join(name))
-    }
-
-    /// A file with this content.
-    pub(crate) fn with(extension: &str, content: &[u8]) -> Self {
-        let file = Self::vacant(extension);
-        std::fs::write(&file.0, content).expect("the temporary directory is writable");
-        file
-    }
-
-    /// The path as the value of an option.
-    pub(crate) fn path(&self) -> &str {
-        self.0.to_str().expect("the path is text")
-    }
-}
-
-/// A folder in the temporary directory, removed at the end with its content.
-pub(crate) struct TemporaryFolder(TemporaryFile);
-
-impl TemporaryFolder {
-    /// A folder with these files; parent folders are created.
-    pub(crate) fn with(files: &[(&str, &[u8])]) -> Self {
-        let folder = Self(TemporaryFile::vacant("folder"));
-        std::fs::create_dir(&folder.0.0).expect("the temporary directory is writable");
-        for (name, content) in files {
-            folder.add(name, content);
-        }
-        folder
-    }
-
-    /// Adds a file; parent folders are created.
-    pub(crate) fn add(&self, name: impl AsRef<std::path::Path>, content: &[u8]) {
-        let path = self.0.0.join(name);
-        let parent = path.parent().expect("it is in the folder");
-        std::fs::create_dir_all(parent).expect("the folder is writable");
-        std::fs::write(path, content).expect("the folder is writable");
-    }
-
-    /// The path as the value of an option.
-    pub(crate) fn path(&self) -> &str {
-        self.0.path()
-    }
-}
-
-impl Drop for TemporaryFolder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0.0);
-    }
-}
-
-impl Drop for TemporaryFile {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
     }
 }
 

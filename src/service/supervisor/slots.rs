@@ -19,8 +19,8 @@ impl Supervisor {
     }
 
     /// A worker whose turn counter stands still is kicked first, since an idle worker takes no
-    /// turns, and killed if it doesn't move after that. A worker that starts has as much time for its
-    /// first turn.
+    /// turns, and killed if it doesn't move after that. A worker that starts has as much time for
+    /// its first turn.
     pub(super) fn kill_hanging(&mut self, now: Nanos) {
         let half = self.config.worker_timeout / 2;
         if half.is_zero() {
