@@ -104,6 +104,7 @@ impl Floor {
             features: Features::ALL,
             buffers: 512,
             buffer_bytes: 4096,
+            held: None,
             restricted: false,
             obstacles: Obstacles::read(),
         })?;

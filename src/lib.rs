@@ -2,8 +2,9 @@
 //!
 //! The library has everything but the `main` functions. Its entry points are [`start`], which makes
 //! a server from settings and is also how another program embeds it, and [`load::run`], which runs
-//! a load. Both drive an [`engine`]: a pair of queues, operations in and completions out, with
-//! `io_uring` behind it or, in tests, a simulation ([`engine::sim`]).
+//! a load. [`service::run`] has such servers in processes of their own, which it reloads and
+//! replaces. The server and the client drive an [`engine`]: a pair of queues, operations in and
+//! completions out, with `io_uring` behind it or, in tests, a simulation ([`engine::sim`]).
 //!
 //! # One request in the server
 //!
@@ -49,6 +50,7 @@
 //! | [`server`] | one worker: slots, the connection limit, timeouts, the drain |
 //! | [`engine`] | the trait of an engine and its vocabulary |
 //! | [`engine::uring`] | the engine on `io_uring`; [`engine::chosen`] names the programs' one |
+//! | [`service`] | the supervisor, the loader and the workers: reloads, replacements, one limit |
 //! | [`start`] | from settings to a server that is ready |
 //! | [`sandbox`] | what the process gives up before it serves |
 //! | [`os`] | all other system calls; unsafe code is here and in [`engine::uring`] only |
@@ -75,6 +77,7 @@ pub mod load;
 pub mod os;
 pub mod sandbox;
 pub mod server;
+pub mod service;
 pub mod simulation;
 pub mod site;
 pub mod socket;

@@ -25,34 +25,37 @@
 //! # }
 //! ```
 
+mod content;
 mod endpoint;
 pub mod feature;
 mod hints;
 pub mod settings;
 mod values;
+pub mod workers;
 
 use crate::engine::chosen::Chosen;
 use crate::engine::kernel::{Capabilities, KernelEngine, ReceiveBuffers};
 use crate::error::Failure;
 use crate::http::host::AllowedHosts;
-use crate::http::media_type;
-use crate::os::beneath::{self, Resolver, Stamp};
+use crate::os::inherited::InheritedDescriptors;
 use crate::os::net::{Access, Endpoint, Listener, bind_with};
 use crate::os::pages::Pages;
 use crate::os::privileges::Account;
 use crate::os::process;
+use crate::os::signal::{self, Signals};
 use crate::os::terminal;
 use crate::sandbox::options::{AccountOptions, LockdownOptions};
-use crate::sandbox::{self, LayerState, Program, Sandbox, SandboxMode};
-use crate::server::{self, Server, ServerConfig};
-use crate::site::build::{self, escape::escaped_path};
-use crate::site::{Page, Site};
+use crate::sandbox::{
+    self, LayerState, Possessions, Program, Sandbox, SandboxMode, SupervisorSandbox,
+    SupervisorTasks,
+};
+use crate::server::{self, Server, ServerConfig, Supervision};
+use crate::site::Site;
+use content::ContentSource;
 pub use endpoint::SocketOptions;
 use feature::Feature;
 use settings::StartSettings;
-use std::io::{self, IsTerminal};
-use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 /// A server that accepts connections from its first turn on, and the state of its sandbox.
 pub struct Started<E: KernelEngine = Chosen> {
@@ -60,6 +63,8 @@ pub struct Started<E: KernelEngine = Chosen> {
     pub server: Server<E>,
     /// The layers in force.
     pub lockdown: Sandbox,
+    /// The addresses that it listens on; that for health checks is the last.
+    pub addresses: Vec<Endpoint>,
 }
 
 /// Raises limits, binds the sockets, gives up root, reads the content, enters the sandbox, and
@@ -84,70 +89,212 @@ pub fn report_sandbox(
 }
 
 fn start_on<E: KernelEngine>(settings: &StartSettings) -> Result<Started<E>, Failure> {
-    let without: Vec<&str> = settings.without.iter().map(|feature| feature.name()).collect();
-    let preparation =
-        E::prepare(settings.slots(), ReceiveBuffers::SERVER, &without).map_err(hints::of_engine)?;
-    let config = settings.lockdown.wanted(Feature::layers(&settings.without));
-    let mut lockdown = Sandbox::prepare(config).map_err(hints::of_sandbox)?;
+    let inherited = InheritedDescriptors::take().map_err(hints::of_inherited)?;
+    let account = look_up_account(settings)?;
     let listeners = bind_all(settings)?;
-    let ReadyServer { server, line: ready } = lockdown
-        .enter(&mut ServerProgram(settings), listeners, settings.slots(), preparation)
-        .map_err(hints::of_sandbox)?;
-
-    for (layer, state) in lockdown.states() {
-        if let (LayerState::Off(reason), SandboxMode::On) =
-            (state, settings.lockdown.effective_mode())
-        {
-            let why = hints::off_reason(reason);
-            terminal::err(format_args!("uringstatic: not locked down by {}: {why}", layer.name()));
-        }
-    }
+    let server: LoadedServer<E> = load_on(settings, listeners, account, inherited)?;
+    let what = server.what.clone();
+    let signals = signal::signals_to_end()?;
+    let (started, engine) = server.serve(settings, signals, None)?;
+    started.report_missing_layers(settings);
     if !settings.quiet {
-        if lockdown.chose_nobody() {
+        let addresses = started.addresses.iter();
+        let ready = ready_line(settings, addresses, &what, &engine);
+        terminal::err(format_args!("{ready}; lockdown {}", started.lockdown.summary()));
+    }
+    Ok(started)
+}
+
+/// A process that has read the content and given up the privileges that it needed for that. It can
+/// be copied, for each copy to become a server.
+pub struct LoadedServer<E: KernelEngine = Chosen> {
+    /// The content, in words.
+    pub what: String,
+    lockdown: Sandbox,
+    preparation: E::Preparation,
+    content: (Site, Pages),
+    listeners: Vec<Listener>,
+}
+
+/// What a worker has beyond a server that is alone.
+pub struct WorkerLink {
+    /// Its number among the workers, from 0.
+    pub number: u32,
+    /// Its share of the connection limit.
+    pub supervision: Box<dyn Supervision>,
+    /// A descriptor to hold until its connections are closed.
+    pub held: OwnedFd,
+}
+
+/// The account that reads the files and serves; `None` if the process stays what it is. Its name is
+/// remembered for messages.
+///
+/// # Errors
+/// If `--user` names nobody, or root without `--allow-root`.
+pub fn look_up_account(settings: &StartSettings) -> Result<Option<Account>, Failure> {
+    let config = settings.lockdown.wanted(Vec::new());
+    let account = config.look_up_account().map_err(hints::of_sandbox)?;
+    let own = account.clone().unwrap_or_else(Account::current);
+    own.remember(own.name());
+    Ok(account)
+}
+
+/// Enters the sandbox of a supervisor. Limits that workers need raised are raised before, while
+/// that is permitted; the processes that it starts inherit them.
+///
+/// # Errors
+/// If a step fails: what was tried, the cause, and a hint for the operator.
+pub fn enter_supervision(
+    settings: &StartSettings,
+    tasks: SupervisorTasks<'_>,
+    inherited: InheritedDescriptors,
+) -> Result<SupervisorSandbox, Failure> {
+    prepare_engine::<Chosen>(settings)?;
+    let config = settings.lockdown.wanted(Feature::layers(&settings.without));
+    SupervisorSandbox::enter(config, tasks, inherited).map_err(hints::of_sandbox)
+}
+
+fn prepare_engine<E: KernelEngine>(settings: &StartSettings) -> Result<E::Preparation, Failure> {
+    let without: Vec<&str> = settings.without.iter().map(|feature| feature.name()).collect();
+    E::prepare(settings.slots(), ReceiveBuffers::SERVER, &without).map_err(hints::of_engine)
+}
+
+/// Reads the content for workers on listeners that are bound, as an account that was looked up
+/// ([`look_up_account`]).
+///
+/// # Errors
+/// If a step fails: what was tried, the cause, and a hint for the operator.
+pub fn load(
+    settings: &StartSettings,
+    listeners: Vec<Listener>,
+    account: Option<Account>,
+    inherited: InheritedDescriptors,
+) -> Result<LoadedServer, Failure> {
+    load_on(settings, listeners, account, inherited)
+}
+
+fn load_on<E: KernelEngine>(
+    settings: &StartSettings,
+    listeners: Vec<Listener>,
+    account: Option<Account>,
+    inherited: InheritedDescriptors,
+) -> Result<LoadedServer<E>, Failure> {
+    let preparation = prepare_engine::<E>(settings)?;
+    let config = settings.lockdown.wanted(Feature::layers(&settings.without));
+    let mut lockdown = Sandbox::prepare(config, account, inherited).map_err(hints::of_sandbox)?;
+    let mut program = ServerProgram { settings, source: ContentSource::BuiltIn, worker: None };
+    let ((site, what), fixed) =
+        lockdown.read::<E, _>(&mut program, &listeners).map_err(hints::of_sandbox)?;
+    Ok(LoadedServer { what, lockdown, preparation, content: (site, fixed), listeners })
+}
+
+impl<E: KernelEngine> LoadedServer<E> {
+    /// Becomes a server, and describes its engine in words.
+    ///
+    /// # Errors
+    /// If a step fails: what was tried, the cause, and a hint for the operator.
+    pub fn serve(
+        mut self,
+        settings: &StartSettings,
+        signals: Signals,
+        worker: Option<WorkerLink>,
+    ) -> Result<(Started<E>, String), Failure> {
+        let addresses = self.listeners.iter().map(|listener| listener.endpoint.clone()).collect();
+        let (site, fixed) = self.content;
+        let (link, held) = match worker {
+            Some(WorkerLink { number, supervision, held }) => {
+                (Some((number, supervision)), Some(held))
+            }
+            None => (None, None),
+        };
+        let slots = settings.slots();
+        let possessions = Possessions { listeners: self.listeners, signals, slots, held };
+        let (server, engine) = self
+            .lockdown
+            .serve(
+                &mut ServerProgram { settings, source: ContentSource::BuiltIn, worker: link },
+                ((site, self.what), fixed),
+                possessions,
+                self.preparation,
+            )
+            .map_err(hints::of_sandbox)?;
+        Ok((Started { server, lockdown: self.lockdown, addresses }, engine))
+    }
+}
+
+impl<E: KernelEngine> Started<E> {
+    /// Prints the layers of the sandbox that the kernel refuses, and a warning about a user that
+    /// other programs share.
+    pub fn report_missing_layers(&self, settings: &StartSettings) {
+        for (layer, state) in self.lockdown.states() {
+            if let (LayerState::Off(reason), SandboxMode::On) =
+                (state, settings.lockdown.effective_mode())
+            {
+                let why = hints::off_reason(reason);
+                terminal::err(format_args!(
+                    "uringstatic: not locked down by {}: {why}",
+                    layer.name()
+                ));
+            }
+        }
+        if !settings.quiet && self.lockdown.chose_nobody() {
             terminal::err(SHARED_USER);
         }
-        terminal::err(format_args!("{ready}; lockdown {}", lockdown.summary()));
     }
-    Ok(Started { server, lockdown })
 }
 
 /// The steps of the server between those of the sandbox.
-struct ServerProgram<'a>(&'a StartSettings);
-
-/// A server, and the line that announces it.
-struct ReadyServer<E: KernelEngine> {
-    server: Server<E>,
-    line: String,
+struct ServerProgram<'a> {
+    settings: &'a StartSettings,
+    source: ContentSource,
+    /// The number of a worker, and its share of the connection limit.
+    worker: Option<(u32, Box<dyn Supervision>)>,
 }
 
 impl<E: KernelEngine> Program<E> for ServerProgram<'_> {
     /// The site, and its description for the ready line.
     type Loaded = (Site, String);
-    type Assembled = ReadyServer<E>;
+    /// The server, and the description of its engine.
+    type Assembled = (Server<E>, String);
+
+    fn open(&mut self) -> Result<(), Failure> {
+        self.source = ContentSource::open(self.settings)?;
+        Ok(())
+    }
+
+    fn folder(&self) -> Option<BorrowedFd<'_>> {
+        self.source.folder()
+    }
 
     fn read(&mut self) -> Result<(Self::Loaded, Pages), Failure> {
-        let settings = self.0;
-        let (mut site, fixed, what) = match &settings.root {
-            Some(root) => read_root(settings, root)?,
-            None => read_page(settings)?,
-        };
+        let settings = self.settings;
+        let source = std::mem::replace(&mut self.source, ContentSource::BuiltIn);
+        let (mut site, fixed, what) = source.read(settings)?;
         site.check_health_at(settings.health_path());
         site.allow_only(AllowedHosts::new(settings.allowed_hosts.clone()));
         Ok(((site, what), fixed))
     }
 
     fn listen(&mut self, listeners: &[Listener]) -> Result<(), Failure> {
-        if let Some(core) = self.0.cpu {
+        let number = self.worker.as_ref().map_or(0, |&(number, _)| number);
+        if let Some(core) = self.settings.cpu.as_ref().map(|cpus| cpus.of_worker(number)) {
             process::pin_to_core(core).map_err(|error| hints::of_core(core, &error))?;
         }
-        let start = |listener: &Listener| listener.start(self.0.backlog);
-        listeners.iter().try_for_each(start).map_err(hints::of_listener)
+        match self.worker {
+            // The supervisor has started to listen before it had workers.
+            Some(_) => Ok(()),
+            None => start_listening(self.settings, listeners),
+        }
     }
 
-    fn assemble(&mut self, engine: E, (site, what): Self::Loaded) -> ReadyServer<E> {
-        let line = ready_line(self.0, &engine, &what);
-        let server_config = server_config(self.0, &engine);
-        ReadyServer { server: Server::new(engine, site, server_config), line }
+    fn assemble(&mut self, engine: E, (site, _): Self::Loaded) -> Self::Assembled {
+        let description = engine.description();
+        let config = server_config(self.settings, &engine);
+        let server = match self.worker.take() {
+            Some((_, supervision)) => Server::supervised(engine, site, config, supervision),
+            None => Server::new(engine, site, config),
+        };
+        (server, description)
     }
 }
 
@@ -161,13 +308,27 @@ const SHARED_USER: &str = "uringstatic: serving as nobody, so other processes of
 pub fn become_reader(options: &AccountOptions) -> Result<(), Failure> {
     let mode = SandboxMode::Off;
     let off = LockdownOptions { mode, no_lockdown: false, account: options.clone() };
-    Sandbox::prepare(off.wanted(Vec::new()))
+    let config = off.wanted(Vec::new());
+    let account = config.look_up_account().map_err(hints::of_sandbox)?;
+    Sandbox::prepare(config, account, InheritedDescriptors::default())
         .and_then(|mut sandbox| sandbox.give_up_privileges())
         .map_err(hints::of_sandbox)
 }
 
+/// Starts to listen on bound sockets.
+///
+/// # Errors
+/// If another process has taken a port meanwhile.
+pub fn start_listening(settings: &StartSettings, listeners: &[Listener]) -> Result<(), Failure> {
+    let start = |listener: &Listener| listener.start(settings.backlog);
+    listeners.iter().try_for_each(start).map_err(hints::of_listener)
+}
+
 /// Raises the limit of open files and binds the sockets: both may need a privilege.
-fn bind_all(settings: &StartSettings) -> Result<Vec<Listener>, Failure> {
+///
+/// # Errors
+/// If a limit is too low, or an address can't be bound.
+pub fn bind_all(settings: &StartSettings) -> Result<Vec<Listener>, Failure> {
     let group = settings.socket.socket_group.as_deref();
     let access = Access::look_up(settings.socket.socket_mode, group)
         .map_err(|error| hints::of_name("--socket-group", &error.name, &error))?;
@@ -185,17 +346,21 @@ fn server_config(settings: &StartSettings, engine: &impl KernelEngine) -> Server
     let Capabilities { recv_many, send_close } = engine.capabilities();
     let listeners = engine.listeners().len();
     let health_listener = settings.health_listen.is_some();
+    let accepts =
+        server::accepts_for(settings.worker_spawn(), listeners - usize::from(health_listener));
     ServerConfig {
-        spawn: settings.spawn,
+        spawn: settings.worker_spawn(),
         listeners: u32::try_from(listeners).expect("a command line is short"),
         health_listener,
-        accepts: server::accepts_for(settings.spawn, listeners - usize::from(health_listener)),
+        accepts,
+        accepts_at_rest: if settings.worker_count() == 1 { accepts } else { 1 },
         head_timeout: settings.head_timeout,
         idle_timeout: settings.idle_timeout,
         body_timeout: settings.body_timeout,
         send_timeout: settings.send_timeout,
         min_rate: settings.min_rate,
         drain_delay: settings.drain_delay,
+        reload_grace: settings.reload_grace,
         drain_timeout: settings.drain_timeout,
         head_bytes_max: settings.head_bytes_max,
         recv_many,
@@ -204,91 +369,15 @@ fn server_config(settings: &StartSettings, engine: &impl KernelEngine) -> Server
     }
 }
 
-/// Reads a folder and builds its responses. Reports each file that is left out, even if `quiet` is
-/// set: a response would be missing.
-fn read_root(settings: &StartSettings, root: &Path) -> Result<(Site, Pages, String), Failure> {
-    let mut request =
-        build::BuildRequest::new(root, &settings.root_options, &settings.headers, settings.slots());
-    request.progress = !settings.quiet && io::stderr().is_terminal();
-    if settings.without.contains(&Feature::Openat2) {
-        request.resolver = Resolver::ByComponent;
-    }
-    process::use_one_arena();
-    let read = build::read(&request)?;
-    for skipped in read.listing.skipped.lines() {
-        terminal::err(format_args!("uringstatic: left out {skipped}"));
-    }
-    if read.is_empty() {
-        terminal::err(format_args!("uringstatic: {}", build::nothing_to_serve(root)));
-    }
-    if !settings.quiet {
-        let root = escaped_path(root);
-        terminal::err(format_args!("uringstatic: read {root}: {}", read.summary));
-    }
-    let build::Root { tree, fixed, plan, listing, bodies, summary: _ } = read;
-    drop((plan, listing, bodies));
-    process::release_freed_memory();
-    Ok((Site::of_tree(tree), fixed, escaped_path(root)))
-}
-
-/// Reads the page and builds its responses; also returns a description for the ready line.
-fn read_page(settings: &StartSettings) -> Result<(Site, Pages, String), Failure> {
-    let mut page = Page::built_in();
-    page.status = settings.status;
-    page.headers.clone_from(&settings.headers);
-    if let Some(path) = &settings.page {
-        page.content_type = media_type::of_path(path);
-    }
-    if let Some(content_type) = &settings.content_type {
-        page.content_type.clone_from(content_type);
-    }
-    let Some(path) = &settings.page else {
-        let bytes = Page::BUILT_IN.len() as u64;
-        let (site, fixed) = Site::build(page, bytes, settings.slots(), Pages::zeroed, |place| {
-            place.copy_from_slice(Page::BUILT_IN);
-            Ok(())
-        })
-        .expect("copying does not fail");
-        return Ok((site, fixed, format!("the built-in page ({bytes} bytes)")));
-    };
-    let file = beneath::open_named(path).map_err(|error| unreadable(path, &error))?;
-    let metadata = file.metadata().map_err(|error| unreadable(path, &error))?;
-    if !metadata.is_file() {
-        return Err(unreadable(path, &io::Error::other("it is not a regular file")));
-    }
-    let bytes = metadata.len();
-    let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-    page.last_modified = modified.duration_since(UNIX_EPOCH).ok().map(|age| age.as_secs());
-    let stamp = Stamp::of(&metadata);
-    let read = |place: &mut [u8]| beneath::read_whole(&file, &stamp, place);
-    let (site, fixed) = Site::build(page, bytes, settings.slots(), Pages::zeroed, read)
-        .map_err(|error| unreadable(path, &error))?;
-    Ok((site, fixed, format!("{} ({bytes} bytes)", path.display())))
-}
-
-fn unreadable(path: &Path, error: &io::Error) -> Failure {
-    let path = path.display();
-    let what = format!("reading the page {path}");
-    if error.kind() == io::ErrorKind::PermissionDenied {
-        let hint = format!(
-            "`namei -l {path}` shows which permission is missing; chmod(1) or chown(1) changes \
-             that, and --user selects another user"
-        );
-        let why = format!("{} can't read it ({error})", Account::current());
-        return Failure::new(what, why, hint);
-    }
-    if error.kind() == io::ErrorKind::OutOfMemory {
-        return Failure::new(what, error, "serve a smaller file, or give the machine more memory");
-    }
-    let hint = format!("`ls -lL {path}` shows its type; the page must be a regular file");
-    Failure::new(what, error, hint)
-}
-
-fn ready_line(settings: &StartSettings, engine: &impl KernelEngine, what: &str) -> String {
-    let mut addresses: Vec<String> = engine
-        .listeners()
-        .iter()
-        .map(|listener| match &listener.endpoint {
+/// The line that announces that the server is ready: addresses, content, limits and engine.
+pub fn ready_line<'a>(
+    settings: &StartSettings,
+    addresses: impl Iterator<Item = &'a Endpoint>,
+    what: &str,
+    engine: &str,
+) -> String {
+    let mut addresses: Vec<String> = addresses
+        .map(|address| match address {
             Endpoint::Tcp(address) => format!("http://{address}/"),
             Endpoint::Unix(path) => format!("unix:{}", path.display()),
         })
@@ -304,10 +393,14 @@ fn ready_line(settings: &StartSettings, engine: &impl KernelEngine, what: &str) 
         Some(socket) => format!("; health checks on {socket}, {}", settings.health_path()),
         None => String::new(),
     };
+    let workers = match settings.worker_count() {
+        _ if settings.single_process => "a single process".to_owned(),
+        1 => "1 worker".to_owned(),
+        count => format!("{count} workers"),
+    };
     format!(
-        "uringstatic: ready on {} with {what}, at most {} connections{health}; {}",
+        "uringstatic: ready on {} with {what}, at most {} connections{health}; {workers}; {engine}",
         addresses.join(" "),
         settings.spawn,
-        engine.description()
     )
 }

@@ -42,6 +42,78 @@ pub struct Errors {
     pub cut_off: u64,
 }
 
+/// The number of counters of [`Stats::to_words`].
+pub const STATS_WORDS: usize = 13;
+
+impl Stats {
+    /// The counters in their order, for memory that processes share.
+    #[must_use]
+    pub fn to_words(&self) -> [u64; STATS_WORDS] {
+        let Self { connections, requests, bytes, in_flight_max, errors } = self;
+        let Errors {
+            refused,
+            request_timeouts,
+            send_timeouts,
+            resets,
+            failures,
+            accepts,
+            overruns,
+            displaced,
+            cut_off,
+        } = *errors;
+        [
+            *connections,
+            *requests,
+            *bytes,
+            u64::from(*in_flight_max),
+            refused,
+            request_timeouts,
+            send_timeouts,
+            resets,
+            failures,
+            accepts,
+            overruns,
+            displaced,
+            cut_off,
+        ]
+    }
+
+    /// The counters from [`Stats::to_words`].
+    #[must_use]
+    pub fn from_words(words: [u64; STATS_WORDS]) -> Self {
+        let [connections, requests, bytes, in_flight_max, errors @ ..] = words;
+        let [refused, request_timeouts, send_timeouts, resets, failures, errors @ ..] = errors;
+        let [accepts, overruns, displaced, cut_off] = errors;
+        Self {
+            connections,
+            requests,
+            bytes,
+            in_flight_max: u32::try_from(in_flight_max).unwrap_or(u32::MAX),
+            errors: Errors {
+                refused,
+                request_timeouts,
+                send_timeouts,
+                resets,
+                failures,
+                accepts,
+                overruns,
+                displaced,
+                cut_off,
+            },
+        }
+    }
+
+    /// Adds the counters of another server. The most connections open at one time become an upper
+    /// bound, as those of the two servers may have had their peaks at different times.
+    pub fn add(&mut self, other: &Self) {
+        let mut sum = self.to_words();
+        for (sum, word) in sum.iter_mut().zip(other.to_words()) {
+            *sum = sum.saturating_add(word);
+        }
+        *self = Self::from_words(sum);
+    }
+}
+
 impl fmt::Display for Stats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -73,6 +145,16 @@ impl fmt::Display for Stats {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn counters_keep_their_places_in_words() {
+        let words = std::array::from_fn(|place| place as u64 + 1);
+        let mut stats = Stats::from_words(words);
+        assert_eq!(stats.to_words(), words);
+        assert_eq!((stats.connections, stats.in_flight_max, stats.errors.cut_off), (1, 4, 13));
+        stats.add(&stats.clone());
+        assert_eq!(stats.to_words(), words.map(|word| 2 * word));
+    }
 
     #[test]
     fn line_names_only_the_errors_that_occurred() {

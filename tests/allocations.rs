@@ -175,6 +175,7 @@ fn start(features: Features, what: Served) -> SocketAddr {
             features,
             buffers: 64,
             buffer_bytes: 4096,
+            held: None,
             restricted: false,
             obstacles: Obstacles::read(),
         };
@@ -184,6 +185,7 @@ fn start(features: Features, what: Served) -> SocketAddr {
             spawn: SPAWN,
             listeners: 1,
             accepts: ACCEPTS_MAX,
+            accepts_at_rest: ACCEPTS_MAX,
             head_timeout: minute,
             idle_timeout: minute,
             body_timeout: minute,
@@ -191,6 +193,7 @@ fn start(features: Features, what: Served) -> SocketAddr {
             min_rate: 240,
             health_listener: false,
             drain_delay: Duration::ZERO,
+            reload_grace: minute,
             drain_timeout: minute,
             head_bytes_max: 16 * 1024,
             recv_many: features.recv_many,

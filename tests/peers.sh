@@ -112,7 +112,7 @@ under_strace() {
     # -D: the started process is the server, and the tracer is its child.
     traced() { exec strace -D -f -o "$work/trace" "$plain" "$@"; }
     program=traced
-    start traced --listen 127.0.0.1:0
+    start traced --single-process --listen 127.0.0.1:0
     check "strace: ab" ab_is_clean 2000 -c 100
     check "strace: ab -k" ab_is_clean 2000 -c 100 -k
     check "strace: an error" status_is 405 --data x=y

@@ -9,7 +9,7 @@ use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicU64, Ordering};
 use uringstatic::simulation::{
     Attack, Coverage, EngineMark, Fault, Mark, Random, SimulationOptions, SimulationReport,
-    run_hostile, run_mixed, run_pair,
+    run_hostile, run_mixed, run_pair, run_service,
 };
 
 /// Seeds that once failed, each with the bug. The simulator has changed since what a seed draws.
@@ -122,8 +122,8 @@ fn mixed_peers_get_their_responses() {
         assert_coverage(
             &total.coverage,
             Fault::ALL.map(|(fault, _)| fault).into_iter().filter(|it| !it.is_of_clients()),
-            EngineMark::ALL.into_iter().filter(|it| !it.is_of_clients()),
-            Mark::ALL.into_iter().filter(|it| !it.is_of_clients()),
+            EngineMark::ALL.into_iter().filter(|it| !it.is_of_clients() && !it.is_of_services()),
+            Mark::ALL.into_iter().filter(|it| !it.is_of_clients() && !it.is_of_services()),
         );
     }
 }
@@ -137,6 +137,22 @@ fn counters_of_client_and_server_agree() {
             Fault::ALL.map(|(fault, _)| fault),
             EngineMark::ALL.into_iter().filter(|it| it.is_of_clients()),
             Mark::ALL.into_iter().filter(|it| it.is_of_clients()),
+        );
+    }
+}
+
+/// Workers die and hang, loaders fail, and generations replace each other: no connection is lost
+/// but those of dead workers, and no connection waits while a worker has a free slot.
+#[test]
+fn service_survives_reloads_and_deaths() {
+    let total = run_seeds(run_service, seeds(), "replay_service");
+    if seeds() >= SEEDS_USUAL {
+        let usual = [Mark::Evicted, Mark::Displaced, Mark::GaveWay, Mark::ServedInDelay];
+        assert_coverage(
+            &total.coverage,
+            Fault::ALL.map(|(fault, _)| fault).into_iter().filter(|it| !it.is_of_clients()),
+            EngineMark::ALL.into_iter().filter(|it| !it.is_of_clients()),
+            Mark::ALL.into_iter().filter(|it| it.is_of_services()).chain(usual),
         );
     }
 }
@@ -174,6 +190,12 @@ fn replay() {
 #[test]
 fn replay_pair() {
     replay_seed(run_pair, "", "replay_pair");
+}
+
+/// Runs the seed in `SIM_SEED` of a service with a trace.
+#[test]
+fn replay_service() {
+    replay_seed(run_service, "", "replay_service");
 }
 
 /// Runs the seed in `SIM_SEED` with hostile peers in all slots with a trace; `SIM_ATTACK` names

@@ -89,6 +89,8 @@ def read_options():
 class Bench:
     """Starts servers, loads them, and measures their CPU time."""
 
+    server_cores, client_cores, client_threads = SERVER_CORE, CLIENT_CORE, "1"
+
     def __init__(self, folder, options):
         self.options = options
         self.script = os.path.join(folder, "pipeline.lua")
@@ -100,7 +102,7 @@ class Bench:
     def measure(self, name, load):
         port = free_port()
         server = subprocess.Popen(
-            ["taskset", "-c", SERVER_CORE, *self.command(name, load, port)],
+            ["taskset", "-c", self.server_cores, *self.command(name, load, port)],
             stderr=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
         )
@@ -139,10 +141,10 @@ class Bench:
             return ["ab", "-r", "-q", "-s", "30", "-c", connections, "-n", count, url]
         extra = ["-s", self.script] if kind == "p" else []
         seconds = f"{self.options.seconds}s"
-        return ["wrk", "-t1", "-c", connections, "-d", seconds, "--latency", *extra, url]
+        return ["wrk", "-t", self.client_threads, "-c", connections, "-d", seconds, "--latency", *extra, url]
 
     def run_client(self, load, port):
-        command = ["taskset", "-c", CLIENT_CORE, *self.client(load, port)]
+        command = ["taskset", "-c", self.client_cores, *self.client(load, port)]
         text = subprocess.run(command, capture_output=True, text=True, check=False).stdout
         return read_ab(text) if load[0] == "c" else read_wrk(text)
 

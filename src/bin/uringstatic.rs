@@ -13,13 +13,19 @@ use uringstatic::os::process;
 use uringstatic::os::signal;
 use uringstatic::os::terminal;
 use uringstatic::server::Turn;
+use uringstatic::service::{self, loader};
 use uringstatic::site::build;
+use uringstatic::start::settings::StartSettings;
 use uringstatic::start::{Started, become_reader, report_sandbox, start};
 
 fn main() -> ExitCode {
     panic::set_hook(Box::new(report_panic));
     let settings = match cli::parse(std::env::args_os()) {
+        Ok(ServerCommand::Serve(settings)) if !settings.single_process => {
+            return supervise(&settings);
+        }
         Ok(ServerCommand::Serve(settings)) => settings,
+        Ok(ServerCommand::Load(settings, spec)) => return loader::run(&settings, &spec).into(),
         Ok(ServerCommand::Doctor(options)) => return examine(&options),
         Ok(ServerCommand::Check(options)) => return check(&options),
         Ok(ServerCommand::Lockdown(options)) => return list_lockdown(&options),
@@ -31,7 +37,20 @@ fn main() -> ExitCode {
             return ExitCode::from(EXIT_USAGE);
         }
     };
-    let Started { mut server, lockdown } = match start(&settings) {
+    serve(&settings)
+}
+
+/// Serves by workers, under the supervision of this process.
+fn supervise(settings: &StartSettings) -> ExitCode {
+    match service::run(settings, std::env::args_os().collect()) {
+        Ok(code) => code.into(),
+        Err(failure) => fail(&failure),
+    }
+}
+
+/// Serves from this process.
+fn serve(settings: &StartSettings) -> ExitCode {
+    let Started { mut server, lockdown, .. } = match start(settings) {
         Ok(started) => started,
         Err(failure) => return fail(&failure),
     };
@@ -87,12 +106,12 @@ fn list_lockdown(options: &cli::LockdownArgs) -> ExitCode {
 
 /// Prints the doctor's findings; a fault is a failure.
 fn examine(options: &cli::DoctorArgs) -> ExitCode {
-    let cli::DoctorArgs { workload, json } = options;
-    let report = doctor::examine(workload, &MachineFacts::gather(workload));
+    let workload = options.workload();
+    let report = doctor::examine(&workload, &MachineFacts::gather(&workload));
     // https://no-color.org
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let colour = !plain && std::io::stdout().is_terminal();
-    let text = if *json { report.to_json() } else { report.to_text(colour) };
+    let text = if options.json { report.to_json() } else { report.to_text(colour) };
     print_verdict(&text, report.status != Severity::Fault)
 }
 

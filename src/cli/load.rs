@@ -35,9 +35,11 @@ where
     }
     let line = LoadCommandLine::try_parse_from(argv)?;
     if let Some(kind) = line.generate {
-        return Ok(LoadCommand::Print(
-            kind.render(LoadCommandLine::command(), &[(SWEEP, "sweep options")]),
-        ));
+        return Ok(LoadCommand::Print(kind.render(
+            LoadCommandLine::command(),
+            &[(SWEEP, "sweep options")],
+            &[],
+        )));
     }
     if let Some(Subcommand::Sweep(sweep)) = line.subcommand {
         return Ok(LoadCommand::Sweep(sweep));

@@ -15,12 +15,14 @@ mod tests;
 
 use crate::doctor::Workload;
 use crate::sandbox::options::LockdownOptions;
+use crate::service::messages::LoaderSpec;
 use crate::start::feature::Feature;
 use crate::start::settings::StartSettings;
+use crate::start::workers::WorkerCount;
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
-use generate::Generate;
+use generate::{Generate, ManSection};
 pub use root::CheckOptions;
 use std::ffi::OsString;
 
@@ -29,6 +31,8 @@ use std::ffi::OsString;
 pub enum ServerCommand {
     /// Serve until a signal ends the process.
     Serve(Box<StartSettings>),
+    /// Read the content and fork workers for the supervisor that started this process.
+    Load(Box<StartSettings>, LoaderSpec),
     /// Check the machine.
     Doctor(DoctorArgs),
     /// List the responses of a folder.
@@ -62,7 +66,7 @@ where
     if let Some(kind) = line.generate {
         let subcommands =
             [(DOCTOR, "doctor options"), (CHECK, "check options"), (LOCKDOWN, "lockdown options")];
-        let text = kind.render(ServerCommandLine::command(), &subcommands);
+        let text = kind.render(ServerCommandLine::command(), &subcommands, &MAN_SECTIONS);
         return Ok(ServerCommand::Print(text));
     }
     match line.action {
@@ -71,7 +75,11 @@ where
         Some(Action::Lockdown(lockdown)) => Ok(ServerCommand::Lockdown(lockdown)),
         None => {
             let settings = line.settings.checked().map_err(usage_error)?;
-            Ok(ServerCommand::Serve(Box::new(settings)))
+            let settings = Box::new(settings);
+            Ok(match line.loader {
+                Some(spec) => ServerCommand::Load(settings, spec),
+                None => ServerCommand::Serve(settings),
+            })
         }
     }
 }
@@ -125,6 +133,10 @@ struct ServerCommandLine {
     #[command(flatten)]
     settings: StartSettings,
 
+    /// Be the loader of the supervisor that started this process
+    #[arg(long, value_name = "SPEC", value_parser = LoaderSpec::parse, hide = true)]
+    loader: Option<LoaderSpec>,
+
     /// Print the manual page or a shell's completion script, and exit
     #[arg(long, value_name = "KIND", exclusive = true)]
     generate: Option<Generate>,
@@ -148,9 +160,9 @@ enum Action {
 
     /// List what the sandbox takes away: users, files, operations, system calls
     ///
-    /// Applies the sandbox to itself, as far as it can and still print, and lists for each layer
-    /// whether it is in force on this machine, why, and what it permits. Exits with 1 if a layer is
-    /// missing or incomplete.
+    /// Applies the sandboxes of supervisor, loader and worker to itself, as far as it can and still
+    /// print, and lists for each layer whether it is in force on this machine, why, and what it
+    /// permits or refuses. Exits with 1 if a layer is missing or incomplete.
     #[command(max_term_width = 100)]
     Lockdown(LockdownArgs),
 }
@@ -162,15 +174,28 @@ pub struct DoctorArgs {
     #[command(flatten)]
     pub workload: Workload,
 
+    /// Processes that serve, or `auto`, as for the server
+    #[arg(long, value_name = "N", default_value = "1", value_parser = WorkerCount::parse)]
+    pub workers: WorkerCount,
+
     /// Print JSON (schema uringstatic-doctor/1)
     #[arg(long)]
     pub json: bool,
 }
 
+impl DoctorArgs {
+    /// The workload with the number of workers; `auto` is that of this machine.
+    #[must_use]
+    pub fn workload(&self) -> Workload {
+        let spawn = self.workload.spawn;
+        Workload { workers: self.workers.count(spawn).min(spawn), ..self.workload }
+    }
+}
+
 /// Arguments of `uringstatic lockdown`.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
 pub struct LockdownArgs {
-    /// Print JSON (schema uringstatic-lockdown/1)
+    /// Print JSON (schema uringstatic-lockdown/2)
     #[arg(long)]
     pub json: bool,
 
@@ -187,7 +212,45 @@ const DOCTOR: &str = "doctor";
 const CHECK: &str = "check";
 const LOCKDOWN: &str = "lockdown";
 
-const ABOUT: &str = "Serve a page or a folder over HTTP, from one core, on io_uring";
+const ABOUT: &str = "Serve a page or a folder over HTTP, from memory, on io_uring";
+
+const MAN_SECTIONS: [ManSection; 2] = [
+    ManSection {
+        heading: "SIGNALS",
+        introduction: "Signals are for the process that was started, the supervisor. Its children \
+                       ignore SIGTERM, SIGINT, SIGHUP, SIGUSR1 and SIGUSR2; the supervisor \
+                       gives its workers orders by SIGWINCH, SIGURG and SIGIO.",
+        entries: &[
+            (
+                "SIGHUP",
+                "Reload: read the folder or the page anew, and serve it with the program that is \
+                 at its path by then. The old workers end when the new ones serve (see \
+                 --reload-grace). If anything fails, they go on, and a message says why.",
+            ),
+            (
+                "SIGTERM, SIGINT",
+                "After --drain-delay, stop listening, finish responses in progress within \
+                 --drain-timeout, and exit with 0. A second one ends the service at once.",
+            ),
+            ("SIGUSR1, SIGUSR2", "No effect but a message."),
+        ],
+    },
+    ManSection {
+        heading: "EXIT STATUS",
+        introduction: "The supervisor, or the subcommand, exits with one of these:",
+        entries: &[
+            ("0", "The service drained, or the subcommand found nothing wrong."),
+            (
+                "1",
+                "The service failed to start, or its workers crashed again and again, also those \
+                 of a new generation. A subcommand found a fault, a problem or an incomplete \
+                 layer.",
+            ),
+            ("2", "The command line is wrong."),
+            ("128 + N", "A second signal, of number N, ended the service."),
+        ],
+    },
+];
 
 const EXAMPLES: &str = "\
 Examples:
@@ -196,6 +259,10 @@ Examples:
 
   Serve a site on all addresses:
     uringstatic --root public --listen 0.0.0.0:80 --listen '[::]:80'
+
+  Serve it from all CPUs, and again after each change of the folder:
+    uringstatic --root public --workers auto &
+    kill -HUP $!
 
   Serve a maintenance page:
     uringstatic --page down.html --status 503 --header 'Retry-After: 600'

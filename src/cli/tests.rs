@@ -6,6 +6,7 @@ use crate::sandbox::options::AccountOptions;
 use crate::sandbox::{Layer, SandboxMode};
 use crate::site::build::RootOptions;
 use crate::start::SocketOptions;
+use crate::start::workers::{CpuList, WorkerCount};
 use clap::ValueEnum;
 use std::time::Duration;
 
@@ -37,7 +38,11 @@ fn every_option_has_its_documented_default() {
         drain_delay: Duration::ZERO,
         drain_timeout: Duration::from_secs(10),
         head_bytes_max: 16 * 1024,
+        workers: WorkerCount::Count(1),
         cpu: None,
+        worker_timeout: Duration::from_secs(10),
+        reload_grace: Duration::from_secs(2),
+        single_process: false,
         lockdown: LockdownOptions {
             mode: SandboxMode::On,
             no_lockdown: false,
@@ -84,8 +89,14 @@ fn each_option_sets_its_own_field() {
         (&["--drain-delay", "6s"], |c| c.drain_delay = Duration::from_secs(6)),
         (&["--drain-timeout", "4s"], |c| c.drain_timeout = Duration::from_secs(4)),
         (&["--max-head", "8k"], |c| c.head_bytes_max = 8192),
-        (&["--cpu", "0"], |c| c.cpu = Some(0)),
-        (&["--cpu", "1023"], |c| c.cpu = Some(1023)),
+        (&["--workers", "2"], |c| c.workers = WorkerCount::Count(2)),
+        (&["--workers", "auto"], |c| c.workers = WorkerCount::Auto),
+        (&["--worker-timeout", "0s"], |c| c.worker_timeout = Duration::ZERO),
+        (&["--reload-grace", "0s"], |c| c.reload_grace = Duration::ZERO),
+        (&["--single-process"], |c| c.single_process = true),
+        (&["--cpu", "1,3-4"], |c| c.cpu = Some(CpuList(vec![1, 3, 4]))),
+        (&["--cpu", "0"], |c| c.cpu = Some(CpuList(vec![0]))),
+        (&["--cpu", "1023"], |c| c.cpu = Some(CpuList(vec![1023]))),
         (&["--lockdown", "require"], |c| c.lockdown.mode = SandboxMode::Require),
         (&["--no-lockdown"], |c| c.lockdown.no_lockdown = true),
         (&["--user", "www-data:web"], |c| c.lockdown.account.user = Some("www-data:web".into())),
@@ -127,7 +138,10 @@ fn a_usage_error_names_the_option_and_the_remedy() {
         (&["--drain-delay", "0"], &["--drain-delay <DURATION>", "write 0s or 0ms"]),
         (&["--drain-timeout", "x"], &["--drain-timeout <DURATION>", "as 500ms, 10s or 1m30s"]),
         (&["--max-head", "1m"], &["--max-head <SIZE>", "not within 1k to 64k"]),
-        (&["--cpu", "1024"], &["--cpu <N>", "1024 is not in 0..=1023"]),
+        (&["--cpu", "1024"], &["--cpu <LIST>", "from 0 to 1023"]),
+        (&["--workers", "0"], &["--workers <N>", "from 1 to 256"]),
+        (&["--workers", "3", "--spawn", "2"], &["--workers 3", "--spawn 3 or more"]),
+        (&["--workers", "2", "--single-process"], &["--workers <N>", "--single-process"]),
         (&["--without", "luck"], &["--without <FEATURE>", "defer-taskrun", "defer-accept"]),
         (&["--generate", "csh"], &["--generate <KIND>", "man, bash, zsh, fish, elvish"]),
         (&["--generate", "man", "--quiet"], &["--generate <KIND>", "cannot be used with"]),
@@ -158,11 +172,16 @@ fn the_doctor_has_its_own_options_and_the_server_s_defaults() {
         Ok(ServerCommand::Doctor(doctor)) => doctor,
         other => panic!("{options:?}: {other:?}"),
     };
-    let workload = Workload { spawn: 5000, backlog: 4096, load: false };
-    assert_eq!(doctor(&[]), DoctorArgs { workload, json: false });
-    let argv = ["--json", "--spawn", "20000", "--load", "--backlog=1"];
-    let loaded = Workload { spawn: 20_000, backlog: 1, load: true };
-    assert_eq!(doctor(&argv), DoctorArgs { workload: loaded, json: true });
+    let workload = Workload { spawn: 5000, backlog: 4096, workers: 1, load: false };
+    let workers = WorkerCount::Count(1);
+    assert_eq!(doctor(&[]), DoctorArgs { workload, workers, json: false });
+    let argv = ["--json", "--spawn", "20000", "--load", "--backlog=1", "--workers=auto"];
+    let loaded = Workload { spawn: 20_000, backlog: 1, workers: 1, load: true };
+    let workers = WorkerCount::Auto;
+    assert_eq!(doctor(&argv), DoctorArgs { workload: loaded, workers, json: true });
+    assert_eq!(doctor(&["--workers", "7"]).workload(), Workload { workers: 7, ..workload });
+    let few = doctor(&["--workers", "7", "--spawn", "3"]).workload();
+    assert_eq!((few.workers, few.spawn), (3, 3), "a worker has a connection");
     let served = config(&[]);
     assert_eq!((served.spawn, served.backlog), (workload.spawn, workload.backlog));
     let help = run(&["doctor", "--help"]).unwrap_err();
@@ -281,7 +300,7 @@ fn name_of(feature: Feature) -> String {
 
 const ALL_FEATURES: &str = "defer-taskrun coop-taskrun direct-descriptors multishot-recv \
                             silent-send linked-close vectored-send defer-accept openat2 \
-                            listeners privileges environment landlock ring descriptors seccomp";
+                            listeners privileges environment descriptors landlock ring seccomp";
 
 const VISIBLE_OPTIONS: [&str; 20] = [
     "--spawn <N>",
@@ -300,7 +319,7 @@ const VISIBLE_OPTIONS: [&str; 20] = [
     "--drain-delay <DURATION>",
     "--drain-timeout <DURATION>",
     "--max-head <SIZE>",
-    "--cpu <N>",
+    "--cpu <LIST>",
     "--quiet",
     "--generate <KIND>",
     "--version",

@@ -104,10 +104,10 @@ fn container() -> Option<Container> {
 fn server_ring(workload: &Workload) -> Result<(Features, Result<(), String>), Refusal> {
     // As the server does. A failure shows in the checks of open files and locked memory.
     let _ = process::raise_open_files(workload.files_needed(), "--spawn");
-    process::raise_locked_memory(locked_bytes(workload.spawn, RECEIVE_BUFFERS));
+    process::raise_locked_memory(locked_bytes(workload.worker_spawn(), RECEIVE_BUFFERS));
     let mut ring = Uring::new(Setup {
         dial: None,
-        spawn: workload.spawn,
+        spawn: workload.worker_spawn(),
         listeners: Vec::new(),
         signals: None,
         // The probe for send features submits sends of up to two bytes.
@@ -115,6 +115,7 @@ fn server_ring(workload: &Workload) -> Result<(Features, Result<(), String>), Re
         features: Features::ALL,
         buffers: RECEIVE_BUFFERS,
         buffer_bytes: RECEIVE_BUFFER_BYTES,
+        held: None,
         restricted: true,
         obstacles: Obstacles::read(),
     })
@@ -202,7 +203,8 @@ mod tests {
 
     #[test]
     fn facts_of_every_linux_machine_are_known_here() {
-        let facts = MachineFacts::gather(&Workload { spawn: 10, backlog: 10, load: true });
+        let facts =
+            MachineFacts::gather(&Workload { spawn: 10, backlog: 10, workers: 1, load: true });
         assert!(facts.release.is_ok() && facts.process.is_ok(), "{facts:?}");
         assert!(facts.open_files.is_ok() && facts.somaxconn.is_ok(), "{facts:?}");
         let load = facts.load.expect("the workload includes load");

@@ -39,6 +39,11 @@ pub struct Workload {
     #[arg(value_parser = clap::value_parser!(u32).range(1..=BACKLOG_MAX))]
     pub backlog: u32,
 
+    /// Processes that serve, which share the connections among them. The command line has it as an
+    /// option of its own, because `auto` is a number only on a machine.
+    #[arg(skip = 1_u32)]
+    pub workers: u32,
+
     /// Also check what distorts load tests run from this machine: local ports, TIME-WAIT, SYN
     /// cookies, connection tracking, the CPU frequency
     #[arg(long)]
@@ -46,9 +51,22 @@ pub struct Workload {
 }
 
 impl Workload {
-    /// How many files the server would have open.
+    /// The connections of one worker.
+    #[must_use]
+    pub fn worker_spawn(&self) -> u32 {
+        self.spawn.div_ceil(self.workers.max(1))
+    }
+
+    /// How many files a worker would have open.
     #[must_use]
     pub fn files_needed(&self) -> u64 {
-        u64::from(self.spawn) + OPEN_FILES_RESERVE
+        u64::from(self.worker_spawn()) + OPEN_FILES_RESERVE
+    }
+
+    /// How many files the supervisor would have open: a pipe for each worker, of which there are
+    /// two generations during a reload, and as many again that have ended and are being replaced.
+    #[must_use]
+    pub fn supervisor_files_needed(&self) -> u64 {
+        4 * u64::from(self.workers) + OPEN_FILES_RESERVE
     }
 }

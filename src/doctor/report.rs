@@ -106,10 +106,11 @@ impl DoctorReport {
         };
         let faults = counted(of(Severity::Fault), "fault");
         let warnings = counted(of(Severity::Warning), "warning");
-        let Workload { spawn, backlog, load } = self.workload;
+        let Workload { spawn, backlog, workers, load } = self.workload;
+        let workers = if workers > 1 { format!(" --workers {workers}") } else { String::new() };
         let load = if load { " --load" } else { "" };
         let mut summary =
-            format!("{faults}, {warnings} for --spawn {spawn} --backlog {backlog}{load}");
+            format!("{faults}, {warnings} for --spawn {spawn} --backlog {backlog}{workers}{load}");
         if let Some(container) = &self.container {
             push(&mut summary, format_args!("; this seems to be a container ({container})"));
         }
@@ -189,7 +190,7 @@ mod tests {
             finding("short", Severity::Ok, vec![]),
             finding("a_longer_name", Severity::Warning, vec![fix.clone(), fix]),
         ];
-        let workload = Workload { spawn: 1, backlog: 2, load: true };
+        let workload = Workload { spawn: 1, backlog: 2, workers: 3, load: true };
         DoctorReport::new(workload, Some("docker"), findings)
     }
 
@@ -205,7 +206,10 @@ mod tests {
         assert!(text.contains("\nwarning  a_longer_name  a value and"), "{text}");
         assert!(text.contains("\n         fix: sysctl -w xxx"), "{text}");
         assert!(text.contains("\n          or: sysctl -w xxx"), "{text}");
-        assert!(text.contains("0 faults, 1 warning for --spawn 1 --backlog 2 --load"), "{text}");
+        assert!(
+            text.contains("0 faults, 1 warning for --spawn 1 --backlog 2 --workers 3 --load"),
+            "{text}"
+        );
         assert!(text.contains("(docker)") && text.contains("/etc/sysctl.d"), "{text}");
         assert!(!text.contains('\x1b'), "{text}");
     }
@@ -227,6 +231,7 @@ mod tests {
         let value: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(value["schema"], "uringstatic-doctor/1");
         assert_eq!(value["purpose"]["spawn"], 1);
+        assert_eq!(value["purpose"]["workers"], 3);
         assert_eq!(value["status"], "warning");
         assert_eq!(value["checks"][1]["mend"][0]["place"], "as root");
     }

@@ -11,6 +11,7 @@ use crate::os::signal::Signals;
 use std::error::Error;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
 
 /// An engine that a process creates for itself and still uses in its sandbox.
 pub trait KernelEngine: Engine + Sized {
@@ -75,6 +76,9 @@ pub struct Parts {
     pub fixed: Pages,
     /// The receive buffers, as in [`KernelEngine::prepare`].
     pub buffers: ReceiveBuffers,
+    /// A descriptor to hold until the connections are closed, at the latest. The end of a process
+    /// precedes the end of its sockets, if an engine in the kernel has them.
+    pub held: Option<OwnedFd>,
     /// Whether the kernel should refuse every operation that no [`crate::engine::Op`] needs.
     pub restricted: bool,
 }

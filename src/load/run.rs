@@ -102,7 +102,7 @@ impl<'a> Runner<'a> {
     ) -> Result<RunOutcome, Failure> {
         let cores = process::cores();
         let workers = workers(self.options, cores.len()).min(connections);
-        let words = SharedCounters::new(shared_words(workers))?;
+        let words = SharedCounters::new("uringload", shared_words(workers))?;
         let all_counters: Vec<_> =
             (0..workers).map(|index| counters_of(words.counters(), index)).collect();
         let mut team = Workers::default();

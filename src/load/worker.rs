@@ -129,6 +129,7 @@ fn make_ring(share: &Share) -> Result<Chosen, Failure> {
         }),
         fixed: share.request.repeat(share.plan.pipeline as usize).into(),
         buffers: RECEIVE_BUFFERS,
+        held: None,
         restricted: false,
     };
     Chosen::create(preparation, parts).map_err(hints::of_engine)

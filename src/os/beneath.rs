@@ -100,6 +100,12 @@ impl Beneath {
     }
 }
 
+impl AsFd for Beneath {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
 /// An open folder with a position in its listing.
 pub struct OpenFolder(Dir);
 

@@ -66,30 +66,8 @@ impl Process {
         orphan: Orphan,
         inherits: Option<BorrowedFd<'_>>,
     ) -> io::Result<Self> {
-        let cores = core.map(set_of_core).transpose()?;
-        let signal = match orphan {
-            Orphan::Terminated => Signal::TERM,
-            Orphan::Killed => Signal::KILL,
-        };
-        let inherits = inherits.map(|fd| fd.as_raw_fd());
-        let prepare = move || {
-            set_parent_process_death_signal(Some(signal))?;
-            reset_signals()?;
-            if let Some(cores) = &cores {
-                sched_setaffinity(None, cores)?;
-            }
-            if let Some(number) = inherits {
-                // SAFETY: the caller of `start_with` borrows the descriptor until `spawn` returns,
-                // and the child, in which this runs, has a copy of it that only this code uses.
-                let fd = unsafe { BorrowedFd::borrow_raw(number) };
-                fcntl_setfd(fd, FdFlags::empty())?;
-            }
-            Ok(())
-        };
-        // SAFETY: between fork and exec the closure makes only system calls that are safe after
-        // fork(2), reads memory of its own and allocates nothing, so it can't wait for a lock that
-        // another thread of the parent held.
-        unsafe { command.pre_exec(prepare) };
+        let inherits = inherits.into_iter().collect::<Vec<_>>();
+        prepare(&mut command, core, orphan, &inherits)?;
         let mut child = command.process_group(0).spawn()?;
         let pidfd = pidfd_of(&child).inspect_err(|_| {
             // Both fail only if the child has ended.
@@ -169,6 +147,51 @@ impl Drop for Process {
             let _ = self.child.wait();
         }
     }
+}
+
+/// Starts a program in a process group of its own that inherits these descriptors under their
+/// numbers, and returns its ID. The caller reaps it ([`super::reaping`]); it is killed when the
+/// calling thread ends.
+///
+/// # Errors
+/// If the program can't be started.
+pub fn start_heir(mut command: Command, inherits: &[BorrowedFd<'_>]) -> io::Result<u32> {
+    prepare(&mut command, None, Orphan::Killed, inherits)?;
+    Ok(command.process_group(0).spawn()?.id())
+}
+
+/// Has the child of a command set up what it inherits, before it becomes the program.
+fn prepare(
+    command: &mut Command,
+    core: Option<u32>,
+    orphan: Orphan,
+    inherits: &[BorrowedFd<'_>],
+) -> io::Result<()> {
+    let cores = core.map(set_of_core).transpose()?;
+    let signal = match orphan {
+        Orphan::Terminated => Signal::TERM,
+        Orphan::Killed => Signal::KILL,
+    };
+    let inherits: Vec<_> = inherits.iter().map(AsRawFd::as_raw_fd).collect();
+    let prepare = move || {
+        set_parent_process_death_signal(Some(signal))?;
+        reset_signals()?;
+        if let Some(cores) = &cores {
+            sched_setaffinity(None, cores)?;
+        }
+        for &number in &inherits {
+            // SAFETY: the callers borrow the descriptors until `spawn` returns, and the child, in
+            // which this runs, has copies of them that only this code uses.
+            let fd = unsafe { BorrowedFd::borrow_raw(number) };
+            fcntl_setfd(fd, FdFlags::empty())?;
+        }
+        Ok(())
+    };
+    // SAFETY: between fork and exec the closure makes only system calls that are safe after
+    // fork(2), reads memory of its own and allocates nothing, so it can't wait for a lock that
+    // another thread of the parent held.
+    unsafe { command.pre_exec(prepare) };
+    Ok(())
 }
 
 /// Undoes, in a child, the signal settings that it inherits.

@@ -1,10 +1,11 @@
 //! The possessions of a process that precede it: inherited descriptors and the environment.
 
 use super::process::{ThreadsError, await_single_thread};
+use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::stdio::{dup2_stdin, dup2_stdout};
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Opens `/dev/null`, for [`replace_standard_streams`].
@@ -55,6 +56,20 @@ impl InheritedDescriptors {
         // it is taken once (`TAKEN`).
         let own = |number| unsafe { OwnedFd::from_raw_fd(number) };
         Ok(Self(inherited.into_iter().map(own).collect()))
+    }
+
+    /// Takes the one with this number out, if there is one; it gets `FD_CLOEXEC` again.
+    pub fn claim(&mut self, number: RawFd) -> Option<OwnedFd> {
+        let place = self.0.iter().position(|fd| fd.as_raw_fd() == number)?;
+        let fd = self.0.swap_remove(place);
+        // Fails only for a number that is not open.
+        let _ = fcntl_setfd(&fd, FdFlags::CLOEXEC);
+        Some(fd)
+    }
+
+    /// Leaves them open until the process ends.
+    pub fn leave_open(self) {
+        std::mem::forget(self);
     }
 
     /// How many there are.

@@ -2,17 +2,64 @@
 //! as the kernel's version of Landlock can.
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, LandlockStatus, Ruleset, RulesetAttr, RulesetError,
-    RulesetStatus, Scope,
+    ABI, Access, AccessFs, AccessNet, BitFlags, LandlockStatus, PathBeneath, Ruleset, RulesetAttr,
+    RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
 };
+use rustix::fs::{Mode, OFlags};
 use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::Path;
 
 pub use landlock::RulesetError as LandlockError;
 
-/// The outcome of [`deny_everything`].
+/// A file, or a folder and everything beneath it, in which some accesses stay permitted.
+#[derive(Clone, Copy, Debug)]
+pub struct Hierarchy<'a> {
+    /// The file or folder, which may be open without permission to read it (`O_PATH`, open(2)).
+    pub fd: BorrowedFd<'a>,
+    /// The accesses.
+    pub access: FileAccess,
+}
+
+/// Accesses to files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileAccess {
+    /// Reading and executing files, and listing folders.
+    ReadAndExecute,
+    /// Reading files and listing folders.
+    Read,
+    /// Listing folders.
+    List,
+    /// Removing files.
+    Remove,
+    /// Reading and writing one file, which is no folder.
+    ReadAndWriteFile,
+}
+
+impl FileAccess {
+    fn to_flags(self) -> BitFlags<AccessFs> {
+        match self {
+            Self::ReadAndExecute => AccessFs::ReadFile | AccessFs::ReadDir | AccessFs::Execute,
+            Self::Read => AccessFs::ReadFile | AccessFs::ReadDir,
+            Self::List => AccessFs::ReadDir.into(),
+            Self::Remove => AccessFs::RemoveFile.into(),
+            Self::ReadAndWriteFile => AccessFs::ReadFile | AccessFs::WriteFile,
+        }
+    }
+}
+
+/// Opens a file or folder for [`Hierarchy`]; links are followed.
+///
+/// # Errors
+/// If there is none, or the way to it is barred.
+pub fn open_path(path: &Path) -> io::Result<OwnedFd> {
+    Ok(rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?)
+}
+
+/// The outcome of [`deny_all_but`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Denied {
-    /// Everything is denied that this version of the interface can deny.
+    /// Everything is denied that this version of the interface can deny, with the exceptions.
     By {
         /// The version of the ABI.
         abi: u32,
@@ -35,21 +82,26 @@ impl Denied {
     }
 }
 
-/// Denies everything: no rule makes an exception. Open descriptors stay usable.
+/// Denies everything but the accesses to these hierarchies. Open descriptors stay usable, and so
+/// are files that no path leads to: memory files (`memfd_create(2)`), pipes and sockets.
 ///
-/// Landlock restricts the calling thread and the threads that it starts (landlock(7)), so the
-/// caller ensures that there is no other.
+/// What an earlier call denied stays denied: an access must be permitted by each. Landlock
+/// restricts the calling thread and the threads that it starts (landlock(7)), so the caller ensures
+/// that there is no other. Without privileges the kernel requires `no_new_privs`, which this sets.
 ///
 /// # Errors
 /// If the kernel supports Landlock but refuses the ruleset.
-pub fn deny_everything() -> Result<Denied, RulesetError> {
+pub fn deny_all_but(exceptions: &[Hierarchy<'_>]) -> Result<Denied, RulesetError> {
     // The crate leaves out the accesses that the kernel doesn't know.
     let newest = ABI::V10;
-    let ruleset = Ruleset::default()
+    let mut ruleset = Ruleset::default()
         .handle_access(AccessFs::from_all(newest))
         .and_then(|ruleset| ruleset.handle_access(AccessNet::from_all(newest)))
         .and_then(|ruleset| ruleset.scope(Scope::from_all(newest)))
         .and_then(Ruleset::create)?;
+    for Hierarchy { fd, access } in exceptions {
+        ruleset = ruleset.add_rule(PathBeneath::new(*fd, access.to_flags()))?;
+    }
     let status = ruleset.restrict_self()?;
     let missing = |why: &str| Ok(Denied::Nothing(why.to_owned()));
     match (status.landlock, status.ruleset) {

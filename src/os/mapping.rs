@@ -16,6 +16,13 @@ pub(crate) struct Mapping {
     len: usize,
 }
 
+/// The permitted accesses to a mapping of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MappedAccess {
+    ReadWrite,
+    ReadOnly,
+}
+
 impl Mapping {
     pub(crate) const EMPTY: Self = Self { start: NonNull::dangling(), len: 0 };
 
@@ -27,23 +34,40 @@ impl Mapping {
         if len == 0 {
             return Ok(Self::EMPTY);
         }
-        Self::map(len, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1)
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        Self::map(len, MappedAccess::ReadWrite, flags, (-1, 0))
     }
 
-    /// The first `len` bytes of a file, shared with every other mapping of it.
+    /// `len` bytes of a file from `offset` on, a multiple of the page size, shared with every other
+    /// mapping of it.
     ///
     /// # Errors
     /// The errors of mmap(2): `EINVAL` if `len` is 0, `EACCES` if the descriptor isn't open for
-    /// reading and writing.
-    pub(crate) fn shared(file: BorrowedFd<'_>, len: usize) -> io::Result<Self> {
-        Self::map(len, libc::MAP_SHARED, file.as_raw_fd())
+    /// this access.
+    pub(crate) fn shared(
+        file: BorrowedFd<'_>,
+        offset: usize,
+        len: usize,
+        access: MappedAccess,
+    ) -> io::Result<Self> {
+        Self::map(len, access, libc::MAP_SHARED, (file.as_raw_fd(), offset))
     }
 
-    fn map(len: usize, flags: libc::c_int, fd: RawFd) -> io::Result<Self> {
-        let protection = libc::PROT_READ | libc::PROT_WRITE;
+    fn map(
+        len: usize,
+        access: MappedAccess,
+        flags: libc::c_int,
+        (fd, offset): (RawFd, usize),
+    ) -> io::Result<Self> {
+        let protection = match access {
+            MappedAccess::ReadWrite => libc::PROT_READ | libc::PROT_WRITE,
+            MappedAccess::ReadOnly => libc::PROT_READ,
+        };
+        let offset = libc::off_t::try_from(offset).expect("a file is smaller than 8 EiB");
+        let any = std::ptr::null_mut();
         // SAFETY: without MAP_FIXED the kernel chooses an address range that is not in use, so no
         // existing memory changes.
-        let start = unsafe { libc::mmap(std::ptr::null_mut(), len, protection, flags, fd, 0) };
+        let start = unsafe { libc::mmap(any, len, protection, flags, fd, offset) };
         if start == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }

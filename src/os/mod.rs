@@ -8,7 +8,9 @@
 #![allow(clippy::cast_possible_truncation, reason = "small constants")]
 
 pub mod beneath;
+pub mod channel;
 pub mod children;
+pub mod fork;
 pub mod inherited;
 pub mod landlock;
 pub mod lock;
@@ -18,6 +20,7 @@ pub mod poll;
 pub mod privileges;
 pub mod proc;
 pub mod process;
+pub mod reaping;
 pub mod seccomp;
 pub mod shared;
 pub mod signal;

@@ -24,6 +24,17 @@ pub fn wait_writable(fd: BorrowedFd<'_>, time: Duration) -> io::Result<bool> {
     wait(fd, PollFlags::OUT, time)
 }
 
+/// Waits until a read from any of these descriptors would not block, or until the time is over;
+/// without a time there is no end.
+///
+/// # Errors
+/// `EINTR` if a signal handler ran.
+pub fn wait_any_readable(fds: &[BorrowedFd<'_>], time: Option<Duration>) -> io::Result<bool> {
+    let mut entries: Vec<_> =
+        fds.iter().map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN)).collect();
+    Ok(rustix::event::poll(&mut entries, time.map(timespec).as_ref())? > 0)
+}
+
 /// The largest write to a pipe that is atomic, and that fits into a pipe which poll(2) calls
 /// writable.
 pub const PIPE_BUF: usize = libc::PIPE_BUF;

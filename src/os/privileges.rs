@@ -2,7 +2,7 @@
 //! good.
 
 use super::process::{ThreadsError, await_single_thread};
-use caps::CapSet;
+use caps::{CapSet, Capability, CapsHashSet};
 use rustix::process::{
     DumpableBehavior, getgroups, parent_process_death_signal, set_dumpable_behavior,
     set_parent_process_death_signal,
@@ -16,6 +16,8 @@ use std::ffi::{CStr, CString};
 use std::fmt;
 use std::io;
 use std::mem::MaybeUninit;
+use std::path::Path;
+use std::sync::OnceLock;
 
 /// A user and a group that a process can become.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,10 +60,29 @@ impl Account {
     }
 }
 
+impl Account {
+    /// The name of the user, if the user database has one.
+    #[must_use]
+    pub fn name(&self) -> Option<String> {
+        match REMEMBERED.get() {
+            Some((uid, name)) if *uid == self.uid => name.clone(),
+            _ => name_of(self.uid),
+        }
+    }
+
+    /// Remembers the user's name for this process, whose sandbox may deny the user database later.
+    /// The first account is remembered.
+    pub fn remember(&self, name: Option<String>) {
+        let _ = REMEMBERED.set((self.uid, name));
+    }
+}
+
+static REMEMBERED: OnceLock<(u32, Option<String>)> = OnceLock::new();
+
 impl fmt::Display for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { uid, gid } = self;
-        match name_of(*uid) {
+        match self.name() {
             Some(name) => write!(f, "user {uid} ({name}), group {gid}"),
             None => write!(f, "user {uid}, group {gid}"),
         }
@@ -206,6 +227,81 @@ fn step<T>(
     outcome.map_err(|source| GiveUpError { step: step.into(), source: source.into() })
 }
 
+/// The capabilities that [`keep_for_service`] leaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptPrivileges {
+    /// The user.
+    pub uid: u32,
+    /// The names of the capabilities, in alphabetical order.
+    pub capabilities: Vec<String>,
+    /// Whether programs that it starts can have more; only `CAP_SETPCAP` permits to reduce that.
+    pub bounding_set: bool,
+}
+
+/// Keeps the user, and of the capabilities (capabilities(7)) those alone by which the processes
+/// that it starts become another user, and by which it signals them then; or none, if neither is
+/// needed (`becomes_other`). A program that it starts gets no others. Sets `no_new_privs`, and the
+/// process is no longer dumpable.
+///
+/// Root without capabilities may not pass through folders of others. If the program at this path,
+/// which is to be started again, can't be reached otherwise, `CAP_DAC_READ_SEARCH` is kept, too.
+///
+/// # Errors
+/// If the process has another thread, the kernel refuses a step, or a capability remains.
+pub fn keep_for_service(
+    becomes_other: bool,
+    program: &Path,
+) -> Result<KeptPrivileges, GiveUpError> {
+    await_single_thread()?;
+    let uid = effective_user();
+    let read =
+        |set: CapSet| step(format!("reading the {set:?} capabilities"), caps::read(None, set));
+    let held = read(CapSet::Permitted)?;
+    let both = |a: &CapsHashSet, b: &CapsHashSet| -> CapsHashSet { a & b };
+    let nothing = CapsHashSet::new();
+    let of_children = if becomes_other || uid == 0 { FOR_CHILDREN.into() } else { nothing.clone() };
+    let bounding_set = !reduce_bounding_set(&of_children);
+    // Without an identity of 0, a child has only the ambient ones.
+    let ambient = both(&of_children, &read(CapSet::Ambient)?);
+    let mut own = of_children.clone();
+    own.extend(becomes_other.then_some(Capability::CAP_KILL));
+    let mut own = both(&own, &held);
+    set_capabilities(CapSet::Ambient, &ambient)?;
+    set_capabilities(CapSet::Inheritable, &ambient)?;
+    set_capabilities(CapSet::Effective, &own)?;
+    let search = Capability::CAP_DAC_READ_SEARCH;
+    if held.contains(&search) && program.metadata().is_err() {
+        own.insert(search);
+        set_capabilities(CapSet::Effective, &own)?;
+    }
+    set_capabilities(CapSet::Permitted, &own)?;
+    step("setting no_new_privs", set_no_new_privs(true))?;
+    step("becoming not dumpable", set_dumpable_behavior(DumpableBehavior::NotDumpable))?;
+    let remaining = read(CapSet::Permitted)?;
+    let is_reduced = remaining == own
+        && read(CapSet::Effective)? == own
+        && read(CapSet::Inheritable)? == ambient
+        && (bounding_set || read(CapSet::Bounding)?.is_subset(&of_children));
+    let verified = if is_reduced { Ok(()) } else { Err(format!("it has {remaining:?}")) };
+    step("verifying the result", verified)?;
+    let mut capabilities: Vec<_> = own.iter().map(ToString::to_string).collect();
+    capabilities.sort();
+    Ok(KeptPrivileges { uid, capabilities, bounding_set })
+}
+
+/// The capabilities by which a process becomes another user and gives up the rest.
+const FOR_CHILDREN: [Capability; 3] =
+    [Capability::CAP_SETGID, Capability::CAP_SETPCAP, Capability::CAP_SETUID];
+
+fn set_capabilities(set: CapSet, capabilities: &CapsHashSet) -> Result<(), GiveUpError> {
+    // `caps` sets the ambient capabilities one by one, and knows those of its own time only.
+    let outcome = match set {
+        CapSet::Ambient if capabilities.is_empty() => caps::clear(None, set),
+        _ => caps::set(None, set, capabilities),
+    };
+    step(format!("reducing the {set:?} capabilities"), outcome)
+}
+
 /// Changes this thread's account, which is the process's because it has one thread.
 fn become_account(account: &Account) -> rustix::io::Result<()> {
     let is_already = ids() == ([account.uid; 3], [account.gid; 3]);
@@ -222,8 +318,15 @@ fn become_account(account: &Account) -> rustix::io::Result<()> {
 /// Empties the set of capabilities that a program could be started with; false if the process may
 /// not.
 fn drop_bounding_set() -> bool {
+    reduce_bounding_set(&CapsHashSet::new())
+}
+
+/// Removes all capabilities but these from that set; false if the process may not.
+fn reduce_bounding_set(kept: &CapsHashSet) -> bool {
+    let is_kept =
+        |number: u32| kept.iter().any(|capability| u32::from(capability.index()) == number);
     // The kernel ends the loop at its last capability, which may be newer than this program.
-    for number in 0..u64::BITS {
+    for number in (0..u64::BITS).filter(|&number| !is_kept(number)) {
         match remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << number)) {
             Ok(()) => {}
             Err(error) => return error == rustix::io::Errno::INVAL && number > 0,

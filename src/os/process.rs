@@ -5,8 +5,11 @@ use crate::error::Failure;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
+use std::ffi::CString;
 use std::fmt;
+use std::fs::File;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 /// Descriptors besides those of connections: standard streams, at most 64 listeners, the engine,
@@ -132,6 +135,28 @@ pub fn await_single_thread() -> Result<(), ThreadsError> {
     }
 }
 
+/// The folder of `/proc` that lists this process's threads, for a process that will be permitted to
+/// list this folder only. While it is open, [`await_single_thread`] comes to the same folder: the
+/// kernel makes another one of the same path when it has forgotten this one, and permissions by
+/// Landlock are those of the folder, not of the path.
+pub struct ThreadFolder(File);
+
+impl ThreadFolder {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// If there is no `/proc`.
+    pub fn open() -> io::Result<Self> {
+        Ok(Self(File::open("/proc/self/task")?))
+    }
+}
+
+impl AsFd for ThreadFolder {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
 const SINGLE_THREAD_WITHIN: Duration = Duration::from_secs(1);
 
 /// Pins this thread to a core.
@@ -188,6 +213,14 @@ pub fn release_freed_memory() {
 #[must_use]
 pub fn page_bytes() -> u64 {
     rustix::param::page_size() as u64
+}
+
+/// Names this process for ps(1) and top(1), up to 15 bytes.
+pub fn set_name(name: &str) {
+    if let Ok(name) = CString::new(name) {
+        // A name that the kernel refuses has no other effect.
+        let _ = rustix::thread::set_name(&name);
+    }
 }
 
 /// Ends the process at once without running the exit handlers of libraries, which make system calls

@@ -1,5 +1,4 @@
-//! SIGTERM and SIGINT by a descriptor: blocked, and received from a signalfd(2), until they are
-//! unblocked again so that the next one ends the process.
+//! Signals by a descriptor: blocked, and received from a signalfd(2).
 
 use super::call::checked;
 use super::poll::wait_readable;
@@ -10,7 +9,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
-/// A descriptor from which SIGTERM and SIGINT of this process are read.
+/// A descriptor from which some signals of this process are read.
 pub struct Signals(File);
 
 impl Signals {
@@ -46,18 +45,16 @@ impl AsFd for Signals {
 /// # Errors
 /// If the kernel refuses a signalfd (no descriptors left).
 pub fn signals_to_end() -> Result<Signals, Failure> {
-    for signal in ENDING {
-        // Shells start background commands with SIGINT ignored, which programs inherit (POSIX, 2.12
-        // Signals and Error Handling). Blocked signals are received regardless of the disposition,
-        // but it matters after `unblock_signals`.
-        // SAFETY: SIG_DFL is a valid disposition for both, and installs no handler.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
-    }
-    let set = ending_signals();
-    // SAFETY: the set is initialised; a null pointer for the old set is allowed (sigprocmask(2)).
-    unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) };
-    // SAFETY: SIG_IGN is a valid disposition for SIGPIPE, and installs no handler.
-    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+    receive(&ENDING)
+}
+
+/// As [`signals_to_end`], for these signals.
+///
+/// # Errors
+/// If the kernel refuses a signalfd (no descriptors left).
+pub fn receive(signals: &[libc::c_int]) -> Result<Signals, Failure> {
+    block(signals);
+    let set = set_of(signals);
     // SAFETY: the set is initialised; -1 requests a new descriptor (signalfd(2)).
     let opened = checked(unsafe { libc::signalfd(-1, &raw const set, SIGNALFD_FLAGS) });
     let fd = opened.map_err(|error| {
@@ -67,18 +64,37 @@ pub fn signals_to_end() -> Result<Signals, Failure> {
     Ok(Signals(File::from(unsafe { OwnedFd::from_raw_fd(fd) })))
 }
 
+/// Blocks signals, which then are pending until they are received or unblocked; SIGPIPE is ignored.
+pub fn block(signals: &[libc::c_int]) {
+    for &signal in signals {
+        // Shells start background commands with SIGINT ignored, which programs inherit (POSIX, 2.12
+        // Signals and Error Handling). Blocked signals are received regardless of the disposition,
+        // but it matters after `unblock_signals`.
+        // SAFETY: SIG_DFL is a valid disposition, and installs no handler.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+    let set = set_of(signals);
+    // SAFETY: the set is initialised; a null pointer for the old set is allowed (sigprocmask(2)).
+    unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) };
+    // SAFETY: SIG_IGN is a valid disposition for SIGPIPE, and installs no handler.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+}
+
 /// Unblocks SIGTERM and SIGINT after [`signals_to_end`], once [`Signals`] is no longer read: a
 /// pending signal ends the process at once, and so does the next one.
 pub fn unblock_signals() {
-    let set = ending_signals();
+    let set = set_of(&ENDING);
     // SAFETY: the set is initialised; a null pointer for the old set is allowed (sigprocmask(2)).
     unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set, std::ptr::null_mut()) };
 }
 
-fn ending_signals() -> libc::sigset_t {
+/// # Panics
+/// If there is no such signal.
+fn set_of(signals: &[libc::c_int]) -> libc::sigset_t {
     let mut set = no_signals();
-    for signal in ENDING {
-        // SAFETY: the set is initialised and the signal numbers are valid.
+    for &signal in signals {
+        assert!((1..=libc::SIGRTMAX()).contains(&signal), "signal {signal}");
+        // SAFETY: the set is initialised and the number is that of a signal (checked above).
         unsafe { libc::sigaddset(&raw mut set, signal) };
     }
     set

@@ -39,7 +39,6 @@ fn work() -> Vec<Call> {
 fn memory() -> Vec<Call> {
     let not_executable = || none_of(2, libc::PROT_EXEC, "not executable");
     let no_file = all_of(3, libc::MAP_ANONYMOUS, "no file");
-    let no_place = equals(3, libc::MREMAP_MAYMOVE.unsigned_abs().into(), "not to a given address");
     vec![
         call(libc::SYS_mmap, "mmap", vec![not_executable(), no_file], ALLOCATOR),
         call(
@@ -48,7 +47,6 @@ fn memory() -> Vec<Call> {
             vec![not_executable()],
             "musl's allocator makes reserved memory accessible",
         ),
-        call(libc::SYS_mremap, "mremap", vec![no_place], ALLOCATOR),
         call(libc::SYS_munmap, "munmap", vec![], ALLOCATOR),
         call(libc::SYS_madvise, "madvise", vec![], ALLOCATOR),
         call(libc::SYS_brk, "brk", vec![], ALLOCATOR),

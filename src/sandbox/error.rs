@@ -30,6 +30,8 @@ pub enum SandboxError {
     NullDevice(io::Error),
     /// The inherited descriptors can't be listed.
     Descriptors(io::Error),
+    /// The folders in which files may be read or removed can't be opened.
+    Exceptions(io::Error),
     /// The process is not known to have a single thread.
     Threads(ThreadsError),
     /// A privilege can't be given up.
@@ -56,7 +58,9 @@ impl fmt::Display for SandboxError {
         match self {
             Self::UnknownAccount { error, .. } => error.fmt(f),
             Self::RootAccount { .. } => f.write_str("it is root, or in root's group"),
-            Self::NullDevice(error) | Self::Descriptors(error) => error.fmt(f),
+            Self::NullDevice(error) | Self::Descriptors(error) | Self::Exceptions(error) => {
+                error.fmt(f)
+            }
             Self::Threads(error) => error.fmt(f),
             Self::Privileges(error) => error.fmt(f),
             Self::Landlock(error) => error.fmt(f),
@@ -72,7 +76,9 @@ impl Error for SandboxError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::UnknownAccount { error, .. } => Some(error),
-            Self::NullDevice(error) | Self::Descriptors(error) => Some(error),
+            Self::NullDevice(error) | Self::Descriptors(error) | Self::Exceptions(error) => {
+                Some(error)
+            }
             Self::Threads(error) => Some(error),
             Self::Privileges(error) => Some(error),
             Self::Landlock(error) => Some(error),

@@ -2,6 +2,35 @@
 
 use std::fmt;
 
+/// A kind of process of the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProcessKind {
+    /// Has the listeners and the signals, and starts loaders.
+    Supervisor,
+    /// Reads the content and forks workers.
+    Loader,
+    /// Serves.
+    Worker,
+}
+
+impl ProcessKind {
+    /// Its name for reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Supervisor => "supervisor",
+            Self::Loader => "loader",
+            Self::Worker => "worker",
+        }
+    }
+
+    /// The layers of its sandbox, in their order. Only a worker has an engine.
+    pub fn layers(self) -> impl Iterator<Item = Layer> {
+        let has_engine = self == Self::Worker;
+        Layer::ALL.into_iter().filter(move |&layer| layer != Layer::Engine || has_engine)
+    }
+}
+
 /// A layer, in the order in which they are applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Layer {
@@ -11,12 +40,12 @@ pub enum Layer {
     Privileges,
     /// The environment is cleared.
     Environment,
+    /// Inherited descriptors are closed.
+    Descriptors,
     /// Files, connections and other processes are denied by Landlock.
     Landlock,
     /// The engine refuses operations that no `Op` needs.
     Engine,
-    /// Inherited descriptors are closed.
-    Descriptors,
     /// System calls are filtered.
     Seccomp,
 }
@@ -27,9 +56,9 @@ impl Layer {
         Self::Listeners,
         Self::Privileges,
         Self::Environment,
+        Self::Descriptors,
         Self::Landlock,
         Self::Engine,
-        Self::Descriptors,
         Self::Seccomp,
     ];
 

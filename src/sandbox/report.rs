@@ -1,31 +1,47 @@
 //! The report on the sandbox for auditors, made by entering it.
 
-use super::calls;
 use super::error::SandboxError;
-use super::layer::{Layer, LayerState};
-use super::steps::{Program, Sandbox, SandboxConfig, SandboxMode};
+use super::layer::{Layer, LayerState, ProcessKind};
+use super::record::{SandboxConfig, SandboxMode};
+use super::steps::{Program, Sandbox};
+use super::supervisor::{SupervisorSandbox, SupervisorTasks};
+use super::{calls, refusals};
 use crate::engine::kernel::{KernelEngine, ReceiveBuffers, Restriction};
 use crate::error::Failure;
+use crate::os::inherited::InheritedDescriptors;
 use crate::os::net::{Endpoint, Listener, listen};
 use crate::os::pages::Pages;
-use crate::os::seccomp::Call;
+use crate::os::seccomp::{Call, RefusedCall};
 use crate::os::signal;
 use crate::text::columns;
 use serde::Serialize;
 use std::fmt::Write;
+use std::os::fd::BorrowedFd;
+use std::path::Path;
 
 /// Name and version of the schema of the JSON. A field may be added without a new version, but none
 /// changes its meaning.
-pub const SCHEMA: &str = "uringstatic-lockdown/1";
+pub const SCHEMA: &str = "uringstatic-lockdown/2";
 
-/// The states of all layers, in their order.
+/// The states of all layers of all kinds of processes.
 #[derive(Clone, Debug, Serialize)]
 pub struct SandboxReport {
     /// [`SCHEMA`].
     pub schema: &'static str,
+    /// `full`, `partial` or `off`: `full` if it is that for every kind.
+    pub lockdown: &'static str,
+    /// The kinds of processes, each in its sandbox.
+    pub processes: Vec<ProcessReport>,
+}
+
+/// The sandbox of one kind of process.
+#[derive(Clone, Debug, Serialize)]
+pub struct ProcessReport {
+    /// [`ProcessKind::name`].
+    pub process: &'static str,
     /// `full`, `partial` or `off`.
     pub lockdown: &'static str,
-    /// The layers.
+    /// The layers, in their order.
     pub layers: Vec<LayerReport>,
 }
 
@@ -41,17 +57,20 @@ pub struct LayerReport {
     /// Its effect, or why it isn't in force or complete.
     pub why: String,
     /// The items that it permits, if it has a list of them.
-    pub allows: Vec<PermittedItem>,
+    pub allows: Vec<ListedItem>,
+    /// The items that it refuses, if it has a list of them and permits all others. An item in both
+    /// lists of a process is refused.
+    pub refuses: Vec<ListedItem>,
 }
 
-/// An operation, a flag or a system call that a layer permits.
+/// An operation, a flag or a system call that a layer permits or refuses.
 #[derive(Clone, Debug, Serialize)]
-pub struct PermittedItem {
+pub struct ListedItem {
     /// The kernel's name for it.
     pub name: String,
     /// The conditions on its arguments; empty if there are none.
     pub only: String,
-    /// Its purpose.
+    /// Its purpose if it is permitted, its unwanted effect if it is refused.
     pub why: String,
 }
 
@@ -59,7 +78,8 @@ impl SandboxReport {
     /// Whether every layer is complete, as [`SandboxMode::Require`] demands.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.layers.iter().all(|layer| layer.complete)
+        let mut layers = self.processes.iter().flat_map(|process| &process.layers);
+        layers.all(|layer| layer.complete)
     }
 
     /// The report as one JSON object and a line end.
@@ -74,28 +94,45 @@ impl SandboxReport {
     #[must_use]
     pub fn to_text(&self) -> String {
         let mut text = format!("lockdown {}\n", self.lockdown);
-        for LayerReport { layer, on, complete, why, allows } in &self.layers {
-            let on = match (on, complete) {
-                (false, _) => "off",
-                (true, false) => "part",
-                (true, true) => "on",
-            };
-            push(&mut text, format_args!("\n{on:<4} {layer:<12} {why}\n"));
-            let row = |PermittedItem { name, only, why }: &PermittedItem| {
-                let only = if only.is_empty() { String::new() } else { format!(" (only {only})") };
-                [name.clone(), format!("{why}{only}")]
-            };
-            let rows: Vec<_> = allows.iter().map(row).collect();
-            for line in columns(&rows) {
-                push(&mut text, format_args!("     {line}\n"));
+        for ProcessReport { process, lockdown, layers } in &self.processes {
+            push(&mut text, format_args!("\n{process}: {lockdown}\n"));
+            for layer in layers {
+                layer.write(&mut text);
             }
         }
         text
     }
 }
 
-/// Enters the sandbox like a server, but keeps standard output and all system calls, without which
-/// the report could not be printed. Whether the kernel could filter system calls is only checked.
+impl LayerReport {
+    fn write(&self, text: &mut String) {
+        let Self { layer, on, complete, why, allows, refuses } = self;
+        let on = match (on, complete) {
+            (false, _) => "off",
+            (true, false) => "part",
+            (true, true) => "on",
+        };
+        push(text, format_args!("\n{on:<4} {layer:<12} {why}\n"));
+        let row = |ListedItem { name, only, why }: &ListedItem| {
+            let only = if only.is_empty() { String::new() } else { format!(" (only {only})") };
+            [name.clone(), format!("{why}{only}")]
+        };
+        let rows: Vec<_> = allows.iter().map(row).collect();
+        for line in columns(&rows) {
+            push(text, format_args!("     {line}\n"));
+        }
+        for same in refuses.chunk_by(|a, b| a.why == b.why && a.only == b.only) {
+            let names: Vec<_> = same.iter().map(|item| item.name.as_str()).collect();
+            let [_, why] = row(&same[0]);
+            push(text, format_args!("     not {}: {why}\n", names.join(", ")));
+        }
+    }
+}
+
+/// Enters the sandboxes in the order of the service: that of a supervisor, which its loader
+/// inherits, that of the loader, which its worker inherits, and that of the worker. Standard output
+/// and the system calls are kept, without which the report could not be printed: whether the kernel
+/// could filter the calls of a worker is only checked.
 ///
 /// # Errors
 /// If a step fails.
@@ -104,17 +141,43 @@ pub fn list<E: KernelEngine>(mut config: SandboxConfig) -> Result<SandboxReport,
     if config.mode == SandboxMode::Require {
         config.mode = SandboxMode::On;
     }
-    let mut sandbox = Sandbox::prepare(config)?;
-    sandbox.rehearse();
+    let inherited = InheritedDescriptors::take().map_err(SandboxError::Descriptors)?;
+    let account = config.look_up_account()?;
     let preparation = E::prepare(1, ReceiveBuffers::SERVER, &[])?;
     let any = Endpoint::Tcp(([127, 0, 0, 1], 0).into());
     let listeners = vec![listen(&any, 1, false).map_err(Failure::from)?];
+    let program = Path::new("/proc/self/exe");
+    let becomes_other = account.is_some();
+    let tasks = SupervisorTasks { program, becomes_other, listeners: &listeners };
+    let supervisor = SupervisorSandbox::rehearse(config.clone(), tasks)?;
+    let mut sandbox = Sandbox::prepare(config, account, inherited)?;
+    sandbox.rehearse();
     let engine: E = sandbox.enter(&mut Empty, listeners, 1, preparation)?;
     // A signal must end the process even if the reader of the report is stalled.
     signal::unblock_signals();
-    let layers =
-        sandbox.states().iter().map(|(layer, state)| LayerReport::new(*layer, state, &engine));
-    Ok(SandboxReport { schema: SCHEMA, lockdown: sandbox.word(), layers: layers.collect() })
+    let report = |kind: ProcessKind, states: &[(Layer, LayerState)], word: &'static str| {
+        let layers = states.iter().map(|(layer, state)| {
+            let is_listed = !matches!(state, LayerState::Off(_));
+            let (allows, refuses) =
+                if is_listed { lists(kind, *layer, &engine) } else { Default::default() };
+            LayerReport::new(*layer, state, allows, refuses)
+        });
+        ProcessReport { process: kind.name(), lockdown: word, layers: layers.collect() }
+    };
+    let processes = vec![
+        report(ProcessKind::Supervisor, supervisor.states(), supervisor.word()),
+        report(ProcessKind::Loader, sandbox.states_while_reading(), sandbox.word_while_reading()),
+        report(ProcessKind::Worker, sandbox.states(), sandbox.word()),
+    ];
+    let is = |word: &str| processes.iter().all(|process| process.lockdown == word);
+    let lockdown = if is("full") {
+        "full"
+    } else if is("off") {
+        "off"
+    } else {
+        "partial"
+    };
+    Ok(SandboxReport { schema: SCHEMA, lockdown, processes })
 }
 
 /// A program that serves nothing.
@@ -123,6 +186,14 @@ struct Empty;
 impl<E> Program<E> for Empty {
     type Loaded = ();
     type Assembled = E;
+
+    fn open(&mut self) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn folder(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
 
     fn read(&mut self) -> Result<((), Pages), Failure> {
         // The engine derives its restrictions from operations on the first two bytes.
@@ -139,24 +210,43 @@ impl<E> Program<E> for Empty {
 }
 
 impl LayerReport {
-    fn new(layer: Layer, state: &LayerState, engine: &impl KernelEngine) -> Self {
+    fn new(
+        layer: Layer,
+        state: &LayerState,
+        allows: Vec<ListedItem>,
+        refuses: Vec<ListedItem>,
+    ) -> Self {
         let (on, complete, why) = match state {
             LayerState::On(effect) => (true, true, effect.clone()),
             LayerState::Partial(why) => (true, false, why.clone()),
             LayerState::Off(reason) => (false, false, reason.to_string()),
         };
-        let allows = match (layer, on) {
-            (Layer::Engine, true) => of_engine(engine.restriction()),
-            (Layer::Seccomp, true) => of_calls(engine.needed_calls()),
-            _ => Vec::new(),
-        };
-        Self { layer: layer.name(), on, complete, why, allows }
+        Self { layer: layer.name(), on, complete, why, allows, refuses }
     }
 }
 
-fn of_engine(restriction: &Restriction) -> Vec<PermittedItem> {
+/// The items that a layer permits and refuses.
+fn lists(
+    kind: ProcessKind,
+    layer: Layer,
+    engine: &impl KernelEngine,
+) -> (Vec<ListedItem>, Vec<ListedItem>) {
+    match (layer, kind) {
+        (Layer::Engine, _) => (of_engine(engine.restriction()), Vec::new()),
+        (Layer::Seccomp, ProcessKind::Supervisor) => {
+            (Vec::new(), of_refusals(refusals::of_supervisor()))
+        }
+        (Layer::Seccomp, ProcessKind::Loader) => (Vec::new(), of_refusals(refusals::of_loader())),
+        (Layer::Seccomp, ProcessKind::Worker) => {
+            (of_calls(engine.needed_calls()), of_refusals(refusals::of_worker()))
+        }
+        _ => Default::default(),
+    }
+}
+
+fn of_engine(restriction: &Restriction) -> Vec<ListedItem> {
     let Restriction::InForce { permissions, .. } = restriction else { return Vec::new() };
-    let allowed = permissions.iter().map(|permission| PermittedItem {
+    let allowed = permissions.iter().map(|permission| ListedItem {
         name: permission.name.clone(),
         only: String::new(),
         why: permission.purpose.clone(),
@@ -164,16 +254,21 @@ fn of_engine(restriction: &Restriction) -> Vec<PermittedItem> {
     allowed.collect()
 }
 
-fn of_calls(of_engine: Vec<Call>) -> Vec<PermittedItem> {
+fn of_calls(of_engine: Vec<Call>) -> Vec<ListedItem> {
     let allowed = calls::allowed(std::process::id(), of_engine).into_iter().map(|call| {
         let only: Vec<_> = call.only.iter().map(|condition| condition.words).collect();
-        PermittedItem {
-            name: call.name.to_owned(),
-            only: only.join(", "),
-            why: call.why.to_owned(),
-        }
+        ListedItem { name: call.name.to_owned(), only: only.join(", "), why: call.why.to_owned() }
     });
     allowed.collect()
+}
+
+fn of_refusals(refusals: Vec<RefusedCall>) -> Vec<ListedItem> {
+    let refused = refusals.into_iter().map(|refusal| ListedItem {
+        name: refusal.name.to_owned(),
+        only: if refusal.bits == 0 { String::new() } else { "with CLONE_NEW flags".to_owned() },
+        why: refusal.why.to_owned(),
+    });
+    refused.collect()
 }
 
 fn push(text: &mut String, piece: std::fmt::Arguments<'_>) {

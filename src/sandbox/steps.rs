@@ -1,57 +1,46 @@
 //! The steps into the sandbox, in their order.
 
-use super::calls;
 use super::error::SandboxError;
-use super::layer::{Layer, LayerState, OffReason};
+use super::layer::{Layer, LayerState, OffReason, ProcessKind};
+use super::record::{LayerRecord, SandboxConfig, SandboxMode};
+use super::{calls, refusals};
 use crate::engine::kernel::{KernelEngine, Parts, ReceiveBuffers, Restriction, Role};
 use crate::error::Failure;
 use crate::os::inherited::{
     InheritedDescriptors, clear_environment, open_null, replace_standard_streams,
 };
-use crate::os::landlock::{self, Denied};
-use crate::os::net::{self, Endpoint, Listener};
+use crate::os::landlock::{FileAccess, Hierarchy};
+use crate::os::net::Listener;
 use crate::os::pages::Pages;
 use crate::os::privileges::{self, Account, RemainingPrivileges};
-use crate::os::process::await_single_thread;
+use crate::os::process::{ThreadFolder, ThreadsError, await_single_thread};
 use crate::os::seccomp::{self, Call, FilterError};
-use crate::os::signal;
+use crate::os::signal::{self, Signals};
 use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// What to do if the kernel lacks a layer. The comments on variants are help texts of `--lockdown`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum SandboxMode {
-    /// Serve with the other layers, and report the missing one
-    #[default]
-    On,
-    /// Refuse to start, also where a send can open a TCP connection (see `uringstatic doctor`)
-    Require,
-    /// Apply no layer
-    Off,
-}
-
-/// The operator's settings of the sandbox.
-#[derive(Clone, Debug)]
-pub struct SandboxConfig {
-    /// Whether the sandbox is on, and how strictly.
-    pub mode: SandboxMode,
-    /// The account to become, `NAME[:GROUP]`; if `None` and the process is root,
-    /// [`Account::NOBODY`].
-    pub user: Option<String>,
-    /// Whether root may serve.
-    pub allow_root: bool,
-    /// Layers that are not applied.
-    pub without: Vec<Layer>,
-}
-
-/// A sandbox that is being entered, or was entered.
+/// A sandbox that is being entered, or was entered: that of a loader first, then that of a worker.
 pub struct Sandbox {
-    config: SandboxConfig,
+    record: LayerRecord,
     account: Option<Account>,
     /// The replacement of standard input and output, and the descriptors to close.
     descriptors: Option<(File, InheritedDescriptors)>,
-    states: Vec<(Layer, LayerState)>,
-    /// Whether the steps that would prevent the printing of a report are only checked.
-    is_rehearsal: bool,
+    /// The layers while the content was read.
+    while_reading: Vec<(Layer, LayerState)>,
+    /// By which the threads are counted, until it is given up.
+    threads: Option<ThreadFolder>,
+}
+
+/// The descriptors and slots of a server.
+pub struct Possessions {
+    /// The sockets to accept from.
+    pub listeners: Vec<Listener>,
+    /// The source of signals.
+    pub signals: Signals,
+    /// The number of connection slots.
+    pub slots: u32,
+    /// As in [`Parts::held`].
+    pub held: Option<OwnedFd>,
 }
 
 /// The steps of a program between the steps of its sandbox.
@@ -60,6 +49,15 @@ pub trait Program<E> {
     type Loaded;
     /// The server, ready to run.
     type Assembled;
+
+    /// Opens what is to be read, as the user that serves it.
+    ///
+    /// # Errors
+    /// If it can't be opened.
+    fn open(&mut self) -> Result<(), Failure>;
+
+    /// The folder beneath which [`Program::read`] opens files, if it opens any.
+    fn folder(&self) -> Option<BorrowedFd<'_>>;
 
     /// Reads the content as the user that serves it; the bytes are those to send from.
     ///
@@ -80,40 +78,31 @@ pub trait Program<E> {
 }
 
 impl Sandbox {
-    /// Looks up the account, finds the inherited descriptors and opens `/dev/null`, while files can
-    /// still be opened.
+    /// Opens `/dev/null`, while files can still be opened. The sandbox will become `account`, or
+    /// stay as it is ([`SandboxConfig::look_up_account`]), and close the inherited descriptors.
     ///
     /// # Errors
-    /// If there is no such user, or the user is root without permission, or `/proc` or `/dev` is
-    /// missing.
-    pub fn prepare(config: SandboxConfig) -> Result<Self, SandboxError> {
-        let account = match &config.user {
-            Some(text) => Some(
-                Account::look_up(text)
-                    .map_err(|error| SandboxError::UnknownAccount { text: text.clone(), error })?,
-            ),
-            None if config.allow_root || !privileges::is_root() => None,
-            None => Some(Account::NOBODY),
-        };
-        let stays_root = |account: &Account| account.uid == 0 || account.gid == 0;
-        if account.as_ref().is_some_and(stays_root) && !config.allow_root {
-            let text = config.user.clone().unwrap_or_default();
-            return Err(SandboxError::RootAccount { text });
-        }
-        let mut sandbox =
-            Self { config, account, descriptors: None, states: Vec::new(), is_rehearsal: false };
-        if sandbox.applies(Layer::Descriptors) {
+    /// If `/proc` or `/dev` is missing.
+    pub fn prepare(
+        config: SandboxConfig,
+        account: Option<Account>,
+        inherited: InheritedDescriptors,
+    ) -> Result<Self, SandboxError> {
+        let mut descriptors = None;
+        if config.applies(Layer::Descriptors) {
             let null = open_null().map_err(SandboxError::NullDevice)?;
-            let inherited = InheritedDescriptors::take().map_err(SandboxError::Descriptors)?;
-            sandbox.descriptors = Some((null, inherited));
+            descriptors = Some((null, inherited));
+        } else {
+            inherited.leave_open();
         }
-        Ok(sandbox)
+        let record = LayerRecord::new(config);
+        Ok(Self { record, account, descriptors, while_reading: Vec::new(), threads: None })
     }
 
     /// Makes [`Sandbox::enter`] keep standard streams, environment and system calls, and only check
     /// whether the kernel has a filter.
     pub(super) fn rehearse(&mut self) {
-        self.is_rehearsal = true;
+        self.record.is_rehearsal = true;
     }
 
     /// Takes every step in its order, with those of a program between them.
@@ -127,19 +116,57 @@ impl Sandbox {
         slots: u32,
         preparation: E::Preparation,
     ) -> Result<P::Assembled, SandboxError> {
-        self.attach_drop_filter(&listeners)?;
-        self.give_up_privileges()?;
-        let (content, fixed) = program.read()?;
-        self.await_readers()?;
-        self.clear_environment()?;
+        let content = self.read(program, &listeners)?;
         let signals = signal::signals_to_end()?;
-        program.listen(&listeners)?;
-        self.deny_files()?;
-        let role = Role::Server { listeners, signals };
-        let (buffers, restricted) = (ReceiveBuffers::SERVER, self.applies(Layer::Engine));
-        let mut engine = E::create(preparation, Parts { slots, role, fixed, buffers, restricted })?;
-        self.note_restriction(engine.restriction())?;
+        let possessions = Possessions { listeners, signals, slots, held: None };
+        self.serve(program, content, possessions, preparation)
+    }
+
+    /// The steps up to the moment at which the content is read. A process may be copied after
+    /// them, for each copy to take the rest.
+    ///
+    /// # Errors
+    /// If a step fails.
+    pub fn read<E, P: Program<E>>(
+        &mut self,
+        program: &mut P,
+        listeners: &[Listener],
+    ) -> Result<(P::Loaded, Pages), SandboxError> {
+        self.await_single_thread()?;
+        self.record.attach_drop_filter(listeners)?;
+        self.give_up_privileges()?;
+        self.clear_environment()?;
         self.close_descriptors()?;
+        program.open()?;
+        self.deny_all_but(program.folder())?;
+        self.refuse_calls()?;
+        self.while_reading.clone_from(&self.record.states);
+        let content = program.read()?;
+        self.await_single_thread()?;
+        Ok(content)
+    }
+
+    /// The steps after [`Sandbox::read`].
+    ///
+    /// # Errors
+    /// If a step fails.
+    pub fn serve<E: KernelEngine, P: Program<E>>(
+        &mut self,
+        program: &mut P,
+        (content, fixed): (P::Loaded, Pages),
+        possessions: Possessions,
+        preparation: E::Preparation,
+    ) -> Result<P::Assembled, SandboxError> {
+        let Possessions { listeners, signals, slots, held } = possessions;
+        program.listen(&listeners)?;
+        self.threads = None;
+        self.record.deny_files(&[], "")?;
+        let role = Role::Server { listeners, signals };
+        let restricted = self.record.config.applies(Layer::Engine);
+        let buffers = ReceiveBuffers::SERVER;
+        let parts = Parts { slots, role, fixed, buffers, held, restricted };
+        let mut engine = E::create(preparation, parts)?;
+        self.note_restriction(engine.restriction())?;
         if self.is_on() {
             // The files can't be removed from within the sandbox; the next start replaces them.
             engine.keep_socket_files();
@@ -150,66 +177,6 @@ impl Sandbox {
         Ok(assembled)
     }
 
-    /// Whether the operator wants a layer.
-    fn applies(&self, layer: Layer) -> bool {
-        self.config.mode != SandboxMode::Off && !self.config.without.contains(&layer)
-    }
-
-    /// Whether the operator wants a layer; if not, its state is recorded.
-    fn begins(&mut self, layer: Layer) -> Result<bool, SandboxError> {
-        if self.applies(layer) {
-            return Ok(true);
-        }
-        let reason = match self.config.mode {
-            SandboxMode::Off => OffReason::Disabled,
-            SandboxMode::On | SandboxMode::Require => OffReason::Excluded,
-        };
-        self.record(layer, LayerState::Off(reason))?;
-        Ok(false)
-    }
-
-    fn record(&mut self, layer: Layer, state: LayerState) -> Result<(), SandboxError> {
-        if self.config.mode == SandboxMode::Require {
-            match &state {
-                LayerState::On(_) => {}
-                LayerState::Partial(why) => {
-                    return Err(SandboxError::Incomplete { layer, why: why.clone() });
-                }
-                LayerState::Off(reason) => {
-                    return Err(SandboxError::Incomplete { layer, why: reason.to_string() });
-                }
-            }
-        }
-        self.states.push((layer, state));
-        Ok(())
-    }
-
-    /// Makes listening sockets drop the answers to connections that they could be made to open.
-    /// Before the privileges are given up, because some kernels require one for this.
-    fn attach_drop_filter(&mut self, listeners: &[Listener]) -> Result<(), SandboxError> {
-        if !self.begins(Layer::Listeners)? {
-            return Ok(());
-        }
-        let is_tcp = |listener: &Listener| matches!(listener.endpoint, Endpoint::Tcp(_));
-        let filtered = listeners.iter().try_for_each(Listener::drop_answers);
-        let state = match (net::sends_connect(), filtered) {
-            _ if !listeners.iter().any(is_tcp) => {
-                LayerState::On("no TCP socket listens".to_owned())
-            }
-            (false, Ok(())) => LayerState::On(format!("{NO_FAST_OPEN}, and answers are dropped")),
-            (false, Err(_)) => LayerState::On(NO_FAST_OPEN.to_owned()),
-            (true, Ok(())) => LayerState::Partial(format!(
-                "answers are dropped, except the SYN of a cooperating peer (simultaneous open): \
-                 {TURN_FAST_OPEN_OFF}"
-            )),
-            (true, Err(why)) => LayerState::Off(OffReason::Unavailable(format!(
-                "the kernel refuses the socket filter ({why}), and a send can open a connection: \
-                 {TURN_FAST_OPEN_OFF}"
-            ))),
-        };
-        self.record(Layer::Listeners, state)
-    }
-
     /// Gives up root and all capabilities. The account of the configuration is taken on even if the
     /// sandbox is off.
     ///
@@ -217,8 +184,9 @@ impl Sandbox {
     /// If a privilege can't be given up, or there is another thread, which would keep its own
     /// (capabilities(7)).
     pub fn give_up_privileges(&mut self) -> Result<(), SandboxError> {
-        let becomes_other = self.config.mode == SandboxMode::Off && self.account.is_some();
-        if !becomes_other && !self.begins(Layer::Privileges)? {
+        let is_off = self.record.config.mode == SandboxMode::Off;
+        let becomes_other = is_off && self.account.is_some();
+        if !becomes_other && !self.record.begins(Layer::Privileges)? {
             return Ok(());
         }
         let RemainingPrivileges { uid, gid, groups, bounding_set } =
@@ -232,45 +200,53 @@ impl Sandbox {
         let text = format!(
             "user {uid}, group {gid}, {groups}, no capabilities{rest}, no_new_privs, not dumpable"
         );
-        self.record(Layer::Privileges, LayerState::On(text))
+        self.record.record(Layer::Privileges, LayerState::On(text))
     }
 
-    /// Waits until the threads that read the site have ended: Landlock and seccomp restrict only
-    /// the calling thread and the threads that it starts.
-    fn await_readers(&self) -> Result<(), SandboxError> {
-        if self.config.mode == SandboxMode::Off { Ok(()) } else { Ok(await_single_thread()?) }
+    /// Waits until other threads have ended, such as those that read the site: Landlock and seccomp
+    /// restrict only the calling thread and the threads that it starts.
+    fn await_single_thread(&self) -> Result<(), SandboxError> {
+        let is_off = self.record.config.mode == SandboxMode::Off;
+        if is_off { Ok(()) } else { Ok(await_single_thread()?) }
     }
 
     /// Clears the environment. Before Landlock, because the number of threads is checked in
     /// `/proc`.
     fn clear_environment(&mut self) -> Result<(), SandboxError> {
-        if !self.begins(Layer::Environment)? {
+        if !self.record.begins(Layer::Environment)? {
             return Ok(());
         }
-        if !self.is_rehearsal {
+        if !self.record.is_rehearsal {
             clear_environment()?;
         }
-        self.record(Layer::Environment, LayerState::On("overwritten and empty".to_owned()))
+        self.record.record(Layer::Environment, LayerState::On(CLEARED.to_owned()))
     }
 
-    /// Denies files, connections and signals to other processes.
-    fn deny_files(&mut self) -> Result<(), SandboxError> {
-        if !self.begins(Layer::Landlock)? {
+    /// Denies files but those beneath this folder, connections, signals to other processes.
+    fn deny_all_but(&mut self, folder: Option<BorrowedFd<'_>>) -> Result<(), SandboxError> {
+        if self.record.config.applies(Layer::Landlock) {
+            self.threads = Some(ThreadFolder::open().map_err(ThreadsError::Unreadable)?);
+        }
+        let hierarchy = |fd, access| Hierarchy { fd, access };
+        let threads = self.threads.as_ref().map(|it| hierarchy(it.as_fd(), FileAccess::List));
+        let content = folder.map(|fd| hierarchy(fd, FileAccess::Read));
+        let exceptions: Vec<_> = content.into_iter().chain(threads).collect();
+        let words = "; except reading files of the root, and listing the process's own threads";
+        self.record.deny_files(&exceptions, words)
+    }
+
+    /// Has system calls fail that reading the content doesn't need.
+    fn refuse_calls(&mut self) -> Result<(), SandboxError> {
+        if !self.record.begins(Layer::Seccomp)? {
             return Ok(());
         }
-        let denied = landlock::deny_everything().map_err(SandboxError::Landlock)?;
-        let state = match &denied {
-            Denied::By { abi } => {
-                LayerState::On(format!("ABI {abi}: {}", denied.list().join("; ")))
-            }
-            Denied::Nothing(why) => LayerState::Off(OffReason::Unavailable(why.clone())),
-        };
-        self.record(Layer::Landlock, state)
+        let outcome = seccomp::refuse(&refusals::of_loader());
+        self.record.note_filter(outcome, REFUSED.to_owned())
     }
 
     /// Records whether the engine is restricted.
     fn note_restriction(&mut self, restriction: &Restriction) -> Result<(), SandboxError> {
-        if !self.begins(Layer::Engine)? {
+        if !self.record.begins(Layer::Engine)? {
             return Ok(());
         }
         let off = |why: &str| LayerState::Off(OffReason::Unavailable(why.to_owned()));
@@ -279,80 +255,81 @@ impl Sandbox {
             Restriction::Refused(why) => off(why),
             Restriction::NotRequested => off("no restriction was requested"),
         };
-        self.record(Layer::Engine, state)
+        self.record.record(Layer::Engine, state)
     }
 
     /// Closes inherited descriptors and replaces standard input and output.
     fn close_descriptors(&mut self) -> Result<(), SandboxError> {
-        if !self.begins(Layer::Descriptors)? {
+        if !self.record.begins(Layer::Descriptors)? {
             return Ok(());
         }
         let Some((null, inherited)) = self.descriptors.take() else { return Ok(()) };
         let closed = inherited.count();
         drop(inherited);
-        let replaced = if self.is_rehearsal { Ok(()) } else { replace_standard_streams(&null) };
-        let state = match replaced {
-            Ok(()) => LayerState::On(format!(
-                "{closed} inherited ones are closed; standard input and output are /dev/null"
-            )),
-            Err(error) => LayerState::Off(OffReason::Unavailable(error.to_string())),
-        };
-        self.record(Layer::Descriptors, state)
+        let is_rehearsal = self.record.is_rehearsal;
+        let replaced = if is_rehearsal { Ok(()) } else { replace_standard_streams(&null) };
+        self.record.note_descriptors(closed, replaced)
     }
 
     /// Filters system calls. After this last step the process can only serve.
     fn filter_calls(&mut self, calls: &[Call]) -> Result<(), SandboxError> {
-        if !self.begins(Layer::Seccomp)? {
+        if !self.record.begins(Layer::Seccomp)? {
             return Ok(());
         }
-        let (outcome, on) = if self.is_rehearsal {
+        let (outcome, on) = if self.record.is_rehearsal {
             let checked = seccomp::check().map_err(FilterError::Unavailable);
             (checked, "any other system call kills the process".to_owned())
         } else {
-            (seccomp::install(calls), format!("only {}", calls::names(calls).join(", ")))
+            let installed = seccomp::install(calls, &refusals::of_worker());
+            (installed, format!("only {}", calls::names(calls).join(", ")))
         };
-        let state = match outcome {
-            Ok(()) => LayerState::On(on),
-            Err(FilterError::Unavailable(why)) => LayerState::Off(OffReason::Unavailable(why)),
-            Err(error @ FilterError::Failed(_)) => return Err(SandboxError::Filter(error)),
-        };
-        self.record(Layer::Seccomp, state)
+        self.record.note_filter(outcome, on)
     }
 
-    /// The layers with their states, in the order of the steps so far.
+    /// The layers with their states, in their order, as far as the steps have been taken.
     #[must_use]
     pub fn states(&self) -> &[(Layer, LayerState)] {
-        &self.states
+        &self.record.states
+    }
+
+    /// The layers with their states while the content was read.
+    #[must_use]
+    pub fn states_while_reading(&self) -> &[(Layer, LayerState)] {
+        &self.while_reading
+    }
+
+    /// `full`, `partial` or `off`, as it was while the content was read.
+    #[must_use]
+    pub fn word_while_reading(&self) -> &'static str {
+        LayerRecord {
+            states: self.while_reading.clone(),
+            ..LayerRecord::new(self.record.config.clone())
+        }
+        .word(ProcessKind::Loader)
     }
 
     /// Whether root serves as nobody because the configuration names no account.
     #[must_use]
     pub fn chose_nobody(&self) -> bool {
-        self.config.user.is_none() && self.account.is_some()
+        self.record.config.user.is_none() && self.account.is_some()
     }
 
     /// Whether any layer is in force.
     #[must_use]
     pub fn is_on(&self) -> bool {
-        self.states.iter().any(|(_, state)| !matches!(state, LayerState::Off(_)))
+        self.record.is_on()
     }
 
     /// `full`, `partial` or `off`.
     #[must_use]
     pub fn word(&self) -> &'static str {
-        let full =
-            self.states.iter().filter(|(_, state)| matches!(state, LayerState::On(_))).count();
-        match full {
-            full if full == Layer::ALL.len() => "full",
-            _ if self.is_on() => "partial",
-            _ => "off",
-        }
+        self.record.word(ProcessKind::Worker)
     }
 
     /// The word, and the layers that are off or incomplete.
     #[must_use]
     pub fn summary(&self) -> String {
-        let lacks = self.states.iter().filter(|(_, state)| !matches!(state, LayerState::On(_)));
+        let lacks = self.states().iter().filter(|(_, state)| !matches!(state, LayerState::On(_)));
         let names: Vec<_> = lacks.map(|(layer, _)| layer.name()).collect();
         match self.word() {
             word @ "partial" => format!("{word} ({})", names.join(", ")),
@@ -361,5 +338,5 @@ impl Sandbox {
     }
 }
 
-const NO_FAST_OPEN: &str = "net.ipv4.tcp_fastopen lets no send open a connection";
-const TURN_FAST_OPEN_OFF: &str = "`sysctl -w net.ipv4.tcp_fastopen=2` prevents that";
+pub(super) const CLEARED: &str = "overwritten and empty";
+pub(super) const REFUSED: &str = "the system calls of a list fail";

@@ -22,9 +22,9 @@
 //! The listener for health checks has slots of its own, so that it answers when all others are
 //! taken; among them, only the first rule makes room.
 
-use super::acceptor::{Acceptor, Class, ListenerState, PAUSE_MIN, Reservation, Watch};
+use super::acceptor::{Class, ListenerState, PAUSE_MIN, Reservation, Watch};
 use super::connection::Connection;
-use super::worker::{Life, Server};
+use super::worker::Server;
 use crate::engine::{Completion, Engine, Errno, Full, Kind, Nanos, Op, Slot, Token};
 use crate::http1::Timeout;
 use crate::timers::Kinds;
@@ -37,12 +37,13 @@ impl<R: Engine> Server<R> {
         for listener in &mut self.acceptor.listeners {
             listener.paused_until = listener.paused_until.filter(|&until| until > self.now);
         }
+        self.acceptor.adapt(&self.config);
         // Each listener gets one accept before any gets a second; a backlog comes first.
         for accepts in 1..=self.acceptor.accepts {
             for only_backlog in [true, false] {
                 for step in 0..count {
                     let index = (self.acceptor.first + step) % count;
-                    let has_backlog = self.acceptor.listeners[index].waiting_since.is_some();
+                    let has_backlog = self.backlog_since(&self.acceptor.listeners[index]).is_some();
                     if self.acceptor.lacks(index, accepts) && (has_backlog || !only_backlog) {
                         self.arm_accept(index);
                     }
@@ -53,6 +54,7 @@ impl<R: Engine> Server<R> {
             }
         }
         self.acceptor.first = (self.acceptor.first + 1) % count.max(1);
+        self.cancel_surplus_accepts();
         for &class in Class::ALL {
             self.make_room(class);
         }
@@ -60,9 +62,9 @@ impl<R: Engine> Server<R> {
 
     fn arm_accept(&mut self, index: usize) {
         let number = number_of(index);
-        let ListenerState { class, accepts, watch, waiting_since, .. } =
+        let ListenerState { class, accepts, watch, waiting_since, is_closed, .. } =
             self.acceptor.listeners[index];
-        if !self.accepts_from(class) {
+        if is_closed || !self.life.accepts_from(class) || self.acceptor.max(class) == 0 {
             return;
         }
         if !self.acceptor.is_full(class) {
@@ -76,26 +78,61 @@ impl<R: Engine> Server<R> {
             self.acceptor.listeners[index].accepts += 1;
             let op = Op::Accept { listener: number, slot };
             self.push((Token::new(Kind::Accept, generation, slot.0), op));
-        } else if accepts == 0 && watch == Watch::Idle && waiting_since.is_none() {
+        } else if accepts == 0
+            && watch == Watch::Idle
+            && (waiting_since.is_none() || self.is_report_due(index))
+        {
             self.acceptor.listeners[index].watch = Watch::Armed;
+            self.acceptor.listeners[index].is_watched_when_full = self.others_are_full(class);
             self.push((Token::new(Kind::Watch, 0, number), Op::Watch { listener: number }));
         }
     }
 
-    /// Whether connections of this class are accepted. Health checks are answered during the drain,
-    /// with 503.
-    fn accepts_from(&self, class: Class) -> bool {
-        match self.life {
-            Life::Serving | Life::Announcing { .. } => true,
-            Life::Draining { .. } => class == Class::Health,
-            Life::Over(_) => false,
-        }
+    /// Whether a watch has to report again that a connection waits, because another server may have
+    /// accepted it since the last report.
+    fn is_report_due(&self, listener: usize) -> bool {
+        let reported = self.acceptor.listeners[listener].reported;
+        self.supervision.is_some() && reported.plus(REPORT_EVERY) <= self.now
     }
 
-    /// How long ago a connection in a backlog was first reported, if no slot is free or about to
-    /// be.
+    /// Whether a listener's connection has been reported so lately that it is taken to wait still.
+    fn is_report_fresh(&self, listener: &ListenerState) -> bool {
+        self.supervision.is_none() || listener.reported.plus(2 * REPORT_EVERY) > self.now
+    }
+
+    /// When a connection was first reported in the backlog of a listener, if one is taken to wait
+    /// there still.
+    fn backlog_since(&self, listener: &ListenerState) -> Option<Nanos> {
+        listener.waiting_since.filter(|_| self.is_report_fresh(listener))
+    }
+
+    /// Whether a connection in the backlog is for this server to make room for, and not for another
+    /// one that has a free slot.
+    fn others_are_full(&self, class: Class) -> bool {
+        let supervision = self.supervision.as_ref().filter(|_| class == Class::Public);
+        !supervision.is_some_and(|supervision| supervision.others_have_room())
+    }
+
+    /// When a connection in a backlog was first reported, if no slot of any server is free or about
+    /// to be.
     fn room_wanted_since(&self, class: Class) -> Option<Nanos> {
-        if !self.acceptor.is_full(class) || self.leaving > 0 || !self.accepts_from(class) {
+        self.slot_wanted_since(class).filter(|_| self.has_to_make_room(class))
+    }
+
+    /// Whether no server has a free slot, and a connection was found waiting since then.
+    fn has_to_make_room(&self, class: Class) -> bool {
+        let waits_when_full = |listener: &ListenerState| {
+            listener.class == class
+                && listener.is_reported_when_full
+                && self.backlog_since(listener).is_some()
+        };
+        self.others_are_full(class) && self.acceptor.listeners.iter().any(waits_when_full)
+    }
+
+    /// When a connection in a backlog was first reported, if no slot of this server is free or
+    /// about to be.
+    fn slot_wanted_since(&self, class: Class) -> Option<Nanos> {
+        if !self.acceptor.is_full(class) || self.leaving > 0 || !self.life.accepts_from(class) {
             return None;
         }
         if self.acceptor.reserved.iter().any(|reservation| reservation.is_cancelled) {
@@ -105,23 +142,27 @@ impl<R: Engine> Server<R> {
             listener.class == class && listener.accepts == 0 && listener.paused_until.is_none()
         };
         let listeners = self.acceptor.listeners.iter().filter(is_full);
-        listeners.filter_map(|listener| listener.waiting_since).min()
+        listeners.filter_map(|listener| self.backlog_since(listener)).min()
     }
 
-    /// Begins to free a slot for a connection in a backlog, if there is one.
+    /// Begins to free a slot for a connection in a backlog, if there is one. A slot that is
+    /// reserved for another listener costs no connection, and is freed even if other servers have
+    /// room: their free slots may be reserved for that listener, too.
     fn make_room(&mut self, class: Class) {
-        if self.room_wanted_since(class).is_none() {
+        if self.slot_wanted_since(class).is_none() {
             return;
         }
-        let Acceptor { listeners, reserved, .. } = &mut self.acceptor;
-        let is_unused = |it: &&mut Reservation| {
-            let listener = &listeners[it.listener];
-            listener.class == class && listener.waiting_since.is_none()
+        let is_unused = |it: &Reservation| {
+            let listener = &self.acceptor.listeners[it.listener];
+            listener.class == class && self.backlog_since(listener).is_none()
         };
-        if let Some(unused) = reserved.iter_mut().find(is_unused) {
-            unused.is_cancelled = true;
-            let slot = unused.slot;
+        if let Some(unused) = self.acceptor.reserved.iter().position(is_unused) {
+            self.acceptor.reserved[unused].is_cancelled = true;
+            let slot = self.acceptor.reserved[unused].slot;
             self.cancel_accept(slot);
+            return;
+        }
+        if !self.has_to_make_room(class) {
             return;
         }
         if let Some(slot) = self.longest_unfinished(class) {
@@ -139,42 +180,76 @@ impl<R: Engine> Server<R> {
         }
     }
 
+    /// Cancels accepts in flight that hold more slots than the allowance has.
+    fn cancel_surplus_accepts(&mut self) {
+        let (used, max) = (self.acceptor.used(Class::Public), self.acceptor.max(Class::Public));
+        let mut surplus = used.saturating_sub(max);
+        for place in 0..self.acceptor.reserved.len() {
+            let Reservation { slot, listener, is_cancelled } = self.acceptor.reserved[place];
+            if self.acceptor.listeners[listener].class != Class::Public {
+                continue;
+            }
+            if surplus == 0 {
+                return;
+            }
+            surplus -= 1;
+            if !is_cancelled {
+                self.acceptor.reserved[place].is_cancelled = true;
+                self.cancel_accept(slot);
+            }
+        }
+    }
+
+    /// Cancels those accepts in flight that are meant, to be armed again when they have ended: each
+    /// tries to accept at once when it is armed.
+    pub(super) fn renew_accepts(&mut self, is_meant: impl Fn(&Reservation) -> bool) {
+        for place in 0..self.acceptor.reserved.len() {
+            let reservation = self.acceptor.reserved[place];
+            if !reservation.is_cancelled && is_meant(&reservation) {
+                self.acceptor.reserved[place].is_cancelled = true;
+                self.cancel_accept(reservation.slot);
+            }
+        }
+    }
+
     fn cancel_accept(&mut self, slot: Slot) {
         let target = Token::new(Kind::Accept, self.generations[slot.0 as usize], slot.0);
         self.push((target.with_kind(Kind::CancelAccept), Op::Cancel { target }));
     }
 
-    /// Cancels accepts and watches as the drain begins; [`Self::stop_listeners`] follows when they
-    /// have completed. Accepts for health checks go on, because health checks announce the drain.
+    /// Cancels the accepts and watches of these classes; [`Self::stop_listeners`] follows when they
+    /// have completed. In a drain, accepts for health checks go on, because health checks announce
+    /// it.
     ///
     /// The accepts are cancelled instead of shutting the socket down, because shutdown(2) would end
     /// it for every process that accepts from it.
-    pub(super) fn cancel_accepts(&mut self) {
+    pub(super) fn cancel_accepts(&mut self, classes: &[Class]) {
         for place in 0..self.acceptor.reserved.len() {
             let Reservation { slot, listener, is_cancelled } = self.acceptor.reserved[place];
-            if !is_cancelled && self.acceptor.listeners[listener].class == Class::Public {
+            if !is_cancelled && classes.contains(&self.acceptor.listeners[listener].class) {
                 self.acceptor.reserved[place].is_cancelled = true;
                 self.cancel_accept(slot);
             }
         }
         for index in 0..self.acceptor.listeners.len() {
             let ListenerState { class, watch, .. } = self.acceptor.listeners[index];
-            if class == Class::Public && watch != Watch::Idle {
+            if classes.contains(&class) && watch != Watch::Idle {
                 let target = Token::new(Kind::Watch, 0, number_of(index));
                 self.push((target.with_kind(Kind::CancelAccept), Op::Cancel { target }));
             }
         }
     }
 
-    /// During the drain, has the engine close each listener on which no operation is in flight.
+    /// During a drain or a retirement, has the engine close each listener on which no operation is
+    /// in flight and will be.
     pub(super) fn stop_listeners(&mut self) {
-        if !self.life.drains() {
+        if !self.life.ends_connections() {
             return;
         }
         for index in 0..self.acceptor.listeners.len() {
             let ListenerState { class, accepts, watch, is_closed, .. } =
                 self.acceptor.listeners[index];
-            if class == Class::Health || is_closed || accepts > 0 || watch != Watch::Idle {
+            if self.life.accepts_from(class) || is_closed || accepts > 0 || watch != Watch::Idle {
                 continue;
             }
             match self.ring.stop_listening(number_of(index)) {
@@ -239,7 +314,21 @@ impl<R: Engine> Server<R> {
         let paused =
             self.acceptor.listeners.iter().filter_map(|listener| listener.paused_until).min();
         let room = Class::ALL.iter().filter_map(|&class| self.room_deadline(class)).min();
-        [paused, room].into_iter().flatten().min()
+        [paused, room, self.report_deadline()].into_iter().flatten().min()
+    }
+
+    /// When a watch has to be armed again because its last report is too old.
+    fn report_deadline(&self) -> Option<Nanos> {
+        self.supervision.as_ref()?;
+        let is_waiting = |listener: &&ListenerState| {
+            listener.waiting_since.is_some()
+                && listener.accepts == 0
+                && listener.watch == Watch::Idle
+                && self.life.accepts_from(listener.class)
+                && self.acceptor.max(listener.class) > 0
+        };
+        let listeners = self.acceptor.listeners.iter().filter(is_waiting);
+        listeners.map(|listener| listener.reported.plus(REPORT_EVERY)).min()
     }
 
     /// When the next connection will be late enough to make room.
@@ -260,9 +349,13 @@ impl<R: Engine> Server<R> {
     }
 
     pub(super) fn watched(&mut self, completion: Completion) {
-        let listener = &mut self.acceptor.listeners[completion.token.index() as usize];
+        let index = completion.token.index() as usize;
+        let is_fresh = self.is_report_fresh(&self.acceptor.listeners[index]);
+        let listener = &mut self.acceptor.listeners[index];
         if listener.watch == Watch::Armed && completion.result.is_ok() {
-            listener.waiting_since.get_or_insert(self.now);
+            listener.waiting_since = listener.waiting_since.filter(|_| is_fresh).or(Some(self.now));
+            listener.reported = self.now;
+            listener.is_reported_when_full = listener.is_watched_when_full;
         }
         listener.watch = Watch::Idle;
     }
@@ -291,8 +384,8 @@ impl<R: Engine> Server<R> {
     }
 
     /// An error of an accept never ends the server, and never makes its loop spin.
-    fn accept_failed(&mut self, listener: usize, errno: Errno) {
-        let listener = &mut self.acceptor.listeners[listener];
+    fn accept_failed(&mut self, index: usize, errno: Errno) {
+        let listener = &mut self.acceptor.listeners[index];
         match errno.0 {
             libc::ECANCELED => return,
             // The client or its network is gone; the connection has left the backlog (accept(2)).
@@ -303,6 +396,9 @@ impl<R: Engine> Server<R> {
             _ => {
                 listener.paused_until = Some(self.now.plus(listener.pause));
                 listener.pause = (listener.pause * 2).min(PAUSE_MAX);
+                // The connection is still in the backlog, and the kernel wakes no other accept for
+                // it. Without accepts in flight, one is armed after the pause, and takes it.
+                self.renew_accepts(|reservation| reservation.listener == index);
             }
         }
         self.stats.errors.accepts += 1;
@@ -313,6 +409,8 @@ fn number_of(listener: usize) -> u32 {
     u32::try_from(listener).expect("listeners are counted by u32")
 }
 
+/// How often a full server that shares its listeners makes sure that a connection still waits.
+const REPORT_EVERY: Duration = Duration::from_millis(10);
 /// The longest such pause.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// A connection that completed a request more recently than this is not idle: a client with one

@@ -46,10 +46,21 @@ pub(super) struct Slots {
 pub(super) struct ListenerState {
     /// Accepts in flight.
     pub(super) accepts: u32,
+    /// The most of them at present.
+    pub(super) accepts_max: u32,
+    /// Turns in a row after which no accept was in flight: connections arrive faster than that.
+    pub(super) exhausted: u32,
     pub(super) class: Class,
     pub(super) watch: Watch,
     /// When the watch first reported a connection in the backlog that is still there.
     pub(super) waiting_since: Option<Nanos>,
+    /// When the watch last reported one.
+    pub(super) reported: Nanos,
+    /// Whether all other servers were full when the watch was last armed.
+    pub(super) is_watched_when_full: bool,
+    /// Whether they were when the watch that reported last was armed. Otherwise another server may
+    /// have accepted the reported connection into its last slot.
+    pub(super) is_reported_when_full: bool,
     /// No accept is armed before this moment, after an error that may last.
     pub(super) paused_until: Option<Nanos>,
     /// The length of the next pause.
@@ -79,9 +90,14 @@ impl Acceptor {
     pub(super) fn new(config: &ServerConfig) -> Self {
         let listener = ListenerState {
             accepts: 0,
+            accepts_max: config.accepts_at_rest,
+            exhausted: 0,
             class: Class::Public,
             watch: Watch::Idle,
             waiting_since: None,
+            reported: Nanos(0),
+            is_watched_when_full: false,
+            is_reported_when_full: false,
             paused_until: None,
             pause: PAUSE_MIN,
             is_closed: false,
@@ -112,6 +128,15 @@ impl Acceptor {
         self.used(class) - u32::try_from(reserved).expect("slots are counted by u32")
     }
 
+    /// The most slots of a class that may be used.
+    pub(super) fn max(&self, class: Class) -> u32 {
+        self.slots[class.index()].max
+    }
+
+    pub(super) fn set_max(&mut self, class: Class, max: u32) {
+        self.slots[class.index()].max = max;
+    }
+
     pub(super) fn is_full(&self, class: Class) -> bool {
         let Slots { max, used } = self.slots[class.index()];
         used >= max
@@ -131,12 +156,27 @@ impl Acceptor {
         listener
     }
 
+    /// Adapts the number of accepts to the arrivals: more of them while each turn finds that all
+    /// have completed, because a burst must not take one turn for each connection.
+    pub(super) fn adapt(&mut self, config: &ServerConfig) {
+        for listener in &mut self.listeners {
+            if listener.accepts > 0 {
+                (listener.exhausted, listener.accepts_max) = (0, config.accepts_at_rest);
+                continue;
+            }
+            listener.exhausted = listener.exhausted.saturating_add(1);
+            if listener.exhausted > 1 {
+                listener.accepts_max = (2 * listener.accepts_max).min(config.accepts);
+            }
+        }
+    }
+
     /// Whether a listener has fewer accepts in flight than both `accepts` and its own maximum.
     /// While accepts fail, that maximum is 1: one accept is enough to find out.
     pub(super) fn lacks(&self, listener: usize, accepts: u32) -> bool {
         let listener = &self.listeners[listener];
         let max = match listener.class {
-            Class::Public if listener.pause == PAUSE_MIN => self.accepts,
+            Class::Public if listener.pause == PAUSE_MIN => listener.accepts_max,
             Class::Public | Class::Health => 1,
         };
         listener.paused_until.is_none() && listener.accepts < accepts.min(max)

@@ -5,14 +5,18 @@ use std::time::Duration;
 /// The settings of a server.
 #[derive(Clone, Copy, Debug)]
 pub struct ServerConfig {
-    /// The connection limit: the most connections accepted and open at one time.
+    /// The connection limit: the most connections accepted and open at one time. A supervised
+    /// server may have less for the time being ([`Supervision`](super::Supervision)).
     pub spawn: u32,
     /// How many listeners the engine has.
     pub listeners: u32,
     /// Whether the last listener is for health checks alone, with [`HEALTH_SLOTS`] of its own.
     pub health_listener: bool,
-    /// How many accepts are in flight on each listener while slots are free.
+    /// The most accepts in flight on each listener while slots are free.
     pub accepts: u32,
+    /// How many of them are in flight while connections arrive one at a time. A server that shares
+    /// its listeners keeps no connection from an idle one, if this is 1.
+    pub accepts_at_rest: u32,
     /// How long a head may take, from the accept or from its first byte.
     pub head_timeout: Duration,
     /// How long a connection may be idle between requests.
@@ -25,6 +29,8 @@ pub struct ServerConfig {
     pub min_rate: u32,
     /// How long health checks announce the drain before it begins.
     pub drain_delay: Duration,
+    /// How long idle connections are kept after a request to retire.
+    pub reload_grace: Duration,
     /// How long the drain may take, from its beginning.
     pub drain_timeout: Duration,
     /// The longest head, in bytes.

@@ -110,7 +110,7 @@ impl<R: Engine> Server<R> {
             scratch: ScratchIndex(slot.0),
             head_bytes_max: self.config.head_bytes_max as usize,
             draining: self.life.announces_drain(),
-            is_last: self.life.drains() || gives_way || health_only,
+            is_last: self.life.ends_connections() || gives_way || health_only,
             health_only,
         };
         let output = connection.conn.handle(input(memory.received), &mut context);

@@ -13,8 +13,10 @@ mod ending;
 mod exchange;
 mod rate;
 mod sending;
+mod supervision;
 pub mod timeouts;
 mod worker;
 
 pub use config::{ACCEPTS_MAX, HEALTH_SLOTS, ServerConfig, accepts_for};
-pub use worker::{Server, Turn};
+pub use supervision::{Supervision, Usage};
+pub use worker::{RETIRE, Server, TRY_ACCEPTS, Turn};

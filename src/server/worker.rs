@@ -4,6 +4,7 @@ use super::acceptor::{Acceptor, Class};
 use super::config::ServerConfig;
 use super::connection::Connection;
 use super::rate::MinRate;
+use super::supervision::{Supervision, Usage};
 use super::timeouts::Timeouts;
 use crate::engine::{Completion, Engine, Errno, Kind, Nanos, Op, Slot, Token, Unsubmitted};
 use crate::http1::{HeadBuffers, Timeout};
@@ -19,7 +20,8 @@ use std::time::Duration;
 pub enum Turn {
     /// The server goes on.
     Goes,
-    /// A signal began the drain, and all connections are closed or the drain timeout has passed.
+    /// A signal began the drain or the retirement, and all connections are closed or the drain
+    /// timeout has passed.
     Drained,
     /// A second signal ended the drain, or the delay before it, at once.
     Forced {
@@ -61,6 +63,8 @@ pub struct Server<R: Engine> {
     /// wake-up, is needed.
     pub(super) poll_now: bool,
     pub(super) now: Nanos,
+    /// Unset for a server that has the whole connection limit.
+    pub(super) supervision: Option<Box<dyn Supervision>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,23 +74,50 @@ pub(super) enum Life {
     Announcing {
         until: Nanos,
     },
+    /// Another server has taken over: nothing is accepted, each response is the last of its
+    /// connection, and idle connections are kept for a while, as a request may be on its way.
+    Retiring {
+        until: Nanos,
+    },
     Draining {
         until: Nanos,
+        /// Another server has taken over.
+        is_replaced: bool,
     },
     Over(Turn),
 }
 
 impl Life {
-    /// Whether a signal has arrived: health checks get 503.
+    /// Whether the service is about to end: health checks get 503.
     pub(super) fn announces_drain(self) -> bool {
-        self != Self::Serving
+        match self {
+            Self::Serving | Self::Retiring { .. } | Self::Draining { is_replaced: true, .. } => {
+                false
+            }
+            Self::Announcing { .. } | Self::Draining { .. } | Self::Over(_) => true,
+        }
     }
 
     /// Whether each connection ends with its next response.
+    pub(super) fn ends_connections(self) -> bool {
+        self.drains() || matches!(self, Self::Retiring { .. })
+    }
+
+    /// Whether idle connections are closed.
     pub(super) fn drains(self) -> bool {
         match self {
-            Self::Serving | Self::Announcing { .. } => false,
+            Self::Serving | Self::Announcing { .. } | Self::Retiring { .. } => false,
             Self::Draining { .. } | Self::Over(_) => true,
+        }
+    }
+
+    /// Whether connections of a class are accepted. Health checks are answered during the drain,
+    /// with 503; once another server has taken over, it answers them.
+    pub(super) fn accepts_from(self, class: Class) -> bool {
+        match self {
+            Self::Serving | Self::Announcing { .. } => true,
+            Self::Draining { is_replaced, .. } => class == Class::Health && !is_replaced,
+            Self::Retiring { .. } | Self::Over(_) => false,
         }
     }
 }
@@ -95,6 +126,25 @@ impl<R: Engine> Server<R> {
     /// A server on an engine with [`ServerConfig::slots`] slots, `config.listeners` listeners and
     /// the fixed buffer of `site`. Arms the first accepts.
     pub fn new(ring: R, site: Site, config: ServerConfig) -> Self {
+        Self::with(ring, site, config, None)
+    }
+
+    /// A server that shares its connection limit with others.
+    pub fn supervised(
+        ring: R,
+        site: Site,
+        config: ServerConfig,
+        supervision: Box<dyn Supervision>,
+    ) -> Self {
+        Self::with(ring, site, config, Some(supervision))
+    }
+
+    fn with(
+        ring: R,
+        site: Site,
+        config: ServerConfig,
+        supervision: Option<Box<dyn Supervision>>,
+    ) -> Self {
         let min_rate = MinRate { bytes_per_second: config.min_rate, stall: config.send_timeout };
         let timeouts = Timeouts {
             head: config.head_timeout,
@@ -125,13 +175,17 @@ impl<R: Engine> Server<R> {
             leaving: 0,
             giving_way: 0,
             life: Life::Serving,
-            poll_now: false,
+            // The first turn of a supervised server ends at once, which shows that it serves.
+            poll_now: supervision.is_some(),
             now,
+            supervision,
         };
+        server.adopt_allowance();
         let unix_seconds = server.ring.unix_seconds();
         server.site.tick(unix_seconds, server.ring.memory(None).fixed);
         server.push((Token::new(Kind::Signal, 0, 0), Op::Signal));
         server.arm_accepts();
+        server.publish();
         server
     }
 
@@ -145,6 +199,7 @@ impl<R: Engine> Server<R> {
         self.now = self.ring.now();
         self.poll_now = false;
         self.site.tick(self.ring.unix_seconds(), self.ring.memory(None).fixed);
+        self.adopt_allowance();
         while let Some(completion) = self.ring.pop() {
             self.complete(completion);
         }
@@ -155,7 +210,27 @@ impl<R: Engine> Server<R> {
         self.arm_accepts();
         self.stop_listeners();
         self.release_surplus();
-        Ok(self.progress_of_drain())
+        let turn = self.progress_of_drain();
+        self.publish();
+        Ok(turn)
+    }
+
+    /// Makes the present allowance the connection limit.
+    fn adopt_allowance(&mut self) {
+        if let Some(supervision) = &self.supervision {
+            self.acceptor.set_max(Class::Public, supervision.allowance().min(self.config.spawn));
+        }
+    }
+
+    fn publish(&mut self) {
+        let usage = Usage {
+            adopted: self.acceptor.max(Class::Public),
+            in_use: self.acceptor.used(Class::Public),
+            connections: self.live(),
+        };
+        if let Some(supervision) = &mut self.supervision {
+            supervision.publish(usage, &self.stats);
+        }
     }
 
     /// Releases the head buffers of a burst of incomplete heads, [`RELEASE_AFTER`] later.
@@ -191,7 +266,9 @@ impl<R: Engine> Server<R> {
         let drain = match self.life {
             Life::Serving => None,
             Life::Over(_) => Some(self.now),
-            Life::Announcing { until } | Life::Draining { until } => Some(until),
+            Life::Announcing { until }
+            | Life::Retiring { until }
+            | Life::Draining { until, .. } => Some(until),
         };
         let at_once = (self.poll_now || !self.unsubmitted.is_empty()).then_some(self.now);
         let awaiting_buffers = (!self.awaiting_buffers.is_empty()).then_some(self.no_buffers_until);
@@ -217,30 +294,52 @@ impl<R: Engine> Server<R> {
     }
 
     fn signalled(&mut self, result: Result<u32, Errno>) {
-        match (result, self.life) {
-            (Ok(_), Life::Serving) if self.config.drain_delay.is_zero() => self.drain(),
-            (Ok(_), Life::Serving) => {
+        match result {
+            Ok(signal) => self.obey(signal),
+            Err(Errno(libc::EINTR | libc::EAGAIN)) => {}
+            // The signal descriptor is unusable for good.
+            Err(_) => return,
+        }
+        if !matches!(self.life, Life::Over(_)) {
+            self.push((Token::new(Kind::Signal, 0, 0), Op::Signal));
+        }
+    }
+
+    /// Acts on a signal: [`RETIRE`] and [`TRY_ACCEPTS`] are of a supervisor, any other one asks for
+    /// the end.
+    fn obey(&mut self, signal: u32) {
+        match (signal, self.life) {
+            (RETIRE, Life::Serving) => {
+                self.life = Life::Retiring { until: self.now.plus(self.config.reload_grace) };
+                self.cancel_accepts(&[Class::Public, Class::Health]);
+            }
+            (TRY_ACCEPTS, Life::Serving | Life::Announcing { .. }) => {
+                self.renew_accepts(|_| true);
+            }
+            (RETIRE | TRY_ACCEPTS, _) => {}
+            (_, Life::Serving) if !self.config.drain_delay.is_zero() => {
                 let until = self.now.plus(self.config.drain_delay);
                 self.life = Life::Announcing { until };
             }
-            (Ok(signal), Life::Announcing { .. } | Life::Draining { .. } | Life::Over(_)) => {
-                self.life = Life::Over(Turn::Forced { signal });
-                return;
+            (
+                _,
+                Life::Serving | Life::Retiring { .. } | Life::Draining { is_replaced: true, .. },
+            ) => {
+                self.drain(false);
             }
-            (Err(Errno(libc::EINTR | libc::EAGAIN)), _) => {}
-            // The signal descriptor is unusable for good.
-            (Err(_), _) => return,
+            (signal, Life::Announcing { .. } | Life::Draining { .. } | Life::Over(_)) => {
+                self.life = Life::Over(Turn::Forced { signal });
+            }
         }
-        self.push((Token::new(Kind::Signal, 0, 0), Op::Signal));
     }
 
     /// Begins the drain: accepts no more, closes idle connections, lets requests finish.
-    fn drain(&mut self) {
+    fn drain(&mut self, is_replaced: bool) {
         let until = self.now.plus(self.config.drain_timeout);
-        self.life = Life::Draining { until };
+        self.life = Life::Draining { until, is_replaced };
         // Completions of lazy sends, which cause no wake-up, are needed now.
         self.poll_now = true;
-        self.cancel_accepts();
+        self.cancel_accepts(&[Class::Public]);
         for key in 0..self.config.slots() {
             self.end_if_idle(Slot(key));
         }
@@ -250,17 +349,28 @@ impl<R: Engine> Server<R> {
         match self.life {
             Life::Over(turn) => turn,
             Life::Announcing { until } if until <= self.now => {
-                self.drain();
+                self.drain(false);
                 Turn::Goes
             }
-            Life::Draining { until }
+            Life::Retiring { .. } if self.connections.is_empty() => {
+                self.life = Life::Over(Turn::Drained);
+                Turn::Drained
+            }
+            Life::Retiring { until } if until <= self.now => {
+                self.drain(true);
+                Turn::Goes
+            }
+            Life::Draining { until, .. }
                 if self.acceptor.used(Class::Public) == 0 || until <= self.now =>
             {
                 self.stats.errors.cut_off += u64::from(self.live());
                 self.life = Life::Over(Turn::Drained);
                 Turn::Drained
             }
-            Life::Serving | Life::Announcing { .. } | Life::Draining { .. } => Turn::Goes,
+            Life::Serving
+            | Life::Announcing { .. }
+            | Life::Retiring { .. }
+            | Life::Draining { .. } => Turn::Goes,
         }
     }
 
@@ -269,6 +379,12 @@ impl<R: Engine> Server<R> {
     }
 }
 
+/// The signal by which a supervisor has a server retire, because another one has taken over. Like
+/// [`TRY_ACCEPTS`], it is one that neither operators nor service managers send to a server.
+pub const RETIRE: u32 = libc::SIGWINCH.unsigned_abs();
+/// The signal by which a supervisor has a server take a turn and try its accepts once more: the
+/// wake-up for a connection is lost if an accept took it whose process then ended.
+pub const TRY_ACCEPTS: u32 = libc::SIGURG.unsigned_abs();
 /// How long a client may go on sending after the last response.
 const LINGER: Duration = Duration::from_secs(2);
 /// How long after a burst of incomplete heads its memory is released.

@@ -28,11 +28,45 @@ pub enum Mark {
     CountersEqual,
     /// Requests of a client failed.
     RequestsFailed,
+    /// A worker died.
+    WorkerDied,
+    /// A worker of a generation that was still arming died.
+    WorkerDiedArming,
+    /// A worker hung for a while, and went on.
+    WorkerHung,
+    /// A worker hung until it was killed.
+    HangKilled,
+    /// A peer got its responses from a generation that replaced another one.
+    Reloaded,
+    /// A reload failed, and the serving generation went on.
+    ReloadFailed,
+    /// A second reload was wanted during a reload.
+    ReloadRemembered,
+    /// The loader of the serving generation ended.
+    LoaderLost,
+    /// A worker's allowance was lowered, and another worker's raised later.
+    AllowanceMoved,
+    /// A worker was told to retire while it had connections.
+    RetiredInUse,
+    /// A peer got a last response from a retiring worker, which announced the end.
+    RetirementAnnounced,
+    /// The service was told to end during a reload.
+    TerminatedInReload,
+    /// Workers died so often that a new generation was started.
+    TooManyDeaths,
+    /// Workers died so often that the service ended.
+    ServiceFailed,
+    /// A second signal ended the service at once.
+    ServiceForced,
+    /// The first generation couldn't start.
+    NotStarted,
+    /// A worker took a turn between the two reads of its numbers by the supervisor.
+    TornRead,
 }
 
 impl Mark {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 28] = [
         Self::HeadTimeout,
         Self::IdleTimeout,
         Self::SendTimeout,
@@ -44,12 +78,35 @@ impl Mark {
         Self::ServedInDelay,
         Self::CountersEqual,
         Self::RequestsFailed,
+        Self::WorkerDied,
+        Self::WorkerDiedArming,
+        Self::WorkerHung,
+        Self::HangKilled,
+        Self::Reloaded,
+        Self::ReloadFailed,
+        Self::ReloadRemembered,
+        Self::LoaderLost,
+        Self::AllowanceMoved,
+        Self::RetiredInUse,
+        Self::RetirementAnnounced,
+        Self::TerminatedInReload,
+        Self::TooManyDeaths,
+        Self::ServiceFailed,
+        Self::ServiceForced,
+        Self::NotStarted,
+        Self::TornRead,
     ];
 
     /// Whether only runs of the load client against the server reach it.
     #[must_use]
     pub fn is_of_clients(self) -> bool {
         matches!(self, Self::CountersEqual | Self::RequestsFailed)
+    }
+
+    /// Whether only runs of several supervised servers reach it.
+    #[must_use]
+    pub fn is_of_services(self) -> bool {
+        self >= Self::WorkerDied
     }
 }
 

@@ -16,8 +16,9 @@ pub(super) struct Crowd {
     by_socket: BTreeMap<SocketId, u32>,
     /// The listeners, in the order in which plans count them.
     listeners: Vec<ListenerId>,
-    /// The page that responses are compared with.
-    page: Rc<[u8]>,
+    /// The pages that responses are compared with, of the same length; those to one connection
+    /// have the same page.
+    pages: Vec<Rc<[u8]>>,
     events: EventQueue<PeerEvent>,
     random: Random,
 }
@@ -36,10 +37,15 @@ impl Crowd {
             peers: Vec::new(),
             by_socket: BTreeMap::new(),
             listeners,
-            page: Rc::from(page),
+            pages: vec![Rc::from(page)],
             events: EventQueue::default(),
             random,
         }
+    }
+
+    /// Adds a page that responses may have from now on.
+    pub(super) fn add_page(&mut self, page: Vec<u8>) {
+        self.pages.push(Rc::from(page));
     }
 
     /// Adds a peer, which connects at the time in its plan.
@@ -195,7 +201,7 @@ impl Crowd {
             ReadPace::Never => 4096,
         };
         match network.receive(socket, max) {
-            SocketRead::Bytes(bytes) => peer.take_bytes(&bytes, &self.page, now),
+            SocketRead::Bytes(bytes) => peer.take_bytes(&bytes, &self.pages, now),
             SocketRead::Nothing => {}
             SocketRead::End => {
                 peer.end = Some((ConnectionEnd::Server, now));

@@ -56,10 +56,11 @@ fn build_folder(page: &[u8], spawn: u32) -> (Site, Vec<u8>) {
 
 /// Draws the settings of a server.
 pub(super) fn draw_config(random: &mut Random, listeners: u32) -> ServerConfig {
-    ServerConfig {
+    let mut config = ServerConfig {
         spawn: u32::try_from(random.between(1, 8)).expect("few"),
         listeners,
         accepts: u32::try_from(random.between(1, 5)).expect("few"),
+        accepts_at_rest: 1,
         head_timeout: Duration::from_secs(random.between(5, 10)),
         idle_timeout: Duration::from_secs(random.between(3, 20)),
         send_timeout: Duration::from_secs(random.between(4, 10)),
@@ -67,12 +68,17 @@ pub(super) fn draw_config(random: &mut Random, listeners: u32) -> ServerConfig {
         min_rate: 240,
         health_listener: false,
         drain_delay: Duration::ZERO,
+        reload_grace: Duration::from_secs(2),
         drain_timeout: Duration::from_secs(3600),
         head_bytes_max: random.pick(&[8192, 2048, 16_384]),
         recv_many: !random.chance(250),
         send_close: !random.chance(250),
         trim_memory: || {},
+    };
+    if config.accepts % 2 == 1 {
+        config.accepts_at_rest = config.accepts;
     }
+    config
 }
 
 /// Draws a page: the built-in one, or up to 600 kB of random bytes.

@@ -2,8 +2,8 @@
 //! a kernel.
 //!
 //! ```text
-//!   mixed  hostile  pair       scenarios: what is drawn, and what must hold in the end
-//!      └──────┼──────┘
+//!   mixed  hostile  pair  service     scenarios: what is drawn, and what must hold in the end
+//!      └──────┼──────┴───────┘
 //!             ▼
 //!           world ──► participants: Server, Client on a SimEngine each
 //!             │   └─► crowd: peers that go through their plans
@@ -12,7 +12,8 @@
 //! ```
 //!
 //! Everything that is drawn comes from one [`Random`], so a seed always makes the same run. Knows
-//! the simulated engine, the server, the site and the load client; no kernel and no clock.
+//! the simulated engine, the server, its supervisor, the site and the load client; no kernel and no
+//! clock.
 
 mod checker;
 mod coverage;
@@ -28,6 +29,7 @@ mod reconciliation;
 mod report;
 mod requests;
 mod responses;
+mod service;
 mod world;
 
 pub use crate::engine::sim::{EngineMark, Fault, FaultCounters, Random};
@@ -36,6 +38,7 @@ pub use hostile::{Attack, run_hostile};
 pub use mixed::run_mixed;
 pub use pair::run_pair;
 pub use report::{SimulationOptions, SimulationReport};
+pub use service::run_service;
 
 /// A run against peers of all kinds with choices from fuzz input: the body of a fuzz target, and
 /// of the test over its corpus.

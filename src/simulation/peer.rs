@@ -4,6 +4,7 @@ use super::peer_plan::PeerPlan;
 use super::responses::{self, ReceivedResponse, ResponseRead};
 use crate::engine::Nanos;
 use crate::engine::sim::SocketId;
+use std::rc::Rc;
 
 /// A peer and its progress.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub(super) struct PeerState {
     pub(super) end: Option<(ConnectionEnd, Nanos)>,
     /// The first error in the bytes it received.
     pub(super) error: Option<String>,
+    /// Which of several pages its responses have, by its index.
+    pub(super) served_page: Option<usize>,
     /// All bytes it received.
     pub(super) received: Vec<u8>,
     /// The index of its step.
@@ -58,6 +61,7 @@ impl PeerState {
             responded_at: Vec::new(),
             end: None,
             error: None,
+            served_page: None,
             received: Vec::new(),
             step: 0,
             sent: 0,
@@ -79,7 +83,7 @@ impl PeerState {
     }
 
     /// Takes received bytes and parses the responses that they complete.
-    pub(super) fn take_bytes(&mut self, bytes: &[u8], page: &[u8], now: Nanos) {
+    pub(super) fn take_bytes(&mut self, bytes: &[u8], pages: &[Rc<[u8]>], now: Nanos) {
         self.received.extend(bytes);
         while self.error.is_none() && self.responses_end() < self.received.len() {
             let (start, number) = (self.responses_end(), self.responses.len());
@@ -90,11 +94,11 @@ impl PeerState {
                 self.error = Some(format!("bytes after the last response {last:?}: {text:?}"));
                 return;
             }
-            let Some(expected) = self.plan.expected.get(number) else {
+            if number >= self.plan.expected.len() {
                 self.error = Some(format!("response {number} has no request"));
                 return;
-            };
-            match responses::read(&self.received, start, expected, page) {
+            }
+            match self.read(start, pages) {
                 Ok(ResponseRead::Incomplete) => return,
                 Ok(ResponseRead::Complete(response)) => {
                     self.responses.push(response);
@@ -103,6 +107,30 @@ impl PeerState {
                 Err(why) => self.error = Some(format!("response {number}: {why}")),
             }
         }
+    }
+
+    /// Reads the response that begins at `start`: with the page of the responses before it, or with
+    /// the only one of several pages that it agrees with.
+    fn read(&mut self, start: usize, pages: &[Rc<[u8]>]) -> Result<ResponseRead, String> {
+        let expected = &self.plan.expected[self.responses.len()];
+        let candidates = match self.served_page {
+            Some(page) => page..page + 1,
+            None => 0..pages.len(),
+        };
+        let mut error = None;
+        for number in candidates {
+            match responses::read(&self.received, start, expected, &pages[number]) {
+                Ok(read) => {
+                    let is_complete = matches!(read, ResponseRead::Complete(_));
+                    if is_complete && expected.has_page_bytes() {
+                        self.served_page = Some(number);
+                    }
+                    return Ok(read);
+                }
+                Err(why) => error = Some(why),
+            }
+        }
+        Err(error.expect("there is a page"))
     }
 
     /// Notes that more bytes of the plan were sent.

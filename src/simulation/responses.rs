@@ -33,6 +33,12 @@ impl ExpectedResponse {
             has_body: false,
         }
     }
+
+    /// Whether the right response has bytes by which one page differs from another.
+    pub(super) fn has_page_bytes(&self) -> bool {
+        let has_bytes = matches!(self.content, ExpectedContent::Page { from, to } if from < to);
+        has_bytes && !self.head_only
+    }
 }
 
 /// The content that a response has to have.

@@ -10,7 +10,21 @@ pub(super) struct World<'a> {
     pub(super) network: Network,
     pub(super) crowd: Crowd,
     participants: Vec<Participant<'a>>,
+    /// Of each participant, whether its process takes turns.
+    processes: Vec<ProcessState>,
+    faults_are_over: bool,
     now: Nanos,
+}
+
+/// The state of the process of a participant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ProcessState {
+    Runs,
+    /// It takes no turns, and no operation of its engine has an effect: the kernel does the work of
+    /// a ring when its process enters it (`IORING_SETUP_DEFER_TASKRUN`).
+    Hangs,
+    /// It ended; its sockets may still be open.
+    Ended,
 }
 
 /// The number of a participant, in the order of their addition.
@@ -21,7 +35,7 @@ pub(super) type ParticipantIndex = usize;
 pub(super) enum WorldStep {
     /// A participant took a turn.
     Turn(ParticipantIndex, ParticipantTurn),
-    /// No event is pending, and every participant waits for one.
+    /// Nothing happens before the given time, or ever.
     Idle,
 }
 
@@ -35,12 +49,38 @@ enum EventOwner {
 impl<'a> World<'a> {
     /// A world at the virtual time 0 with no participants.
     pub(super) fn new(network: Network, crowd: Crowd) -> Self {
-        Self { network, crowd, participants: Vec::new(), now: Nanos(0) }
+        let (participants, processes) = (Vec::new(), Vec::new());
+        Self { network, crowd, participants, processes, faults_are_over: false, now: Nanos(0) }
     }
 
-    pub(super) fn add(&mut self, participant: Participant<'a>) -> ParticipantIndex {
+    pub(super) fn add(&mut self, mut participant: Participant<'a>) -> ParticipantIndex {
+        if self.faults_are_over {
+            participant.engine().stop_faults();
+        }
         self.participants.push(participant);
+        self.processes.push(ProcessState::Runs);
         self.participants.len() - 1
+    }
+
+    /// Has a process take no turns until [`World::resume`].
+    pub(super) fn hang(&mut self, index: ParticipantIndex) {
+        self.processes[index] = ProcessState::Hangs;
+    }
+
+    pub(super) fn resume(&mut self, index: ParticipantIndex) {
+        if self.processes[index] == ProcessState::Hangs {
+            self.processes[index] = ProcessState::Runs;
+        }
+    }
+
+    /// Ends a process, at any moment; its sockets stay open until [`World::close_sockets`].
+    pub(super) fn kill(&mut self, index: ParticipantIndex) {
+        self.processes[index] = ProcessState::Ended;
+        self.participants[index].engine().die(&mut self.network);
+    }
+
+    pub(super) fn close_sockets(&mut self, index: ParticipantIndex) {
+        self.participants[index].engine().close_all(&mut self.network);
     }
 
     pub(super) fn now(&self) -> Nanos {
@@ -63,20 +103,35 @@ impl<'a> World<'a> {
     /// # Errors
     /// The rule that was broken.
     pub(super) fn step(&mut self) -> Result<WorldStep, String> {
+        self.step_before(None)
+    }
+
+    /// The same up to a time, which is reached if no participant is due before.
+    ///
+    /// # Errors
+    /// The rule that was broken.
+    pub(super) fn step_before(&mut self, limit: Option<Nanos>) -> Result<WorldStep, String> {
         loop {
             self.run_due();
-            let wakes = self.participants.iter_mut().map(Participant::wakes_at).enumerate();
-            let wake = wakes.filter_map(|(index, at)| Some((at?, index))).min();
+            let wakes = self.running().map(|(index, it)| Some((it.wakes_at()?, index)));
+            let wake = wakes.flatten().min();
             if let Some((at, index)) = wake
                 && at <= self.now
             {
                 return Ok(WorldStep::Turn(index, self.turn(index)?));
             }
             let event = self.next_event().map(|(at, _)| at);
-            let Some(next) = wake.map(|(at, _)| at).into_iter().chain(event).min() else {
-                return Ok(WorldStep::Idle);
-            };
-            self.advance_to(next);
+            let next = wake.map(|(at, _)| at).into_iter().chain(event).min();
+            match (next, limit) {
+                (Some(next), Some(limit)) if next > limit => self.advance_to(limit),
+                (None, Some(limit)) => self.advance_to(limit),
+                (None, None) => {}
+                (Some(next), _) => {
+                    self.advance_to(next);
+                    continue;
+                }
+            }
+            return Ok(WorldStep::Idle);
         }
     }
 
@@ -91,6 +146,7 @@ impl<'a> World<'a> {
 
     /// Ends all faults for the rest of the run.
     pub(super) fn stop_faults(&mut self) {
+        self.faults_are_over = true;
         for participant in &mut self.participants {
             participant.engine().stop_faults();
         }
@@ -112,6 +168,13 @@ impl<'a> World<'a> {
         sum
     }
 
+    /// The participants whose processes take turns.
+    fn running(&mut self) -> impl Iterator<Item = (ParticipantIndex, &mut Participant<'a>)> {
+        let participants = self.participants.iter_mut().zip(&self.processes).enumerate();
+        let running = participants.filter(|(_, (_, state))| **state == ProcessState::Runs);
+        running.map(|(index, (participant, _))| (index, participant))
+    }
+
     fn turn(&mut self, index: ParticipantIndex) -> Result<ParticipantTurn, String> {
         let turn = self.participants[index].turn()?;
         // The turn has taken time.
@@ -129,11 +192,10 @@ impl<'a> World<'a> {
 
     /// The earliest event; at one time, those of engines come first.
     fn next_event(&mut self) -> Option<(Nanos, EventOwner)> {
-        let engines = self.participants.iter_mut().enumerate();
-        let of_engines = engines.filter_map(|(index, participant)| {
+        let of_crowd = self.crowd.next_event_at().map(|at| (at, EventOwner::Crowd));
+        let of_engines = self.running().filter_map(|(index, participant)| {
             Some((participant.engine().next_event_at()?, EventOwner::Participant(index)))
         });
-        let of_crowd = self.crowd.next_event_at().map(|at| (at, EventOwner::Crowd));
         of_engines.chain(of_crowd).min_by_key(|&(at, _)| at)
     }
 
@@ -157,8 +219,10 @@ impl<'a> World<'a> {
         if changes.sockets.is_empty() && changes.listeners.is_empty() {
             return;
         }
-        for participant in &mut self.participants {
-            participant.engine().notify(&changes);
+        for (participant, state) in self.participants.iter_mut().zip(&self.processes) {
+            if *state != ProcessState::Ended {
+                participant.engine().notify(&changes);
+            }
         }
         self.crowd.notify(&changes, self.now, &self.network);
     }

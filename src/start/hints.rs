@@ -23,7 +23,12 @@ pub(super) fn of_sandbox(error: SandboxError) -> Failure {
         SandboxError::NullDevice(why) => {
             Failure::new("opening /dev/null", why, "`ls -l /dev/null`; mknod(1)")
         }
-        SandboxError::Descriptors(why) => Failure::new("reading /proc/self/fd", why, MOUNT_PROC),
+        SandboxError::Descriptors(why) => of_inherited(why),
+        SandboxError::Exceptions(why) => Failure::new(
+            "opening /, /dev/null and the folders of the socket files for Landlock",
+            why,
+            without,
+        ),
         SandboxError::Threads(error) => {
             let hint = match error {
                 ThreadsError::Unreadable(_) => MOUNT_PROC,
@@ -53,6 +58,11 @@ pub(super) fn of_sandbox(error: SandboxError) -> Failure {
         ),
         SandboxError::Program(failure) => failure,
     }
+}
+
+/// The inherited descriptors can't be listed.
+pub(super) fn of_inherited(why: io::Error) -> Failure {
+    Failure::new("reading /proc/self/fd", why, MOUNT_PROC)
 }
 
 /// There is no engine.

@@ -3,6 +3,7 @@
 use super::endpoint::{self, SocketOptions};
 use super::feature::Feature;
 use super::values;
+use super::workers::{CpuList, WorkerCount};
 use crate::http::host::{ALLOWED_HOSTS_MAX, AllowedHost};
 use crate::http::{added_field, media_type};
 use crate::os::net::Endpoint;
@@ -35,7 +36,7 @@ pub struct StartSettings {
     #[arg(value_parser = OsStringValueParser::new().try_map(endpoint::parse))]
     pub listen: Vec<Endpoint>,
 
-    /// Address for health checks, with 8 connection slots of its own
+    /// Address for health checks, with 8 connection slots of its own in each worker
     ///
     /// It serves only the path of --health, or /healthz by default: 200, or 503 once SIGTERM or
     /// SIGINT has arrived, even while --spawn connections hold all other slots.
@@ -53,9 +54,10 @@ pub struct StartSettings {
 
     /// Serve this folder instead of one page
     ///
-    /// The whole folder is read at start, and no file is opened afterwards. `uringstatic check DIR`
-    /// lists the responses. The options from --compress to --site-files require --root; --health
-    /// also works with --health-listen.
+    /// The whole folder is read at start and at each reload (SIGHUP), and no file is opened in
+    /// between. If DIR is a link, a reload follows it anew. `uringstatic check DIR` lists the
+    /// responses. The options from --compress to --site-files require --root; --health also works
+    /// with --health-listen.
     #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     #[arg(conflicts_with_all = ["page", "content_type", "status"])]
     pub root: Option<PathBuf>,
@@ -132,13 +134,23 @@ pub struct StartSettings {
     /// Time between SIGTERM or SIGINT and the drain
     ///
     /// Health checks get 503 during the delay, and everything else is served as before: a load
-    /// balancer goes on sending connections until it has noticed. A second signal ends the process
+    /// balancer goes on sending connections until it has noticed. A second signal ends the service
     /// at once.
     #[arg(long, value_name = "DURATION", default_value = "0s")]
     #[arg(value_parser = value_parsers::delay)]
     pub drain_delay: Duration,
 
+    /// Time for which idle connections are kept after a reload
+    ///
+    /// The next response on each of them has `Connection: close`, and comes from the site before
+    /// the reload. Responses in progress at the end of this time have --drain-timeout to finish.
+    #[arg(long, value_name = "DURATION", default_value = "2s")]
+    #[arg(value_parser = value_parsers::delay)]
+    pub reload_grace: Duration,
+
     /// Longest time for responses in progress to finish, from the beginning of the drain
+    ///
+    /// The old workers drain after a reload, too, when --reload-grace has passed.
     #[arg(long, value_name = "DURATION", default_value = "10s")]
     #[arg(value_parser = value_parsers::duration)]
     pub drain_timeout: Duration,
@@ -150,9 +162,33 @@ pub struct StartSettings {
     #[arg(value_parser = values::head_bytes)]
     pub head_bytes_max: u32,
 
-    /// CPU to run on, counted from 0 [default: any]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=CPU_MAX))]
-    pub cpu: Option<u32>,
+    /// Processes that serve, or `auto` for one per CPU that this process may use
+    ///
+    /// All of them accept connections from the same sockets, and --spawn is the limit of all of
+    /// them together. `auto` takes the CPU affinity and the control group's quota into account.
+    #[arg(long, value_name = "N", default_value = "1", value_parser = WorkerCount::parse)]
+    pub workers: WorkerCount,
+
+    /// CPUs to run on, counted from 0: a list such as 0-3,6 [default: any]
+    ///
+    /// Each worker is pinned to one of them, in this order; more workers than CPUs begin again at
+    /// the first.
+    #[arg(long, value_name = "LIST", value_parser = CpuList::parse)]
+    pub cpu: Option<CpuList>,
+
+    /// Longest time for a worker to take no turn of its loop before it is replaced; 0s for ever
+    ///
+    /// An idle worker takes no turns by itself, so the supervisor asks for one after half of that
+    /// time. A worker that doesn't obey hangs: it is killed, and its connections are lost.
+    #[arg(long, value_name = "DURATION", default_value = "10s")]
+    #[arg(value_parser = value_parsers::delay)]
+    pub worker_timeout: Duration,
+
+    /// Serve from the process that is started, without supervisor, loader and workers
+    ///
+    /// For debuggers: no reload is possible, and a crash ends the service.
+    #[arg(long, conflicts_with_all = ["workers", "worker_timeout", "reload_grace"])]
+    pub single_process: bool,
 
     /// The sandbox and the serving user.
     #[command(flatten)]
@@ -195,6 +231,13 @@ impl StartSettings {
         if self.root.is_none() && folder_options != RootOptions::default() {
             return Err(NEEDS_ROOT.to_owned());
         }
+        if let WorkerCount::Count(count @ 2..) = self.workers
+            && count > self.spawn
+        {
+            return Err(format!(
+                "--workers {count} needs a connection for each: --spawn {count} or more"
+            ));
+        }
         self.without = Feature::once_each(&self.without);
         Ok(self)
     }
@@ -205,10 +248,23 @@ impl StartSettings {
         self.root_options.health.as_deref().unwrap_or(HEALTH_PATH)
     }
 
-    /// The number of connection slots: `spawn`, and those of the health address.
+    /// The number of processes that serve.
+    #[must_use]
+    pub fn worker_count(&self) -> u32 {
+        if self.single_process { 1 } else { self.workers.count(self.spawn) }
+    }
+
+    /// The most connections of one worker: its part of `spawn`.
+    #[must_use]
+    pub fn worker_spawn(&self) -> u32 {
+        self.spawn.div_ceil(self.worker_count())
+    }
+
+    /// The number of connection slots of a worker: its part of `spawn`, and those of the health
+    /// address.
     pub(super) fn slots(&self) -> u32 {
         let health = if self.health_listen.is_some() { server::HEALTH_SLOTS } else { 0 };
-        self.spawn.saturating_add(health)
+        self.worker_spawn().saturating_add(health)
     }
 }
 
@@ -217,6 +273,3 @@ const HEALTH_PATH: &str = "/healthz";
 
 const NEEDS_ROOT: &str = "--compress, --clean-urls, --spa, --health, --strict, --site-bytes and \
                           --site-files apply to a folder: name it with --root DIR";
-
-/// The highest CPU that a `cpu_set_t` can name (`sched_setaffinity(2)`).
-const CPU_MAX: i64 = 1023;

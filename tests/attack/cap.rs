@@ -14,8 +14,8 @@ pub(crate) fn over_the_cap(form: Form) -> Verdict {
     let (watch, page) = (ground.watch.clone(), ground.page.clone());
     // In the middle of a head no connection is idle, so the first ones keep all slots.
     let mut peers = crowd(ground.address, clients, "GET / HTTP/1.1\r\nHo");
-    await_that("every slot is in use", || watch.sockets().accepted >= cap);
-    let mut most_by_kernel = ground.while_stopped(|| watch.sockets().accepted);
+    await_that("every slot is in use", || watch.connections().count() >= cap);
+    let mut most_by_kernel = ground.while_stopped(|| watch.connections().count());
     assert_eq!(most_by_kernel, cap, "by the kernel's count, with all busy");
     let mut most_by_clients = 0;
     send_all(&mut peers, "st: a\r\n\r\n");
@@ -23,7 +23,7 @@ pub(crate) fn over_the_cap(form: Form) -> Verdict {
         receive_all(&mut peers, &page);
         // While the server is stopped, nothing changes, so both counts are exact.
         ground.while_stopped(|| {
-            most_by_kernel = most_by_kernel.max(watch.sockets().accepted);
+            most_by_kernel = most_by_kernel.max(watch.connections().count());
             receive_all(&mut peers, &page);
             let open = |peer: &&_| is_open(peer);
             most_by_clients = most_by_clients.max(peers.iter().filter(open).count());

@@ -6,6 +6,7 @@
 //! design, so memory that an attack adds to this would be a leak. The allocator's pages vary;
 //! [`MEMORY_TOLERANCE_KIB`] allows for them.
 
+use crate::common::processes::signal;
 use crate::common::{GET_CLOSE, PAGE, Server, assert_same_bytes};
 use crate::crowd::{crowd, receive_until, send_all};
 use crate::good_client::{Good, GoodClient};
@@ -41,7 +42,7 @@ impl Ground {
     /// The same with a started server.
     pub(crate) fn of(server: Server, page: &[u8], clients: usize) -> Self {
         let address: SocketAddr = server.addresses[0].parse().expect("it listens on TCP");
-        let watch = Watch { pid: server.id(), port: address.port() };
+        let watch = Watch { pid: server.worker(0), port: address.port() };
         // Consecutive requests use all receive buffers in turn.
         let mut one = server.connect();
         for _ in 0..RECEIVE_BUFFERS {
@@ -60,12 +61,12 @@ impl Ground {
         GoodClient::start(self.address, &self.page)
     }
 
-    /// Stops the server (SIGSTOP) during the action.
+    /// Stops the worker (SIGSTOP) during the action.
     pub(crate) fn while_stopped<T>(&self, action: impl FnOnce() -> T) -> T {
-        self.server.signal("STOP");
-        await_that("the server is stopped", || self.watch.is_stopped());
+        signal("STOP", self.watch.pid.into());
+        await_that("the worker is stopped", || self.watch.is_stopped());
         let value = action();
-        self.server.signal("CONT");
+        signal("CONT", self.watch.pid.into());
         value
     }
 
@@ -77,7 +78,7 @@ impl Ground {
             assert!(lost.is_empty(), "the good client lost {}: {}", lost.len(), lost[0]);
         }
         let watch = &self.watch;
-        await_that("no connection is left", || watch.sockets().accepted == 0);
+        await_that("no connection is left", || watch.connections().count() == 0);
         let Figures { descriptors, memory_kib } = self.before;
         await_that("descriptors are as before", || watch.figures().descriptors == descriptors);
         let after = watch.figures();
@@ -99,13 +100,13 @@ fn warm_up(watch: &Watch, address: SocketAddr, page: &[u8], clients: usize) {
     let head = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}", "y".repeat(HEAD_BYTES));
     let mut peers = crowd(address, clients, head);
     await_that("all are accepted and read", || {
-        let sockets = watch.sockets();
-        sockets.accepted == clients && sockets.unread == 0
+        let connections = watch.connections();
+        connections.count() == clients && connections.unread == 0
     });
     send_all(&mut peers, "\r\n\r\n");
     receive_until("the warm-up is served", &mut peers, page, |peer| peer.pages == 1);
     drop(peers);
-    await_that("no connection of the warm-up is left", || watch.sockets().accepted == 0);
+    await_that("no connection of the warm-up is left", || watch.connections().count() == 0);
 }
 
 /// The permitted growth of memory by an attack.

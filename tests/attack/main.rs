@@ -3,10 +3,11 @@
 //! account for every request.
 //!
 //! ```text
-//!   main ─► slow, slots, floods, garbage, rules, cap, starvation, ending    the attacks, by topic
+//!   main ─► slow, slots, floods, garbage, rules, cap, starvation, ending, reloads, deaths
+//!     │       │                                                      the attacks, by topic
 //!     └───► soak ─► mix    a mixed load for minutes, on its own
 //!             └─► ground       the server, and its state before and after
-//!                  ├─ crowd, good_client    hostile and well-behaved clients
+//!                  ├─ crowd, good_client, witness    hostile and well-behaved clients
 //!                  ├─ watch, totals         the counts of the kernel and of the server
 //!                  └─ table                 the output
 //! ```
@@ -24,12 +25,14 @@ mod common;
 mod cap;
 mod cgroup;
 mod crowd;
+mod deaths;
 mod ending;
 mod floods;
 mod garbage;
 mod good_client;
 mod ground;
 mod mix;
+mod reloads;
 mod rules;
 mod slots;
 mod slow;
@@ -38,6 +41,7 @@ mod starvation;
 mod table;
 mod totals;
 mod watch;
+mod witness;
 
 use common::timed;
 use std::panic::catch_unwind;
@@ -75,6 +79,13 @@ const ATTACKS: &[Attack] = &[
     ("little-memory", starvation::memory),
     ("killed", ending::killed),
     ("terminated", ending::terminated),
+    ("reloads", reloads::under_load),
+    ("faulty-reloads", reloads::faulty),
+    ("ended-reloads", reloads::ended),
+    ("killed-workers", deaths::workers),
+    ("stopped-worker", deaths::stopped),
+    ("killed-loader", deaths::loader),
+    ("killed-supervisor", deaths::supervisor),
 ];
 
 /// How large an attack is.

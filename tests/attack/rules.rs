@@ -31,7 +31,7 @@ fn attack(rule: Option<Rule>, rounds: usize) -> (u64, f64, Aftermath) {
     let ground = Ground::of(server, PAGE, AT_ONCE);
     let good = ground.good_client();
     let mut peers = crowd(ground.address, AT_ONCE, "");
-    let pid = ground.server.id();
+    let pid = ground.watch.pid;
     let before = cpu_ns(pid);
     for round in 0..rounds {
         let path = PATHS[round % PATHS.len()]();

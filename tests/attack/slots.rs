@@ -89,7 +89,7 @@ fn hold(form: Form, how: &Hold) -> Verdict {
     let ground = Ground::of(Server::start(&options.concat()), PAGE, attackers + STEADY);
     let mut steady = crowd(ground.address, STEADY, "");
     let mut peers = crowd(ground.address, attackers, &how.first);
-    await_that("every slot is taken", || ground.watch.sockets().accepted == attackers + STEADY);
+    await_that("every slot is taken", || ground.watch.connections().count() == attackers + STEADY);
     let start = Instant::now();
     let (mut drip_at, mut ask_at) = (start + how.pause, start);
     let mut came = attackers;
@@ -181,12 +181,12 @@ pub(crate) fn burst_of_heads(form: Form) -> Verdict {
     let head = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}", "y".repeat(HEAD_BYTES));
     let peers = crowd(ground.address, clients, head);
     await_that("all are accepted and read", || {
-        let sockets = ground.watch.sockets();
-        sockets.accepted == clients && sockets.unread == 0
+        let connections = ground.watch.connections();
+        connections.count() == clients && connections.unread == 0
     });
     let during = ground.watch.figures().memory_kib;
     drop(peers);
-    await_that("no connection is left", || ground.watch.sockets().accepted == 0);
+    await_that("no connection is left", || ground.watch.connections().count() == 0);
     let heads_kib = (clients * HEAD_BYTES / 1024) as u64;
     let limit = during - heads_kib * 3 / 4;
     await_that("the memory is returned", || ground.watch.figures().memory_kib <= limit);

@@ -63,7 +63,7 @@ pub(crate) fn soak(minutes: f64, svg: &Path) -> bool {
 /// Samples until the end, each over [`EVERY`].
 fn sample(server: &Server, end: Duration) -> Vec<Sample> {
     let address = server.addresses[0].parse().expect("it listens on TCP");
-    let watch = Watch { pid: server.id(), port: std::net::SocketAddr::port(&address) };
+    let watch = Watch { pid: server.worker(0), port: std::net::SocketAddr::port(&address) };
     let start = Instant::now();
     let mut samples = Vec::new();
     println!(
@@ -74,12 +74,12 @@ fn sample(server: &Server, end: Duration) -> Vec<Sample> {
         let good = GoodClient::start(address, PAGE);
         breathe(EVERY);
         let good = good.stop();
-        let (figures, sockets) = (watch.figures(), watch.sockets());
+        let (figures, connections) = (watch.figures(), watch.connections());
         let sample = Sample {
             seconds: start.elapsed().as_secs_f64().round(),
             memory_mib: number(figures.memory_kib) / 1024.0,
             descriptors: figures.descriptors.map_or(f64::NAN, |count| number(count as u64)),
-            connections: number(sockets.accepted as u64),
+            connections: number(connections.count() as u64),
             p50_ms: good.percentile_ms(50),
             p99_ms: good.percentile_ms(99),
             lost: good.lost.len(),

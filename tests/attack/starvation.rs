@@ -126,7 +126,7 @@ pub(crate) fn memory(form: Form) -> Verdict {
     let ground = Ground::of(server, &page, clients);
     let good = ground.good_client();
     let mut peers = crowd(ground.address, clients, GET);
-    await_that("all are accepted", || ground.watch.sockets().accepted >= clients);
+    await_that("all are accepted", || ground.watch.connections().count() >= clients);
     receive_until("all are served", &mut peers, &page, |peer| peer.pages == 1);
     send_all(&mut peers, GET);
     receive_until("and served again", &mut peers, &page, |peer| peer.pages == 2);

@@ -2,11 +2,11 @@
 //! (proc(5)).
 
 use crate::common::PATIENCE;
-use std::collections::HashSet;
+use crate::common::connections::Connections;
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
-/// A process that listens on a port of 127.0.0.1.
+/// A worker that accepts connections to a port of 127.0.0.1.
 #[derive(Clone, Debug)]
 pub(crate) struct Watch {
     pub(crate) pid: u32,
@@ -21,15 +21,6 @@ pub(crate) struct Figures {
     pub(crate) descriptors: Option<usize>,
     /// Anonymous memory.
     pub(crate) memory_kib: u64,
-}
-
-/// The server's end of connections.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Sockets {
-    /// Open connections, accepted into a descriptor or a direct descriptor.
-    pub(crate) accepted: usize,
-    /// Bytes in their receive queues.
-    pub(crate) unread: u64,
 }
 
 impl Watch {
@@ -58,25 +49,8 @@ impl Watch {
         self.status("State:").starts_with('T')
     }
 
-    /// The table is not read atomically: while connections come and go, a closed one and its
-    /// successor may both be counted. It is exact while the server is stopped.
-    pub(crate) fn sockets(&self) -> Sockets {
-        let table = std::fs::read_to_string("/proc/net/tcp").expect("there is a network");
-        let port = format!(":{:04X}", self.port);
-        let mut sockets = Sockets::default();
-        let mut seen = HashSet::new();
-        for line in table.lines().skip(1) {
-            let fields: Vec<&str> = line.split_whitespace().collect();
-            // A connection that is not accepted yet, or closed, has no inode.
-            let is_ours = fields[1].ends_with(&port) && fields[3] != LISTENS && fields[9] != "0";
-            // As the table is read in pieces, a row may occur twice.
-            if is_ours && seen.insert(fields[9]) {
-                sockets.accepted += 1;
-                let (_, unread) = fields[4].split_once(':').expect("two queues");
-                sockets.unread += u64::from_str_radix(unread, 16).expect("hexadecimal");
-            }
-        }
-        sockets
+    pub(crate) fn connections(&self) -> Connections {
+        Connections::of_port(self.port)
     }
 }
 
@@ -93,5 +67,3 @@ pub(crate) fn await_that(what: &str, mut is_so: impl FnMut() -> bool) {
 pub(crate) fn breathe(time: Duration) {
     std::thread::sleep(time);
 }
-
-const LISTENS: &str = "0A";

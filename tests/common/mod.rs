@@ -4,15 +4,19 @@
 //! If a test fails while its [`Server`] runs, the command line and the output of the server are
 //! printed.
 
-#![allow(dead_code, reason = "each test program uses a part of it")]
+#![allow(dead_code, unused_imports, reason = "each test program uses a part of it")]
 #![allow(clippy::print_stderr, reason = "a failing test shows what the server wrote")]
 
+pub(crate) mod connections;
+pub(crate) mod files;
+pub(crate) mod processes;
+
+pub(crate) use files::{TemporaryFile, TemporaryFolder};
+use processes::{Process, until};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
@@ -51,8 +55,14 @@ impl Server {
     /// Starts the program through another command (`strace`, `sh -c ...`), which has to end in an
     /// exec of the arguments that follow its own.
     pub(crate) fn start_by(wrapper: &[&str], addresses: &[&str], options: &[&str]) -> Self {
+        let program = env!("CARGO_BIN_EXE_uringstatic");
+        Self::start_program(&[wrapper, &[program]].concat(), addresses, options)
+    }
+
+    /// Starts the program that these words name, the last of which is its path.
+    pub(crate) fn start_program(words: &[&str], addresses: &[&str], options: &[&str]) -> Self {
         let listen = addresses.iter().flat_map(|address| ["--listen", address]);
-        let mut server = Self::spawn(wrapper, listen.chain(options.iter().copied()));
+        let mut server = Self::spawn(words, listen.chain(options.iter().copied()));
         let ready = loop {
             let line = server.line().expect("the program is ready before it ends");
             if line.contains("ready on ") {
@@ -70,13 +80,54 @@ impl Server {
         server
     }
 
-    /// The process ID.
+    /// The process ID of the service: of its supervisor, unless it is a single process.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
+    /// The workers in the order of their numbers; those of an older generation come first.
+    pub(crate) fn workers(&self) -> Vec<Process> {
+        let children = Process::children_of(self.id()).into_iter();
+        let mut workers: Vec<_> = children
+            .filter(|process| process.worker_number().is_some() && !process.is_zombie())
+            .collect();
+        workers.sort_by_key(Process::worker_number);
+        workers
+    }
+
+    /// The only worker with a number, once there is one.
+    pub(crate) fn worker(&self, number: u32) -> u32 {
+        until("there is one worker of that number", || {
+            let mut workers =
+                self.workers().into_iter().filter(|it| it.worker_number() == Some(number));
+            let worker = workers.next()?;
+            workers.next().is_none().then_some(worker.pid)
+        })
+    }
+
+    /// The only loader, once there is one.
+    pub(crate) fn loader(&self) -> u32 {
+        until("there is one loader", || {
+            let children = Process::children_of(self.id()).into_iter();
+            let mut loaders = children.filter(|it| it.worker_number().is_none() && !it.is_zombie());
+            let loader = loaders.next()?;
+            loaders.next().is_none().then_some(loader.pid)
+        })
+    }
+
+    /// The next line of stderr that has this text; those before it are kept in `messages`.
+    pub(crate) fn await_line(&mut self, text: &str) -> String {
+        loop {
+            let line = self.line().unwrap_or_else(|| panic!("the program ended without: {text}"));
+            self.messages.push(line.clone());
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
     /// A line of stderr, or `None` at its end.
-    fn line(&mut self) -> Option<String> {
+    pub(crate) fn line(&mut self) -> Option<String> {
         match self.lines.recv_timeout(PATIENCE) {
             Ok(line) => Some(line),
             Err(RecvTimeoutError::Disconnected) => None,
@@ -123,12 +174,12 @@ impl Server {
 
     /// Runs the program with options that make it end by itself.
     pub(crate) fn run(options: &[&str]) -> Exit {
-        Self::spawn(&[], options.iter().copied()).wait()
+        Self::spawn(&[env!("CARGO_BIN_EXE_uringstatic")], options.iter().copied()).wait()
     }
 
     /// The started program, and its lines on stderr as they come.
-    fn spawn<'a>(wrapper: &[&'a str], options: impl Iterator<Item = &'a str>) -> Self {
-        let mut words = [wrapper, &[env!("CARGO_BIN_EXE_uringstatic")]].concat();
+    fn spawn<'a>(words: &[&'a str], options: impl Iterator<Item = &'a str>) -> Self {
+        let mut words = words.to_vec();
         words.extend(options);
         let mut child = Command::new(words[0])
             .args(&words[1..])
@@ -280,10 +331,29 @@ impl Client {
 
     /// Receives at least one byte; false at the end of the stream.
     fn receive(&mut self) -> bool {
+        self.try_receive().expect("bytes or an end arrive in time")
+    }
+
+    fn try_receive(&mut self) -> std::io::Result<bool> {
         let mut place = [0; 16_384];
-        let count = self.read(&mut place).expect("bytes or an end arrive in time");
+        let count = self.read(&mut place)?;
         self.received.extend_from_slice(&place[..count]);
-        count > 0
+        Ok(count > 0)
+    }
+
+    /// Whether a request is answered with the status 200; otherwise the connection has ended,
+    /// before a byte of the response.
+    pub(crate) fn is_served(&mut self) -> bool {
+        assert!(self.received.is_empty(), "a response is in progress");
+        let has_begun = self.try_send(GET).is_ok()
+            && match self.try_receive() {
+                Ok(has_bytes) => has_bytes,
+                Err(error) => {
+                    assert!(error.kind() == ErrorKind::ConnectionReset, "{error}");
+                    false
+                }
+            };
+        has_begun && self.response().status == 200
     }
 
     /// The next `count` bytes.
@@ -359,71 +429,6 @@ impl Client {
                 true
             }
         }
-    }
-}
-
-/// A path in the temporary directory that no other test uses, removed at the end.
-pub(crate) struct TemporaryFile(pub(crate) PathBuf);
-
-impl TemporaryFile {
-    /// A path at which nothing exists.
-    pub(crate) fn vacant(extension: &str) -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("uringstatic-{}-{number}.{extension}", std::process::id());
-        Self(std::env::temp_dir().join(name))
-    }
-
-    /// A file with this content.
-    pub(crate) fn with(extension: &str, content: &[u8]) -> Self {
-        let file = Self::vacant(extension);
-        std::fs::write(&file.0, content).expect("the temporary directory is writable");
-        file
-    }
-
-    /// The path as the value of an option.
-    pub(crate) fn path(&self) -> &str {
-        self.0.to_str().expect("the path is text")
-    }
-}
-
-/// A folder in the temporary directory, removed at the end with its content.
-pub(crate) struct TemporaryFolder(TemporaryFile);
-
-impl TemporaryFolder {
-    /// A folder with these files; parent folders are created.
-    pub(crate) fn with(files: &[(&str, &[u8])]) -> Self {
-        let folder = Self(TemporaryFile::vacant("folder"));
-        std::fs::create_dir(&folder.0.0).expect("the temporary directory is writable");
-        for (name, content) in files {
-            folder.add(name, content);
-        }
-        folder
-    }
-
-    /// Adds a file; parent folders are created.
-    pub(crate) fn add(&self, name: impl AsRef<std::path::Path>, content: &[u8]) {
-        let path = self.0.0.join(name);
-        let parent = path.parent().expect("it is in the folder");
-        std::fs::create_dir_all(parent).expect("the folder is writable");
-        std::fs::write(path, content).expect("the folder is writable");
-    }
-
-    /// The path as the value of an option.
-    pub(crate) fn path(&self) -> &str {
-        self.0.path()
-    }
-}
-
-impl Drop for TemporaryFolder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0.0);
-    }
-}
-
-impl Drop for TemporaryFile {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
     }
 }
 

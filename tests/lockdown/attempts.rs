@@ -1,20 +1,30 @@
-//! The attempts of an attacker in control of the process.
+//! The attempts of an attacker in control of a process.
 
 #![allow(unsafe_code, reason = "an attacker uses it")]
 
-use crate::process::{INHERITED, Outcome, SECRET};
+use crate::process::{FOLDER, INHERITED, LOOK, Outcome, SECRET};
 use std::ffi::CString;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::MetadataExt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use uringstatic::engine::Engine;
 use uringstatic::engine::uring::Uring;
-use uringstatic::os::net::Endpoint;
+use uringstatic::os::net::{Endpoint, Listener};
+use uringstatic::os::shared::{COUNTERS_PER_PAGE, CounterPart, SharedCounters};
+use uringstatic::sandbox::ProcessKind;
 
-/// Facts collected before the process enters its sandbox.
+/// Facts collected before the process enters its sandbox, and its share of a scoreboard.
 pub(crate) struct Prepared {
     parent: usize,
     /// The address of the secret in the environment.
     secret: *const libc::c_char,
+    /// The page of a worker, with another one's behind it.
+    own: CounterPart,
+    /// All pages, the first of which is the supervisor's.
+    all: CounterPart,
+    /// The folder of [`crate::process::Ground`].
+    folder: String,
 }
 
 impl Prepared {
@@ -24,7 +34,19 @@ impl Prepared {
         let secret = unsafe { libc::getenv(name.as_ptr()) };
         assert!(!secret.is_null(), "the test sets the variable");
         let parent = std::os::unix::process::parent_id();
-        Self { parent: parent.try_into().expect("a process number is small"), secret }
+        // As a worker maps the scoreboard, whose descriptor it closes then.
+        let counters = SharedCounters::new("scoreboard", 3 * COUNTERS_PER_PAGE);
+        let counters = counters.unwrap_or_else(|failure| panic!("{failure}"));
+        let own = counters.part(COUNTERS_PER_PAGE, COUNTERS_PER_PAGE).expect("there is memory");
+        let all = counters.read_only().expect("there is memory");
+        let parent = parent.try_into().expect("a process number is small");
+        let folder = std::env::var(FOLDER).expect("the test sets the variable");
+        Self { parent, secret, own, all, folder }
+    }
+
+    /// A path within the folder, which ends with a zero byte.
+    fn path(&self, name: &str) -> Vec<u8> {
+        format!("{}/{name}\0", self.folder).into_bytes()
     }
 
     fn read_secret(&self) -> Answer {
@@ -33,21 +55,200 @@ impl Prepared {
         let is_there = first != 0 || std::env::var(SECRET).is_ok();
         if is_there { Ok(()) } else { Err(libc::ENOENT) }
     }
+
+    /// Writes through a mapping of the page before the other worker's, which it enlarges.
+    fn write_behind_own_page(&self) -> Answer {
+        let may_move = number(libc::MREMAP_MAYMOVE);
+        let start = call(libc::SYS_mremap, [start(&self.own), 4096, 2 * 4096, may_move, 0])?;
+        let behind = (start + 4096) as *const AtomicU64;
+        // SAFETY: the kernel has mapped two pages, and the file has another one behind the first.
+        unsafe { &*behind }.store(7, Ordering::Relaxed);
+        let seen = self.all.counters()[2 * COUNTERS_PER_PAGE].load(Ordering::Relaxed);
+        if seen == 7 { Ok(()) } else { Err(libc::EIO) }
+    }
+
+    /// Opens the file behind the mapping of all pages for writing (`proc_pid_map_files(5)`).
+    fn open_scoreboard(&self) -> Answer {
+        let first = start(&self.all);
+        let path = format!("/proc/self/map_files/{first:x}-{:x}\0", first + 3 * 4096);
+        let write = number(libc::O_RDWR);
+        call(libc::SYS_openat, [at_cwd(), address(path.as_bytes()), write, 0, 0]).map(drop)
+    }
+}
+
+fn start(part: &CounterPart) -> usize {
+    part.counters().as_ptr() as usize
+}
+
+/// The process that is attacked.
+pub(crate) enum Attacked<'a> {
+    /// A worker, with its ring.
+    Worker(&'a mut Uring),
+    /// A supervisor or a loader, with its listeners.
+    Other(&'a [Listener]),
+}
+
+impl Attacked<'_> {
+    fn listeners(&self) -> &[Listener] {
+        match self {
+            Self::Worker(ring) => ring.listeners(),
+            Self::Other(listeners) => listeners,
+        }
+    }
+
+    /// Waits to be looked at from outside.
+    fn wait(self) -> ! {
+        eprint!("{LOOK}");
+        match self {
+            Self::Worker(ring) => loop {
+                ring.submit_and_wait(None).expect("it may wait");
+            },
+            Self::Other(_) => loop {
+                std::thread::park();
+            },
+        }
+    }
 }
 
 type Answer = Result<(), i32>;
 
 /// Makes an attempt; the error is the number with which it was refused.
-pub(crate) fn make(name: &str, ring: &mut Uring, prepared: &Prepared) -> Answer {
+pub(crate) fn make(name: &str, attacked: Attacked<'_>, prepared: &Prepared) -> Answer {
+    let answer = on_files(name, prepared)
+        .or_else(|| on_sockets(name, attacked.listeners()))
+        .or_else(|| on_processes(name, prepared))
+        .or_else(|| on_memory(name, prepared));
+    match (answer, attacked) {
+        (Some(answer), _) => answer,
+        (None, attacked) if name == "have too many privileges" => attacked.wait(),
+        (None, Attacked::Worker(ring)) => on_ring(name, ring),
+        (None, Attacked::Other(_)) => panic!("no attempt is called {name}"),
+    }
+}
+
+/// Attempts on files and descriptors.
+fn on_files(name: &str, prepared: &Prepared) -> Option<Answer> {
+    let open = |path: &[u8], flags: i32| {
+        call(libc::SYS_openat, [at_cwd(), address(path), number(flags), 0o600, 0])
+    };
+    let answer = match name {
+        "open a file" => open(PASSWD, 0),
+        "read a file of the root" => open(&prepared.path("root/inside"), 0),
+        "read a file outside of the root" => open(&prepared.path("outside"), 0),
+        "read by a link out of the root" => open(&prepared.path("root/link"), 0),
+        "write to a file" => open(&prepared.path("root/inside"), libc::O_WRONLY),
+        "make a file" => {
+            let path = prepared.path(&format!("root/new-{}", std::process::id()));
+            open(&path, libc::O_WRONLY | libc::O_CREAT)
+        }
+        "make a folder" => {
+            let path = prepared.path(&format!("root/folder-{}", std::process::id()));
+            call(libc::SYS_mkdirat, [at_cwd(), address(&path), 0o700, 0, 0])
+        }
+        "remove a file" => {
+            let path = prepared.path(&format!("root/of-{}", prepared.parent));
+            call(libc::SYS_unlinkat, [at_cwd(), address(&path), 0, 0, 0])
+        }
+        "change the mode of a file" => {
+            let path = prepared.path("outside");
+            call(libc::SYS_fchmodat, [at_cwd(), address(&path), 0o644, 0, 0])
+        }
+        "write to standard output" => call(libc::SYS_write, [1, address(b"x"), 1, 0, 0]),
+        "read an inherited descriptor" => {
+            let mut byte = [0u8];
+            let place = byte.as_mut_ptr() as usize;
+            call(libc::SYS_read, [number(INHERITED), place, 1, 0, 0])
+        }
+        "mount" => {
+            call(libc::SYS_unshare, [number(libc::CLONE_NEWNS), 0, 0, 0, 0]).and_then(|_| {
+                let flags = libc::MS_REC | libc::MS_PRIVATE;
+                let flags = flags.try_into().expect("flags are small");
+                call(libc::SYS_mount, [0, address(b"/\0"), 0, flags, 0])
+            })
+        }
+        _ => return None,
+    };
+    Some(answer.map(drop))
+}
+
+/// Attempts on sockets.
+fn on_sockets(name: &str, listeners: &[Listener]) -> Option<Answer> {
+    let socket = || call(libc::SYS_socket, [number(libc::AF_INET), 1, 0, 0, 0]);
+    let on_socket = |call_number: libc::c_long, to: [u8; 16]| {
+        let socket = socket()?;
+        call(call_number, [socket, to.as_ptr() as usize, to.len(), 0, 0])
+    };
+    let answer = match name {
+        "connect" => on_socket(libc::SYS_connect, target(listeners)),
+        "bind a socket" => {
+            let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
+            on_socket(libc::SYS_bind, to_bytes(any_port))
+        }
+        "make a socket" => socket(),
+        "pass a descriptor" => return Some(pass_a_descriptor()),
+        _ => return None,
+    };
+    Some(answer.map(drop))
+}
+
+/// Attempts on processes and privileges.
+fn on_processes(name: &str, prepared: &Prepared) -> Option<Answer> {
+    let fork = |flags: i32| match call(libc::SYS_clone, [number(flags), 0, 0, 0, 0]) {
+        Ok(0) => std::process::exit(0),
+        outcome => outcome,
+    };
+    let answer = match name {
+        "trace the parent" => {
+            let seize = number(libc::PTRACE_SEIZE.cast_signed());
+            call(libc::SYS_ptrace, [seize, prepared.parent, 0, 0, 0])
+        }
+        // Signal 0 checks the permission only.
+        "kill the parent" => call(libc::SYS_kill, [prepared.parent, 0, 0, 0, 0]),
+        "start a program" => {
+            let argv = [address(PROGRAM), 0];
+            let argv = argv.as_ptr() as usize;
+            call(libc::SYS_execve, [address(PROGRAM), argv, argv + size_of::<usize>(), 0, 0])
+        }
+        "fork" => fork(libc::SIGCHLD),
+        "fork into another namespace" => fork(libc::SIGCHLD | libc::CLONE_NEWUSER),
+        "read the clock of another process" => {
+            let mut time = [0u64; 2];
+            // The clock of the parent's CPU time (clock_getcpuclockid(3)): its inverted ID.
+            let clock = !prepared.parent << 3 | 2;
+            call(libc::SYS_clock_gettime, [clock, time.as_mut_ptr() as usize, 0, 0, 0])
+        }
+        "become root" => call(libc::SYS_setresuid, [0; 5]),
+        "read a secret of the environment" => return Some(prepared.read_secret()),
+        "abort" => std::process::abort(),
+        _ => return None,
+    };
+    Some(answer.map(drop))
+}
+
+/// Attempts on memory.
+fn on_memory(name: &str, prepared: &Prepared) -> Option<Answer> {
     let executable = libc::PROT_READ | libc::PROT_EXEC;
     let writable = libc::PROT_READ | libc::PROT_WRITE;
-    match name {
-        "open a file" => call(libc::SYS_openat, [at_cwd(), address(PASSWD), 0, 0, 0]).map(drop),
-        "connect" => {
-            let to = target(ring);
-            let socket = call(libc::SYS_socket, [number(libc::AF_INET), 1, 0, 0, 0])?;
-            call(libc::SYS_connect, [socket, to.as_ptr() as usize, to.len(), 0, 0]).map(drop)
+    let protect = |place: usize, bytes: usize, protection: i32| {
+        call(libc::SYS_mprotect, [place, bytes, number(protection), 0, 0])
+    };
+    let answer = match name {
+        "map executable memory" => map(executable),
+        "make memory executable" => {
+            map(writable).and_then(|place| protect(place, 4096, executable))
         }
+        "make memory to share" => call(libc::SYS_memfd_create, [address(b"x\0"), 0, 0, 0, 0]),
+        "write to the page of another worker" => return Some(prepared.write_behind_own_page()),
+        "make the whole scoreboard writable" => protect(start(&prepared.all), 3 * 4096, writable),
+        "open the scoreboard again" => return Some(prepared.open_scoreboard()),
+        _ => return None,
+    };
+    Some(answer.map(drop))
+}
+
+/// Attempts with the ring of a worker.
+fn on_ring(name: &str, ring: &mut Uring) -> Answer {
+    match name {
         "make a ring" => {
             let params = [0u64; 15];
             call(libc::SYS_io_uring_setup, [1, params.as_ptr() as usize, 0, 0, 0]).map(drop)
@@ -56,55 +257,10 @@ pub(crate) fn make(name: &str, ring: &mut Uring, prepared: &Prepared) -> Answer 
             let fd = number(ring.as_fd().as_raw_fd());
             call(libc::SYS_io_uring_register, [fd, REGISTER_PERSONALITY, 0, 0, 0]).map(drop)
         }
-        "trace the parent" => {
-            let seize = number(libc::PTRACE_SEIZE.cast_signed());
-            call(libc::SYS_ptrace, [seize, prepared.parent, 0, 0, 0]).map(drop)
+        "enter the ring with another flag" => {
+            let fd = number(ring.as_fd().as_raw_fd());
+            call(libc::SYS_io_uring_enter, [fd, 0, 0, ENTER_SQ_WAKEUP, 0]).map(drop)
         }
-        // Signal 0 checks the permission only.
-        "kill the parent" => call(libc::SYS_kill, [prepared.parent, 0, 0, 0, 0]).map(drop),
-        "start a program" => {
-            let argv = [address(PROGRAM), 0];
-            let argv = argv.as_ptr() as usize;
-            call(libc::SYS_execve, [address(PROGRAM), argv, argv + size_of::<usize>(), 0, 0])
-                .map(drop)
-        }
-        "fork" => match call(libc::SYS_clone, [number(libc::SIGCHLD), 0, 0, 0, 0]) {
-            Ok(0) => std::process::exit(0),
-            outcome => outcome.map(drop),
-        },
-        "map executable memory" => map(executable).map(drop),
-        "make memory executable" => {
-            let place = map(writable)?;
-            call(libc::SYS_mprotect, [place, 4096, number(executable), 0, 0]).map(drop)
-        }
-        "pass a descriptor" => pass_a_descriptor(),
-        "read the clock of another process" => {
-            let mut time = [0u64; 2];
-            // The clock of the parent's CPU time (clock_getcpuclockid(3)): its inverted ID.
-            let clock = !prepared.parent << 3 | 2;
-            call(libc::SYS_clock_gettime, [clock, time.as_mut_ptr() as usize, 0, 0, 0]).map(drop)
-        }
-        "become root" => call(libc::SYS_setresuid, [0; 5]).map(drop),
-        "mount" => {
-            call(libc::SYS_unshare, [number(libc::CLONE_NEWNS), 0, 0, 0, 0])?;
-            let flags = libc::MS_REC | libc::MS_PRIVATE;
-            let flags = flags.try_into().expect("flags are small");
-            call(libc::SYS_mount, [0, address(b"/\0"), 0, flags, 0]).map(drop)
-        }
-        "write to standard output" => call(libc::SYS_write, [1, address(b"x"), 1, 0, 0]).map(drop),
-        "read an inherited descriptor" => {
-            let mut byte = [0u8];
-            let place = byte.as_mut_ptr() as usize;
-            call(libc::SYS_read, [number(INHERITED), place, 1, 0, 0]).map(drop)
-        }
-        "read a secret of the environment" => prepared.read_secret(),
-        "be root, or have a capability" => {
-            eprintln!("outside");
-            loop {
-                ring.submit_and_wait(None).expect("it may wait");
-            }
-        }
-        "abort" => std::process::abort(),
         by_ring => by_ring::make(by_ring, ring),
     }
 }
@@ -137,7 +293,7 @@ mod by_ring {
             }
             "make a socket by the ring" => submit(ring, &socket().build()),
             "connect by the ring" => {
-                let to = target(ring);
+                let to = target(ring.listeners());
                 let slot = DestinationSlot::try_from_slot_target(5).expect("it's small");
                 submit(ring, &socket().file_index(Some(slot)).build())?;
                 let len = to.len().try_into().expect("it's small");
@@ -165,7 +321,7 @@ mod by_ring {
 
     /// Turns a listener into a connecting socket and sends by it to another listener.
     fn fast_open(ring: &mut Uring) -> Answer {
-        let to = target(ring);
+        let to = target(ring.listeners());
         let fd = Fd(ring.listeners()[1].socket().as_raw_fd());
         submit(ring, &opcode::Shutdown::new(fd, libc::SHUT_RDWR).build())?;
         let len = to.len().try_into().expect("it's small");
@@ -193,18 +349,30 @@ mod by_ring {
 }
 
 /// The privileges of the process, seen from outside; success means too many.
-pub(crate) fn from_outside(process: u32) -> Outcome {
+pub(crate) fn from_outside(process: u32, kind: ProcessKind) -> Outcome {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("it lives");
     let value = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("it's there");
         line.trim_start_matches(':').trim().to_owned()
     };
-    let sets = ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"];
-    let is_capable = sets.iter().any(|set| value(set).chars().any(|digit| digit != '0'));
+    let is_supervisor = kind == ProcessKind::Supervisor;
+    // CAP_SETGID, CAP_SETUID and CAP_SETPCAP for loaders, and CAP_KILL (linux/capability.h).
+    let (of_children, of_itself) =
+        if is_supervisor { (1 << 6 | 1 << 7 | 1 << 8, 1 << 5) } else { (0, 0) };
+    let is_within = |set: &str, most: u64| {
+        let bits = u64::from_str_radix(&value(set), 16).expect("it's hexadecimal");
+        bits & !most == 0
+    };
+    let is_capable = !(is_within("CapInh", 0)
+        && is_within("CapAmb", 0)
+        && is_within("CapBnd", of_children)
+        && is_within("CapPrm", of_children | of_itself)
+        && is_within("CapEff", of_children | of_itself));
     // Files of a process that is not dumpable belong to root (proc(5)).
     let owner = std::fs::metadata(format!("/proc/{process}/environ")).expect("it lives").uid();
     let may_gain = value("NoNewPrivs") != "1";
-    if user_of(process) == 0 || is_capable || may_gain || owner != 0 {
+    let is_root = user_of(process) == 0 && !is_supervisor;
+    if is_root || is_capable || may_gain || owner != 0 {
         Outcome::Succeeded
     } else {
         Outcome::Refused(libc::EPERM)
@@ -259,8 +427,12 @@ fn pass_a_descriptor() -> Answer {
 }
 
 /// The address of the process's own listener, as connect(2) takes it.
-fn target(ring: &Uring) -> [u8; 16] {
-    let Endpoint::Tcp(address) = ring.listeners()[0].endpoint else { panic!("TCP was asked for") };
+fn target(listeners: &[Listener]) -> [u8; 16] {
+    let Endpoint::Tcp(address) = listeners[0].endpoint else { panic!("TCP was asked for") };
+    to_bytes(address)
+}
+
+fn to_bytes(address: SocketAddr) -> [u8; 16] {
     let mut bytes = [0; 16];
     let family = u16::try_from(libc::AF_INET).expect("it's small");
     bytes[..2].copy_from_slice(&family.to_ne_bytes());
@@ -284,5 +456,7 @@ fn address(bytes: &[u8]) -> usize {
 
 const PASSWD: &[u8] = b"/etc/passwd\0";
 const PROGRAM: &[u8] = b"/bin/true\0";
+/// `IORING_ENTER_SQ_WAKEUP` of `linux/io_uring.h`, which has no effect on this ring.
+const ENTER_SQ_WAKEUP: usize = 1 << 1;
 /// `IORING_REGISTER_PERSONALITY` of `linux/io_uring.h`.
 const REGISTER_PERSONALITY: usize = 9;

@@ -1,7 +1,7 @@
-//! The sandbox, attacked from within. This program starts itself again as a serving process, by
-//! the code that starts the server, and this process makes the attempts of an attacker in control
-//! of it. Each row of the table states how an attempt fails, and without which layers it succeeds,
-//! which proves that each layer works.
+//! The sandbox, attacked from within. This program starts itself again as a supervisor, a loader or
+//! a worker, by the code that starts the server, and this process makes the attempts of an attacker
+//! in control of it. Each row of the table states how an attempt fails, and without which layers it
+//! succeeds, which proves that each layer works.
 //!
 //! usage: cargo test --test lockdown [-- NAME]
 
@@ -12,8 +12,9 @@ mod attempts;
 mod common;
 mod process;
 mod rows;
+mod service;
 
-use process::{Outcome, attempt};
+use process::{Attack, Ground, Outcome};
 use rows::{ROWS, Row};
 use std::process::ExitCode;
 
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
     }
     let filter = words.iter().find(|word| !word.starts_with('-'));
     let wanted = |name: &str| filter.is_none_or(|part| name.contains(part.as_str()));
+    let _ground = Ground::new();
     let (mut passed, mut failed) = (0, 0);
     let mut count = |name: &str, result: Result<String, String>| match result {
         Ok(found) => {
@@ -40,8 +42,11 @@ fn main() -> ExitCode {
             println!("      run again: cargo test --test lockdown -- {name}");
         }
     };
-    for row in ROWS.iter().filter(|row| wanted(row.name)) {
-        count(row.name, holds(row));
+    for row in ROWS {
+        let name = format!("{}: {}", row.kind.name(), row.name);
+        if wanted(&name) {
+            count(&name, holds(row));
+        }
     }
     for (name, check) in process::CHECKS.iter().filter(|(name, _)| wanted(name)) {
         count(name, check());
@@ -59,22 +64,27 @@ fn holds(row: &Row) -> Result<String, String> {
     if row.without.contains(&"privileges") && !uringstatic::os::privileges::is_root() {
         return Ok("left out: this user has nothing to give up".to_owned());
     }
-    let found = attempt(row.name, &[]);
+    let attempt =
+        |without: &[&str]| Attack { without, ..Attack::new(row.kind, row.name) }.outcome();
+    let found = attempt(&[]);
     if found != row.stated {
         return Err(format!("{found:?} where {:?} is stated", row.stated));
     }
-    let bare = attempt(row.name, row.without);
+    let bare = attempt(row.without);
     if bare != Outcome::Succeeded {
         return Err(format!("without {} it comes to {bare:?}", row.without.join(", ")));
     }
     let mut alone = String::new();
     for &layer in row.without.iter().filter(|_| row.without.len() > 1) {
         let others: Vec<_> = row.without.iter().copied().filter(|&other| other != layer).collect();
-        let outcome = attempt(row.name, &others);
+        let outcome = attempt(&others);
         if outcome == Outcome::Succeeded {
             return Err(format!("{layer} alone does not stop it"));
         }
         alone.extend(["; ", layer, " alone: ", &format!("{outcome:?}")]);
+    }
+    if row.without.is_empty() {
+        return Ok(format!("{found:?}"));
     }
     Ok(format!("{found:?}; succeeds without {}{alone}", row.without.join(" and ")))
 }

@@ -1,16 +1,22 @@
 //! The attacked process: its start, and the outcome of its attempt.
 
-use crate::attempts;
+use crate::attempts::{self, Attacked};
 use crate::common::{Server, TemporaryFile};
+use crate::service;
 use std::ffi::OsString;
+use std::fs;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use uringstatic::cli::{self, ServerCommand};
-use uringstatic::os::net::sends_connect;
+use uringstatic::os::inherited::InheritedDescriptors;
+use uringstatic::os::net::{Listener, sends_connect};
 use uringstatic::os::privileges::is_root;
-use uringstatic::sandbox::Layer;
-use uringstatic::start::{Started, start};
+use uringstatic::sandbox::{Layer, ProcessKind, SupervisorTasks};
+use uringstatic::start::settings::StartSettings;
+use uringstatic::start::{self, Started};
 
 /// The outcome of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,72 +39,174 @@ pub(crate) const SECRET: &str = "LOCKDOWN_SECRET";
 pub(crate) const INHERITED: i32 = 7;
 const WITHOUT: &str = "LOCKDOWN_WITHOUT";
 
-/// Starts a serving process that makes an attempt, and returns the outcome.
-pub(crate) fn attempt(name: &str, without: &[&str]) -> Outcome {
-    attempt_by(&[], name, without)
+/// The line by which a process asks to be looked at from outside.
+pub(crate) const LOOK: &str = "look at its privileges\n";
+const KIND: &str = "LOCKDOWN_PROCESS";
+/// The environment variable that names the folder of [`Ground`].
+pub(crate) const FOLDER: &str = "LOCKDOWN_FOLDER";
+
+/// A folder with a root and a file outside of it, all of which anybody may read and write; removed
+/// at the end.
+pub(crate) struct Ground(PathBuf);
+
+impl Ground {
+    pub(crate) fn new() -> Self {
+        let folder = Self::folder(std::process::id());
+        let root = folder.join("root");
+        fs::create_dir_all(&root).expect("there is a folder for temporary files");
+        for file in ["outside", "root/inside"] {
+            fs::write(folder.join(file), file).expect("it is this test's");
+        }
+        symlink("../outside", root.join("link")).expect("it is this test's");
+        for (path, mode) in
+            [("", 0o755), ("outside", 0o666), ("root", 0o777), ("root/inside", 0o666)]
+        {
+            let permissions = fs::Permissions::from_mode(mode);
+            fs::set_permissions(folder.join(path), permissions).expect("it is this test's");
+        }
+        Self(folder)
+    }
+
+    fn folder(process: u32) -> PathBuf {
+        std::env::temp_dir().join(format!("uringstatic-lockdown-{process}"))
+    }
 }
 
-/// The same, started by another program with these words.
-fn attempt_by(words: &[&str], name: &str, without: &[&str]) -> Outcome {
-    let mut child = spawn(words, name, without);
-    let mut text = String::new();
-    let mut lines = BufReader::new(child.stderr.take().expect("stderr is piped"));
-    while let Ok(1..) = lines.read_line(&mut text) {
-        if text.ends_with("outside\n") {
-            let outcome = attempts::from_outside(child.id());
-            child.kill().expect("it waits");
-            child.wait().expect("it can be waited for");
-            return outcome;
+impl Drop for Ground {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A process in its sandbox that makes an attempt.
+#[derive(Clone, Copy)]
+pub(crate) struct Attack<'a> {
+    pub(crate) kind: ProcessKind,
+    pub(crate) name: &'a str,
+    /// The layers that are left out.
+    pub(crate) without: &'a [&'a str],
+    /// The words of another program that starts it.
+    pub(crate) wrapper: &'a [&'a str],
+}
+
+impl<'a> Attack<'a> {
+    pub(crate) fn new(kind: ProcessKind, name: &'a str) -> Self {
+        Self { kind, name, without: &[], wrapper: &[] }
+    }
+
+    /// Starts the process, and returns the outcome of its attempt.
+    pub(crate) fn outcome(self) -> Outcome {
+        let mut child = self.spawn();
+        let mut text = String::new();
+        let mut lines = BufReader::new(child.stderr.take().expect("stderr is piped"));
+        while let Ok(1..) = lines.read_line(&mut text) {
+            if text.ends_with(LOOK) {
+                let outcome = attempts::from_outside(child.id(), self.kind);
+                child.kill().expect("it waits");
+                child.wait().expect("it can be waited for");
+                return outcome;
+            }
+        }
+        lines.read_to_string(&mut text).expect("stderr is text");
+        let status = child.wait().expect("it can be waited for");
+        let answer = text.lines().rev().find_map(|line| line.strip_prefix("errno "));
+        match (status.code(), status.signal(), answer) {
+            (_, Some(libc::SIGSYS), _) => Outcome::Killed,
+            (Some(0), _, _) => Outcome::Succeeded,
+            (_, _, Some(errno)) => Outcome::Refused(errno.parse().expect("a number follows")),
+            _ => Outcome::Other(format!("{status}: {text}")),
         }
     }
-    lines.read_to_string(&mut text).expect("stderr is text");
-    let status = child.wait().expect("it can be waited for");
-    let answer = text.lines().rev().find_map(|line| line.strip_prefix("errno "));
-    match (status.code(), status.signal(), answer) {
-        (_, Some(libc::SIGSYS), _) => Outcome::Killed,
-        (Some(0), _, _) => Outcome::Succeeded,
-        (_, _, Some(errno)) => Outcome::Refused(errno.parse().expect("a number follows")),
-        _ => Outcome::Other(format!("{status}: {text}")),
+
+    fn spawn(self) -> Child {
+        let program = std::env::current_exe().expect("it has a path");
+        let folder = Ground::folder(std::process::id());
+        // A file for the attempt to remove one.
+        let removed = folder.join(format!("root/of-{}", std::process::id()));
+        fs::write(removed, "").expect("it is this test's");
+        let words = [self.wrapper, &["sh"]].concat();
+        Command::new(words[0])
+            .args(&words[1..])
+            .args(["-c", &format!("exec {INHERITED}</etc/passwd; exec \"$0\"")])
+            .arg(program)
+            .env(ATTEMPT, self.name)
+            .env(WITHOUT, self.without.join(","))
+            .env(KIND, self.kind.name())
+            .env(FOLDER, folder)
+            .env(SECRET, "a secret")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("there is a shell")
     }
 }
 
-fn spawn(words: &[&str], name: &str, without: &[&str]) -> Child {
-    let program = std::env::current_exe().expect("it has a path");
-    let words = [words, &["sh"]].concat();
-    Command::new(words[0])
-        .args(&words[1..])
-        .args(["-c", &format!("exec {INHERITED}</etc/passwd; exec \"$0\"")])
-        .arg(program)
-        .env(ATTEMPT, name)
-        .env(WITHOUT, without.join(","))
-        .env(SECRET, "a secret")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("there is a shell")
-}
-
-/// Starts to serve, and makes the attempt instead of the first turn.
+/// Becomes a process of the service, and makes the attempt instead of its work.
 pub(crate) fn be_attacked(name: &str) -> ! {
-    let without = std::env::var(WITHOUT).expect("it's given");
+    let variable = |name: &str| std::env::var(name).expect("it's given");
+    let (without, kind) = (variable(WITHOUT), variable(KIND));
+    let root = Path::new(&variable(FOLDER)).join("root");
     let any = ["--listen", "127.0.0.1:0"];
     let words = [&["uringstatic"][..], &any, &any, &["--spawn", "8", "--quiet"]].concat();
     let mut argv: Vec<OsString> = words.into_iter().map(Into::into).collect();
+    if kind == ProcessKind::Loader.name() {
+        argv.extend(["--root".into(), root.into()]);
+    }
     for layer in without.split(',').filter(|layer| !layer.is_empty()) {
         argv.extend(["--without".into(), layer.into()]);
     }
     let Ok(ServerCommand::Serve(settings)) = cli::parse(argv) else {
         panic!("the options are right")
     };
-    let prepared = attempts::Prepared::new();
-    let Started { mut server, lockdown: _ } =
-        start(&settings).unwrap_or_else(|failure| panic!("{failure}"));
-    let answer = attempts::make(name, server.ring_mut(), &prepared);
+    match kind.as_str() {
+        "supervisor" => attack_supervisor(name, &settings),
+        "loader" => attack_loader(name, &settings),
+        _ => attack_worker(name, &settings),
+    }
+}
+
+/// Tells the outcome of an attempt. The sandbox permits no more, so that nothing may be dropped.
+fn end(answer: Result<(), i32>) -> ! {
     if let Err(errno) = answer {
         eprintln!("errno {errno}");
     }
     uringstatic::os::process::end(u8::from(answer.is_err()));
+}
+
+fn attack_supervisor(name: &str, settings: &StartSettings) -> ! {
+    let inherited = InheritedDescriptors::take().expect("there is /proc");
+    let prepared = attempts::Prepared::new();
+    let listeners = start::bind_all(settings).unwrap_or_else(|failure| panic!("{failure}"));
+    let program = std::env::current_exe().expect("it has a path");
+    let tasks =
+        SupervisorTasks { program: &program, becomes_other: is_root(), listeners: &listeners };
+    start::enter_supervision(settings, tasks, inherited)
+        .and_then(|_| start::start_listening(settings, &listeners))
+        .unwrap_or_else(|failure| panic!("{failure}"));
+    end(attempts::make(name, Attacked::Other(&listeners), &prepared))
+}
+
+fn attack_loader(name: &str, settings: &StartSettings) -> ! {
+    let inherited = InheritedDescriptors::take().expect("there is /proc");
+    let prepared = attempts::Prepared::new();
+    let (listeners, _loaded) = start::bind_all(settings)
+        .and_then(|listeners| {
+            start::start_listening(settings, &listeners)?;
+            let share = |listener: &Listener| listener.share().expect("there are descriptors");
+            let shared = listeners.iter().map(share).collect();
+            let account = start::look_up_account(settings)?;
+            Ok((listeners, start::load(settings, shared, account, inherited)?))
+        })
+        .unwrap_or_else(|failure| panic!("{failure}"));
+    end(attempts::make(name, Attacked::Other(&listeners), &prepared))
+}
+
+fn attack_worker(name: &str, settings: &StartSettings) -> ! {
+    let prepared = attempts::Prepared::new();
+    let Started { mut server, .. } =
+        start::start(settings).unwrap_or_else(|failure| panic!("{failure}"));
+    end(attempts::make(name, Attacked::Worker(server.ring_mut()), &prepared))
 }
 
 /// Checks besides those of the table, by name.
@@ -110,9 +218,12 @@ pub(crate) const CHECKS: &[(&str, Check)] = &[
     ("uringstatic lockdown reports every layer", list_for_auditors),
     ("no send connects without fast open", no_fast_open),
     ("a failed assertion ends the process by SIGABRT", abort),
+    ("a worker can write to its own page of the scoreboard only", service::scoreboard),
+    ("a worker has the sockets and the ring open, and no file", service::descriptors),
+    ("a supervisor gets its loaders to serve as every user", service::users),
 ];
 
-fn ensure(holds: bool, what: impl FnOnce() -> String) -> Result<(), String> {
+pub(crate) fn ensure(holds: bool, what: impl FnOnce() -> String) -> Result<(), String> {
     if holds { Ok(()) } else { Err(what()) }
 }
 
@@ -148,7 +259,7 @@ fn last_word(words: &[&str], address: &str, options: &[&str]) -> (Vec<String>, S
     (messages, ready)
 }
 
-const ANY: &str = "127.0.0.1:0";
+pub(crate) const ANY: &str = "127.0.0.1:0";
 
 fn ready_line() -> Result<String, String> {
     let socket = TemporaryFile::vacant("sock");
@@ -207,7 +318,8 @@ fn no_fast_open() -> Result<String, String> {
     if !cfg!(debug_assertions) || !can_isolate() {
         return Ok("left out: it takes a debug build and a network namespace".to_owned());
     }
-    let found = attempt_by(ISOLATED, "connect by fast open", &["listeners"]);
+    let attack = Attack::new(ProcessKind::Worker, "connect by fast open");
+    let found = Attack { without: &["listeners"], wrapper: ISOLATED, ..attack }.outcome();
     ensure(found == Outcome::Refused(libc::EOPNOTSUPP), || format!("it comes to {found:?}"))?;
     Ok(format!("{found:?}"))
 }
@@ -230,7 +342,10 @@ fn root_on_purpose() -> Result<String, String> {
         (&["--allow-root"], 0),
     ] {
         let server = Server::start(options);
-        let found = attempts::user_of(server.id());
+        let [worker] = service::workers_of(&server)[..] else {
+            return Err("one worker serves".to_owned());
+        };
+        let found = attempts::user_of(worker);
         let advises = server.messages.iter().any(|line| line.contains("`--user NAME`"));
         server.end();
         ensure(found == uid, || format!("{options:?}: it serves as {found}"))?;
@@ -240,7 +355,7 @@ fn root_on_purpose() -> Result<String, String> {
 }
 
 fn abort() -> Result<String, String> {
-    let mut child = spawn(&[], "abort", &[]);
+    let mut child = Attack::new(ProcessKind::Worker, "abort").spawn();
     let status = child.wait().expect("it can be waited for");
     ensure(status.signal() == Some(libc::SIGABRT), || status.to_string())?;
     Ok("SIGABRT, not SIGSYS".to_owned())
@@ -259,14 +374,19 @@ fn list_for_auditors() -> Result<String, String> {
     ensure(code == Some(i32::from(has_way_round)), || format!("{code:?}: {json}"))?;
     let is_filtered = is_root() || !has_way_round;
     let value: serde_json::Value = serde_json::from_str(&json).map_err(|why| why.to_string())?;
-    ensure(value["schema"] == "uringstatic-lockdown/1", || json.clone())?;
-    let layers = value["layers"].as_array().ok_or_else(|| json.clone())?;
+    ensure(value["schema"] == "uringstatic-lockdown/2", || json.clone())?;
+    let processes = value["processes"].as_array().ok_or_else(|| json.clone())?;
+    let layers = |process: &serde_json::Value| process["layers"].as_array().cloned();
+    let of_all: Vec<_> = processes.iter().filter_map(layers).collect();
+    let counts: Vec<_> = of_all.iter().map(Vec::len).collect();
+    ensure(counts == [6, 6, Layer::ALL.len()], || json.clone())?;
     let is_on = |layer: &serde_json::Value| {
         layer["on"] == true || layer["layer"] == "listeners" && !is_filtered
     };
-    ensure(layers.len() == Layer::ALL.len() && layers.iter().all(is_on), || json.clone())?;
+    ensure(of_all.iter().flatten().all(is_on), || json.clone())?;
     // docs/generate makes the tables of docs/security.md from these entries.
-    let entries = layers.iter().flat_map(|layer| layer["allows"].as_array().into_iter().flatten());
+    let lists = of_all.iter().flatten().flat_map(|layer| [&layer["allows"], &layer["refuses"]]);
+    let entries = lists.flat_map(|list| list.as_array().into_iter().flatten());
     let is_explained = |entry: &serde_json::Value| {
         ["name", "why"].iter().all(|field| entry[field].as_str().is_some_and(|it| !it.is_empty()))
     };
@@ -277,7 +397,7 @@ fn list_for_auditors() -> Result<String, String> {
     ensure(is_said || !is_filtered, || text.clone())?;
     ensure(code == Some(i32::from(sends_connect())), || format!("{code:?}: {text}"))?;
     let (code, text) = list(&[], &["--without", "landlock"]);
-    let is_off = text.lines().any(|line| line.starts_with("off  landlock"));
+    let is_off = text.lines().filter(|line| line.starts_with("off  landlock")).count() == 3;
     ensure(code == Some(1) && is_off, || format!("{code:?}: {text}"))?;
     Ok("on, off and why".to_owned())
 }

@@ -1,9 +1,11 @@
 //! The table of attempts: how each fails, and without which layers it succeeds.
 
 use crate::process::Outcome;
+use uringstatic::sandbox::ProcessKind;
 
 /// One attempt.
 pub(crate) struct Row {
+    pub(crate) kind: ProcessKind,
     pub(crate) name: &'static str,
     /// The outcome with all layers.
     pub(crate) stated: Outcome,
@@ -14,11 +16,25 @@ pub(crate) struct Row {
 }
 
 const fn call(name: &'static str, without: &'static [&'static str]) -> Row {
-    Row { name, stated: Outcome::Killed, without, is_by_ring: false }
+    of_worker(name, Outcome::Killed, without)
+}
+
+const fn of_worker(name: &'static str, stated: Outcome, without: &'static [&'static str]) -> Row {
+    Row { kind: ProcessKind::Worker, name, stated, without, is_by_ring: false }
 }
 
 const fn ring(name: &'static str, stated: Outcome, without: &'static [&'static str]) -> Row {
-    Row { name, stated, without, is_by_ring: true }
+    Row { kind: ProcessKind::Worker, name, stated, without, is_by_ring: true }
+}
+
+const fn of_supervisor(name: &'static str, errno: i32, without: &'static [&'static str]) -> Row {
+    let (kind, stated) = (ProcessKind::Supervisor, Outcome::Refused(errno));
+    Row { kind, name, stated, without, is_by_ring: false }
+}
+
+const fn of_loader(name: &'static str, errno: i32, without: &'static [&'static str]) -> Row {
+    let (kind, stated) = (ProcessKind::Loader, Outcome::Refused(errno));
+    Row { kind, name, stated, without, is_by_ring: false }
 }
 
 const DENIED: Outcome = Outcome::Refused(libc::EACCES);
@@ -33,6 +49,7 @@ pub(crate) const ROWS: &[Row] = &[
     ring("connect by fast open", Outcome::Refused(libc::EAGAIN), &["listeners"]),
     call("make a ring", &["seccomp"]),
     call("register a personality with the ring", &["seccomp", "ring"]),
+    call("enter the ring with another flag", &["seccomp"]),
     call("trace the parent", &["seccomp", "landlock", "privileges"]),
     call("kill the parent", &["seccomp", "landlock", "privileges"]),
     call("start a program", &["seccomp", "landlock"]),
@@ -53,16 +70,50 @@ pub(crate) const ROWS: &[Row] = &[
     ),
     ring("pass a descriptor by the ring", DENIED, &["ring"]),
     call("read the clock of another process", &["seccomp"]),
+    of_worker("read a secret of the environment", ABSENT, &["environment"]),
+    of_worker("have too many privileges", NOT_PERMITTED, &["privileges"]),
+    of_worker("write to the page of another worker", Outcome::Refused(libc::ENOMEM), &["seccomp"]),
+    call("open the scoreboard again", &["seccomp", "privileges"]),
+    // A supervisor reads and executes files, forks, and signals what it has started.
+    of_supervisor("connect", libc::EPERM, &["seccomp", "landlock"]),
+    of_supervisor("bind a socket", libc::EPERM, &["seccomp", "landlock"]),
+    of_supervisor("make a socket", libc::EPERM, &["seccomp"]),
+    of_supervisor("write to a file", libc::EACCES, &["landlock"]),
+    of_supervisor("make a file", libc::EACCES, &["landlock"]),
+    of_supervisor("make a folder", libc::EACCES, &["landlock"]),
+    of_supervisor("remove a file", libc::EACCES, &["landlock"]),
+    of_supervisor("change the mode of a file", libc::EPERM, &["seccomp"]),
+    of_supervisor("trace the parent", libc::EPERM, &["seccomp", "landlock", "privileges"]),
+    of_supervisor("kill the parent", libc::EPERM, &["landlock"]),
+    of_supervisor("mount", libc::EPERM, &["seccomp", "landlock", "privileges"]),
+    of_supervisor("fork into another namespace", libc::EPERM, &["seccomp"]),
+    of_supervisor("make memory to share", libc::EPERM, &["seccomp"]),
+    of_supervisor("read an inherited descriptor", libc::EBADF, &["descriptors"]),
+    of_supervisor("read a secret of the environment", libc::ENOENT, &["environment"]),
+    of_supervisor("have too many privileges", libc::EPERM, &["privileges"]),
+    // A loader reads the root, and copies itself.
     Row {
-        name: "read a secret of the environment",
-        stated: Outcome::Refused(libc::ENOENT),
-        without: &["environment"],
+        kind: ProcessKind::Loader,
+        name: "read a file of the root",
+        stated: Outcome::Succeeded,
+        without: &[],
         is_by_ring: false,
     },
-    Row {
-        name: "be root, or have a capability",
-        stated: Outcome::Refused(libc::EPERM),
-        without: &["privileges"],
-        is_by_ring: false,
-    },
+    of_loader("read a file outside of the root", libc::EACCES, &["landlock"]),
+    of_loader("read by a link out of the root", libc::EACCES, &["landlock"]),
+    of_loader("write to a file", libc::EACCES, &["landlock"]),
+    of_loader("make a file", libc::EACCES, &["landlock"]),
+    of_loader("connect", libc::EPERM, &["seccomp", "landlock"]),
+    of_loader("make a socket", libc::EPERM, &["seccomp"]),
+    of_loader("start a program", libc::EPERM, &["seccomp", "landlock"]),
+    of_loader("kill the parent", libc::EPERM, &["seccomp", "landlock", "privileges"]),
+    of_loader("trace the parent", libc::EPERM, &["seccomp", "landlock", "privileges"]),
+    of_loader("become root", libc::EPERM, &["privileges"]),
+    of_loader("mount", libc::EPERM, &["seccomp", "landlock", "privileges"]),
+    of_loader("read an inherited descriptor", libc::EBADF, &["descriptors"]),
+    of_loader("read a secret of the environment", libc::ENOENT, &["environment"]),
+    of_loader("have too many privileges", libc::EPERM, &["privileges"]),
 ];
+
+const ABSENT: Outcome = Outcome::Refused(libc::ENOENT);
+const NOT_PERMITTED: Outcome = Outcome::Refused(libc::EPERM);

@@ -1,5 +1,6 @@
 //! The server as a program on the real kernel: raw bytes over real sockets, folders as sites, rules
-//! in files, and folders that an attacker changes while they are read.
+//! in files, folders that an attacker changes while they are read, and the processes of the
+//! service.
 //!
 //! One program for all of these, as each costs a build and a link of its own. `cargo test --test
 //! server serve::` runs the tests of one file.
@@ -11,5 +12,6 @@ mod common;
 
 mod rules;
 mod serve;
+mod service;
 mod site;
 mod start_files;

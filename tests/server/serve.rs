@@ -4,7 +4,7 @@
 mod cap;
 mod drain;
 mod exchange;
-mod health;
+pub(crate) mod health;
 mod hosts;
 mod refusals;
 mod selective;

@@ -6,7 +6,9 @@ use super::{Source, assert_none, sources};
 /// lines down to what imports nothing. A room inside another one is named by its path, and isn't
 /// part of the outer one.
 const IMPORTS: &[(&str, &str)] = &[
-    ("cli", "start sandbox doctor experiment load site/build os"),
+    ("cli", "service start sandbox doctor experiment load site/build os"),
+    // The processes of the service.
+    ("service", "start sandbox server engine os error stats"),
     // The server, from the settings down to the bytes.
     (
         "start",
@@ -26,7 +28,7 @@ const IMPORTS: &[(&str, &str)] = &[
     // The rooms beside them.
     ("sandbox", "engine/kernel engine os text error"),
     ("doctor", "engine/uring engine/kernel engine os text value_parsers error"),
-    ("simulation", "server load site http engine/sim engine os bytes stats"),
+    ("simulation", "server service load site http engine/sim engine os bytes stats"),
     // The engines, and the kernel.
     ("engine/chosen", "engine/uring"),
     ("engine/uring", "engine/kernel engine os bytes error"),

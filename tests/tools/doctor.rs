@@ -31,6 +31,7 @@ fn json_has_its_schema_and_the_values_of_proc() {
     let purpose = &report["purpose"];
     assert_eq!((&purpose["spawn"], &purpose["backlog"]), (&10.into(), &1.into()));
     assert_eq!(purpose["load"], true);
+    assert_eq!(purpose["workers"], 1);
     let is_fault = report["status"] == "fault";
     assert_eq!(output.status.code(), Some(i32::from(is_fault)), "{report:#}");
     for (name, setting) in [
@@ -90,6 +91,20 @@ fn a_sufficient_limit_of_locked_memory_is_no_fault() {
         assert_ne!(check(&report, "ring")["status"], "fault", "{report:#}");
         assert_ne!(check(&report, "locked_memory")["status"], "fault", "{report:#}");
     }
+}
+
+#[test]
+fn the_number_of_workers_is_part_of_the_workload() {
+    let run = |workers: &str| {
+        let output = run(&["doctor", "--json", "--spawn", "100", "--workers", workers]);
+        serde_json::from_slice::<Value>(&output.stdout).expect("output is JSON")
+    };
+    let report = run("3");
+    assert_eq!(report["purpose"]["workers"], 3);
+    let found = |report: &Value, name: &str| check(report, name)["found"].to_string();
+    assert!(found(&report, "open_files").contains("162 needed by each worker"), "{report:#}");
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    assert_eq!(run("auto")["purpose"]["workers"], cores);
 }
 
 #[test]

@@ -222,17 +222,25 @@ fn refuser(facts: &MachineFacts) -> Refuser {
 
 /// A ring like the server's.
 pub(super) fn ring(workload: &Workload, facts: &MachineFacts) -> Finding {
-    let why = "The server does everything through one ring of this size, with these flags and \
+    let why = "A worker does everything through one ring of this size, with these flags and \
                operations; a missing feature has a slower fallback.";
     let finding = |found: String| Finding::ok("ring", found, why);
-    if workload.spawn > SPAWN_MAX {
-        let found =
-            format!("--spawn {} is more than a ring can carry ({SPAWN_MAX})", workload.spawn);
-        let fewer = Fix::new(
-            format!("uringstatic --spawn {SPAWN_MAX}"),
-            "and a second server for the remaining connections",
+    let connections = workload.worker_spawn();
+    if connections > SPAWN_MAX {
+        let found = match workload.workers {
+            1 => format!("--spawn {connections} is more than a ring can carry ({SPAWN_MAX})"),
+            _ => format!(
+                "--spawn {} is {connections} for each worker, more than a ring can carry \
+                 ({SPAWN_MAX})",
+                workload.spawn
+            ),
+        };
+        let workers = workload.spawn.div_ceil(SPAWN_MAX);
+        let more = Fix::new(
+            format!("uringstatic --spawn {} --workers {workers}", workload.spawn),
+            "shares the connections among the rings of more workers",
         );
-        return finding(found).fault(vec![fewer]);
+        return finding(found).fault(vec![more]);
     }
     // Too little memory is rated below, whichever ring didn't fit.
     if let Err(error) = facts.smallest_ring

@@ -10,25 +10,30 @@ use crate::os::process::{Limit, OPEN_FILES_RESERVE};
 /// `RLIMIT_NOFILE` (`getrlimit(2)`), which also bounds the ring's table of files.
 pub(super) fn open_files(workload: &Workload, facts: &MachineFacts) -> Finding {
     let why = format!(
-        "Each connection is an open file, and {OPEN_FILES_RESERVE} are reserved for other files; \
-         the server raises its soft limit to the hard limit by itself."
+        "Each connection is an open file of the worker that has it, the supervisor has a few for \
+         each worker, and {OPEN_FILES_RESERVE} are reserved in each process for other files; the \
+         server raises its soft limit to the hard limit by itself."
     );
     let limit = match &facts.open_files {
         Ok(limit) => *limit,
         Err(unknown) => return Finding::unknown("open_files", unknown, why),
     };
-    let needed = workload.files_needed();
+    let (of_worker, of_supervisor) = (workload.files_needed(), workload.supervisor_files_needed());
+    let needed = of_worker.max(of_supervisor);
     let (soft, hard) = (count(limit.soft), count(limit.hard));
-    let found = format!("soft limit {soft}, hard limit {hard}; {needed} needed");
+    let found = format!(
+        "soft limit {soft}, hard limit {hard}; {of_worker} needed by each worker, {of_supervisor} \
+         by the supervisor"
+    );
     let finding = Finding::ok("open_files", found, why);
     if limit.hard >= needed {
         finding
     } else {
-        finding.fault(more_files(facts, limit.hard, needed))
+        finding.fault(more_files(workload, facts, limit.hard, needed))
     }
 }
 
-fn more_files(facts: &MachineFacts, hard: u64, needed: u64) -> Vec<Fix> {
+fn more_files(workload: &Workload, facts: &MachineFacts, hard: u64, needed: u64) -> Vec<Fix> {
     let mut fixes = Vec::new();
     if let Ok(nr_open) = facts.nr_open
         && nr_open < needed
@@ -37,11 +42,20 @@ fn more_files(facts: &MachineFacts, hard: u64, needed: u64) -> Vec<Fix> {
         fixes[0].place.push_str("; before the limit, which can't be set above it");
     }
     fixes.extend(raise(facts, "nofile", "LimitNOFILE", needed));
-    if hard > OPEN_FILES_RESERVE {
-        let spawn = hard - OPEN_FILES_RESERVE;
-        fixes.push(Fix::new(format!("uringstatic --spawn {spawn}"), "fits the limit"));
+    if hard > OPEN_FILES_RESERVE && hard >= workload.supervisor_files_needed() {
+        let spawn = (hard - OPEN_FILES_RESERVE) * u64::from(workload.workers);
+        let workers = with_workers(workload);
+        fixes.push(Fix::new(format!("uringstatic --spawn {spawn}{workers}"), "fits the limit"));
     }
     fixes
+}
+
+/// The option that names the workers, unless it has its default.
+fn with_workers(workload: &Workload) -> String {
+    match workload.workers {
+        1 => String::new(),
+        workers => format!(" --workers {workers}"),
+    }
 }
 
 /// `RLIMIT_MEMLOCK`. The part of a ring that counts as locked memory has changed twice: all of it
@@ -49,17 +63,19 @@ fn more_files(facts: &MachineFacts, hard: u64, needed: u64) -> Vec<Fix> {
 /// and since 6.14, whose queues are memory regions, the queues again (liburing issue 1408).
 pub(super) fn locked_memory(workload: &Workload, facts: &MachineFacts) -> Finding {
     const NAME: &str = "locked_memory";
-    let why = "Linux before 5.12 and since 6.14 counts a ring's queues as locked memory of the \
-               user: of all processes of that user together, and until a moment after each ends. \
-               The server raises its soft limit to the hard limit, and the hard limit as far as \
-               it may; starting as root is no exception, because the server gives up root before \
-               it creates its ring.";
+    let why = "Linux before 5.12 and since 6.14 counts the queues of a worker's ring as locked \
+               memory of the user: of all processes of that user together, and until a moment \
+               after each ends. While a reload or a restart replaces workers, the rings of both \
+               generations count. The server raises its soft limit to the hard limit, and the \
+               hard limit as far as it may; starting as root is no exception, because workers \
+               are no longer root when they create their rings.";
     let limit = match &facts.locked_memory {
         Ok(limit) => *limit,
         Err(unknown) => return Finding::unknown(NAME, unknown, why),
     };
-    let needed = locked_bytes(workload.spawn, RECEIVE_BUFFERS);
-    let needed_kib = needed.div_ceil(1024);
+    let workers = u64::from(workload.workers);
+    let needed = workers * locked_bytes(workload.worker_spawn(), RECEIVE_BUFFERS);
+    let kib = |bytes: u64| bytes.div_ceil(1024);
     let hard = if limit.hard == Limit::NONE {
         "no limit".to_owned()
     } else {
@@ -67,22 +83,27 @@ pub(super) fn locked_memory(workload: &Workload, facts: &MachineFacts) -> Findin
     };
     let finding = |rest: &str| Finding::ok(NAME, format!("{hard}; {rest}"), why);
     if version(facts).is_some_and(|version| ((5, 12)..(6, 14)).contains(&version)) {
-        return finding("this kernel doesn't count the server's ring");
+        return finding("this kernel doesn't count the rings of workers");
     }
+    let by = if workers == 1 { "1 worker".to_owned() } else { format!("{workers} workers") };
+    let demand =
+        format!("{} KiB needed by {by}, {} KiB during a reload", kib(needed), kib(2 * needed));
     let may_raise = |process: &ProcessStatus| process.may(Capability::SysResource);
     let may_raise = facts.process.as_ref().is_ok_and(may_raise);
-    let finding = if may_raise && limit.hard < needed {
-        finding(&format!("{needed_kib} KiB needed per server, which raises the limit to that"))
-    } else {
-        finding(&format!("{needed_kib} KiB needed per server"))
-    };
-    // Twice that, because the ring of the previous process still counts when a server restarts.
+    // The rings of the generation that is replaced still count.
     if limit.hard >= 2 * needed {
-        return finding;
+        return finding(&demand);
     }
-    let fixes = raise(facts, "memlock", "LimitMEMLOCK", 2 * needed_kib * 1024);
-    let is_enough = limit.hard >= needed || may_raise;
-    if is_enough { finding.warning(fixes) } else { finding.fault(fixes) }
+    let fixes = raise(facts, "memlock", "LimitMEMLOCK", 2 * kib(needed) * 1024);
+    if limit.hard < needed && may_raise {
+        finding(&format!("{demand}; the server may raise the limit and does")).warning(fixes)
+    } else if limit.hard >= needed {
+        let effect = "the server starts, and a reload fails: the new workers have no memory for \
+                      their rings beside those of the old ones";
+        finding(&format!("{demand}: {effect}")).warning(fixes)
+    } else {
+        finding(&demand).fault(fixes)
+    }
 }
 
 /// The ways to raise the hard limit.

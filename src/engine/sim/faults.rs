@@ -95,23 +95,36 @@ pub enum EngineMark {
     PoolEmpty,
     /// A receive discarded bytes without copying them.
     Discarded,
+    /// An accept was cancelled between its wake-up and its connection, which no other accept was
+    /// woken for.
+    WakeUpLost,
+    /// The same, because the process of the accept ended.
+    WakeUpLostByDeath,
 }
 
 impl EngineMark {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::WatchFired,
         Self::SendClose,
         Self::Waited,
         Self::Withheld,
         Self::PoolEmpty,
         Self::Discarded,
+        Self::WakeUpLost,
+        Self::WakeUpLostByDeath,
     ];
 
     /// Whether only the load client's operations reach it.
     #[must_use]
     pub fn is_of_clients(self) -> bool {
         self == Self::Discarded
+    }
+
+    /// Whether only several servers on one accept queue reach it.
+    #[must_use]
+    pub fn is_of_services(self) -> bool {
+        self == Self::WakeUpLostByDeath
     }
 }
 

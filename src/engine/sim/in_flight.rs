@@ -75,6 +75,12 @@ impl PendingOps {
         self.get_mut(id).state = OpState::Parked;
     }
 
+    /// Schedules the attempt of an accept that was woken for a connection.
+    pub(super) fn wake(&mut self, id: u64, at: Nanos) {
+        self.get_mut(id).state = OpState::Woken;
+        self.events.schedule(at, EngineEvent::Attempt(id));
+    }
+
     /// Schedules another attempt of a parked operation.
     pub(super) fn retry(&mut self, id: u64, at: Nanos) {
         self.get_mut(id).state = OpState::Due;
@@ -106,6 +112,9 @@ pub(super) struct PendingOp {
 pub(super) enum OpState {
     /// An attempt is scheduled.
     Due,
+    /// It is an accept, and an attempt is scheduled: of all accepts that waited, this one was woken
+    /// for a connection.
+    Woken,
     /// Its socket, listener or signal is not ready.
     Parked,
     /// It has had its effect; completions may not have been posted.

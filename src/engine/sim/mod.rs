@@ -17,9 +17,11 @@
 //! several engines can share. It then calls the user again; the next `submit_and_wait` delivers
 //! the completions. Knows no peer.
 
+mod accept_queue;
 mod buffers;
 mod event_queue;
 mod faults;
+mod ids;
 mod in_flight;
 mod network;
 mod operations;
@@ -27,11 +29,11 @@ mod random;
 mod rules;
 mod sockets;
 
+pub use accept_queue::AcceptWaiter;
 pub use event_queue::EventQueue;
 pub use faults::{EngineMark, Fault, FaultCounters, FaultLevel};
-pub use network::{
-    Changes, ListenerId, Network, RECEIVE_WINDOW, SimSocket, SocketId, SocketRead, Windows,
-};
+pub use ids::{EngineNumber, ListenerId, SocketId};
+pub use network::{Changes, Network, RECEIVE_WINDOW, SimSocket, SocketRead, Windows};
 pub use random::Random;
 
 use crate::bytes::Spans;
@@ -44,7 +46,7 @@ use in_flight::{
     CompletionParts, CompletionQueue, EngineEvent, LazySends, PendingOps, SubmissionQueue,
 };
 use sockets::Sockets;
-use std::collections::VecDeque;
+use std::collections::BTreeSet;
 
 /// Prints a line of a trace: the virtual time, the name of the engine, and the text.
 pub type Trace = fn(Nanos, &str, &str);
@@ -83,6 +85,8 @@ pub struct SimSetup {
 #[derive(Debug)]
 pub struct SimEngine {
     name: &'static str,
+    /// Its number on the network, once it has tried to accept.
+    number: Option<EngineNumber>,
     random: Random,
     faults: Faults,
     clock: Clock,
@@ -95,7 +99,8 @@ pub struct SimEngine {
     sockets: Sockets,
     buffers: BufferPool,
     fixed: Vec<u8>,
-    signals: VecDeque<u32>,
+    /// Pending signals: each number once, and the lowest is delivered first (signal(7)).
+    signals: BTreeSet<u32>,
     violations: Vec<String>,
     trace: Option<Trace>,
 }
@@ -124,6 +129,7 @@ impl SimEngine {
     pub fn new(setup: SimSetup, random: Random) -> Self {
         Self {
             name: setup.name,
+            number: None,
             random,
             faults: Faults::new(setup.faults),
             clock: Clock { current: Nanos(0), woken: Nanos(0), unix_start: setup.unix_seconds },
@@ -136,7 +142,7 @@ impl SimEngine {
             sockets: Sockets::new(setup.slots, &setup.listeners, setup.targets),
             buffers: BufferPool::new(setup.buffers, setup.buffer_bytes),
             fixed: setup.fixed,
-            signals: VecDeque::new(),
+            signals: BTreeSet::new(),
             violations: Vec::new(),
             trace: setup.trace,
         }
@@ -146,6 +152,18 @@ impl SimEngine {
     #[must_use]
     pub fn time(&self) -> Nanos {
         self.clock.current
+    }
+
+    /// Begins at a later virtual time than 0, before the user has it.
+    pub fn start_at(&mut self, now: Nanos) {
+        self.advance_to(now);
+        self.clock.woken = self.clock.current;
+    }
+
+    /// The number of the engine on its network, once it has tried to accept.
+    #[must_use]
+    pub fn number(&self) -> Option<EngineNumber> {
+        self.number
     }
 
     /// Sets the clock; it never goes backwards.
@@ -162,6 +180,12 @@ impl SimEngine {
             WaitState::Until(_) if !self.completions.posted.is_empty() => Some(self.clock.current),
             WaitState::Until(deadline) => deadline,
         }
+    }
+
+    /// Whether the user is in a wait.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.wait != WaitState::No
     }
 
     /// Ends a wait whose time has come, so that its completions can be popped. The next
@@ -187,7 +211,7 @@ impl SimEngine {
             EngineEvent::Post(id) => self.post(id),
             EngineEvent::Signal(number) => {
                 self.trace(|| format!("signal {number}"));
-                self.signals.push_back(number);
+                self.signals.insert(number);
                 let parked = self.pending.parked(|op| op == Op::Signal);
                 self.retry(&parked);
             }
@@ -208,6 +232,12 @@ impl SimEngine {
     pub fn notify(&mut self, changes: &Changes) {
         let parked = self.pending.parked(|op| self.sockets.is_concerned(op, changes));
         self.retry(&parked);
+        for waiter in &changes.woken {
+            if Some(waiter.engine) == self.number {
+                let at = Nanos(self.clock.current.0 + self.draw_delay());
+                self.pending.wake(waiter.op, at);
+            }
+        }
     }
 
     /// Delivers a signal at a later time.

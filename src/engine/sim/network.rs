@@ -9,24 +9,10 @@
 //! Both sockets of a connection are alike: an engine or a simulated peer has them. A call takes no
 //! time; the caller decides when it happens. Knows no operation, no engine and no HTTP.
 
+use super::accept_queue::{AcceptQueue, AcceptWaiter};
+use super::ids::{EngineNumber, ListenerId, SocketId};
 use crate::engine::Errno;
 use std::collections::{BTreeSet, VecDeque};
-
-/// One end of a connection, from its connect to the end of the run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct SocketId(pub u32);
-
-impl SocketId {
-    /// The socket at the other end: sockets are numbered in pairs.
-    #[must_use]
-    pub fn remote(self) -> Self {
-        Self(self.0 ^ 1)
-    }
-}
-
-/// A listening socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ListenerId(pub u32);
 
 /// All sockets of a simulation.
 #[derive(Debug, Default)]
@@ -35,6 +21,9 @@ pub struct Network {
     listeners: Vec<AcceptQueue>,
     changes: Changes,
     established: u64,
+    engines: u32,
+    accepted: u32,
+    accepted_max: u32,
 }
 
 /// Sockets and listeners whose state changed since the last [`Network::take_changes`].
@@ -44,13 +33,8 @@ pub struct Changes {
     pub sockets: BTreeSet<SocketId>,
     /// Listeners with a new connection, or closed.
     pub listeners: BTreeSet<ListenerId>,
-}
-
-/// A listening socket. It belongs to no engine: several may have a descriptor of it.
-#[derive(Debug)]
-struct AcceptQueue {
-    waiting: VecDeque<SocketId>,
-    descriptors: u32,
+    /// The accepts that are woken, one for each new connection.
+    pub(super) woken: Vec<AcceptWaiter>,
 }
 
 /// One end of a connection.
@@ -65,6 +49,7 @@ pub struct SimSocket {
     received: usize,
     broken_by_fault: bool,
     abandoned: bool,
+    acceptor: Option<EngineNumber>,
 }
 
 /// Which directions a socket has closed.
@@ -101,7 +86,7 @@ impl Network {
     /// A new listening socket with one descriptor.
     pub fn listen(&mut self) -> ListenerId {
         let id = ListenerId(u32::try_from(self.listeners.len()).expect("few listeners"));
-        self.listeners.push(AcceptQueue { waiting: VecDeque::new(), descriptors: 1 });
+        self.listeners.push(AcceptQueue::new());
         id
     }
 
@@ -116,7 +101,7 @@ impl Network {
         let queue = &mut self.listeners[listener.0 as usize];
         queue.descriptors = queue.descriptors.saturating_sub(1);
         if queue.descriptors == 0 {
-            for id in std::mem::take(&mut queue.waiting) {
+            for id in queue.take_all() {
                 self.reset(id);
             }
         }
@@ -126,14 +111,62 @@ impl Network {
     /// Whether the accept queue of a listener has a connection.
     #[must_use]
     pub fn has_pending(&self, listener: ListenerId) -> bool {
-        !self.listeners[listener.0 as usize].waiting.is_empty()
+        self.first_pending(listener).is_some()
+    }
+
+    /// The first connection in the accept queue of a listener.
+    #[must_use]
+    pub fn first_pending(&self, listener: ListenerId) -> Option<SocketId> {
+        self.listeners[listener.0 as usize].first()
     }
 
     /// Takes the first connection from the accept queue of a listener.
     pub fn accept(&mut self, listener: ListenerId) -> Option<SocketId> {
-        let id = self.listeners[listener.0 as usize].waiting.pop_front()?;
+        let id = self.listeners[listener.0 as usize].take()?;
         self.touch(id);
         Some(id)
+    }
+
+    /// Takes the first connection for an engine, whose process has it until [`Network::close`].
+    pub(super) fn accept_for(
+        &mut self,
+        engine: EngineNumber,
+        listener: ListenerId,
+    ) -> Option<SocketId> {
+        let id = self.accept(listener)?;
+        self.socket_mut(id).acceptor = Some(engine);
+        self.accepted += 1;
+        self.accepted_max = self.accepted_max.max(self.accepted);
+        Some(id)
+    }
+
+    /// The most sockets at one time that engines had accepted and not closed.
+    #[must_use]
+    pub fn accepted_max(&self) -> u32 {
+        self.accepted_max
+    }
+
+    /// The number of a further engine that accepts.
+    pub(super) fn add_engine(&mut self) -> EngineNumber {
+        self.engines += 1;
+        EngineNumber(self.engines)
+    }
+
+    /// Has an accept wait for the next connection that no earlier one waits for.
+    pub(super) fn wait(&mut self, listener: ListenerId, waiter: AcceptWaiter) {
+        self.listeners[listener.0 as usize].wait(waiter);
+    }
+
+    /// Ends the wait of an accept.
+    pub(super) fn forget(&mut self, listener: ListenerId, gone: AcceptWaiter) {
+        self.listeners[listener.0 as usize].forget(|waiter| waiter == gone);
+    }
+
+    /// Ends the waits of all accepts of an engine.
+    pub(super) fn forget_engine(&mut self, engine: EngineNumber) {
+        for queue in &mut self.listeners {
+            queue.forget(|waiter| waiter.engine == engine);
+        }
     }
 
     /// Connects a new socket to a listener. If the listener is closed, the connection is refused,
@@ -144,7 +177,7 @@ impl Network {
         if queue.descriptors == 0 {
             self.reset(id);
         } else {
-            queue.waiting.push_back(id.remote());
+            self.changes.woken.extend(queue.add(id.remote()));
             self.established += 1;
         }
         self.changes.listeners.insert(listener);
@@ -273,10 +306,12 @@ impl Network {
     pub fn close(&mut self, id: SocketId) {
         self.touch(id);
         let socket = self.socket_mut(id);
-        socket.closed = Closed::Both;
+        let is_first = std::mem::replace(&mut socket.closed, Closed::Both) != Closed::Both;
+        let was_accepted = is_first && socket.acceptor.is_some();
         if !socket.receive_queue.is_empty() {
             self.reset(id);
         }
+        self.accepted -= u32::from(was_accepted);
     }
 
     /// Resets a connection; unread bytes of both directions are lost.
@@ -295,6 +330,12 @@ impl Network {
         for end in [id, id.remote()] {
             self.socket_mut(end).broken_by_fault = true;
         }
+    }
+
+    /// Notes that the process which has a socket has ended: the other end is not to blame for what
+    /// it misses.
+    pub(super) fn note_orphaned(&mut self, id: SocketId) {
+        self.socket_mut(id).broken_by_fault = true;
     }
 
     /// Notes that a socket is about to be closed while its unread bytes wait for a receive buffer.
@@ -322,7 +363,14 @@ impl SimSocket {
             received: 0,
             broken_by_fault: false,
             abandoned: false,
+            acceptor: None,
         }
+    }
+
+    /// The engine that accepted the connection.
+    #[must_use]
+    pub fn acceptor(&self) -> Option<EngineNumber> {
+        self.acceptor
     }
 
     /// Whether the connection is reset.
@@ -343,7 +391,7 @@ impl SimSocket {
         self.receive_queue.len()
     }
 
-    /// Whether a fault reset the connection.
+    /// Whether a fault reset the connection, or ended the process that had it.
     #[must_use]
     pub fn is_broken_by_fault(&self) -> bool {
         self.broken_by_fault

@@ -1,9 +1,11 @@
 //! The effect of each operation of a simulated engine on the network.
 
 use super::SimEngine;
+use super::accept_queue::AcceptWaiter;
 use super::faults::{EngineMark, Fault};
-use super::in_flight::{CompletionParts, OpState};
-use super::network::{Network, RECEIVE_WINDOW, SocketId, SocketRead, Windows};
+use super::ids::SocketId;
+use super::in_flight::{CompletionParts, OpState, PendingOp, PendingOps};
+use super::network::{Network, RECEIVE_WINDOW, SocketRead, Windows};
 use crate::bytes::Spans;
 use crate::engine::{BufferId, Errno, Kind, Op, Slot, Token};
 
@@ -12,7 +14,7 @@ impl SimEngine {
     pub(super) fn attempt(&mut self, id: u64, network: &mut Network) {
         let Some(pending) = self.pending.ops.get(&id) else { return };
         match pending.state {
-            OpState::Due => {}
+            OpState::Due | OpState::Woken => {}
             OpState::Parked | OpState::Done => return,
         }
         let token = pending.token;
@@ -22,7 +24,7 @@ impl SimEngine {
                 self.faults.counters.count_mark(EngineMark::WatchFired);
                 self.complete(id, Ok(1));
             }
-            Op::Signal => match self.signals.pop_front() {
+            Op::Signal => match self.signals.pop_first() {
                 Some(number) => self.complete(id, Ok(number)),
                 None => self.pending.park(id),
             },
@@ -102,10 +104,15 @@ impl SimEngine {
         let Some(listener) = self.sockets.listener(listener) else {
             return self.complete(id, Err(Errno(libc::EBADF)));
         };
-        match network.accept(listener) {
-            None => self.pending.park(id),
+        let engine = *self.number.get_or_insert_with(|| network.add_engine());
+        match network.accept_for(engine, listener) {
+            None => {
+                self.pending.park(id);
+                network.wait(listener, AcceptWaiter { engine, op: id });
+            }
             Some(socket) if self.strikes(Fault::AcceptAborted) => {
                 self.break_connection(socket, network);
+                network.close(socket);
                 self.complete(id, Err(Errno(libc::ECONNABORTED)));
             }
             Some(socket) => {
@@ -271,16 +278,26 @@ impl SimEngine {
     }
 
     fn cancel(&mut self, id: u64, target: Token, network: &mut Network) {
-        let mut ops = self.pending.ops.iter();
-        let found = ops.find(|(_, op)| op.token == target && op.state != OpState::Done);
+        let not_done =
+            |(_, op): &(&u64, &PendingOp)| op.token == target && op.state != OpState::Done;
+        if let Some((&fresh, pending)) = self.pending.ops.iter().find(not_done)
+            && pending.state == OpState::Due
+            && matches!(pending.op, Op::Accept { .. })
+        {
+            // The kernel tries an accept when it is submitted, which was before the cancel.
+            self.attempt(fresh, network);
+        }
+        let found = self.pending.ops.iter().find(not_done);
         let Some((&victim, pending)) = found else {
             return self.complete(id, Err(Errno(libc::ENOENT)));
         };
-        let is_ready = match pending.op {
-            Op::Recv { slot } | Op::RecvMany { slot } | Op::Discard { slot, .. } => {
+        let is_ready = match (pending.op, pending.state) {
+            (Op::Recv { slot } | Op::RecvMany { slot } | Op::Discard { slot, .. }, _) => {
                 self.sockets.of(slot).is_some_and(|socket| network.is_readable(socket))
             }
-            Op::Accept { listener, .. } | Op::Watch { listener } => {
+            // An accept that waits is out of reach of connections for which others were woken.
+            (Op::Accept { .. }, OpState::Parked) => false,
+            (Op::Accept { listener, .. } | Op::Watch { listener }, _) => {
                 self.has_pending(listener, network)
             }
             _ => false,
@@ -293,6 +310,7 @@ impl SimEngine {
                 return self.complete(id, Err(Errno(errno)));
             }
         }
+        self.end_wait_of_accept(victim, network);
         let cancel_is_first = self.random.chance(500);
         if cancel_is_first {
             self.complete(id, Ok(0));
@@ -300,6 +318,60 @@ impl SimEngine {
         self.complete(victim, Err(Errno(libc::ECANCELED)));
         if !cancel_is_first {
             self.complete(id, Ok(0));
+        }
+    }
+
+    /// Ends the wait of an accept that is cancelled. A wake-up that it had is lost: the connection
+    /// stays in the queue, and no other accept is woken for it.
+    fn end_wait_of_accept(&mut self, id: u64, network: &mut Network) {
+        let pending = &self.pending.ops[&id];
+        let (Op::Accept { listener, .. }, Some(engine)) = (pending.op, self.number) else { return };
+        let was_woken = pending.state == OpState::Woken;
+        if was_woken && self.has_pending(listener, network) {
+            self.faults.counters.count_mark(EngineMark::WakeUpLost);
+        }
+        if let Some(listener) = self.sockets.listener(listener) {
+            network.forget(listener, AcceptWaiter { engine, op: id });
+        }
+    }
+
+    /// Whether an accept was woken for a connection and has not tried to take it yet.
+    #[must_use]
+    pub fn has_woken_accept(&self) -> bool {
+        self.pending.ops.values().any(|pending| pending.state == OpState::Woken)
+    }
+
+    /// Ends the process of the engine, at any moment: what is in flight has no effect any more. The
+    /// sockets are open until [`SimEngine::close_all`], as the kernel dismantles a ring some
+    /// milliseconds after the end of its process.
+    pub fn die(&mut self, network: &mut Network) {
+        self.trace(|| "the process ends".to_owned());
+        let ops = self.pending.ops.values();
+        let woken = ops.filter(|pending| pending.state == OpState::Woken);
+        let lost = woken.filter(|pending| match pending.op {
+            Op::Accept { listener, .. } => self.has_pending(listener, network),
+            _ => false,
+        });
+        for _ in 0..lost.count() {
+            self.faults.counters.count_mark(EngineMark::WakeUpLostByDeath);
+        }
+        if let Some(engine) = self.number {
+            network.forget_engine(engine);
+        }
+        for open in self.sockets.slots.iter().flatten() {
+            network.note_orphaned(open.socket);
+        }
+        self.pending = PendingOps::default();
+        self.signals.clear();
+    }
+
+    /// Closes all sockets and listeners of a process that has ended.
+    pub fn close_all(&mut self, network: &mut Network) {
+        for slot in self.sockets.slots.iter_mut().filter_map(Option::take) {
+            network.close(slot.socket);
+        }
+        for listener in self.sockets.close_listeners() {
+            network.close_listener(listener);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The descriptors of a simulated engine: its slots, its listeners and the targets of its connects.
 
-use super::network::{Changes, ListenerId, SocketId};
+use super::ids::{ListenerId, SocketId};
+use super::network::Changes;
 use crate::engine::{Op, Slot};
 
 /// The sockets behind the descriptors of an engine.
@@ -58,7 +59,7 @@ impl Sockets {
     /// Whether an operation may wait for one of these changes.
     pub(super) fn is_concerned(&self, op: Op, changes: &Changes) -> bool {
         match op {
-            Op::Accept { listener, .. } | Op::Watch { listener } => {
+            Op::Watch { listener } => {
                 self.listener(listener).is_some_and(|id| changes.listeners.contains(&id))
             }
             Op::Recv { slot }
@@ -67,7 +68,9 @@ impl Sockets {
             | Op::Writable { slot } => {
                 self.of(slot).is_some_and(|socket| changes.sockets.contains(&socket))
             }
-            Op::Connect { .. }
+            // An accept is woken by name: [`Changes::woken`].
+            Op::Accept { .. }
+            | Op::Connect { .. }
             | Op::Send { .. }
             | Op::SendClose { .. }
             | Op::Shutdown { .. }
@@ -75,6 +78,11 @@ impl Sockets {
             | Op::Close { .. }
             | Op::Signal => false,
         }
+    }
+
+    /// Closes the descriptors that are left.
+    pub(super) fn close_listeners(&mut self) -> Vec<ListenerId> {
+        self.listeners.iter_mut().filter_map(Option::take).collect()
     }
 
     pub(super) fn close_listener(&mut self, index: u32) -> Option<ListenerId> {

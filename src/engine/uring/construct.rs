@@ -44,7 +44,7 @@ impl KernelEngine for Uring {
 
     fn create(preparation: UringPreparation, parts: Parts) -> Result<Self, EngineError> {
         let UringPreparation { features, obstacles } = preparation;
-        let Parts { slots, role, fixed, buffers, restricted } = parts;
+        let Parts { slots, role, fixed, buffers, restricted, held } = parts;
         let (listeners, signals, dial) = match role {
             Role::Server { listeners, signals } => (listeners, Some(signals), None),
             Role::Client(to) => {
@@ -60,6 +60,7 @@ impl KernelEngine for Uring {
             features,
             buffers: buffers.count,
             buffer_bytes: buffers.bytes,
+            held,
             restricted,
             obstacles,
         })

@@ -5,7 +5,7 @@ use super::dial::Dial;
 use super::files::{Files, LISTENER_CLOSED};
 use super::probe::{self, Features, Obstacles};
 use super::vectors::Vectors;
-use crate::engine::kernel::{EngineError, Restriction};
+use crate::engine::kernel::{EngineError, Remedy, Restriction};
 use crate::engine::{
     BufferId, Completion, Engine, Errno, Full, Kind, Memory, Nanos, Op, Received, Token, result_of,
 };
@@ -18,7 +18,7 @@ use io_uring::squeue::Entry;
 use io_uring::types::{CancelBuilder, SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue};
 use std::collections::VecDeque;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The parts that a ring is created from.
@@ -39,6 +39,8 @@ pub struct Setup {
     pub buffers: u16,
     /// The size of each, in bytes.
     pub buffer_bytes: u32,
+    /// A descriptor that is closed with the connections, at the latest.
+    pub held: Option<OwnedFd>,
     /// Whether the kernel should refuse everything that no [`Op`] of this ring needs.
     pub restricted: bool,
     /// The settings that may forbid it, for error messages.
@@ -87,8 +89,11 @@ impl Uring {
         let mut features = setup.features;
         let mut ring = probe::ring(setup.spawn, &mut features, setup.restricted, &setup.obstacles)?;
         if features.direct_descriptors {
-            features.direct_descriptors =
-                ring.submitter().register_files_sparse(setup.spawn).is_ok();
+            let files = setup.spawn + u32::from(setup.held.is_some());
+            features.direct_descriptors = ring.submitter().register_files_sparse(files).is_ok();
+        }
+        if let Some(held) = setup.held {
+            hold_in_ring(&ring, features.direct_descriptors.then_some(setup.spawn), &held)?;
         }
         let files = if features.direct_descriptors {
             Files::Direct
@@ -277,6 +282,21 @@ impl AsFd for Uring {
         // SAFETY: `self` owns the ring, which keeps its descriptor open as long as it lives.
         unsafe { BorrowedFd::borrow_raw(self.ring.as_raw_fd()) }
     }
+}
+
+/// Puts a descriptor into this place of the ring's table of files, or into a table that has nothing
+/// else, for the kernel to close it some time after the process has ended: together with the
+/// connections in the table, or after all operations on connections, which hold those open.
+fn hold_in_ring(ring: &IoUring, place: Option<u32>, held: &OwnedFd) -> Result<(), EngineError> {
+    let fds = [held.as_raw_fd()];
+    let submitter = ring.submitter();
+    let outcome = match place {
+        Some(place) => submitter.register_files_update(place, &fds).map(drop),
+        None => submitter.register_files(&fds),
+    };
+    outcome.map_err(|error| {
+        EngineError::new("putting a descriptor into the ring's table", error, Remedy::Unknown)
+    })
 }
 
 fn errno(error: &std::io::Error) -> Errno {

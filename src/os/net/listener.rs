@@ -1,7 +1,7 @@
 //! A bound socket, its file if it is a Unix socket, and the filter that keeps it from connecting.
 
 use super::endpoint::{Endpoint, ListenError};
-use super::socket::{set_option, start_listening, until_free};
+use super::socket::{get_option, set_option, start_listening, until_free};
 use crate::os::call::checked;
 use std::fs::Metadata;
 use std::io;
@@ -39,6 +39,19 @@ impl Listener {
         self.fd.as_ref().expect("the socket was not taken").as_fd()
     }
 
+    /// A socket that another process bound and passed on. `requested` is the address that it bound,
+    /// with the port 0 if the kernel chose one.
+    ///
+    /// # Errors
+    /// If it is no TCP socket though a TCP address was requested.
+    pub fn inherited(fd: OwnedFd, requested: &Endpoint) -> io::Result<Self> {
+        let endpoint = match requested {
+            Endpoint::Tcp(_) => Endpoint::Tcp(rustix::net::getsockname(&fd)?.try_into()?),
+            Endpoint::Unix(path) => Endpoint::Unix(path.clone()),
+        };
+        Ok(Self::new(fd, endpoint, None))
+    }
+
     /// The same socket by a descriptor of its own, for another engine. It has the accept queue in
     /// common with this one, and doesn't own the file of a Unix socket.
     ///
@@ -57,6 +70,12 @@ impl Listener {
     pub fn take_socket(&mut self) -> Option<OwnedFd> {
         self.remove_file();
         self.fd.take()
+    }
+
+    /// Closes the socket; others may still have it. The file of a Unix socket stays until this is
+    /// dropped.
+    pub fn close(&mut self) {
+        self.fd = None;
     }
 
     /// Leaves the file of a Unix socket in place when this is dropped.
@@ -97,7 +116,9 @@ impl Listener {
     /// # Errors
     /// If the kernel refuses (socket(7), `SO_ATTACH_FILTER`, `SO_LOCK_FILTER`).
     pub fn drop_answers(&self) -> io::Result<()> {
-        if let Endpoint::Unix(_) = self.endpoint {
+        let is_unix = matches!(self.endpoint, Endpoint::Unix(_));
+        if is_unix || get_option(&self.socket(), libc::SOL_SOCKET, libc::SO_LOCK_FILTER)? != 0 {
+            // The process that bound the socket has attached this filter and locked it.
             return Ok(());
         }
         let mut filter = DROP_ANSWERS;

@@ -27,6 +27,16 @@ pub(crate) fn set_option(fd: &impl AsFd, level: i32, name: i32, value: i32) -> i
     Ok(())
 }
 
+/// The value of an option that is an int, and which rustix doesn't offer.
+pub(super) fn get_option(fd: &impl AsFd, level: i32, name: i32) -> io::Result<i32> {
+    let mut value: i32 = 0;
+    let mut len = size_of_val(&value) as libc::socklen_t;
+    let (place, len) = ((&raw mut value).cast(), &raw mut len);
+    // SAFETY: `place` is an int of `len` bytes, and both are borrowed mutably for the call.
+    checked(unsafe { libc::getsockopt(fd.as_fd().as_raw_fd(), level, name, place, len) })?;
+    Ok(value)
+}
+
 /// Repeats an attempt for [`RETRY`] while it fails because the address is in use.
 pub(super) fn until_free<T>(
     endpoint: &Endpoint,

@@ -4,6 +4,7 @@ use super::escape::{escape_controls, escaped, escaped_path};
 use super::gather::{Gathered, gather};
 use super::listing::Listing;
 use super::load::{Loaded, Unused, UnusedReason};
+use super::opened::OpenRoot;
 use super::options::BuildRequest;
 use super::problem::Problem;
 use super::rule_files::REDIRECTS;
@@ -85,8 +86,9 @@ pub struct Rule {
 /// # Errors
 /// If the root can't be read or exceeds a limit.
 pub fn check(request: &BuildRequest) -> Result<CheckReport, Failure> {
+    let root = OpenRoot::open(&request.root, request.resolver)?;
     // Problems of the plan are part of the report.
-    let Gathered { listing, plan, loaded } = gather(request, |_| Ok(()))?;
+    let Gathered { listing, plan, loaded } = gather(request, &root, |_| Ok(()))?;
     let Loaded { bodies, unused, .. } = loaded;
     let name = |file: usize| escaped(&listing.files[plan.files[file].listed].name);
     let Account { uid: user, gid: group } = Account::current();

@@ -27,21 +27,21 @@ pub(super) struct Gathered {
 /// deployment for instance, so the root is listed once more. A file that fails twice is left out.
 pub(super) fn gather(
     request: &BuildRequest,
+    root: &OpenRoot,
     check_plan: impl Fn(&SitePlan) -> Result<(), Failure>,
 ) -> Result<Gathered, Failure> {
-    let root = OpenRoot::open(&request.root, request.resolver)?;
     let mut rounds = LISTED_TIMES_MAX;
     loop {
         rounds -= 1;
-        let mut listing = walk::walk(&root, request.limits)?;
-        let headers = rules(&root, &listing, HEADERS)?;
-        let redirects = rules(&root, &listing, REDIRECTS)?;
+        let mut listing = walk::walk(root, request.limits)?;
+        let headers = rules(root, &listing, HEADERS)?;
+        let redirects = rules(root, &listing, REDIRECTS)?;
         let plan = |listing: &Listing| {
             plan::plan(listing, &request.options, headers.as_deref(), redirects.as_deref())
         };
         let mut planned = plan(&listing);
         check_plan(&planned)?;
-        let identities = load::read(request, &root, &listing, &planned)?;
+        let identities = load::read(request, root, &listing, &planned)?;
         let failed: HashMap<usize, &str> =
             identities.failed().map(|(file, why)| (planned.files[file].listed, why)).collect();
         if !failed.is_empty() && rounds > 0 {
@@ -147,7 +147,9 @@ mod tests {
         /// Gathers the files. One file is replaced after each of the first `times` listings.
         fn gather(&self, changed: &str, times: u32) -> Result<(Gathered, u32), Failure> {
             let (left, listed) = (Cell::new(times), Cell::new(0));
-            let gathered = gather(&request(self.0.clone()), |_| {
+            let request = request(self.0.clone());
+            let root = OpenRoot::open(&request.root, request.resolver)?;
+            let gathered = gather(&request, &root, |_| {
                 listed.set(listed.get() + 1);
                 if left.get() > 0 {
                     left.set(left.get() - 1);

@@ -96,7 +96,8 @@ pub(super) fn read(
             .ok_or_else(|| too_large(request, bytes + behind))?;
     let progress = bar(request.progress, bytes);
     progress.set_message(format!("reading {} files", plan.files.len()));
-    let bodies = read_all(root, listing, plan, &mut fixed[..usize_of(bytes)], &progress);
+    let place = &mut fixed[..usize_of(bytes)];
+    let bodies = read_all(request.threads, root, listing, plan, place, &progress);
     progress.finish_and_clear();
     Ok(Identities { fixed, bytes, room: bodies_room, bodies })
 }
@@ -177,6 +178,7 @@ fn reserve<M>(
 }
 
 fn read_all(
+    threads: usize,
     root: &OpenRoot,
     listing: &Listing,
     plan: &SitePlan,
@@ -195,7 +197,7 @@ fn read_all(
     }
     let bodies: Vec<_> = plan.files.iter().map(|_| Err(String::new())).collect();
     let state = Mutex::new((jobs.into_iter(), bodies));
-    on_all_cores(|| {
+    on_threads(threads, || {
         loop {
             let job = state.lock().expect(NO_PANIC).0.next();
             let Some((number, offset, listed, place)) = job else { return };
@@ -259,7 +261,7 @@ fn make_all(
     progress.set_position(0);
     progress.set_length(jobs.iter().map(|job| own[job.file].len).sum());
     let state = Mutex::new((jobs.into_iter(), 0, spare, bodies));
-    on_all_cores(|| {
+    on_threads(request.threads, || {
         loop {
             let Some(CodingJob { file, coding }) = state.lock().expect(NO_PANIC).0.next() else {
                 return;
@@ -283,10 +285,9 @@ fn make_all(
     state.into_inner().expect(NO_PANIC).1
 }
 
-fn on_all_cores(work: impl Fn() + Sync) {
-    let cores = thread::available_parallelism().map_or(1, usize::from);
+fn on_threads(count: usize, work: impl Fn() + Sync) {
     thread::scope(|scope| {
-        for _ in 1..cores {
+        for _ in 1..count {
             scope.spawn(&work);
         }
         work();

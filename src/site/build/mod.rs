@@ -36,7 +36,8 @@ mod summary;
 mod walk;
 
 pub use crate::error::Failure;
+pub use opened::OpenRoot;
 pub use options::{BuildRequest, Effort, RootOptions, SiteLimits, SiteOptions};
 pub use problem::Problem;
-pub use read::{Root, read};
+pub use read::{Root, read, read_opened};
 pub use summary::{Summary, nothing_to_serve};

@@ -9,11 +9,12 @@ use crate::os::privileges::Account;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// An open root, whose files can be listed and read.
-pub(super) struct OpenRoot {
+/// An open root, whose files can be listed and read. Its descriptor is that of the folder.
+pub struct OpenRoot {
     /// The path that the operator gave, for messages.
     named: PathBuf,
     /// The same path with all links resolved: the prefix of link targets within the root.
@@ -22,7 +23,11 @@ pub(super) struct OpenRoot {
 }
 
 impl OpenRoot {
-    pub(super) fn open(named: &Path, resolver: Resolver) -> Result<Self, Failure> {
+    /// Opens the folder that the operator named. Links on the way to it are resolved here, once.
+    ///
+    /// # Errors
+    /// If it can't be entered, or isn't a folder.
+    pub fn open(named: &Path, resolver: Resolver) -> Result<Self, Failure> {
         let opened = named.canonicalize().and_then(|canonical| {
             let beneath = Beneath::open(&canonical, resolver)?;
             Ok(Self { named: named.to_owned(), canonical, beneath })
@@ -102,6 +107,12 @@ impl OpenRoot {
             beneath::read_whole(&file, &listed.stamp, place)
         };
         read().map_err(|error| why(&error))
+    }
+}
+
+impl AsFd for OpenRoot {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.beneath.as_fd()
     }
 }
 

@@ -106,6 +106,9 @@ pub struct BuildRequest {
     pub progress: bool,
     /// Method of resolving paths beneath the root.
     pub resolver: Resolver,
+    /// The number of threads that read and compress. The default is that of the CPUs which this
+    /// process may use, as far as it may read the quota of its control group.
+    pub threads: usize,
 }
 
 impl BuildRequest {
@@ -131,6 +134,7 @@ impl BuildRequest {
             slots,
             progress: false,
             resolver: Resolver::default(),
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
         }
     }
 }

@@ -143,6 +143,7 @@ pub(super) fn request(root: PathBuf) -> BuildRequest {
         slots: 2,
         progress: false,
         resolver: Resolver::default(),
+        threads: 2,
     }
 }
 

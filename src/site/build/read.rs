@@ -6,6 +6,7 @@ use super::fields::FieldList;
 use super::gather::{Gathered, gather};
 use super::listing::Listing;
 use super::load::{self, Loaded};
+use super::opened::OpenRoot;
 use super::options::BuildRequest;
 use super::problem::Problem;
 use super::site_plan::{PlannedTarget, RouteKind, SitePlan};
@@ -65,9 +66,18 @@ impl Root {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn read(request: &BuildRequest) -> Result<Root, Failure> {
+    read_opened(request, &OpenRoot::open(&request.root, request.resolver)?)
+}
+
+/// As [`read`], of a folder that was opened before, for instance because the process may open no
+/// others any more.
+///
+/// # Errors
+/// Those of [`read`].
+pub fn read_opened(request: &BuildRequest, root: &OpenRoot) -> Result<Root, Failure> {
     let started = Instant::now();
     let Gathered { listing, plan, loaded } =
-        gather(request, |plan| refuse_problems(request, plan))?;
+        gather(request, root, |plan| refuse_problems(request, plan))?;
     if request.strict && !listing.skipped.is_empty() {
         let skipped: Vec<_> = listing.skipped.lines().collect();
         let hint = "remove these from the root, or start without --strict";

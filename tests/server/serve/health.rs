@@ -19,7 +19,7 @@ fn start(flags: &[&str], address: &str, options: &[&str]) -> (Server, String) {
 }
 
 /// The address of a server's health listener.
-pub(super) fn health_address(server: &Server) -> String {
+pub(crate) fn health_address(server: &Server) -> String {
     let (_, rest) =
         server.ready.split_once("health checks on ").expect("the ready line has the address");
     let (place, _) = rest.split_once(';').expect("more follows");
@@ -30,7 +30,7 @@ pub(super) fn health_address(server: &Server) -> String {
     place.to_owned()
 }
 
-pub(super) fn ask(place: &str, request: &str) -> (u16, String) {
+pub(crate) fn ask(place: &str, request: &str) -> (u16, String) {
     let mut client = Client::connect(place);
     client.send(request);
     let response = client.response();
@@ -39,7 +39,7 @@ pub(super) fn ask(place: &str, request: &str) -> (u16, String) {
     (response.status, String::from_utf8(response.body).expect("it is text"))
 }
 
-pub(super) const CHECK: &str = "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n";
+pub(crate) const CHECK: &str = "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n";
 
 fn health_is_answered_when_all_slots_are_taken(flags: &[&str]) {
     let file = TemporaryFile::vacant("sock");

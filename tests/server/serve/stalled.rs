@@ -58,7 +58,7 @@ fn a_signal_ends_the_reading_of_a_site() {
     let text: Vec<u8> = pattern(10_000_000).iter().map(|byte| b'a' + byte % 16).collect();
     let site = TemporaryFolder::with(&[("a.txt", &text)]);
     let (_reader, stderr) = std::io::pipe().expect("descriptors are free");
-    let options = ["--root", site.path(), "--compress", "best"];
+    let options = ["--root", site.path(), "--compress", "best", "--single-process"];
     let mut program = Program::start_with(&stderr, &options);
     // Files are read and compressed in threads.
     let threads = format!("/proc/{}/task", program.child.id());
@@ -75,7 +75,7 @@ fn count(folder: &str) -> usize {
 #[test]
 fn dropped_messages_are_counted_in_the_next_one() {
     let (mut reader, stderr) = full_pipe();
-    let mut program = Program::start(&stderr);
+    let mut program = Program::start_with(&stderr, &["--single-process"]);
     // The ready line is written before the first turn, so it was dropped by now.
     program.serves();
     while wait_writable(stderr.as_fd(), Duration::ZERO).is_ok_and(|writable| !writable) {

@@ -50,6 +50,7 @@ impl Kernel {
         let engine = Uring::new(Setup {
             spawn: 4,
             listeners,
+            held: None,
             restricted: dial.is_none(),
             dial,
             signals: None,

@@ -25,6 +25,7 @@ fn engine(listener: &Listener) -> Uring {
     let setup = Setup {
         spawn: SLOTS,
         listeners: vec![listener.share().expect("a descriptor is free")],
+        held: None,
         restricted: true,
         dial: None,
         signals: None,

@@ -190,7 +190,13 @@ fn the_ring_check_names_the_cause_and_missing_features() {
     let workload = Workload { spawn: 32_481, ..SERVE };
     let finding = find(&examine(&workload, &linux_6_18()), "ring");
     assert_eq!(finding.status, Severity::Fault);
-    assert_eq!(finding.fixes[0].command, "uringstatic --spawn 32480");
+    assert_eq!(finding.fixes[0].command, "uringstatic --spawn 32481 --workers 2");
+    let shared = Workload { workers: 2, ..workload };
+    assert_eq!(find(&examine(&shared, &linux_6_18()), "ring").status, Severity::Ok);
+    let too_many = Workload { spawn: 64_962, ..shared };
+    let finding = find(&examine(&too_many, &linux_6_18()), "ring");
+    assert!(finding.found.contains("32481 for each worker"), "{finding:?}");
+    assert_eq!(finding.fixes[0].command, "uringstatic --spawn 64962 --workers 3");
 }
 
 #[test]

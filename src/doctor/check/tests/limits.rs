@@ -14,6 +14,7 @@ fn open_files_need_a_sufficient_hard_limit() {
     files(&with(1024, 1024), Severity::Fault, "uringstatic --spawn 896");
     let finding = check_of(&with(100, 100), "open_files");
     assert!(finding.found.contains("soft limit 100, hard limit 100; 5128 needed"), "{finding:?}");
+    assert!(finding.found.contains("132 by the supervisor"), "{finding:?}");
     assert!(!finding.fixes.iter().any(|fix| fix.command.contains("--spawn")), "{finding:?}");
     let bounded = MachineFacts { nr_open: Ok(4096), ..with(1024, 4096) };
     assert_eq!(check_of(&bounded, "open_files").fixes[0].command, "sysctl -w fs.nr_open=5128");
@@ -25,6 +26,53 @@ fn open_files_need_a_sufficient_hard_limit() {
     };
     let malformed = MachineFacts { open_files: Err(malformed), ..linux_6_18() };
     expect(&malformed, "open_files", Severity::Warning, "unknown: reading the limit: no", "");
+}
+
+#[test]
+fn workers_share_the_open_files_of_connections() {
+    let rate = |spawn, workers, hard| {
+        let workload = Workload { spawn, workers, ..SERVE };
+        let facts = MachineFacts { open_files: limits(1024, hard), ..linux_6_18() };
+        find(&examine(&workload, &facts), "open_files")
+    };
+    assert_eq!(rate(5000, 4, 1378).status, Severity::Ok);
+    let finding = rate(5000, 4, 1377);
+    assert_eq!(finding.status, Severity::Fault);
+    assert!(finding.found.contains("1378 needed by each worker, 144 by the supervisor"));
+    let fix = &finding.fixes.last().expect("it has some").command;
+    assert_eq!(fix, "uringstatic --spawn 4996 --workers 4");
+    // A supervisor of many workers that have few connections each.
+    assert_eq!(rate(256, 256, 1152).status, Severity::Ok);
+    let finding = rate(256, 256, 1151);
+    assert_eq!(finding.status, Severity::Fault);
+    let fewer = |fix: &Fix| fix.command.contains("--spawn");
+    assert!(!finding.fixes.iter().any(fewer), "fewer connections don't help: {finding:?}");
+}
+
+#[test]
+fn locked_memory_counts_for_each_worker_and_twice_in_a_reload() {
+    let rate = |workers, hard_kib: u64| {
+        let workload = Workload { workers, ..SERVE };
+        let hard = hard_kib * 1024;
+        let facts = MachineFacts { locked_memory: limits(hard, hard), ..linux_6_18() };
+        find(&examine(&workload, &facts), "locked_memory")
+    };
+    let one = rate(1, 500);
+    assert_eq!(one.status, Severity::Warning);
+    assert!(one.found.contains("336 KiB needed by 1 worker, 672 KiB during a reload"), "{one:?}");
+    assert!(one.found.contains("the server starts, and a reload fails"), "{one:?}");
+    // Each of 4 workers carries 1250 connections: 144 KiB.
+    let demand = "576 KiB needed by 4 workers, 1152 KiB during a reload";
+    for (hard, status) in
+        [(575, Severity::Fault), (576, Severity::Warning), (1151, Severity::Warning)]
+    {
+        let finding = rate(4, hard);
+        assert_eq!(finding.status, status, "{finding:?}");
+        assert!(finding.found.contains(demand), "{finding:?}");
+        let has_fix = finding.fixes.iter().any(|fix| fix.command == "LimitMEMLOCK=1179648");
+        assert!(has_fix, "{finding:?}");
+    }
+    assert_eq!(rate(4, 1152).status, Severity::Ok);
 }
 
 #[test]
@@ -57,7 +105,12 @@ fn locked_memory_counts_before_5_12_and_since_6_14() {
         "336 KiB needed",
         "LimitMEMLOCK=688128",
     );
-    memory(&as_process(root()), Severity::Warning, "which raises the limit", "LimitMEMLOCK=688128");
+    memory(
+        &as_process(root()),
+        Severity::Warning,
+        "the server may raise the limit",
+        "LimitMEMLOCK=688128",
+    );
     let rootless = ProcessStatus { is_in_first_user_namespace: false, ..root() };
     memory(&as_process(rootless), Severity::Fault, "336", "");
     let unlimited = limits(Limit::NONE, Limit::NONE);

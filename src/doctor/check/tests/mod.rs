@@ -11,7 +11,7 @@ use crate::engine::Errno;
 use crate::engine::uring::probe::{Features, TaskRun};
 use crate::os::process::Limit;
 
-const SERVE: Workload = Workload { spawn: 5000, backlog: 4096, load: false };
+const SERVE: Workload = Workload { spawn: 5000, backlog: 4096, workers: 1, load: false };
 const LOAD: Workload = Workload { load: true, ..SERVE };
 
 #[test]

@@ -1,0 +1,213 @@
+//! The loader: reads the content as the user that serves it, then forks a worker whenever the
+//! supervisor asks for one. It is the mould of its workers: their image of the content is its own,
+//! shared until somebody writes to it, so that a worker that is forked late serves the same files.
+
+use super::messages::{BYTES_MAX, ForkRequest, LoaderReport, LoaderSpec};
+use super::scoreboard::{Scoreboard, Seat};
+use crate::error::Failure;
+use crate::os::channel::Channel;
+use crate::os::fork::{ForkSide, fork_sibling};
+use crate::os::inherited::InheritedDescriptors;
+use crate::os::net::Listener;
+use crate::os::privileges::Account;
+use crate::os::process;
+use crate::os::reaping::die_with_parent;
+use crate::os::shared::CounterPart;
+use crate::os::{signal, terminal};
+use crate::server::{RETIRE, TRY_ACCEPTS, Turn};
+use crate::start::settings::StartSettings;
+use crate::start::workers::WorkerCount;
+use crate::start::{self, LoadedServer, Started, WorkerLink};
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+/// Runs a loader, and in each of its copies a worker. Returns the exit status.
+#[must_use]
+pub fn run(settings: &StartSettings, spec: &LoaderSpec) -> u8 {
+    let settings = &StartSettings { workers: WorkerCount::Count(spec.workers), ..settings.clone() };
+    let user = spec.account.clone().unwrap_or_else(Account::current);
+    user.remember(spec.user_name.clone());
+    // The supervisor decides when a loader and its workers end: signals to the process group or
+    // the control group reach it, too.
+    signal::block(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGUSR1, libc::SIGUSR2]);
+    // Those of the supervisor to a worker are pending until the worker receives them.
+    signal::block(&WORKER_SIGNALS);
+    process::set_name("uringstatic-l");
+    let mut inherited = match InheritedDescriptors::take() {
+        Ok(inherited) => inherited,
+        Err(error) => return refuse(&format!("reading /proc/self/fd: {error}")),
+    };
+    let Some(channel) = inherited.claim(spec.channel).map(Channel::inherited) else {
+        return refuse("it has no channel to a supervisor");
+    };
+    let loader = match Loader::load(settings, spec, inherited) {
+        Ok(loader) => loader,
+        Err(failure) => {
+            let _ = channel.send(&LoaderReport::Failed(failure.to_string()).to_bytes(), None);
+            return 1;
+        }
+    };
+    match loader.fork_on_request(&channel) {
+        Some(worker) => {
+            drop(channel);
+            worker.run(settings)
+        }
+        None => 0,
+    }
+}
+
+/// Without a channel there is nobody else to tell.
+fn refuse(why: &str) -> u8 {
+    terminal::err(format_args!("uringstatic: starting a loader: {why}"));
+    1
+}
+
+struct Loader {
+    supervisor: u32,
+    server: LoadedServer,
+    scoreboard: Scoreboard,
+    all: CounterPart,
+}
+
+/// A copy of the loader that is to be a worker.
+struct NewWorker {
+    loader: Loader,
+    request: ForkRequest,
+    held: OwnedFd,
+}
+
+impl Loader {
+    fn load(
+        settings: &StartSettings,
+        spec: &LoaderSpec,
+        mut inherited: InheritedDescriptors,
+    ) -> Result<Self, Failure> {
+        let lost = |what: &str| Failure::new("inheriting from the supervisor", what, "");
+        die_with_parent(spec.supervisor).map_err(|_| lost("the supervisor has ended"))?;
+        let scoreboard = Scoreboard::inherited(spec.scoreboard, spec.places as usize)?;
+        let all = scoreboard.read_only().map_err(|error| lost(&error.to_string()))?;
+        drop(inherited.claim(spec.scoreboard));
+        let addresses = settings.listen.iter().chain(&settings.health_listen);
+        let listeners = spec.listeners.iter().zip(addresses).map(|(&number, address)| {
+            let fd = inherited.claim(number).ok_or_else(|| lost("a listener is missing"))?;
+            Listener::inherited(fd, address).map_err(|error| lost(&error.to_string()))
+        });
+        let listeners = listeners.collect::<Result<_, _>>()?;
+        let server = start::load(settings, listeners, spec.account.clone(), inherited)?;
+        Ok(Self { supervisor: spec.supervisor, server, scoreboard, all })
+    }
+
+    /// Forks workers until the supervisor closes the channel. Returns in each worker, and at the
+    /// end with `None`.
+    fn fork_on_request(self, channel: &Channel) -> Option<NewWorker> {
+        let loaded = LoaderReport::Loaded(self.server.what.clone());
+        channel.send(&loaded.to_bytes(), None).ok()?;
+        let mut place = [0; BYTES_MAX];
+        loop {
+            let message = channel.receive(&mut place).ok()??;
+            let request = ForkRequest::from_bytes(&place[..message.len])?;
+            let held = message.fd?;
+            let number = request.place;
+            let report = match fork_sibling() {
+                Ok(ForkSide::Copy) => return Some(NewWorker { loader: self, request, held }),
+                Ok(ForkSide::Original { copy }) => {
+                    LoaderReport::Forked { place: number, process: copy }
+                }
+                Err(error) => {
+                    let why = format!("forking a worker: {error}");
+                    LoaderReport::NotForked { place: number, why }
+                }
+            };
+            channel.send(&report.to_bytes(), None).ok()?;
+        }
+    }
+}
+
+impl NewWorker {
+    /// Serves until the supervisor ends it. Returns the exit status.
+    fn run(self, settings: &StartSettings) -> u8 {
+        let Self { loader, request, held } = self;
+        let Loader { supervisor, server, scoreboard, all } = loader;
+        let place = request.place as usize;
+        process::set_name(&format!("uringstatic-w{}", request.number));
+        if die_with_parent(supervisor).is_err() || place >= scoreboard.places() {
+            return 1;
+        }
+        let Ok(text) = scoreboard.text_place(place) else { return 1 };
+        let Ok(seat) = scoreboard.seat(all, place) else { return 1 };
+        drop(scoreboard);
+        if !await_acknowledgement(&seat) {
+            return 1;
+        }
+        match serve(settings, server, request, (seat, held)) {
+            Ok((started, engine)) => {
+                text.write(&format!("{engine}; lockdown {}", started.lockdown.summary()));
+                turn(started)
+            }
+            Err(failure) => {
+                text.write(&failure.to_string());
+                1
+            }
+        }
+    }
+}
+
+/// Becomes a server.
+fn serve(
+    settings: &StartSettings,
+    server: LoadedServer,
+    request: ForkRequest,
+    (seat, held): (Seat, OwnedFd),
+) -> Result<(Started, String), Failure> {
+    let signals = signal::receive(&WORKER_SIGNALS)?;
+    let link = WorkerLink { number: request.number, supervision: Box::new(seat), held };
+    let (started, engine) = server.serve(settings, signals, Some(link))?;
+    if request.reports {
+        started.report_missing_layers(settings);
+    }
+    Ok((started, engine))
+}
+
+/// Takes turns to the end.
+fn turn(started: Started) -> u8 {
+    let Started { mut server, lockdown, .. } = started;
+    let code = loop {
+        match server.turn() {
+            Ok(Turn::Goes) => {}
+            Ok(Turn::Drained | Turn::Forced { .. }) => break 0,
+            Err(errno) => {
+                terminal::err(format_args!(
+                    "uringstatic: waiting on the ring: {errno} (errno {})",
+                    errno.0
+                ));
+                break 1;
+            }
+        }
+    };
+    if lockdown.is_on() {
+        // The sandbox permits no orderly teardown; the kernel closes everything at exit.
+        process::end(code);
+    }
+    code
+}
+
+/// Waits until the supervisor knows this process, which it must be able to end.
+fn await_acknowledgement(seat: &Seat) -> bool {
+    let started = Instant::now();
+    while !seat.is_acknowledged(std::process::id()) {
+        if started.elapsed() > ACKNOWLEDGED_WITHIN {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    true
+}
+
+/// Longer than a supervisor is ever busy with anything else.
+const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(10);
+
+/// The signal by which a supervisor ends a worker: not SIGTERM, which reaches every process of a
+/// control group when systemd ends it, and none that operators send to all processes of a name.
+pub(super) const DRAIN: libc::c_int = libc::SIGIO;
+
+const WORKER_SIGNALS: [libc::c_int; 3] = [RETIRE.cast_signed(), TRY_ACCEPTS.cast_signed(), DRAIN];

@@ -1,0 +1,159 @@
+//! The content: opened as the user that serves it, then read, while nothing else can be opened.
+
+use super::feature::Feature;
+use super::settings::StartSettings;
+use crate::error::Failure;
+use crate::http::media_type;
+use crate::os::beneath::{self, Resolver, Stamp};
+use crate::os::pages::Pages;
+use crate::os::privileges::Account;
+use crate::os::process;
+use crate::os::terminal;
+use crate::site::build::{self, BuildRequest, OpenRoot, escape::escaped_path};
+use crate::site::{Page, Site};
+use std::fs::File;
+use std::io::{self, IsTerminal};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// What the content is read from.
+pub(super) enum ContentSource {
+    /// Nothing that has to be opened.
+    BuiltIn,
+    /// The file of a page.
+    Page(File),
+    /// A folder, and how it is read.
+    Root(OpenRoot, Box<BuildRequest>),
+}
+
+impl ContentSource {
+    /// Opens the content that the settings name.
+    ///
+    /// # Errors
+    /// If there is none, or this user may not read it.
+    pub(super) fn open(settings: &StartSettings) -> Result<Self, Failure> {
+        match (&settings.root, &settings.page) {
+            (Some(root), _) => {
+                let request = root_request(settings, root);
+                Ok(Self::Root(OpenRoot::open(root, request.resolver)?, Box::new(request)))
+            }
+            (None, Some(path)) => {
+                let file = beneath::open_named(path).map_err(|error| unreadable(path, &error))?;
+                Ok(Self::Page(file))
+            }
+            (None, None) => Ok(Self::BuiltIn),
+        }
+    }
+
+    /// The folder beneath which files will be opened.
+    pub(super) fn folder(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Self::Root(root, _) => Some(root.as_fd()),
+            Self::Page(_) | Self::BuiltIn => None,
+        }
+    }
+
+    /// Reads it and builds its responses; also returns a description for the ready line.
+    ///
+    /// # Errors
+    /// If it can't be read, or there is too little memory.
+    pub(super) fn read(self, settings: &StartSettings) -> Result<(Site, Pages, String), Failure> {
+        match self {
+            Self::Root(root, request) => read_root(settings, &root, &request),
+            Self::Page(file) => read_page(settings, Some(&file)),
+            Self::BuiltIn => read_page(settings, None),
+        }
+    }
+}
+
+fn root_request(settings: &StartSettings, root: &Path) -> BuildRequest {
+    let mut request =
+        BuildRequest::new(root, &settings.root_options, &settings.headers, settings.slots());
+    request.progress = !settings.quiet && io::stderr().is_terminal();
+    if settings.without.contains(&Feature::Openat2) {
+        request.resolver = Resolver::ByComponent;
+    }
+    request
+}
+
+/// Reads a folder and builds its responses. Reports each file that is left out, even if `quiet` is
+/// set: a response would be missing.
+fn read_root(
+    settings: &StartSettings,
+    opened: &OpenRoot,
+    request: &BuildRequest,
+) -> Result<(Site, Pages, String), Failure> {
+    let root = &request.root;
+    process::use_one_arena();
+    let read = build::read_opened(request, opened)?;
+    for skipped in read.listing.skipped.lines() {
+        terminal::err(format_args!("uringstatic: left out {skipped}"));
+    }
+    if read.is_empty() {
+        terminal::err(format_args!("uringstatic: {}", build::nothing_to_serve(root)));
+    }
+    if !settings.quiet {
+        let root = escaped_path(root);
+        terminal::err(format_args!("uringstatic: read {root}: {}", read.summary));
+    }
+    let build::Root { tree, fixed, plan, listing, bodies, summary: _ } = read;
+    drop((plan, listing, bodies));
+    process::release_freed_memory();
+    Ok((Site::of_tree(tree), fixed, escaped_path(root)))
+}
+
+/// Reads the page and builds its responses; also returns a description for the ready line.
+fn read_page(
+    settings: &StartSettings,
+    file: Option<&File>,
+) -> Result<(Site, Pages, String), Failure> {
+    let mut page = Page::built_in();
+    page.status = settings.status;
+    page.headers.clone_from(&settings.headers);
+    if let Some(path) = &settings.page {
+        page.content_type = media_type::of_path(path);
+    }
+    if let Some(content_type) = &settings.content_type {
+        page.content_type.clone_from(content_type);
+    }
+    let (Some(path), Some(file)) = (&settings.page, file) else {
+        let bytes = Page::BUILT_IN.len() as u64;
+        let (site, fixed) = Site::build(page, bytes, settings.slots(), Pages::zeroed, |place| {
+            place.copy_from_slice(Page::BUILT_IN);
+            Ok(())
+        })
+        .expect("copying does not fail");
+        return Ok((site, fixed, format!("the built-in page ({bytes} bytes)")));
+    };
+    let metadata = file.metadata().map_err(|error| unreadable(path, &error))?;
+    if !metadata.is_file() {
+        return Err(unreadable(path, &io::Error::other("it is not a regular file")));
+    }
+    let bytes = metadata.len();
+    let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+    page.last_modified = modified.duration_since(UNIX_EPOCH).ok().map(|age| age.as_secs());
+    let stamp = Stamp::of(&metadata);
+    let read = |place: &mut [u8]| beneath::read_whole(file, &stamp, place);
+    let (site, fixed) = Site::build(page, bytes, settings.slots(), Pages::zeroed, read)
+        .map_err(|error| unreadable(path, &error))?;
+    Ok((site, fixed, format!("{} ({bytes} bytes)", path.display())))
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Failure {
+    let path = path.display();
+    let what = format!("reading the page {path}");
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        let hint = format!(
+            "`namei -l {path}` shows which permission is missing; chmod(1) or chown(1) changes \
+             that, and --user selects another user"
+        );
+        let why = format!("{} can't read it ({error})", Account::current());
+        return Failure::new(what, why, hint);
+    }
+    if error.kind() == io::ErrorKind::OutOfMemory {
+        return Failure::new(what, error, "serve a smaller file, or give the machine more memory");
+    }
+    let hint = format!("`ls -lL {path}` shows its type; the page must be a regular file");
+    Failure::new(what, error, hint)
+}

@@ -1,0 +1,117 @@
+//! The processes of a running service, looked at from outside.
+
+use crate::common::{GET_CLOSE, Server, TemporaryFolder};
+use crate::process::{ANY, Attack, Outcome, ensure};
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::Path;
+use uringstatic::os::privileges::is_root;
+use uringstatic::sandbox::{Layer, ProcessKind};
+
+/// The processes of a server that serve.
+pub(crate) fn workers_of(server: &Server) -> Vec<u32> {
+    let id = server.id();
+    let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).expect("it lives");
+    let is_worker = |process: &u32| {
+        let name = fs::read_to_string(format!("/proc/{process}/comm")).unwrap_or_default();
+        name.starts_with("uringstatic-w")
+    };
+    children.split_whitespace().filter_map(|id| id.parse().ok()).filter(is_worker).collect()
+}
+
+/// The kernel's list of a worker's mappings has two of the memory file: its page, which is mapped
+/// twice at most, for reading and writing; and all of it, for reading.
+pub(crate) fn scoreboard() -> Result<String, String> {
+    // No layer is needed for this one: the file was opened for reading.
+    let layers = Layer::ALL.map(Layer::name);
+    let attack = Attack::new(ProcessKind::Worker, "make the whole scoreboard writable");
+    let found = Attack { without: &layers, ..attack }.outcome();
+    ensure(found == Outcome::Refused(libc::EACCES), || format!("it comes to {found:?}"))?;
+    if !is_root() {
+        return Ok("only root sees the mappings of a worker".to_owned());
+    }
+    let server = Server::start(&["--workers", "3"]);
+    let workers = workers_of(&server);
+    ensure(workers.len() == 3, || format!("{workers:?}"))?;
+    let mut own = Vec::new();
+    for worker in workers {
+        let maps = fs::read_to_string(format!("/proc/{worker}/maps")).expect("it lives");
+        let of_file: Vec<_> = maps.lines().filter(|line| line.contains("memfd:")).collect();
+        let places: Vec<_> = of_file
+            .iter()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>())
+            .filter(|words| words[1] != "r--s")
+            .map(|words| (words[0].to_owned(), words[1].to_owned(), words[2].to_owned()))
+            .collect();
+        let is_page = |(range, permissions, _): &(String, String, String)| {
+            let ends = range.split('-').map(|end| u64::from_str_radix(end, 16).unwrap_or(0));
+            let ends: Vec<u64> = ends.collect();
+            permissions == "rw-s" && ends[1] - ends[0] == 4096
+        };
+        let offset = places.first().map(|(_, _, offset)| offset.clone());
+        let is_own = !places.is_empty()
+            && places.iter().all(|place| is_page(place) && Some(&place.2) == offset.as_ref());
+        ensure(is_own && of_file.len() > places.len(), || format!("{of_file:?}"))?;
+        own.extend(offset);
+    }
+    server.end();
+    own.sort();
+    own.dedup();
+    ensure(own.len() == 3 && !own.iter().any(|offset| offset == "00000000"), || {
+        format!("{own:?}")
+    })?;
+    Ok(format!("each of 3 workers has its own: {}", own.join(", ")))
+}
+
+/// The kernel's list of a worker's descriptors.
+pub(crate) fn descriptors() -> Result<String, String> {
+    if !is_root() {
+        return Ok("only root sees the descriptors of a worker".to_owned());
+    }
+    let server = Server::start(&["--workers", "2"]);
+    let mut all = Vec::new();
+    for worker in workers_of(&server) {
+        for entry in fs::read_dir(format!("/proc/{worker}/fd")).expect("it lives") {
+            let target = fs::read_link(entry.expect("it lives").path()).expect("it's open");
+            let target = target.to_string_lossy().into_owned();
+            let kind = target.split(':').next().unwrap_or_default();
+            let is_expected = matches!(kind, "socket" | "pipe" | "anon_inode" | "/dev/null");
+            ensure(is_expected, || format!("{target} is open"))?;
+            all.push(kind.to_owned());
+        }
+    }
+    server.end();
+    all.sort();
+    all.dedup();
+    Ok(all.join(", "))
+}
+
+/// A reload starts a second loader from within the sandbox.
+pub(crate) fn users() -> Result<String, String> {
+    let plain = ["setpriv", "--reuid", "54321", "--regid", "54321", "--clear-groups"];
+    let namespace = ["unshare", "--map-root-user", "--user"];
+    // Root without capabilities may not pass through a folder of another user.
+    let home = TemporaryFolder::with(&[]);
+    let exec = format!("exec {}/uringstatic \"$@\"", home.path());
+    let from_home = ["sh", "-c", &exec];
+    let mut starts: Vec<(&[&str], &[&str])> = vec![(&[], &[])];
+    if is_root() {
+        let there = Path::new(home.path()).join("uringstatic");
+        fs::copy(env!("CARGO_BIN_EXE_uringstatic"), there).expect("there is space");
+        let permissions = fs::Permissions::from_mode(0o700);
+        fs::set_permissions(home.path(), permissions).expect("it is this test's");
+        chown(home.path(), Some(54_322), Some(54_322)).expect("root may");
+        starts.extend([(&plain[..], &[][..]), (&namespace, &["--allow-root"]), (&from_home, &[])]);
+    }
+    for (wrapper, options) in &starts {
+        let mut server = Server::start_by(wrapper, &[ANY], options);
+        let before = server.ask(GET_CLOSE).status;
+        server.signal("HUP");
+        let line = server.line().unwrap_or_default();
+        ensure(line.contains("reloaded: generation 2"), || format!("{wrapper:?}: {line}"))?;
+        let after = server.ask(GET_CLOSE).status;
+        server.end();
+        ensure((before, after) == (200, 200), || format!("{wrapper:?}: {before}, {after}"))?;
+    }
+    Ok(format!("{} kinds of starts, each with a reload", starts.len()))
+}
