@@ -22,6 +22,11 @@ const FAILED_ONCE: [(u64, &str); 7] = [
     (1372, "the rest of a rendered response got a new date while its beginning was in a block"),
     (2261, "a receive that failed for want of a buffer was not armed again during a lazy send"),
 ];
+/// As [`FAILED_ONCE`], for services.
+const FAILED_ONCE_SERVICE: [(u64, &str); 2] = [
+    (2770, "an idle connection was closed though a slot was reserved for another listener"),
+    (9580, "the same, with another order of reports"),
+];
 const SEEDS_USUAL: u64 = 2_000;
 
 /// A scenario, run with the choices of a seed.
@@ -192,10 +197,15 @@ fn replay_pair() {
     replay_seed(run_pair, "", "replay_pair");
 }
 
-/// Runs the seed in `SIM_SEED` of a service with a trace.
+/// Runs the seed in `SIM_SEED` of a service with a trace; without one, those that once failed.
 #[test]
 fn replay_service() {
     replay_seed(run_service, "", "replay_service");
+    for (seed, bug) in FAILED_ONCE_SERVICE {
+        let command = replay_command("", "replay_service", seed);
+        run_seed(run_service, seed, false)
+            .unwrap_or_else(|why| panic!("{why}\n  once: {bug}\n  {command}"));
+    }
 }
 
 /// Runs the seed in `SIM_SEED` with hostile peers in all slots with a trace; `SIM_ATTACK` names

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Server CPU time per request with several workers, and of other servers with two.
 
-usage: workers.py [--rounds N] [--seconds N] [--loads LIST] [--names LIST] [--count N]
+usage: workers.py [--rounds N] [--seconds N] [--loads LIST] [--names LIST] [--count N] [--apart]
 
 Names: `single` is this server with --single-process, a number is this server with that many
 workers, `nginx`, `h2o` and `haproxy` are those servers with two workers or threads and the same
-page. Servers and clients share cores 0 and 1, so that a server is never the only one to run. Loads,
-rounds and CPU time are those of run.py. Ratios are to the first name.
+page. Servers and clients share cores 0 and 1; with --apart, servers run on core 0 and clients on
+core 1. Loads, rounds and CPU time are those of run.py. Ratios are to the first name.
 
 Needs wrk, apache2-utils, and the servers that are named: nginx-light, h2o, haproxy.
 """
@@ -83,6 +83,8 @@ def main():
     results = {}
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(folder, options)
+        if options.apart:
+            bench.server_cores, bench.client_cores, bench.client_threads = "0", "1", "1"
         for number in range(options.rounds):
             for load in options.loads:
                 for name in options.names:
@@ -107,6 +109,7 @@ def read_options():
     parser.add_argument("--loads", type=listed, default=["k64", "k512", "p64", "c100"])
     names = ["1", "single", "2", "4", "8"]
     parser.add_argument("--names", type=listed, default=names)
+    parser.add_argument("--apart", action="store_true", help="a core each for servers and clients")
     return parser.parse_args()
 
 

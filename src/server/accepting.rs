@@ -126,7 +126,13 @@ impl<R: Engine> Server<R> {
                 && listener.is_reported_when_full
                 && self.backlog_since(listener).is_some()
         };
-        self.others_are_full(class) && self.acceptor.listeners.iter().any(waits_when_full)
+        // A slot that is reserved for a listener may turn out to be free: the connection that was
+        // reported there may be another server's by now.
+        let has_reserved =
+            self.supervision.is_some() && self.acceptor.live(class) < self.acceptor.max(class);
+        !has_reserved
+            && self.others_are_full(class)
+            && self.acceptor.listeners.iter().any(waits_when_full)
     }
 
     /// When a connection in a backlog was first reported, if no slot of this server is free or
