@@ -54,17 +54,7 @@ PEERS = {NGINX: "nginx", NGINX_DEFERRED: "deferred", FLOOR: "floor", UNLOCKED: "
 
 def main():
     options = read_options()
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(folder, options)
-        results = {}
-        for number in range(options.rounds):
-            for load in options.loads:
-                for name in options.names:
-                    result = bench.measure(name, load)
-                    results.setdefault((load, name), []).append(result)
-                    print(f"round {number + 1}: {load} {name}: {result}", file=sys.stderr)
+    results = measure_rounds(Bench, options)
     rows = [row(load, name, results) for load in options.loads for name in options.names]
     print_table(rows, options)
     if options.json:
@@ -72,6 +62,22 @@ def main():
             json.dump(rows, file, indent=1)
     if any(line["errors"] for line in rows):
         sys.exit("some requests failed, so the figures are not valid")
+
+
+def measure_rounds(bench_class, options):
+    """The results of all rounds, by load and name."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    results = {}
+    with tempfile.TemporaryDirectory() as folder:
+        bench = bench_class(folder, options)
+        for number in range(options.rounds):
+            for load in options.loads:
+                for name in options.names:
+                    result = bench.measure(name, load)
+                    results.setdefault((load, name), []).append(result)
+                    print(f"round {number + 1}: {load} {name}: {result}", file=sys.stderr)
+    return results
 
 
 def read_options():

@@ -13,10 +13,8 @@ Needs wrk, apache2-utils, and the servers that are named: nginx-light, h2o, hapr
 
 import argparse
 import os
-import resource
 import statistics
 import sys
-import tempfile
 
 import run
 
@@ -60,6 +58,8 @@ class Bench(run.Bench):
 
     def __init__(self, folder, options):
         super().__init__(folder, options)
+        if options.apart:
+            self.server_cores, self.client_cores, self.client_threads = "0", "1", "1"
         self.folder = folder
         os.chmod(folder, 0o755)
         with open(PAGE, "rb") as page, open(os.path.join(folder, "index.html"), "wb") as copy:
@@ -78,19 +78,7 @@ class Bench(run.Bench):
 
 def main():
     options = read_options()
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    results = {}
-    with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(folder, options)
-        if options.apart:
-            bench.server_cores, bench.client_cores, bench.client_threads = "0", "1", "1"
-        for number in range(options.rounds):
-            for load in options.loads:
-                for name in options.names:
-                    result = bench.measure(name, load)
-                    results.setdefault((load, name), []).append(result)
-                    print(f"round {number + 1}: {load} {name}: {result}", file=sys.stderr)
+    results = run.measure_rounds(Bench, options)
     print("| load | server | CPU µs | to the first | requests/s | p99 ms |")
     print("|---|---|--:|--:|--:|--:|")
     for load in options.loads:

@@ -95,7 +95,7 @@ impl Channel {
         if received.flags.contains(ReturnFlags::TRUNC) {
             return Err(io::Error::from_raw_os_error(libc::EMSGSIZE));
         }
-        // Nobody sends an empty message, so this is the end (recvmsg(2)).
+        // `send` is never called with an empty message, so 0 bytes are the end (recvmsg(2)).
         Ok((received.bytes > 0).then_some(Message { len: received.bytes, fd }))
     }
 }

@@ -21,10 +21,10 @@ pub enum ProcessEnd {
 impl fmt::Display for ProcessEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::Exited(status) => write!(f, "it exited with status {status}"),
+            Self::Exited(status) => write!(f, "exit status {status}"),
             Self::Killed(signal) => match signal_name(signal) {
-                Some(name) => write!(f, "{name} ended it"),
-                None => write!(f, "signal {signal} ended it"),
+                Some(name) => f.write_str(name),
+                None => write!(f, "signal {signal}"),
             },
         }
     }
@@ -121,8 +121,8 @@ mod tests {
 
     #[test]
     fn an_end_is_described_by_its_cause() {
-        assert_eq!(ProcessEnd::Exited(3).to_string(), "it exited with status 3");
+        assert_eq!(ProcessEnd::Exited(3).to_string(), "exit status 3");
         assert!(ProcessEnd::Killed(libc::SIGSYS).to_string().contains("sandbox"));
-        assert_eq!(ProcessEnd::Killed(64).to_string(), "signal 64 ended it");
+        assert_eq!(ProcessEnd::Killed(64).to_string(), "signal 64");
     }
 }

@@ -163,9 +163,7 @@ impl<R: Engine> Server<R> {
             listener.class == class && self.backlog_since(listener).is_none()
         };
         if let Some(unused) = self.acceptor.reserved.iter().position(is_unused) {
-            self.acceptor.reserved[unused].is_cancelled = true;
-            let slot = self.acceptor.reserved[unused].slot;
-            self.cancel_accept(slot);
+            self.cancel_accept(unused);
             return;
         }
         if !self.has_to_make_room(class) {
@@ -191,7 +189,7 @@ impl<R: Engine> Server<R> {
         let (used, max) = (self.acceptor.used(Class::Public), self.acceptor.max(Class::Public));
         let mut surplus = used.saturating_sub(max);
         for place in 0..self.acceptor.reserved.len() {
-            let Reservation { slot, listener, is_cancelled } = self.acceptor.reserved[place];
+            let listener = self.acceptor.reserved[place].listener;
             if self.acceptor.listeners[listener].class != Class::Public {
                 continue;
             }
@@ -199,10 +197,7 @@ impl<R: Engine> Server<R> {
                 return;
             }
             surplus -= 1;
-            if !is_cancelled {
-                self.acceptor.reserved[place].is_cancelled = true;
-                self.cancel_accept(slot);
-            }
+            self.cancel_accept(place);
         }
     }
 
@@ -210,15 +205,19 @@ impl<R: Engine> Server<R> {
     /// tries to accept at once when it is armed.
     pub(super) fn renew_accepts(&mut self, is_meant: impl Fn(&Reservation) -> bool) {
         for place in 0..self.acceptor.reserved.len() {
-            let reservation = self.acceptor.reserved[place];
-            if !reservation.is_cancelled && is_meant(&reservation) {
-                self.acceptor.reserved[place].is_cancelled = true;
-                self.cancel_accept(reservation.slot);
+            if is_meant(&self.acceptor.reserved[place]) {
+                self.cancel_accept(place);
             }
         }
     }
 
-    fn cancel_accept(&mut self, slot: Slot) {
+    /// Cancels the accept of a reservation, by its place, unless that was done before.
+    fn cancel_accept(&mut self, place: usize) {
+        let reservation = &mut self.acceptor.reserved[place];
+        if std::mem::replace(&mut reservation.is_cancelled, true) {
+            return;
+        }
+        let slot = reservation.slot;
         let target = Token::new(Kind::Accept, self.generations[slot.0 as usize], slot.0);
         self.push((target.with_kind(Kind::CancelAccept), Op::Cancel { target }));
     }
@@ -231,10 +230,9 @@ impl<R: Engine> Server<R> {
     /// it for every process that accepts from it.
     pub(super) fn cancel_accepts(&mut self, classes: &[Class]) {
         for place in 0..self.acceptor.reserved.len() {
-            let Reservation { slot, listener, is_cancelled } = self.acceptor.reserved[place];
-            if !is_cancelled && classes.contains(&self.acceptor.listeners[listener].class) {
-                self.acceptor.reserved[place].is_cancelled = true;
-                self.cancel_accept(slot);
+            let listener = self.acceptor.reserved[place].listener;
+            if classes.contains(&self.acceptor.listeners[listener].class) {
+                self.cancel_accept(place);
             }
         }
         for index in 0..self.acceptor.listeners.len() {

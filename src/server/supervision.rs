@@ -15,7 +15,7 @@ pub trait Supervision {
     fn others_have_room(&self) -> bool;
 
     /// Publishes the state at the end of a turn. An implementation makes `in_use` visible before
-    /// `adopted`: whoever sees an allowance adopted also sees how many slots were in use by then.
+    /// `adopted`: a reader that sees an allowance adopted also sees the slots in use by then.
     fn publish(&mut self, usage: Usage, stats: &Stats);
 }
 

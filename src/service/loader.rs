@@ -1,6 +1,6 @@
 //! The loader: reads the content as the user that serves it, then forks a worker whenever the
 //! supervisor asks for one. It is the mould of its workers: their image of the content is its own,
-//! shared until somebody writes to it, so that a worker that is forked late serves the same files.
+//! shared until a process writes to it, so that a worker that is forked late serves the same files.
 
 use super::messages::{BYTES_MAX, ForkRequest, LoaderReport, LoaderSpec};
 use super::scoreboard::{Scoreboard, Seat};
@@ -56,7 +56,7 @@ pub fn run(settings: &StartSettings, spec: &LoaderSpec) -> u8 {
     }
 }
 
-/// Without a channel there is nobody else to tell.
+/// Reports on standard error, because there is no channel to a supervisor.
 fn refuse(why: &str) -> u8 {
     terminal::err(format_args!("uringstatic: starting a loader: {why}"));
     1
