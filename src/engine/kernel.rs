@@ -66,6 +66,26 @@ pub trait KernelEngine: Engine + Sized {
     fn base_ns(&self) -> u64;
 }
 
+/// The kernel interface that an engine is built on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EngineKind {
+    /// Completions of `io_uring(7)`, from Linux 6.1 on.
+    IoUring,
+    /// Readiness by `epoll(7)`, for kernels and containers that refuse the other.
+    Epoll,
+}
+
+impl EngineKind {
+    /// The kernel's name for it, which is that of options, messages and reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::IoUring => "io_uring",
+            Self::Epoll => "epoll",
+        }
+    }
+}
+
 /// The parts that an engine is created from.
 pub struct Parts {
     /// The number of slots.
