@@ -160,8 +160,8 @@ fn prepare_engine<E: KernelEngine>(settings: &StartSettings) -> Result<E::Prepar
 }
 
 /// Reads the content for workers on listeners that are bound, as an account that was looked up
-/// ([`look_up_account`]). If memory runs out meanwhile, the kernel is to end this process rather
-/// than a worker that serves.
+/// ([`look_up_account`]). From the time at which it has no privileges, this process is the first
+/// that the kernel ends for want of memory, if `preference` can be changed.
 ///
 /// # Errors
 /// If a step fails: what was tried, the cause, and a hint for the operator.
@@ -170,9 +170,8 @@ pub fn load(
     listeners: Vec<Listener>,
     account: Option<Account>,
     inherited: InheritedDescriptors,
+    preference: Option<&mut MemoryPreference>,
 ) -> Result<LoadedServer, Failure> {
-    // Without this file the kernel ends the largest process, which a loader soon is.
-    let preference = MemoryPreference::open().ok();
     load_on(settings, listeners, account, inherited, preference)
 }
 
@@ -181,7 +180,7 @@ fn load_on<E: KernelEngine>(
     listeners: Vec<Listener>,
     account: Option<Account>,
     inherited: InheritedDescriptors,
-    preference: Option<MemoryPreference>,
+    preference: Option<&mut MemoryPreference>,
 ) -> Result<LoadedServer<E>, Failure> {
     let preparation = prepare_engine::<E>(settings)?;
     let config = settings.lockdown.wanted(Feature::layers(&settings.without));
@@ -251,8 +250,8 @@ struct ServerProgram<'a> {
     source: ContentSource,
     /// The number of a worker, and its share of the connection limit.
     worker: Option<(u32, Box<dyn Supervision>)>,
-    /// The kernel's choice while the content is read, if it can be changed.
-    preference: Option<MemoryPreference>,
+    /// The kernel's choice for want of memory, if it can be changed.
+    preference: Option<&'a mut MemoryPreference>,
 }
 
 impl<'a> ServerProgram<'a> {
@@ -269,10 +268,9 @@ impl<E: KernelEngine> Program<E> for ServerProgram<'_> {
 
     fn open(&mut self) -> Result<(), Failure> {
         self.source = ContentSource::open(self.settings)?;
-        if let Some(preference) = &mut self.preference
-            && preference.first_to_end().is_err()
-        {
-            self.preference = None;
+        if let Some(preference) = &mut self.preference {
+            // If it is refused, the kernel ends the largest process, which a loader soon is.
+            let _ = preference.first_to_end();
         }
         Ok(())
     }
@@ -287,10 +285,6 @@ impl<E: KernelEngine> Program<E> for ServerProgram<'_> {
         let (mut site, fixed, what) = source.read(settings)?;
         site.check_health_at(settings.health_path());
         site.allow_only(AllowedHosts::new(settings.allowed_hosts.clone()));
-        if let Some(preference) = self.preference.take() {
-            let what = "restoring /proc/self/oom_score_adj";
-            preference.restore().map_err(|error| Failure::caused(what, error))?;
-        }
         Ok(((site, what), fixed))
     }
 

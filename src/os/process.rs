@@ -195,7 +195,7 @@ impl MemoryPreference {
     ///
     /// # Errors
     /// As in [`MemoryPreference::first_to_end`].
-    pub fn restore(mut self) -> io::Result<()> {
+    pub fn restore(&mut self) -> io::Result<()> {
         self.file.write_all(self.usual.as_bytes())
     }
 }
