@@ -43,6 +43,7 @@ fn every_option_has_its_documented_default() {
         worker_timeout: Duration::from_secs(10),
         reload_grace: Duration::from_secs(2),
         single_process: false,
+        engine: EngineChoice::Auto,
         lockdown: LockdownOptions {
             mode: SandboxMode::On,
             no_lockdown: false,
@@ -172,11 +173,12 @@ fn the_doctor_has_its_own_options_and_the_server_s_defaults() {
         Ok(ServerCommand::Doctor(doctor)) => doctor,
         other => panic!("{options:?}: {other:?}"),
     };
-    let workload = Workload { spawn: 5000, backlog: 4096, workers: 1, load: false };
+    let engine = EngineChoice::Auto;
+    let workload = Workload { spawn: 5000, backlog: 4096, workers: 1, engine, load: false };
     let workers = WorkerCount::Count(1);
     assert_eq!(doctor(&[]), DoctorArgs { workload, workers, json: false });
     let argv = ["--json", "--spawn", "20000", "--load", "--backlog=1", "--workers=auto"];
-    let loaded = Workload { spawn: 20_000, backlog: 1, workers: 1, load: true };
+    let loaded = Workload { spawn: 20_000, backlog: 1, load: true, ..workload };
     let workers = WorkerCount::Auto;
     assert_eq!(doctor(&argv), DoctorArgs { workload: loaded, workers, json: true });
     assert_eq!(doctor(&["--workers", "7"]).workload(), Workload { workers: 7, ..workload });

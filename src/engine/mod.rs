@@ -6,6 +6,7 @@
 //! by its [`Slot`].
 
 pub mod chosen;
+pub mod epoll;
 pub mod kernel;
 mod op;
 pub mod sim;
@@ -176,6 +177,8 @@ impl fmt::Display for Errno {
         write!(f, "{}", std::io::Error::from_raw_os_error(self.0))
     }
 }
+
+impl std::error::Error for Errno {}
 
 impl fmt::Debug for Errno {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
