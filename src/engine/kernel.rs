@@ -2,6 +2,9 @@
 //! operations it offers, and which permissions a sandbox has to leave it. The programs and the
 //! sandbox are written against [`KernelEngine`] and name no concrete engine.
 
+pub(super) mod clock;
+pub mod dial;
+
 use crate::engine::{Engine, Errno};
 use crate::error::Failure;
 use crate::os::net::Listener;
@@ -179,6 +182,8 @@ pub enum Restriction {
     },
     /// The kernel refused to restrict the engine, for this reason.
     Refused(String),
+    /// The engine has no operations but system calls, which the sandbox's filter restricts.
+    SystemCallsOnly,
 }
 
 /// An operation, or a variant of operations, that an engine may use.

@@ -171,8 +171,8 @@ impl AsFd for ThreadFolder {
 ///
 /// The file is opened while the process may still open files. Raising the preference requires no
 /// privilege, and neither does lowering it to a value that a privileged process has set; a
-/// privileged process that raises its own could not lower it again after it has become unprivileged,
-/// so privileges are given up before [`MemoryPreference::first_to_end`].
+/// privileged process that raises its own could not lower it again after it has become
+/// unprivileged, so privileges are given up before [`MemoryPreference::first_to_end`].
 #[derive(Debug)]
 pub struct MemoryPreference {
     file: File,
