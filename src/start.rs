@@ -35,7 +35,7 @@ mod values;
 pub mod workers;
 
 use crate::engine::chosen::{Chosen, EngineChoice};
-use crate::engine::kernel::{Capabilities, KernelEngine, ReceiveBuffers, Requirements};
+use crate::engine::kernel::{Capabilities, EngineKind, KernelEngine, ReceiveBuffers, Requirements};
 use crate::error::Failure;
 use crate::http::host::AllowedHosts;
 use crate::os::inherited::InheritedDescriptors;
@@ -48,7 +48,7 @@ use crate::os::terminal;
 use crate::sandbox::options::{AccountOptions, LockdownOptions};
 use crate::sandbox::report::SandboxReport;
 use crate::sandbox::{
-    self, LayerState, Possessions, Program, Sandbox, SandboxMode, SupervisorSandbox,
+    self, LayerState, Possessions, Program, Sandbox, SandboxConfig, SandboxMode, SupervisorSandbox,
     SupervisorTasks,
 };
 use crate::server::{self, Server, ServerConfig, Supervision};
@@ -90,7 +90,7 @@ pub fn report_sandbox(
     let config = options.wanted(Feature::layers(without));
     let account = config.look_up_account().map_err(hints::of_sandbox)?;
     let decision = engine::decide_engine(engine, options, without, account.as_ref())?;
-    let report = sandbox::report::list::<Chosen>(config, decision.kind);
+    let report = sandbox::report::list::<Chosen>(config.for_engine(decision.kind));
     let engine_why = decision.why.map(|why| why.to_string());
     Ok(SandboxReport { engine_why, ..report.map_err(hints::of_sandbox)? })
 }
@@ -147,8 +147,9 @@ pub fn look_up_account(settings: &StartSettings) -> Result<Option<Account>, Fail
     Ok(account)
 }
 
-/// Enters the sandbox of a supervisor, whose settings have a decided engine. Limits that workers need raised are raised before, while
-/// that is permitted; the processes that it starts inherit them.
+/// Enters the sandbox of a supervisor, whose settings have a decided engine. Limits that workers
+/// need raised are raised before, while that is permitted; the processes that it starts inherit
+/// them.
 ///
 /// # Errors
 /// If a step fails: what was tried, the cause, and a hint for the operator.
@@ -158,21 +159,30 @@ pub fn enter_supervision(
     inherited: InheritedDescriptors,
 ) -> Result<SupervisorSandbox, Failure> {
     prepare_engine::<Chosen>(settings)?;
-    let config = settings.lockdown.wanted(Feature::layers(&settings.without));
+    let config = sandbox_config(settings);
     SupervisorSandbox::enter(config, tasks, inherited).map_err(hints::of_sandbox)
+}
+
+/// The sandbox of processes whose engine is decided.
+fn sandbox_config(settings: &StartSettings) -> SandboxConfig {
+    settings.lockdown.wanted(Feature::layers(&settings.without)).for_engine(decided(settings))
+}
+
+fn decided(settings: &StartSettings) -> EngineKind {
+    settings.engine.kind().expect("it is decided before a process gives anything up")
 }
 
 fn prepare_engine<E: KernelEngine>(settings: &StartSettings) -> Result<E::Preparation, Failure> {
     let without: Vec<&str> = settings.without.iter().map(|feature| feature.name()).collect();
-    let kind = settings.engine.kind().expect("it is decided before a process gives anything up");
     let (slots, buffers) = (settings.slots(), ReceiveBuffers::SERVER);
-    let requirements = Requirements { kind, slots, buffers, without: &without };
+    let requirements = Requirements { kind: decided(settings), slots, buffers, without: &without };
     E::prepare(&requirements).map_err(hints::of_engine)
 }
 
-/// Reads the content for workers, by settings with a decided engine, on listeners that are bound, as an account that was looked up
-/// ([`look_up_account`]). From the time at which it has no privileges, this process is the first
-/// that the kernel ends for want of memory, if `preference` can be changed.
+/// Reads the content for workers, by settings with a decided engine, on listeners that are bound,
+/// as an account that was looked up ([`look_up_account`]). From the time at which it has no
+/// privileges, this process is the first that the kernel ends for want of memory, if `preference`
+/// can be changed.
 ///
 /// # Errors
 /// If a step fails: what was tried, the cause, and a hint for the operator.
@@ -194,7 +204,7 @@ fn load_on<E: KernelEngine>(
     preference: Option<&mut MemoryPreference>,
 ) -> Result<LoadedServer<E>, Failure> {
     let preparation = prepare_engine::<E>(settings)?;
-    let config = settings.lockdown.wanted(Feature::layers(&settings.without));
+    let config = sandbox_config(settings);
     let mut lockdown = Sandbox::prepare(config, account, inherited).map_err(hints::of_sandbox)?;
     let mut program = ServerProgram::new(settings);
     program.preference = preference;

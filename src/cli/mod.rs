@@ -147,8 +147,8 @@ struct ServerCommandLine {
 enum Action {
     /// Check this machine: what limits the server, why that matters, and how to fix it
     ///
-    /// Examines the kernel, the engines that it permits, limits and queues, and rates each finding as
-    /// ok, a warning or a fault. Changes nothing. Exits with 1 if there is a fault.
+    /// Examines the kernel, the engines that it permits, limits and queues, and rates each finding
+    /// as ok, a warning or a fault. Changes nothing. Exits with 1 if there is a fault.
     #[command(max_term_width = 100)]
     Doctor(DoctorArgs),
 

@@ -43,6 +43,9 @@ pub trait KernelEngine: Engine + Sized {
     /// If the kernel lacks it, refuses it, or has no memory for it.
     fn create(preparation: Self::Preparation, parts: Parts) -> Result<Self, EngineError>;
 
+    /// The kernel interface that it is built on.
+    fn kind(&self) -> EngineKind;
+
     /// The optional operations that it offers.
     fn capabilities(&self) -> Capabilities;
 

@@ -7,7 +7,7 @@ use super::rehearsal::{Empty, tolerant};
 use super::steps::Sandbox;
 use super::supervisor::{SupervisorSandbox, SupervisorTasks};
 use super::{calls, refusals};
-use crate::engine::kernel::{EngineKind, KernelEngine, ReceiveBuffers, Requirements, Restriction};
+use crate::engine::kernel::{KernelEngine, ReceiveBuffers, Requirements, Restriction};
 use crate::error::Failure;
 use crate::os::inherited::InheritedDescriptors;
 use crate::os::net::{Endpoint, listen};
@@ -29,7 +29,8 @@ pub struct SandboxReport {
     pub schema: &'static str,
     /// `full`, `partial` or `off`: `full` if it is that for every kind.
     pub lockdown: &'static str,
-    /// The engine of the workers: [`EngineKind::name`].
+    /// The engine of the workers, as [`EngineKind::name`](crate::engine::kernel::EngineKind::name)
+    /// has it.
     pub engine: &'static str,
     /// Why it isn't `io_uring`, if that would have been preferred.
     pub engine_why: Option<String>,
@@ -143,12 +144,10 @@ impl LayerReport {
 ///
 /// # Errors
 /// If a step fails.
-pub fn list<E: KernelEngine>(
-    config: SandboxConfig,
-    kind: EngineKind,
-) -> Result<SandboxReport, SandboxError> {
+pub fn list<E: KernelEngine>(config: SandboxConfig) -> Result<SandboxReport, SandboxError> {
     // A missing layer belongs into the report, so it must not prevent it.
     let config = tolerant(config);
+    let kind = config.engine;
     let inherited = InheritedDescriptors::take().map_err(SandboxError::Descriptors)?;
     let account = config.look_up_account()?;
     let buffers = ReceiveBuffers::SERVER;
@@ -215,9 +214,11 @@ fn lists(
     match (layer, kind) {
         (Layer::Engine, _) => (of_engine(engine.restriction()), Vec::new()),
         (Layer::Seccomp, ProcessKind::Supervisor) => {
-            (Vec::new(), of_refusals(refusals::of_supervisor()))
+            (Vec::new(), of_refusals(refusals::of_supervisor(engine.kind())))
         }
-        (Layer::Seccomp, ProcessKind::Loader) => (Vec::new(), of_refusals(refusals::of_loader())),
+        (Layer::Seccomp, ProcessKind::Loader) => {
+            (Vec::new(), of_refusals(refusals::of_loader(engine.kind())))
+        }
         (Layer::Seccomp, ProcessKind::Worker) => {
             (of_calls(engine.needed_calls()), of_refusals(refusals::of_worker()))
         }

@@ -240,7 +240,7 @@ impl Sandbox {
         if !self.record.begins(Layer::Seccomp)? {
             return Ok(());
         }
-        let outcome = seccomp::refuse(&refusals::of_loader());
+        let outcome = seccomp::refuse(&refusals::of_loader(self.record.config.engine));
         self.record.note_filter(outcome, REFUSED.to_owned())
     }
 

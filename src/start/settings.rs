@@ -180,9 +180,10 @@ pub struct StartSettings {
 
     /// Kernel interface to serve by
     ///
-    /// `auto` tries `io_uring` in a child process, as the user and in the sandbox that workers have.
-    /// It falls back to epoll, with a message, if the kernel is too old, or if the kernel or a
-    /// seccomp filter refuses it, as in most containers. By epoll a request takes more system calls.
+    /// `auto` tries `io_uring` in a child process, as the user and in the sandbox that workers
+    /// have. It falls back to epoll, with a message, if the kernel is too old, or if the kernel or
+    /// a seccomp filter refuses it, as in most containers. By epoll a request takes more system
+    /// calls.
     #[arg(long, value_name = "ENGINE", value_enum, default_value = "auto")]
     pub engine: EngineChoice,
 

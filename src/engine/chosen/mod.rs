@@ -44,15 +44,6 @@ macro_rules! either {
 }
 
 impl Chosen {
-    /// The kind of the engine.
-    #[must_use]
-    pub fn kind(&self) -> EngineKind {
-        match self {
-            Self::IoUring(_) => EngineKind::IoUring,
-            Self::Epoll(_) => EngineKind::Epoll,
-        }
-    }
-
     /// The features of [`KernelEngine::FEATURES`] that an engine of this kind has.
     #[must_use]
     pub fn features_of(kind: EngineKind) -> &'static [&'static str] {
@@ -97,6 +88,10 @@ impl KernelEngine for Chosen {
             ChosenPreparation::IoUring(ring) => Self::IoUring(Uring::create(ring, parts)?),
             ChosenPreparation::Epoll(epoll) => Self::Epoll(Epoll::create(epoll, parts)?),
         })
+    }
+
+    fn kind(&self) -> EngineKind {
+        either!(self, engine => engine.kind())
     }
 
     fn capabilities(&self) -> Capabilities {

@@ -9,7 +9,8 @@ use crate::engine::Errno;
 use crate::engine::kernel::clock::EngineClock;
 use crate::engine::kernel::dial::Dial;
 use crate::engine::kernel::{
-    Capabilities, EngineError, KernelEngine, Parts, Remedy, Requirements, Restriction, Role,
+    Capabilities, EngineError, EngineKind, KernelEngine, Parts, Remedy, Requirements, Restriction,
+    Role,
 };
 use crate::os::net::Listener;
 use crate::os::seccomp::{Call, Condition};
@@ -87,6 +88,10 @@ impl KernelEngine for Epoll {
             clock: EngineClock::start(),
             restriction: Restriction::SystemCallsOnly,
         })
+    }
+
+    fn kind(&self) -> EngineKind {
+        EngineKind::Epoll
     }
 
     fn capabilities(&self) -> Capabilities {

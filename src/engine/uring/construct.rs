@@ -5,7 +5,8 @@ use super::probe::{Features, Obstacles, SPAWN_MAX, TaskRun, check_connections, l
 use super::ring::{Setup, Uring};
 use crate::engine::kernel::dial::Dial;
 use crate::engine::kernel::{
-    Capabilities, EngineError, KernelEngine, Parts, Remedy, Requirements, Restriction, Role,
+    Capabilities, EngineError, EngineKind, KernelEngine, Parts, Remedy, Requirements, Restriction,
+    Role,
 };
 use crate::os::net::Listener;
 use crate::os::process;
@@ -67,6 +68,10 @@ impl KernelEngine for Uring {
             restricted,
             obstacles,
         })
+    }
+
+    fn kind(&self) -> EngineKind {
+        EngineKind::IoUring
     }
 
     fn capabilities(&self) -> Capabilities {
