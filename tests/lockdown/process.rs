@@ -2,7 +2,7 @@
 
 use crate::attempts::{self, Attacked};
 use crate::common::{Server, TemporaryFile};
-use crate::service;
+use crate::{service, trial};
 use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -225,6 +225,7 @@ pub(crate) const CHECKS: &[(&str, Check)] = &[
     ("a worker can write to its own page of the scoreboard only", service::scoreboard),
     ("a worker has the sockets and the ring open, and no file", service::descriptors),
     ("a supervisor gets its loaders to serve as every user", service::users),
+    ("a trial in a child process leaves this one as it is", trial::ends),
 ];
 
 pub(crate) fn ensure(holds: bool, what: impl FnOnce() -> String) -> Result<(), String> {
