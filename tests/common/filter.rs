@@ -3,8 +3,8 @@
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
 use std::panic::resume_unwind;
 
-/// Runs a part of a test in a thread whose system calls of these numbers come to `action`, and so do
-/// those of the programs that it starts (seccomp(2)): a filter is inherited.
+/// Runs a part of a test in a thread whose system calls of these numbers come to `action`, and so
+/// do those of the programs that it starts (seccomp(2)): a filter is inherited.
 pub(crate) fn with_filter<T: Send>(
     calls: &[i64],
     action: SeccompAction,
