@@ -28,7 +28,8 @@ pub(crate) fn ends() -> Result<String, String> {
             let output = command.args(["-c", shell]).arg(program).env(TRIAL, name).output();
             let output = output.expect("there is a shell");
             let text = String::from_utf8(output.stdout).expect("it is text");
-            ensure(text == format!("{expected}\n"), || format!("{name}, {shell}: {text}"))?;
+            let is_right = text == format!("{expected}\n") && output.status.success();
+            ensure(is_right, || format!("{name}, {shell}: {text}{}", output.status))?;
         }
     }
     Ok(format!("{} ends, none of them that of the parent", cases.len()))
@@ -36,8 +37,7 @@ pub(crate) fn ends() -> Result<String, String> {
 
 /// Makes a trial, and prints its end.
 pub(crate) fn make(name: &str) -> ! {
-    let is_brief = Duration::from_millis(100);
-    let limit = if name == "hangs" { is_brief } else { Duration::from_secs(20) };
+    let limit = Duration::from_millis(if name == "hangs" { 100 } else { 20_000 });
     if name == "has threads" {
         std::thread::spawn(std::thread::park);
     }
