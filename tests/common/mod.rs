@@ -9,6 +9,7 @@
 
 pub(crate) mod connections;
 pub(crate) mod files;
+pub(crate) mod filter;
 pub(crate) mod processes;
 
 pub(crate) use files::{TemporaryFile, TemporaryFolder};
