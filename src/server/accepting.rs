@@ -218,9 +218,8 @@ impl<R: Engine> Server<R> {
 
     /// Tries once to accept from a listener into a slot that has become free: the accept, which the
     /// engine tries at its submission, is pushed together with its cancel. So it takes a connection
-    /// whose wake-up was lost with an accept that was cancelled before. It can hardly lose another
-    /// one: for that moment, it is the last in the queue of waiters, and is woken only if all other
-    /// servers that wait at the listener have been woken already.
+    /// whose wake-up was lost with an accept that was cancelled before. It takes no wake-up from a
+    /// server that waits: it is the last in the queue of waiters, and the kernel wakes the first.
     fn try_accept(&mut self, listener: usize) {
         let place = self.acceptor.reserved.len();
         self.arm_accept(listener);
