@@ -10,9 +10,9 @@ use crate::bytes::Spans;
 use crate::engine::{BufferId, Errno, Kind, Op, Slot, Token};
 
 impl SimEngine {
-    /// Attempts an operation. The first attempt of an accept is followed at once by that of a cancel
-    /// submitted with it: the kernel tries the entries of a submission one after the other, and
-    /// waits for nothing in between.
+    /// Attempts an operation. The first attempt of an accept is followed at once by that of a
+    /// cancel submitted with it: the kernel tries the entries of a submission one after the other,
+    /// and waits for nothing in between.
     pub(super) fn begin_attempt(&mut self, id: u64, network: &mut Network) {
         let Some(PendingOp { token, op, state, .. }) = self.pending.ops.get(&id) else { return };
         let is_new_accept = matches!((op, state), (Op::Accept { .. }, OpState::Due));
