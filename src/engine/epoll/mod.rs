@@ -24,6 +24,7 @@ mod connection;
 mod construct;
 mod core;
 mod listeners;
+mod operations;
 mod pool;
 
 pub use self::core::Epoll;
