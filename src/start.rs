@@ -27,26 +27,28 @@
 
 mod content;
 mod endpoint;
+pub mod engine;
 pub mod feature;
 mod hints;
 pub mod settings;
 mod values;
 pub mod workers;
 
-use crate::engine::chosen::Chosen;
-use crate::engine::kernel::{Capabilities, KernelEngine, ReceiveBuffers};
+use crate::engine::chosen::{Chosen, EngineChoice};
+use crate::engine::kernel::{Capabilities, EngineKind, KernelEngine, ReceiveBuffers, Requirements};
 use crate::error::Failure;
 use crate::http::host::AllowedHosts;
 use crate::os::inherited::InheritedDescriptors;
 use crate::os::net::{Access, Endpoint, Listener, bind_with};
 use crate::os::pages::Pages;
 use crate::os::privileges::Account;
-use crate::os::process;
+use crate::os::process::{self, MemoryPreference};
 use crate::os::signal::{self, Signals};
 use crate::os::terminal;
 use crate::sandbox::options::{AccountOptions, LockdownOptions};
+use crate::sandbox::report::SandboxReport;
 use crate::sandbox::{
-    self, LayerState, Possessions, Program, Sandbox, SandboxMode, SupervisorSandbox,
+    self, LayerState, Possessions, Program, Sandbox, SandboxConfig, SandboxMode, SupervisorSandbox,
     SupervisorTasks,
 };
 use crate::server::{self, Server, ServerConfig, Supervision};
@@ -81,25 +83,31 @@ pub fn start(settings: &StartSettings) -> Result<Started, Failure> {
 /// # Errors
 /// If a step fails.
 pub fn report_sandbox(
+    engine: EngineChoice,
     options: &LockdownOptions,
     without: &[Feature],
-) -> Result<sandbox::report::SandboxReport, Failure> {
+) -> Result<SandboxReport, Failure> {
     let config = options.wanted(Feature::layers(without));
-    sandbox::report::list::<Chosen>(config).map_err(hints::of_sandbox)
+    let account = config.look_up_account().map_err(hints::of_sandbox)?;
+    let decision = engine::decide_engine(engine, options, without, account.as_ref())?;
+    let report = sandbox::report::list::<Chosen>(config.for_engine(decision.kind));
+    let engine_why = decision.why.map(|why| why.to_string());
+    Ok(SandboxReport { engine_why, ..report.map_err(hints::of_sandbox)? })
 }
 
 fn start_on<E: KernelEngine>(settings: &StartSettings) -> Result<Started<E>, Failure> {
     let inherited = InheritedDescriptors::take().map_err(hints::of_inherited)?;
     let account = look_up_account(settings)?;
     let listeners = bind_all(settings)?;
-    let server: LoadedServer<E> = load_on(settings, listeners, account, inherited)?;
+    let settings = &engine::with_engine(settings, account.as_ref())?;
+    let server: LoadedServer<E> = load_on(settings, listeners, account, inherited, None)?;
     let what = server.what.clone();
     let signals = signal::signals_to_end()?;
-    let (started, engine) = server.serve(settings, signals, None)?;
+    let (started, words) = server.serve(settings, signals, None)?;
     started.report_missing_layers(settings);
     if !settings.quiet {
         let addresses = started.addresses.iter();
-        let ready = ready_line(settings, addresses, &what, &engine);
+        let ready = ready_line(settings, addresses, &what, &words);
         terminal::err(format_args!("{ready}; lockdown {}", started.lockdown.summary()));
     }
     Ok(started)
@@ -139,8 +147,9 @@ pub fn look_up_account(settings: &StartSettings) -> Result<Option<Account>, Fail
     Ok(account)
 }
 
-/// Enters the sandbox of a supervisor. Limits that workers need raised are raised before, while
-/// that is permitted; the processes that it starts inherit them.
+/// Enters the sandbox of a supervisor, whose settings have a decided engine. Limits that workers
+/// need raised are raised before, while that is permitted; the processes that it starts inherit
+/// them.
 ///
 /// # Errors
 /// If a step fails: what was tried, the cause, and a hint for the operator.
@@ -150,17 +159,30 @@ pub fn enter_supervision(
     inherited: InheritedDescriptors,
 ) -> Result<SupervisorSandbox, Failure> {
     prepare_engine::<Chosen>(settings)?;
-    let config = settings.lockdown.wanted(Feature::layers(&settings.without));
+    let config = sandbox_config(settings);
     SupervisorSandbox::enter(config, tasks, inherited).map_err(hints::of_sandbox)
+}
+
+/// The sandbox of processes whose engine is decided.
+fn sandbox_config(settings: &StartSettings) -> SandboxConfig {
+    settings.lockdown.wanted(Feature::layers(&settings.without)).for_engine(decided(settings))
+}
+
+fn decided(settings: &StartSettings) -> EngineKind {
+    settings.engine.kind().expect("it is decided before a process gives anything up")
 }
 
 fn prepare_engine<E: KernelEngine>(settings: &StartSettings) -> Result<E::Preparation, Failure> {
     let without: Vec<&str> = settings.without.iter().map(|feature| feature.name()).collect();
-    E::prepare(settings.slots(), ReceiveBuffers::SERVER, &without).map_err(hints::of_engine)
+    let (slots, buffers) = (settings.slots(), ReceiveBuffers::SERVER);
+    let requirements = Requirements { kind: decided(settings), slots, buffers, without: &without };
+    E::prepare(&requirements).map_err(hints::of_engine)
 }
 
-/// Reads the content for workers on listeners that are bound, as an account that was looked up
-/// ([`look_up_account`]).
+/// Reads the content for workers, by settings with a decided engine, on listeners that are bound,
+/// as an account that was looked up ([`look_up_account`]). From the time at which it has no
+/// privileges, this process is the first that the kernel ends for want of memory, if `preference`
+/// can be changed.
 ///
 /// # Errors
 /// If a step fails: what was tried, the cause, and a hint for the operator.
@@ -169,8 +191,9 @@ pub fn load(
     listeners: Vec<Listener>,
     account: Option<Account>,
     inherited: InheritedDescriptors,
+    preference: Option<&mut MemoryPreference>,
 ) -> Result<LoadedServer, Failure> {
-    load_on(settings, listeners, account, inherited)
+    load_on(settings, listeners, account, inherited, preference)
 }
 
 fn load_on<E: KernelEngine>(
@@ -178,11 +201,13 @@ fn load_on<E: KernelEngine>(
     listeners: Vec<Listener>,
     account: Option<Account>,
     inherited: InheritedDescriptors,
+    preference: Option<&mut MemoryPreference>,
 ) -> Result<LoadedServer<E>, Failure> {
     let preparation = prepare_engine::<E>(settings)?;
-    let config = settings.lockdown.wanted(Feature::layers(&settings.without));
+    let config = sandbox_config(settings);
     let mut lockdown = Sandbox::prepare(config, account, inherited).map_err(hints::of_sandbox)?;
-    let mut program = ServerProgram { settings, source: ContentSource::BuiltIn, worker: None };
+    let mut program = ServerProgram::new(settings);
+    program.preference = preference;
     let ((site, what), fixed) =
         lockdown.read::<E, _>(&mut program, &listeners).map_err(hints::of_sandbox)?;
     Ok(LoadedServer { what, lockdown, preparation, content: (site, fixed), listeners })
@@ -208,15 +233,12 @@ impl<E: KernelEngine> LoadedServer<E> {
             None => (None, None),
         };
         let slots = settings.slots();
+        let mut program = ServerProgram::new(settings);
+        program.worker = link;
         let possessions = Possessions { listeners: self.listeners, signals, slots, held };
         let (server, engine) = self
             .lockdown
-            .serve(
-                &mut ServerProgram { settings, source: ContentSource::BuiltIn, worker: link },
-                ((site, self.what), fixed),
-                possessions,
-                self.preparation,
-            )
+            .serve(&mut program, ((site, self.what), fixed), possessions, self.preparation)
             .map_err(hints::of_sandbox)?;
         Ok((Started { server, lockdown: self.lockdown, addresses }, engine))
     }
@@ -249,6 +271,14 @@ struct ServerProgram<'a> {
     source: ContentSource,
     /// The number of a worker, and its share of the connection limit.
     worker: Option<(u32, Box<dyn Supervision>)>,
+    /// The kernel's choice for want of memory, if it can be changed.
+    preference: Option<&'a mut MemoryPreference>,
+}
+
+impl<'a> ServerProgram<'a> {
+    fn new(settings: &'a StartSettings) -> Self {
+        Self { settings, source: ContentSource::BuiltIn, worker: None, preference: None }
+    }
 }
 
 impl<E: KernelEngine> Program<E> for ServerProgram<'_> {
@@ -259,6 +289,10 @@ impl<E: KernelEngine> Program<E> for ServerProgram<'_> {
 
     fn open(&mut self) -> Result<(), Failure> {
         self.source = ContentSource::open(self.settings)?;
+        if let Some(preference) = &mut self.preference {
+            // If it is refused, the kernel ends the largest process, which a loader soon is.
+            let _ = preference.first_to_end();
+        }
         Ok(())
     }
 
@@ -343,11 +377,11 @@ pub fn bind_all(settings: &StartSettings) -> Result<Vec<Listener>, Failure> {
 }
 
 fn server_config(settings: &StartSettings, engine: &impl KernelEngine) -> ServerConfig {
-    let Capabilities { recv_many, send_close } = engine.capabilities();
+    let Capabilities { recv_many, send_close, accepts_max } = engine.capabilities();
     let listeners = engine.listeners().len();
     let health_listener = settings.health_listen.is_some();
-    let accepts =
-        server::accepts_for(settings.worker_spawn(), listeners - usize::from(health_listener));
+    let accepting = listeners - usize::from(health_listener);
+    let accepts = server::accepts_for(settings.worker_spawn(), accepting, accepts_max);
     ServerConfig {
         spawn: settings.worker_spawn(),
         listeners: u32::try_from(listeners).expect("a command line is short"),

@@ -9,6 +9,7 @@
 
 pub(crate) mod connections;
 pub(crate) mod files;
+pub(crate) mod filter;
 pub(crate) mod processes;
 
 pub(crate) use files::{TemporaryFile, TemporaryFolder};
@@ -17,6 +18,7 @@ use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
@@ -181,6 +183,9 @@ impl Server {
     fn spawn<'a>(words: &[&'a str], options: impl Iterator<Item = &'a str>) -> Self {
         let mut words = words.to_vec();
         words.extend(options);
+        if !ENGINE.is_empty() && !words.iter().any(|word| CHOOSES_ENGINE.contains(word)) {
+            words.extend(["--engine", ENGINE.as_str()]);
+        }
         let mut child = Command::new(words[0])
             .args(&words[1..])
             .stdin(Stdio::null())
@@ -202,6 +207,21 @@ impl Server {
         Self { child, command, lines, addresses: Vec::new(), messages: Vec::new(), ready }
     }
 }
+
+/// The engine of the servers under test, unless a test chooses it; that of the program if empty.
+static ENGINE: LazyLock<String> =
+    LazyLock::new(|| std::env::var("URINGSTATIC_TEST_ENGINE").unwrap_or_default());
+/// Options by which a test chooses the engine: the features of a ring, too.
+const CHOOSES_ENGINE: [&str; 8] = [
+    "--engine",
+    "defer-taskrun",
+    "coop-taskrun",
+    "direct-descriptors",
+    "multishot-recv",
+    "silent-send",
+    "linked-close",
+    "vectored-send",
+];
 
 impl Drop for Server {
     fn drop(&mut self) {

@@ -1,11 +1,12 @@
 //! [`KernelEngine`] for the ring: how the programs create it, and the permissions that a sandbox
 //! has to leave it.
 
-use super::dial::Dial;
 use super::probe::{Features, Obstacles, SPAWN_MAX, TaskRun, check_connections, locked_bytes};
 use super::ring::{Setup, Uring};
+use crate::engine::kernel::dial::Dial;
 use crate::engine::kernel::{
-    Capabilities, EngineError, KernelEngine, Parts, ReceiveBuffers, Restriction, Role,
+    Capabilities, EngineError, EngineKind, KernelEngine, Parts, Remedy, Requirements, Restriction,
+    Role,
 };
 use crate::os::net::Listener;
 use crate::os::process;
@@ -32,11 +33,8 @@ impl KernelEngine for Uring {
 
     const CONNECTIONS_MAX: u32 = SPAWN_MAX;
 
-    fn prepare(
-        slots: u32,
-        buffers: ReceiveBuffers,
-        without: &[&str],
-    ) -> Result<UringPreparation, EngineError> {
+    fn prepare(requirements: &Requirements<'_>) -> Result<UringPreparation, EngineError> {
+        let Requirements { slots, buffers, without, .. } = *requirements;
         check_connections(slots)?;
         process::raise_locked_memory(locked_bytes(slots, buffers.count));
         Ok(UringPreparation { features: features(without), obstacles: Obstacles::read() })
@@ -51,6 +49,12 @@ impl KernelEngine for Uring {
                 (Vec::new(), None, Some(Dial::new(to.target, to.sources, to.no_delay)))
             }
         };
+        for listener in &listeners {
+            // An accept in the background waits only on a blocking socket.
+            listener.set_blocking(true).map_err(|error| {
+                EngineError::new("making a listener blocking", error, Remedy::Unknown)
+            })?;
+        }
         Self::new(Setup {
             spawn: slots,
             listeners,
@@ -66,9 +70,13 @@ impl KernelEngine for Uring {
         })
     }
 
+    fn kind(&self) -> EngineKind {
+        EngineKind::IoUring
+    }
+
     fn capabilities(&self) -> Capabilities {
         let Features { recv_many, send_close, .. } = self.features();
-        Capabilities { recv_many, send_close }
+        Capabilities { recv_many, send_close, accepts_max: ACCEPTS_MAX }
     }
 
     fn description(&self) -> String {
@@ -139,6 +147,11 @@ const SILENT_SEND: &str = "silent-send";
 const LINKED_CLOSE: &str = "linked-close";
 /// Sends of a head and a body in separate places; the fallback is sendmsg(2).
 const VECTORED_SEND: &str = "vectored-send";
+
+/// Measured with 10,000 connections at once: with 4 the 99th percentile of the response time is
+/// half of that with 1, and with 16 hardly less; but with 16 a connection costs a tenth more,
+/// because hardly any accept succeeds at once.
+const ACCEPTS_MAX: u32 = 4;
 
 /// `IORING_ENTER_GETEVENTS` and `_EXT_ARG` of `linux/io_uring.h`.
 const ENTER_FLAGS: u32 = 1 | 1 << 3;

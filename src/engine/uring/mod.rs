@@ -11,7 +11,6 @@
 
 mod buffers;
 mod construct;
-pub mod dial;
 mod entries;
 mod files;
 pub mod probe;
@@ -19,6 +18,7 @@ mod restrict;
 mod ring;
 #[cfg(debug_assertions)]
 mod submit_raw;
+pub mod unavailable;
 mod vectors;
 
 pub use ring::{Setup, Uring};

@@ -1,0 +1,260 @@
+//! The engine: operations in, readiness from the kernel, completions out.
+
+use super::connection::{EpollConnection, ReceiveForm, completion, errno};
+use super::listeners::AcceptOps;
+use super::pool::ReceivePool;
+use crate::engine::kernel::Restriction;
+use crate::engine::kernel::clock::EngineClock;
+use crate::engine::kernel::dial::Dial;
+use crate::engine::{
+    BufferId, Completion, Engine, Errno, Full, Kind, Memory, Nanos, Op, Received, Slot, Token,
+};
+use crate::os::net::{Listener, OwnedSocket};
+use crate::os::pages::Pages;
+use crate::os::signal::Signals;
+use rustix::event::Timespec;
+use rustix::event::epoll::{self, Event, EventFlags};
+use rustix::net::{Shutdown, SocketFlags};
+use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+/// An epoll instance, and the operations that wait for its reports.
+pub struct Epoll {
+    pub(super) instance: OwnedFd,
+    pub(super) connections: Box<[Option<EpollConnection>]>,
+    pub(super) listeners: Vec<Listener>,
+    /// The operations on each listener.
+    pub(super) queues: Vec<AcceptOps>,
+    pub(super) dial: Option<Dial>,
+    pub(super) signals: Option<Signals>,
+    pub(super) signal: Option<Token>,
+    pub(super) fixed: Pages,
+    pub(super) pool: ReceivePool,
+    /// Where [`Op::Discard`] has bytes copied to, if the socket can't discard them.
+    pub(super) discarded: Box<[u8]>,
+    /// Closed with the process, about when its connections are.
+    pub(super) _held: Option<OwnedFd>,
+    pub(super) completions: VecDeque<Completion>,
+    /// Whether a completion among them must not wait for a report.
+    pub(super) is_urgent: bool,
+    /// Connections that may receive now.
+    pub(super) ready: VecDeque<Slot>,
+    /// Connections that may receive after the next wake-up, having received since the last one.
+    pub(super) ready_later: VecDeque<Slot>,
+    pub(super) to_register: Vec<Slot>,
+    pub(super) events: Vec<Event>,
+    /// The number of wake-ups.
+    pub(super) wake_ups: u64,
+    pub(super) clock: EngineClock,
+    pub(super) restriction: Restriction,
+}
+
+impl Engine for Epoll {
+    fn push(&mut self, token: Token, op: Op) -> Result<(), Full> {
+        match op {
+            Op::Accept { listener, slot } => {
+                self.queues[listener as usize].push(token, slot);
+            }
+            Op::Watch { listener } => self.queues[listener as usize].watch = Some(token),
+            Op::Connect { slot, source } => self.connect(token, slot, source),
+            Op::Recv { slot } => self.receive(slot, token, ReceiveForm::Once),
+            Op::RecvMany { slot } => self.receive(slot, token, ReceiveForm::Many),
+            Op::Discard { slot, len } => self.receive(slot, token, ReceiveForm::Discard(len)),
+            Op::Send { slot, spans, more, lazy } => {
+                let result = self.send(slot, spans, more);
+                let is_complete = result.is_ok_and(|sent| u64::from(sent) == spans.len());
+                self.is_urgent |= !(lazy && is_complete);
+                self.completions.push_back(completion(token, result));
+            }
+            Op::SendClose { slot, spans } => match self.send(slot, spans, false) {
+                Ok(sent) if u64::from(sent) == spans.len() => {
+                    self.connections[slot.0 as usize] = None;
+                    self.complete(token.with_kind(Kind::Close), Ok(0));
+                }
+                result => self.complete(token, result),
+            },
+            Op::Writable { slot } => self.await_room(slot, token),
+            Op::Shutdown { slot } => {
+                let result = self.on_socket(slot, |connection| {
+                    rustix::net::shutdown(&connection.socket, Shutdown::Write)
+                });
+                self.complete(token, result.map(|()| 0));
+            }
+            Op::Cancel { target } => self.cancel(token, target),
+            Op::Close { slot } => {
+                self.connections[slot.0 as usize] = None;
+                self.complete(token, Ok(0));
+            }
+            Op::Signal => self.await_signal(token),
+        }
+        Ok(())
+    }
+
+    fn submit_and_wait(&mut self, deadline: Option<Nanos>) -> Result<(), Errno> {
+        self.register();
+        for (index, queue) in self.queues.iter_mut().enumerate() {
+            queue.update(&self.instance, &self.listeners[index], LISTENERS | index as u64)?;
+        }
+        self.try_to_accept_once();
+        self.ready.append(&mut self.ready_later);
+        let is_due = self.is_urgent || !self.ready.is_empty();
+        self.wait(if is_due { Some(self.clock.now()) } else { deadline })?;
+        self.is_urgent = false;
+        self.wake_ups += 1;
+        self.clock.read();
+        let mut events = std::mem::take(&mut self.events);
+        for event in events.drain(..) {
+            self.report(event.data.u64(), event.flags);
+        }
+        self.events = events;
+        Ok(())
+    }
+
+    fn stop_listening(&mut self, listener: u32) -> Result<(), Full> {
+        let index = listener as usize;
+        // If the registration stayed, its reports would find no operation.
+        let _ = self.queues[index].unregister(&self.instance, &self.listeners[index]);
+        drop(self.listeners[index].take_socket().map(OwnedSocket::new));
+        Ok(())
+    }
+
+    fn pop(&mut self) -> Option<Completion> {
+        if let Some(completion) = self.completions.pop_front() {
+            return Some(completion);
+        }
+        while let Some(slot) = self.ready.pop_front() {
+            if let Some(completion) = self.try_to_receive(slot) {
+                return Some(completion);
+            }
+        }
+        None
+    }
+
+    fn memory(&mut self, received: Option<Received>) -> Memory<'_> {
+        let received = match received {
+            Some(Received { buffer, len }) => self.pool.received(buffer, len),
+            None => &[],
+        };
+        Memory { received, fixed: &mut self.fixed }
+    }
+
+    fn give_back(&mut self, buffer: BufferId) {
+        self.pool.give_back(buffer);
+    }
+
+    fn now(&self) -> Nanos {
+        self.clock.now()
+    }
+
+    fn unix_seconds(&self) -> u64 {
+        self.clock.unix_seconds()
+    }
+}
+
+impl Epoll {
+    /// Queues the only completion of an operation, for the next wake-up.
+    pub(super) fn complete(&mut self, token: Token, result: Result<u32, Errno>) {
+        self.completions.push_back(completion(token, result));
+        self.is_urgent = true;
+    }
+
+    /// Makes a system call on the socket of a slot.
+    pub(super) fn on_socket<T>(
+        &mut self,
+        slot: Slot,
+        call: impl FnOnce(&mut EpollConnection) -> rustix::io::Result<T>,
+    ) -> Result<T, Errno> {
+        match &mut self.connections[slot.0 as usize] {
+            Some(connection) => call(connection).map_err(errno),
+            None => Err(Errno(libc::EBADF)),
+        }
+    }
+
+    /// Waits for reports, which are then in `events`.
+    fn wait(&mut self, deadline: Option<Nanos>) -> Result<(), Errno> {
+        let left = deadline.map(|deadline| deadline.0.saturating_sub(self.clock.now().0));
+        let timeout = left.map(|nanos| timeout_of(Duration::from_nanos(nanos)));
+        let place = rustix::buffer::spare_capacity(&mut self.events);
+        match epoll::wait(&self.instance, place, timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(error) => Err(errno(error)),
+        }
+    }
+
+    /// A registered descriptor is ready.
+    fn report(&mut self, data: u64, flags: EventFlags) {
+        if data == SIGNALS {
+            self.receive_signal();
+            return;
+        }
+        let (is_listener, index) = (data & LISTENERS != 0, data & !LISTENERS);
+        let index = u32::try_from(index).expect("the data is that of a registration");
+        if is_listener {
+            self.accept_from(index as usize);
+        } else {
+            self.report_connection(Slot(index), flags);
+        }
+    }
+
+    fn report_connection(&mut self, slot: Slot, flags: EventFlags) {
+        let Some(connection) = &mut self.connections[slot.0 as usize] else { return };
+        let completed = connection.report(flags);
+        self.completions.extend(completed);
+        self.note_ready(slot);
+    }
+
+    /// Completes accepts, each with a connection, and the watch if there is no accept.
+    fn accept_from(&mut self, index: usize) {
+        let queue = &mut self.queues[index];
+        if queue.accepts.is_empty()
+            && let Some(token) = queue.watch.take()
+        {
+            self.completions.push_back(completion(token, Ok(0)));
+        }
+        while let Some(&(token, slot)) = self.queues[index].accepts.front() {
+            // None: there is no other connection, or another worker was faster.
+            let Some(result) = self.accept(index, slot) else { return };
+            let queue = &mut self.queues[index];
+            queue.accepts.pop_front();
+            queue.count();
+            self.completions.push_back(completion(token, result));
+        }
+    }
+
+    /// Accepts a connection into a slot, unless none is waiting.
+    fn accept(&mut self, index: usize, slot: Slot) -> Option<Result<u32, Errno>> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        match rustix::net::accept_with(self.listeners[index].socket(), flags) {
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => None,
+            Ok(socket) => {
+                let connection = EpollConnection::new(OwnedSocket::new(socket));
+                self.connections[slot.0 as usize] = Some(connection);
+                Some(Ok(0))
+            }
+            Err(error) => Some(Err(errno(error))),
+        }
+    }
+
+    /// Tries the accepts that were pushed together with their cancellation.
+    fn try_to_accept_once(&mut self) {
+        for index in 0..self.queues.len() {
+            while let Some((token, slot)) = self.queues[index].attempts.pop_front() {
+                let result = self.accept(index, slot).unwrap_or(Err(Errno(libc::ECANCELED)));
+                self.complete(token, result);
+            }
+        }
+    }
+}
+
+/// A timeout for `epoll_pwait(2)`, which counts milliseconds in 31 bits.
+fn timeout_of(time: Duration) -> Timespec {
+    let millis = u32::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(u32::MAX);
+    let millis = i64::from(millis.min(i32::MAX.unsigned_abs()));
+    Timespec { tv_sec: millis / 1000, tv_nsec: millis % 1000 * 1_000_000 }
+}
+
+/// The data of a report, which for a connection is its slot.
+pub(super) const SIGNALS: u64 = u64::MAX;
+/// The data of a report about a listener, with its index.
+const LISTENERS: u64 = 1 << 32;
