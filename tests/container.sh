@@ -78,6 +78,7 @@ inside() {
     serves_a_page permitted nobody
     serves_a_page refused root
     serves_a_page killed root
+    serves_as_a_number
     check "io_uring that is asked for and refused: an error that says why" refuses default \
         'io_uring_setup.*ENOSYS' --engine io_uring
     check "no memory for a ring: an error, and no other engine" refuses starved 'ENOMEM|memory'
@@ -186,6 +187,17 @@ serves_a_page() {
     podman kill --signal TERM server > /dev/null
     check "$name: drains" ends_with 0
     exec 9>&-
+}
+
+# The image has no user database, in which a number could be looked up.
+serves_as_a_number() {
+    options_of_profile unconfined
+    expect_engine unconfined
+    run_container "--user 1000:1000" --network host "${options[@]}" uringstatic --listen 127.0.0.1:0 \
+        --user 1000:1000 || return 0
+    check "--user 1000:1000: byte-exact" same_page
+    check "--user 1000:1000: podman stop" stops
+    remove_container
 }
 
 serves_a_folder() {
