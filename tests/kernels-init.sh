@@ -55,7 +55,7 @@ check() {
 }
 
 serve_a_page() {
-    start || return
+    start "a page" || return
     check "$engine: the built-in page, byte-exact" same /page.html
     kill -TERM $server
     check_end "$engine: drains"
@@ -63,7 +63,7 @@ serve_a_page() {
 
 serve_a_folder() {
     switch_to blue
-    start --root /site/current --workers 2 || return
+    start "a folder" --root /site/current --workers 2 || return
     check "$engine: a folder by two workers, byte-exact" same /site/blue/index.html
     switch_to green
     kill -HUP $server
@@ -78,11 +78,14 @@ switch_to() {
     mv -T /site/next /site/current
 }
 
-# `server` is the process and `url` its address. Fails if the server doesn't get ready.
+# Arguments are a name and options. `server` is the process and `url` its address. Fails if the server
+# doesn't get ready.
 start() {
+    what=$1
+    shift
     /uringstatic --engine "$engine" --listen 127.0.0.1:0 --user 1000:1000 "$@" 2> /tmp/said &
     server=$!
-    check "$engine: starts with $names ($*)" says " ready on .*$names"
+    check "$engine: starts with $names, $what" says " ready on .*$names"
     grep '^uringstatic: .*engine' /tmp/said
     url=$(sed -n 's/.* ready on \([^ ]*\).*/\1/p' /tmp/said)
     [ -n "$url" ] && return
@@ -106,7 +109,7 @@ says() {
 
 # A process that has ended is there until its parent waits for it, but is a zombie (proc(5)).
 is_running() {
-    grep -q '^State:.[^Z]' /proc/$server/status
+    grep -q '^State:.[^Z]' /proc/$server/status 2> /dev/null
 }
 
 same() {
@@ -153,11 +156,11 @@ refuses_io_uring() {
     cat /tmp/said > /dev/console
 }
 
-# What is said is shown: the ratings, without their reasons.
+# Warnings and faults are shown, and the summary.
 examines() {
     /uringstatic doctor --engine "$engine" > /tmp/said 2>&1
     code=$?
-    grep -E '^(ok|warning|fault|[0-9]+ fault)' /tmp/said | sed 's/^/    /' > /dev/console
+    grep -E '^(warning|fault|[0-9]+ fault)' /tmp/said | sed 's/^/    /' > /dev/console
     [ $code -eq 0 ] || { cat /tmp/said; return 1; }
 }
 
@@ -165,7 +168,7 @@ examines() {
 locks_down() {
     /uringstatic lockdown --engine "$engine" > /tmp/said 2>&1
     code=$?
-    grep -vE '^( |$)' /tmp/said | cut -c 1-150 | sed 's/^/    /' > /dev/console
+    grep -E '^(off|part|[a-z]*:|lockdown)' /tmp/said | cut -c 1-200 | sed 's/^/    /' > /dev/console
     if grep -q landlock /sys/kernel/security/lsm; then
         [ $code -eq 0 ] || return 1
     else
