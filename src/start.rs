@@ -41,7 +41,7 @@ use crate::os::inherited::InheritedDescriptors;
 use crate::os::net::{Access, Endpoint, Listener, bind_with};
 use crate::os::pages::Pages;
 use crate::os::privileges::Account;
-use crate::os::process;
+use crate::os::process::{self, MemoryPreference};
 use crate::os::signal::{self, Signals};
 use crate::os::terminal;
 use crate::sandbox::options::{AccountOptions, LockdownOptions};
@@ -92,7 +92,7 @@ fn start_on<E: KernelEngine>(settings: &StartSettings) -> Result<Started<E>, Fai
     let inherited = InheritedDescriptors::take().map_err(hints::of_inherited)?;
     let account = look_up_account(settings)?;
     let listeners = bind_all(settings)?;
-    let server: LoadedServer<E> = load_on(settings, listeners, account, inherited)?;
+    let server: LoadedServer<E> = load_on(settings, listeners, account, inherited, None)?;
     let what = server.what.clone();
     let signals = signal::signals_to_end()?;
     let (started, engine) = server.serve(settings, signals, None)?;
@@ -160,7 +160,8 @@ fn prepare_engine<E: KernelEngine>(settings: &StartSettings) -> Result<E::Prepar
 }
 
 /// Reads the content for workers on listeners that are bound, as an account that was looked up
-/// ([`look_up_account`]).
+/// ([`look_up_account`]). From the time at which it has no privileges, this process is the first
+/// that the kernel ends for want of memory, if `preference` can be changed.
 ///
 /// # Errors
 /// If a step fails: what was tried, the cause, and a hint for the operator.
@@ -169,8 +170,9 @@ pub fn load(
     listeners: Vec<Listener>,
     account: Option<Account>,
     inherited: InheritedDescriptors,
+    preference: Option<&mut MemoryPreference>,
 ) -> Result<LoadedServer, Failure> {
-    load_on(settings, listeners, account, inherited)
+    load_on(settings, listeners, account, inherited, preference)
 }
 
 fn load_on<E: KernelEngine>(
@@ -178,11 +180,13 @@ fn load_on<E: KernelEngine>(
     listeners: Vec<Listener>,
     account: Option<Account>,
     inherited: InheritedDescriptors,
+    preference: Option<&mut MemoryPreference>,
 ) -> Result<LoadedServer<E>, Failure> {
     let preparation = prepare_engine::<E>(settings)?;
     let config = settings.lockdown.wanted(Feature::layers(&settings.without));
     let mut lockdown = Sandbox::prepare(config, account, inherited).map_err(hints::of_sandbox)?;
-    let mut program = ServerProgram { settings, source: ContentSource::BuiltIn, worker: None };
+    let mut program = ServerProgram::new(settings);
+    program.preference = preference;
     let ((site, what), fixed) =
         lockdown.read::<E, _>(&mut program, &listeners).map_err(hints::of_sandbox)?;
     Ok(LoadedServer { what, lockdown, preparation, content: (site, fixed), listeners })
@@ -208,15 +212,12 @@ impl<E: KernelEngine> LoadedServer<E> {
             None => (None, None),
         };
         let slots = settings.slots();
+        let mut program = ServerProgram::new(settings);
+        program.worker = link;
         let possessions = Possessions { listeners: self.listeners, signals, slots, held };
         let (server, engine) = self
             .lockdown
-            .serve(
-                &mut ServerProgram { settings, source: ContentSource::BuiltIn, worker: link },
-                ((site, self.what), fixed),
-                possessions,
-                self.preparation,
-            )
+            .serve(&mut program, ((site, self.what), fixed), possessions, self.preparation)
             .map_err(hints::of_sandbox)?;
         Ok((Started { server, lockdown: self.lockdown, addresses }, engine))
     }
@@ -249,6 +250,14 @@ struct ServerProgram<'a> {
     source: ContentSource,
     /// The number of a worker, and its share of the connection limit.
     worker: Option<(u32, Box<dyn Supervision>)>,
+    /// The kernel's choice for want of memory, if it can be changed.
+    preference: Option<&'a mut MemoryPreference>,
+}
+
+impl<'a> ServerProgram<'a> {
+    fn new(settings: &'a StartSettings) -> Self {
+        Self { settings, source: ContentSource::BuiltIn, worker: None, preference: None }
+    }
 }
 
 impl<E: KernelEngine> Program<E> for ServerProgram<'_> {
@@ -259,6 +268,10 @@ impl<E: KernelEngine> Program<E> for ServerProgram<'_> {
 
     fn open(&mut self) -> Result<(), Failure> {
         self.source = ContentSource::open(self.settings)?;
+        if let Some(preference) = &mut self.preference {
+            // If it is refused, the kernel ends the largest process, which a loader soon is.
+            let _ = preference.first_to_end();
+        }
         Ok(())
     }
 

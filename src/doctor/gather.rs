@@ -126,7 +126,7 @@ fn server_ring(workload: &Workload) -> Result<(Features, Result<(), String>), Re
         hint: String::new(),
     })?;
     let restriction = match ring.restriction() {
-        Restriction::InForce { .. } => Ok(()),
+        Restriction::InForce { .. } | Restriction::SystemCallsOnly => Ok(()),
         Restriction::Refused(why) => Err(why.clone()),
         Restriction::NotRequested => Err("not requested".to_owned()),
     };

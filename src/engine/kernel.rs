@@ -2,6 +2,9 @@
 //! operations it offers, and which permissions a sandbox has to leave it. The programs and the
 //! sandbox are written against [`KernelEngine`] and name no concrete engine.
 
+pub(super) mod clock;
+pub mod dial;
+
 use crate::engine::Engine;
 use crate::error::Failure;
 use crate::os::net::Listener;
@@ -43,6 +46,9 @@ pub trait KernelEngine: Engine + Sized {
     /// If the kernel lacks it, refuses it, or has no memory for it.
     fn create(preparation: Self::Preparation, parts: Parts) -> Result<Self, EngineError>;
 
+    /// The kernel interface that it is built on.
+    fn kind(&self) -> EngineKind;
+
     /// The optional operations that it offers.
     fn capabilities(&self) -> Capabilities;
 
@@ -64,6 +70,26 @@ pub trait KernelEngine: Engine + Sized {
     /// The value of the monotonic clock, the same for all processes, at the engine's time 0, in
     /// nanoseconds.
     fn base_ns(&self) -> u64;
+}
+
+/// The kernel interface that an engine is built on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EngineKind {
+    /// Completions of `io_uring(7)`, from Linux 6.1 on.
+    IoUring,
+    /// Readiness by `epoll(7)`, for kernels and containers that refuse the other.
+    Epoll,
+}
+
+impl EngineKind {
+    /// The kernel's name for it, which is that of options, messages and reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::IoUring => "io_uring",
+            Self::Epoll => "epoll",
+        }
+    }
 }
 
 /// The parts that an engine is created from.
@@ -146,6 +172,8 @@ pub enum Restriction {
     },
     /// The kernel refused to restrict the engine, for this reason.
     Refused(String),
+    /// The engine has no operations but system calls, which the sandbox's filter restricts.
+    SystemCallsOnly,
 }
 
 /// An operation, or a variant of operations, that an engine may use.

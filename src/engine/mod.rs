@@ -1,11 +1,12 @@
 //! The [`Engine`] trait: operations that a server or a client submits, and their completions.
 //!
-//! Nothing here knows the kernel, a socket or HTTP. Two engines implement the trait: the kernel's
-//! ([`uring`]) and the simulated one ([`sim`]). Addresses never appear: a receive buffer is named
-//! by [`BufferId`], a response by a [`Span`](crate::bytes::Span) of the fixed buffer, a connection
-//! by its [`Slot`].
+//! Nothing here knows the kernel, a socket or HTTP. Three engines implement the trait: two on the
+//! kernel ([`uring`], [`epoll`]) and the simulated one ([`sim`]). Addresses never appear: a receive
+//! buffer is named by [`BufferId`], a response by a [`Span`](crate::bytes::Span) of the fixed
+//! buffer, a connection by its [`Slot`].
 
 pub mod chosen;
+pub mod epoll;
 pub mod kernel;
 mod op;
 pub mod sim;

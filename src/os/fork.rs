@@ -21,7 +21,8 @@ pub enum ForkSide {
 pub enum ForkError {
     /// The process is not known to have a single thread.
     Threads(ThreadsError),
-    /// The kernel's refusal: no memory, or no more processes.
+    /// The kernel's refusal: no memory, or no more processes. Also that of a setting that the copy
+    /// would inherit.
     Refused(io::Error),
 }
 

@@ -255,6 +255,12 @@ impl Condition {
         Self { argument, mask: INT, value, words }
     }
 
+    /// The argument is 0 or a null pointer.
+    #[must_use]
+    pub fn zero(argument: u8, words: &'static str) -> Self {
+        Self { argument, mask: u64::MAX, value: 0, words }
+    }
+
     /// The argument, which the kernel takes as an int, has no bit set besides these.
     #[must_use]
     pub fn no_bits_but(argument: u8, bits: u32, words: &'static str) -> Self {

@@ -29,7 +29,7 @@ fn work() -> Vec<Call> {
         call(
             libc::SYS_ppoll,
             "ppoll",
-            vec![equals(1, 1, "one descriptor"), null(3, "no signal mask")],
+            vec![equals(1, 1, "one descriptor"), Condition::zero(3, "no signal mask")],
             "checks that a message can be written without waiting for its reader",
         ),
         call(libc::SYS_exit_group, "exit_group", vec![], "ends the process"),
@@ -103,10 +103,6 @@ fn call(number: c_long, name: &'static str, only: Vec<Condition>, why: &'static 
 
 fn equals(argument: u8, value: u64, words: &'static str) -> Condition {
     Condition::equals(argument, value, words)
-}
-
-fn null(argument: u8, words: &'static str) -> Condition {
-    Condition { argument, mask: u64::MAX, value: 0, words }
 }
 
 fn none_of(argument: u8, bits: i32, words: &'static str) -> Condition {

@@ -2,6 +2,7 @@
 //! are help texts.
 
 use super::{Layer, SandboxConfig, SandboxMode};
+use crate::engine::kernel::EngineKind;
 
 /// How strict the sandbox is, and as which user the process serves.
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
@@ -46,7 +47,8 @@ impl LockdownOptions {
         if self.no_lockdown { SandboxMode::Off } else { self.mode }
     }
 
-    /// The sandbox that these options request, with `without` as the layers to leave out.
+    /// The sandbox that these options request, with `without` as the layers to leave out, for the
+    /// processes of the engine on `io_uring` ([`SandboxConfig::for_engine`]).
     #[must_use]
     pub fn wanted(&self, without: Vec<Layer>) -> SandboxConfig {
         SandboxConfig {
@@ -54,6 +56,7 @@ impl LockdownOptions {
             user: self.account.user.clone(),
             allow_root: self.account.allow_root,
             without,
+            engine: EngineKind::IoUring,
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use super::error::SandboxError;
 use super::layer::{Layer, LayerState, OffReason, ProcessKind};
+use crate::engine::kernel::EngineKind;
 use crate::os::landlock::{self, Denied, Hierarchy};
 use crate::os::net::{self, Endpoint, Listener};
 use crate::os::privileges::{self, Account};
@@ -33,9 +34,18 @@ pub struct SandboxConfig {
     pub allow_root: bool,
     /// Layers that are not applied.
     pub without: Vec<Layer>,
+    /// The engine of the workers. What it needs is permitted to the other processes, too, because a
+    /// filter is inherited.
+    pub engine: EngineKind,
 }
 
 impl SandboxConfig {
+    /// The same settings for the processes of an engine.
+    #[must_use]
+    pub fn for_engine(self, engine: EngineKind) -> Self {
+        Self { engine, ..self }
+    }
+
     /// The account that the serving processes become; `None` if they stay what they are.
     ///
     /// # Errors

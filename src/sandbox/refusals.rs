@@ -9,16 +9,24 @@
 //! library. The error is EPERM instead of SIGSYS, because libraries try calls and manage without
 //! them.
 //!
-//! A ring is beyond these filters: the workers need `io_uring_setup`, and what a ring does is no
-//! system call. Landlock binds a ring, too.
+//! A ring is beyond these filters: workers with an engine on `io_uring` need `io_uring_setup`, and
+//! what a ring does is no system call. Landlock binds a ring, too. With the engine on epoll no
+//! process needs a ring, so all three calls of `io_uring` are refused, but the workers accept by a
+//! system call, which therefore is permitted to all.
 
+use crate::engine::kernel::EngineKind;
 use crate::os::seccomp::RefusedCall;
 use std::ffi::c_long;
 
-/// What a supervisor and its loaders are refused.
+/// What a supervisor and its loaders are refused if the workers have this engine.
 #[must_use]
-pub fn of_supervisor() -> Vec<RefusedCall> {
-    let mut refusals: Vec<RefusedCall> = GROUPS.iter().flat_map(of_group).collect();
+pub fn of_supervisor(engine: EngineKind) -> Vec<RefusedCall> {
+    let of_engine = match engine {
+        EngineKind::IoUring => BESIDE_A_RING,
+        EngineKind::Epoll => WITHOUT_A_RING,
+    };
+    let groups = GROUPS.iter().chain(of_engine);
+    let mut refusals: Vec<RefusedCall> = groups.flat_map(of_group).collect();
     refusals.push(RefusedCall {
         number: libc::SYS_clone,
         name: "clone",
@@ -39,8 +47,8 @@ pub fn of_supervisor() -> Vec<RefusedCall> {
 
 /// What a loader is refused, besides what its supervisor is.
 #[must_use]
-pub fn of_loader() -> Vec<RefusedCall> {
-    of_supervisor().into_iter().chain(LOADER_GROUPS.iter().flat_map(of_group)).collect()
+pub fn of_loader(engine: EngineKind) -> Vec<RefusedCall> {
+    of_supervisor(engine).into_iter().chain(LOADER_GROUPS.iter().flat_map(of_group)).collect()
 }
 
 /// What a worker is refused, for which [`calls::allowed`](super::calls::allowed) would kill it.
@@ -108,10 +116,7 @@ const GROUPS: &[Group] = &[
             (libc::SYS_connect, "connect"),
         ],
     },
-    Group {
-        why: "accepts a connection, which only a worker does, by its ring",
-        calls: &[(libc::SYS_accept, "accept"), (libc::SYS_accept4, "accept4")],
-    },
+    Group { why: "accepts a connection", calls: &[(libc::SYS_accept, "accept")] },
     Group {
         why: "reads or controls another process",
         calls: &[
@@ -251,6 +256,22 @@ const GROUPS: &[Group] = &[
     },
 ];
 
+/// Besides, if the workers have a ring.
+const BESIDE_A_RING: &[Group] = &[Group {
+    why: "accepts a connection, which only a worker does, by its ring",
+    calls: &[(libc::SYS_accept4, "accept4")],
+}];
+
+/// Besides, if the workers have no ring.
+const WITHOUT_A_RING: &[Group] = &[Group {
+    why: "makes or uses an io_uring, whose operations no filter sees",
+    calls: &[
+        (libc::SYS_io_uring_setup, "io_uring_setup"),
+        (libc::SYS_io_uring_enter, "io_uring_enter"),
+        (libc::SYS_io_uring_register, "io_uring_register"),
+    ],
+}];
+
 const LOADER_GROUPS: &[Group] = &[
     Group {
         why: "starts a program; a loader copies itself",
@@ -274,11 +295,17 @@ mod tests {
 
     #[test]
     fn a_loader_keeps_the_calls_that_its_workers_and_its_start_need() {
-        let refused = names(&of_loader());
-        let unique: BTreeSet<_> = refused.iter().collect();
-        assert_eq!(unique.len(), refused.len(), "a call is listed once");
-        for needed in ["io_uring_setup", "socketpair", "listen", "seccomp", "prctl", "setresuid"] {
-            assert!(!refused.contains(&needed), "{needed}");
+        let of_ring = ["io_uring_setup", "io_uring_enter", "io_uring_register"];
+        let of_epoll = ["accept4", "epoll_create1", "epoll_ctl", "fcntl", "recvfrom", "writev"];
+        let needed = [(EngineKind::IoUring, &of_ring[..]), (EngineKind::Epoll, &of_epoll)];
+        for (engine, of_engine) in needed {
+            let refused = names(&of_loader(engine));
+            let unique: BTreeSet<_> = refused.iter().collect();
+            assert_eq!(unique.len(), refused.len(), "a call is listed once");
+            let of_all = ["socketpair", "listen", "seccomp", "prctl", "setresuid"];
+            for needed in of_all.iter().chain(of_engine) {
+                assert!(!refused.contains(needed), "{needed}");
+            }
         }
     }
 }

@@ -234,9 +234,11 @@ fn lists(
     match (layer, kind) {
         (Layer::Engine, _) => (of_engine(engine.restriction()), Vec::new()),
         (Layer::Seccomp, ProcessKind::Supervisor) => {
-            (Vec::new(), of_refusals(refusals::of_supervisor()))
+            (Vec::new(), of_refusals(refusals::of_supervisor(engine.kind())))
         }
-        (Layer::Seccomp, ProcessKind::Loader) => (Vec::new(), of_refusals(refusals::of_loader())),
+        (Layer::Seccomp, ProcessKind::Loader) => {
+            (Vec::new(), of_refusals(refusals::of_loader(engine.kind())))
+        }
         (Layer::Seccomp, ProcessKind::Worker) => {
             (of_calls(engine.needed_calls()), of_refusals(refusals::of_worker()))
         }

@@ -240,7 +240,7 @@ impl Sandbox {
         if !self.record.begins(Layer::Seccomp)? {
             return Ok(());
         }
-        let outcome = seccomp::refuse(&refusals::of_loader());
+        let outcome = seccomp::refuse(&refusals::of_loader(self.record.config.engine));
         self.record.note_filter(outcome, REFUSED.to_owned())
     }
 
@@ -254,6 +254,9 @@ impl Sandbox {
             Restriction::InForce { summary, .. } => LayerState::On(summary.clone()),
             Restriction::Refused(why) => off(why),
             Restriction::NotRequested => off("no restriction was requested"),
+            Restriction::SystemCallsOnly => {
+                LayerState::On("no operations but system calls, which are filtered".to_owned())
+            }
         };
         self.record.record(Layer::Engine, state)
     }

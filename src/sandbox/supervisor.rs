@@ -163,7 +163,7 @@ impl SupervisorSandbox {
         if !self.0.begins(Layer::Seccomp)? {
             return Ok(());
         }
-        let outcome = seccomp::refuse(&refusals::of_supervisor());
+        let outcome = seccomp::refuse(&refusals::of_supervisor(self.0.config.engine));
         self.0.note_filter(outcome, REFUSED.to_owned())
     }
 }

@@ -31,6 +31,7 @@ const IMPORTS: &[(&str, &str)] = &[
     ("simulation", "server service load site http engine/sim engine os bytes stats"),
     // The engines, and the kernel.
     ("engine/chosen", "engine/uring"),
+    ("engine/epoll", "engine/kernel engine os bytes error"),
     ("engine/uring", "engine/kernel engine os bytes error"),
     ("engine/kernel", "engine os bytes error"),
     ("engine/sim", "engine bytes"),

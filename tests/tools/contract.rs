@@ -1,5 +1,5 @@
 //! One suite for all engines: the rules of [`uringstatic::engine::Engine`], checked on the
-//! simulated engine and on the `io_uring` engine with each set of features. A failure names engine
+//! simulated engine, on epoll, and on `io_uring` with each set of features. A failure names engine
 //! and rule.
 
 mod dialing;
@@ -15,8 +15,9 @@ mod simulated;
 use kernel::Kernel;
 use rig::{Needs, Rig, Tester};
 use simulated::Simulated;
-use uringstatic::engine::Engine;
+use uringstatic::engine::kernel::KernelEngine;
 use uringstatic::engine::uring::probe::{Features, TaskRun};
+use uringstatic::engine::{Op, Slot};
 
 /// Names the engine and the rule if the rule panics.
 struct CheckedRule<'a> {
@@ -44,6 +45,26 @@ macro_rules! check_rules {
 
 /// All rules.
 fn suite<G: Rig>(engine: &str, make: impl Fn(Needs) -> Tester<G>) {
+    client_suite(engine, &make);
+    suite_of_accepting(engine, make);
+}
+
+/// All rules but those of connecting.
+fn suite_of_accepting<G: Rig>(engine: &str, make: impl Fn(Needs) -> Tester<G>) {
+    check_rules!(
+        engine,
+        &make,
+        [
+            receiving::discard_takes_at_most_its_length,
+            receiving::discard_waits_and_reports_the_end,
+            receiving::discard_reports_a_reset,
+        ]
+    );
+    server_suite(engine, make);
+}
+
+/// The rules of connecting.
+fn client_suite<G: Rig>(engine: &str, make: impl Fn(Needs) -> Tester<G>) {
     check_rules!(
         engine,
         &make,
@@ -51,12 +72,8 @@ fn suite<G: Rig>(engine: &str, make: impl Fn(Needs) -> Tester<G>) {
             dialing::connect_reaches_a_listener,
             dialing::connect_without_a_listener_is_refused,
             dialing::closed_slot_can_be_connected_again,
-            receiving::discard_takes_at_most_its_length,
-            receiving::discard_waits_and_reports_the_end,
-            receiving::discard_reports_a_reset,
         ]
     );
-    server_suite(engine, make);
 }
 
 /// The rules of the operations of a server.
@@ -103,9 +120,9 @@ fn server_suite<G: Rig>(engine: &str, make: impl Fn(Needs) -> Tester<G>) {
 }
 
 fn kernel_suite(engine: &str, features: Features) {
-    suite(engine, |needs| Tester::new(Kernel::new(needs, features)));
+    suite(engine, |needs| Tester::new(Kernel::uring(needs, features)));
     let restricted = format!("{engine}, restricted");
-    server_suite(&restricted, |needs| Tester::new(Kernel::restricted(needs, features)));
+    server_suite(&restricted, |needs| Tester::new(Kernel::restricted_uring(needs, features)));
 }
 
 #[test]
@@ -114,6 +131,12 @@ fn simulated_engine_keeps_the_contract() {
         let engine = format!("simulated, seed {seed}");
         suite(&engine, |needs| Tester::new(Simulated::new(needs, seed)));
     }
+}
+
+#[test]
+fn epoll_keeps_the_contract() {
+    client_suite("epoll", |needs| Tester::new(Kernel::connecting_epoll(needs)));
+    suite_of_accepting("epoll", |needs| Tester::new(Kernel::accepting_epoll(needs)));
 }
 
 #[test]
@@ -153,11 +176,19 @@ fn io_uring_without_silent_sends_keeps_the_contract() {
 
 #[test]
 fn socket_of_another_process_stays_open_after_stop_listening() {
-    let mut tester = Tester::new(Kernel::restricted(Needs::default(), Features::ALL));
-    let other = tester.rig.share(0);
-    tester.rig.engine().stop_listening(0).expect("the queue has room");
-    tester.expect_no_completion();
-    let _peer = tester.rig.connect(0);
-    other.set_nonblocking(true).expect("a socket can be non-blocking");
-    other.accept().expect("the connection is in the accept queue");
+    fn check<E: KernelEngine>(kernel: Kernel<E>) {
+        let mut tester = Tester::new(kernel);
+        let other = tester.rig.share(0);
+        let accept = tester.push(Op::Accept { listener: 0, slot: Slot(0) });
+        tester.expect_no_completion();
+        tester.result(Op::Cancel { target: accept }).expect("no peer has connected");
+        tester.rig.engine().stop_listening(0).expect("the queue has room");
+        tester.last(accept).expect_err("it is cancelled");
+        let _peer = tester.rig.connect(0);
+        tester.expect_no_completion();
+        other.set_nonblocking(true).expect("a socket can be non-blocking");
+        other.accept().expect("the connection is in the accept queue");
+    }
+    check(Kernel::restricted_uring(Needs::default(), Features::ALL));
+    check(Kernel::accepting_epoll(Needs::default()));
 }

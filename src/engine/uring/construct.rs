@@ -1,11 +1,12 @@
 //! [`KernelEngine`] for the ring: how the programs create it, and the permissions that a sandbox
 //! has to leave it.
 
-use super::dial::Dial;
 use super::probe::{Features, Obstacles, SPAWN_MAX, TaskRun, check_connections, locked_bytes};
 use super::ring::{Setup, Uring};
+use crate::engine::kernel::dial::Dial;
 use crate::engine::kernel::{
-    Capabilities, EngineError, KernelEngine, Parts, ReceiveBuffers, Restriction, Role,
+    Capabilities, EngineError, EngineKind, KernelEngine, Parts, ReceiveBuffers, Remedy,
+    Restriction, Role,
 };
 use crate::os::net::Listener;
 use crate::os::process;
@@ -51,6 +52,12 @@ impl KernelEngine for Uring {
                 (Vec::new(), None, Some(Dial::new(to.target, to.sources, to.no_delay)))
             }
         };
+        for listener in &listeners {
+            // An accept in the background waits only on a blocking socket.
+            listener.set_blocking(true).map_err(|error| {
+                EngineError::new("making a listener blocking", error, Remedy::Unknown)
+            })?;
+        }
         Self::new(Setup {
             spawn: slots,
             listeners,
@@ -64,6 +71,10 @@ impl KernelEngine for Uring {
             restricted,
             obstacles,
         })
+    }
+
+    fn kind(&self) -> EngineKind {
+        EngineKind::IoUring
     }
 
     fn capabilities(&self) -> Capabilities {

@@ -55,7 +55,7 @@ impl Uring {
             }
             Op::Connect { slot, source: _ } => {
                 let dial = self.dial.as_ref().expect("`open` has created a socket from it");
-                let (address, len) = dial.target();
+                let (address, len) = dial.target_pointer();
                 on_slot!(self, slot, |file| opcode::Connect::new(file, address, len).build())
             }
             Op::Recv { slot } => on_slot!(self, slot, |file| {

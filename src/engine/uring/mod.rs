@@ -11,7 +11,6 @@
 
 mod buffers;
 mod construct;
-pub mod dial;
 mod entries;
 mod files;
 pub mod probe;

@@ -1,10 +1,11 @@
 //! The ring: its parts, the entries in flight and the completions that have arrived.
 
 use super::buffers::Buffers;
-use super::dial::Dial;
 use super::files::{Files, LISTENER_CLOSED};
 use super::probe::{self, Features, Obstacles};
 use super::vectors::Vectors;
+use crate::engine::kernel::clock::EngineClock;
+use crate::engine::kernel::dial::Dial;
 use crate::engine::kernel::{EngineError, Remedy, Restriction};
 use crate::engine::{
     BufferId, Completion, Engine, Errno, Full, Kind, Memory, Nanos, Op, Received, Token, result_of,
@@ -12,14 +13,13 @@ use crate::engine::{
 use crate::error::errno_of;
 use crate::os::net::Listener;
 use crate::os::pages::Pages;
-use crate::os::process::monotonic_ns;
 use crate::os::signal::Signals;
 use io_uring::squeue::Entry;
 use io_uring::types::{CancelBuilder, SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue};
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// The parts that a ring is created from.
 pub struct Setup {
@@ -67,9 +67,7 @@ pub struct Uring {
     pub(super) pushed: u64,
     /// Completions taken from the kernel that were not popped yet.
     arrived: VecDeque<cqueue::Entry>,
-    started: Instant,
-    now: Nanos,
-    unix_seconds: u64,
+    clock: EngineClock,
 }
 
 /// A send that has succeeded once the kernel has taken entry `number`, unless a completion reports
@@ -122,14 +120,12 @@ impl Uring {
             silent: VecDeque::with_capacity(sq),
             pushed: 0,
             arrived: VecDeque::with_capacity(cq),
-            started: Instant::now(),
-            now: Nanos(0),
-            unix_seconds: 0,
+            clock: EngineClock::start(),
         };
         if setup.restricted {
             uring.restrict()?;
         }
-        uring.read_clocks();
+        uring.clock.read();
         Ok(uring)
     }
 
@@ -166,15 +162,7 @@ impl Uring {
     /// The value of the monotonic clock at the ring's time 0, in nanoseconds.
     #[must_use]
     pub fn base_ns(&self) -> u64 {
-        let since = u64::try_from(self.started.elapsed().as_nanos());
-        monotonic_ns() - since.expect("584 years have not passed")
-    }
-
-    fn read_clocks(&mut self) {
-        let nanos = self.started.elapsed().as_nanos();
-        self.now = Nanos(u64::try_from(nanos).expect("584 years have not passed"));
-        let unix = SystemTime::now().duration_since(UNIX_EPOCH);
-        self.unix_seconds = unix.map_or(0, |duration| duration.as_secs());
+        self.clock.base_ns()
     }
 
     fn push_entry(&mut self, entry: &Entry) {
@@ -246,7 +234,7 @@ impl Uring {
     }
 
     fn enter(&mut self, deadline: Option<Nanos>) -> Result<(), Errno> {
-        let left = deadline.map(|deadline| deadline.0.saturating_sub(self.now.0));
+        let left = deadline.map(|deadline| deadline.0.saturating_sub(self.clock.now().0));
         let outcome = match left {
             None => self.ring.submitter().submit_and_wait(1),
             Some(nanos) => {
@@ -269,7 +257,7 @@ impl Uring {
     /// Takes completions that overflowed the queue: the kernel moves them there on the next enter.
     fn flush_overflow(&mut self) -> Result<(), Errno> {
         while self.ring.submission().cq_overflow() {
-            self.enter(Some(self.now))?;
+            self.enter(Some(self.clock.now()))?;
             self.collect();
         }
         Ok(())
@@ -339,10 +327,10 @@ impl Engine for Uring {
             self.arrived.clear();
             self.silent.clear();
         }
-        self.enter(if self.failed.is_empty() { deadline } else { Some(self.now) })?;
+        self.enter(if self.failed.is_empty() { deadline } else { Some(self.clock.now()) })?;
         self.collect();
         self.flush_overflow()?;
-        self.read_clocks();
+        self.clock.read();
         Ok(())
     }
 
@@ -400,11 +388,11 @@ impl Engine for Uring {
     }
 
     fn now(&self) -> Nanos {
-        self.now
+        self.clock.now()
     }
 
     fn unix_seconds(&self) -> u64 {
-        self.unix_seconds
+        self.clock.unix_seconds()
     }
 }
 

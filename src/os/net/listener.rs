@@ -3,6 +3,7 @@
 use super::endpoint::{Endpoint, ListenError};
 use super::socket::{get_option, set_option, start_listening, until_free};
 use crate::os::call::checked;
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use std::fs::Metadata;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -63,6 +64,21 @@ impl Listener {
     pub fn share(&self) -> io::Result<Self> {
         let fd = self.socket().try_clone_to_owned()?;
         Ok(Self { fd: Some(fd), endpoint: self.endpoint.clone(), file: None })
+    }
+
+    /// Sets whether an accept waits for a connection, for all descriptors of the socket. That is
+    /// usual, and an `io_uring` then waits in the background; with readiness by epoll(7) an accept
+    /// mustn't wait, as another process may be faster.
+    ///
+    /// # Errors
+    /// The errors of fcntl(2).
+    ///
+    /// # Panics
+    /// If the socket was taken.
+    pub fn set_blocking(&self, blocking: bool) -> io::Result<()> {
+        let mut flags = fcntl_getfl(self.socket())?;
+        flags.set(OFlags::NONBLOCK, !blocking);
+        Ok(fcntl_setfl(self.socket(), flags)?)
     }
 
     /// Takes the socket, for the caller to close; the file of a Unix socket is removed before,

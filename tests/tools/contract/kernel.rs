@@ -1,60 +1,56 @@
-//! The `io_uring` engine under the contract, with TCP sockets on loopback as peers.
+//! The engines on the kernel under the contract, with TCP sockets on loopback as peers.
 
 use super::rig::{Needs, Peer, Read, Rig, SMALL, fixed_bytes};
 use std::io::{ErrorKind, Read as _, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use uringstatic::engine::kernel::Restriction;
-use uringstatic::engine::uring::dial::Dial;
+use uringstatic::engine::epoll::Epoll;
+use uringstatic::engine::kernel::dial::Dial;
+use uringstatic::engine::kernel::{
+    Destination, KernelEngine, Parts, ReceiveBuffers, Restriction, Role,
+};
 use uringstatic::engine::uring::probe::{Features, Obstacles};
 use uringstatic::engine::uring::{Setup, Uring};
-use uringstatic::os::net::{Endpoint, listen};
+use uringstatic::os::net::{Endpoint, Listener, listen};
+use uringstatic::os::pages::Pages;
+use uringstatic::os::signal::receive;
 
-/// The engine with its peers.
-pub(crate) struct Kernel {
-    engine: Uring,
+/// An engine with its peers.
+pub(crate) struct Kernel<E> {
+    engine: E,
     addresses: Vec<SocketAddr>,
     peers: Vec<Option<TcpStream>>,
     /// The target of the engine's connects.
     target: Option<TcpListener>,
 }
 
-impl Kernel {
+impl Kernel<Uring> {
     /// An engine without restrictions.
-    pub(crate) fn new(needs: Needs, features: Features) -> Self {
+    pub(crate) fn uring(needs: Needs, features: Features) -> Self {
         let target = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-        Self::with(needs, features, Some(target))
+        Self::uring_with(needs, features, Some(target))
     }
 
     /// An engine restricted to the operations of a server, without `Connect`.
-    pub(crate) fn restricted(needs: Needs, features: Features) -> Self {
-        let mut kernel = Self::with(needs, features, None);
+    pub(crate) fn restricted_uring(needs: Needs, features: Features) -> Self {
+        let mut kernel = Self::uring_with(needs, features, None);
         let restriction = kernel.engine().restriction();
         assert!(matches!(restriction, Restriction::InForce { .. }), "{restriction:?}");
         kernel
     }
 
-    fn with(needs: Needs, features: Features, target: Option<TcpListener>) -> Self {
-        let any = Endpoint::Tcp(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0));
-        let listeners: Vec<_> =
-            (0..2).map(|_| listen(&any, 16, false).expect("a free port")).collect();
-        let addresses = listeners
-            .iter()
-            .map(|listener| match listener.endpoint {
-                Endpoint::Tcp(address) => address,
-                Endpoint::Unix(_) => unreachable!("the endpoints are TCP"),
-            })
-            .collect();
+    fn uring_with(needs: Needs, features: Features, target: Option<TcpListener>) -> Self {
+        let (listeners, addresses) = two_listeners();
         let dial = target
             .as_ref()
             .map(|target| Dial::new(target.local_addr().expect("it is bound"), Vec::new(), false));
         let engine = Uring::new(Setup {
-            spawn: 4,
+            spawn: SLOTS,
             listeners,
             held: None,
             restricted: dial.is_none(),
             dial,
             signals: None,
-            fixed: fixed_bytes(if needs.sends_large { Self::LARGE } else { SMALL }).into(),
+            fixed: fixed_of::<Self>(needs),
             features,
             buffers: needs.buffers,
             buffer_bytes: needs.buffer_bytes,
@@ -63,7 +59,56 @@ impl Kernel {
         let engine = engine.expect("the kernel has io_uring");
         Self { engine, addresses, peers: Vec::new(), target }
     }
+}
 
+impl Kernel<Epoll> {
+    /// An engine that accepts.
+    pub(crate) fn accepting_epoll(needs: Needs) -> Self {
+        let (listeners, addresses) = two_listeners();
+        // No rule of accepting engines sends a signal; this one would end the test.
+        let signals = receive(&[libc::SIGXFSZ]).expect("a descriptor is free");
+        let engine = Self::create(needs, Role::Server { listeners, signals });
+        Self { engine, addresses, peers: Vec::new(), target: None }
+    }
+
+    /// An engine that connects.
+    pub(crate) fn connecting_epoll(needs: Needs) -> Self {
+        let target = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let address = target.local_addr().expect("it is bound");
+        let to = Destination { target: address, sources: Vec::new(), no_delay: false };
+        let engine = Self::create(needs, Role::Client(to));
+        Self { engine, addresses: Vec::new(), peers: Vec::new(), target: Some(target) }
+    }
+
+    fn create(needs: Needs, role: Role) -> Epoll {
+        let buffers = ReceiveBuffers { count: needs.buffers, bytes: needs.buffer_bytes };
+        let preparation = Epoll::prepare(SLOTS, buffers, &[]).expect("there are few slots");
+        let fixed = fixed_of::<Self>(needs);
+        let parts = Parts { slots: SLOTS, role, fixed, buffers, held: None, restricted: true };
+        Epoll::create(preparation, parts).expect("the kernel has epoll")
+    }
+}
+
+const SLOTS: u32 = 4;
+
+fn fixed_of<R: Rig>(needs: Needs) -> Pages {
+    fixed_bytes(if needs.sends_large { R::LARGE } else { SMALL }).into()
+}
+
+fn two_listeners() -> (Vec<Listener>, Vec<SocketAddr>) {
+    let any = Endpoint::Tcp(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0));
+    let listeners: Vec<_> = (0..2).map(|_| listen(&any, 16, false).expect("a free port")).collect();
+    let addresses = listeners
+        .iter()
+        .map(|listener| match listener.endpoint {
+            Endpoint::Tcp(address) => address,
+            Endpoint::Unix(_) => unreachable!("the endpoints are TCP"),
+        })
+        .collect();
+    (listeners, addresses)
+}
+
+impl<E: KernelEngine> Kernel<E> {
     /// A second descriptor of a listening socket, as another process that serves it would have.
     pub(crate) fn share(&mut self, listener: usize) -> TcpListener {
         let fd = self.engine.listeners()[listener]
@@ -84,13 +129,13 @@ impl Kernel {
     }
 }
 
-impl Rig for Kernel {
-    type R = Uring;
+impl<E: KernelEngine> Rig for Kernel<E> {
+    type R = E;
 
     /// More than the buffers of both sockets can grow to (`net.ipv4.tcp_wmem`, `tcp_rmem`).
     const LARGE: u32 = 32 << 20;
 
-    fn engine(&mut self) -> &mut Uring {
+    fn engine(&mut self) -> &mut E {
         &mut self.engine
     }
 

@@ -133,10 +133,12 @@ fn accepts_of(engines: usize, connections: u32, keeps: bool) -> Vec<u32> {
     accepted.into_iter().map(AtomicU32::into_inner).collect()
 }
 
+/// Each engine got at least half of its share. In turn, every engine gets all of it on an idle
+/// machine, while without turns one engine gets nearly everything.
 fn assert_even(counts: &[u32]) {
-    let (least, most) = (counts.iter().min(), counts.iter().max());
-    let (least, most) = least.zip(most).expect("there are engines");
-    assert!(most - least <= most / 5, "accepts rotate among the engines: {counts:?}");
+    let share = counts.iter().sum::<u32>() / u32::try_from(counts.len()).expect("few engines");
+    let least = counts.iter().min().expect("there are engines");
+    assert!(*least >= share / 2, "accepts rotate among the engines: {counts:?}");
 }
 
 #[test]

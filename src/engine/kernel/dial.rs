@@ -26,13 +26,19 @@ impl Dial {
         Self { target, address: Box::new(target.into()), sources, no_delay }
     }
 
-    /// The target's address for an entry. It is valid as long as `self`, even if that moves.
-    pub(super) fn target(&self) -> (*const libc::sockaddr, libc::socklen_t) {
+    /// The target's address, for an engine that passes it to the kernel by a pointer. It is valid
+    /// as long as `self`, even if that moves.
+    pub(in crate::engine) fn target_pointer(&self) -> (*const libc::sockaddr, libc::socklen_t) {
         (self.address.as_ptr().cast(), self.address.addr_len())
     }
 
+    /// The target's address.
+    pub(in crate::engine) fn target(&self) -> &SocketAddrAny {
+        &self.address
+    }
+
     /// A socket that is bound to a source, ready to connect.
-    pub(super) fn socket(&self, source: u32) -> io::Result<OwnedFd> {
+    pub(in crate::engine) fn socket(&self, source: u32) -> io::Result<OwnedFd> {
         let fd = stream_socket(family_of(&self.target))?;
         if self.no_delay {
             sockopt::set_tcp_nodelay(&fd, true)?;
