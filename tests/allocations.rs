@@ -1,6 +1,6 @@
 //! Counts the allocations of a warm server for requests, and of the client for responses that
-//! arrive in one piece: there are none. The server runs in a thread of this program, on the
-//! kernel's `io_uring`, and only that thread is counted.
+//! arrive in one piece: there are none. The server runs in a thread of this program, on each
+//! engine of the kernel, and only that thread is counted.
 
 #![allow(unsafe_code, reason = "GlobalAlloc is an unsafe trait")]
 
@@ -11,6 +11,8 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::channel;
 use std::time::Duration;
+use uringstatic::engine::epoll::{Epoll, EpollPreparation};
+use uringstatic::engine::kernel::{Capabilities, KernelEngine, Parts, ReceiveBuffers, Role};
 use uringstatic::engine::uring::probe::{Features, Obstacles, TaskRun};
 use uringstatic::engine::uring::{Setup, Uring};
 use uringstatic::http::response_parser::{RequestKind, ResponseParser, ResponseProgress};
@@ -81,10 +83,15 @@ fn requests_and_responses_allocate_nothing() {
         send_close: false,
         send_vector: false,
     };
-    for (features, served) in
-        [(Features::ALL, Served::Page), (bare, Served::Page), (Features::ALL, Served::Folder)]
-    {
-        let address = start(features, served);
+    let all = TestedEngine::IoUring(Features::ALL);
+    for (engine, served) in [
+        (all, Served::Page),
+        (TestedEngine::IoUring(bare), Served::Page),
+        (TestedEngine::Epoll, Served::Page),
+        (all, Served::Folder),
+        (TestedEngine::Epoll, Served::Folder),
+    ] {
+        let address = start(engine, served);
         for (name, load) in LOADS {
             // The first round warms up: the memory of a connection is allocated at its first use.
             load(address);
@@ -93,7 +100,7 @@ fn requests_and_responses_allocate_nothing() {
                 load(address);
             }
             let made = ALLOCATIONS.load(Ordering::Relaxed) - before;
-            assert_eq!(made, 0, "allocations in {name} with {features} and a {served:?}");
+            assert_eq!(made, 0, "allocations in {name} with {engine:?} and a {served:?}");
         }
     }
     assert!(ALLOCATIONS.load(Ordering::Relaxed) > 0, "the start allocates, and that was counted");
@@ -116,6 +123,12 @@ fn whole_responses_allocate_nothing() {
         assert_eq!(allocations_for(bytes), 0, "{bytes:?}");
     }
     assert!(allocations_for(&length[..20]) > 0, "an incomplete head is kept");
+}
+
+#[derive(Clone, Copy, Debug)]
+enum TestedEngine {
+    IoUring(Features),
+    Epoll,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -155,7 +168,7 @@ fn page() -> (Site, Pages) {
 }
 
 /// Runs a server until the program ends; returns its address.
-fn start(features: Features, what: Served) -> SocketAddr {
+fn start(engine: TestedEngine, what: Served) -> SocketAddr {
     let (sender, address) = channel();
     std::thread::spawn(move || {
         COUNTED.set(true);
@@ -166,46 +179,67 @@ fn start(features: Features, what: Served) -> SocketAddr {
             Served::Page => page(),
             Served::Folder => folder(),
         };
-        let setup = Setup {
-            spawn: SPAWN,
-            listeners: vec![listener],
-            dial: None,
-            signals: Some(signal::signals_to_end().expect("a descriptor is free")),
-            fixed,
-            features,
-            buffers: 64,
-            buffer_bytes: 4096,
-            held: None,
-            restricted: false,
-            obstacles: Obstacles::read(),
-        };
-        let ring = Uring::new(setup).expect("the kernel has io_uring");
-        let minute = Duration::from_secs(60);
-        let config = ServerConfig {
-            spawn: SPAWN,
-            listeners: 1,
-            accepts: ACCEPTS_MAX,
-            accepts_at_rest: ACCEPTS_MAX,
-            head_timeout: minute,
-            idle_timeout: minute,
-            body_timeout: minute,
-            send_timeout: minute,
-            min_rate: 240,
-            health_listener: false,
-            drain_delay: Duration::ZERO,
-            reload_grace: minute,
-            drain_timeout: minute,
-            head_bytes_max: 16 * 1024,
-            recv_many: features.recv_many,
-            send_close: features.send_close,
-            trim_memory: uringstatic::os::process::release_freed_memory,
-        };
-        let mut server = Server::new(ring, site, config);
-        sender.send(bound).expect("the test waits for it");
-        while server.turn().expect("the ring works") == Turn::Goes {}
+        let signals = signal::signals_to_end().expect("a descriptor is free");
+        let listeners = vec![listener];
+        let is_ready = move || sender.send(bound).expect("the test waits for it");
+        match engine {
+            TestedEngine::IoUring(features) => {
+                let setup = Setup {
+                    spawn: SPAWN,
+                    listeners,
+                    dial: None,
+                    signals: Some(signals),
+                    fixed,
+                    features,
+                    buffers: BUFFERS.count,
+                    buffer_bytes: BUFFERS.bytes,
+                    held: None,
+                    restricted: false,
+                    obstacles: Obstacles::read(),
+                };
+                serve(Uring::new(setup).expect("the kernel has io_uring"), site, is_ready);
+            }
+            TestedEngine::Epoll => {
+                let role = Role::Server { listeners, signals };
+                let (slots, buffers) = (SPAWN, BUFFERS);
+                let parts = Parts { slots, role, fixed, buffers, held: None, restricted: false };
+                let preparation = EpollPreparation;
+                let engine = Epoll::create(preparation, parts).expect("the kernel has epoll");
+                serve(engine, site, is_ready);
+            }
+        }
     });
     address.recv_timeout(PATIENCE).expect("the server starts")
 }
+
+fn serve<E: KernelEngine>(engine: E, site: Site, is_ready: impl FnOnce()) {
+    let minute = Duration::from_secs(60);
+    let Capabilities { recv_many, send_close } = engine.capabilities();
+    let config = ServerConfig {
+        spawn: SPAWN,
+        listeners: 1,
+        accepts: ACCEPTS_MAX,
+        accepts_at_rest: ACCEPTS_MAX,
+        head_timeout: minute,
+        idle_timeout: minute,
+        body_timeout: minute,
+        send_timeout: minute,
+        min_rate: 240,
+        health_listener: false,
+        drain_delay: Duration::ZERO,
+        reload_grace: minute,
+        drain_timeout: minute,
+        head_bytes_max: 16 * 1024,
+        recv_many,
+        send_close,
+        trim_memory: uringstatic::os::process::release_freed_memory,
+    };
+    let mut server = Server::new(engine, site, config);
+    is_ready();
+    while server.turn().expect("the engine works") == Turn::Goes {}
+}
+
+const BUFFERS: ReceiveBuffers = ReceiveBuffers { count: 64, bytes: 4096 };
 
 type Load = fn(SocketAddr);
 

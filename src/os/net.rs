@@ -9,7 +9,7 @@ mod unix;
 pub use endpoint::{Endpoint, ListenError};
 pub use listener::Listener;
 pub use socket::RETRY;
-pub(crate) use socket::{set_option, stream_socket};
+pub(crate) use socket::{OwnedSocket, set_option, stream_socket};
 pub use unix::Access;
 
 use super::proc::Proc;

@@ -181,6 +181,10 @@ impl Server {
     fn spawn<'a>(words: &[&'a str], options: impl Iterator<Item = &'a str>) -> Self {
         let mut words = words.to_vec();
         words.extend(options);
+        let engine = std::env::var(ENGINE_VARIABLE).unwrap_or_default();
+        if !engine.is_empty() && !words.iter().any(|word| CHOOSES_ENGINE.contains(word)) {
+            words.extend(["--engine", &engine]);
+        }
         let mut child = Command::new(words[0])
             .args(&words[1..])
             .stdin(Stdio::null())
@@ -202,6 +206,20 @@ impl Server {
         Self { child, command, lines, addresses: Vec::new(), messages: Vec::new(), ready }
     }
 }
+
+/// The variable that names the engine of the servers under test, unless a test chooses it.
+const ENGINE_VARIABLE: &str = "URINGSTATIC_TEST_ENGINE";
+/// Options by which a test chooses the engine: the features of a ring, too.
+const CHOOSES_ENGINE: [&str; 8] = [
+    "--engine",
+    "defer-taskrun",
+    "coop-taskrun",
+    "direct-descriptors",
+    "multishot-recv",
+    "silent-send",
+    "linked-close",
+    "vectored-send",
+];
 
 impl Drop for Server {
     fn drop(&mut self) {

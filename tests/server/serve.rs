@@ -30,6 +30,16 @@ fn with_every_feature() {
 }
 
 #[test]
+fn with_epoll() {
+    suite(&["--engine", "epoll"]);
+}
+
+#[test]
+fn with_epoll_without_defer_accept() {
+    suite(&["--engine", "epoll", "--without", "defer-accept"]);
+}
+
+#[test]
 fn without_defer_taskrun() {
     suite(&["--without", "defer-taskrun"]);
 }

@@ -61,6 +61,11 @@ fn each_path_gets_its_response() {
 }
 
 #[test]
+fn each_path_gets_its_response_with_epoll() {
+    each_path(&["--engine", "epoll"]);
+}
+
+#[test]
 fn each_path_gets_its_response_without_vectored_send() {
     each_path(&["--without", "vectored-send"]);
 }

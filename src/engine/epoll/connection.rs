@@ -2,13 +2,14 @@
 
 use crate::engine::{Completion, Errno, Slot, Token};
 use crate::error::errno_of;
+use crate::os::net::OwnedSocket;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::net::sockopt;
 use std::os::fd::OwnedFd;
 
 /// The connection in a slot.
 pub(super) struct EpollConnection {
-    pub(super) socket: OwnedFd,
+    pub(super) socket: OwnedSocket,
     registered: Registered,
     /// A receive may find bytes, the end or an error: an edge is reported once, so this is
     /// remembered until a receive has taken everything.
@@ -64,7 +65,7 @@ pub(super) enum ReceiveForm {
 
 impl EpollConnection {
     /// A connection of which nothing is known, so both directions are tried.
-    pub(super) fn new(socket: OwnedFd) -> Self {
+    pub(super) fn new(socket: OwnedSocket) -> Self {
         Self {
             socket,
             registered: Registered::Nothing,
@@ -80,7 +81,7 @@ impl EpollConnection {
     }
 
     /// A socket whose connection is being established.
-    pub(super) fn connecting(socket: OwnedFd, token: Token) -> Self {
+    pub(super) fn connecting(socket: OwnedSocket, token: Token) -> Self {
         let connect = Some(token);
         Self { readable: false, writable: false, connect, ..Self::new(socket) }
     }

@@ -12,7 +12,7 @@ use crate::engine::kernel::dial::Dial;
 use crate::engine::{
     BufferId, Completion, Engine, Errno, Full, Kind, Memory, Nanos, Op, Received, Slot, Token,
 };
-use crate::os::net::Listener;
+use crate::os::net::{Listener, OwnedSocket};
 use crate::os::pages::Pages;
 use crate::os::signal::Signals;
 use rustix::event::Timespec;
@@ -119,7 +119,7 @@ impl Engine for Epoll {
         let index = listener as usize;
         // If the registration stayed, its reports would find no operation.
         let _ = self.queues[index].unregister(&self.instance, &self.listeners[index]);
-        drop(self.listeners[index].take_socket());
+        drop(self.listeners[index].take_socket().map(OwnedSocket::new));
         Ok(())
     }
 
@@ -224,7 +224,8 @@ impl Epoll {
                 // There is no other connection, or another worker was faster.
                 Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => return,
                 Ok(socket) => {
-                    self.connections[slot.0 as usize] = Some(EpollConnection::new(socket));
+                    self.connections[slot.0 as usize] =
+                        Some(EpollConnection::new(OwnedSocket::new(socket)));
                     Ok(0)
                 }
                 Err(error) => Err(errno(error)),
@@ -393,7 +394,7 @@ impl Epoll {
         let socket = dial.socket(source).map_err(|error| errno_of_io(&error))?;
         rustix::fs::fcntl_setfl(&socket, OFlags::NONBLOCK).map_err(errno)?;
         let outcome = rustix::net::connect(&socket, dial.target());
-        let mut connection = EpollConnection::connecting(socket, token);
+        let mut connection = EpollConnection::connecting(OwnedSocket::new(socket), token);
         match outcome {
             Err(rustix::io::Errno::INPROGRESS) => connection.register_all(&self.instance, slot)?,
             outcome => {

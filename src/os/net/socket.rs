@@ -5,8 +5,32 @@ use crate::error::errno_of;
 use crate::os::call::checked;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
+
+/// A socket that is closed by close(2) alone. In builds with debug assertions the standard
+/// library's type makes a second system call, fcntl(2), which a sandbox would have to permit.
+pub(crate) struct OwnedSocket(ManuallyDrop<OwnedFd>);
+
+impl OwnedSocket {
+    pub(crate) fn new(fd: OwnedFd) -> Self {
+        Self(ManuallyDrop::new(fd))
+    }
+}
+
+impl AsFd for OwnedSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl Drop for OwnedSocket {
+    fn drop(&mut self) {
+        // SAFETY: this value owns the descriptor, which nothing uses or closes after it.
+        unsafe { libc::close(self.0.as_raw_fd()) };
+    }
+}
 
 /// A stream socket that child processes don't inherit.
 pub(crate) fn stream_socket(family: AddressFamily) -> io::Result<OwnedFd> {
