@@ -344,7 +344,8 @@ refuses() {
     local profile=$1 reason=$2 code=0
     shift 2
     options_of_profile "$profile"
-    podman run --rm "${options[@]}" uringstatic "$@" > "$work/said" 2>&1 || code=$?
+    timeout 60 podman run --name server "${options[@]}" uringstatic "$@" > "$work/said" 2>&1 || code=$?
+    remove_container
     grep -qE "$reason" "$work/said" && [ $code -eq 1 ] ||
         { echo "exit code $code"; cat "$work/said"; return 1; }
 }
