@@ -27,14 +27,15 @@
 
 mod content;
 mod endpoint;
+pub mod engine;
 pub mod feature;
 mod hints;
 pub mod settings;
 mod values;
 pub mod workers;
 
-use crate::engine::chosen::Chosen;
-use crate::engine::kernel::{Capabilities, KernelEngine, ReceiveBuffers};
+use crate::engine::chosen::{Chosen, EngineChoice};
+use crate::engine::kernel::{Capabilities, EngineKind, KernelEngine, ReceiveBuffers, Requirements};
 use crate::error::Failure;
 use crate::http::host::AllowedHosts;
 use crate::os::inherited::InheritedDescriptors;
@@ -45,8 +46,9 @@ use crate::os::process::{self, MemoryPreference};
 use crate::os::signal::{self, Signals};
 use crate::os::terminal;
 use crate::sandbox::options::{AccountOptions, LockdownOptions};
+use crate::sandbox::report::SandboxReport;
 use crate::sandbox::{
-    self, LayerState, Possessions, Program, Sandbox, SandboxMode, SupervisorSandbox,
+    self, LayerState, Possessions, Program, Sandbox, SandboxConfig, SandboxMode, SupervisorSandbox,
     SupervisorTasks,
 };
 use crate::server::{self, Server, ServerConfig, Supervision};
@@ -81,25 +83,31 @@ pub fn start(settings: &StartSettings) -> Result<Started, Failure> {
 /// # Errors
 /// If a step fails.
 pub fn report_sandbox(
+    engine: EngineChoice,
     options: &LockdownOptions,
     without: &[Feature],
-) -> Result<sandbox::report::SandboxReport, Failure> {
+) -> Result<SandboxReport, Failure> {
     let config = options.wanted(Feature::layers(without));
-    sandbox::report::list::<Chosen>(config).map_err(hints::of_sandbox)
+    let account = config.look_up_account().map_err(hints::of_sandbox)?;
+    let decision = engine::decide_engine(engine, options, without, account.as_ref())?;
+    let report = sandbox::report::list::<Chosen>(config.for_engine(decision.kind));
+    let engine_why = decision.why.map(|why| why.to_string());
+    Ok(SandboxReport { engine_why, ..report.map_err(hints::of_sandbox)? })
 }
 
 fn start_on<E: KernelEngine>(settings: &StartSettings) -> Result<Started<E>, Failure> {
     let inherited = InheritedDescriptors::take().map_err(hints::of_inherited)?;
     let account = look_up_account(settings)?;
     let listeners = bind_all(settings)?;
+    let settings = &engine::with_engine(settings, account.as_ref())?;
     let server: LoadedServer<E> = load_on(settings, listeners, account, inherited, None)?;
     let what = server.what.clone();
     let signals = signal::signals_to_end()?;
-    let (started, engine) = server.serve(settings, signals, None)?;
+    let (started, words) = server.serve(settings, signals, None)?;
     started.report_missing_layers(settings);
     if !settings.quiet {
         let addresses = started.addresses.iter();
-        let ready = ready_line(settings, addresses, &what, &engine);
+        let ready = ready_line(settings, addresses, &what, &words);
         terminal::err(format_args!("{ready}; lockdown {}", started.lockdown.summary()));
     }
     Ok(started)
@@ -139,8 +147,9 @@ pub fn look_up_account(settings: &StartSettings) -> Result<Option<Account>, Fail
     Ok(account)
 }
 
-/// Enters the sandbox of a supervisor. Limits that workers need raised are raised before, while
-/// that is permitted; the processes that it starts inherit them.
+/// Enters the sandbox of a supervisor, whose settings have a decided engine. Limits that workers
+/// need raised are raised before, while that is permitted; the processes that it starts inherit
+/// them.
 ///
 /// # Errors
 /// If a step fails: what was tried, the cause, and a hint for the operator.
@@ -150,18 +159,30 @@ pub fn enter_supervision(
     inherited: InheritedDescriptors,
 ) -> Result<SupervisorSandbox, Failure> {
     prepare_engine::<Chosen>(settings)?;
-    let config = settings.lockdown.wanted(Feature::layers(&settings.without));
+    let config = sandbox_config(settings);
     SupervisorSandbox::enter(config, tasks, inherited).map_err(hints::of_sandbox)
+}
+
+/// The sandbox of processes whose engine is decided.
+fn sandbox_config(settings: &StartSettings) -> SandboxConfig {
+    settings.lockdown.wanted(Feature::layers(&settings.without)).for_engine(decided(settings))
+}
+
+fn decided(settings: &StartSettings) -> EngineKind {
+    settings.engine.kind().expect("it is decided before a process gives anything up")
 }
 
 fn prepare_engine<E: KernelEngine>(settings: &StartSettings) -> Result<E::Preparation, Failure> {
     let without: Vec<&str> = settings.without.iter().map(|feature| feature.name()).collect();
-    E::prepare(settings.slots(), ReceiveBuffers::SERVER, &without).map_err(hints::of_engine)
+    let (slots, buffers) = (settings.slots(), ReceiveBuffers::SERVER);
+    let requirements = Requirements { kind: decided(settings), slots, buffers, without: &without };
+    E::prepare(&requirements).map_err(hints::of_engine)
 }
 
-/// Reads the content for workers on listeners that are bound, as an account that was looked up
-/// ([`look_up_account`]). From the time at which it has no privileges, this process is the first
-/// that the kernel ends for want of memory, if `preference` can be changed.
+/// Reads the content for workers, by settings with a decided engine, on listeners that are bound,
+/// as an account that was looked up ([`look_up_account`]). From the time at which it has no
+/// privileges, this process is the first that the kernel ends for want of memory, if `preference`
+/// can be changed.
 ///
 /// # Errors
 /// If a step fails: what was tried, the cause, and a hint for the operator.
@@ -183,7 +204,7 @@ fn load_on<E: KernelEngine>(
     preference: Option<&mut MemoryPreference>,
 ) -> Result<LoadedServer<E>, Failure> {
     let preparation = prepare_engine::<E>(settings)?;
-    let config = settings.lockdown.wanted(Feature::layers(&settings.without));
+    let config = sandbox_config(settings);
     let mut lockdown = Sandbox::prepare(config, account, inherited).map_err(hints::of_sandbox)?;
     let mut program = ServerProgram::new(settings);
     program.preference = preference;

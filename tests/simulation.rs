@@ -23,9 +23,10 @@ const FAILED_ONCE: [(u64, &str); 7] = [
     (2261, "a receive that failed for want of a buffer was not armed again during a lazy send"),
 ];
 /// As [`FAILED_ONCE`], for services.
-const FAILED_ONCE_SERVICE: [(u64, &str); 2] = [
+const FAILED_ONCE_SERVICE: [(u64, &str); 3] = [
     (2770, "an idle connection was closed though a slot was reserved for another listener"),
     (9580, "the same, with another order of reports"),
+    (39103, "a wake-up was lost when the slot of an accept moved to another listener"),
 ];
 const SEEDS_USUAL: u64 = 2_000;
 

@@ -41,10 +41,15 @@ fn print(text: &[u8]) -> Result<(), Failure> {
 fn load(options: &LoadOptions) -> Result<ExitCode, Failure> {
     files::check(&options.outputs())?;
     let load = Runner::new(options)?;
+    let decision = load.decision();
+    if let Some(message) = decision.message().filter(|_| !options.quiet) {
+        terminal::err(format_args!("uringload: {message}"));
+    }
     let mut report = LoadReport {
         schema: SCHEMA.to_owned(),
         url: format!("http://{}{}", options.url.authority, options.url.target),
         load: options.describe(),
+        engine: decision.kind.name().to_owned(),
         runs: Vec::new(),
     };
     for &connections in &options.connections {
@@ -52,7 +57,7 @@ fn load(options: &LoadOptions) -> Result<ExitCode, Failure> {
         let outcome = load.run(connections.get(), |progress| live.show(progress))?;
         live.end();
         if !options.quiet {
-            terminal::out(show::figures(&outcome.run, options));
+            terminal::out(show::figures(&outcome.run, decision.kind, options));
         }
         if let Some(path) = &options.hgrm {
             let path = options.histogram(path, connections.get());

@@ -15,6 +15,7 @@ use uringstatic::os::terminal;
 use uringstatic::server::Turn;
 use uringstatic::service::{self, loader};
 use uringstatic::site::build;
+use uringstatic::start::engine::decide_by_default;
 use uringstatic::start::settings::StartSettings;
 use uringstatic::start::{Started, become_reader, report_sandbox, start};
 
@@ -60,7 +61,7 @@ fn serve(settings: &StartSettings) -> ExitCode {
             Ok(turn) => break exit_code(turn),
             Err(errno) => {
                 terminal::err(format_args!(
-                    "uringstatic: waiting on the ring: {errno} (errno {})",
+                    "uringstatic: waiting for the engine: {errno} (errno {})",
                     errno.0
                 ));
                 break 1;
@@ -96,7 +97,7 @@ fn check(options: &cli::CheckOptions) -> ExitCode {
 
 /// Enters the sandbox and lists its layers; a missing or incomplete layer is a failure.
 fn list_lockdown(options: &cli::LockdownArgs) -> ExitCode {
-    let report = match report_sandbox(&options.options, &options.without) {
+    let report = match report_sandbox(options.engine, &options.options, &options.without) {
         Ok(report) => report,
         Err(failure) => return fail(&failure),
     };
@@ -107,7 +108,8 @@ fn list_lockdown(options: &cli::LockdownArgs) -> ExitCode {
 /// Prints the doctor's findings; a fault is a failure.
 fn examine(options: &cli::DoctorArgs) -> ExitCode {
     let workload = options.workload();
-    let report = doctor::examine(&workload, &MachineFacts::gather(&workload));
+    let auto = decide_by_default().map_err(|failure| failure.to_string());
+    let report = doctor::examine(&workload, &MachineFacts::gather(&workload, auto));
     // https://no-color.org
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let colour = !plain && std::io::stdout().is_terminal();

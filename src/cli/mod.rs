@@ -14,6 +14,7 @@ mod root;
 mod tests;
 
 use crate::doctor::Workload;
+use crate::engine::chosen::EngineChoice;
 use crate::sandbox::options::LockdownOptions;
 use crate::service::messages::LoaderSpec;
 use crate::start::feature::Feature;
@@ -146,8 +147,8 @@ struct ServerCommandLine {
 enum Action {
     /// Check this machine: what limits the server, why that matters, and how to fix it
     ///
-    /// Examines the kernel, its rings, limits and queues, and rates each finding as ok, a warning
-    /// or a fault. Changes nothing. Exits with 1 if there is a fault.
+    /// Examines the kernel, the engines that it permits, limits and queues, and rates each finding
+    /// as ok, a warning or a fault. Changes nothing. Exits with 1 if there is a fault.
     #[command(max_term_width = 100)]
     Doctor(DoctorArgs),
 
@@ -199,6 +200,10 @@ pub struct LockdownArgs {
     #[arg(long)]
     pub json: bool,
 
+    /// Kernel interface of the workers, as for the server
+    #[arg(long, value_name = "ENGINE", value_enum, default_value = "auto")]
+    pub engine: EngineChoice,
+
     /// The sandbox to list.
     #[command(flatten)]
     pub options: LockdownOptions,
@@ -212,7 +217,7 @@ const DOCTOR: &str = "doctor";
 const CHECK: &str = "check";
 const LOCKDOWN: &str = "lockdown";
 
-const ABOUT: &str = "Serve a page or a folder over HTTP, from memory, on io_uring";
+const ABOUT: &str = "Serve a page or a folder over HTTP, from memory, on io_uring or epoll";
 
 const MAN_SECTIONS: [ManSection; 2] = [
     ManSection {

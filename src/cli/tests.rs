@@ -43,6 +43,7 @@ fn every_option_has_its_documented_default() {
         worker_timeout: Duration::from_secs(10),
         reload_grace: Duration::from_secs(2),
         single_process: false,
+        engine: EngineChoice::Auto,
         lockdown: LockdownOptions {
             mode: SandboxMode::On,
             no_lockdown: false,
@@ -94,6 +95,8 @@ fn each_option_sets_its_own_field() {
         (&["--worker-timeout", "0s"], |c| c.worker_timeout = Duration::ZERO),
         (&["--reload-grace", "0s"], |c| c.reload_grace = Duration::ZERO),
         (&["--single-process"], |c| c.single_process = true),
+        (&["--engine", "io_uring"], |c| c.engine = EngineChoice::IoUring),
+        (&["--engine", "epoll"], |c| c.engine = EngineChoice::Epoll),
         (&["--cpu", "1,3-4"], |c| c.cpu = Some(CpuList(vec![1, 3, 4]))),
         (&["--cpu", "0"], |c| c.cpu = Some(CpuList(vec![0]))),
         (&["--cpu", "1023"], |c| c.cpu = Some(CpuList(vec![1023]))),
@@ -131,6 +134,8 @@ fn a_usage_error_names_the_option_and_the_remedy() {
         (&["--allowed-hosts", "a,http://b"], &["--allowed-hosts <HOST>", "without a scheme"]),
         (&["--backlog", "0"], &["--backlog <N>", "0 is not in 1..=2147483647"]),
         (&["--backlog", "2147483648"], &["--backlog <N>", "is not in 1..=2147483647"]),
+        (&["--engine", "aio"], &["--engine <ENGINE>", "auto, io_uring, epoll"]),
+        (&["--engine", "epoll", "--without", "silent-send"], &["no effect with --engine epoll"]),
         (&["--head-timeout", "5"], &["--head-timeout <DURATION>", "write 5s or 5ms"]),
         (&["--idle-timeout", "0s"], &["--idle-timeout <DURATION>", "longer than zero"]),
         (&["--min-rate", "2m"], &["--min-rate <BYTES>", "not within 0 to 1m"]),
@@ -172,11 +177,12 @@ fn the_doctor_has_its_own_options_and_the_server_s_defaults() {
         Ok(ServerCommand::Doctor(doctor)) => doctor,
         other => panic!("{options:?}: {other:?}"),
     };
-    let workload = Workload { spawn: 5000, backlog: 4096, workers: 1, load: false };
+    let engine = EngineChoice::Auto;
+    let workload = Workload { spawn: 5000, backlog: 4096, workers: 1, engine, load: false };
     let workers = WorkerCount::Count(1);
     assert_eq!(doctor(&[]), DoctorArgs { workload, workers, json: false });
     let argv = ["--json", "--spawn", "20000", "--load", "--backlog=1", "--workers=auto"];
-    let loaded = Workload { spawn: 20_000, backlog: 1, workers: 1, load: true };
+    let loaded = Workload { spawn: 20_000, backlog: 1, load: true, ..workload };
     let workers = WorkerCount::Auto;
     assert_eq!(doctor(&argv), DoctorArgs { workload: loaded, workers, json: true });
     assert_eq!(doctor(&["--workers", "7"]).workload(), Workload { workers: 7, ..workload });
@@ -302,7 +308,8 @@ const ALL_FEATURES: &str = "defer-taskrun coop-taskrun direct-descriptors multis
                             silent-send linked-close vectored-send defer-accept openat2 \
                             listeners privileges environment descriptors landlock ring seccomp";
 
-const VISIBLE_OPTIONS: [&str; 20] = [
+const VISIBLE_OPTIONS: [&str; 21] = [
+    "--engine <ENGINE>",
     "--spawn <N>",
     "--listen <ADDR:PORT>",
     "--page <FILE>",

@@ -1,7 +1,9 @@
 //! The facts of a machine, each known or unknown with a cause. No fact is rated here.
 
 use crate::engine::Errno;
+use crate::engine::chosen::Decision;
 use crate::engine::uring::probe::Features;
+use crate::engine::uring::unavailable::RingUnavailable;
 use crate::error::Failure;
 use crate::os::process::Limit;
 use std::fmt;
@@ -61,6 +63,8 @@ pub struct MachineFacts {
     pub process: Fact<ProcessStatus>,
     /// The container runtime, if this seems to be a container.
     pub container: Option<Container>,
+    /// The engine that a server without options would have, or why it would have none.
+    pub auto: Result<Decision, String>,
     /// Whether the smallest ring could be created and used. `Ok` without a trial if `ring` is.
     pub smallest_ring: Result<(), Errno>,
     /// The features of a ring like the server's, created and entered once.
@@ -114,6 +118,19 @@ pub struct ProcessStatus {
     /// Whether capabilities count system-wide, which they do in the first user namespace only
     /// (`user_namespaces(7)`).
     pub is_in_first_user_namespace: bool,
+}
+
+impl MachineFacts {
+    /// Whether a filter kills a process for the system calls of a ring.
+    #[must_use]
+    pub fn filter_kills(&self) -> bool {
+        is_killed(&self.auto)
+    }
+}
+
+/// Whether the trial of `io_uring` was killed.
+pub(super) fn is_killed(auto: &Result<Decision, String>) -> bool {
+    auto.as_ref().is_ok_and(|decision| decision.why == Some(RingUnavailable::Killed))
 }
 
 impl ProcessStatus {

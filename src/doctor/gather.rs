@@ -4,13 +4,15 @@
 
 use super::facts::{
     Container, Fact, LoadFacts, MachineFacts, ProcessStatus, Refusal, SandboxSupport, UnknownCause,
-    UnknownFact,
+    UnknownFact, is_killed,
 };
 use super::{Workload, parse};
+use crate::engine::chosen::Decision;
 use crate::engine::kernel::Restriction;
 use crate::engine::uring::probe::{self, Features, Obstacles, locked_bytes};
+use crate::engine::uring::unavailable::RingUnavailable;
 use crate::engine::uring::{RECEIVE_BUFFER_BYTES, RECEIVE_BUFFERS, Setup, Uring};
-use crate::engine::{Engine, Nanos};
+use crate::engine::{Engine, Errno, Nanos};
 use crate::error::Failure;
 use crate::os::proc::Proc;
 use crate::os::process;
@@ -21,25 +23,31 @@ use std::net::{Ipv4Addr, UdpSocket};
 use std::path::Path;
 
 impl MachineFacts {
-    /// Gathers all facts; those about load generation only if the workload includes it.
+    /// Gathers all facts, besides the engine that `auto` comes to; those about load generation only
+    /// if the workload includes it.
     #[must_use]
-    pub fn gather(workload: &Workload) -> Self {
+    pub fn gather(workload: &Workload, auto: Result<Decision, String>) -> Self {
         let open_files = Ok(process::open_files());
         let locked_memory = Ok(process::locked_memory());
         // After the limits were read, because creating the ring raises them.
-        let (ring, restriction) = match server_ring(workload) {
+        let (ring, restriction) = match server_ring(workload, &auto) {
             Ok((features, restriction)) => (Ok(features), Some(restriction)),
             Err(refusal) => (Err(refusal), None),
         };
         // Last, and only if the larger ring failed: the kernel counts the memory of a closed ring
         // for some milliseconds longer, and the server's ring might not fit beside it.
-        let smallest_ring = if ring.is_ok() { Ok(()) } else { probe::smallest_ring() };
+        let smallest_ring = match &ring {
+            Ok(_) => Ok(()),
+            Err(_) if is_killed(&auto) => Err(Errno(libc::ENOSYS)),
+            Err(_) => probe::smallest_ring(),
+        };
         Self {
             release: setting("kernel.osrelease", |text| Some(text.trim().to_owned())),
             io_uring_disabled: setting("kernel.io_uring_disabled", parse::number),
             io_uring_group: setting("kernel.io_uring_group", parse::number),
             process: process_status(),
             container: container(),
+            auto,
             smallest_ring,
             ring,
             sandbox: SandboxSupport {
@@ -100,8 +108,16 @@ fn container() -> Option<Container> {
     marks.iter().find(|(path, _)| Path::new(path).exists()).map(|&(_, container)| container)
 }
 
-/// Creates a ring like the server's, enters it once, and closes it.
-fn server_ring(workload: &Workload) -> Result<(Features, Result<(), String>), Refusal> {
+/// Creates a ring like the server's, enters it once, and closes it, unless a filter would kill this
+/// process for that.
+fn server_ring(
+    workload: &Workload,
+    auto: &Result<Decision, String>,
+) -> Result<(Features, Result<(), String>), Refusal> {
+    if is_killed(auto) {
+        let what = RingUnavailable::Killed.to_string();
+        return Err(Refusal { what, hint: String::new() });
+    }
     // As the server does. A failure shows in the checks of open files and locked memory.
     let _ = process::raise_open_files(workload.files_needed(), "--spawn");
     process::raise_locked_memory(locked_bytes(workload.worker_spawn(), RECEIVE_BUFFERS));
@@ -192,6 +208,7 @@ const MALFORMED_CHARS_MAX: usize = 40;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::chosen::EngineChoice;
 
     #[test]
     fn an_unknown_fact_has_its_cause() {
@@ -203,8 +220,9 @@ mod tests {
 
     #[test]
     fn facts_of_every_linux_machine_are_known_here() {
-        let facts =
-            MachineFacts::gather(&Workload { spawn: 10, backlog: 10, workers: 1, load: true });
+        let (workers, engine) = (1, EngineChoice::Auto);
+        let workload = Workload { spawn: 10, backlog: 10, workers, engine, load: true };
+        let facts = MachineFacts::gather(&workload, Err("not tried".to_owned()));
         assert!(facts.release.is_ok() && facts.process.is_ok(), "{facts:?}");
         assert!(facts.open_files.is_ok() && facts.somaxconn.is_ok(), "{facts:?}");
         let load = facts.load.expect("the workload includes load");

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! The ratings hold for Linux 4.12 to 6.18; each cites the version in which the kernel's behaviour
-//! changed. The doctor creates a ring and reads limits as the server does; it knows no HTTP.
+//! changed. The doctor creates a ring and reads limits as the server does; it knows no HTTP, and is
+//! told which engine the server would choose.
 
 #![forbid(unsafe_code)]
 
@@ -22,6 +23,7 @@ pub use check::examine;
 pub use facts::MachineFacts;
 pub use report::{DoctorReport, Finding, Fix, SCHEMA, Severity};
 
+use crate::engine::chosen::EngineChoice;
 use crate::os::process::OPEN_FILES_RESERVE;
 use crate::value_parsers::BACKLOG_MAX;
 use serde::{Deserialize, Serialize};
@@ -43,6 +45,11 @@ pub struct Workload {
     /// option of its own, because `auto` is a number only on a machine.
     #[arg(skip = 1_u32)]
     pub workers: u32,
+
+    /// Kernel interface to serve by, as for the server
+    #[arg(long, value_name = "ENGINE", value_enum, default_value = "auto")]
+    #[serde(default)]
+    pub engine: EngineChoice,
 
     /// Also check what distorts load tests run from this machine: local ports, TIME-WAIT, SYN
     /// cookies, connection tracking, the CPU frequency

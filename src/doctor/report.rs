@@ -106,11 +106,14 @@ impl DoctorReport {
         };
         let faults = counted(of(Severity::Fault), "fault");
         let warnings = counted(of(Severity::Warning), "warning");
-        let Workload { spawn, backlog, workers, load } = self.workload;
+        let Workload { spawn, backlog, workers, engine, load } = self.workload;
         let workers = if workers > 1 { format!(" --workers {workers}") } else { String::new() };
+        let engine =
+            engine.kind().map_or(String::new(), |kind| format!(" --engine {}", kind.name()));
         let load = if load { " --load" } else { "" };
-        let mut summary =
-            format!("{faults}, {warnings} for --spawn {spawn} --backlog {backlog}{workers}{load}");
+        let mut summary = format!(
+            "{faults}, {warnings} for --spawn {spawn} --backlog {backlog}{workers}{engine}{load}"
+        );
         if let Some(container) = &self.container {
             push(&mut summary, format_args!("; this seems to be a container ({container})"));
         }
@@ -176,6 +179,7 @@ const SYSCTL_LASTS: &str = "Settings made by `sysctl -w` are lost at reboot; a f
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::chosen::EngineChoice;
 
     fn report() -> DoctorReport {
         let finding = |name: &str, status, fixes| Finding {
@@ -190,7 +194,8 @@ mod tests {
             finding("short", Severity::Ok, vec![]),
             finding("a_longer_name", Severity::Warning, vec![fix.clone(), fix]),
         ];
-        let workload = Workload { spawn: 1, backlog: 2, workers: 3, load: true };
+        let engine = EngineChoice::Epoll;
+        let workload = Workload { spawn: 1, backlog: 2, workers: 3, engine, load: true };
         DoctorReport::new(workload, Some("docker"), findings)
     }
 
@@ -207,7 +212,7 @@ mod tests {
         assert!(text.contains("\n         fix: sysctl -w xxx"), "{text}");
         assert!(text.contains("\n          or: sysctl -w xxx"), "{text}");
         assert!(
-            text.contains("0 faults, 1 warning for --spawn 1 --backlog 2 --workers 3 --load"),
+            text.contains("1 warning for --spawn 1 --backlog 2 --workers 3 --engine epoll --load"),
             "{text}"
         );
         assert!(text.contains("(docker)") && text.contains("/etc/sysctl.d"), "{text}");
@@ -232,6 +237,7 @@ mod tests {
         assert_eq!(value["schema"], "uringstatic-doctor/1");
         assert_eq!(value["purpose"]["spawn"], 1);
         assert_eq!(value["purpose"]["workers"], 3);
+        assert_eq!(value["purpose"]["engine"], "epoll");
         assert_eq!(value["status"], "warning");
         assert_eq!(value["checks"][1]["mend"][0]["place"], "as root");
     }

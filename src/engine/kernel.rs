@@ -5,14 +5,16 @@
 pub(super) mod clock;
 pub mod dial;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, Errno};
 use crate::error::Failure;
 use crate::os::net::Listener;
 use crate::os::pages::Pages;
 use crate::os::seccomp::Call;
 use crate::os::signal::Signals;
+use serde::{Deserialize, Serialize};
 use std::error::Error;
 use std::fmt;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 
@@ -27,17 +29,12 @@ pub trait KernelEngine: Engine + Sized {
     /// The most connections that one engine carries.
     const CONNECTIONS_MAX: u32;
 
-    /// Checks that an engine can carry `slots` connections, raises the limits that it needs raised,
-    /// and collects the facts for its error messages. The features in `without`, names from
-    /// [`Self::FEATURES`], will not be used.
+    /// Checks that an engine can carry so many connections, raises the limits that it needs raised,
+    /// and collects the facts for its error messages.
     ///
     /// # Errors
     /// If there are more slots than [`Self::CONNECTIONS_MAX`].
-    fn prepare(
-        slots: u32,
-        buffers: ReceiveBuffers,
-        without: &[&str],
-    ) -> Result<Self::Preparation, EngineError>;
+    fn prepare(requirements: &Requirements<'_>) -> Result<Self::Preparation, EngineError>;
 
     /// Creates the engine. It keeps the credentials of the process at this time, so privileges are
     /// given up before.
@@ -52,7 +49,7 @@ pub trait KernelEngine: Engine + Sized {
     /// The optional operations that it offers.
     fn capabilities(&self) -> Capabilities;
 
-    /// Its name and the features in use, for the ready line.
+    /// Its kind's name and the features in use, for the ready line.
     fn description(&self) -> String;
 
     /// The operations that the kernel refuses it.
@@ -73,11 +70,13 @@ pub trait KernelEngine: Engine + Sized {
 }
 
 /// The kernel interface that an engine is built on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum EngineKind {
     /// Completions of `io_uring(7)`, from Linux 6.1 on.
+    #[serde(rename = "io_uring")]
     IoUring,
     /// Readiness by `epoll(7)`, for kernels and containers that refuse the other.
+    #[serde(rename = "epoll")]
     Epoll,
 }
 
@@ -92,6 +91,20 @@ impl EngineKind {
     }
 }
 
+/// The properties of an engine that are known before a process gives anything up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Requirements<'a> {
+    /// The kind, which a concrete engine has already.
+    pub kind: EngineKind,
+    /// The number of slots.
+    pub slots: u32,
+    /// The receive buffers.
+    pub buffers: ReceiveBuffers,
+    /// Features that will not be used, by their names in [`KernelEngine::FEATURES`]. An engine
+    /// ignores the names of others.
+    pub without: &'a [&'a str],
+}
+
 /// The parts that an engine is created from.
 pub struct Parts {
     /// The number of slots.
@@ -100,7 +113,7 @@ pub struct Parts {
     pub role: Role,
     /// The buffer that [`crate::engine::Op::Send`] sends from.
     pub fixed: Pages,
-    /// The receive buffers, as in [`KernelEngine::prepare`].
+    /// The receive buffers, as in [`Requirements`].
     pub buffers: ReceiveBuffers,
     /// A descriptor to hold until the connections are closed, at the latest. The end of a process
     /// precedes the end of its sockets, if an engine in the kernel has them.
@@ -192,6 +205,8 @@ pub struct EngineError {
     pub step: String,
     /// The remedy, to which programs add the names of their options.
     pub remedy: Remedy,
+    /// The name of the system call that failed; empty if the step is none.
+    pub call: &'static str,
     source: Box<dyn Error + Send + Sync>,
 }
 
@@ -202,7 +217,21 @@ impl EngineError {
         source: impl Into<Box<dyn Error + Send + Sync>>,
         remedy: Remedy,
     ) -> Self {
-        Self { step: step.into(), remedy, source: source.into() }
+        Self { step: step.into(), remedy, call: "", source: source.into() }
+    }
+
+    /// The same failure, as that of a system call of this name.
+    #[must_use]
+    pub fn of_call(self, call: &'static str) -> Self {
+        Self { call, ..self }
+    }
+
+    /// The error number of the kernel, if the kernel refused the step.
+    #[must_use]
+    pub fn errno(&self) -> Option<Errno> {
+        let of_call = |error: &io::Error| error.raw_os_error().map(Errno);
+        let of_engine = || self.source.downcast_ref::<Errno>().copied();
+        self.source.downcast_ref().and_then(of_call).or_else(of_engine)
     }
 }
 
@@ -236,6 +265,8 @@ pub enum Remedy {
     MoreMemory,
     /// A setting or a container's filter must permit it; the text describes those found.
     Permission(String),
+    /// A newer kernel; the text names the version.
+    NewerKernel(String),
     /// Another one, in words.
     Other(String),
 }
@@ -253,7 +284,9 @@ impl fmt::Display for Remedy {
                  unit, --ulimit memlock=-1 for a container (root is no exception, as it is given \
                  up first), or fewer connections",
             ),
-            Self::Permission(text) | Self::Other(text) => f.write_str(text),
+            Self::Permission(text) | Self::NewerKernel(text) | Self::Other(text) => {
+                f.write_str(text)
+            }
         }
     }
 }

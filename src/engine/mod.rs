@@ -25,6 +25,8 @@ pub use token::{Kind, Slot, Token};
 /// - Every pushed entry gets its completions; the last one has [`Completion::more`] unset. Until
 ///   then the engine may access the memory that the entry names.
 /// - Several [`Op::Accept`] may be in flight on a listener; each takes one connection.
+/// - An [`Op::Accept`] that is pushed together with its [`Op::Cancel`] tries once: it takes a
+///   connection that is in the backlog, or ends with `ECANCELED`.
 /// - After [`Op::Connect`], successful or not, the slot must be closed.
 /// - [`Op::Discard`] completes with the number of bytes it discarded, at most `len`.
 /// - [`Op::Send`] never waits: it completes with the number of bytes that the socket accepted
@@ -177,6 +179,8 @@ impl fmt::Display for Errno {
         write!(f, "{}", std::io::Error::from_raw_os_error(self.0))
     }
 }
+
+impl std::error::Error for Errno {}
 
 impl fmt::Debug for Errno {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

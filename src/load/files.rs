@@ -164,7 +164,13 @@ mod tests {
             ..Run::default()
         };
         let (url, load) = ("http://a/".to_owned(), "GET".to_owned());
-        LoadReport { schema: SCHEMA.to_owned(), url, load, runs: vec![run] }
+        LoadReport {
+            schema: SCHEMA.to_owned(),
+            url,
+            load,
+            engine: "epoll".to_owned(),
+            runs: vec![run],
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod values;
 
 use super::files;
 use super::request::RequestTemplate;
+use crate::engine::chosen::EngineChoice;
 use crate::http::added_field;
 use crate::value_parsers;
 use clap::error::ErrorKind;
@@ -141,6 +142,10 @@ pub struct LoadOptions {
     #[arg(long, value_name = "DURATION", default_value = "10s")]
     #[arg(value_parser = value_parsers::duration)]
     pub connect_timeout: Duration,
+
+    /// Kernel interface to make requests by; `auto` is epoll where `io_uring` isn't available
+    #[arg(long, value_name = "ENGINE", value_enum, default_value = "auto")]
+    pub engine: EngineChoice,
 
     /// Worker processes, one per core [default: one less than there are cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]

@@ -18,6 +18,9 @@ pub struct LoadReport {
     pub url: String,
     /// A short description of the load, as in `GET HTTP/1.1, 10s`.
     pub load: String,
+    /// The engine of the workers: `io_uring` or `epoll`; empty in the reports of older versions.
+    #[serde(default)]
+    pub engine: String,
     /// The runs, in the order in which they were made.
     pub runs: Vec<Run>,
 }

@@ -13,12 +13,13 @@
 
 use super::client::ClientPlan;
 use super::counters::{Count, Counters, LatencyKind, WorkerState};
+use super::hints;
 use super::options::LoadOptions;
 use super::report::{FailureKind, Latency, Run};
 use super::schedule::Amount;
 use super::worker::{Share, SharedWord, counters_of, shared_words};
-use crate::engine::chosen::Chosen;
-use crate::engine::kernel::KernelEngine;
+use crate::engine::chosen::{Chosen, Decision, EngineChoice, TRIAL};
+use crate::engine::kernel::{EngineError, EngineKind, KernelEngine, Parts, Role};
 use crate::error::Failure;
 use crate::os::children::{Orphan, Process, WaitOutcome};
 use crate::os::shared::SharedCounters;
@@ -39,6 +40,7 @@ pub struct Runner<'a> {
     target: SocketAddr,
     request: Vec<u8>,
     signals: Signals,
+    decision: Decision,
 }
 
 /// The results of a run.
@@ -58,12 +60,15 @@ pub struct RunProgress<'a> {
 }
 
 impl<'a> Runner<'a> {
-    /// Resolves the target, checks the source addresses and builds the request.
+    /// Decides for an engine, resolves the target, checks the source addresses and builds the
+    /// request.
     ///
     /// # Errors
-    /// If the target or a source address is unusable, the file of the body can't be read, or signal
-    /// handling can't be set up.
+    /// If `io_uring` can't be tried, the target or a source address is unusable, the file of the
+    /// body can't be read, or signal handling can't be set up.
     pub fn new(options: &'a LoadOptions) -> Result<Self, Failure> {
+        // First, while this process has a single thread.
+        let decision = decide_engine(options.engine)?;
         let url = &options.url;
         let what = || format!("looking up {}", url.host);
         let sources = options.source.as_ref().map_or(&[][..], |sources| &sources.0);
@@ -87,7 +92,13 @@ impl<'a> Runner<'a> {
             ),
         };
         let request = options.request(body).bytes();
-        Ok(Self { options, target, request, signals: signal::signals_to_end()? })
+        Ok(Self { options, target, request, signals: signal::signals_to_end()?, decision })
+    }
+
+    /// The engine of the workers, and why it isn't another.
+    #[must_use]
+    pub fn decision(&self) -> &Decision {
+        &self.decision
     }
 
     /// Runs the load with this number of connections until it ends or a signal arrives; calls
@@ -183,6 +194,7 @@ impl<'a> Runner<'a> {
                 connect_timeout_ns: nanos(options.connect_timeout),
                 response_timeout_ns: nanos(options.timeout),
             },
+            engine: self.decision.kind,
             request: self.request.clone(),
             target: self.target,
             sources: options.source.clone().unwrap_or_default().0,
@@ -199,7 +211,9 @@ impl<'a> Runner<'a> {
 pub fn check_connections(options: &LoadOptions) -> Result<(), String> {
     let workers = workers(options, process::cores().len());
     for connections in options.connections.iter().map(|number| number.get()) {
-        let max = Chosen::CONNECTIONS_MAX;
+        // The other kind carries more, but `auto` isn't decided yet.
+        let kind = options.engine.kind().unwrap_or(EngineKind::IoUring);
+        let max = Chosen::connections_max(kind);
         let needed = connections.div_ceil(max);
         if needed > workers {
             return Err(format!(
@@ -209,6 +223,21 @@ pub fn check_connections(options: &LoadOptions) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Decides for the engine of all workers, which have the privileges of this process.
+fn decide_engine(choice: EngineChoice) -> Result<Decision, Failure> {
+    let create = || {
+        let preparation = Chosen::prepare(&TRIAL)?;
+        // Without signals to read, there is nothing to serve, which a trial doesn't need.
+        let Ok(signals) = signal::signals_to_end() else { return Ok(None) };
+        let role = Role::Server { listeners: Vec::new(), signals };
+        let (slots, buffers) = (TRIAL.slots, TRIAL.buffers);
+        let fixed = vec![0; 2].into();
+        let parts = Parts { slots, role, fixed, buffers, held: None, restricted: false };
+        Ok::<_, EngineError>(Some(Chosen::create(preparation, parts)?))
+    };
+    choice.decide(create).map_err(hints::of_undecided)
 }
 
 /// The number of worker processes on a machine with this number of cores.

@@ -5,6 +5,7 @@ use super::counters::{Count, Counters, LatencyKind};
 use super::options::LoadOptions;
 use super::report::{FailureKind, Latency, Run, failure_text};
 use super::run::RunProgress;
+use crate::engine::kernel::EngineKind;
 use crate::text::paragraph;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::fmt::Write;
@@ -75,7 +76,7 @@ impl Live {
 
 /// The figures of a run as lines of text.
 #[must_use]
-pub fn figures(run: &Run, options: &LoadOptions) -> String {
+pub fn figures(run: &Run, engine: EngineKind, options: &LoadOptions) -> String {
     let mut text = String::new();
     let mut line = |name: &str, value: &str| push_line(&mut text, name, value);
     line("connections", &run.connections.to_string());
@@ -100,7 +101,7 @@ pub fn figures(run: &Run, options: &LoadOptions) -> String {
     let mut line = |name: &str, value: &str| push_line(&mut text, name, value);
     line("connecting", &latency(&run.connect_us));
     line("response", &latency(&run.response_us));
-    line("client", &client(run));
+    line("client", &client(run, engine));
     if options.ab {
         line("as ab counts", &as_ab_counts(run));
     }
@@ -166,11 +167,12 @@ fn latency(latency: &Latency) -> String {
     )
 }
 
-fn client(run: &Run) -> String {
+fn client(run: &Run, engine: EngineKind) -> String {
     let mut text = format!(
-        "{} {}, {:.2} s of CPU, the busiest {:.0} % of its time",
+        "{} {} on {}, {:.2} s of CPU, the busiest {:.0} % of its time",
         run.processes,
         if run.processes == 1 { "process" } else { "processes" },
+        engine.name(),
         run.client_cpu_seconds,
         run.client_busiest * 100.0
     );
@@ -241,7 +243,7 @@ mod tests {
     fn shown(run: &Run) -> String {
         let words = ["uringload", "http://a/"];
         let options = options::parse(words).expect("the options are valid");
-        figures(run, &options)
+        figures(run, EngineKind::Epoll, &options)
     }
 
     #[test]
@@ -255,6 +257,7 @@ mod tests {
         assert!(!shown(&run).contains("--source") && !shown(&run).contains("left open"));
         let run = Run { lingered: 1, ..Run::default() };
         assert!(shown(&run).contains("1 connection was left open by the server"));
+        assert!(shown(&run).contains("0 processes on epoll, "));
         let run = Run { interrupted: true, ..Run::default() };
         assert!(shown(&run).contains("interrupted"));
     }

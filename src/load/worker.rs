@@ -8,7 +8,9 @@ use super::counters::{Count, Counters, WorkerState};
 use super::hints;
 use super::options::WorkerArgs;
 use crate::engine::chosen::Chosen;
-use crate::engine::kernel::{Destination, KernelEngine, Parts, ReceiveBuffers, Role};
+use crate::engine::kernel::{
+    Destination, EngineKind, KernelEngine, Parts, ReceiveBuffers, Requirements, Role,
+};
 use crate::engine::{Engine, Nanos};
 use crate::error::Failure;
 use crate::os::process;
@@ -25,6 +27,8 @@ use std::time::Duration;
 pub struct Share {
     /// Connections, amount and checks of its client.
     pub plan: ClientPlan,
+    /// The kind of its engine, which the parent has decided for.
+    pub engine: EngineKind,
     /// The bytes of one request.
     pub request: Vec<u8>,
     /// The address of the server.
@@ -60,7 +64,7 @@ pub fn counters_of(words: &[AtomicU64], index: u32) -> Counters<'_> {
 /// Runs a worker until its part of the load is complete or the parent stops it.
 ///
 /// # Errors
-/// If its input or the expected content can't be read, or the ring can't be created or fails.
+/// If its input or the expected content can't be read, or the engine can't be created or fails.
 pub fn run(worker: WorkerArgs) -> Result<(), Failure> {
     let mut share = read_share()?;
     if let Some(path) = &share.expect {
@@ -70,19 +74,19 @@ pub fn run(worker: WorkerArgs) -> Result<(), Failure> {
     }
     let words = SharedCounters::inherited(worker.fd, shared_words(worker.workers))?;
     let counters = counters_of(words.counters(), worker.index);
-    let ring = make_ring(&share)?;
-    let base_ns = ring.base_ns();
+    let engine = make_engine(&share)?;
+    let base_ns = engine.base_ns();
     counters.set(Count::State, WorkerState::Ready as u64);
     let begin = await_begin(words.counters());
     let start = Nanos(begin.saturating_sub(base_ns));
-    let request_bytes = u32::try_from(share.request.len()).expect("checked by `make_ring`");
-    let mut client = Client::new(ring, share.plan, request_bytes, counters, start, base_ns);
+    let request_bytes = u32::try_from(share.request.len()).expect("checked by `make_engine`");
+    let mut client = Client::new(engine, share.plan, request_bytes, counters, start, base_ns);
     let used = process::cpu_ns();
     let mut tick = Nanos(0);
     loop {
         let is_running = client
             .turn(Some(tick))
-            .map_err(|errno| Failure::new("waiting on the ring", errno, ""))?;
+            .map_err(|errno| Failure::new("waiting for the engine", errno, ""))?;
         let now = client.ring_mut().now();
         if now >= tick || !is_running {
             tick = now.plus(TICK);
@@ -107,10 +111,15 @@ fn read_share() -> Result<Share, Failure> {
         .map_err(|error| Failure::new(what, error, "workers are started by uringload, not by hand"))
 }
 
-fn make_ring(share: &Share) -> Result<Chosen, Failure> {
+fn make_engine(share: &Share) -> Result<Chosen, Failure> {
     let connections = share.plan.connections;
-    let preparation =
-        Chosen::prepare(connections, RECEIVE_BUFFERS, &[]).map_err(hints::of_engine)?;
+    let preparation = Chosen::prepare(&Requirements {
+        kind: share.engine,
+        slots: connections,
+        buffers: RECEIVE_BUFFERS,
+        without: &[],
+    })
+    .map_err(hints::of_engine)?;
     process::raise_open_files(u64::from(connections), "--connections")?;
     let batch_bytes = share.request.len() * share.plan.pipeline as usize;
     if batch_bytes > BATCH_BYTES_MAX {

@@ -1,6 +1,7 @@
-//! A copy of this process as its sibling: a child of the same parent (clone(2), `CLONE_PARENT`).
+//! Copies of this process (clone(2)): one as its sibling, a child of the same parent
+//! (`CLONE_PARENT`), and one as its child.
 
-use super::process::{ThreadsError, await_single_thread};
+use super::process::{ThreadsError, await_single_thread, count_threads};
 use std::fmt;
 use std::io;
 
@@ -50,11 +51,30 @@ impl std::error::Error for ForkError {}
 /// If the process has another thread, or the kernel refuses the copy.
 pub fn fork_sibling() -> Result<ForkSide, ForkError> {
     await_single_thread().map_err(ForkError::Threads)?;
-    let flags = libc::c_long::from(libc::CLONE_PARENT | libc::SIGCHLD);
+    clone_without_threads(libc::CLONE_PARENT | libc::SIGCHLD)
+}
+
+/// Copies this process, as [`fork_sibling`] does, into a child. Its end sends no signal, so that it
+/// is reaped also where SIGCHLD is ignored, by a wait for it alone (`__WALL`, wait(2)): no other
+/// part of the program notices the child.
+///
+/// # Errors
+/// If the process has another thread at this moment, or the kernel refuses the copy.
+pub(super) fn fork_child() -> Result<ForkSide, ForkError> {
+    match count_threads().map_err(ForkError::Threads)? {
+        1 => clone_without_threads(0),
+        several => Err(ForkError::Threads(ThreadsError::Several(several))),
+    }
+}
+
+/// The callers have checked that there is a single thread.
+fn clone_without_threads(flags: libc::c_int) -> Result<ForkSide, ForkError> {
+    let flags = libc::c_long::from(flags);
     let none: libc::c_long = 0;
     // SAFETY: without CLONE_VM the copy has memory of its own, and with a stack of 0 it continues
     // on its copy of this stack (clone(2)). No other thread exists whose locks could stay taken
-    // (checked above). The arguments after the flags are 0, whatever their order on the machine.
+    // (checked by the callers, all of which are in this file). The arguments after the flags are 0,
+    // whatever their order on the machine.
     let answer = unsafe { libc::syscall(libc::SYS_clone, flags, none, none, none, none) };
     match u32::try_from(answer) {
         Err(_) => Err(ForkError::Refused(io::Error::last_os_error())),

@@ -25,6 +25,7 @@ pub mod seccomp;
 pub mod shared;
 pub mod signal;
 pub mod terminal;
+pub mod trial;
 
 pub(crate) mod call;
 pub(crate) mod mapping;

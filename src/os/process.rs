@@ -124,7 +124,7 @@ impl std::error::Error for ThreadsError {
 pub fn await_single_thread() -> Result<(), ThreadsError> {
     let started = Instant::now();
     loop {
-        let count = Proc::system().entries("self/task").map_err(ThreadsError::Unreadable)?;
+        let count = count_threads()?;
         if count == 1 {
             return Ok(());
         }
@@ -133,6 +133,14 @@ pub fn await_single_thread() -> Result<(), ThreadsError> {
         }
         std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// The number of threads at this moment, among them those that are ending.
+///
+/// # Errors
+/// If `/proc` can't be read.
+pub(super) fn count_threads() -> Result<usize, ThreadsError> {
+    Proc::system().entries("self/task").map_err(ThreadsError::Unreadable)
 }
 
 /// The folder of `/proc` that lists this process's threads, for a process that will be permitted to

@@ -30,6 +30,7 @@ mod layer;
 pub mod options;
 mod record;
 pub mod refusals;
+pub mod rehearsal;
 pub mod report;
 mod steps;
 mod supervisor;

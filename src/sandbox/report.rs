@@ -2,21 +2,20 @@
 
 use super::error::SandboxError;
 use super::layer::{Layer, LayerState, ProcessKind};
-use super::record::{SandboxConfig, SandboxMode};
-use super::steps::{Program, Sandbox};
+use super::record::SandboxConfig;
+use super::rehearsal::{Empty, tolerant};
+use super::steps::Sandbox;
 use super::supervisor::{SupervisorSandbox, SupervisorTasks};
 use super::{calls, refusals};
-use crate::engine::kernel::{KernelEngine, ReceiveBuffers, Restriction};
+use crate::engine::kernel::{KernelEngine, ReceiveBuffers, Requirements, Restriction};
 use crate::error::Failure;
 use crate::os::inherited::InheritedDescriptors;
-use crate::os::net::{Endpoint, Listener, listen};
-use crate::os::pages::Pages;
+use crate::os::net::{Endpoint, listen};
 use crate::os::seccomp::{Call, RefusedCall};
 use crate::os::signal;
 use crate::text::columns;
 use serde::Serialize;
 use std::fmt::Write;
-use std::os::fd::BorrowedFd;
 use std::path::Path;
 
 /// Name and version of the schema of the JSON. A field may be added without a new version, but none
@@ -30,6 +29,11 @@ pub struct SandboxReport {
     pub schema: &'static str,
     /// `full`, `partial` or `off`: `full` if it is that for every kind.
     pub lockdown: &'static str,
+    /// The engine of the workers, as [`EngineKind::name`](crate::engine::kernel::EngineKind::name)
+    /// has it.
+    pub engine: &'static str,
+    /// Why it isn't `io_uring`, if that would have been preferred.
+    pub engine_why: Option<String>,
     /// The kinds of processes, each in its sandbox.
     pub processes: Vec<ProcessReport>,
 }
@@ -93,7 +97,11 @@ impl SandboxReport {
     /// The report as text.
     #[must_use]
     pub fn to_text(&self) -> String {
-        let mut text = format!("lockdown {}\n", self.lockdown);
+        let mut text = format!("lockdown {}; engine {}", self.lockdown, self.engine);
+        if let Some(why) = &self.engine_why {
+            push(&mut text, format_args!(": {why}"));
+        }
+        text.push('\n');
         for ProcessReport { process, lockdown, layers } in &self.processes {
             push(&mut text, format_args!("\n{process}: {lockdown}\n"));
             for layer in layers {
@@ -136,14 +144,14 @@ impl LayerReport {
 ///
 /// # Errors
 /// If a step fails.
-pub fn list<E: KernelEngine>(mut config: SandboxConfig) -> Result<SandboxReport, SandboxError> {
+pub fn list<E: KernelEngine>(config: SandboxConfig) -> Result<SandboxReport, SandboxError> {
     // A missing layer belongs into the report, so it must not prevent it.
-    if config.mode == SandboxMode::Require {
-        config.mode = SandboxMode::On;
-    }
+    let config = tolerant(config);
+    let kind = config.engine;
     let inherited = InheritedDescriptors::take().map_err(SandboxError::Descriptors)?;
     let account = config.look_up_account()?;
-    let preparation = E::prepare(1, ReceiveBuffers::SERVER, &[])?;
+    let buffers = ReceiveBuffers::SERVER;
+    let preparation = E::prepare(&Requirements { kind, slots: 1, buffers, without: &[] })?;
     let any = Endpoint::Tcp(([127, 0, 0, 1], 0).into());
     let listeners = vec![listen(&any, 1, false).map_err(Failure::from)?];
     let program = Path::new("/proc/self/exe");
@@ -155,14 +163,14 @@ pub fn list<E: KernelEngine>(mut config: SandboxConfig) -> Result<SandboxReport,
     let engine: E = sandbox.enter(&mut Empty, listeners, 1, preparation)?;
     // A signal must end the process even if the reader of the report is stalled.
     signal::unblock_signals();
-    let report = |kind: ProcessKind, states: &[(Layer, LayerState)], word: &'static str| {
+    let report = |process: ProcessKind, states: &[(Layer, LayerState)], word: &'static str| {
         let layers = states.iter().map(|(layer, state)| {
             let is_listed = !matches!(state, LayerState::Off(_));
             let (allows, refuses) =
-                if is_listed { lists(kind, *layer, &engine) } else { Default::default() };
+                if is_listed { lists(process, *layer, &engine) } else { Default::default() };
             LayerReport::new(*layer, state, allows, refuses)
         });
-        ProcessReport { process: kind.name(), lockdown: word, layers: layers.collect() }
+        ProcessReport { process: process.name(), lockdown: word, layers: layers.collect() }
     };
     let processes = vec![
         report(ProcessKind::Supervisor, supervisor.states(), supervisor.word()),
@@ -177,36 +185,8 @@ pub fn list<E: KernelEngine>(mut config: SandboxConfig) -> Result<SandboxReport,
     } else {
         "partial"
     };
-    Ok(SandboxReport { schema: SCHEMA, lockdown, processes })
-}
-
-/// A program that serves nothing.
-struct Empty;
-
-impl<E> Program<E> for Empty {
-    type Loaded = ();
-    type Assembled = E;
-
-    fn open(&mut self) -> Result<(), Failure> {
-        Ok(())
-    }
-
-    fn folder(&self) -> Option<BorrowedFd<'_>> {
-        None
-    }
-
-    fn read(&mut self) -> Result<((), Pages), Failure> {
-        // The engine derives its restrictions from operations on the first two bytes.
-        Ok(((), vec![0; 2].into()))
-    }
-
-    fn listen(&mut self, _: &[Listener]) -> Result<(), Failure> {
-        Ok(())
-    }
-
-    fn assemble(&mut self, engine: E, (): ()) -> E {
-        engine
-    }
+    let engine = kind.name();
+    Ok(SandboxReport { schema: SCHEMA, lockdown, engine, engine_why: None, processes })
 }
 
 impl LayerReport {

@@ -5,6 +5,8 @@
 //! Several accepts are armed on each listener: a burst of connections must not take one turn of the
 //! loop each while open connections keep the loop busy. With several listeners and fewer slots, a
 //! slot reserved for a listener with an empty backlog moves to a listener with a connection in it.
+//! A server that shares its listeners tries the first listener once more before the slot moves: the
+//! accept that was cancelled may have taken a wake-up that no other server gets.
 //!
 //! With no slot left, listeners are only watched. While a connection waits in a backlog, the
 //! connection that has made the least use of its slot makes room:
@@ -22,7 +24,7 @@
 //! The listener for health checks has slots of its own, so that it answers when all others are
 //! taken; among them, only the first rule makes room.
 
-use super::acceptor::{Class, ListenerState, PAUSE_MIN, Reservation, Watch};
+use super::acceptor::{AcceptState, Class, ListenerState, PAUSE_MIN, Reservation, Watch};
 use super::connection::Connection;
 use super::worker::Server;
 use crate::engine::{Completion, Engine, Errno, Full, Kind, Nanos, Op, Slot, Token};
@@ -73,8 +75,8 @@ impl<R: Engine> Server<R> {
             let generation = self.generations[slot.0 as usize];
             entry.insert(Connection::reserved(slot, generation, class));
             self.acceptor.slots[class.index()].used += 1;
-            let reservation = Reservation { slot, listener: index, is_cancelled: false };
-            self.acceptor.reserved.push(reservation);
+            let state = AcceptState::Waiting;
+            self.acceptor.reserved.push(Reservation { slot, listener: index, state });
             self.acceptor.listeners[index].accepts += 1;
             let op = Op::Accept { listener: number, slot };
             self.push((Token::new(Kind::Accept, generation, slot.0), op));
@@ -141,7 +143,8 @@ impl<R: Engine> Server<R> {
         if !self.acceptor.is_full(class) || self.leaving > 0 || !self.life.accepts_from(class) {
             return None;
         }
-        if self.acceptor.reserved.iter().any(|reservation| reservation.is_cancelled) {
+        let mut reserved = self.acceptor.reserved.iter();
+        if reserved.any(|reservation| reservation.state != AcceptState::Waiting) {
             return None;
         }
         let is_full = |listener: &&ListenerState| {
@@ -163,7 +166,9 @@ impl<R: Engine> Server<R> {
             listener.class == class && self.backlog_since(listener).is_none()
         };
         if let Some(unused) = self.acceptor.reserved.iter().position(is_unused) {
-            self.cancel_accept(unused);
+            let is_shared = self.supervision.is_some();
+            let state = if is_shared { AcceptState::Yielding } else { AcceptState::Cancelled };
+            self.cancel_accept(unused, state);
             return;
         }
         if !self.has_to_make_room(class) {
@@ -197,7 +202,7 @@ impl<R: Engine> Server<R> {
                 return;
             }
             surplus -= 1;
-            self.cancel_accept(place);
+            self.cancel_accept(place, AcceptState::Cancelled);
         }
     }
 
@@ -206,17 +211,30 @@ impl<R: Engine> Server<R> {
     pub(super) fn renew_accepts(&mut self, is_meant: impl Fn(&Reservation) -> bool) {
         for place in 0..self.acceptor.reserved.len() {
             if is_meant(&self.acceptor.reserved[place]) {
-                self.cancel_accept(place);
+                self.cancel_accept(place, AcceptState::Cancelled);
             }
         }
     }
 
+    /// Tries once to accept from a listener into a slot that has become free: the accept, which the
+    /// engine tries at its submission, is pushed together with its cancel. So it takes a connection
+    /// whose wake-up was lost with an accept that was cancelled before. It takes no wake-up from a
+    /// server that waits: it is the last in the queue of waiters, and the kernel wakes the first.
+    fn try_accept(&mut self, listener: usize) {
+        let place = self.acceptor.reserved.len();
+        self.arm_accept(listener);
+        if place < self.acceptor.reserved.len() {
+            self.cancel_accept(place, AcceptState::Cancelled);
+        }
+    }
+
     /// Cancels the accept of a reservation, by its place, unless that was done before.
-    fn cancel_accept(&mut self, place: usize) {
+    fn cancel_accept(&mut self, place: usize, state: AcceptState) {
         let reservation = &mut self.acceptor.reserved[place];
-        if std::mem::replace(&mut reservation.is_cancelled, true) {
+        if reservation.state != AcceptState::Waiting {
             return;
         }
+        reservation.state = state;
         let slot = reservation.slot;
         let target = Token::new(Kind::Accept, self.generations[slot.0 as usize], slot.0);
         self.push((target.with_kind(Kind::CancelAccept), Op::Cancel { target }));
@@ -232,7 +250,7 @@ impl<R: Engine> Server<R> {
         for place in 0..self.acceptor.reserved.len() {
             let listener = self.acceptor.reserved[place].listener;
             if classes.contains(&self.acceptor.listeners[listener].class) {
-                self.cancel_accept(place);
+                self.cancel_accept(place, AcceptState::Cancelled);
             }
         }
         for index in 0..self.acceptor.listeners.len() {
@@ -367,7 +385,7 @@ impl<R: Engine> Server<R> {
     pub(super) fn accepted(&mut self, completion: Completion) {
         let slot = Slot(completion.token.index());
         completion.token.assert_life(self.generations[slot.0 as usize]);
-        let number = self.acceptor.unreserve(slot);
+        let Reservation { listener: number, state, .. } = self.acceptor.unreserve(slot);
         let listener = &mut self.acceptor.listeners[number];
         match completion.result {
             Ok(_) => {
@@ -383,6 +401,9 @@ impl<R: Engine> Server<R> {
                 listener.waiting_since = listener.waiting_since.filter(|_| was_cancelled);
                 self.free(slot);
                 self.accept_failed(number, errno);
+                if was_cancelled && state == AcceptState::Yielding {
+                    self.try_accept(number);
+                }
             }
         }
     }

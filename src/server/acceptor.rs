@@ -74,8 +74,19 @@ pub(super) struct ListenerState {
 pub(super) struct Reservation {
     pub(super) slot: Slot,
     pub(super) listener: usize,
-    /// The accept was cancelled; its last completion is still to come.
-    pub(super) is_cancelled: bool,
+    pub(super) state: AcceptState,
+}
+
+/// The state of an accept in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AcceptState {
+    /// It waits for a connection.
+    Waiting,
+    /// It was cancelled; its last completion is still to come.
+    Cancelled,
+    /// It was cancelled because another listener needs its slot. If it ends without a connection,
+    /// one more accept tries its listener.
+    Yielding,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,13 +158,13 @@ impl Acceptor {
         self.slots[class.index()].used -= 1;
     }
 
-    /// Ends the reservation of a slot; returns the index of its listener.
-    pub(super) fn unreserve(&mut self, slot: Slot) -> usize {
+    /// Ends the reservation of a slot, and returns it.
+    pub(super) fn unreserve(&mut self, slot: Slot) -> Reservation {
         let place = self.reserved.iter().position(|reservation| reservation.slot == slot);
         let place = place.expect("an accept completes if one was armed");
-        let listener = self.reserved.swap_remove(place).listener;
-        self.listeners[listener].accepts -= 1;
-        listener
+        let reservation = self.reserved.swap_remove(place);
+        self.listeners[reservation.listener].accepts -= 1;
+        reservation
     }
 
     /// Adapts the number of accepts to the arrivals: more of them while each turn finds that all

@@ -24,7 +24,8 @@ use std::time::{Duration, Instant};
 /// Runs a loader, and in each of its copies a worker. Returns the exit status.
 #[must_use]
 pub fn run(settings: &StartSettings, spec: &LoaderSpec) -> u8 {
-    let settings = &StartSettings { workers: WorkerCount::Count(spec.workers), ..settings.clone() };
+    let (workers, engine) = (WorkerCount::Count(spec.workers), spec.engine.into());
+    let settings = &StartSettings { workers, engine, ..settings.clone() };
     let user = spec.account.clone().unwrap_or_else(Account::current);
     user.remember(spec.user_name.clone());
     // The supervisor decides when a loader and its workers end: signals to the process group or
@@ -198,7 +199,7 @@ fn turn(started: Started) -> u8 {
             Ok(Turn::Drained | Turn::Forced { .. }) => break 0,
             Err(errno) => {
                 terminal::err(format_args!(
-                    "uringstatic: waiting on the ring: {errno} (errno {})",
+                    "uringstatic: waiting for the engine: {errno} (errno {})",
                     errno.0
                 ));
                 break 1;

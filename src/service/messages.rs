@@ -1,10 +1,11 @@
 //! The messages between the supervisor and a loader, each one in a packet of their channel.
 
+use crate::engine::kernel::EngineKind;
 use crate::os::privileges::Account;
 
 /// The version of the messages and of the scoreboard. A supervisor may start a loader of another
 /// program, because a reload takes the program that is at its path by then.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The longest packet, in bytes.
 pub const BYTES_MAX: usize = 8 * 1024;
@@ -134,6 +135,8 @@ pub struct LoaderSpec {
     /// The number of workers, which `auto` may make another one by now; and a loader in its sandbox
     /// can't read the quota of its control group.
     pub workers: u32,
+    /// The kind of the workers' engines, which the supervisor has decided for.
+    pub engine: EngineKind,
     /// The account to become, which was looked up by the supervisor; `None` to stay what it is.
     pub account: Option<Account>,
     /// The name of the user that serves, for messages: no database is asked by a loader.
@@ -147,10 +150,12 @@ impl LoaderSpec {
     #[must_use]
     pub fn to_text(&self) -> String {
         let Self { supervisor, channel, scoreboard, places, workers, account, .. } = self;
+        let engine = ENGINES.iter().position(|&kind| kind == self.engine).expect("it lists all");
         // As in chown(2), the highest number is that of no account.
         let Account { uid, gid } = account.clone().unwrap_or(NO_ACCOUNT);
-        let mut text =
-            format!("{VERSION}:{supervisor}:{channel}:{scoreboard}:{places}:{workers}:{uid}:{gid}");
+        let mut text = format!(
+            "{VERSION}:{supervisor}:{channel}:{scoreboard}:{places}:{workers}:{engine}:{uid}:{gid}"
+        );
         text.extend(self.listeners.iter().map(|listener| format!(":{listener}")));
         if let Some(name) = &self.user_name {
             text.push('@');
@@ -179,6 +184,7 @@ impl LoaderSpec {
                 scoreboard,
                 places,
                 workers,
+                engine,
                 uid,
                 gid,
                 ref listeners @ ..,
@@ -188,6 +194,7 @@ impl LoaderSpec {
                 scoreboard: fd(scoreboard)?,
                 places,
                 workers,
+                engine: *ENGINES.get(engine as usize).ok_or(FORM)?,
                 account: Some(Account { uid, gid }).filter(|account| *account != NO_ACCOUNT),
                 user_name: name,
                 listeners: listeners.iter().map(|&number| fd(number)).collect::<Result<_, _>>()?,
@@ -200,6 +207,9 @@ impl LoaderSpec {
         }
     }
 }
+
+/// The kinds of engines in the order of their numbers.
+const ENGINES: [EngineKind; 2] = [EngineKind::IoUring, EngineKind::Epoll];
 
 const NO_ACCOUNT: Account = Account { uid: u32::MAX, gid: u32::MAX };
 
@@ -239,17 +249,25 @@ mod tests {
             scoreboard: 4,
             places: 20,
             workers: 2,
+            engine: EngineKind::Epoll,
             account: Some(Account { uid: 33, gid: 34 }),
             user_name: Some("www@data".to_owned()),
             listeners: vec![5, 6],
         };
-        assert_eq!(spec.to_text(), "1:12:3:4:20:2:33:34:5:6@www@data");
+        assert_eq!(spec.to_text(), "2:12:3:4:20:2:1:33:34:5:6@www@data");
         assert_eq!(LoaderSpec::parse(&spec.to_text()), Ok(spec.clone()));
         let stays = LoaderSpec { account: None, user_name: None, ..spec };
         assert_eq!(LoaderSpec::parse(&stays.to_text()), Ok(stays));
-        assert!(LoaderSpec::parse("2:12:3:4:20:5").unwrap_err().contains("version 2"));
-        let wrong =
-            ["", "1", "1:2:3:4", "1:2:x:4:5", "1:2:4000000000:4:5:1:0:0", "1:2:3:4:5:0:0:0"];
+        assert!(LoaderSpec::parse("1:12:3:4:20:5").unwrap_err().contains("version 1"));
+        let wrong = [
+            "",
+            "2",
+            "2:2:3:4",
+            "2:2:x:4:5",
+            "2:2:4000000000:4:5:1:0:0:0",
+            "2:2:3:4:5:0:0:0:0",
+            "2:2:3:4:5:1:2:0:0",
+        ];
         for text in wrong {
             assert_eq!(LoaderSpec::parse(text), Err(FORM.to_owned()), "{text}");
         }

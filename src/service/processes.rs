@@ -5,6 +5,7 @@
 use super::messages::{BYTES_MAX, ForkRequest, LoaderReport, LoaderSpec};
 use super::scoreboard::{Place, Scoreboard};
 use super::supervisor::WorkerId;
+use crate::engine::kernel::EngineKind;
 use crate::os::channel::Channel;
 use crate::os::children::start_heir;
 use crate::os::net::Listener;
@@ -134,6 +135,7 @@ impl LoaderProcess {
             scoreboard: numbers[1],
             places: u32::try_from(scoreboard.places()).expect("workers are counted by u32"),
             workers,
+            engine: command.engine,
             account: command.account.clone(),
             user_name: command.user_name.clone(),
             listeners: numbers[2..].to_vec(),
@@ -188,19 +190,25 @@ pub(super) struct LoaderCommand {
     backtrace: Option<OsString>,
     account: Option<Account>,
     user_name: Option<String>,
+    engine: EngineKind,
 }
 
 impl LoaderCommand {
-    /// The command of this program's command line, for loaders that become `account`.
+    /// The command of this program's command line, for loaders that become `account` and whose
+    /// workers have engines of this kind.
     ///
     /// # Errors
     /// If `/proc/self/exe` can't be read.
-    pub(super) fn of(mut words: Vec<OsString>, account: Option<Account>) -> io::Result<Self> {
+    pub(super) fn of(
+        mut words: Vec<OsString>,
+        account: Option<Account>,
+        engine: EngineKind,
+    ) -> io::Result<Self> {
         let name = if words.is_empty() { OsString::new() } else { words.remove(0) };
         let program = program_path(Path::new(&name))?;
         let backtrace = std::env::var_os(BACKTRACE);
         let user_name = account.clone().unwrap_or_else(Account::current).name();
-        Ok(Self { program, name, arguments: words, backtrace, account, user_name })
+        Ok(Self { program, name, arguments: words, backtrace, account, user_name, engine })
     }
 
     /// What a supervisor does in its sandbox with this command and these listeners.

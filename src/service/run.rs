@@ -21,6 +21,7 @@ use crate::os::reaping::{ProcessEnd, reap};
 use crate::os::signal::{self, Signals};
 use crate::os::terminal;
 use crate::server::{RETIRE, TRY_ACCEPTS};
+use crate::start::engine::with_engine;
 use crate::start::settings::StartSettings;
 use crate::start::workers::WorkerCount;
 use crate::start::{bind_all, enter_supervision, look_up_account, start_listening};
@@ -39,10 +40,12 @@ pub fn run(settings: &StartSettings, words: Vec<OsString>) -> Result<u8, Failure
     let inherited =
         InheritedDescriptors::take().map_err(|error| mount("reading /proc/self/fd", error))?;
     let account = look_up_account(settings)?;
-    let command = LoaderCommand::of(words, account)
-        .map_err(|error| mount("reading /proc/self/exe", error))?;
     let signals = signal::receive(&SIGNALS)?;
     let listeners = bind_all(settings)?;
+    let settings = &with_engine(settings, account.as_ref())?;
+    let kind = settings.engine.kind().expect("it was decided");
+    let command = LoaderCommand::of(words, account, kind)
+        .map_err(|error| mount("reading /proc/self/exe", error))?;
     let workers = settings.worker_count();
     let settings = &StartSettings { workers: WorkerCount::Count(workers), ..settings.clone() };
     let places = 4 * workers as usize + PLACES_RESERVE;

@@ -30,6 +30,8 @@ mod report;
 mod requests;
 mod responses;
 mod service;
+#[cfg(test)]
+mod sharing;
 mod world;
 
 pub use crate::engine::sim::{EngineMark, Fault, FaultCounters, Random};

@@ -18,6 +18,8 @@ pub(super) struct PeerState {
     pub(super) begun_at: Vec<Nanos>,
     /// When the last byte of each request was sent.
     pub(super) sent_at: Vec<Nanos>,
+    /// When the first byte of each response was received, also of one that isn't complete.
+    pub(super) response_begun_at: Vec<Nanos>,
     /// When the last byte of each response was received.
     pub(super) responded_at: Vec<Nanos>,
     /// How the connection ended, as the peer sees it, and when.
@@ -58,6 +60,7 @@ impl PeerState {
             responses: Vec::new(),
             begun_at: Vec::new(),
             sent_at: Vec::new(),
+            response_begun_at: Vec::new(),
             responded_at: Vec::new(),
             end: None,
             error: None,
@@ -97,6 +100,9 @@ impl PeerState {
             if number >= self.plan.expected.len() {
                 self.error = Some(format!("response {number} has no request"));
                 return;
+            }
+            if self.response_begun_at.len() == number {
+                self.response_begun_at.push(now);
             }
             match self.read(start, pages) {
                 Ok(ResponseRead::Incomplete) => return,

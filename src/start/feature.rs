@@ -2,7 +2,7 @@
 //! kernel that has all of them.
 
 use crate::engine::chosen::Chosen;
-use crate::engine::kernel::KernelEngine;
+use crate::engine::kernel::{EngineKind, KernelEngine};
 use crate::sandbox::Layer;
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
@@ -41,6 +41,15 @@ impl Feature {
             Self::Engine(_) | Self::DeferAccept | Self::Openat2 => None,
         };
         features.iter().filter_map(layer_of).collect()
+    }
+
+    /// The features of an engine among these that an engine of this kind hasn't: to disable them
+    /// has no effect.
+    pub(super) fn unknown_to(kind: EngineKind, features: &[Self]) -> Vec<Self> {
+        let known = Chosen::features_of(kind);
+        let is_unknown =
+            |feature: &&Self| matches!(feature, Self::Engine(name) if !known.contains(name));
+        features.iter().filter(is_unknown).copied().collect()
     }
 
     /// The listed features without repetitions, in the order of [`ValueEnum::value_variants`].

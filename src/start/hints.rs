@@ -1,5 +1,6 @@
 //! Failures of the other rooms in the server's own terms: remedies name its options here.
 
+use crate::engine::chosen::UndecidedError;
 use crate::engine::kernel::{EngineError, Remedy};
 use crate::error::Failure;
 use crate::os::net::{Endpoint, ListenError};
@@ -73,11 +74,20 @@ pub(super) fn of_engine(error: EngineError) -> Failure {
         }
         remedy @ Remedy::MoreMemory => format!("{remedy}: a lower --spawn"),
         remedy @ Remedy::Permission(_) => {
-            format!("{remedy}; --user selects a user of the permitted group")
+            format!("{remedy}; --user selects a user of the permitted group; {WITHOUT_IO_URING}")
         }
+        remedy @ Remedy::NewerKernel(_) => format!("{remedy}; {WITHOUT_IO_URING}"),
         remedy @ (Remedy::Unknown | Remedy::Other(_)) => remedy.to_string(),
     };
     Failure { hint, ..error.into() }
+}
+
+const WITHOUT_IO_URING: &str = "--engine auto or --engine epoll serves without io_uring";
+
+/// `--engine auto` didn't come to a decision.
+pub(super) fn of_undecided(error: UndecidedError) -> Failure {
+    Failure::caused("trying io_uring (--engine auto)", error)
+        .with_hint("--engine io_uring or --engine epoll serves without a trial")
 }
 
 /// A socket doesn't listen.
@@ -125,6 +135,8 @@ mod tests {
             (Remedy::FewerConnections(7), "--spawn 7"),
             (Remedy::MoreMemory, "a lower --spawn"),
             (Remedy::Permission("found".to_owned()), "found; --user"),
+            (Remedy::Permission("found".to_owned()), "; --engine auto or --engine epoll"),
+            (Remedy::NewerKernel("run Linux 6.1".to_owned()), "run Linux 6.1; --engine auto"),
         ];
         for (remedy, expected) in remedies {
             let failure = of_engine(EngineError::new("creating it", "no", remedy));

@@ -4,6 +4,8 @@ use super::endpoint::{self, SocketOptions};
 use super::feature::Feature;
 use super::values;
 use super::workers::{CpuList, WorkerCount};
+use crate::engine::chosen::EngineChoice;
+use crate::engine::kernel::EngineKind;
 use crate::http::host::{ALLOWED_HOSTS_MAX, AllowedHost};
 use crate::http::{added_field, media_type};
 use crate::os::net::Endpoint;
@@ -176,6 +178,15 @@ pub struct StartSettings {
     #[arg(long, value_name = "LIST", value_parser = CpuList::parse)]
     pub cpu: Option<CpuList>,
 
+    /// Kernel interface to serve by
+    ///
+    /// `auto` tries `io_uring` in a child process, as the user and in the sandbox that workers
+    /// have. It falls back to epoll, with a message, if the kernel is too old, or if the kernel or
+    /// a seccomp filter refuses it, as in most containers. By epoll a request takes more system
+    /// calls.
+    #[arg(long, value_name = "ENGINE", value_enum, default_value = "auto")]
+    pub engine: EngineChoice,
+
     /// Longest time for a worker to take no turn of its loop before it is replaced; 0s for ever
     ///
     /// An idle worker takes no turns by itself, so the supervisor asks for one after half of that
@@ -239,6 +250,11 @@ impl StartSettings {
             ));
         }
         self.without = Feature::once_each(&self.without);
+        let of_io_uring = Feature::unknown_to(EngineKind::Epoll, &self.without);
+        if let (EngineChoice::Epoll, [feature, ..]) = (self.engine, &of_io_uring[..]) {
+            let name = feature.name();
+            return Err(format!("--without {name} has no effect with --engine epoll"));
+        }
         Ok(self)
     }
 

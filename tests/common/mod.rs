@@ -9,6 +9,7 @@
 
 pub(crate) mod connections;
 pub(crate) mod files;
+pub(crate) mod filter;
 pub(crate) mod processes;
 
 pub(crate) use files::{TemporaryFile, TemporaryFolder};
@@ -17,6 +18,7 @@ use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
@@ -181,9 +183,8 @@ impl Server {
     fn spawn<'a>(words: &[&'a str], options: impl Iterator<Item = &'a str>) -> Self {
         let mut words = words.to_vec();
         words.extend(options);
-        let engine = std::env::var(ENGINE_VARIABLE).unwrap_or_default();
-        if !engine.is_empty() && !words.iter().any(|word| CHOOSES_ENGINE.contains(word)) {
-            words.extend(["--engine", &engine]);
+        if !ENGINE.is_empty() && !words.iter().any(|word| CHOOSES_ENGINE.contains(word)) {
+            words.extend(["--engine", ENGINE.as_str()]);
         }
         let mut child = Command::new(words[0])
             .args(&words[1..])
@@ -207,8 +208,9 @@ impl Server {
     }
 }
 
-/// The variable that names the engine of the servers under test, unless a test chooses it.
-const ENGINE_VARIABLE: &str = "URINGSTATIC_TEST_ENGINE";
+/// The engine of the servers under test, unless a test chooses it; that of the program if empty.
+static ENGINE: LazyLock<String> =
+    LazyLock::new(|| std::env::var("URINGSTATIC_TEST_ENGINE").unwrap_or_default());
 /// Options by which a test chooses the engine: the features of a ring, too.
 const CHOOSES_ENGINE: [&str; 8] = [
     "--engine",

@@ -13,6 +13,7 @@ mod common;
 mod process;
 mod rows;
 mod service;
+mod trial;
 
 use process::{Attack, Ground, Outcome};
 use rows::{ROWS, Row};
@@ -21,6 +22,9 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     if let Ok(name) = std::env::var(process::ATTEMPT) {
         process::be_attacked(&name);
+    }
+    if let Ok(name) = std::env::var(trial::TRIAL) {
+        trial::make(&name);
     }
     // Options are those of the test runner; another word selects the names that contain it.
     let words: Vec<String> = std::env::args().skip(1).collect();

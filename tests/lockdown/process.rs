@@ -2,7 +2,7 @@
 
 use crate::attempts::{self, Attacked};
 use crate::common::{Server, TemporaryFile};
-use crate::service;
+use crate::{service, trial};
 use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -11,6 +11,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use uringstatic::cli::{self, ServerCommand};
+use uringstatic::engine::chosen::Chosen;
 use uringstatic::os::inherited::InheritedDescriptors;
 use uringstatic::os::net::{Listener, sends_connect};
 use uringstatic::os::privileges::is_root;
@@ -148,7 +149,9 @@ pub(crate) fn be_attacked(name: &str) -> ! {
     let (without, kind) = (variable(WITHOUT), variable(KIND));
     let root = Path::new(&variable(FOLDER)).join("root");
     let any = ["--listen", "127.0.0.1:0"];
-    let words = [&["uringstatic"][..], &any, &any, &["--spawn", "8", "--quiet"]].concat();
+    let one_engine = ["--engine", "io_uring"];
+    let words =
+        [&["uringstatic"][..], &any, &any, &one_engine, &["--spawn", "8", "--quiet"]].concat();
     let mut argv: Vec<OsString> = words.into_iter().map(Into::into).collect();
     if kind == ProcessKind::Loader.name() {
         argv.extend(["--root".into(), root.into()]);
@@ -206,7 +209,8 @@ fn attack_worker(name: &str, settings: &StartSettings) -> ! {
     let prepared = attempts::Prepared::new();
     let Started { mut server, .. } =
         start::start(settings).unwrap_or_else(|failure| panic!("{failure}"));
-    end(attempts::make(name, Attacked::Worker(server.ring_mut()), &prepared))
+    let Chosen::IoUring(ring) = server.ring_mut() else { panic!("it was asked for") };
+    end(attempts::make(name, Attacked::Worker(ring), &prepared))
 }
 
 /// Checks besides those of the table, by name.
@@ -221,6 +225,7 @@ pub(crate) const CHECKS: &[(&str, Check)] = &[
     ("a worker can write to its own page of the scoreboard only", service::scoreboard),
     ("a worker has the sockets and the ring open, and no file", service::descriptors),
     ("a supervisor gets its loaders to serve as every user", service::users),
+    ("a trial in a child process leaves this one as it is", trial::ends),
 ];
 
 pub(crate) fn ensure(holds: bool, what: impl FnOnce() -> String) -> Result<(), String> {

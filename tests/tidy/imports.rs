@@ -6,9 +6,9 @@ use super::{Source, assert_none, sources};
 /// lines down to what imports nothing. A room inside another one is named by its path, and isn't
 /// part of the outer one.
 const IMPORTS: &[(&str, &str)] = &[
-    ("cli", "service start sandbox doctor experiment load site/build os"),
+    ("cli", "service start sandbox doctor experiment load site/build engine/chosen os"),
     // The processes of the service.
-    ("service", "start sandbox server engine os error stats"),
+    ("service", "start sandbox server engine/kernel engine os error stats"),
     // The server, from the settings down to the bytes.
     (
         "start",
@@ -27,10 +27,10 @@ const IMPORTS: &[(&str, &str)] = &[
     ),
     // The rooms beside them.
     ("sandbox", "engine/kernel engine os text error"),
-    ("doctor", "engine/uring engine/kernel engine os text value_parsers error"),
+    ("doctor", "engine/chosen engine/uring engine/kernel engine os text value_parsers error"),
     ("simulation", "server service load site http engine/sim engine os bytes stats"),
     // The engines, and the kernel.
-    ("engine/chosen", "engine/uring"),
+    ("engine/chosen", "engine/uring engine/epoll engine/kernel engine os"),
     ("engine/epoll", "engine/kernel engine os bytes error"),
     ("engine/uring", "engine/kernel engine os bytes error"),
     ("engine/kernel", "engine os bytes error"),

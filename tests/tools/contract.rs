@@ -87,6 +87,7 @@ fn server_suite<G: Rig>(engine: &str, make: impl Fn(Needs) -> Tester<G>) {
             listening::watch_waits_and_accepts_nothing,
             listening::watch_reports_an_earlier_connection,
             listening::cancelled_accept_takes_no_connection,
+            listening::accept_pushed_with_its_cancel_tries_once,
             listening::cancelled_watch_gets_ecanceled,
             listening::stopped_listener_refuses_and_resets,
             receiving::receive_waits_and_completes_once,

@@ -83,6 +83,41 @@ fn assert_only_failure(run: &Run, kind: &str, count: u64) {
 const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
 
 #[test]
+fn the_client_falls_back_to_epoll_and_says_why() {
+    let server = common::Server::start(&[]);
+    let url = format!("http://{}/", server.addresses[0]);
+    let words = ["-c", "50", "-n", "20000", "--processes", "2"];
+    let by = |engine: &[&str], expected: &str| {
+        let (output, report) = report(&[&words[..], engine].concat(), &url);
+        assert!(output.status.success(), "{engine:?}: {output:?}");
+        assert_eq!(report["engine"], expected, "{engine:?}");
+        assert_eq!(report["runs"][0]["requests"], 20_000, "{engine:?}");
+        let figures = String::from_utf8(output.stdout).expect("figures are text");
+        assert!(figures.contains(&format!("2 processes on {expected}, ")), "{figures}");
+        String::from_utf8(output.stderr).expect("messages are text")
+    };
+    assert_eq!(by(&[], "io_uring"), "");
+    assert_eq!(by(&["--engine", "epoll"], "epoll"), "");
+    let said = common::filter::without_rings(libc::EPERM, || by(&[], "epoll"));
+    let reason = "uringload: engine epoll: io_uring_setup is refused by a seccomp filter (EPERM)\n";
+    assert_eq!(said, reason);
+    let totals = server.end();
+    assert!(totals.contains(" 60000 requests"), "{totals}");
+}
+
+#[test]
+fn an_engine_that_is_asked_for_is_not_replaced_by_the_client() {
+    let words = ["-n", "1", "--engine", "io_uring", "http://127.0.0.1:9/"];
+    let output = common::filter::without_rings(libc::ENOSYS, || {
+        Command::new(env!("CARGO_BIN_EXE_uringload")).args(words).output()
+    });
+    let output = output.expect("the load client starts");
+    let said = String::from_utf8(output.stderr).expect("messages are text");
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("--engine auto or --engine epoll makes the load"), "{said}");
+}
+
+#[test]
 fn client_and_server_count_the_same_requests() {
     for (words, per_connection) in [
         (&["-c", "50"][..], 0),

@@ -1,16 +1,18 @@
-//! Whether this kernel lets this process create the ring that the server needs.
+//! Whether this kernel lets this process create the ring that the engine on `io_uring` needs.
 
+use super::engine::in_use;
 use super::{Finding, Fix, Scope, limits, sysctl, version};
 use crate::doctor::Workload;
 use crate::doctor::facts::{Capability, Container, MachineFacts, ProcessStatus, SandboxSupport};
 use crate::engine::Errno;
+use crate::engine::kernel::EngineKind;
 use crate::engine::uring::probe::{Features, KERNEL_MIN, SPAWN_MAX};
 use crate::os::privileges::Account;
 
 /// The version of the kernel.
 pub(super) fn release(facts: &MachineFacts) -> Finding {
     let why = "Multishot receives, buffer rings and deferred task runs came with Linux 5.19 to \
-               6.1; the server refuses to start on older kernels.";
+               6.1; on older kernels the server can serve by epoll only.";
     let release = match &facts.release {
         Ok(release) => release,
         Err(unknown) => return Finding::unknown("kernel", unknown, why),
@@ -212,6 +214,7 @@ fn refuser(facts: &MachineFacts) -> Refuser {
     let filtered = |process: &ProcessStatus| process.seccomp.is_some_and(|mode| mode > 0);
     let filtered = facts.process.as_ref().is_ok_and(filtered);
     match errno {
+        _ if facts.filter_kills() => Refuser::Filter,
         libc::EPERM if forbidden => Refuser::Setting,
         libc::ENOSYS if version(facts).is_some_and(|version| version < (5, 1)) => Refuser::Kernel,
         libc::EPERM | libc::EACCES | libc::ENOSYS if filtered => Refuser::Filter,
@@ -226,7 +229,7 @@ pub(super) fn ring(workload: &Workload, facts: &MachineFacts) -> Finding {
                operations; a missing feature has a slower fallback.";
     let finding = |found: String| Finding::ok("ring", found, why);
     let connections = workload.worker_spawn();
-    if connections > SPAWN_MAX {
+    if connections > SPAWN_MAX && in_use(workload, facts) == EngineKind::IoUring {
         let found = match workload.workers {
             1 => format!("--spawn {connections} is more than a ring can carry ({SPAWN_MAX})"),
             _ => format!(
@@ -246,7 +249,10 @@ pub(super) fn ring(workload: &Workload, facts: &MachineFacts) -> Finding {
     if let Err(error) = facts.smallest_ring
         && error != Errno(libc::ENOMEM)
     {
-        let found = format!("refused: {error}");
+        let found = match &facts.ring {
+            Err(refusal) if facts.filter_kills() => refusal.what.clone(),
+            _ => format!("refused: {error}"),
+        };
         return finding(found).fault(match refuser(facts) {
             Refuser::Setting => disabled(facts).fixes,
             Refuser::Filter => allow_calls(facts),
@@ -291,7 +297,7 @@ pub(super) fn ring(workload: &Workload, facts: &MachineFacts) -> Finding {
 }
 
 /// The layers of the sandbox that depend on the kernel.
-pub(super) fn lockdown(facts: &MachineFacts) -> Finding {
+pub(super) fn lockdown(workload: &Workload, facts: &MachineFacts) -> Finding {
     let why = "The server enters a sandbox before it serves. If the kernel lacks a layer, the \
                server reports that and serves with the others, or, with --lockdown=require, \
                refuses to start.";
@@ -311,6 +317,7 @@ pub(super) fn lockdown(facts: &MachineFacts) -> Finding {
         }
     }
     match ring {
+        _ if in_use(workload, facts) == EngineKind::Epoll => {}
         Some(Ok(())) => has.push("restricted rings".to_owned()),
         Some(Err(why)) => lacks.push(format!("restricted rings: {why}")),
         None => lacks.push("restricted rings: unknown without a ring".to_owned()),

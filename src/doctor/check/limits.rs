@@ -1,8 +1,10 @@
 //! The limits of the process: open files and locked memory.
 
+use super::engine::in_use;
 use super::{Finding, Fix, Scope, sysctl, version};
 use crate::doctor::Workload;
 use crate::doctor::facts::{Capability, Container, MachineFacts, ProcessStatus};
+use crate::engine::kernel::EngineKind;
 use crate::engine::uring::RECEIVE_BUFFERS;
 use crate::engine::uring::probe::locked_bytes;
 use crate::os::process::{Limit, OPEN_FILES_RESERVE};
@@ -73,6 +75,9 @@ pub(super) fn locked_memory(workload: &Workload, facts: &MachineFacts) -> Findin
         Ok(limit) => *limit,
         Err(unknown) => return Finding::unknown(NAME, unknown, why),
     };
+    if in_use(workload, facts) == EngineKind::Epoll {
+        return Finding::ok(NAME, "the engine on epoll locks no memory", why);
+    }
     let workers = u64::from(workload.workers);
     let needed = workers * locked_bytes(workload.worker_spawn(), RECEIVE_BUFFERS);
     let kib = |bytes: u64| bytes.div_ceil(1024);

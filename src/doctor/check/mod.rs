@@ -1,5 +1,6 @@
 //! The checks: pure functions from facts to findings.
 
+mod engine;
 mod kernel;
 mod limits;
 mod load;
@@ -16,19 +17,23 @@ use crate::os::process::parse_version;
 /// Rates the facts for a workload.
 #[must_use]
 pub fn examine(workload: &Workload, facts: &MachineFacts) -> DoctorReport {
-    let mut checks = vec![
+    let of_ring = [
         kernel::release(facts),
         kernel::disabled(facts),
         kernel::seccomp(facts),
         kernel::ring(workload, facts),
-        kernel::lockdown(facts),
+    ];
+    let mut checks = of_ring.map(|it| engine::if_needed(workload, facts, it)).to_vec();
+    checks.extend([
+        engine::engine(workload, facts),
+        kernel::lockdown(workload, facts),
         limits::open_files(workload, facts),
         limits::locked_memory(workload, facts),
         queues::somaxconn(workload, facts),
         queues::tcp_max_syn_backlog(workload, facts),
         tcp::orphans(workload, facts),
         tcp::fast_open(facts),
-    ];
+    ]);
     if let Some(load) = &facts.load {
         checks.extend([
             queues::tcp_syncookies(facts),

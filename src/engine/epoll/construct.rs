@@ -9,8 +9,8 @@ use crate::engine::Errno;
 use crate::engine::kernel::clock::EngineClock;
 use crate::engine::kernel::dial::Dial;
 use crate::engine::kernel::{
-    Capabilities, EngineError, EngineKind, KernelEngine, Parts, ReceiveBuffers, Remedy,
-    Restriction, Role,
+    Capabilities, EngineError, EngineKind, KernelEngine, Parts, Remedy, Requirements, Restriction,
+    Role,
 };
 use crate::os::net::Listener;
 use crate::os::seccomp::{Call, Condition};
@@ -29,11 +29,8 @@ impl KernelEngine for Epoll {
 
     const CONNECTIONS_MAX: u32 = SLOTS_MAX;
 
-    fn prepare(
-        slots: u32,
-        _buffers: ReceiveBuffers,
-        _without: &[&str],
-    ) -> Result<EpollPreparation, EngineError> {
+    fn prepare(requirements: &Requirements<'_>) -> Result<EpollPreparation, EngineError> {
+        let slots = requirements.slots;
         if slots > SLOTS_MAX {
             let why = format!("the most is {SLOTS_MAX}");
             let step = format!("making room for {slots} connections");

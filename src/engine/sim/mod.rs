@@ -207,7 +207,7 @@ impl SimEngine {
     pub fn run_next(&mut self, network: &mut Network) -> bool {
         let Some(event) = self.pending.events.take_due(self.clock.current) else { return false };
         match event {
-            EngineEvent::Attempt(id) => self.attempt(id, network),
+            EngineEvent::Attempt(id) => self.begin_attempt(id, network),
             EngineEvent::Post(id) => self.post(id),
             EngineEvent::Signal(number) => {
                 self.trace(|| format!("signal {number}"));

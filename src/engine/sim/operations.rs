@@ -10,6 +10,23 @@ use crate::bytes::Spans;
 use crate::engine::{BufferId, Errno, Kind, Op, Slot, Token};
 
 impl SimEngine {
+    /// Attempts an operation. The first attempt of an accept is followed at once by that of a
+    /// cancel submitted with it: the kernel tries the entries of a submission one after the other,
+    /// and waits for nothing in between.
+    pub(super) fn begin_attempt(&mut self, id: u64, network: &mut Network) {
+        let Some(PendingOp { token, op, state, .. }) = self.pending.ops.get(&id) else { return };
+        let is_new_accept = matches!((op, state), (Op::Accept { .. }, OpState::Due));
+        let cancel = Op::Cancel { target: *token };
+        self.attempt(id, network);
+        if !is_new_accept {
+            return;
+        }
+        let is_due = |(_, it): &(&u64, &PendingOp)| it.op == cancel && it.state == OpState::Due;
+        if let Some((&cancel, _)) = self.pending.ops.iter().find(is_due) {
+            self.attempt(cancel, network);
+        }
+    }
+
     /// Lets an operation have its effect, or parks it.
     pub(super) fn attempt(&mut self, id: u64, network: &mut Network) {
         let Some(pending) = self.pending.ops.get(&id) else { return };

@@ -5,8 +5,8 @@ use super::probe::{Features, Obstacles, SPAWN_MAX, TaskRun, check_connections, l
 use super::ring::{Setup, Uring};
 use crate::engine::kernel::dial::Dial;
 use crate::engine::kernel::{
-    Capabilities, EngineError, EngineKind, KernelEngine, Parts, ReceiveBuffers, Remedy,
-    Restriction, Role,
+    Capabilities, EngineError, EngineKind, KernelEngine, Parts, Remedy, Requirements, Restriction,
+    Role,
 };
 use crate::os::net::Listener;
 use crate::os::process;
@@ -33,11 +33,8 @@ impl KernelEngine for Uring {
 
     const CONNECTIONS_MAX: u32 = SPAWN_MAX;
 
-    fn prepare(
-        slots: u32,
-        buffers: ReceiveBuffers,
-        without: &[&str],
-    ) -> Result<UringPreparation, EngineError> {
+    fn prepare(requirements: &Requirements<'_>) -> Result<UringPreparation, EngineError> {
+        let Requirements { slots, buffers, without, .. } = *requirements;
         check_connections(slots)?;
         process::raise_locked_memory(locked_bytes(slots, buffers.count));
         Ok(UringPreparation { features: features(without), obstacles: Obstacles::read() })

@@ -18,6 +18,7 @@ mod restrict;
 mod ring;
 #[cfg(debug_assertions)]
 mod submit_raw;
+pub mod unavailable;
 mod vectors;
 
 pub use ring::{Setup, Uring};

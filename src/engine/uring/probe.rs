@@ -224,6 +224,7 @@ fn check_operations(ring: &IoUring) -> Result<(), EngineError> {
     let mut probe = Probe::new();
     let failed = |error: io::Error| {
         EngineError::new("querying the kernel's io_uring operations", error, Remedy::Unknown)
+            .of_call(REGISTER)
     };
     ring.submitter().register_probe(&mut probe).map_err(failed)?;
     match OPERATIONS.iter().find(|&&(code, _)| !probe.is_supported(code)) {
@@ -258,17 +259,21 @@ fn too_old(why: &dyn fmt::Display) -> EngineError {
     EngineError::new(
         format!("using io_uring on Linux {major}.{minor}"),
         format!("the kernel is too old: {why}"),
-        Remedy::Other(remedy),
+        Remedy::NewerKernel(remedy),
     )
 }
+
+/// The system calls by which a ring is created and prepared.
+const SETUP: &str = "io_uring_setup";
+pub(super) const REGISTER: &str = "io_uring_register";
 
 /// The settings that may forbid a ring. They are read before a process denies itself files.
 #[derive(Clone, Debug)]
 pub struct Obstacles {
     /// `kernel.io_uring_disabled`.
-    sysctl: Option<String>,
+    pub(super) sysctl: Option<String>,
     /// The seccomp mode of the process.
-    seccomp: Option<String>,
+    pub(super) seccomp: Option<String>,
 }
 
 impl Obstacles {
@@ -305,16 +310,17 @@ fn explain(error: io::Error, obstacles: &Obstacles) -> EngineError {
         _ if kernel_version() < KERNEL_MIN => return too_old(&error),
         _ => Remedy::Unknown,
     };
-    EngineError::new(format!("creating an io_uring (errno {})", errno_of(&error)), error, remedy)
+    let step = format!("creating an io_uring (errno {})", errno_of(&error));
+    EngineError::new(step, error, remedy).of_call(SETUP)
 }
 
 /// The kernel's refusal of the receive buffers.
 pub(super) fn explain_buffers(error: io::Error) -> EngineError {
     let remedy = match errno_of(&error) {
         libc::ENOMEM => Remedy::MoreMemory,
-        _ => Remedy::Other("run Linux 6.1 or later".to_owned()),
+        _ => Remedy::NewerKernel("run Linux 6.1 or later".to_owned()),
     };
-    EngineError::new("registering receive buffers", error, remedy)
+    EngineError::new("registering receive buffers", error, remedy).of_call(REGISTER)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Restrictions of a ring, registered before it accepts entries. They are derived from the entries
 //! of all operations, so they can't differ from those in use.
 
-use super::probe::operation_name;
+use super::probe::{REGISTER, operation_name};
 use super::ring::Uring;
 use crate::engine::kernel::{EngineError, Permission, Remedy, Restriction};
 use crate::engine::{Kind, Op, Token};
@@ -55,7 +55,9 @@ impl Uring {
             Err(error) => Restriction::Refused(format!("{error} (errno {})", errno_of(&error))),
         };
         let enabled = self.ring.submitter().register_enable_rings();
-        enabled.map_err(|error| EngineError::new("enabling the io_uring", error, Remedy::Unknown))
+        enabled.map_err(|error| {
+            EngineError::new("enabling the io_uring", error, Remedy::Unknown).of_call(REGISTER)
+        })
     }
 
     /// The entries of all operations that this ring can perform.

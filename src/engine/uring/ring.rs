@@ -284,6 +284,7 @@ fn hold_in_ring(ring: &IoUring, place: Option<u32>, held: &OwnedFd) -> Result<()
     };
     outcome.map_err(|error| {
         EngineError::new("putting a descriptor into the ring's table", error, Remedy::Unknown)
+            .of_call(probe::REGISTER)
     })
 }
 

@@ -240,10 +240,10 @@ impl ServiceSimulation {
     }
 
     /// Whether the end of a peer's connection may have made room: no worker had a free slot when
-    /// the end was decided.
+    /// the end was decided, which is before the head of the last response is sent.
     fn was_crowded(&self, peer: &PeerState) -> bool {
         let Some((_, end_at)) = peer.end else { return true };
-        let last = peer.responded_at.last().filter(|_| peer.has_last_response());
+        let last = peer.response_begun_at.last().filter(|_| peer.has_last_response());
         let decided = *last.unwrap_or(&end_at).min(&end_at);
         let from = Nanos(decided.0.saturating_sub(DECISION_NS));
         self.watch.was_full_between(from, end_at)

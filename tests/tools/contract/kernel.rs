@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use uringstatic::engine::epoll::Epoll;
 use uringstatic::engine::kernel::dial::Dial;
 use uringstatic::engine::kernel::{
-    Destination, KernelEngine, Parts, ReceiveBuffers, Restriction, Role,
+    Destination, EngineKind, KernelEngine, Parts, ReceiveBuffers, Requirements, Restriction, Role,
 };
 use uringstatic::engine::uring::probe::{Features, Obstacles};
 use uringstatic::engine::uring::{Setup, Uring};
@@ -82,7 +82,9 @@ impl Kernel<Epoll> {
 
     fn create(needs: Needs, role: Role) -> Epoll {
         let buffers = ReceiveBuffers { count: needs.buffers, bytes: needs.buffer_bytes };
-        let preparation = Epoll::prepare(SLOTS, buffers, &[]).expect("there are few slots");
+        let (kind, slots) = (EngineKind::Epoll, SLOTS);
+        let requirements = Requirements { kind, slots, buffers, without: &[] };
+        let preparation = Epoll::prepare(&requirements).expect("there are few slots");
         let fixed = fixed_of::<Self>(needs);
         let parts = Parts { slots: SLOTS, role, fixed, buffers, held: None, restricted: true };
         Epoll::create(preparation, parts).expect("the kernel has epoll")

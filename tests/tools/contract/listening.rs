@@ -63,6 +63,19 @@ pub(crate) fn cancelled_accept_takes_no_connection<G: Rig>(make: impl Fn(Needs) 
         .expect("the connection is still in the accept queue");
 }
 
+pub(crate) fn accept_pushed_with_its_cancel_tries_once<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
+    let mut tester = make(Needs::default());
+    let try_once = |tester: &mut Tester<G>| {
+        let accept = tester.push(Op::Accept { listener: 0, slot: Slot(0) });
+        let cancel = tester.push(Op::Cancel { target: accept });
+        let _found_or_not = tester.last(cancel);
+        tester.last(accept)
+    };
+    assert_eq!(try_once(&mut tester), Err(Errno(libc::ECANCELED)), "it doesn't wait");
+    tester.rig.connect(0);
+    try_once(&mut tester).expect("a connection is in the accept queue");
+}
+
 pub(crate) fn cancelled_watch_gets_ecanceled<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
     let mut tester = make(Needs::default());
     let watch = tester.push(Op::Watch { listener: 0 });

@@ -226,3 +226,70 @@ fn cancelled_accept_loses_no_connection_to_an_engine_that_accepts_once_more() {
         drop(stream);
     }
 }
+
+/// The same, where the other engine already waits: nothing wakes it for that connection, so the
+/// engine that cancelled its accept tries once more itself, by an accept that is submitted with its
+/// cancel. This accept takes no wake-up from the engine that waits.
+#[test]
+fn accept_that_tries_once_after_a_cancel_leaves_no_connection_to_an_engine_that_waits() {
+    let (listener, address) = listener();
+    let (mut leaving, mut staying) = (engine(&listener), engine(&listener));
+    let slot = Slot(0);
+    let accept = Token::new(Kind::Accept, 0, slot.0);
+    let op = Op::Accept { listener: 0, slot };
+    let cancel = (accept.with_kind(Kind::CancelAccept), Op::Cancel { target: accept });
+    for _ in 0..100 {
+        for engine in [&mut leaving, &mut staying] {
+            submit(engine, &[(accept, op)]);
+        }
+        let first = TcpStream::connect(address).expect("it listens");
+        let lost = outcome_of_accept(&mut leaving, &[cancel]);
+        assert_eq!(lost, Err(Errno(libc::ECANCELED)), "the accept was woken, and did not run");
+        staying.submit_and_wait(Some(staying.now())).expect("the ring works");
+        assert_eq!(staying.pop(), None, "no other accept is woken for the connection");
+        let tries = [(accept, op), cancel];
+        outcome_of_accept(&mut leaving, &tries).expect("the connection is in the queue");
+        close(&mut leaving, slot);
+        let nothing = outcome_of_accept(&mut leaving, &tries);
+        assert_eq!(nothing, Err(Errno(libc::ECANCELED)));
+        let second = TcpStream::connect(address).expect("it listens");
+        outcome_of_accept(&mut staying, &[]).expect("its accept has waited for longest");
+        close(&mut staying, slot);
+        drop((first, second));
+    }
+}
+
+fn submit(engine: &mut Uring, entries: &[(Token, Op)]) {
+    for &(token, op) in entries {
+        engine.push(token, op).expect("the queue has room");
+    }
+    engine.submit_and_wait(Some(engine.now())).expect("the ring works");
+}
+
+/// Submits entries, and waits for the completions of an accept and of as many cancels as there are.
+fn outcome_of_accept(engine: &mut Uring, entries: &[(Token, Op)]) -> Result<u32, Errno> {
+    for &(token, op) in entries {
+        engine.push(token, op).expect("the queue has room");
+    }
+    let mut cancels = entries.iter().filter(|(token, _)| token.kind() != Kind::Accept).count();
+    let mut outcome = None;
+    loop {
+        match outcome {
+            Some(outcome) if cancels == 0 => return outcome,
+            _ => {}
+        }
+        engine.submit_and_wait(None).expect("the ring works");
+        while let Some(completion) = engine.pop() {
+            match completion.token.kind() {
+                Kind::Accept => outcome = Some(completion.result),
+                _ => cancels -= 1,
+            }
+        }
+    }
+}
+
+fn close(engine: &mut Uring, slot: Slot) {
+    engine.push(Token::new(Kind::Close, 0, slot.0), Op::Close { slot }).expect("room");
+    engine.submit_and_wait(None).expect("the ring works");
+    engine.pop().expect("it is closed").result.expect("it is closed");
+}

@@ -1,5 +1,6 @@
 //! Simulated machines, and the findings on each.
 
+mod engine;
 mod kernel;
 mod limits;
 mod load;
@@ -8,10 +9,14 @@ mod tcp;
 use super::*;
 use crate::doctor::facts::{LoadFacts, ProcessStatus, Refusal, SandboxSupport, UnknownCause};
 use crate::engine::Errno;
+use crate::engine::chosen::{Decision, EngineChoice};
+use crate::engine::kernel::EngineKind;
 use crate::engine::uring::probe::{Features, TaskRun};
 use crate::os::process::Limit;
 
-const SERVE: Workload = Workload { spawn: 5000, backlog: 4096, workers: 1, load: false };
+/// By `io_uring`, without which nothing is served.
+const SERVE: Workload =
+    Workload { spawn: 5000, backlog: 4096, workers: 1, engine: EngineChoice::IoUring, load: false };
 const LOAD: Workload = Workload { load: true, ..SERVE };
 
 #[test]
@@ -24,13 +29,13 @@ fn debian_12_with_its_defaults_only_lacks_tcp_fastopen_off() {
     }
     assert_eq!(report.status, Severity::Warning);
     let names: Vec<_> = report.findings.iter().map(|finding| finding.name.as_str()).collect();
-    let expected = "kernel io_uring_disabled seccomp ring lockdown open_files locked_memory \
+    let expected = "kernel io_uring_disabled seccomp ring engine lockdown open_files locked_memory \
                     somaxconn tcp_max_syn_backlog tcp_orphans tcp_fastopen tcp_syncookies \
                     local_ports tcp_tw_reuse conntrack cpu_governor";
     assert_eq!(names.join(" "), expected);
     let mut facts = debian_12();
     facts.load = None;
-    assert_eq!(examine(&SERVE, &facts).findings.len(), 11);
+    assert_eq!(examine(&SERVE, &facts).findings.len(), 12);
 }
 
 #[test]
@@ -91,6 +96,7 @@ fn linux_6_18() -> MachineFacts {
         io_uring_group: Ok(-1),
         process: Ok(user()),
         container: None,
+        auto: Ok(Decision { kind: EngineKind::IoUring, why: None }),
         smallest_ring: Ok(()),
         ring: Ok(Features::ALL),
         sandbox: SandboxSupport { landlock: Ok(7), ring: Some(Ok(())), seccomp: Ok(()) },

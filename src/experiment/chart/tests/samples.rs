@@ -221,6 +221,7 @@ pub(super) fn nothing() -> Experiment {
 pub(super) fn report(connections: &[u32]) -> LoadReport {
     let runs = connections.iter().map(|&connections| run(connections)).collect();
     LoadReport {
+        engine: "io_uring".into(),
         schema: SCHEMA.into(),
         url: "http://127.0.0.1:10001/".into(),
         load: "kept alive, as fast as it goes, for 10 s after 2 s of warm-up".into(),
