@@ -29,7 +29,7 @@ main() {
         return
     fi
     work=$(mktemp -d)
-    trap 'rm -rf "$work"' EXIT
+    trap 'remove_groups; rm -rf "$work"' EXIT
     # The process that reads the site is not root.
     chmod 755 "$work"
     build
@@ -62,7 +62,8 @@ make_site() {
 inside() {
     work=$1
     page=src/site/page.html
-    trap remove_groups EXIT
+    # The first process of a process namespace gets the signals that it handles, and SIGKILL.
+    trap 'exit 130' INT TERM
     enter_namespaces
     import_image
     make_profiles
@@ -79,11 +80,11 @@ inside() {
     serves_a_page refused root
     serves_a_page killed root
     serves_as_a_number
-    check "io_uring that is asked for and refused: an error that says why" refuses default \
-        'io_uring_setup.*ENOSYS' --engine io_uring
-    check "no memory for a ring: an error, and no other engine" refuses starved 'ENOMEM|memory'
+    check "default, --engine io_uring: an error that says why" refuses default \
+        'io_uring.*(ENOSYS|not implemented)' --engine io_uring
+    check "no memory for a ring: an error, and no other engine" refuses starved 'memory'
     for profile in default unconfined; do
-        check "$profile: the doctor finds no fault" examines $profile
+        check "$profile: the doctor finds no fault, and names the engine" examines $profile
         check "$profile: the sandbox is complete without TCP Fast Open" locks_down $profile
     done
     as_a_newcomer
@@ -163,13 +164,14 @@ options_of_user() {
     esac
 }
 
-# The engine that a profile leaves, and what the ready line says of it.
+# The engine that a profile leaves, in the ready line, and the reason, in a line of its own.
 expect_engine() {
+    engine=epoll
     case $1 in
-        default) engine='epoll.*io_uring_setup.*ENOSYS' ;;
-        refused) engine='epoll.*io_uring_setup.*EPERM' ;;
-        killed) engine='epoll.*io_uring_setup.*SIGSYS' ;;
-        unconfined | permitted) engine='io_uring with' ;;
+        default) reason='io_uring_setup is refused by a seccomp filter .ENOSYS' ;;
+        refused) reason='io_uring_setup is refused by a seccomp filter .EPERM' ;;
+        killed) reason='a seccomp filter kills .*SIGSYS' ;;
+        unconfined | permitted) engine='io_uring with' reason='' ;;
     esac
 }
 
@@ -250,7 +252,8 @@ run_container() {
     local name=$1 before=$failed
     shift
     podman run --detach --name server "$@" > "$work/run.out" 2>&1 || true
-    check "$name: starts with the engine expected" says " ready on .*$engine"
+    check "$name: starts by $engine" says " ready on .*; $engine"
+    [ -z "$reason" ] || check "$name: says why" says "^uringstatic: engine epoll: $reason"
     url=$(podman logs server 2>&1 | sed -n 's/.* ready on \([^ ]*\).*/\1/p')
     [ "$failed" -eq "$before" ] && return
     remove_container
@@ -352,7 +355,9 @@ refuses() {
 
 examines() {
     options_of_profile "$1"
-    podman run --rm "${options[@]}" uringstatic doctor
+    expect_engine "$1"
+    podman run --rm "${options[@]}" uringstatic doctor > "$work/said" && grep -q "${engine% with}" "$work/said" ||
+        { cat "$work/said"; return 1; }
 }
 
 locks_down() {
