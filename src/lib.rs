@@ -1,10 +1,10 @@
-//! A static HTTP server on `io_uring`, and a client that loads it.
+//! A static HTTP server on `io_uring` or epoll(7), and a client that loads it.
 //!
 //! The library has everything but the `main` functions. Its entry points are [`start`], which makes
 //! a server from settings and is also how another program embeds it, and [`load::run`], which runs
 //! a load. [`service::run`] has such servers in processes of their own, which it reloads and
 //! replaces. The server and the client drive an [`engine`]: a pair of queues, operations in and
-//! completions out, with `io_uring` behind it or, in tests, a simulation ([`engine::sim`]).
+//! completions out, with the kernel behind it or, in tests, a simulation ([`engine::sim`]).
 //!
 //! # One request in the server
 //!
@@ -49,7 +49,8 @@
 //! | [`site`] | the prepared responses and the choice among them; [`site::build`] reads a folder |
 //! | [`server`] | one worker: slots, the connection limit, timeouts, the drain |
 //! | [`engine`] | the trait of an engine and its vocabulary |
-//! | [`engine::uring`] | the engine on `io_uring`; [`engine::chosen`] names the programs' one |
+//! | [`engine::uring`], [`engine::epoll`] | the engines on `io_uring` and on epoll(7) |
+//! | [`engine::chosen`] | the choice between them, and the programs' engine, which is either |
 //! | [`service`] | the supervisor, the loader and the workers: reloads, replacements, one limit |
 //! | [`start`] | from settings to a server that is ready |
 //! | [`sandbox`] | what the process gives up before it serves |

@@ -79,7 +79,8 @@ pub struct ListedItem {
 }
 
 impl SandboxReport {
-    /// Whether every layer is complete, as [`SandboxMode::Require`] demands.
+    /// Whether every layer is complete, as [`SandboxMode::Require`](super::SandboxMode::Require)
+    /// demands.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         let mut layers = self.processes.iter().flat_map(|process| &process.layers);

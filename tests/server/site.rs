@@ -61,13 +61,9 @@ fn each_path_gets_its_response() {
 }
 
 #[test]
-fn each_path_gets_its_response_with_epoll() {
-    each_path(&["--engine", "epoll"]);
-}
-
-#[test]
-fn each_path_gets_its_response_without_vectored_send() {
+fn each_path_gets_its_response_however_it_is_sent() {
     each_path(&["--without", "vectored-send"]);
+    each_path(&["--engine", "epoll"]);
 }
 
 /// The responses of [`folder`] by path.

@@ -17,6 +17,11 @@ pub(super) struct AcceptOps {
     /// The accepts in flight, the oldest first.
     pub(super) accepts: VecDeque<(Token, Slot)>,
     pub(super) watch: Option<Token>,
+    /// How many of the accepts, the last ones, were pushed since the last wait.
+    fresh: usize,
+    /// Accepts that were cancelled before a wait: each tries once, when the registration has gone
+    /// that may have taken the wake-up of a connection.
+    pub(super) attempts: VecDeque<(Token, Slot)>,
     registered: Option<Registration>,
 }
 
@@ -33,7 +38,13 @@ impl AcceptOps {
     /// A queue with room for the accepts of `slots`.
     pub(super) fn new(slots: u32) -> Self {
         let accepts = VecDeque::with_capacity(slots.min(ACCEPTS_EXPECTED) as usize);
-        Self { accepts, watch: None, registered: None }
+        Self { accepts, watch: None, fresh: 0, attempts: VecDeque::new(), registered: None }
+    }
+
+    /// Adds an accept.
+    pub(super) fn push(&mut self, token: Token, slot: Slot) {
+        self.accepts.push_back((token, slot));
+        self.fresh += 1;
     }
 
     /// Registers the socket exactly while an operation waits for it: a full worker isn't woken for
@@ -44,6 +55,7 @@ impl AcceptOps {
         listener: &Listener,
         data: u64,
     ) -> Result<(), Errno> {
+        self.fresh = 0;
         let is_kept = match self.registered {
             None => self.accepts.is_empty() && self.watch.is_none(),
             Some(Registration::Exclusive { accepted }) => {
@@ -82,15 +94,33 @@ impl AcceptOps {
         }
     }
 
-    /// Removes an accept or a watch.
-    pub(super) fn cancel(&mut self, target: Token) -> bool {
+    /// Cancels an accept or a watch.
+    pub(super) fn cancel(&mut self, target: Token) -> Cancelled {
         if self.watch == Some(target) {
             self.watch = None;
-            return true;
+            return Cancelled::Ended;
         }
-        let place = self.accepts.iter().position(|&(token, _)| token == target);
-        place.and_then(|place| self.accepts.remove(place)).is_some()
+        let Some(place) = self.accepts.iter().position(|&(token, _)| token == target) else {
+            return Cancelled::NotFound;
+        };
+        let is_fresh = place >= self.accepts.len() - self.fresh;
+        let accept = self.accepts.remove(place);
+        if !is_fresh {
+            return Cancelled::Ended;
+        }
+        self.fresh -= 1;
+        self.attempts.extend(accept);
+        Cancelled::TriesOnce
     }
+}
+
+/// The outcome of a cancellation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cancelled {
+    NotFound,
+    Ended,
+    /// Its completion comes with the next wait.
+    TriesOnce,
 }
 
 /// How many connections a worker accepts before it lets others go first. Two system calls for each

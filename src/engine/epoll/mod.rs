@@ -16,7 +16,7 @@
 //! `epoll_pwait(2)`. A socket is registered only when its first receive would have to wait, once
 //! and edge-triggered (`EPOLLET`), so a connection of a single request is never registered; that it
 //! is writable is asked for only after its buffer has been full. A listener is registered while an
-//! accept or a watch waits for it ([`listeners`]).
+//! accept or a watch waits for it (`listeners`).
 //!
 //! The kernel accesses memory only during a system call here, so this module has no unsafe code.
 
@@ -24,6 +24,7 @@ mod connection;
 mod construct;
 mod core;
 mod listeners;
+mod operations;
 mod pool;
 
 pub use self::core::Epoll;

@@ -293,15 +293,15 @@ impl Obstacles {
 /// each.
 fn explain(error: io::Error, obstacles: &Obstacles) -> EngineError {
     let Obstacles { sysctl, seccomp } = obstacles;
+    // A loader and its workers have the filter of their supervisor, so that only its absence proves
+    // anything.
+    let filter = if seccomp.as_deref() == Some("0") { "" } else { BY_FILTER };
     let remedy = match errno_of(&error) {
         libc::EPERM | libc::ENOSYS | libc::EACCES => Remedy::Permission(format!(
             "kernel.io_uring_disabled is {} (0 permits everyone, 1 only root and the group of \
-             kernel.io_uring_group, 2 no one: `sysctl -w kernel.io_uring_disabled=0` as root); \
-             Seccomp is {} in /proc/self/status (2 means a filter: containers refuse io_uring by \
-             default, so run them with a profile that permits it, as in --security-opt \
-             seccomp=FILE)",
+             kernel.io_uring_group, 2 no one: `sysctl -w kernel.io_uring_disabled=0` as root)\
+             {filter}; `uringstatic doctor` tells which setting refuses it",
             sysctl.as_deref().unwrap_or("missing"),
-            seccomp.as_deref().unwrap_or("missing"),
         )),
         libc::ENOMEM => Remedy::MoreMemory,
         libc::EMFILE | libc::ENFILE => {
@@ -313,6 +313,10 @@ fn explain(error: io::Error, obstacles: &Obstacles) -> EngineError {
     let step = format!("creating an io_uring (errno {})", errno_of(&error));
     EngineError::new(step, error, remedy).of_call(SETUP)
 }
+
+const BY_FILTER: &str = "; a seccomp filter may refuse it, too: containers have one by default, so \
+                         run them with a profile that permits io_uring, as in --security-opt \
+                         seccomp=FILE";
 
 /// The kernel's refusal of the receive buffers.
 pub(super) fn explain_buffers(error: io::Error) -> EngineError {
@@ -337,6 +341,11 @@ mod tests {
         assert_eq!(remedy(libc::ENOMEM), Remedy::MoreMemory);
         let Remedy::Permission(text) = remedy(libc::EPERM) else { panic!("EPERM is permission") };
         assert!(text.contains("io_uring_disabled is missing"), "{text}");
+        assert!(text.contains("a seccomp filter may refuse it"), "{text}");
+        let unfiltered = Obstacles { sysctl: Some("2".into()), seccomp: Some("0".into()) };
+        let error = explain(io::Error::from_raw_os_error(libc::EPERM), &unfiltered);
+        let Remedy::Permission(text) = error.remedy else { panic!("EPERM is permission") };
+        assert!(text.contains("io_uring_disabled is 2") && !text.contains("filter"), "{text}");
     }
 
     #[test]
