@@ -122,9 +122,16 @@ limit() {
     echo "$has:$has"
 }
 
+# By the README's command.
 import_image() {
-    tar -C "$work/bin" -c uringstatic |
-        podman import --quiet --change 'ENTRYPOINT ["/uringstatic"]' - uringstatic > /dev/null
+    local command
+    command=$(from_readme 'docker import')
+    eval "$command" > "$work/import.out" 2>&1 || { cat "$work/import.out"; return 1; }
+}
+
+# A command of the README with podman for docker, and with the program that this script has built.
+from_readme() {
+    sed -n "/^\\$ .*$1/ { s|^\\$ ||; s|docker|podman|; s|target/release|$work/bin|; p }" README.md
 }
 
 # Profiles beside podman's default and none: those calls permitted, as docs/operating.md shows, and
@@ -199,7 +206,7 @@ serves_as_a_number() {
     run_container "--user 1000:1000" --network host "${options[@]}" uringstatic --listen 127.0.0.1:0 \
         --user 1000:1000 || return 0
     check "--user 1000:1000: byte-exact" same_page
-    check "--user 1000:1000: podman stop" stops
+    check "--user 1000:1000: podman stop" ends_by_stop
     remove_container
 }
 
@@ -225,25 +232,27 @@ switch_to() {
     mv -T "$work/srv/next" "$work/srv/current"
 }
 
-# The README's own commands, in the network that a container gets if none is asked for.
+# The README's own commands: the first that it shows, in the network that a container gets if none is
+# asked for, and the one for containers, through its published port.
 as_a_newcomer() {
-    local arguments address
+    local arguments address process
     arguments=$(sed -n 's/^\$ cargo run --release -- \([^#]*[^# ]\) *#.*/\1/p' README.md)
     address=$(sed -n 's/^\$ cargo run --release.*\(http:[^ ]*\)$/\1/p' README.md)
     expect_engine default
     # shellcheck disable=SC2086
-    run_container "a newcomer: the README's command ($arguments)" uringstatic $arguments || return 0
-    local process
+    run_container "a newcomer: $arguments" uringstatic $arguments || return 0
     process=$(podman inspect --format '{{.State.Pid}}' server)
     check "a newcomer: a page at the README's address" same_page_in "$process" "$address"
-    check "a newcomer: podman stop" stops
+    check "a newcomer: podman stop" ends_by_stop
     remove_container
 
-    run_container "a newcomer: a published port" --publish 127.0.0.1::80 uringstatic \
-        --listen 0.0.0.0:80 || return 0
-    url=http://$(podman port server 80/tcp)/
+    arguments=$(from_readme 'docker run --publish')
+    arguments=${arguments#podman run }
+    # shellcheck disable=SC2086
+    run_container "a newcomer: $arguments" $arguments || return 0
+    url=$address
     check "a newcomer: a page through the published port" same_page
-    check "a newcomer: podman stop" stops
+    check "a newcomer: podman stop" ends_by_stop
     remove_container
 }
 
@@ -338,7 +347,7 @@ refuses_connections() {
 }
 
 # The server ends by itself, before podman kills it, which it does after 10 seconds.
-stops() {
+ends_by_stop() {
     podman stop server > /dev/null
     ends
 }
