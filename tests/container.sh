@@ -7,11 +7,11 @@
 #
 # usage: container.sh
 #
-# The containers live in mount, network and process namespaces of this script's own (unshare(1)), with
-# /run and /var/lib in memory: the commands can be those that a newcomer types, and at the end the
-# kernel removes images, containers, bridges, packet filters and processes, however the script ends.
-# Control groups have no such namespace; they are removed one by one. Two settings depend on the
-# machine, and containers.conf has them:
+# The containers live in mount, network and process namespaces of this script's own (unshare(1)),
+# with /run and /var/lib in memory: the commands can be those that a newcomer types, and at the end
+# the kernel removes images, containers, bridges, packet filters and processes, however the script
+# ends. Control groups have no such namespace; they are removed one by one. Two settings depend on
+# the machine, and containers.conf has them:
 # - cgroup_manager: systemd can't be reached without /run.
 # - default_ulimits: podman raises open files and processes to 1,048,576 and 4,194,304, and a root
 #   without CAP_SYS_RESOURCE, as in many virtual machines for CI, may not ("error setting rlimit").
@@ -39,8 +39,8 @@ main() {
         "$BASH" tests/container.sh --inside "$work"
 }
 
-# A binary without shared libraries, in the profile whose dependencies `cargo test` has compiled: only
-# the program is linked once more, which takes seconds.
+# A binary without shared libraries, in the profile whose dependencies `cargo test` has compiled:
+# only the program is linked once more, which takes seconds.
 build() {
     cargo rustc --bin uringstatic -- -C target-feature=+crt-static
     mkdir "$work/bin"
@@ -232,8 +232,8 @@ switch_to() {
     mv -T "$work/srv/next" "$work/srv/current"
 }
 
-# The README's own commands: the first that it shows, in the network that a container gets if none is
-# asked for, and the one for containers, through its published port.
+# The README's own commands: the first that it shows, in the network that a container gets if none
+# is asked for, and the one for containers, through its published port.
 as_a_newcomer() {
     local arguments address process
     arguments=$(sed -n 's/^\$ cargo run --release -- \([^#]*[^# ]\) *#.*/\1/p' README.md)
@@ -309,8 +309,8 @@ same_file() {
     curl -sS --fail --max-time 20 "${url}" | cmp - "$work/srv/$1"
 }
 
-# Waits for the end of the server. Its last line has the totals; a worker that its sandbox killed is in
-# it, and was replaced.
+# Waits for the end of the server. Its last line has the totals; a worker that its sandbox killed is
+# in it, and was replaced.
 ends() {
     local code
     code=$(timeout 30 podman wait server) || true

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Checks the server on other kernels than the running one: boots each in qemu, by software emulation,
-# with an initramfs that has the program, a site, busybox and tests/kernels-init.sh, which does the
-# checks. Prints a line for each check and a summary; exits with 1 if a check failed. Installs qemu,
-# busybox and cpio with apt-get; installs no kernel, but unpacks the packages of Debian and Ubuntu.
+# Checks the server on other kernels than the running one: boots each in qemu, by software
+# emulation, with an initramfs that has the program, a site, busybox and tests/kernels-init.sh,
+# which does the checks. Prints a line for each check and a summary; exits with 1 if a check failed.
+# Installs qemu, busybox and cpio with apt-get; installs no kernel, but unpacks the packages of
+# Debian and Ubuntu.
 #
 # usage: kernels.sh [NAME...]    names from the table below; all by default
 #
@@ -70,8 +71,8 @@ build() {
     install -m 755 tests/kernels-init.sh "$root/init"
     echo '<h1>blue</h1>' > "$root/site/blue/index.html"
     echo '<h1>green</h1>' > "$root/site/green/index.html"
-    # Longer than what both sockets of a connection can hold (tcp(7), tcp_wmem and tcp_rmem), so that
-    # its response is under way until its reader ends.
+    # Longer than what both sockets of a connection can hold (tcp(7), tcp_wmem and tcp_rmem), so
+    # that its response is under way until its reader ends.
     seq 2400000 > "$root/site/blue/large.bin"
     (cd "$root" && find . | cpio --quiet --create --format=newc --owner=0:0) | gzip -1 > "$work/initramfs"
 }
@@ -96,9 +97,9 @@ fetch_from_ubuntu() {
         echo "$sum  $package" | sha256sum --check --quiet
 }
 
-# By apt, which checks signatures, with lists of its own: the machine's sources stay as they are. The
-# package of a suite's kernel names the package with its version; since 7.x that one has no files,
-# but has the kernel in a third.
+# By apt, which checks signatures, with lists of its own: the machine's sources stay as they are.
+# The package of a suite's kernel names the package with its version; since 7.x that one has no
+# files, but has the kernel in a third.
 fetch_from_debian() {
     local lists=$work/lists-$1 image
     local key=/usr/share/keyrings/debian-archive-keyring.gpg
