@@ -16,7 +16,6 @@ use uringstatic::http::request::Persistence;
 use uringstatic::os::net::{Endpoint, listen};
 use uringstatic::os::pages::Pages;
 use uringstatic::os::process;
-use uringstatic::server::ACCEPTS_MAX;
 use uringstatic::site::{Answer, Page, PendingResponse, Prebuilt, ScratchIndex, Site};
 
 fn main() -> ExitCode {
@@ -39,6 +38,9 @@ fn main() -> ExitCode {
         }
     }
 }
+
+/// Accepts in flight, as the server has.
+const ACCEPTS: u32 = 4;
 
 /// The load, as `benches/http/run.py` describes it.
 struct Options {
@@ -109,9 +111,9 @@ impl Floor {
             obstacles: Obstacles::read(),
         })?;
         let connections = vec![FloorConnection::default(); SPAWN as usize];
-        let free = (ACCEPTS_MAX..SPAWN).rev().map(Slot).collect();
+        let free = (ACCEPTS..SPAWN).rev().map(Slot).collect();
         let mut floor = Self { ring, site, options, connections, free, poll_now: false };
-        for slot in 0..ACCEPTS_MAX {
+        for slot in 0..ACCEPTS {
             floor.accept(Slot(slot));
         }
         Ok(floor)

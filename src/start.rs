@@ -377,11 +377,11 @@ pub fn bind_all(settings: &StartSettings) -> Result<Vec<Listener>, Failure> {
 }
 
 fn server_config(settings: &StartSettings, engine: &impl KernelEngine) -> ServerConfig {
-    let Capabilities { recv_many, send_close } = engine.capabilities();
+    let Capabilities { recv_many, send_close, accepts_max } = engine.capabilities();
     let listeners = engine.listeners().len();
     let health_listener = settings.health_listen.is_some();
-    let accepts =
-        server::accepts_for(settings.worker_spawn(), listeners - usize::from(health_listener));
+    let accepting = listeners - usize::from(health_listener);
+    let accepts = server::accepts_for(settings.worker_spawn(), accepting, accepts_max);
     ServerConfig {
         spawn: settings.worker_spawn(),
         listeners: u32::try_from(listeners).expect("a command line is short"),

@@ -19,7 +19,7 @@ use uringstatic::http::response_parser::{RequestKind, ResponseParser, ResponsePr
 use uringstatic::os::net::{Endpoint, listen};
 use uringstatic::os::pages::Pages;
 use uringstatic::os::signal;
-use uringstatic::server::{ACCEPTS_MAX, Server, ServerConfig, Turn};
+use uringstatic::server::{Server, ServerConfig, Turn};
 use uringstatic::site::build::{self, Effort, RootOptions};
 use uringstatic::site::{Page, Site};
 
@@ -214,12 +214,12 @@ fn start(engine: TestedEngine, what: Served) -> SocketAddr {
 
 fn serve<E: KernelEngine>(engine: E, site: Site, is_ready: impl FnOnce()) {
     let minute = Duration::from_secs(60);
-    let Capabilities { recv_many, send_close } = engine.capabilities();
+    let Capabilities { recv_many, send_close, accepts_max } = engine.capabilities();
     let config = ServerConfig {
         spawn: SPAWN,
         listeners: 1,
-        accepts: ACCEPTS_MAX,
-        accepts_at_rest: ACCEPTS_MAX,
+        accepts: accepts_max,
+        accepts_at_rest: accepts_max,
         head_timeout: minute,
         idle_timeout: minute,
         body_timeout: minute,

@@ -162,13 +162,16 @@ impl ReceiveBuffers {
     pub const SERVER: Self = Self { count: 512, bytes: 4096 };
 }
 
-/// Operations that not every engine offers.
+/// Operations that not every engine offers, and how they are best used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {
     /// [`crate::engine::Op::RecvMany`].
     pub recv_many: bool,
     /// [`crate::engine::Op::SendClose`].
     pub send_close: bool,
+    /// The most accepts in flight on one listener that are of use: enough for the connections that
+    /// arrive between two waits.
+    pub accepts_max: u32,
 }
 
 /// Whether the kernel refuses the operations that an engine doesn't use.

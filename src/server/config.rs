@@ -53,16 +53,12 @@ impl ServerConfig {
 }
 
 /// How many accepts to keep in flight on each listener: enough for the bursts that arrive within
-/// one turn, and so few that nearly all slots are left for connections.
+/// one turn, at most `most`, and so few that nearly all slots are left for connections.
 #[must_use]
-pub fn accepts_for(spawn: u32, listeners: usize) -> u32 {
+pub fn accepts_for(spawn: u32, listeners: usize, most: u32) -> u32 {
     let listeners = u32::try_from(listeners.max(1)).unwrap_or(u32::MAX);
-    (spawn / 8 / listeners).clamp(1, ACCEPTS_MAX)
+    (spawn / 8 / listeners).clamp(1, most)
 }
 
-/// The most accepts in flight on one listener. Measured with 10,000 connections at once: with 4
-/// the 99th percentile of the response time is half of that with 1, and with 16 hardly less; but
-/// with 16 a connection costs a tenth more, because hardly any accept succeeds at once.
-pub const ACCEPTS_MAX: u32 = 4;
 /// The connection limit of the listener for health checks, in addition to all others.
 pub const HEALTH_SLOTS: u32 = 8;

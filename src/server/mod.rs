@@ -17,6 +17,6 @@ mod supervision;
 pub mod timeouts;
 mod worker;
 
-pub use config::{ACCEPTS_MAX, HEALTH_SLOTS, ServerConfig, accepts_for};
+pub use config::{HEALTH_SLOTS, ServerConfig, accepts_for};
 pub use supervision::{Supervision, Usage};
 pub use worker::{RETIRE, Server, TRY_ACCEPTS, Turn};

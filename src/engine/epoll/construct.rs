@@ -95,7 +95,7 @@ impl KernelEngine for Epoll {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { recv_many: true, send_close: true }
+        Capabilities { recv_many: true, send_close: true, accepts_max: ACCEPTS_MAX }
     }
 
     fn description(&self) -> String {
@@ -179,6 +179,8 @@ impl KernelEngine for Epoll {
     }
 }
 
+/// An accept costs nothing before there is a connection, and several in a row share one wait.
+const ACCEPTS_MAX: u32 = 32;
 /// As many descriptors as a process may have by default (`fs.nr_open`, proc(5)).
 const SLOTS_MAX: u32 = 1 << 20;
 /// The most reports that one wait returns; others are returned by the next one.

@@ -106,6 +106,11 @@ impl AcceptOps {
         let is_fresh = place >= self.accepts.len() - self.fresh;
         let accept = self.accepts.remove(place);
         if !is_fresh {
+            // The next accept has to find a connection whose wake-up is lost, as one that is
+            // cancelled for this purpose expects: a registration reports the present state.
+            if let Some(Registration::Exclusive { accepted }) = &mut self.registered {
+                *accepted = ACCEPTS_IN_A_ROW;
+            }
             return Cancelled::Ended;
         }
         self.fresh -= 1;
