@@ -90,11 +90,12 @@ inside() {
     as_a_newcomer
     check "no process is left" no_process
     remove_groups
-    check "no control group is left" no_group
+    check "no control group is left" no_new_group
     summary
 }
 
 enter_namespaces() {
+    groups_of_podman > "$work/groups"
     ip link set lo up
     mount -t tmpfs -o mode=755 none /run
     mount -t tmpfs -o mode=755 none /var/lib
@@ -374,13 +375,17 @@ locks_down() {
     podman run --rm --sysctl net.ipv4.tcp_fastopen=2 "${options[@]}" uringstatic lockdown
 }
 
-# Groups of containers that run outside of this script have processes, and stay (cgroups(7)).
-remove_groups() {
-    find /sys/fs/cgroup -depth -type d -path '*/libpod_parent*' -exec rmdir {} + 2> /dev/null || true
+groups_of_podman() {
+    find /sys/fs/cgroup -depth -type d -path '*/libpod_parent*' | sort
 }
 
-no_group() {
-    [ -z "$(find /sys/fs/cgroup -type d -path '*/libpod_parent*')" ] || podman ps --all
+# Groups of containers that run outside of this script have processes, and stay (cgroups(7)).
+remove_groups() {
+    groups_of_podman | sort --reverse | xargs --no-run-if-empty rmdir 2> /dev/null || true
+}
+
+no_new_group() {
+    [ -z "$(comm -13 "$work/groups" <(groups_of_podman) | tee "$work/new")" ] || { cat "$work/new"; return 1; }
 }
 
 no_process() {

@@ -18,6 +18,7 @@ source tests/frame.sh
 kernels="
 4.18    epoll     ubuntu linux-signed-hwe/linux-image-4.18.0-25-generic_4.18.0-25.26~18.04.1_amd64.deb 5aa66e12e25b091d0cedb1eeaa66235bdb7d9889a484daec1f9e908d92beddef
 5.10    epoll     debian bullseye
+5.15    epoll     ubuntu linux-signed/linux-image-5.15.0-25-generic_5.15.0-25.25_amd64.deb ad56f8c442a54d4f5ff2dff010d00321d53e32b543f3a92f3ba4e042d20a71da
 6.1     io_uring  debian bookworm
 6.12    io_uring  debian trixie
 newest  io_uring  debian trixie-backports
