@@ -148,9 +148,9 @@ const LINKED_CLOSE: &str = "linked-close";
 /// Sends of a head and a body in separate places; the fallback is sendmsg(2).
 const VECTORED_SEND: &str = "vectored-send";
 
-/// Measured with 10,000 connections at once: with 4 the 99th percentile of the response time is half
-/// of that with 1, and with 16 hardly less; but with 16 a connection costs a tenth more, because
-/// hardly any accept succeeds at once.
+/// Measured with 10,000 connections at once: with 4 the 99th percentile of the response time is
+/// half of that with 1, and with 16 hardly less; but with 16 a connection costs a tenth more,
+/// because hardly any accept succeeds at once.
 const ACCEPTS_MAX: u32 = 4;
 
 /// `IORING_ENTER_GETEVENTS` and `_EXT_ARG` of `linux/io_uring.h`.
