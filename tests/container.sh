@@ -30,6 +30,8 @@ main() {
     fi
     work=$(mktemp -d)
     trap 'remove_groups; rm -rf "$work"' EXIT
+    # A signal to all processes of the terminal: the containers end first.
+    trap 'exit 130' INT TERM
     # The process that reads the site is not root.
     chmod 755 "$work"
     build
