@@ -85,6 +85,7 @@ impl KernelEngine for Epoll {
             to_register: Vec::with_capacity(room),
             events: Vec::with_capacity(EVENTS),
             wake_ups: 0,
+            may_have_slept: false,
             clock: EngineClock::start(),
             restriction: Restriction::SystemCallsOnly,
         })

@@ -46,6 +46,8 @@ pub struct Epoll {
     pub(super) events: Vec<Event>,
     /// The number of wake-ups.
     pub(super) wake_ups: u64,
+    /// Whether the last wait may have slept, so that a connection chose this worker to wake it.
+    pub(super) may_have_slept: bool,
     pub(super) clock: EngineClock,
     pub(super) restriction: Restriction,
 }
@@ -98,8 +100,11 @@ impl Engine for Epoll {
         }
         self.try_to_accept_once();
         self.ready.append(&mut self.ready_later);
+        let now = self.clock.now();
         let is_due = self.is_urgent || !self.ready.is_empty();
-        self.wait(if is_due { Some(self.clock.now()) } else { deadline })?;
+        let deadline = if is_due { Some(now) } else { deadline };
+        self.may_have_slept = deadline.is_none_or(|deadline| deadline > now);
+        self.wait(deadline)?;
         self.is_urgent = false;
         self.wake_ups += 1;
         self.clock.read();
@@ -121,6 +126,9 @@ impl Engine for Epoll {
 
     fn pop(&mut self) -> Option<Completion> {
         if let Some(completion) = self.completions.pop_front() {
+            return Some(completion);
+        }
+        if let Some(completion) = self.try_reported_listeners() {
             return Some(completion);
         }
         while let Some(slot) = self.ready.pop_front() {
@@ -191,7 +199,7 @@ impl Epoll {
         let (is_listener, index) = (data & LISTENERS != 0, data & !LISTENERS);
         let index = u32::try_from(index).expect("the data is that of a registration");
         if is_listener {
-            self.accept_from(index as usize);
+            self.queues[index as usize].is_reported = true;
         } else {
             self.report_connection(Slot(index), flags);
         }
@@ -204,22 +212,29 @@ impl Epoll {
         self.note_ready(slot);
     }
 
-    /// Completes accepts, each with a connection, and the watch if there is no accept.
-    fn accept_from(&mut self, index: usize) {
-        let queue = &mut self.queues[index];
-        if queue.accepts.is_empty()
-            && let Some(token) = queue.watch.take()
-        {
-            self.completions.push_back(completion(token, Ok(0)));
-        }
-        while let Some(&(token, slot)) = self.queues[index].accepts.front() {
-            // None: there is no other connection, or another worker was faster.
-            let Some(result) = self.accept(index, slot) else { return };
+    /// Completes an accept with a connection, or a watch if there is no accept, on a listener that
+    /// was reported. Accepts are tried after other completions: a signal that arrived before the
+    /// connection may cancel them, so that the next generation of workers gets the connection.
+    fn try_reported_listeners(&mut self) -> Option<Completion> {
+        for index in 0..self.queues.len() {
             let queue = &mut self.queues[index];
-            queue.accepts.pop_front();
-            queue.count();
-            self.completions.push_back(completion(token, result));
+            if !std::mem::take(&mut queue.is_reported) {
+                continue;
+            }
+            if queue.accepts.is_empty()
+                && let Some(token) = queue.watch.take()
+            {
+                return Some(completion(token, Ok(0)));
+            }
+            // No result: there is no other connection, or another worker was faster.
+            if let Some((token, slot)) = queue.next_accept()
+                && let Some(result) = self.accept(index, slot)
+            {
+                self.queues[index].accepted(self.may_have_slept);
+                return Some(completion(token, result));
+            }
         }
+        None
     }
 
     /// Accepts a connection into a slot, unless none is waiting.

@@ -3,7 +3,8 @@
 //! Workers share a listening socket, and each registers it in an epoll instance of its own. With
 //! `EPOLLEXCLUSIVE` a connection wakes one worker instead of all (`epoll_ctl(2)`). The kernel asks
 //! the workers in the order of their registrations and wakes the first that waits, which would
-//! always be the same one: registering anew puts a worker at the end of the line.
+//! always be the same one: registering anew puts a worker at the end of the line. A worker that
+//! waits for nothing, as there is work, isn't chosen, so its place in the line doesn't matter.
 
 use super::connection::errno;
 use crate::engine::{Errno, Slot, Token};
@@ -23,12 +24,14 @@ pub(super) struct AcceptOps {
     /// that may have taken the wake-up of a connection.
     pub(super) attempts: VecDeque<(Token, Slot)>,
     registered: Option<Registration>,
+    /// A connection was reported by the last wait, and no accept has found that there is none.
+    pub(super) is_reported: bool,
 }
 
 /// How a listener is registered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Registration {
-    /// For accepts, with this number of connections accepted since.
+    /// For accepts, with this number of connections accepted since, after waits for them.
     Exclusive { accepted: u32 },
     /// For a watch, which takes nothing and so mustn't use up the only wake-up of a connection.
     Shared,
@@ -38,7 +41,14 @@ impl AcceptOps {
     /// A queue with room for the accepts of `slots`.
     pub(super) fn new(slots: u32) -> Self {
         let accepts = VecDeque::with_capacity(slots.min(ACCEPTS_EXPECTED) as usize);
-        Self { accepts, watch: None, fresh: 0, attempts: VecDeque::new(), registered: None }
+        Self {
+            accepts,
+            watch: None,
+            fresh: 0,
+            attempts: VecDeque::new(),
+            registered: None,
+            is_reported: false,
+        }
     }
 
     /// Adds an accept.
@@ -55,7 +65,7 @@ impl AcceptOps {
         listener: &Listener,
         data: u64,
     ) -> Result<(), Errno> {
-        self.fresh = 0;
+        (self.fresh, self.is_reported) = (0, false);
         let is_kept = match self.registered {
             None => self.accepts.is_empty() && self.watch.is_none(),
             Some(Registration::Exclusive { accepted }) => {
@@ -87,9 +97,19 @@ impl AcceptOps {
         }
     }
 
-    /// Counts a connection that was accepted.
-    pub(super) fn count(&mut self) {
-        if let Some(Registration::Exclusive { accepted }) = &mut self.registered {
+    /// The accept that a reported connection completes: not one that was pushed since the wait.
+    pub(super) fn next_accept(&self) -> Option<(Token, Slot)> {
+        self.accepts.front().filter(|_| self.accepts.len() > self.fresh).copied()
+    }
+
+    /// Removes the accept that has a connection, and counts the connection if the worker may have
+    /// been woken for it.
+    pub(super) fn accepted(&mut self, may_have_slept: bool) {
+        self.accepts.pop_front();
+        self.is_reported = self.accepts.len() > self.fresh;
+        if let Some(Registration::Exclusive { accepted }) = &mut self.registered
+            && may_have_slept
+        {
             *accepted += 1;
         }
     }
