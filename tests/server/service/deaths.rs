@@ -111,15 +111,20 @@ fn nothing_outlives_a_supervisor_that_is_killed_during_a_reload() {
 #[test]
 fn a_worker_that_hangs_is_killed_and_replaced() {
     let mut server = Server::start(&["--workers", "2", "--worker-timeout", "1s"]);
-    let mut clients: Vec<_> = (0..8).map(|_| server.connect()).collect();
-    assert!(clients.iter_mut().all(Client::is_served));
+    // One at a time, as one worker may take all connections of a burst.
+    let mut clients = Vec::new();
+    for _ in 0..16 {
+        let mut client = server.connect();
+        assert!(client.is_served());
+        clients.push(client);
+    }
     let hangs = server.worker(0);
     kill("STOP", hangs);
     server.await_line("worker 0 takes no turn within --worker-timeout");
     server.await_line("worker 0 ended");
     let other = server.worker(1);
     clients.retain_mut(Client::is_served);
-    assert!((1..8).contains(&clients.len()), "{} connections of one worker", clients.len());
+    assert!((1..16).contains(&clients.len()), "{} connections of one worker", clients.len());
     let next = server.worker(0);
     assert_ne!(next, hangs);
     assert_eq!(server.worker(1), other);
