@@ -78,7 +78,7 @@ impl KernelEngine for Epoll {
             pool: ReceivePool::new(buffers),
             discarded: vec![0; DISCARDED_AT_ONCE].into_boxed_slice(),
             _held: held,
-            completions: VecDeque::with_capacity(room * COMPLETIONS_PER_SLOT + SPARE),
+            outcomes: VecDeque::with_capacity(room * COMPLETIONS_PER_SLOT + SPARE),
             is_urgent: false,
             ready: VecDeque::with_capacity(room),
             ready_later: VecDeque::with_capacity(room),

@@ -3,8 +3,8 @@
 //! Workers share a listening socket, and each registers it in an epoll instance of its own. With
 //! `EPOLLEXCLUSIVE` a connection wakes one worker instead of all (`epoll_ctl(2)`). The kernel asks
 //! the workers in the order of their registrations and wakes the first that waits, which would
-//! always be the same one: registering anew puts a worker at the end of the line. A worker that
-//! waits for nothing, as there is work, isn't chosen, so its place in the line doesn't matter.
+//! always be the same one: registering anew puts a worker at the end of the line. A worker
+//! that doesn't sleep, as it has work, isn't woken, so that its place in the line doesn't matter.
 
 use super::connection::errno;
 use crate::engine::{Errno, Slot, Token};
@@ -24,8 +24,6 @@ pub(super) struct AcceptOps {
     /// that may have taken the wake-up of a connection.
     pub(super) attempts: VecDeque<(Token, Slot)>,
     registered: Option<Registration>,
-    /// A connection was reported by the last wait, and no accept has found that there is none.
-    pub(super) is_reported: bool,
 }
 
 /// How a listener is registered.
@@ -41,14 +39,7 @@ impl AcceptOps {
     /// A queue with room for the accepts of `slots`.
     pub(super) fn new(slots: u32) -> Self {
         let accepts = VecDeque::with_capacity(slots.min(ACCEPTS_EXPECTED) as usize);
-        Self {
-            accepts,
-            watch: None,
-            fresh: 0,
-            attempts: VecDeque::new(),
-            registered: None,
-            is_reported: false,
-        }
+        Self { accepts, watch: None, fresh: 0, attempts: VecDeque::new(), registered: None }
     }
 
     /// Adds an accept.
@@ -65,7 +56,7 @@ impl AcceptOps {
         listener: &Listener,
         data: u64,
     ) -> Result<(), Errno> {
-        (self.fresh, self.is_reported) = (0, false);
+        self.fresh = 0;
         let is_kept = match self.registered {
             None => self.accepts.is_empty() && self.watch.is_none(),
             Some(Registration::Exclusive { accepted }) => {
@@ -106,7 +97,6 @@ impl AcceptOps {
     /// been woken for it.
     pub(super) fn accepted(&mut self, may_have_slept: bool) {
         self.accepts.pop_front();
-        self.is_reported = self.accepts.len() > self.fresh;
         if let Some(Registration::Exclusive { accepted }) = &mut self.registered
             && may_have_slept
         {

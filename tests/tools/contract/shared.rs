@@ -281,8 +281,8 @@ fn accept_that_tries_once_after_a_cancel_leaves_no_connection_to_an_engine_that_
     }
 }
 
-/// A signal that arrives together with a connection has its completion first, and may have a worker
-/// cancel its accepts: the connection is for the workers that have taken over.
+/// A signal that arrives before a connection, and is reported with it, has its completion first. It
+/// may have a worker cancel its accepts: the connection is for the workers that have taken over.
 #[test]
 fn accept_on_epoll_that_an_earlier_completion_cancels_leaves_its_connection() {
     let ((first, first_address), (second, second_address)) = (listener(), listener());
