@@ -111,9 +111,10 @@ fn nothing_outlives_a_supervisor_that_is_killed_during_a_reload() {
 #[test]
 fn a_worker_that_hangs_is_killed_and_replaced() {
     let mut server = Server::start(&["--workers", "2", "--worker-timeout", "1s"]);
-    // One at a time, as one worker may take all connections of a burst.
+    // One at a time and many of them: one worker may take all connections of a burst, or of the
+    // time for which the other has no processor.
     let mut clients = Vec::new();
-    for _ in 0..16 {
+    for _ in 0..200 {
         let mut client = server.connect();
         assert!(client.is_served());
         clients.push(client);
@@ -124,7 +125,7 @@ fn a_worker_that_hangs_is_killed_and_replaced() {
     server.await_line("worker 0 ended");
     let other = server.worker(1);
     clients.retain_mut(Client::is_served);
-    assert!((1..16).contains(&clients.len()), "{} connections of one worker", clients.len());
+    assert!((1..200).contains(&clients.len()), "{} connections of one worker", clients.len());
     let next = server.worker(0);
     assert_ne!(next, hangs);
     assert_eq!(server.worker(1), other);
