@@ -290,6 +290,10 @@ mod by_ring {
                 submit(ring, &opcode::Connect::new(Fixed(5), to.as_ptr().cast(), len).build())
             }
             "connect by fast open by the ring" => fast_open(ring),
+            "shut a listener down by the ring" => {
+                let fd = Fd(ring.listeners()[1].socket().as_raw_fd());
+                submit(ring, &opcode::Shutdown::new(fd, libc::SHUT_RDWR).build())
+            }
             "poll an inherited descriptor by the ring" => {
                 submit(ring, &opcode::PollAdd::new(Fd(INHERITED), libc::POLLIN as u32).build())
             }

@@ -70,6 +70,8 @@ pub(crate) const ROWS: &[Row] = &[
     ring("connect by the ring", DENIED, &["ring", "landlock"]),
     // A send that connects, by a listener that was shut down: no other layer sees it.
     ring("connect by fast open by the ring", Outcome::Refused(libc::EAGAIN), &["listeners"]),
+    // It is permitted: restrictions of a ring are by operation, and connections are shut down.
+    ring("shut a listener down by the ring", Outcome::Succeeded, &[]),
     call("connect by fast open", &["seccomp", "listeners"]),
     call("shut a listener down", &["seccomp"]),
     call("set an option of a listener", &["seccomp"]),
