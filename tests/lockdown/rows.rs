@@ -66,6 +66,7 @@ pub(crate) const ROWS: &[Row] = &[
     call("open a file", &["seccomp", "landlock"]),
     ring("open a file by the ring", DENIED, &["ring", "landlock"]),
     call("connect", &["seccomp", "landlock"]),
+    call("connect a listener", &["seccomp", "landlock"]),
     ring("make a socket by the ring", DENIED, &["ring"]),
     ring("connect by the ring", DENIED, &["ring", "landlock"]),
     // A send that connects, by a listener that was shut down: no other layer sees it.
@@ -89,6 +90,8 @@ pub(crate) const ROWS: &[Row] = &[
     call("make memory executable", &["seccomp"]),
     call("pass a descriptor", &["seccomp"]),
     call("receive a descriptor", &["seccomp"]),
+    call("send a message by a listener", &["seccomp"]),
+    call("receive a message by a listener", &["seccomp"]),
     call("become root", &["seccomp", "privileges"]),
     call("mount", &["seccomp", "landlock", "privileges"]),
     call("write to standard output", &["seccomp"]),

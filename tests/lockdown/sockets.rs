@@ -1,8 +1,8 @@
 //! Attempts on sockets, by system calls.
 //!
-//! A filter decides before the kernel looks at the descriptor. So where an attempt takes several
-//! calls, the one that the filter should stop comes first, on a descriptor that it fails for
-//! otherwise: no earlier call must be the one that is stopped.
+//! An attempt of several calls may be stopped by the first of them, so the filter's answer to each
+//! of the others has an attempt of its own: on a listener, for which the call fails. A filter
+//! decides before the socket, so the error of a listener says that the call was made.
 
 use crate::attempts::Answer;
 use crate::raw::{address, call, number};
@@ -16,10 +16,14 @@ pub(crate) fn make(name: &str, listeners: &[Listener]) -> Option<Answer> {
     let answer = match name {
         "connect" => {
             let to = target(listeners);
-            let connect = |fd: usize| call(libc::SYS_connect, [fd, address(&to), to.len()]);
-            let _ = connect(STDIN);
-            socket().and_then(connect)
+            socket().and_then(|fd| call(libc::SYS_connect, [fd, address(&to), to.len()]))
         }
+        "connect a listener" => {
+            let to = target(listeners);
+            call(libc::SYS_connect, [fd(), address(&to), to.len()])
+        }
+        "send a message by a listener" => send_stderr(fd()),
+        "receive a message by a listener" => receive(fd()),
         "bind a socket" => {
             let any_port = to_bytes(SocketAddr::from(([127, 0, 0, 1], 0)));
             let bind = |fd| call(libc::SYS_bind, [fd, address(&any_port), any_port.len()]);
@@ -34,11 +38,17 @@ pub(crate) fn make(name: &str, listeners: &[Listener]) -> Option<Answer> {
             call(libc::SYS_setsockopt, [fd(), level, name, address(&on), on.len()])
         }
         "make a listener wait" => call(libc::SYS_fcntl, [fd(), number(libc::F_SETFL), 0]),
-        "pass a descriptor" => return Some(pass_a_descriptor()),
-        "receive a descriptor" => return Some(receive_a_descriptor()),
+        "pass a descriptor" => pair().and_then(|[from, _]| send_stderr(from)),
+        "receive a descriptor" => pair().and_then(|[from, to]| {
+            send_stderr(from)?;
+            receive(to)
+        }),
         _ => return None,
     };
-    Some(answer.map(drop))
+    Some(match answer {
+        Err(libc::EISCONN | libc::ENOTCONN | libc::EPIPE) => Ok(()),
+        answer => answer.map(drop),
+    })
 }
 
 fn socket() -> Result<usize, i32> {
@@ -68,20 +78,6 @@ fn fast_open(listeners: &[Listener]) -> Answer {
     send(0, &[])
 }
 
-/// Sends standard error through a pair of sockets (unix(7), `SCM_RIGHTS`).
-fn pass_a_descriptor() -> Answer {
-    let _ = send_stderr(STDIN);
-    send_stderr(pair()?[0])
-}
-
-/// Receives a descriptor through a pair of sockets.
-fn receive_a_descriptor() -> Answer {
-    let _ = with_message([0; 3], |message| call(libc::SYS_recvmsg, [STDIN, message, 0]));
-    let pair = pair()?;
-    send_stderr(pair[0])?;
-    with_message([0; 3], |message| call(libc::SYS_recvmsg, [pair[1], message, 0]))
-}
-
 fn pair() -> Result<[usize; 2], i32> {
     let mut pair = [0i32; 2];
     let place = pair.as_mut_ptr() as usize;
@@ -89,7 +85,13 @@ fn pair() -> Result<[usize; 2], i32> {
     Ok(pair.map(number))
 }
 
-fn send_stderr(socket: usize) -> Answer {
+/// Receives a byte, and a descriptor if one comes with it.
+fn receive(socket: usize) -> Result<usize, i32> {
+    with_message([0; 3], |message| call(libc::SYS_recvmsg, [socket, message, 0]))
+}
+
+/// Sends a byte with standard error (unix(7), `SCM_RIGHTS`).
+fn send_stderr(socket: usize) -> Result<usize, i32> {
     // A header of 20 bytes, level, type, and the descriptor (cmsg(3)).
     let level_and_type = u64::from(libc::SOL_SOCKET.unsigned_abs())
         | u64::from(libc::SCM_RIGHTS.unsigned_abs()) << 32;
@@ -98,7 +100,10 @@ fn send_stderr(socket: usize) -> Answer {
 }
 
 /// Makes a call with the address of a message of one byte.
-fn with_message(mut control: [u64; 3], make: impl FnOnce(usize) -> Result<usize, i32>) -> Answer {
+fn with_message(
+    mut control: [u64; 3],
+    make: impl FnOnce(usize) -> Result<usize, i32>,
+) -> Result<usize, i32> {
     let mut byte = *b"x";
     let mut piece = libc::iovec { iov_base: byte.as_mut_ptr().cast(), iov_len: 1 };
     let message = libc::msghdr {
@@ -110,7 +115,7 @@ fn with_message(mut control: [u64; 3], make: impl FnOnce(usize) -> Result<usize,
         msg_controllen: size_of_val(&control),
         msg_flags: 0,
     };
-    make((&raw const message) as usize).map(drop)
+    make((&raw const message) as usize)
 }
 
 /// The address of the process's own listener, as connect(2) takes it.
@@ -127,5 +132,3 @@ fn to_bytes(address: SocketAddr) -> [u8; 16] {
     bytes[4..8].copy_from_slice(&[127, 0, 0, 1]);
     bytes
 }
-
-const STDIN: usize = 0;
