@@ -13,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 use uringstatic::cli::{self, ServerCommand};
 use uringstatic::engine::kernel::EngineKind;
 use uringstatic::os::inherited::InheritedDescriptors;
-use uringstatic::os::net::{Listener, sends_connect};
+use uringstatic::os::net::{Endpoint, Listener, listen, sends_connect};
 use uringstatic::os::privileges::is_root;
 use uringstatic::sandbox::{Layer, ProcessKind, SupervisorTasks};
 use uringstatic::start::settings::StartSettings;
@@ -244,6 +244,12 @@ const ISOLATED: &[&str] = &[
     "-c",
     "echo 2 > /proc/sys/net/ipv4/tcp_fastopen && ip link set lo up && exec \"$0\" \"$@\"",
 ];
+
+/// Whether the kernel lets this user attach the filter of the layer `listeners`.
+pub(crate) fn can_drop_answers() -> bool {
+    let any = Endpoint::Tcp(([127, 0, 0, 1], 0).into());
+    listen(&any, 1, false).is_ok_and(|listener| listener.drop_answers().is_ok())
+}
 
 fn can_isolate() -> bool {
     let true_program = [ISOLATED, &["true"]].concat();
