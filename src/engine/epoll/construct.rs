@@ -128,7 +128,11 @@ impl KernelEngine for Epoll {
             call(
                 libc::SYS_accept4,
                 "accept4",
-                vec![Condition::zero(1, "no address"), Condition::zero(2, "no length")],
+                vec![
+                    Condition::zero(1, "no address"),
+                    Condition::zero(2, "no length"),
+                    Condition::equals(3, ACCEPT_FLAGS, "flags CLOEXEC, NONBLOCK"),
+                ],
                 "accepts a connection",
             ),
             call(
@@ -195,4 +199,5 @@ const SPARE: usize = 256;
 /// this memory stays untouched.
 const DISCARDED_AT_ONCE: usize = 1 << 20;
 const SEND_FLAGS: u32 = (libc::MSG_MORE | libc::MSG_NOSIGNAL).cast_unsigned();
+const ACCEPT_FLAGS: u64 = (libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK).cast_unsigned() as u64;
 const SHUT_WR: u64 = libc::SHUT_WR as u64;
