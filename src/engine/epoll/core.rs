@@ -20,7 +20,7 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 /// The next thing to be popped.
-pub(super) enum Outcome {
+pub(super) enum EpollOutcome {
     Done(Completion),
     /// A connection was reported on the listener with this index.
     Reported(usize),
@@ -42,7 +42,7 @@ pub struct Epoll {
     pub(super) discarded: Box<[u8]>,
     /// Closed with the process, about when its connections are.
     pub(super) _held: Option<OwnedFd>,
-    pub(super) outcomes: VecDeque<Outcome>,
+    pub(super) outcomes: VecDeque<EpollOutcome>,
     /// Whether a completion among them must not wait for a report.
     pub(super) is_urgent: bool,
     /// Connections that may receive now.
@@ -74,7 +74,7 @@ impl Engine for Epoll {
                 let result = self.send(slot, spans, more);
                 let is_complete = result.is_ok_and(|sent| u64::from(sent) == spans.len());
                 self.is_urgent |= !(lazy && is_complete);
-                self.outcomes.push_back(Outcome::Done(completion(token, result)));
+                self.outcomes.push_back(EpollOutcome::Done(completion(token, result)));
             }
             Op::SendClose { slot, spans } => match self.send(slot, spans, false) {
                 Ok(sent) if u64::from(sent) == spans.len() => {
@@ -134,8 +134,8 @@ impl Engine for Epoll {
     fn pop(&mut self) -> Option<Completion> {
         while let Some(outcome) = self.outcomes.pop_front() {
             let completion = match outcome {
-                Outcome::Done(completion) => Some(completion),
-                Outcome::Reported(listener) => self.try_reported(listener),
+                EpollOutcome::Done(completion) => Some(completion),
+                EpollOutcome::Reported(listener) => self.try_reported(listener),
             };
             if completion.is_some() {
                 return completion;
@@ -173,7 +173,7 @@ impl Engine for Epoll {
 impl Epoll {
     /// Queues the only completion of an operation, for the next wake-up.
     pub(super) fn complete(&mut self, token: Token, result: Result<u32, Errno>) {
-        self.outcomes.push_back(Outcome::Done(completion(token, result)));
+        self.outcomes.push_back(EpollOutcome::Done(completion(token, result)));
         self.is_urgent = true;
     }
 
@@ -209,7 +209,7 @@ impl Epoll {
         let (is_listener, index) = (data & LISTENERS != 0, data & !LISTENERS);
         let index = u32::try_from(index).expect("the data is that of a registration");
         if is_listener {
-            self.outcomes.push_back(Outcome::Reported(index as usize));
+            self.outcomes.push_back(EpollOutcome::Reported(index as usize));
         } else {
             self.report_connection(Slot(index), flags);
         }
@@ -218,7 +218,7 @@ impl Epoll {
     fn report_connection(&mut self, slot: Slot, flags: EventFlags) {
         let Some(connection) = &mut self.connections[slot.0 as usize] else { return };
         let completed = connection.report(flags);
-        self.outcomes.extend(completed.map(Outcome::Done));
+        self.outcomes.extend(completed.map(EpollOutcome::Done));
         self.note_ready(slot);
     }
 
@@ -236,7 +236,7 @@ impl Epoll {
         let queue = &mut self.queues[index];
         queue.accepted(self.may_have_slept);
         if queue.next_accept().is_some() {
-            self.outcomes.push_front(Outcome::Reported(index));
+            self.outcomes.push_front(EpollOutcome::Reported(index));
         }
         Some(completion(token, result))
     }
