@@ -1,5 +1,5 @@
-//! The floor under the server's cost: a responder on the same engine that parses nothing. Its
-//! options tell it the length of each request, so its cost is the cost of the engine.
+//! The floor under the server's cost: a responder on either engine that parses nothing. Its options
+//! tell it the length of each request, so its cost is the cost of the engine.
 //!
 //! `benches/http/run.py` runs it. Without a port it prints its usage and exits with 0, so that
 //! `cargo bench` can run it with all others.
@@ -9,13 +9,18 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use uringstatic::bytes::Spans;
-use uringstatic::engine::uring::probe::{Features, Obstacles};
-use uringstatic::engine::uring::{Setup, Uring};
-use uringstatic::engine::{Completion, Engine, Kind, Op, Received, Slot, Token};
+use uringstatic::engine::epoll::Epoll;
+use uringstatic::engine::kernel::{
+    EngineKind, KernelEngine, Parts, ReceiveBuffers, Requirements, Role,
+};
+use uringstatic::engine::uring::Uring;
+use uringstatic::engine::{Completion, Errno, Kind, Op, Received, Slot, Token};
+use uringstatic::error::Failure;
 use uringstatic::http::request::Persistence;
 use uringstatic::os::net::{Endpoint, listen};
 use uringstatic::os::pages::Pages;
 use uringstatic::os::process;
+use uringstatic::os::signal::signals_to_end;
 use uringstatic::site::{Answer, Page, PendingResponse, Prebuilt, ScratchIndex, Site};
 
 fn main() -> ExitCode {
@@ -24,27 +29,34 @@ fn main() -> ExitCode {
         println!("{USAGE}");
         return ExitCode::SUCCESS;
     };
-    let mut floor = match Floor::new(options) {
-        Ok(floor) => floor,
+    let outcome = match options.kind {
+        EngineKind::IoUring => run::<Uring>(options),
+        EngineKind::Epoll => run::<Epoll>(options),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("floor: {failure}");
-            return ExitCode::FAILURE;
-        }
-    };
-    loop {
-        if let Err(errno) = floor.turn() {
-            eprintln!("floor: {errno}");
-            return ExitCode::FAILURE;
+            ExitCode::FAILURE
         }
     }
 }
 
-/// Accepts in flight, as the server has.
-const ACCEPTS: u32 = 4;
+/// Answers until SIGTERM.
+fn run<E: KernelEngine>(options: Options) -> Result<(), Failure> {
+    let mut floor = Floor::<E>::new(options)?;
+    while !floor.has_ended {
+        floor.turn().map_err(|errno| Failure::new("waiting for completions", errno, ""))?;
+    }
+    Ok(())
+}
 
 /// The load, as `benches/http/run.py` describes it.
 struct Options {
+    kind: EngineKind,
     port: u16,
+    /// The number of slots.
+    spawn: u32,
     /// The length of each request.
     request_bytes: u32,
     /// Whether every connection ends with its first response.
@@ -54,13 +66,21 @@ struct Options {
 impl Options {
     /// `None` without a port: then nothing is run.
     fn read(words: &[String]) -> Option<Self> {
-        let number = |name: &str| {
+        let value = |name: &str| {
             let place = words.iter().position(|word| word == name)?;
-            words.get(place + 1)?.parse().ok()
+            words.get(place + 1)
+        };
+        let number = |name: &str| value(name)?.parse().ok();
+        let kinds = [EngineKind::IoUring, EngineKind::Epoll];
+        let kind = match value("--engine") {
+            Some(name) => kinds.into_iter().find(|kind| kind.name() == name)?,
+            None => EngineKind::IoUring,
         };
         let port = u16::try_from(number("--port")?).ok()?;
         let request_bytes: u32 = number("--request-bytes").unwrap_or(1).max(1);
-        Some(Self { port, request_bytes, close: words.iter().any(|word| word == "--close") })
+        let spawn = number("--spawn").unwrap_or(5000);
+        let close = words.iter().any(|word| word == "--close");
+        Some(Self { kind, port, spawn, request_bytes, close })
     }
 }
 
@@ -75,56 +95,58 @@ struct FloorConnection {
     responses: u32,
 }
 
-struct Floor {
-    ring: Uring,
+struct Floor<E> {
+    engine: E,
     site: Site,
     options: Options,
     connections: Vec<FloorConnection>,
     free: Vec<Slot>,
     poll_now: bool,
+    has_ended: bool,
 }
 
-impl Floor {
-    fn new(options: Options) -> Result<Self, uringstatic::error::Failure> {
+impl<E: KernelEngine> Floor<E> {
+    fn new(options: Options) -> Result<Self, Failure> {
+        let slots = options.spawn;
         let bytes = Page::BUILT_IN.len() as u64;
         let (mut site, mut fixed) =
-            Site::build(Page::built_in(), bytes, SPAWN, Pages::zeroed, |place| {
+            Site::build(Page::built_in(), bytes, slots, Pages::zeroed, |place| {
                 place.copy_from_slice(Page::BUILT_IN);
                 Ok(())
             })
             .expect("copying does not fail");
         site.tick(1, &mut fixed);
-        process::raise_open_files(u64::from(SPAWN) + 128, "SPAWN")?;
+        process::raise_open_files(u64::from(slots) + 128, "--spawn")?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
-        let listener = listen(&Endpoint::Tcp(address), 4096, true)?;
-        let ring = Uring::new(Setup {
-            spawn: SPAWN,
-            listeners: vec![listener],
-            dial: None,
-            signals: None,
-            fixed,
-            features: Features::ALL,
-            buffers: 512,
-            buffer_bytes: 4096,
-            held: None,
-            restricted: false,
-            obstacles: Obstacles::read(),
-        })?;
-        let connections = vec![FloorConnection::default(); SPAWN as usize];
-        let free = (ACCEPTS..SPAWN).rev().map(Slot).collect();
-        let mut floor = Self { ring, site, options, connections, free, poll_now: false };
-        for slot in 0..ACCEPTS {
+        let listeners = vec![listen(&Endpoint::Tcp(address), 4096, true)?];
+        let (kind, buffers) = (options.kind, ReceiveBuffers::SERVER);
+        let preparation = E::prepare(&Requirements { kind, slots, buffers, without: &[] })?;
+        let role = Role::Server { listeners, signals: signals_to_end()? };
+        let parts = Parts { slots, role, fixed, buffers, held: None, restricted: false };
+        let engine = E::create(preparation, parts)?;
+        let accepts = engine.capabilities().accepts_max;
+        let mut floor = Self {
+            engine,
+            site,
+            connections: vec![FloorConnection::default(); slots as usize],
+            free: (accepts..slots).rev().map(Slot).collect(),
+            options,
+            poll_now: false,
+            has_ended: false,
+        };
+        floor.push(Token::new(Kind::Signal, 0, 0), Op::Signal);
+        for slot in 0..accepts {
             floor.accept(Slot(slot));
         }
         Ok(floor)
     }
 
-    fn turn(&mut self) -> Result<(), uringstatic::engine::Errno> {
+    fn turn(&mut self) -> Result<(), Errno> {
         // A lazy send causes no wake-up, so requests behind it need the next wait not to block.
-        let deadline = self.poll_now.then(|| self.ring.now());
+        let deadline = self.poll_now.then(|| self.engine.now());
         self.poll_now = false;
-        self.ring.submit_and_wait(deadline)?;
-        while let Some(completion) = self.ring.pop() {
+        self.engine.submit_and_wait(deadline)?;
+        while let Some(completion) = self.engine.pop() {
             self.complete(completion);
         }
         Ok(())
@@ -144,6 +166,7 @@ impl Floor {
                 self.connections[slot.0 as usize] = FloorConnection::default();
                 self.free.push(slot);
             }
+            Kind::Signal => self.has_ended = true,
             other => unreachable!("{other:?} is never submitted"),
         }
     }
@@ -177,8 +200,8 @@ impl Floor {
         if let Some(buffer) = completion.buffer {
             // The server reads received bytes, so the memory is touched here, too.
             let len = completion.result.unwrap_or(0);
-            std::hint::black_box(self.ring.memory(Some(Received { buffer, len })).received.len());
-            self.ring.give_back(buffer);
+            std::hint::black_box(self.engine.memory(Some(Received { buffer, len })).received.len());
+            self.engine.give_back(buffer);
         }
         self.answer(slot);
     }
@@ -200,7 +223,7 @@ impl Floor {
         }
         if count > 0 && self.options.close {
             let pending = page(Persistence::Close);
-            let fixed = self.ring.memory(None).fixed;
+            let fixed = self.engine.memory(None).fixed;
             let spans = self.site.output(pending, ScratchIndex(slot.0), fixed);
             connection.unanswered_bytes = 0;
             connection.sending = true;
@@ -212,7 +235,7 @@ impl Floor {
             let count = count.min(self.site.copies_in_a_row(&pending));
             connection.unanswered_bytes -= count * self.options.request_bytes;
             connection.sending = true;
-            let fixed = self.ring.memory(None).fixed;
+            let fixed = self.engine.memory(None).fixed;
             let spans = self.site.output(pending, ScratchIndex(slot.0), fixed).repeated(count);
             self.send(slot, spans);
         }
@@ -234,9 +257,9 @@ impl Floor {
     }
 
     fn push(&mut self, token: Token, op: Op) {
-        while self.ring.push(token, op).is_err() {
-            let now = self.ring.now();
-            self.ring.submit_and_wait(Some(now)).expect("the ring works");
+        while self.engine.push(token, op).is_err() {
+            let now = self.engine.now();
+            self.engine.submit_and_wait(Some(now)).expect("the engine works");
         }
     }
 }
@@ -245,8 +268,6 @@ fn page(persistence: Persistence) -> PendingResponse {
     PendingResponse { answer: Answer::Whole(Prebuilt::Page), persistence, head_only: false }
 }
 
-const SPAWN: u32 = 5000;
-
 const USAGE: &str = "\
-usage: floor --port N [--request-bytes N] [--close]
+usage: floor --port N [--engine io_uring|epoll] [--spawn N] [--request-bytes N] [--close]
 Answers every N bytes with the page, without looking at them; see benches/http/run.py.";

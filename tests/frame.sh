@@ -18,6 +18,15 @@ check() {
     fi
 }
 
+# Runs a step of CI, and says how long it took.
+step() {
+    local name=$1 start=$SECONDS
+    shift
+    echo "==> $name"
+    "$@"
+    echo "<== $name: $((SECONDS - start)) s"
+}
+
 # Starts the server under a name; `url` is its first address.
 start() {
     local name=$1

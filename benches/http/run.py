@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Server CPU time per request: this server, nginx and the floor, on the same core in turn.
+"""Server CPU time per request: this server on each engine, nginx and the floors, in turn on one core.
 
 usage: run.py [--rounds N] [--seconds N] [--loads LIST] [--names LIST] [--count N] [--json FILE]
 
@@ -12,7 +12,8 @@ Markdown table. CPU time is the scheduler's count for the server's processes
 (/proc/PID/task/TID/schedstat) during a load, divided by the requests that the client completed.
 
 Loads: kN is wrk with N persistent connections, pN is kN with 16 pipelined requests, cN is ab with
-N simultaneous connections and a new connection for each request.
+N simultaneous connections and a new connection for each request. N is at most 12,000: the servers
+have room for 13,000 connections, and an address of a client for 28,000 (ip(7), ip_local_port_range).
 
 Needs wrk, apache2-utils and nginx-light, and builds the rest. The floor doesn't parse requests, so
 it needs their length, which is measured first by receiving one request of each client.
@@ -44,12 +45,22 @@ request = function() return batch end
 """
 SERVER_CORE, CLIENT_CORE = "0", "1"
 OURS, NGINX, FLOOR = "uringstatic", "nginx", "floor"
+# The same on the other engine.
+OURS_EPOLL, FLOOR_EPOLL = OURS + "-epoll", FLOOR + "-epoll"
+SPAWN = "13000"
 # nginx with TCP_DEFER_ACCEPT, which this server sets by default.
 NGINX_DEFERRED = "nginx-deferred"
 # This server with --no-lockdown; measured only if --names has it.
 UNLOCKED = "uringstatic-unlocked"
 # The servers for which there is a column of ratios, and its title.
-PEERS = {NGINX: "nginx", NGINX_DEFERRED: "deferred", FLOOR: "floor", UNLOCKED: "unlocked"}
+PEERS = {
+    NGINX: "nginx",
+    NGINX_DEFERRED: "deferred",
+    FLOOR: "floor",
+    FLOOR_EPOLL: "floor on epoll",
+    UNLOCKED: "unlocked",
+}
+DEFAULT_NAMES = [OURS, OURS_EPOLL, NGINX, NGINX_DEFERRED, FLOOR, FLOOR_EPOLL]
 
 
 def main():
@@ -86,8 +97,8 @@ def read_options():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=3, help="of each run of wrk")
     parser.add_argument("--count", type=int, default=40000, help="requests of each run of ab")
-    parser.add_argument("--loads", type=listed, default=["k64", "k512", "p64", "c100"])
-    parser.add_argument("--names", type=listed, default=[OURS, NGINX, NGINX_DEFERRED, FLOOR])
+    parser.add_argument("--loads", type=listed, default=["k64", "k512", "p64", "c100", "k12000"])
+    parser.add_argument("--names", type=listed, default=DEFAULT_NAMES)
     parser.add_argument("--json", help="also write the rows to this file")
     return parser.parse_args()
 
@@ -129,15 +140,17 @@ class Bench:
         return result
 
     def command(self, name, load, port):
-        if name in (OURS, UNLOCKED):
+        engine = ["--engine", "epoll" if name in (OURS_EPOLL, FLOOR_EPOLL) else "io_uring"]
+        ours = [*engine, "--spawn", SPAWN]
+        if name in (OURS, OURS_EPOLL, UNLOCKED):
             extra = ["--no-lockdown"] if name == UNLOCKED else []
-            return [self.program, "--listen", f"127.0.0.1:{port}", "--quiet", *extra]
+            return [self.program, "--listen", f"127.0.0.1:{port}", "--quiet", *ours, *extra]
         if name in (NGINX, NGINX_DEFERRED):
             extra = ["deferred"] if name == NGINX_DEFERRED else []
             return [os.path.join(ROOT, "benches/post/nginx"), str(port), *extra]
         extra = ["--close"] if load[0] == "c" else []
         length = self.length_of_request(load)
-        return [self.floor, "--port", str(port), "--request-bytes", str(length), *extra]
+        return [self.floor, "--port", str(port), "--request-bytes", str(length), *ours, *extra]
 
     def client(self, load, port):
         kind, connections = load[0], load[1:]

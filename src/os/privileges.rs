@@ -415,7 +415,12 @@ fn look_up_user<T>(
         },
     };
     if found.is_null() {
-        return if error == 0 { Ok(None) } else { Err(io::Error::from_raw_os_error(error)) };
+        return match error {
+            // A database without the entry, or no database: glibc's ENOENT for an image without
+            // /etc/passwd (getpwnam(3), ERRORS).
+            0 | libc::ENOENT | libc::ESRCH => Ok(None),
+            _ => Err(io::Error::from_raw_os_error(error)),
+        };
     }
     // SAFETY: the call sets the pointer only after it has written the entry (getpwnam(3)).
     let entry = unsafe { entry.assume_init_ref() };

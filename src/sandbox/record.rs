@@ -7,7 +7,7 @@ use crate::engine::kernel::EngineKind;
 use crate::os::landlock::{self, Denied, Hierarchy};
 use crate::os::net::{self, Endpoint, Listener};
 use crate::os::privileges::{self, Account};
-use crate::os::seccomp::FilterError;
+use crate::os::seccomp::{self, FilterError};
 use std::io;
 
 /// What to do if the kernel lacks a layer. The comments on variants are help texts of `--lockdown`.
@@ -134,6 +134,12 @@ impl LayerRecord {
             _ if !listeners.iter().any(is_tcp) => {
                 LayerState::On("no TCP socket listens".to_owned())
             }
+            (true, Ok(())) if self.refuses_sends_that_connect() => {
+                LayerState::On(format!("{NO_SEND_CONNECTS}, and answers are dropped"))
+            }
+            (true, Err(_)) if self.refuses_sends_that_connect() => {
+                LayerState::On(NO_SEND_CONNECTS.to_owned())
+            }
             (false, Ok(())) => LayerState::On(format!("{NO_FAST_OPEN}, and answers are dropped")),
             (false, Err(_)) => LayerState::On(NO_FAST_OPEN.to_owned()),
             (true, Ok(())) => LayerState::Partial(format!(
@@ -146,6 +152,15 @@ impl LayerRecord {
             ))),
         };
         self.record(Layer::Listeners, state)
+    }
+
+    /// Whether the filters of system calls stop every send that opens a connection, in this process
+    /// and in those that it starts: [`refusals`](super::refusals) and the engine's list do if
+    /// nobody has a ring. A filter that the kernel has but doesn't accept fails the start, so the
+    /// answer holds before they are installed.
+    fn refuses_sends_that_connect(&self) -> bool {
+        let sees_sends = self.config.engine == EngineKind::Epoll;
+        sees_sends && self.config.applies(Layer::Seccomp) && seccomp::check().is_ok()
     }
 
     /// Denies files, connections and signals to other processes, with these exceptions, which
@@ -218,4 +233,5 @@ impl LayerRecord {
 }
 
 const NO_FAST_OPEN: &str = "net.ipv4.tcp_fastopen lets no send open a connection";
+const NO_SEND_CONNECTS: &str = "the filter of system calls lets no send open a connection";
 const TURN_FAST_OPEN_OFF: &str = "`sysctl -w net.ipv4.tcp_fastopen=2` prevents that";

@@ -12,32 +12,41 @@
 //! A ring is beyond these filters: workers with an engine on `io_uring` need `io_uring_setup`, and
 //! what a ring does is no system call. Landlock binds a ring, too. With the engine on epoll no
 //! process needs a ring, so all three calls of `io_uring` are refused, but the workers accept by a
-//! system call, which therefore is permitted to all.
+//! system call, which therefore is permitted to all. Without a ring a filter sees every send, so it
+//! can also refuse those that connect.
 
 use crate::engine::kernel::EngineKind;
-use crate::os::seccomp::RefusedCall;
+use crate::os::seccomp::{AnyBit, RefusedCall};
 use std::ffi::c_long;
 
 /// What a supervisor and its loaders are refused if the workers have this engine.
 #[must_use]
 pub fn of_supervisor(engine: EngineKind) -> Vec<RefusedCall> {
-    let of_engine = match engine {
-        EngineKind::IoUring => BESIDE_A_RING,
-        EngineKind::Epoll => WITHOUT_A_RING,
+    let (of_engine, sends) = match engine {
+        EngineKind::IoUring => (BESIDE_A_RING, &[][..]),
+        EngineKind::Epoll => (WITHOUT_A_RING, SENDS_THAT_CONNECT),
     };
     let groups = GROUPS.iter().chain(of_engine);
     let mut refusals: Vec<RefusedCall> = groups.flat_map(of_group).collect();
+    refusals.extend(sends.iter().map(|&(number, name, argument)| RefusedCall {
+        number,
+        name,
+        only: Some(AnyBit { argument, bits: FAST_OPEN, words: "with the flag MSG_FASTOPEN" }),
+        errno: libc::EPERM,
+        why: "connects a listener that was shut down",
+    }));
+    let words = "with CLONE_NEW flags";
     refusals.push(RefusedCall {
         number: libc::SYS_clone,
         name: "clone",
-        bits: NEW_NAMESPACES,
+        only: Some(AnyBit { argument: 0, bits: NEW_NAMESPACES, words }),
         errno: libc::EPERM,
         why: NAMESPACES,
     });
     refusals.push(RefusedCall {
         number: libc::SYS_clone3,
         name: "clone3",
-        bits: 0,
+        only: None,
         // The C library then starts threads by clone(2).
         errno: libc::ENOSYS,
         why: "a filter can't read its flags, which may ask for namespaces",
@@ -61,7 +70,7 @@ pub fn of_worker() -> Vec<RefusedCall> {
     let why = "it could enlarge the mapping of one page of shared memory to other pages; an \
                allocator manages without it";
     let number = libc::SYS_mremap;
-    vec![RefusedCall { number, name: "mremap", bits: 0, errno: libc::ENOMEM, why }]
+    vec![RefusedCall { number, name: "mremap", only: None, errno: libc::ENOMEM, why }]
 }
 
 /// The names of the calls, in the order of the list.
@@ -81,7 +90,7 @@ fn of_group(group: &Group) -> impl Iterator<Item = RefusedCall> {
     let refused = move |&(number, name): &(c_long, &'static str)| RefusedCall {
         number,
         name,
-        bits: 0,
+        only: None,
         errno: libc::EPERM,
         why,
     };
@@ -271,6 +280,16 @@ const WITHOUT_A_RING: &[Group] = &[Group {
         (libc::SYS_io_uring_register, "io_uring_register"),
     ],
 }];
+
+/// The sends that take flags, each with the index of these (send(2), sendmmsg(2)). Only their
+/// argument counts: the kernel ignores the flags within a message.
+const SENDS_THAT_CONNECT: &[(c_long, &str, u8)] = &[
+    (libc::SYS_sendto, "sendto", 3),
+    (libc::SYS_sendmsg, "sendmsg", 2),
+    (libc::SYS_sendmmsg, "sendmmsg", 3),
+];
+
+const FAST_OPEN: u32 = libc::MSG_FASTOPEN.cast_unsigned();
 
 const LOADER_GROUPS: &[Group] = &[
     Group {

@@ -248,7 +248,7 @@ fn of_calls(of_engine: Vec<Call>) -> Vec<ListedItem> {
 fn of_refusals(refusals: Vec<RefusedCall>) -> Vec<ListedItem> {
     let refused = refusals.into_iter().map(|refusal| ListedItem {
         name: refusal.name.to_owned(),
-        only: if refusal.bits == 0 { String::new() } else { "with CLONE_NEW flags".to_owned() },
+        only: refusal.only.map_or_else(String::new, |only| only.words.to_owned()),
         why: refusal.why.to_owned(),
     });
     refused.collect()

@@ -254,9 +254,9 @@ impl Sandbox {
             Restriction::InForce { summary, .. } => LayerState::On(summary.clone()),
             Restriction::Refused(why) => off(why),
             Restriction::NotRequested => off("no restriction was requested"),
-            Restriction::SystemCallsOnly => {
-                LayerState::On("no operations but system calls, which are filtered".to_owned())
-            }
+            Restriction::SystemCallsOnly => LayerState::On(
+                "there is none: each operation of the engine is a system call".to_owned(),
+            ),
         };
         self.record.record(Layer::Engine, state)
     }

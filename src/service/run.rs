@@ -292,14 +292,16 @@ impl Service<'_> {
         let connections = self.scoreboard.connections(place, spawn);
         self.total.stats.add(&self.scoreboard.stats(place));
         let has_exited = end == ProcessEnd::Exited(0);
+        // A worker that fails to start leaves the failure there and exits; one that serves leaves a
+        // description before its first turn.
+        let text = self.scoreboard.text(place);
+        let was_killed = matches!(end, ProcessEnd::Killed(_)) && !text.is_empty();
         // Its first turns may not have been noticed yet.
-        let has_served = worker.is_armed || self.scoreboard.is_armed(place);
+        let has_served = worker.is_armed || self.scoreboard.is_armed(place) || was_killed;
         if !has_exited && has_served && !worker.is_abandoned && !self.is_over {
             self.total.lost_workers += 1;
             self.total.lost_connections += connections;
         }
-        let text = self.scoreboard.text(place);
-        // A worker that starts leaves a failure there, one that serves a description.
         let how = if has_served || text.is_empty() { end.to_string() } else { text };
         worker.end = Some(WorkerEnd::new(connections));
         worker.is_armed = true;

@@ -183,7 +183,7 @@ impl Server {
     fn spawn<'a>(words: &[&'a str], options: impl Iterator<Item = &'a str>) -> Self {
         let mut words = words.to_vec();
         words.extend(options);
-        if !ENGINE.is_empty() && !words.iter().any(|word| CHOOSES_ENGINE.contains(word)) {
+        if !ENGINE.is_empty() && !words.iter().any(|word| HAS_NO_CHOICE.contains(word)) {
             words.extend(["--engine", ENGINE.as_str()]);
         }
         let mut child = Command::new(words[0])
@@ -211,8 +211,10 @@ impl Server {
 /// The engine of the servers under test, unless a test chooses it; that of the program if empty.
 static ENGINE: LazyLock<String> =
     LazyLock::new(|| std::env::var("URINGSTATIC_TEST_ENGINE").unwrap_or_default());
-/// Options by which a test chooses the engine: the features of a ring, too.
-const CHOOSES_ENGINE: [&str; 8] = [
+/// Options by which a test chooses the engine, the features of a ring among them, and the
+/// subcommand that needs none.
+const HAS_NO_CHOICE: [&str; 9] = [
+    "check",
     "--engine",
     "defer-taskrun",
     "coop-taskrun",

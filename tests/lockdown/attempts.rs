@@ -3,14 +3,17 @@
 #![allow(unsafe_code, reason = "an attacker uses it")]
 
 use crate::process::{FOLDER, INHERITED, LOOK, Outcome, SECRET};
+use crate::raw::{address, call, number};
+use crate::{epoll, sockets};
 use std::ffi::CString;
-use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use uringstatic::engine::Engine;
+use uringstatic::engine::chosen::Chosen;
+use uringstatic::engine::kernel::KernelEngine;
 use uringstatic::engine::uring::Uring;
-use uringstatic::os::net::{Endpoint, Listener};
+use uringstatic::os::net::Listener;
 use uringstatic::os::shared::{COUNTERS_PER_PAGE, CounterPart, SharedCounters};
 use uringstatic::sandbox::ProcessKind;
 
@@ -82,8 +85,8 @@ fn start(part: &CounterPart) -> usize {
 
 /// The process that is attacked.
 pub(crate) enum Attacked<'a> {
-    /// A worker, with its ring.
-    Worker(&'a mut Uring),
+    /// A worker, with its engine.
+    Worker(&'a mut Chosen),
     /// A supervisor or a loader, with its listeners.
     Other(&'a [Listener]),
 }
@@ -91,7 +94,7 @@ pub(crate) enum Attacked<'a> {
 impl Attacked<'_> {
     fn listeners(&self) -> &[Listener] {
         match self {
-            Self::Worker(ring) => ring.listeners(),
+            Self::Worker(engine) => engine.listeners(),
             Self::Other(listeners) => listeners,
         }
     }
@@ -100,8 +103,8 @@ impl Attacked<'_> {
     fn wait(self) -> ! {
         eprint!("{LOOK}");
         match self {
-            Self::Worker(ring) => loop {
-                ring.submit_and_wait(None).expect("it may wait");
+            Self::Worker(engine) => loop {
+                engine.submit_and_wait(None).expect("it may wait");
             },
             Self::Other(_) => loop {
                 std::thread::park();
@@ -110,18 +113,19 @@ impl Attacked<'_> {
     }
 }
 
-type Answer = Result<(), i32>;
+pub(crate) type Answer = Result<(), i32>;
 
 /// Makes an attempt; the error is the number with which it was refused.
 pub(crate) fn make(name: &str, attacked: Attacked<'_>, prepared: &Prepared) -> Answer {
     let answer = on_files(name, prepared)
-        .or_else(|| on_sockets(name, attacked.listeners()))
+        .or_else(|| sockets::make(name, attacked.listeners()))
         .or_else(|| on_processes(name, prepared))
         .or_else(|| on_memory(name, prepared));
     match (answer, attacked) {
         (Some(answer), _) => answer,
         (None, attacked) if name == "have too many privileges" => attacked.wait(),
-        (None, Attacked::Worker(ring)) => on_ring(name, ring),
+        (None, Attacked::Worker(Chosen::IoUring(ring))) => on_ring(name, ring),
+        (None, Attacked::Worker(Chosen::Epoll(engine))) => epoll::make(name, engine),
         (None, Attacked::Other(_)) => panic!("no attempt is called {name}"),
     }
 }
@@ -153,7 +157,16 @@ fn on_files(name: &str, prepared: &Prepared) -> Option<Answer> {
             let path = prepared.path("outside");
             call(libc::SYS_fchmodat, [at_cwd(), address(&path), 0o644, 0, 0])
         }
-        "write to standard output" => call(libc::SYS_write, [1, address(b"x"), 1, 0, 0]),
+        "write to standard output" => call(libc::SYS_write, [1, address(b"x"), 1]),
+        "make a ring" => {
+            let params = [0u64; 15];
+            call(libc::SYS_io_uring_setup, [1, params.as_ptr() as usize])
+        }
+        // Any answer but a filter's is that of a call that was made.
+        "enter a ring" => match call(libc::SYS_io_uring_enter, [usize::MAX, 0, 0, 0, 0, 0]) {
+            Err(libc::EBADF) => Ok(0),
+            answer => answer,
+        },
         "read an inherited descriptor" => {
             let mut byte = [0u8];
             let place = byte.as_mut_ptr() as usize;
@@ -166,26 +179,6 @@ fn on_files(name: &str, prepared: &Prepared) -> Option<Answer> {
                 call(libc::SYS_mount, [0, address(b"/\0"), 0, flags, 0])
             })
         }
-        _ => return None,
-    };
-    Some(answer.map(drop))
-}
-
-/// Attempts on sockets.
-fn on_sockets(name: &str, listeners: &[Listener]) -> Option<Answer> {
-    let socket = || call(libc::SYS_socket, [number(libc::AF_INET), 1, 0, 0, 0]);
-    let on_socket = |call_number: libc::c_long, to: [u8; 16]| {
-        let socket = socket()?;
-        call(call_number, [socket, to.as_ptr() as usize, to.len(), 0, 0])
-    };
-    let answer = match name {
-        "connect" => on_socket(libc::SYS_connect, target(listeners)),
-        "bind a socket" => {
-            let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
-            on_socket(libc::SYS_bind, to_bytes(any_port))
-        }
-        "make a socket" => socket(),
-        "pass a descriptor" => return Some(pass_a_descriptor()),
         _ => return None,
     };
     Some(answer.map(drop))
@@ -249,10 +242,6 @@ fn on_memory(name: &str, prepared: &Prepared) -> Option<Answer> {
 /// Attempts with the ring of a worker.
 fn on_ring(name: &str, ring: &mut Uring) -> Answer {
     match name {
-        "make a ring" => {
-            let params = [0u64; 15];
-            call(libc::SYS_io_uring_setup, [1, params.as_ptr() as usize, 0, 0, 0]).map(drop)
-        }
         "register a personality with the ring" => {
             let fd = number(ring.as_fd().as_raw_fd());
             call(libc::SYS_io_uring_register, [fd, REGISTER_PERSONALITY, 0, 0, 0]).map(drop)
@@ -275,7 +264,8 @@ mod by_ring {
 
 #[cfg(debug_assertions)]
 mod by_ring {
-    use super::{Answer, INHERITED, PASSWD, Uring, target};
+    use super::{Answer, INHERITED, PASSWD, Uring};
+    use crate::sockets::target;
     use io_uring::opcode;
     use io_uring::squeue::Entry;
     use io_uring::types::{DestinationSlot, Fd, Fixed, OpenHow};
@@ -299,7 +289,11 @@ mod by_ring {
                 let len = to.len().try_into().expect("it's small");
                 submit(ring, &opcode::Connect::new(Fixed(5), to.as_ptr().cast(), len).build())
             }
-            "connect by fast open" => fast_open(ring),
+            "connect by fast open by the ring" => fast_open(ring),
+            "shut a listener down by the ring" => {
+                let fd = Fd(ring.listeners()[1].socket().as_raw_fd());
+                submit(ring, &opcode::Shutdown::new(fd, libc::SHUT_RDWR).build())
+            }
             "poll an inherited descriptor by the ring" => {
                 submit(ring, &opcode::PollAdd::new(Fd(INHERITED), libc::POLLIN as u32).build())
             }
@@ -386,72 +380,14 @@ pub(crate) fn user_of(process: u32) -> u32 {
     line.split_whitespace().nth(1).expect("the second of four").parse().expect("a number")
 }
 
-/// Makes a system call with these arguments.
-fn call(name: libc::c_long, arguments: [usize; 5]) -> Result<usize, i32> {
-    let [first, second, third, fourth, fifth] = arguments;
-    // SAFETY: every address among the arguments is that of memory which the caller borrows.
-    let answer = unsafe { libc::syscall(name, first, second, third, fourth, fifth, 0usize) };
-    usize::try_from(answer).map_err(|_| {
-        std::io::Error::last_os_error().raw_os_error().expect("the system call failed")
-    })
-}
-
 /// Maps a page of its own.
 fn map(protection: i32) -> Result<usize, i32> {
     let flags = number(libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
     call(libc::SYS_mmap, [0, 4096, number(protection), flags, usize::MAX])
 }
 
-/// Sends standard error through a pair of sockets (unix(7), `SCM_RIGHTS`).
-fn pass_a_descriptor() -> Answer {
-    let mut pair = [0i32; 2];
-    let place = pair.as_mut_ptr() as usize;
-    call(libc::SYS_socketpair, [number(libc::AF_UNIX), 1, 0, place, 0])?;
-    let mut byte = *b"x";
-    let mut piece = libc::iovec { iov_base: byte.as_mut_ptr().cast(), iov_len: 1 };
-    // A header of 20 bytes, level, type, and the descriptor (cmsg(3)).
-    let level_and_type = u64::from(libc::SOL_SOCKET.unsigned_abs())
-        | u64::from(libc::SCM_RIGHTS.unsigned_abs()) << 32;
-    let mut control = [20u64, level_and_type, 2];
-    let message = libc::msghdr {
-        msg_name: std::ptr::null_mut(),
-        msg_namelen: 0,
-        msg_iov: &raw mut piece,
-        msg_iovlen: 1,
-        msg_control: control.as_mut_ptr().cast(),
-        msg_controllen: size_of_val(&control),
-        msg_flags: 0,
-    };
-    let message = (&raw const message) as usize;
-    call(libc::SYS_sendmsg, [number(pair[0]), message, 0, 0, 0]).map(drop)
-}
-
-/// The address of the process's own listener, as connect(2) takes it.
-fn target(listeners: &[Listener]) -> [u8; 16] {
-    let Endpoint::Tcp(address) = listeners[0].endpoint else { panic!("TCP was asked for") };
-    to_bytes(address)
-}
-
-fn to_bytes(address: SocketAddr) -> [u8; 16] {
-    let mut bytes = [0; 16];
-    let family = u16::try_from(libc::AF_INET).expect("it's small");
-    bytes[..2].copy_from_slice(&family.to_ne_bytes());
-    bytes[2..4].copy_from_slice(&address.port().to_be_bytes());
-    bytes[4..8].copy_from_slice(&[127, 0, 0, 1]);
-    bytes
-}
-
 fn at_cwd() -> usize {
     number(libc::AT_FDCWD)
-}
-
-/// A number as a register argument.
-fn number(value: i32) -> usize {
-    isize::try_from(value).expect("it's as large at least").cast_unsigned()
-}
-
-fn address(bytes: &[u8]) -> usize {
-    bytes.as_ptr() as usize
 }
 
 const PASSWD: &[u8] = b"/etc/passwd\0";

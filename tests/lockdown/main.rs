@@ -10,14 +10,18 @@
 mod attempts;
 #[path = "../common/mod.rs"]
 mod common;
+mod epoll;
 mod process;
+mod raw;
 mod rows;
 mod service;
+mod sockets;
 mod trial;
 
 use process::{Attack, Ground, Outcome};
 use rows::{ROWS, Row};
 use std::process::ExitCode;
+use uringstatic::engine::kernel::EngineKind;
 
 fn main() -> ExitCode {
     if let Ok(name) = std::env::var(process::ATTEMPT) {
@@ -46,10 +50,10 @@ fn main() -> ExitCode {
             println!("      run again: cargo test --test lockdown -- {name}");
         }
     };
-    for row in ROWS {
-        let name = format!("{}: {}", row.kind.name(), row.name);
+    for (row, &engine) in ROWS.iter().flat_map(|row| row.engines.iter().map(move |it| (row, it))) {
+        let name = format!("{} on {}: {}", row.kind.name(), engine.name(), row.name);
         if wanted(&name) {
-            count(&name, holds(row));
+            count(&name, holds(row, engine));
         }
     }
     for (name, check) in process::CHECKS.iter().filter(|(name, _)| wanted(name)) {
@@ -61,15 +65,18 @@ fn main() -> ExitCode {
 
 /// Checks that an attempt fails as stated with all layers and succeeds without those of the row; if
 /// the row names several, each of them alone must stop it.
-fn holds(row: &Row) -> Result<String, String> {
+fn holds(row: &Row, engine: EngineKind) -> Result<String, String> {
     if !cfg!(debug_assertions) && row.is_by_ring {
         return Ok("left out of a release build, whose ring takes no foreign entry".to_owned());
     }
     if row.without.contains(&"privileges") && !uringstatic::os::privileges::is_root() {
         return Ok("left out: this user has nothing to give up".to_owned());
     }
+    if row.without.contains(&"listeners") && !process::can_drop_answers() {
+        return Ok("left out: this kernel lets only root attach a socket filter".to_owned());
+    }
     let attempt =
-        |without: &[&str]| Attack { without, ..Attack::new(row.kind, row.name) }.outcome();
+        |without: &[&str]| Attack { engine, without, ..Attack::new(row.kind, row.name) }.outcome();
     let found = attempt(&[]);
     if found != row.stated {
         return Err(format!("{found:?} where {:?} is stated", row.stated));

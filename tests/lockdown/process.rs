@@ -11,9 +11,9 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use uringstatic::cli::{self, ServerCommand};
-use uringstatic::engine::chosen::Chosen;
+use uringstatic::engine::kernel::EngineKind;
 use uringstatic::os::inherited::InheritedDescriptors;
-use uringstatic::os::net::{Listener, sends_connect};
+use uringstatic::os::net::{Endpoint, Listener, listen, sends_connect};
 use uringstatic::os::privileges::is_root;
 use uringstatic::sandbox::{Layer, ProcessKind, SupervisorTasks};
 use uringstatic::start::settings::StartSettings;
@@ -43,6 +43,7 @@ const WITHOUT: &str = "LOCKDOWN_WITHOUT";
 /// The line by which a process asks to be looked at from outside.
 pub(crate) const LOOK: &str = "look at its privileges\n";
 const KIND: &str = "LOCKDOWN_PROCESS";
+const ENGINE: &str = "LOCKDOWN_ENGINE";
 /// The environment variable that names the folder of [`Ground`].
 pub(crate) const FOLDER: &str = "LOCKDOWN_FOLDER";
 
@@ -84,6 +85,8 @@ impl Drop for Ground {
 pub(crate) struct Attack<'a> {
     pub(crate) kind: ProcessKind,
     pub(crate) name: &'a str,
+    /// That of the workers.
+    pub(crate) engine: EngineKind,
     /// The layers that are left out.
     pub(crate) without: &'a [&'a str],
     /// The words of another program that starts it.
@@ -92,7 +95,7 @@ pub(crate) struct Attack<'a> {
 
 impl<'a> Attack<'a> {
     pub(crate) fn new(kind: ProcessKind, name: &'a str) -> Self {
-        Self { kind, name, without: &[], wrapper: &[] }
+        Self { kind, name, engine: EngineKind::IoUring, without: &[], wrapper: &[] }
     }
 
     /// Starts the process, and returns the outcome of its attempt.
@@ -133,6 +136,7 @@ impl<'a> Attack<'a> {
             .env(ATTEMPT, self.name)
             .env(WITHOUT, self.without.join(","))
             .env(KIND, self.kind.name())
+            .env(ENGINE, self.engine.name())
             .env(FOLDER, folder)
             .env(SECRET, "a secret")
             .stdin(Stdio::null())
@@ -149,9 +153,9 @@ pub(crate) fn be_attacked(name: &str) -> ! {
     let (without, kind) = (variable(WITHOUT), variable(KIND));
     let root = Path::new(&variable(FOLDER)).join("root");
     let any = ["--listen", "127.0.0.1:0"];
-    let one_engine = ["--engine", "io_uring"];
-    let words =
-        [&["uringstatic"][..], &any, &any, &one_engine, &["--spawn", "8", "--quiet"]].concat();
+    let engine = variable(ENGINE);
+    let engine = ["--engine", &engine];
+    let words = [&["uringstatic"][..], &any, &any, &engine, &["--spawn", "8", "--quiet"]].concat();
     let mut argv: Vec<OsString> = words.into_iter().map(Into::into).collect();
     if kind == ProcessKind::Loader.name() {
         argv.extend(["--root".into(), root.into()]);
@@ -209,8 +213,7 @@ fn attack_worker(name: &str, settings: &StartSettings) -> ! {
     let prepared = attempts::Prepared::new();
     let Started { mut server, .. } =
         start::start(settings).unwrap_or_else(|failure| panic!("{failure}"));
-    let Chosen::IoUring(ring) = server.ring_mut() else { panic!("it was asked for") };
-    end(attempts::make(name, Attacked::Worker(ring), &prepared))
+    end(attempts::make(name, Attacked::Worker(server.ring_mut()), &prepared))
 }
 
 /// Checks besides those of the table, by name.
@@ -223,7 +226,7 @@ pub(crate) const CHECKS: &[(&str, Check)] = &[
     ("no send connects without fast open", no_fast_open),
     ("a failed assertion ends the process by SIGABRT", abort),
     ("a worker can write to its own page of the scoreboard only", service::scoreboard),
-    ("a worker has the sockets and the ring open, and no file", service::descriptors),
+    ("a worker has the sockets and its engine open, and no file", service::descriptors),
     ("a supervisor gets its loaders to serve as every user", service::users),
     ("a trial in a child process leaves this one as it is", trial::ends),
 ];
@@ -241,6 +244,12 @@ const ISOLATED: &[&str] = &[
     "-c",
     "echo 2 > /proc/sys/net/ipv4/tcp_fastopen && ip link set lo up && exec \"$0\" \"$@\"",
 ];
+
+/// Whether the kernel lets this user attach the filter of the layer `listeners`.
+pub(crate) fn can_drop_answers() -> bool {
+    let any = Endpoint::Tcp(([127, 0, 0, 1], 0).into());
+    listen(&any, 1, false).is_ok_and(|listener| listener.drop_answers().is_ok())
+}
 
 fn can_isolate() -> bool {
     let true_program = [ISOLATED, &["true"]].concat();
@@ -282,6 +291,16 @@ fn ready_line() -> Result<String, String> {
         cases.push((&[], ANY, &[], here));
     }
     let can_isolate = can_isolate();
+    // Where the filter of system calls sees every send, the sysctl isn't needed.
+    let epoll = ["--engine", "epoll"];
+    let required = ["--engine", "epoll", "--lockdown", "require"];
+    let unfiltered = ["--engine", "epoll", "--without", "seccomp"];
+    cases.extend([(&[][..], ANY, &epoll[..], "full"), (&[], ANY, &required, "full")]);
+    if is_root() {
+        let lacks =
+            if sends_connect() { "partial (listeners, seccomp)" } else { "partial (seccomp)" };
+        cases.push((&[], ANY, &unfiltered, lacks));
+    }
     if can_isolate {
         cases.push((ISOLATED, ANY, &[], "full"));
         cases.push((ISOLATED, ANY, &["--lockdown", "require"], "full"));
@@ -323,7 +342,7 @@ fn no_fast_open() -> Result<String, String> {
     if !cfg!(debug_assertions) || !can_isolate() {
         return Ok("left out: it takes a debug build and a network namespace".to_owned());
     }
-    let attack = Attack::new(ProcessKind::Worker, "connect by fast open");
+    let attack = Attack::new(ProcessKind::Worker, "connect by fast open by the ring");
     let found = Attack { without: &["listeners"], wrapper: ISOLATED, ..attack }.outcome();
     ensure(found == Outcome::Refused(libc::EOPNOTSUPP), || format!("it comes to {found:?}"))?;
     Ok(format!("{found:?}"))

@@ -1,11 +1,14 @@
 //! The table of attempts: how each fails, and without which layers it succeeds.
 
 use crate::process::Outcome;
+use uringstatic::engine::kernel::EngineKind;
 use uringstatic::sandbox::ProcessKind;
 
 /// One attempt.
 pub(crate) struct Row {
     pub(crate) kind: ProcessKind,
+    /// The engines of the workers with which it is made.
+    pub(crate) engines: &'static [EngineKind],
     pub(crate) name: &'static str,
     /// The outcome with all layers.
     pub(crate) stated: Outcome,
@@ -15,41 +18,70 @@ pub(crate) struct Row {
     pub(crate) is_by_ring: bool,
 }
 
+impl Row {
+    /// The same attempt with this engine only.
+    const fn only_with(mut self, engines: &'static [EngineKind]) -> Self {
+        self.engines = engines;
+        self
+    }
+}
+
+const fn row(
+    kind: ProcessKind,
+    name: &'static str,
+    stated: Outcome,
+    without: &'static [&'static str],
+) -> Row {
+    Row { kind, engines: BOTH, name, stated, without, is_by_ring: false }
+}
+
 const fn call(name: &'static str, without: &'static [&'static str]) -> Row {
-    of_worker(name, Outcome::Killed, without)
+    row(ProcessKind::Worker, name, Outcome::Killed, without)
 }
 
 const fn of_worker(name: &'static str, stated: Outcome, without: &'static [&'static str]) -> Row {
-    Row { kind: ProcessKind::Worker, name, stated, without, is_by_ring: false }
+    row(ProcessKind::Worker, name, stated, without)
 }
 
 const fn ring(name: &'static str, stated: Outcome, without: &'static [&'static str]) -> Row {
-    Row { kind: ProcessKind::Worker, name, stated, without, is_by_ring: true }
+    let mut row = row(ProcessKind::Worker, name, stated, without).only_with(IO_URING);
+    row.is_by_ring = true;
+    row
 }
 
 const fn of_supervisor(name: &'static str, errno: i32, without: &'static [&'static str]) -> Row {
-    let (kind, stated) = (ProcessKind::Supervisor, Outcome::Refused(errno));
-    Row { kind, name, stated, without, is_by_ring: false }
+    row(ProcessKind::Supervisor, name, Outcome::Refused(errno), without).only_with(IO_URING)
 }
 
 const fn of_loader(name: &'static str, errno: i32, without: &'static [&'static str]) -> Row {
-    let (kind, stated) = (ProcessKind::Loader, Outcome::Refused(errno));
-    Row { kind, name, stated, without, is_by_ring: false }
+    row(ProcessKind::Loader, name, Outcome::Refused(errno), without).only_with(IO_URING)
 }
 
+const IO_URING: &[EngineKind] = &[EngineKind::IoUring];
+const EPOLL: &[EngineKind] = &[EngineKind::Epoll];
+const BOTH: &[EngineKind] = &[EngineKind::IoUring, EngineKind::Epoll];
 const DENIED: Outcome = Outcome::Refused(libc::EACCES);
 
 pub(crate) const ROWS: &[Row] = &[
     call("open a file", &["seccomp", "landlock"]),
     ring("open a file by the ring", DENIED, &["ring", "landlock"]),
     call("connect", &["seccomp", "landlock"]),
+    call("connect a listener", &["seccomp", "landlock"]),
     ring("make a socket by the ring", DENIED, &["ring"]),
     ring("connect by the ring", DENIED, &["ring", "landlock"]),
     // A send that connects, by a listener that was shut down: no other layer sees it.
-    ring("connect by fast open", Outcome::Refused(libc::EAGAIN), &["listeners"]),
+    ring("connect by fast open by the ring", Outcome::Refused(libc::EAGAIN), &["listeners"]),
+    // It is permitted: restrictions of a ring are by operation, and connections are shut down.
+    ring("shut a listener down by the ring", Outcome::Succeeded, &[]),
+    call("connect by fast open", &["seccomp", "listeners"]),
+    call("shut a listener down", &["seccomp"]),
+    call("set an option of a listener", &["seccomp"]),
+    // The flag would be that of all processes that share the listener.
+    call("make a listener wait", &["seccomp"]),
     call("make a ring", &["seccomp"]),
-    call("register a personality with the ring", &["seccomp", "ring"]),
-    call("enter the ring with another flag", &["seccomp"]),
+    call("register a personality with the ring", &["seccomp", "ring"]).only_with(IO_URING),
+    call("enter the ring with another flag", &["seccomp"]).only_with(IO_URING),
+    call("enter a ring", &["seccomp"]).only_with(EPOLL),
     call("trace the parent", &["seccomp", "landlock", "privileges"]),
     call("kill the parent", &["seccomp", "landlock", "privileges"]),
     call("start a program", &["seccomp", "landlock"]),
@@ -57,6 +89,9 @@ pub(crate) const ROWS: &[Row] = &[
     call("map executable memory", &["seccomp"]),
     call("make memory executable", &["seccomp"]),
     call("pass a descriptor", &["seccomp"]),
+    call("receive a descriptor", &["seccomp"]),
+    call("send a message by a listener", &["seccomp"]),
+    call("receive a message by a listener", &["seccomp"]),
     call("become root", &["seccomp", "privileges"]),
     call("mount", &["seccomp", "landlock", "privileges"]),
     call("write to standard output", &["seccomp"]),
@@ -74,9 +109,27 @@ pub(crate) const ROWS: &[Row] = &[
     of_worker("have too many privileges", NOT_PERMITTED, &["privileges"]),
     of_worker("write to the page of another worker", Outcome::Refused(libc::ENOMEM), &["seccomp"]),
     call("open the scoreboard again", &["seccomp", "privileges"]),
+    // The calls of a worker on epoll, with other arguments.
+    call("accept with an address", &["seccomp"]).only_with(EPOLL),
+    call("accept with the length of an address", &["seccomp"]).only_with(EPOLL),
+    call("accept a connection that waits", &["seccomp"]).only_with(EPOLL),
+    call("accept a connection to inherit", &["seccomp"]).only_with(EPOLL),
+    call("send to an address", &["seccomp"]).only_with(EPOLL),
+    call("send by fast open without an address", &["seccomp"]).only_with(EPOLL),
+    call("end the receiving side of a listener", &["seccomp"]).only_with(EPOLL),
+    call("make an epoll instance", &["seccomp"]).only_with(EPOLL),
+    call("register with another epoll instance", &["seccomp"]).only_with(EPOLL),
+    call("wait for another epoll instance", &["seccomp"]).only_with(EPOLL),
+    call("wait with a signal mask", &["seccomp"]).only_with(EPOLL),
+    // It is permitted: standard output is /dev/null.
+    of_worker("write to standard output by writev", Outcome::Succeeded, &[]).only_with(EPOLL),
     // A supervisor reads and executes files, forks, and signals what it has started.
     of_supervisor("connect", libc::EPERM, &["seccomp", "landlock"]),
     of_supervisor("bind a socket", libc::EPERM, &["seccomp", "landlock"]),
+    of_supervisor("connect by fast open", libc::EAGAIN, &["listeners"]),
+    of_supervisor("connect by fast open", libc::EPERM, &["seccomp", "listeners"]).only_with(EPOLL),
+    of_supervisor("make a ring", libc::EPERM, &["seccomp"]).only_with(EPOLL),
+    of_supervisor("enter a ring", libc::EPERM, &["seccomp"]).only_with(EPOLL),
     of_supervisor("make a socket", libc::EPERM, &["seccomp"]),
     of_supervisor("write to a file", libc::EACCES, &["landlock"]),
     of_supervisor("make a file", libc::EACCES, &["landlock"]),
@@ -92,18 +145,16 @@ pub(crate) const ROWS: &[Row] = &[
     of_supervisor("read a secret of the environment", libc::ENOENT, &["environment"]),
     of_supervisor("have too many privileges", libc::EPERM, &["privileges"]),
     // A loader reads the root, and copies itself.
-    Row {
-        kind: ProcessKind::Loader,
-        name: "read a file of the root",
-        stated: Outcome::Succeeded,
-        without: &[],
-        is_by_ring: false,
-    },
+    row(ProcessKind::Loader, "read a file of the root", Outcome::Succeeded, &[]),
     of_loader("read a file outside of the root", libc::EACCES, &["landlock"]),
     of_loader("read by a link out of the root", libc::EACCES, &["landlock"]),
     of_loader("write to a file", libc::EACCES, &["landlock"]),
     of_loader("make a file", libc::EACCES, &["landlock"]),
     of_loader("connect", libc::EPERM, &["seccomp", "landlock"]),
+    of_loader("connect by fast open", libc::EAGAIN, &["listeners"]),
+    of_loader("connect by fast open", libc::EPERM, &["seccomp", "listeners"]).only_with(EPOLL),
+    of_loader("make a ring", libc::EPERM, &["seccomp"]).only_with(EPOLL),
+    of_loader("enter a ring", libc::EPERM, &["seccomp"]).only_with(EPOLL),
     of_loader("make a socket", libc::EPERM, &["seccomp"]),
     of_loader("start a program", libc::EPERM, &["seccomp", "landlock"]),
     of_loader("kill the parent", libc::EPERM, &["seccomp", "landlock", "privileges"]),

@@ -63,27 +63,41 @@ pub(crate) fn scoreboard() -> Result<String, String> {
     Ok(format!("each of 3 workers has its own: {}", own.join(", ")))
 }
 
-/// The kernel's list of a worker's descriptors.
+/// The kernel's lists of the descriptors of workers.
 pub(crate) fn descriptors() -> Result<String, String> {
     if !is_root() {
         return Ok("only root sees the descriptors of a worker".to_owned());
     }
-    let server = Server::start(&["--workers", "2"]);
     let mut all = Vec::new();
-    for worker in workers_of(&server) {
-        for entry in fs::read_dir(format!("/proc/{worker}/fd")).expect("it lives") {
-            let target = fs::read_link(entry.expect("it lives").path()).expect("it's open");
-            let target = target.to_string_lossy().into_owned();
-            let kind = target.split(':').next().unwrap_or_default();
-            let is_expected = matches!(kind, "socket" | "pipe" | "anon_inode" | "/dev/null");
-            ensure(is_expected, || format!("{target} is open"))?;
-            all.push(kind.to_owned());
+    for (engine, parts) in
+        [("io_uring", &["[io_uring]", "[signalfd]"]), ("epoll", &["[eventpoll]", "[signalfd]"])]
+    {
+        let server = Server::start(&["--workers", "2", "--engine", engine]);
+        for worker in workers_of(&server) {
+            all.extend(descriptors_of(worker, parts)?);
         }
+        server.end();
     }
-    server.end();
     all.sort();
     all.dedup();
     Ok(all.join(", "))
+}
+
+/// The kinds of the descriptors of a worker, if it has no anonymous ones but these.
+fn descriptors_of(worker: u32, anonymous: &[&str]) -> Result<Vec<String>, String> {
+    let mut kinds = Vec::new();
+    for entry in fs::read_dir(format!("/proc/{worker}/fd")).expect("it lives") {
+        let target = fs::read_link(entry.expect("it lives").path()).expect("it's open");
+        let target = target.to_string_lossy().into_owned();
+        let (kind, which) = target.split_once(':').unwrap_or((&target, ""));
+        let is_expected = match kind {
+            "anon_inode" => anonymous.contains(&which),
+            kind => matches!(kind, "socket" | "pipe" | "/dev/null"),
+        };
+        ensure(is_expected, || format!("{target} is open"))?;
+        kinds.push(if kind == "anon_inode" { which.to_owned() } else { kind.to_owned() });
+    }
+    Ok(kinds)
 }
 
 /// A reload starts a second loader from within the sandbox.

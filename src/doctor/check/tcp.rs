@@ -12,8 +12,9 @@ pub(super) fn fast_open(facts: &MachineFacts) -> Finding {
     let why = "With bit 0 (the default) a send can connect a TCP socket: a compromised server \
                could shut down a listener and, through it, connect to a cooperating peer and send \
                a SYN to any other. The server's socket filter doesn't prevent that, so \
-               --lockdown=require refuses to start. Clearing bit 0 only disables TCP Fast Open \
-               for this machine's own clients.";
+               --lockdown=require refuses to start on io_uring; on epoll the filter of system \
+               calls prevents it. Clearing bit 0 only disables TCP Fast Open for this machine's \
+               own clients.";
     let value = match &facts.tcp_fastopen {
         Ok(value) => *value,
         Err(unknown) => return Finding::unknown(NAME, unknown, why),

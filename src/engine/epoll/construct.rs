@@ -78,13 +78,14 @@ impl KernelEngine for Epoll {
             pool: ReceivePool::new(buffers),
             discarded: vec![0; DISCARDED_AT_ONCE].into_boxed_slice(),
             _held: held,
-            completions: VecDeque::with_capacity(room * COMPLETIONS_PER_SLOT + SPARE),
+            outcomes: VecDeque::with_capacity(room * COMPLETIONS_PER_SLOT + SPARE),
             is_urgent: false,
             ready: VecDeque::with_capacity(room),
             ready_later: VecDeque::with_capacity(room),
             to_register: Vec::with_capacity(room),
             events: Vec::with_capacity(EVENTS),
             wake_ups: 0,
+            may_have_slept: false,
             clock: EngineClock::start(),
             restriction: Restriction::SystemCallsOnly,
         })
@@ -127,7 +128,11 @@ impl KernelEngine for Epoll {
             call(
                 libc::SYS_accept4,
                 "accept4",
-                vec![Condition::zero(1, "no address"), Condition::zero(2, "no length")],
+                vec![
+                    Condition::zero(1, "no address"),
+                    Condition::zero(2, "no length"),
+                    Condition::equals(3, ACCEPT_FLAGS, "flags CLOEXEC, NONBLOCK"),
+                ],
                 "accepts a connection",
             ),
             call(
@@ -194,4 +199,5 @@ const SPARE: usize = 256;
 /// this memory stays untouched.
 const DISCARDED_AT_ONCE: usize = 1 << 20;
 const SEND_FLAGS: u32 = (libc::MSG_MORE | libc::MSG_NOSIGNAL).cast_unsigned();
+const ACCEPT_FLAGS: u64 = (libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK).cast_unsigned() as u64;
 const SHUT_WR: u64 = libc::SHUT_WR as u64;

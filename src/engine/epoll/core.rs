@@ -19,6 +19,13 @@ use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+/// The next thing to be popped.
+pub(super) enum EpollOutcome {
+    Done(Completion),
+    /// A connection was reported on the listener with this index.
+    Reported(usize),
+}
+
 /// An epoll instance, and the operations that wait for its reports.
 pub struct Epoll {
     pub(super) instance: OwnedFd,
@@ -35,7 +42,7 @@ pub struct Epoll {
     pub(super) discarded: Box<[u8]>,
     /// Closed with the process, about when its connections are.
     pub(super) _held: Option<OwnedFd>,
-    pub(super) completions: VecDeque<Completion>,
+    pub(super) outcomes: VecDeque<EpollOutcome>,
     /// Whether a completion among them must not wait for a report.
     pub(super) is_urgent: bool,
     /// Connections that may receive now.
@@ -46,6 +53,8 @@ pub struct Epoll {
     pub(super) events: Vec<Event>,
     /// The number of wake-ups.
     pub(super) wake_ups: u64,
+    /// Whether the last wait may have slept, so that a connection may have woken this worker.
+    pub(super) may_have_slept: bool,
     pub(super) clock: EngineClock,
     pub(super) restriction: Restriction,
 }
@@ -65,7 +74,7 @@ impl Engine for Epoll {
                 let result = self.send(slot, spans, more);
                 let is_complete = result.is_ok_and(|sent| u64::from(sent) == spans.len());
                 self.is_urgent |= !(lazy && is_complete);
-                self.completions.push_back(completion(token, result));
+                self.outcomes.push_back(EpollOutcome::Done(completion(token, result)));
             }
             Op::SendClose { slot, spans } => match self.send(slot, spans, false) {
                 Ok(sent) if u64::from(sent) == spans.len() => {
@@ -98,8 +107,11 @@ impl Engine for Epoll {
         }
         self.try_to_accept_once();
         self.ready.append(&mut self.ready_later);
+        let now = self.clock.now();
         let is_due = self.is_urgent || !self.ready.is_empty();
-        self.wait(if is_due { Some(self.clock.now()) } else { deadline })?;
+        let deadline = if is_due { Some(now) } else { deadline };
+        self.may_have_slept = deadline.is_none_or(|deadline| deadline > now);
+        self.wait(deadline)?;
         self.is_urgent = false;
         self.wake_ups += 1;
         self.clock.read();
@@ -120,8 +132,14 @@ impl Engine for Epoll {
     }
 
     fn pop(&mut self) -> Option<Completion> {
-        if let Some(completion) = self.completions.pop_front() {
-            return Some(completion);
+        while let Some(outcome) = self.outcomes.pop_front() {
+            let completion = match outcome {
+                EpollOutcome::Done(completion) => Some(completion),
+                EpollOutcome::Reported(listener) => self.try_reported(listener),
+            };
+            if completion.is_some() {
+                return completion;
+            }
         }
         while let Some(slot) = self.ready.pop_front() {
             if let Some(completion) = self.try_to_receive(slot) {
@@ -155,7 +173,7 @@ impl Engine for Epoll {
 impl Epoll {
     /// Queues the only completion of an operation, for the next wake-up.
     pub(super) fn complete(&mut self, token: Token, result: Result<u32, Errno>) {
-        self.completions.push_back(completion(token, result));
+        self.outcomes.push_back(EpollOutcome::Done(completion(token, result)));
         self.is_urgent = true;
     }
 
@@ -191,7 +209,7 @@ impl Epoll {
         let (is_listener, index) = (data & LISTENERS != 0, data & !LISTENERS);
         let index = u32::try_from(index).expect("the data is that of a registration");
         if is_listener {
-            self.accept_from(index as usize);
+            self.outcomes.push_back(EpollOutcome::Reported(index as usize));
         } else {
             self.report_connection(Slot(index), flags);
         }
@@ -200,26 +218,27 @@ impl Epoll {
     fn report_connection(&mut self, slot: Slot, flags: EventFlags) {
         let Some(connection) = &mut self.connections[slot.0 as usize] else { return };
         let completed = connection.report(flags);
-        self.completions.extend(completed);
+        self.outcomes.extend(completed.map(EpollOutcome::Done));
         self.note_ready(slot);
     }
 
-    /// Completes accepts, each with a connection, and the watch if there is no accept.
-    fn accept_from(&mut self, index: usize) {
+    /// Completes an accept with a connection, or a watch if there is no accept, on a listener that
+    /// was reported. This happens when it is popped, because a signal that was reported before may
+    /// have cancelled the accepts: then the next generation of workers gets the connection.
+    fn try_reported(&mut self, index: usize) -> Option<Completion> {
         let queue = &mut self.queues[index];
-        if queue.accepts.is_empty()
-            && let Some(token) = queue.watch.take()
-        {
-            self.completions.push_back(completion(token, Ok(0)));
+        if queue.accepts.is_empty() {
+            return queue.watch.take().map(|token| completion(token, Ok(0)));
         }
-        while let Some(&(token, slot)) = self.queues[index].accepts.front() {
-            // None: there is no other connection, or another worker was faster.
-            let Some(result) = self.accept(index, slot) else { return };
-            let queue = &mut self.queues[index];
-            queue.accepts.pop_front();
-            queue.count();
-            self.completions.push_back(completion(token, result));
+        let (token, slot) = queue.next_accept()?;
+        // None: there is no other connection, or another worker was faster.
+        let result = self.accept(index, slot)?;
+        let queue = &mut self.queues[index];
+        queue.accepted(self.may_have_slept);
+        if queue.next_accept().is_some() {
+            self.outcomes.push_front(EpollOutcome::Reported(index));
         }
+        Some(completion(token, result))
     }
 
     /// Accepts a connection into a slot, unless none is waiting.

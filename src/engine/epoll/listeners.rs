@@ -3,7 +3,8 @@
 //! Workers share a listening socket, and each registers it in an epoll instance of its own. With
 //! `EPOLLEXCLUSIVE` a connection wakes one worker instead of all (`epoll_ctl(2)`). The kernel asks
 //! the workers in the order of their registrations and wakes the first that waits, which would
-//! always be the same one: registering anew puts a worker at the end of the line.
+//! always be the same one: registering anew puts a worker at the end of the line. A worker
+//! that doesn't sleep, as it has work, isn't woken, so that its place in the line doesn't matter.
 
 use super::connection::errno;
 use crate::engine::{Errno, Slot, Token};
@@ -28,7 +29,7 @@ pub(super) struct AcceptOps {
 /// How a listener is registered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Registration {
-    /// For accepts, with this number of connections accepted since.
+    /// For accepts, with this number of connections accepted since, after waits for them.
     Exclusive { accepted: u32 },
     /// For a watch, which takes nothing and so mustn't use up the only wake-up of a connection.
     Shared,
@@ -87,9 +88,18 @@ impl AcceptOps {
         }
     }
 
-    /// Counts a connection that was accepted.
-    pub(super) fn count(&mut self) {
-        if let Some(Registration::Exclusive { accepted }) = &mut self.registered {
+    /// The accept that a reported connection completes: not one that was pushed since the wait.
+    pub(super) fn next_accept(&self) -> Option<(Token, Slot)> {
+        self.accepts.front().filter(|_| self.accepts.len() > self.fresh).copied()
+    }
+
+    /// Removes the accept that has a connection, and counts the connection if the worker may have
+    /// been woken for it.
+    pub(super) fn accepted(&mut self, may_have_slept: bool) {
+        self.accepts.pop_front();
+        if let Some(Registration::Exclusive { accepted }) = &mut self.registered
+            && may_have_slept
+        {
             *accepted += 1;
         }
     }

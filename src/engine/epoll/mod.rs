@@ -8,7 +8,8 @@
 //!   push ─┬─ send, shutdown, close, cancel: at once ───────────────────────┐
 //!         └─ receive, accept, connect: noted                                ▼
 //!                 │                                                    completions ─► pop
-//!   epoll_pwait ──┴─► ready sockets: accept at once ───────────────────────▲
+//!   epoll_pwait ──┴─► ready sockets: connected, writable ──────────────────▲
+//!                         ├─ accept when popped, unless cancelled by then
 //!                         └─ receive when popped, into a buffer that has just come back
 //! ```
 //!

@@ -3,7 +3,7 @@
 use super::connection::{
     EpollConnection, InList, PendingReceive, ReceiveForm, completion, errno, errno_of_io,
 };
-use super::core::{Epoll, SIGNALS};
+use super::core::{Epoll, EpollOutcome, SIGNALS};
 use super::listeners::Cancelled;
 use crate::bytes::Spans;
 use crate::engine::{Completion, Errno, Kind, Slot, Token};
@@ -226,7 +226,7 @@ impl Epoll {
     pub(super) fn receive_signal(&mut self) {
         let (Some(token), Some(signals)) = (self.signal.take(), &self.signals) else { return };
         let result = signals.read().map_err(|error| errno_of_io(&error));
-        self.completions.push_back(completion(token, result));
+        self.outcomes.push_back(EpollOutcome::Done(completion(token, result)));
     }
 }
 

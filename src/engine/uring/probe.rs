@@ -297,6 +297,8 @@ fn explain(error: io::Error, obstacles: &Obstacles) -> EngineError {
     // anything.
     let filter = if seccomp.as_deref() == Some("0") { "" } else { BY_FILTER };
     let remedy = match errno_of(&error) {
+        // No setting and no filter would have to permit it (io_uring came with Linux 5.1).
+        libc::ENOSYS if kernel_version() < KERNEL_MIN => return too_old(&error),
         libc::EPERM | libc::ENOSYS | libc::EACCES => Remedy::Permission(format!(
             "kernel.io_uring_disabled is {} (0 permits everyone, 1 only root and the group of \
              kernel.io_uring_group, 2 no one: `sysctl -w kernel.io_uring_disabled=0` as root)\

@@ -126,8 +126,9 @@ impl Listener {
     ///
     /// A cooperating peer is still reached: it answers the SYN with a SYN of its own (simultaneous
     /// open, RFC 9293, 3.5), which the filter can't drop, as a listener exists to receive SYNs. Nor
-    /// is the outgoing SYN suppressed, to whatever address. Only `net.ipv4.tcp_fastopen` without
-    /// bit 0 prevents both ([`sends_connect`](super::sends_connect)).
+    /// is the outgoing SYN suppressed, to whatever address. `net.ipv4.tcp_fastopen` without bit 0
+    /// prevents both ([`sends_connect`](super::sends_connect)), as does a filter of system calls in
+    /// a process without a ring.
     ///
     /// # Errors
     /// If the kernel refuses (socket(7), `SO_ATTACH_FILTER`, `SO_LOCK_FILTER`).

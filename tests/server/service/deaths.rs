@@ -19,13 +19,15 @@ fn a_killed_worker_is_replaced_and_the_exit_line_counts_it() {
         kill("KILL", killed);
         let line = server.await_line("worker 0 ended");
         assert!(line.contains("SIGKILL") && line.contains("it is replaced"), "{line}");
-        // The replacement has served when it is killed.
-        assert_same_bytes(&server.ask(GET).body, PAGE);
+        // The replacement has served when it is killed. Its second request is received in a later
+        // turn than the first one, whose numbers have been published by then.
+        let mut client = server.connect();
+        assert!(client.is_served() && client.is_served());
         assert_ne!(server.worker(0), killed);
     }
     let totals = server.end();
     assert!(totals.contains("; lost: 4 workers with "), "{totals}");
-    assert!(totals.contains("served 4 connections, 4 requests, "), "{totals}");
+    assert!(totals.contains("served 4 connections, "), "{totals}");
 }
 
 #[test]
@@ -111,15 +113,21 @@ fn nothing_outlives_a_supervisor_that_is_killed_during_a_reload() {
 #[test]
 fn a_worker_that_hangs_is_killed_and_replaced() {
     let mut server = Server::start(&["--workers", "2", "--worker-timeout", "1s"]);
-    let mut clients: Vec<_> = (0..8).map(|_| server.connect()).collect();
-    assert!(clients.iter_mut().all(Client::is_served));
+    // One at a time and many of them: one worker may take all connections of a burst, or of the
+    // time for which the other has no processor.
+    let mut clients = Vec::new();
+    for _ in 0..200 {
+        let mut client = server.connect();
+        assert!(client.is_served());
+        clients.push(client);
+    }
     let hangs = server.worker(0);
     kill("STOP", hangs);
     server.await_line("worker 0 takes no turn within --worker-timeout");
     server.await_line("worker 0 ended");
     let other = server.worker(1);
     clients.retain_mut(Client::is_served);
-    assert!((1..8).contains(&clients.len()), "{} connections of one worker", clients.len());
+    assert!((1..200).contains(&clients.len()), "{} connections of one worker", clients.len());
     let next = server.worker(0);
     assert_ne!(next, hangs);
     assert_eq!(server.worker(1), other);

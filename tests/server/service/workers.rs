@@ -23,8 +23,14 @@ fn the_ready_line_comes_once_and_has_the_number_of_workers() {
 #[test]
 fn all_workers_serve_from_one_port_and_die_for_themselves() {
     let server = Server::start(&["--workers", "3"]);
-    let mut clients: Vec<_> = (0..30).map(|_| server.connect()).collect();
-    assert!(clients.iter_mut().all(Client::is_served));
+    // One at a time and many of them: one worker may take all connections of a burst, or of the
+    // time for which the others have no processor.
+    let mut clients = Vec::new();
+    for _ in 0..300 {
+        let mut client = server.connect();
+        assert!(client.is_served());
+        clients.push(client);
+    }
     let before = server.workers();
     assert_eq!(before.len(), 3);
     let mut lost = Vec::new();
@@ -38,7 +44,7 @@ fn all_workers_serve_from_one_port_and_die_for_themselves() {
     assert!(lost.iter().all(|&count| count > 0), "a worker had no connection: {lost:?}");
     assert_same_bytes(&server.ask(GET).body, PAGE);
     let totals = server.end();
-    assert!(totals.contains("; lost: 3 workers with 30 connections"), "{totals}");
+    assert!(totals.contains("; lost: 3 workers with 300 connections"), "{totals}");
 }
 
 /// The port of a server.
