@@ -51,7 +51,7 @@ SPAWN = "13000"
 # nginx with TCP_DEFER_ACCEPT, which this server sets by default.
 NGINX_DEFERRED = "nginx-deferred"
 # This server with --no-lockdown; measured only if --names has it.
-UNLOCKED = "uringstatic-unlocked"
+UNLOCKED, UNLOCKED_EPOLL = OURS + "-unlocked", OURS_EPOLL + "-unlocked"
 # The servers for which there is a column of ratios, and its title.
 PEERS = {
     NGINX: "nginx",
@@ -59,6 +59,7 @@ PEERS = {
     FLOOR: "floor",
     FLOOR_EPOLL: "floor on epoll",
     UNLOCKED: "unlocked",
+    UNLOCKED_EPOLL: "unlocked on epoll",
 }
 DEFAULT_NAMES = [OURS, OURS_EPOLL, NGINX, NGINX_DEFERRED, FLOOR, FLOOR_EPOLL]
 
@@ -140,10 +141,10 @@ class Bench:
         return result
 
     def command(self, name, load, port):
-        engine = ["--engine", "epoll" if name in (OURS_EPOLL, FLOOR_EPOLL) else "io_uring"]
+        engine = ["--engine", "epoll" if "-epoll" in name else "io_uring"]
         ours = [*engine, "--spawn", SPAWN]
-        if name in (OURS, OURS_EPOLL, UNLOCKED):
-            extra = ["--no-lockdown"] if name == UNLOCKED else []
+        if name.startswith(OURS):
+            extra = ["--no-lockdown"] if name.endswith("-unlocked") else []
             return [self.program, "--listen", f"127.0.0.1:{port}", "--quiet", *ours, *extra]
         if name in (NGINX, NGINX_DEFERRED):
             extra = ["deferred"] if name == NGINX_DEFERRED else []
