@@ -95,6 +95,8 @@ impl Loader {
             Listener::inherited(fd, address).map_err(|error| lost(&error.to_string()))
         });
         let listeners = listeners.collect::<Result<_, _>>()?;
+        // A loader inherits the supervisor's Landlock rules, which deny this; so it has an effect
+        // only on a kernel, or with options, without that layer.
         let mut preference = MemoryPreference::open().ok();
         let account = spec.account.clone();
         let server = start::load(settings, listeners, account, inherited, preference.as_mut())?;
