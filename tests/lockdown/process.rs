@@ -213,7 +213,7 @@ fn attack_worker(name: &str, settings: &StartSettings) -> ! {
     let prepared = attempts::Prepared::new();
     let Started { mut server, .. } =
         start::start(settings).unwrap_or_else(|failure| panic!("{failure}"));
-    end(attempts::make(name, Attacked::Worker(server.ring_mut()), &prepared))
+    end(attempts::make(name, Attacked::Worker(server.engine_mut()), &prepared))
 }
 
 /// Checks besides those of the table, by name.
