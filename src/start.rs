@@ -42,7 +42,7 @@ use crate::os::inherited::InheritedDescriptors;
 use crate::os::net::{Access, Endpoint, Listener, bind_with};
 use crate::os::pages::Pages;
 use crate::os::privileges::Account;
-use crate::os::process::{self, MemoryPreference};
+use crate::os::process;
 use crate::os::signal::{self, Signals};
 use crate::os::terminal;
 use crate::sandbox::options::{AccountOptions, LockdownOptions};
@@ -100,7 +100,7 @@ fn start_on<E: KernelEngine>(settings: &StartSettings) -> Result<Started<E>, Fai
     let account = look_up_account(settings)?;
     let listeners = bind_all(settings)?;
     let settings = &engine::with_engine(settings, account.as_ref())?;
-    let server: LoadedServer<E> = load_on(settings, listeners, account, inherited, None)?;
+    let server: LoadedServer<E> = load_on(settings, listeners, account, inherited)?;
     let what = server.what.clone();
     let signals = signal::signals_to_end()?;
     let (started, words) = server.serve(settings, signals, None)?;
@@ -180,9 +180,7 @@ fn prepare_engine<E: KernelEngine>(settings: &StartSettings) -> Result<E::Prepar
 }
 
 /// Reads the content for workers, by settings with a decided engine, on listeners that are bound,
-/// as an account that was looked up ([`look_up_account`]). From the time at which it has no
-/// privileges, this process is the first that the kernel ends for want of memory, if `preference`
-/// can be changed.
+/// as an account that was looked up ([`look_up_account`]).
 ///
 /// # Errors
 /// If a step fails: what was tried, the cause, and a hint for the operator.
@@ -191,9 +189,8 @@ pub fn load(
     listeners: Vec<Listener>,
     account: Option<Account>,
     inherited: InheritedDescriptors,
-    preference: Option<&mut MemoryPreference>,
 ) -> Result<LoadedServer, Failure> {
-    load_on(settings, listeners, account, inherited, preference)
+    load_on(settings, listeners, account, inherited)
 }
 
 fn load_on<E: KernelEngine>(
@@ -201,13 +198,11 @@ fn load_on<E: KernelEngine>(
     listeners: Vec<Listener>,
     account: Option<Account>,
     inherited: InheritedDescriptors,
-    preference: Option<&mut MemoryPreference>,
 ) -> Result<LoadedServer<E>, Failure> {
     let preparation = prepare_engine::<E>(settings)?;
     let config = sandbox_config(settings);
     let mut lockdown = Sandbox::prepare(config, account, inherited).map_err(hints::of_sandbox)?;
-    let mut program = ServerProgram::new(settings);
-    program.preference = preference;
+    let mut program = ServerProgram { settings, source: ContentSource::BuiltIn, worker: None };
     let ((site, what), fixed) =
         lockdown.read::<E, _>(&mut program, &listeners).map_err(hints::of_sandbox)?;
     Ok(LoadedServer { what, lockdown, preparation, content: (site, fixed), listeners })
@@ -233,12 +228,15 @@ impl<E: KernelEngine> LoadedServer<E> {
             None => (None, None),
         };
         let slots = settings.slots();
-        let mut program = ServerProgram::new(settings);
-        program.worker = link;
         let possessions = Possessions { listeners: self.listeners, signals, slots, held };
         let (server, engine) = self
             .lockdown
-            .serve(&mut program, ((site, self.what), fixed), possessions, self.preparation)
+            .serve(
+                &mut ServerProgram { settings, source: ContentSource::BuiltIn, worker: link },
+                ((site, self.what), fixed),
+                possessions,
+                self.preparation,
+            )
             .map_err(hints::of_sandbox)?;
         Ok((Started { server, lockdown: self.lockdown, addresses }, engine))
     }
@@ -271,14 +269,6 @@ struct ServerProgram<'a> {
     source: ContentSource,
     /// The number of a worker, and its share of the connection limit.
     worker: Option<(u32, Box<dyn Supervision>)>,
-    /// The kernel's choice for want of memory, if it can be changed.
-    preference: Option<&'a mut MemoryPreference>,
-}
-
-impl<'a> ServerProgram<'a> {
-    fn new(settings: &'a StartSettings) -> Self {
-        Self { settings, source: ContentSource::BuiltIn, worker: None, preference: None }
-    }
 }
 
 impl<E: KernelEngine> Program<E> for ServerProgram<'_> {
@@ -289,10 +279,6 @@ impl<E: KernelEngine> Program<E> for ServerProgram<'_> {
 
     fn open(&mut self) -> Result<(), Failure> {
         self.source = ContentSource::open(self.settings)?;
-        if let Some(preference) = &mut self.preference {
-            // If it is refused, the kernel ends the largest process, which a loader soon is.
-            let _ = preference.first_to_end();
-        }
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use uringstatic::cli::{self, ServerCommand};
 use uringstatic::doctor::{self, MachineFacts, Severity};
 use uringstatic::error::Failure;
+use uringstatic::os::memory::MemoryRoom;
 use uringstatic::os::process;
 use uringstatic::os::signal;
 use uringstatic::os::terminal;
@@ -87,6 +88,7 @@ fn check(options: &cli::CheckOptions) -> ExitCode {
     }
     let mut request = build::BuildRequest::new(&options.root, &options.options, &[], 1);
     request.progress = std::io::stderr().is_terminal();
+    request.memory = MemoryRoom::at_present();
     let report = match build::check::check(&request) {
         Ok(report) => report,
         Err(failure) => return fail(&failure),

@@ -52,7 +52,7 @@ pub enum Count {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
 pub enum WorkerState {
-    /// Reads its share and sets up its ring.
+    /// Reads its share and sets up its engine.
     New = 0,
     /// Waits for the common start time.
     Ready = 1,

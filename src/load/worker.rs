@@ -87,7 +87,7 @@ pub fn run(worker: WorkerArgs) -> Result<(), Failure> {
         let is_running = client
             .turn(Some(tick))
             .map_err(|errno| Failure::new("waiting for the engine", errno, ""))?;
-        let now = client.ring_mut().now();
+        let now = client.engine_mut().now();
         if now >= tick || !is_running {
             tick = now.plus(TICK);
             counters.set(Count::Cpu, process::cpu_ns() - used);

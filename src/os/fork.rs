@@ -22,8 +22,7 @@ pub enum ForkSide {
 pub enum ForkError {
     /// The process is not known to have a single thread.
     Threads(ThreadsError),
-    /// The kernel's refusal: no memory, or no more processes. Also that of a setting that the copy
-    /// would inherit.
+    /// The kernel's refusal: no memory, or no more processes.
     Refused(io::Error),
 }
 

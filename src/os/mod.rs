@@ -29,3 +29,4 @@ pub mod trial;
 
 pub(crate) mod call;
 pub(crate) mod mapping;
+pub mod memory;

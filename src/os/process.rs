@@ -8,7 +8,7 @@ use rustix::time::{ClockId, clock_gettime};
 use std::ffi::CString;
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
@@ -165,49 +165,6 @@ impl AsFd for ThreadFolder {
     }
 }
 
-/// The kernel's preference among the processes that it may end when memory runs out, for a process
-/// that others don't depend on, such as one that prepares a replacement (`oom_score_adj`,
-/// proc(5)).
-///
-/// The file is opened while the process may still open files. Raising the preference requires no
-/// privilege, and neither does lowering it to a value that a privileged process has set; a
-/// privileged process that raises its own could not lower it again after it has become
-/// unprivileged, so privileges are given up before [`MemoryPreference::first_to_end`].
-#[derive(Debug)]
-pub struct MemoryPreference {
-    file: File,
-    usual: String,
-}
-
-impl MemoryPreference {
-    /// Opens the file; reads the preference in force.
-    ///
-    /// # Errors
-    /// If there is no `/proc`, or it is read-only.
-    pub fn open() -> io::Result<Self> {
-        let mut file = File::options().read(true).write(true).open("/proc/self/oom_score_adj")?;
-        let mut usual = String::new();
-        file.read_to_string(&mut usual)?;
-        Ok(Self { file, usual })
-    }
-
-    /// Makes this process the first that the kernel ends for want of memory.
-    ///
-    /// # Errors
-    /// `EACCES` or `EPERM` if a security module refuses it.
-    pub fn first_to_end(&mut self) -> io::Result<()> {
-        self.file.write_all(b"1000")
-    }
-
-    /// Returns to the preference of before.
-    ///
-    /// # Errors
-    /// As in [`MemoryPreference::first_to_end`].
-    pub fn restore(&mut self) -> io::Result<()> {
-        self.file.write_all(self.usual.as_bytes())
-    }
-}
-
 const SINGLE_THREAD_WITHIN: Duration = Duration::from_secs(1);
 
 /// Pins this thread to a core.
@@ -323,17 +280,6 @@ mod tests {
         assert_eq!(parse_version("6.1.0-13-amd64"), (6, 1));
         assert_eq!(parse_version("5.15"), (5, 15));
         assert_eq!(parse_version("weird"), (0, 0));
-    }
-
-    #[test]
-    fn the_preference_to_be_ended_is_raised_and_restored() {
-        let in_force = || std::fs::read_to_string("/proc/self/oom_score_adj").expect("readable");
-        let before = in_force();
-        let mut preference = MemoryPreference::open().expect("this process may write its own");
-        preference.first_to_end().expect("raising needs no privilege");
-        assert_eq!(in_force().trim(), "1000");
-        preference.restore().expect("it was in force before");
-        assert_eq!(in_force(), before);
     }
 
     #[test]

@@ -32,7 +32,7 @@ use crate::http1::Timeout;
 use crate::timers::Kinds;
 use std::time::Duration;
 
-impl<R: Engine> Server<R> {
+impl<E: Engine> Server<E> {
     /// Arms accepts while slots are free, and watches the listeners that get none.
     pub(super) fn arm_accepts(&mut self) {
         let count = self.acceptor.listeners.len();
@@ -274,7 +274,7 @@ impl<R: Engine> Server<R> {
             if self.life.accepts_from(class) || is_closed || accepts > 0 || watch != Watch::Idle {
                 continue;
             }
-            match self.ring.stop_listening(number_of(index)) {
+            match self.engine.stop_listening(number_of(index)) {
                 Ok(()) => self.acceptor.listeners[index].is_closed = true,
                 Err(Full) => self.poll_now = true,
             }

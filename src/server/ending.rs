@@ -6,7 +6,7 @@ use crate::engine::{Engine, Errno, Slot};
 use crate::http1::{Input, Output, Timeout};
 use crate::socket::{Receive, Transmit};
 
-impl<R: Engine> Server<R> {
+impl<E: Engine> Server<E> {
     pub(super) fn closed(&mut self, slot: Slot) {
         if self.is_sending(slot) {
             // The close was linked to the last send, and follows only if all bytes were taken.

@@ -19,7 +19,7 @@ use crate::site::ScratchIndex;
 use crate::socket::{Receive, Submission, Transmit};
 use std::time::Duration;
 
-impl<R: Engine> Server<R> {
+impl<E: Engine> Server<E> {
     /// A connection was accepted into its slot.
     pub(super) fn begin(&mut self, slot: Slot) {
         self.stats.connections += 1;
@@ -65,7 +65,7 @@ impl<R: Engine> Server<R> {
             Err(errno) => self.failed(slot, errno),
         }
         if let Some(buffer) = completion.buffer {
-            self.ring.give_back(buffer);
+            self.engine.give_back(buffer);
             self.buffers_came_back = true;
         }
         self.reconcile(slot);
@@ -100,7 +100,7 @@ impl<R: Engine> Server<R> {
         if !connection.socket.is_open() {
             return;
         }
-        let memory = self.ring.memory(received);
+        let memory = self.engine.memory(received);
         let health_only = connection.class == Class::Health;
         let mut context = Context {
             site: &self.site,

@@ -8,7 +8,7 @@ use crate::engine::{Engine, Errno, Slot};
 use crate::http1::{Input, Then, Timeout, Transmission};
 use crate::socket::Receive;
 
-impl<R: Engine> Server<R> {
+impl<E: Engine> Server<E> {
     pub(super) fn send(&mut self, slot: Slot, transmission: Transmission) {
         let Transmission { spans, more, then, .. } = transmission;
         let draining = self.life.drains();
@@ -56,7 +56,7 @@ impl<R: Engine> Server<R> {
         self.stats.bytes += u64::from(count);
         // The rendered responses that this send kept from a new date may be free now, and buffered
         // requests are to be answered with that date.
-        self.site.tick(self.ring.unix_seconds(), self.ring.memory(None).fixed);
+        self.site.tick(self.engine.unix_seconds(), self.engine.memory(None).fixed);
         self.handle(slot, |_| Input::Taken(count));
         let connection = &mut self.connections[slot.0 as usize];
         if let Some(rate) = &mut connection.rate {

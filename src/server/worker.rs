@@ -31,8 +31,8 @@ pub enum Turn {
 }
 
 /// One worker: an engine, a site, and the connections between them.
-pub struct Server<R: Engine> {
-    pub(super) ring: R,
+pub struct Server<E: Engine> {
+    pub(super) engine: E,
     pub(super) site: Site,
     pub(super) config: ServerConfig,
     pub(super) connections: Slab<Connection>,
@@ -122,25 +122,25 @@ impl Life {
     }
 }
 
-impl<R: Engine> Server<R> {
+impl<E: Engine> Server<E> {
     /// A server on an engine with [`ServerConfig::slots`] slots, `config.listeners` listeners and
     /// the fixed buffer of `site`. Arms the first accepts.
-    pub fn new(ring: R, site: Site, config: ServerConfig) -> Self {
-        Self::with(ring, site, config, None)
+    pub fn new(engine: E, site: Site, config: ServerConfig) -> Self {
+        Self::with(engine, site, config, None)
     }
 
     /// A server that shares its connection limit with others.
     pub fn supervised(
-        ring: R,
+        engine: E,
         site: Site,
         config: ServerConfig,
         supervision: Box<dyn Supervision>,
     ) -> Self {
-        Self::with(ring, site, config, Some(supervision))
+        Self::with(engine, site, config, Some(supervision))
     }
 
     fn with(
-        ring: R,
+        engine: E,
         site: Site,
         config: ServerConfig,
         supervision: Option<Box<dyn Supervision>>,
@@ -154,9 +154,9 @@ impl<R: Engine> Server<R> {
             linger: LINGER,
         };
         let slots = config.slots() as usize;
-        let now = ring.now();
+        let now = engine.now();
         let mut server = Self {
-            ring,
+            engine,
             site,
             config,
             connections: Slab::with_capacity(slots),
@@ -181,8 +181,8 @@ impl<R: Engine> Server<R> {
             supervision,
         };
         server.adopt_allowance();
-        let unix_seconds = server.ring.unix_seconds();
-        server.site.tick(unix_seconds, server.ring.memory(None).fixed);
+        let unix_seconds = server.engine.unix_seconds();
+        server.site.tick(unix_seconds, server.engine.memory(None).fixed);
         server.push((Token::new(Kind::Signal, 0, 0), Op::Signal));
         server.arm_accepts();
         server.publish();
@@ -194,13 +194,13 @@ impl<R: Engine> Server<R> {
     /// # Errors
     /// If the engine is unusable.
     pub fn turn(&mut self) -> Result<Turn, Errno> {
-        self.unsubmitted.push_waiting(&mut self.ring);
-        self.ring.submit_and_wait(self.deadline())?;
-        self.now = self.ring.now();
+        self.unsubmitted.push_waiting(&mut self.engine);
+        self.engine.submit_and_wait(self.deadline())?;
+        self.now = self.engine.now();
         self.poll_now = false;
-        self.site.tick(self.ring.unix_seconds(), self.ring.memory(None).fixed);
+        self.site.tick(self.engine.unix_seconds(), self.engine.memory(None).fixed);
         self.adopt_allowance();
-        while let Some(completion) = self.ring.pop() {
+        while let Some(completion) = self.engine.pop() {
             self.complete(completion);
         }
         while let Some((slot, timeout)) = self.timers.expired(self.now) {
@@ -247,8 +247,8 @@ impl<R: Engine> Server<R> {
     }
 
     /// The engine, for a simulation that moves its clock and its network between two turns.
-    pub fn ring_mut(&mut self) -> &mut R {
-        &mut self.ring
+    pub fn engine_mut(&mut self) -> &mut E {
+        &mut self.engine
     }
 
     /// The counters since the start.
@@ -375,7 +375,7 @@ impl<R: Engine> Server<R> {
     }
 
     pub(super) fn push(&mut self, (token, op): Submission) {
-        self.unsubmitted.push(&mut self.ring, token, op);
+        self.unsubmitted.push(&mut self.engine, token, op);
     }
 }
 

@@ -6,11 +6,11 @@ use super::messages::{BYTES_MAX, ForkRequest, LoaderReport, LoaderSpec};
 use super::scoreboard::{Scoreboard, Seat};
 use crate::error::Failure;
 use crate::os::channel::Channel;
-use crate::os::fork::{ForkError, ForkSide, fork_sibling};
+use crate::os::fork::{ForkSide, fork_sibling};
 use crate::os::inherited::InheritedDescriptors;
 use crate::os::net::Listener;
 use crate::os::privileges::Account;
-use crate::os::process::{self, MemoryPreference};
+use crate::os::process;
 use crate::os::reaping::die_with_parent;
 use crate::os::shared::CounterPart;
 use crate::os::{signal, terminal};
@@ -68,7 +68,6 @@ struct Loader {
     server: LoadedServer,
     scoreboard: Scoreboard,
     all: CounterPart,
-    preference: Option<MemoryPreference>,
 }
 
 /// A copy of the loader that is to be a worker.
@@ -95,17 +94,13 @@ impl Loader {
             Listener::inherited(fd, address).map_err(|error| lost(&error.to_string()))
         });
         let listeners = listeners.collect::<Result<_, _>>()?;
-        // A loader inherits the supervisor's Landlock rules, which deny this; so it has an effect
-        // only on a kernel, or with options, without that layer.
-        let mut preference = MemoryPreference::open().ok();
-        let account = spec.account.clone();
-        let server = start::load(settings, listeners, account, inherited, preference.as_mut())?;
-        Ok(Self { supervisor: spec.supervisor, server, scoreboard, all, preference })
+        let server = start::load(settings, listeners, spec.account.clone(), inherited)?;
+        Ok(Self { supervisor: spec.supervisor, server, scoreboard, all })
     }
 
     /// Forks workers until the supervisor closes the channel. Returns in each worker, and at the
     /// end with `None`.
-    fn fork_on_request(mut self, channel: &Channel) -> Option<NewWorker> {
+    fn fork_on_request(self, channel: &Channel) -> Option<NewWorker> {
         let loaded = LoaderReport::Loaded(self.server.what.clone());
         channel.send(&loaded.to_bytes(), None).ok()?;
         let mut place = [0; BYTES_MAX];
@@ -114,7 +109,7 @@ impl Loader {
             let request = ForkRequest::from_bytes(&place[..message.len])?;
             let held = message.fd?;
             let number = request.place;
-            let report = match self.fork() {
+            let report = match fork_sibling() {
                 Ok(ForkSide::Copy) => return Some(NewWorker { loader: self, request, held }),
                 Ok(ForkSide::Original { copy }) => {
                     LoaderReport::Forked { place: number, process: copy }
@@ -129,29 +124,11 @@ impl Loader {
     }
 }
 
-impl Loader {
-    /// Forks a copy that the kernel ends for want of memory no sooner than any process. A loader
-    /// stays the first: without one the workers serve on, and the next reload starts another. (When
-    /// the kernel has ended a loader that was reading too much, it may choose a second process
-    /// before the memory of the first is free.)
-    fn fork(&mut self) -> Result<ForkSide, ForkError> {
-        let Some(preference) = &mut self.preference else { return fork_sibling() };
-        preference.restore().map_err(ForkError::Refused)?;
-        let forked = fork_sibling();
-        if !matches!(forked, Ok(ForkSide::Copy)) {
-            // It was permitted before.
-            let _ = preference.first_to_end();
-        }
-        forked
-    }
-}
-
 impl NewWorker {
     /// Serves until the supervisor ends it. Returns the exit status.
     fn run(self, settings: &StartSettings) -> u8 {
         let Self { loader, request, held } = self;
-        let Loader { supervisor, server, scoreboard, all, preference } = loader;
-        drop(preference);
+        let Loader { supervisor, server, scoreboard, all } = loader;
         let place = request.place as usize;
         process::set_name(&format!("uringstatic-w{}", request.number));
         if die_with_parent(supervisor).is_err() || place >= scoreboard.places() {

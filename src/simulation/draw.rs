@@ -2,7 +2,7 @@
 
 use crate::bytes::Span;
 use crate::engine::Nanos;
-use crate::engine::sim::Random;
+use crate::engine::sim::{FaultLevel, ListenerId, Random, SimSetup};
 use crate::http::coding::Coding;
 use crate::server::ServerConfig;
 use crate::site::pattern::Pattern;
@@ -12,6 +12,24 @@ use crate::site::tree::build::Builder;
 use crate::site::tree::rows::{CodedBody, RouteTarget};
 use crate::site::{Page, Site, entity_tag};
 use std::time::Duration;
+
+/// The engine of a server that has ample buffers and meets no faults.
+pub(super) fn setup_of_server(slots: u32, listeners: Vec<ListenerId>, fixed: Vec<u8>) -> SimSetup {
+    SimSetup {
+        name: "server",
+        slots,
+        listeners,
+        targets: Vec::new(),
+        fixed,
+        buffers: 16,
+        buffer_bytes: 4096,
+        entries: 1024,
+        unix_seconds: UNIX_START,
+        faults: FaultLevel::None,
+        polls_lazy_sends: true,
+        trace: None,
+    }
+}
 
 /// Draws a site whose every path has the page: a site of one page, or a folder with a rewrite.
 /// Returns it with its fixed buffer.

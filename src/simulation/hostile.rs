@@ -3,7 +3,7 @@
 //! connection.
 
 use super::crowd::Crowd;
-use super::draw::{UNIX_START, draw_site};
+use super::draw::{draw_site, setup_of_server};
 use super::participant::Participant;
 use super::peer::ConnectionEnd;
 use super::peer_plan::{PeerPlan, PeerStep, ReadPace};
@@ -11,7 +11,7 @@ use super::report::{SimulationOptions, SimulationReport};
 use super::responses::{ExpectedContent, ExpectedResponse};
 use super::world::{World, WorldStep};
 use crate::engine::Nanos;
-use crate::engine::sim::{FaultLevel, Network, Random, SimEngine, SimSetup};
+use crate::engine::sim::{Network, Random, SimEngine, SimSetup};
 use crate::server::{Server, ServerConfig};
 use std::time::Duration;
 
@@ -111,20 +111,8 @@ fn draw_world(
     };
     let mut network = Network::default();
     let listeners = vec![network.listen()];
-    let setup = SimSetup {
-        name: "server",
-        slots: spawn,
-        listeners: listeners.clone(),
-        targets: Vec::new(),
-        fixed,
-        buffers: 16,
-        buffer_bytes: 4096,
-        entries: 1024,
-        unix_seconds: UNIX_START,
-        faults: FaultLevel::None,
-        polls_lazy_sends: true,
-        trace: options.trace(),
-    };
+    let setup =
+        SimSetup { trace: options.trace(), ..setup_of_server(spawn, listeners.clone(), fixed) };
     let page_bytes = page.len();
     let mut crowd = Crowd::new(listeners, page, random.split());
     crowd.add(requests_every(1_000_000_000, 60, 0, page_bytes));

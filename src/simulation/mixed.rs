@@ -4,7 +4,7 @@ use super::checker::{Circumstances, check_peer};
 use super::coverage::{Coverage, Mark};
 use super::crowd::Crowd;
 use super::draw::{
-    FAULTY_TIME, FAULTY_TURNS, UNIX_START, draw_config, draw_page, draw_site, nanos,
+    FAULTY_TIME, FAULTY_TURNS, draw_config, draw_page, draw_site, nanos, setup_of_server,
 };
 use super::participant::{Participant, ParticipantTurn};
 use super::peer_plan::PeerPlan;
@@ -57,18 +57,12 @@ impl Scenario {
         let mut network = Network::default();
         let listeners: Vec<_> = (0..listeners).map(|_| network.listen()).collect();
         let setup = SimSetup {
-            name: "server",
-            slots: config.spawn,
-            listeners: listeners.clone(),
-            targets: Vec::new(),
-            fixed,
             buffers: random.pick(&[16, 4, 2, 1]),
             buffer_bytes: random.pick(&[4096, 1024, 200, 64]),
             entries: random.pick(&[1024, 16, 4, 2]),
-            unix_seconds: UNIX_START,
             faults: options.fault_level(),
-            polls_lazy_sends: true,
             trace: options.trace(),
+            ..setup_of_server(config.spawn, listeners.clone(), fixed)
         };
         let peers = random.count(3, options.peers_max);
         let plans: Vec<PeerPlan> = (0..peers).map(|_| PeerPlan::draw(random, setting)).collect();

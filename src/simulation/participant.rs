@@ -42,8 +42,8 @@ impl<'a> Participant<'a> {
 
     pub(super) fn engine(&mut self) -> &mut SimEngine {
         match self {
-            Self::Server(server) => server.ring_mut(),
-            Self::Client { client, .. } => client.ring_mut(),
+            Self::Server(server) => server.engine_mut(),
+            Self::Client { client, .. } => client.engine_mut(),
         }
     }
 
@@ -64,8 +64,8 @@ impl<'a> Participant<'a> {
         match self {
             Self::Server(server) => {
                 let turn = server.turn().map_err(unusable)?;
-                server.ring_mut().check_turn().map_err(|why| format!("server: {why}"))?;
-                let (live, slots) = (server.live(), server.ring_mut().slots());
+                server.engine_mut().check_turn().map_err(|why| format!("server: {why}"))?;
+                let (live, slots) = (server.live(), server.engine_mut().slots());
                 if live as usize > slots {
                     return Err(format!("{live} connections with {slots} slots"));
                 }
@@ -76,7 +76,7 @@ impl<'a> Participant<'a> {
             }
             Self::Client { client, tick, done } => {
                 let goes = client.turn(tick.take()).map_err(unusable)?;
-                client.ring_mut().check_turn().map_err(|why| format!("client: {why}"))?;
+                client.engine_mut().check_turn().map_err(|why| format!("client: {why}"))?;
                 *done = !goes;
                 Ok(if goes { ParticipantTurn::Goes } else { ParticipantTurn::ClientDone })
             }

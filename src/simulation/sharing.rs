@@ -2,15 +2,13 @@
 //! one listener to the other.
 
 use super::crowd::Crowd;
-use super::draw::{UNIX_START, draw_config, draw_site};
+use super::draw::{draw_config, draw_site, setup_of_server};
 use super::participant::Participant;
 use super::peer_plan::{PeerPlan, PeerStep};
 use super::requests::get_page;
 use super::world::World;
 use crate::engine::Nanos;
-use crate::engine::sim::{
-    EngineMark, FaultLevel, ListenerId, Network, Random, SimEngine, SimSetup,
-};
+use crate::engine::sim::{EngineMark, ListenerId, Network, Random, SimEngine};
 use crate::server::{Server, ServerConfig, Supervision, Usage};
 use crate::stats::Stats;
 
@@ -71,20 +69,7 @@ fn draw_world(random: &mut Random) -> World<'static> {
 
 fn draw_server(random: &mut Random, slots: u32, listeners: Vec<ListenerId>) -> Server<SimEngine> {
     let (site, fixed) = draw_site(PAGE, slots, random).expect("the page is small");
-    let setup = SimSetup {
-        name: "server",
-        slots,
-        listeners,
-        targets: Vec::new(),
-        fixed,
-        buffers: 16,
-        buffer_bytes: 4096,
-        entries: 1024,
-        unix_seconds: UNIX_START,
-        faults: FaultLevel::None,
-        polls_lazy_sends: true,
-        trace: None,
-    };
+    let setup = setup_of_server(slots, listeners, fixed);
     let engine = SimEngine::new(setup, random.split());
     let config = ServerConfig { spawn: slots, accepts_at_rest: 1, ..draw_config(random, 2) };
     Server::supervised(engine, site, config, Box::new(FixedAllowance(slots)))

@@ -5,6 +5,7 @@ use super::settings::StartSettings;
 use crate::error::Failure;
 use crate::http::media_type;
 use crate::os::beneath::{self, Resolver, Stamp};
+use crate::os::memory::MemoryRoom;
 use crate::os::pages::Pages;
 use crate::os::privileges::Account;
 use crate::os::process;
@@ -21,8 +22,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub(super) enum ContentSource {
     /// Nothing that has to be opened.
     BuiltIn,
-    /// The file of a page.
-    Page(File),
+    /// The file of a page, and the memory that it must fit in.
+    Page(File, Option<MemoryRoom>),
     /// A folder, and how it is read.
     Root(OpenRoot, Box<BuildRequest>),
 }
@@ -40,7 +41,7 @@ impl ContentSource {
             }
             (None, Some(path)) => {
                 let file = beneath::open_named(path).map_err(|error| unreadable(path, &error))?;
-                Ok(Self::Page(file))
+                Ok(Self::Page(file, MemoryRoom::at_present()))
             }
             (None, None) => Ok(Self::BuiltIn),
         }
@@ -50,7 +51,7 @@ impl ContentSource {
     pub(super) fn folder(&self) -> Option<BorrowedFd<'_>> {
         match self {
             Self::Root(root, _) => Some(root.as_fd()),
-            Self::Page(_) | Self::BuiltIn => None,
+            Self::Page(..) | Self::BuiltIn => None,
         }
     }
 
@@ -61,7 +62,7 @@ impl ContentSource {
     pub(super) fn read(self, settings: &StartSettings) -> Result<(Site, Pages, String), Failure> {
         match self {
             Self::Root(root, request) => read_root(settings, &root, &request),
-            Self::Page(file) => read_page(settings, Some(&file)),
+            Self::Page(file, memory) => read_page(settings, Some((&file, memory))),
             Self::BuiltIn => read_page(settings, None),
         }
     }
@@ -70,6 +71,7 @@ impl ContentSource {
 fn root_request(settings: &StartSettings, root: &Path) -> BuildRequest {
     let mut request =
         BuildRequest::new(root, &settings.root_options, &settings.headers, settings.slots());
+    request.memory = MemoryRoom::at_present();
     request.progress = !settings.quiet && io::stderr().is_terminal();
     if settings.without.contains(&Feature::Openat2) {
         request.resolver = Resolver::ByComponent;
@@ -106,7 +108,7 @@ fn read_root(
 /// Reads the page and builds its responses; also returns a description for the ready line.
 fn read_page(
     settings: &StartSettings,
-    file: Option<&File>,
+    file: Option<(&File, Option<MemoryRoom>)>,
 ) -> Result<(Site, Pages, String), Failure> {
     let mut page = Page::built_in();
     page.status = settings.status;
@@ -117,7 +119,7 @@ fn read_page(
     if let Some(content_type) = &settings.content_type {
         page.content_type.clone_from(content_type);
     }
-    let (Some(path), Some(file)) = (&settings.page, file) else {
+    let (Some(path), Some((file, memory))) = (&settings.page, file) else {
         let bytes = Page::BUILT_IN.len() as u64;
         let (site, fixed) = Site::build(page, bytes, settings.slots(), Pages::zeroed, |place| {
             place.copy_from_slice(Page::BUILT_IN);
@@ -131,6 +133,10 @@ fn read_page(
         return Err(unreadable(path, &io::Error::other("it is not a regular file")));
     }
     let bytes = metadata.len();
+    if let Some(room) = memory.filter(|room| room.bytes < bytes) {
+        let why = format!("it has {bytes} bytes, and {} has {} left", room.owner, room.bytes);
+        return Err(unreadable(path, &io::Error::new(io::ErrorKind::OutOfMemory, why)));
+    }
     let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
     page.last_modified = modified.duration_since(UNIX_EPOCH).ok().map(|age| age.as_secs());
     let stamp = Stamp::of(&metadata);

@@ -203,7 +203,7 @@ fn attack_loader(name: &str, settings: &StartSettings) -> ! {
             let share = |listener: &Listener| listener.share().expect("there are descriptors");
             let shared = listeners.iter().map(share).collect();
             let account = start::look_up_account(settings)?;
-            Ok((listeners, start::load(settings, shared, account, inherited, None)?))
+            Ok((listeners, start::load(settings, shared, account, inherited)?))
         })
         .unwrap_or_else(|failure| panic!("{failure}"));
     end(attempts::make(name, Attacked::Other(&listeners), &prepared))
@@ -213,7 +213,7 @@ fn attack_worker(name: &str, settings: &StartSettings) -> ! {
     let prepared = attempts::Prepared::new();
     let Started { mut server, .. } =
         start::start(settings).unwrap_or_else(|failure| panic!("{failure}"));
-    end(attempts::make(name, Attacked::Worker(server.ring_mut()), &prepared))
+    end(attempts::make(name, Attacked::Worker(server.engine_mut()), &prepared))
 }
 
 /// Checks besides those of the table, by name.

@@ -9,8 +9,8 @@ use crate::engine::kernel::EngineKind;
 /// The engine, and why it is that one.
 pub(super) fn engine(workload: &Workload, facts: &MachineFacts) -> Finding {
     let why = "The server serves by io_uring, with less than one system call for a request, or by \
-               epoll, with two or more, which costs CPU time; --engine=auto takes epoll only where \
-               io_uring is not available.";
+               epoll, with two, which takes up to a tenth more CPU time; --engine=auto takes epoll \
+               only where io_uring is not available.";
     let finding = |found: String| Finding::ok("engine", found, why);
     let kind = in_use(workload, facts);
     let (connections, max) = (workload.worker_spawn(), Chosen::connections_max(kind));

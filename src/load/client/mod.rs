@@ -38,8 +38,8 @@ pub use plan::ClientPlan;
 
 /// One worker of the load client. Its fixed buffer has as many copies of the request as are
 /// pipelined, one behind the other.
-pub struct Client<'a, R: Engine> {
-    ring: R,
+pub struct Client<'a, E: Engine> {
+    engine: E,
     shared: ClientState<'a>,
     request_bytes: u32,
     schedule: Schedule,
@@ -60,11 +60,11 @@ pub struct Client<'a, R: Engine> {
     now: Nanos,
 }
 
-impl<'a, R: Engine> Client<'a, R> {
+impl<'a, E: Engine> Client<'a, E> {
     /// A client on an engine with as many slots as the plan has connections, which begins at
     /// `start`. `base_ns` is the engine's moment 0 on the monotonic clock that all processes share.
     pub fn new(
-        ring: R,
+        engine: E,
         plan: ClientPlan,
         request_bytes: u32,
         counters: Counters<'a>,
@@ -72,7 +72,7 @@ impl<'a, R: Engine> Client<'a, R> {
         base_ns: u64,
     ) -> Self {
         let slots = plan.connections as usize;
-        let now = ring.now();
+        let now = engine.now();
         let timers = Timers::new(plan.connections, |timeout| match timeout {
             ClientTimeout::Connect => Duration::from_nanos(plan.connect_timeout_ns),
             ClientTimeout::Response => Duration::from_nanos(plan.response_timeout_ns),
@@ -80,7 +80,7 @@ impl<'a, R: Engine> Client<'a, R> {
         });
         let first = plan.amount.rate.is_some() && plan.persist;
         let mut client = Self {
-            ring,
+            engine,
             request_bytes,
             schedule: Schedule::new(plan.amount.clone()),
             connections: (0..plan.connections)
@@ -117,12 +117,12 @@ impl<'a, R: Engine> Client<'a, R> {
     /// # Errors
     /// If the engine is unusable.
     pub fn turn(&mut self, tick: Option<Nanos>) -> Result<bool, Errno> {
-        self.unsubmitted.push_waiting(&mut self.ring);
+        self.unsubmitted.push_waiting(&mut self.engine);
         let deadline = [self.deadline(), tick].into_iter().flatten().min();
-        self.ring.submit_and_wait(deadline)?;
-        self.now = self.ring.now();
+        self.engine.submit_and_wait(deadline)?;
+        self.now = self.engine.now();
         self.poll_now = false;
-        while let Some(completion) = self.ring.pop() {
+        while let Some(completion) = self.engine.pop() {
             self.complete(completion);
         }
         while let Some((slot, timeout)) = self.timers.expired(self.now) {
@@ -144,8 +144,8 @@ impl<'a, R: Engine> Client<'a, R> {
     }
 
     /// The engine, for a simulation that moves its clock and its network between two turns.
-    pub fn ring_mut(&mut self) -> &mut R {
-        &mut self.ring
+    pub fn engine_mut(&mut self) -> &mut E {
+        &mut self.engine
     }
 
     /// When the next wait has to end even if no operation completes.
@@ -254,7 +254,7 @@ impl<'a, R: Engine> Client<'a, R> {
     }
 
     fn push(&mut self, (token, op): Submission) {
-        self.unsubmitted.push(&mut self.ring, token, op);
+        self.unsubmitted.push(&mut self.engine, token, op);
     }
 
     fn push_all(&mut self, entries: impl IntoIterator<Item = Submission>) {

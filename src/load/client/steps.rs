@@ -10,7 +10,7 @@ use crate::load::counters::{Count, LatencyKind};
 use crate::load::report::FailureKind;
 use crate::socket::{Receive, Transmit};
 
-impl<R: Engine> Client<'_, R> {
+impl<E: Engine> Client<'_, E> {
     /// Connects the slots that are due.
     pub(super) fn dial(&mut self) {
         while let Some(slot) = self.dialing.take(self.now) {
@@ -150,7 +150,7 @@ impl<R: Engine> Client<'_, R> {
             (ClientPhase::Ending | ClientPhase::Closed | ClientPhase::Connecting, _) => {}
         }
         if let Some(buffer) = completion.buffer {
-            self.ring.give_back(buffer);
+            self.engine.give_back(buffer);
         }
         match completion.result {
             Err(Errno(libc::ENOBUFS)) => self.awaiting_buffers.push(slot),
@@ -179,7 +179,7 @@ impl<R: Engine> Client<'_, R> {
                 ReceiveOutcome::Broken
             }
             (Ok(len), Some(buffer)) => {
-                let memory = self.ring.memory(Some(Received { buffer, len }));
+                let memory = self.engine.memory(Some(Received { buffer, len }));
                 connection.received(memory.received, &mut self.shared, now)
             }
             (Ok(len), None) => connection.skip(len, &mut self.shared, now),

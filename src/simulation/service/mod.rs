@@ -12,7 +12,7 @@ mod watch;
 use super::checker::{Circumstances, check_peer};
 use super::coverage::{Coverage, Mark};
 use super::crowd::Crowd;
-use super::draw::{FAULTY_TIME, FAULTY_TURNS, UNIX_START, nanos};
+use super::draw::{FAULTY_TIME, FAULTY_TURNS, nanos, setup_of_server};
 use super::peer::PeerState;
 use super::report::{SimulationOptions, SimulationReport};
 use super::world::{World, WorldStep};
@@ -57,17 +57,12 @@ impl ServiceSimulation {
         let listeners: Vec<_> = (0..plan.config.listeners).map(|_| network.listen()).collect();
         let setup = SimSetup {
             name: "worker",
-            slots: plan.config.spawn,
-            listeners: listeners.clone(),
-            targets: Vec::new(),
-            fixed: Vec::new(),
             buffers: random.pick(&[16, 4, 2, 1]),
             buffer_bytes: random.pick(&[4096, 1024, 200]),
             entries: random.pick(&[1024, 16, 4]),
-            unix_seconds: UNIX_START,
             faults: if plan.has_faults { options.fault_level() } else { FaultLevel::None },
-            polls_lazy_sends: true,
             trace: options.trace(),
+            ..setup_of_server(plan.config.spawn, listeners.clone(), Vec::new())
         };
         let mut crowd = Crowd::new(listeners.clone(), plan.page.clone(), random.split());
         for peer in &plan.peers {

@@ -125,6 +125,7 @@ mod tests {
     use super::super::properties::request;
     use super::super::site_plan::RouteKind;
     use super::*;
+    use crate::os::memory::{MemoryOwner, MemoryRoom};
     use std::cell::Cell;
     use std::path::{Path, PathBuf};
 
@@ -173,6 +174,20 @@ mod tests {
 
     fn skipped(gathered: &Gathered) -> Vec<String> {
         gathered.listing.skipped.lines().collect()
+    }
+
+    #[test]
+    fn a_site_larger_than_the_memory_that_is_left_is_not_read() {
+        let root = TemporaryRoot::new("memory", &["a.html", "folder/b.html"]);
+        let read = |bytes| {
+            let memory = Some(MemoryRoom { bytes, owner: MemoryOwner::Machine });
+            let request = BuildRequest { memory, ..request(root.0.clone()) };
+            let opened = OpenRoot::open(&request.root, request.resolver)?;
+            gather(&request, &opened, |_| Ok(()))
+        };
+        assert!(read(19).is_ok(), "the codings are dropped");
+        let failure = read(18).map(drop).expect_err("a byte is missing");
+        assert_eq!(failure.why, "its files have 19 bytes, and the machine has 18 bytes left");
     }
 
     #[test]

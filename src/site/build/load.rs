@@ -12,6 +12,7 @@ use super::summary::size;
 use crate::bytes::Span;
 use crate::error::Failure;
 use crate::http::coding::Coding;
+use crate::os::memory::MemoryRoom;
 use crate::os::pages::Pages;
 use crate::site::entity_tag;
 use crate::site::tree::build::room_for;
@@ -91,9 +92,16 @@ pub(super) fn read(
     // that isn't written to costs nothing, and the rest is given back.
     let made_bytes: u64 = jobs.iter().map(|job| lengths[job.file] * 19 / 20).sum();
     let behind = room_for(fields_bytes_max(plan), request.slots);
-    let (mut fixed, bodies_room) =
-        reserve(bytes, made_bytes, behind, |bytes| Pages::zeroed(usize_of(bytes)).ok())
-            .ok_or_else(|| too_large(request, bytes + behind))?;
+    // The kernel promises more memory than it has, and ends a process when that is written to.
+    let left = request.memory.as_ref().map_or(u64::MAX, |room| room.bytes);
+    if let Some(room) = request.memory.as_ref().filter(|_| left < bytes) {
+        return Err(too_large_for(request, bytes, room));
+    }
+    let (mut fixed, bodies_room) = reserve(bytes, made_bytes, behind, |bytes| {
+        let fits = bytes - behind <= left;
+        Pages::zeroed(usize_of(bytes)).ok().filter(|_| fits)
+    })
+    .ok_or_else(|| too_large(request, bytes + behind))?;
     let progress = bar(request.progress, bytes);
     progress.set_message(format!("reading {} files", plan.files.len()));
     let place = &mut fixed[..usize_of(bytes)];
@@ -308,12 +316,19 @@ fn name_of(listing: &Listing, file: &Planned) -> String {
 }
 
 pub(super) fn too_large(request: &BuildRequest, bytes: u64) -> Failure {
-    Failure::new(
-        format!("reserving {} for the root {}", size(bytes), escaped_path(&request.root)),
-        "the machine has too little memory",
-        "serve a smaller folder, use --compress off, or give the machine more memory",
-    )
+    let what = format!("reserving {} for the root {}", size(bytes), escaped_path(&request.root));
+    Failure::new(what, "the machine has too little memory", MORE_MEMORY)
 }
+
+fn too_large_for(request: &BuildRequest, bytes: u64, room: &MemoryRoom) -> Failure {
+    let what = format!("reading the root {}", escaped_path(&request.root));
+    let MemoryRoom { bytes: left, owner } = room;
+    let why = format!("its files have {}, and {owner} has {} left", size(bytes), size(*left));
+    Failure::new(what, why, MORE_MEMORY)
+}
+
+const MORE_MEMORY: &str = "serve a smaller folder, use --compress off, or give the server more \
+                           memory; a reload takes it for the old and the new site";
 
 fn span(offset: usize, len: usize) -> Span {
     Span { offset: offset as u64, len: len as u64 }

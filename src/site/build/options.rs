@@ -1,6 +1,7 @@
 //! The settings of a folder: the options of the command line, and the request that they make.
 
 use crate::os::beneath::Resolver;
+use crate::os::memory::MemoryRoom;
 use crate::value_parsers::size;
 use clap::{Args, FromArgMatches, ValueEnum};
 use std::path::{Path, PathBuf};
@@ -109,6 +110,8 @@ pub struct BuildRequest {
     /// The number of threads that read and compress. The default is that of the CPUs which this
     /// process may use, as far as it may read the quota of its control group.
     pub threads: usize,
+    /// The memory that the site must fit in, if it is known ([`MemoryRoom::at_present`]).
+    pub memory: Option<MemoryRoom>,
 }
 
 impl BuildRequest {
@@ -135,6 +138,7 @@ impl BuildRequest {
             progress: false,
             resolver: Resolver::default(),
             threads: std::thread::available_parallelism().map_or(1, usize::from),
+            memory: None,
         }
     }
 }

@@ -144,6 +144,7 @@ pub(super) fn request(root: PathBuf) -> BuildRequest {
         progress: false,
         resolver: Resolver::default(),
         threads: 2,
+        memory: None,
     }
 }
 
