@@ -26,8 +26,10 @@ main() {
     start deployed --listen 127.0.0.1:0 --root "$work/current" --workers 2 --reload-grace 500ms
     start_clients
     local wrong=0 number
+    await_browser blue
     for number in $(seq "$deploys"); do
         deploy "$number" || wrong=$((wrong + 1))
+        [ "$number" -ne 1 ] || await_browser green
     done
     check "$deploys deploys, each served by all new connections at once" test "$wrong" -eq 0
     end_clients
@@ -160,14 +162,20 @@ browse() {
         # A request that failed would be in the console.
         if grep -q CONSOLE "$work/console"; then seen="$(grep CONSOLE "$work/console")"; fi
         case $seen in
-            "html=blue css=blue img=blue js=blue") blue=$((blue + 1)) ;;
-            "html=green css=green img=green js=green") green=$((green + 1)) ;;
+            "html=blue css=blue img=blue js=blue") blue=$((blue + 1)); touch "$work/saw-blue" ;;
+            "html=green css=green img=green js=green") green=$((green + 1)); touch "$work/saw-green" ;;
             *) wrong=$((wrong + 1)); echo "load $loads: ${seen:-an empty page}" ;;
         esac
     done
     local verdict=right
     [ "$wrong" -eq 0 ] && [ "$blue" -gt 0 ] && [ "$green" -gt 0 ] || verdict=WRONG
     echo "loads $verdict: $blue blue, $green green, $wrong wrong"
+}
+
+# Waits until the browser has shown a release: its loads take seconds on a busy machine, in which all
+# deploys may pass.
+await_browser() {
+    [ -z "${pids[browser]:-}" ] || await "the browser's page of $1" test -e "$work/saw-$1"
 }
 
 end_clients() {

@@ -27,7 +27,7 @@ pub enum TrialEnd {
 /// process is torn down.
 ///
 /// # Errors
-/// If there are several threads, or no child or no pipe is to be had.
+/// If there are several threads, or the kernel refuses a child or a pipe.
 pub fn in_child(limit: Duration, work: impl FnOnce() -> Vec<u8>) -> Result<TrialEnd, ForkError> {
     let (reader, writer) = io::pipe().map_err(ForkError::Refused)?;
     let parent = std::process::id();
@@ -91,7 +91,7 @@ fn await_end(child: u32, mut reader: PipeReader, limit: Duration) -> TrialEnd {
         }
     }
     match reap(child) {
-        // `None` if another part of the program has reaped it, which no part does.
+        // `None`: it was reaped elsewhere, which takes a wait with `__WALL`; no part makes one.
         Some(ProcessEnd::Exited(0)) | None => TrialEnd::Reported(report),
         Some(end) => TrialEnd::Ended(end),
     }

@@ -155,8 +155,8 @@ impl LayerRecord {
     }
 
     /// Whether the filters of system calls stop every send that opens a connection, in this process
-    /// and in those that it starts: [`refusals`](super::refusals) and the engine's list do if
-    /// nobody has a ring. A filter that the kernel has but doesn't accept fails the start, so the
+    /// and in those that it starts: [`refusals`](super::refusals) and the engine's list do if no
+    /// process has a ring. A filter that the kernel has but doesn't accept fails the start, so the
     /// answer holds before they are installed.
     fn refuses_sends_that_connect(&self) -> bool {
         let sees_sends = self.config.engine == EngineKind::Epoll;

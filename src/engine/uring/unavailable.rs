@@ -71,7 +71,7 @@ fn cause(
     let is_filtered = seccomp.as_ref().is_some_and(|mode| mode != "0");
     let setting = sysctl.as_ref().filter(|value| *value != "0" && call == "io_uring_setup");
     Some(match (errno.0, setting) {
-        // It refuses everyone, before a module of the kernel is asked.
+        // The value 2 refuses every process, before a security module is asked.
         (libc::EPERM, Some(value)) if value == "2" || !is_filtered => {
             RefusalCause::Setting(value.clone())
         }
@@ -128,7 +128,7 @@ impl fmt::Display for RingUnavailable {
     }
 }
 
-/// Whom a value of `kernel.io_uring_disabled` permits rings, if not nobody
+/// The processes that a value of `kernel.io_uring_disabled` refuses, unless it refuses all
 /// (Documentation/admin-guide/sysctl/kernel.rst).
 fn meaning(value: &str) -> &'static str {
     match value {
