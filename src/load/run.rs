@@ -19,7 +19,7 @@ use super::report::{FailureKind, Latency, Run};
 use super::schedule::Amount;
 use super::worker::{Share, SharedWord, counters_of, shared_words};
 use crate::engine::chosen::{Chosen, Decision, EngineChoice, TRIAL};
-use crate::engine::kernel::{EngineError, EngineKind, KernelEngine, Parts, Role};
+use crate::engine::kernel::{ConnectTarget, EngineError, EngineKind, KernelEngine, Parts, Role};
 use crate::error::Failure;
 use crate::os::children::{Orphan, Process, WaitOutcome};
 use crate::os::shared::SharedCounters;
@@ -196,7 +196,7 @@ impl<'a> Runner<'a> {
             },
             engine: self.decision.kind,
             request: self.request.clone(),
-            target: self.target,
+            target: ConnectTarget::Tcp(self.target),
             sources: options.source.clone().unwrap_or_default().0,
             expect: options.expect.clone(),
         }

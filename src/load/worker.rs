@@ -9,7 +9,7 @@ use super::hints;
 use super::options::WorkerArgs;
 use crate::engine::chosen::Chosen;
 use crate::engine::kernel::{
-    Destination, EngineKind, KernelEngine, Parts, ReceiveBuffers, Requirements, Role,
+    ConnectTarget, Destination, EngineKind, KernelEngine, Parts, ReceiveBuffers, Requirements, Role,
 };
 use crate::engine::{Engine, Nanos};
 use crate::error::Failure;
@@ -17,7 +17,7 @@ use crate::os::process;
 use crate::os::shared::SharedCounters;
 use serde::{Deserialize, Serialize};
 use std::io::Read;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -32,7 +32,7 @@ pub struct Share {
     /// The bytes of one request.
     pub request: Vec<u8>,
     /// The address of the server.
-    pub target: SocketAddr,
+    pub target: ConnectTarget,
     /// Local addresses, used in turn; the kernel's choice if empty.
     pub sources: Vec<IpAddr>,
     /// The file with the expected content of every response.
@@ -132,7 +132,7 @@ fn make_engine(share: &Share) -> Result<Chosen, Failure> {
     let parts = Parts {
         slots: connections,
         role: Role::Client(Destination {
-            target: share.target,
+            target: share.target.clone(),
             sources: share.sources.clone(),
             no_delay: batch_bytes > SEGMENT_BYTES,
         }),
