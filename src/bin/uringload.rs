@@ -45,10 +45,13 @@ fn load(options: &LoadOptions) -> Result<ExitCode, Failure> {
     if let Some(message) = decision.message().filter(|_| !options.quiet) {
         terminal::err(format_args!("uringload: {message}"));
     }
+    for note in load.notes() {
+        terminal::err(format_args!("uringload: {note}"));
+    }
     let mut report = LoadReport {
         schema: SCHEMA.to_owned(),
         label: options.label.clone(),
-        url: format!("http://{}{}", options.url.authority, options.url.target),
+        url: load.url().to_string(),
         load: options.describe(),
         engine: decision.kind.name().to_owned(),
         runs: Vec::new(),
@@ -58,7 +61,13 @@ fn load(options: &LoadOptions) -> Result<ExitCode, Failure> {
         let outcome = load.run(&run, |progress| live.show(progress))?;
         live.end();
         if !options.quiet {
-            terminal::out(show::figures(&outcome.run, decision.kind, options));
+            let text = show::figures(&outcome.run, decision.kind, options);
+            // Results on standard output are read by a program.
+            if options.outputs().iter().any(|path| files::is_stdout(path)) {
+                terminal::err(text);
+            } else {
+                files::print(&format!("{text}\n"))?;
+            }
         }
         if let Some(path) = &options.hgrm {
             let path = options.histogram(path, run.connections);

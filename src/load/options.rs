@@ -3,10 +3,13 @@
 
 #[cfg(test)]
 mod tests;
+mod url;
 mod values;
 
 use super::files;
+use super::proxy_header::ProxyHeader;
 use super::request::RequestTemplate;
+use super::targets::order::SEED_DEFAULT;
 use crate::engine::chosen::EngineChoice;
 use crate::http::added_field;
 use crate::value_parsers;
@@ -16,7 +19,9 @@ use std::ffi::OsString;
 use std::num::NonZeroU32;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
-pub use values::{Sources, Url};
+pub use url::{Origin, Url};
+pub use values::Sources;
+pub(in crate::load) use values::method;
 
 /// The arguments of a worker process. Only the load client itself starts workers, so neither
 /// `--help` nor the completions mention them.
@@ -55,9 +60,33 @@ where
 #[derive(Clone, Debug, clap::Args)]
 #[allow(clippy::struct_excessive_bools, reason = "independent switches of a command line")]
 pub struct LoadOptions {
-    /// URL to request, as in http://HOST:PORT/PATH
-    #[arg(value_name = "URL")]
-    pub url: Url,
+    /// URL to request: http://HOST:PORT/PATH, or unix:SOCKET:/PATH for a Unix socket
+    #[arg(value_name = "URL", required_unless_present = "urls")]
+    pub url: Vec<Url>,
+
+    /// File with the URLs to request, or - for standard input: one per line, as in
+    /// `HEAD /a.css weight=3`
+    #[arg(long, value_name = "FILE")]
+    pub urls: Option<PathBuf>,
+
+    /// Access log to replay, or - for standard input: combined or common format, or lines of JSON
+    ///
+    /// The load ends with the log, unless -n or -d is given.
+    #[arg(long, value_name = "FILE", conflicts_with = "urls")]
+    pub replay: Option<PathBuf>,
+
+    /// Replay a log at the times of its requests, X times as fast (open loop)
+    #[arg(long, value_name = "X", value_parser = values::speed, requires = "replay")]
+    #[arg(conflicts_with_all = ["shuffle", "rates", "warmup"])]
+    pub speed: Option<f64>,
+
+    /// Make the requests of --urls or --replay in a random order, which --seed fixes
+    #[arg(long)]
+    pub shuffle: bool,
+
+    /// Number that the order of --shuffle follows from
+    #[arg(long, value_name = "N", default_value_t = SEED_DEFAULT, requires = "shuffle")]
+    pub seed: u64,
 
     /// Simultaneous connections; a list such as 10,100,1000 makes one run for each number
     #[arg(short, long, value_name = "N", default_value = "64", value_delimiter = ',')]
@@ -90,17 +119,34 @@ pub struct LoadOptions {
     pub pipeline: u32,
 
     /// Method of the request
-    #[arg(long, value_name = "METHOD", default_value = "GET", value_parser = values::method)]
+    #[arg(short, long, value_name = "METHOD", default_value = "GET")]
+    #[arg(value_parser = values::method, conflicts_with_all = ["urls", "replay"])]
     pub method: String,
 
     /// Field of the request, as 'Name: value'; repeatable. Any field is permitted, as tests need
     /// invalid ones, too
-    #[arg(long = "header", value_name = "HEADER", value_parser = added_field::field)]
+    #[arg(short = 'H', long = "header", value_name = "HEADER", value_parser = added_field::field)]
     pub headers: Vec<(String, String)>,
 
-    /// Content of the request: text, or @FILE
-    #[arg(long, value_name = "TEXT|@FILE")]
+    /// Content of the request: text, @FILE, or @- for standard input. With --urls, requests that
+    /// are POST, PUT or PATCH have it
+    #[arg(long, value_name = "TEXT|@FILE", conflicts_with = "replay")]
     pub body: Option<String>,
+
+    /// Close each connection after N responses
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(conflicts_with = "close")]
+    pub requests_per_connection: Option<u32>,
+
+    /// Pause between a response and the next request of a connection
+    #[arg(long, value_name = "DURATION", value_parser = value_parsers::duration)]
+    #[arg(conflicts_with_all = ["rates", "speed"])]
+    pub think_time: Option<Duration>,
+
+    /// Begin each connection with a header of the PROXY protocol, version 2 [default kind: tcp]
+    #[arg(long, value_name = "KIND", value_enum, num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "tcp")]
+    pub proxy_protocol: Option<ProxyHeader>,
 
     /// Requests per second, independent of the server (open loop)
     ///
@@ -130,7 +176,7 @@ pub struct LoadOptions {
     pub source: Option<Sources>,
 
     /// File with the expected content of every response
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["urls", "replay"])]
     pub expect: Option<PathBuf>,
 
     /// Permitted status of a response; repeatable [default: 200 to 399]
@@ -157,7 +203,8 @@ pub struct LoadOptions {
     pub engine: EngineChoice,
 
     /// Worker processes, one per core [default: one less than there are cores]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    #[arg(short = 't', long, visible_alias = "threads", value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub processes: Option<u32>,
 
     /// Number of times that each run is made
@@ -169,11 +216,11 @@ pub struct LoadOptions {
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub label: String,
 
-    /// Write the results as JSON
+    /// Write the results as JSON; - is standard output
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
 
-    /// Write the results as CSV, one line per run
+    /// Write the results as CSV, one line per run; - is standard output
     #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,
 
@@ -204,6 +251,7 @@ impl LoadOptions {
     }
 
     fn check(&self) -> Result<(), String> {
+        self.check_targets()?;
         if !self.rates.is_empty() && self.pipeline > 1 {
             return Err("--rate sends one request at a time: it can't be combined with \
                         --pipeline, where a batch waits for the previous one"
@@ -227,10 +275,40 @@ impl LoadOptions {
         }
     }
 
+    fn check_targets(&self) -> Result<(), String> {
+        if let [first, second, ..] = &self.url[..] {
+            return Err(format!(
+                "the URL is given twice: {first} and {second}; use --urls FILE for several"
+            ));
+        }
+        let has_list = self.urls.is_some() || self.replay.is_some();
+        if self.shuffle && !has_list {
+            return Err("--shuffle needs several requests: use --urls or --replay".to_owned());
+        }
+        if self.speed.is_some() && self.pipeline > 1 {
+            return Err("--speed sends each request at its time: it can't be combined with \
+                        --pipeline, where a batch waits for the previous one"
+                .to_owned());
+        }
+        let is_stdin = |path: &Option<PathBuf>| path.as_deref() == Some(Path::new("-"));
+        let list_is_stdin = is_stdin(&self.urls) || is_stdin(&self.replay);
+        if list_is_stdin && self.body.as_deref() == Some("@-") {
+            return Err("standard input can't be both the list of requests and --body".to_owned());
+        }
+        let is_unix = self.url.iter().any(|url| matches!(url.origin, Origin::Unix(_)));
+        if is_unix && self.source.is_some() && self.proxy_protocol.is_none() {
+            return Err("--source names IP addresses, which a Unix socket doesn't have".to_owned());
+        }
+        Ok(())
+    }
+
     /// Refuses runs whose histograms would be written to the same file.
     fn check_histograms(&self) -> Result<(), String> {
         if self.hgrm.is_none() {
             return Ok(());
+        }
+        if self.hgrm.as_deref().is_some_and(files::is_stdout) && self.connections.len() > 1 {
+            return Err("--hgrm - has room for one run: use a file for several -c".to_owned());
         }
         if self.rates.len() > 1 || self.repeat > 1 {
             let why = "--hgrm writes one file for each number of connections: it can't be combined \
@@ -286,22 +364,29 @@ impl LoadOptions {
         }
     }
 
-    /// The duration of the load: 10 s without both `-d` and `-n`, unlimited with `-n` alone.
+    /// The duration of the load: 10 s without both `-d` and `-n`, unlimited with `-n` alone. A
+    /// replay without both ends with its log.
     #[must_use]
     pub fn duration(&self) -> Option<Duration> {
         match (self.duration, self.requests) {
-            (None, None) => Some(DURATION_DEFAULT),
+            (None, None) if self.replay.is_none() => Some(DURATION_DEFAULT),
             (duration, _) => duration,
         }
     }
 
-    /// The request of the load with this content.
+    /// A request of the load to a server, with this content.
     #[must_use]
-    pub fn request(&self, body: Option<Vec<u8>>) -> RequestTemplate {
+    pub fn request(
+        &self,
+        method: &str,
+        target: &str,
+        authority: &str,
+        body: Option<Vec<u8>>,
+    ) -> RequestTemplate {
         RequestTemplate {
-            method: self.method.clone(),
-            target: self.url.target.clone(),
-            authority: self.url.authority.clone(),
+            method: method.to_owned(),
+            target: target.to_owned(),
+            authority: authority.to_owned(),
             http_1_0: self.http_1_0,
             persist: !self.close,
             headers: self.headers.clone(),
@@ -312,12 +397,29 @@ impl LoadOptions {
     /// A short description for the report, as in `GET HTTP/1.1, 64 pipelined, 10s`.
     #[must_use]
     pub fn describe(&self) -> String {
-        let mut words = vec![format!("{} HTTP/1.{}", self.method, u8::from(!self.http_1_0))];
+        let what = match (&self.urls, &self.replay) {
+            (Some(path), _) => format!("URLs of {} over", path.display()),
+            (_, Some(path)) => format!("replay of {} over", path.display()),
+            (None, None) => self.method.clone(),
+        };
+        let mut words = vec![format!("{what} HTTP/1.{}", u8::from(!self.http_1_0))];
+        if self.shuffle {
+            words.push(format!("shuffled with seed {}", self.seed));
+        }
+        if let Some(speed) = self.speed {
+            words.push(format!("at {speed} times its speed"));
+        }
         if self.close {
             words.push("one connection per request".to_owned());
         }
         if self.pipeline > 1 {
             words.push(format!("{} pipelined", self.pipeline));
+        }
+        if let Some(number) = self.requests_per_connection {
+            words.push(format!("{number} requests per connection"));
+        }
+        if let Some(time) = self.think_time {
+            words.push(format!("{} of think time", humantime::format_duration(time)));
         }
         if !self.rates.is_empty() {
             let rates: Vec<_> = self.rates.iter().map(f64::to_string).collect();

@@ -14,12 +14,14 @@
 pub mod distribution;
 pub mod failure;
 pub mod latency;
+pub mod targets;
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 pub use failure::{FailureKind, failure_text};
 pub use latency::Latency;
+pub use targets::TargetResult;
 
 /// Name and version of the JSON schema, the value of [`LoadReport::schema`].
 pub const SCHEMA: &str = "uringload/2";
@@ -113,6 +115,13 @@ pub struct Run {
     pub response_us: Latency,
     /// The same for complete responses that were wrong: a refused status, or other content.
     pub error_us: Latency,
+    /// Number of distinct requests of `--urls` or `--replay`; 0 without them.
+    #[serde(default)]
+    pub targets_distinct: u64,
+    /// Results by target of a load with several: all if there are at most 100, else the 20 slowest
+    /// and the 20 that failed most. Empty if there are more than 100,000.
+    #[serde(default)]
+    pub targets: Vec<TargetResult>,
     /// CPU time of the worker processes, in seconds.
     pub client_cpu_seconds: f64,
     /// Share of its time that the busiest worker spent on the CPU, from 0 to 1.

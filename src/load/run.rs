@@ -17,11 +17,12 @@
 use super::client::ClientPlan;
 use super::counters::{Count, Counters, LatencyKind, WorkerState};
 use super::hints;
-use super::options::{LoadOptions, RunSettings};
+use super::input::{self, LoadInput};
+use super::options::{LoadOptions, RunSettings, Url};
 use super::report::Run;
 use super::schedule::Amount;
-use super::sum::{Plan, sum_up};
-use super::worker::{STOP_GRACE, Share, SharedWord, StopLevel, counters_of, shared_words};
+use super::sum::{Plan, sum_up, sum_up_targets};
+use super::worker::{RunMemory, STOP_GRACE, Share, SharedWord, StopLevel};
 use crate::engine::chosen::{Chosen, Decision, EngineChoice, TRIAL};
 use crate::engine::kernel::{ConnectTarget, EngineError, EngineKind, KernelEngine, Parts, Role};
 use crate::error::Failure;
@@ -32,7 +33,6 @@ use crate::os::terminal;
 use crate::os::{process, signal};
 use hdrhistogram::Histogram;
 use std::io::Write;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::os::fd::AsFd;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -41,8 +41,8 @@ use std::time::Duration;
 /// A load that is ready to run: the resolved target and the request, shared by all runs.
 pub struct Runner<'a> {
     options: &'a LoadOptions,
-    target: SocketAddr,
-    request: Vec<u8>,
+    target: ConnectTarget,
+    input: LoadInput,
     signals: Signals,
     decision: Decision,
 }
@@ -64,39 +64,31 @@ pub struct RunProgress<'a> {
 }
 
 impl<'a> Runner<'a> {
-    /// Decides for an engine, resolves the target, checks the source addresses and builds the
-    /// request.
+    /// Decides for an engine, resolves the target, checks the source addresses and reads the
+    /// requests.
     ///
     /// # Errors
-    /// If `io_uring` can't be tried, the target or a source address is unusable, the file of the
-    /// body can't be read, or signal handling can't be set up.
+    /// If `io_uring` can't be tried, the target or a source address is unusable, a file can't be
+    /// read or has an invalid line, or signal handling can't be set up.
     pub fn new(options: &'a LoadOptions) -> Result<Self, Failure> {
         // First, while this process has a single thread.
         let decision = decide_engine(options.engine)?;
-        let url = &options.url;
-        let what = || format!("looking up {}", url.host);
-        let sources = options.source.as_ref().map_or(&[][..], |sources| &sources.0);
-        let mut targets = (url.host.as_str(), url.port)
-            .to_socket_addrs()
-            .map_err(|error| Failure::new(what(), error, "check the name, or use an IP address"))?;
-        // A name may resolve to addresses of both families.
-        let target = targets
-            .find(|target| sources.iter().all(|source| source.is_ipv4() == target.is_ipv4()))
-            .ok_or_else(|| {
-                let why = "it has no address that can be reached from --source";
-                Failure::new(what(), why, "use sources of the target's address family")
-            })?;
-        check_sources(sources)?;
-        let body = match options.body.as_deref().map(|body| body.strip_prefix('@').ok_or(body)) {
-            None => None,
-            Some(Err(text)) => Some(text.as_bytes().to_vec()),
-            Some(Ok(path)) => Some(
-                std::fs::read(path)
-                    .map_err(|error| Failure::new(format!("reading the body {path}"), error, ""))?,
-            ),
-        };
-        let request = options.request(body).bytes();
-        Ok(Self { options, target, request, signals: signal::signals_to_end()?, decision })
+        let input = LoadInput::read(options)?;
+        let target = input::resolve(&input.url, options)?;
+        input::check_sources(input::sources(options))?;
+        Ok(Self { options, target, input, signals: signal::signals_to_end()?, decision })
+    }
+
+    /// The URL of the server, with the target of the first request.
+    #[must_use]
+    pub fn url(&self) -> &Url {
+        &self.input.url
+    }
+
+    /// Messages for the user about the requests that were read.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.input.notes
     }
 
     /// The engine of the workers, and why it isn't another.
@@ -118,16 +110,18 @@ impl<'a> Runner<'a> {
         let connections = settings.connections;
         let cores = process::cores();
         let workers = workers(self.options, cores.len()).min(connections);
-        let words = SharedCounters::new("uringload", shared_words(workers))?;
+        let memory = RunMemory { workers, distinct: self.input.targets.len() };
+        let words = SharedCounters::new("uringload", memory.words())?;
         let all_counters: Vec<_> =
-            (0..workers).map(|index| counters_of(words.counters(), index)).collect();
+            (0..workers).map(|index| memory.counters(words.counters(), index)).collect();
         let mut team = Workers::default();
         for index in 0..workers {
             // The last cores, as the kernel and other programs prefer the first ones.
             let core = (cores.len() + index as usize).checked_sub(workers as usize);
             let core = core.and_then(|place| cores.get(place).copied());
             let share = self.share(settings, workers, index);
-            team.start(&words, workers, index, core, &share)?;
+            let requests = self.input.table.share(index, workers);
+            team.start(&words, workers, index, core, &share.encoded(&requests))?;
         }
         team.await_ready(&all_counters)?;
         words.counters()[SharedWord::Making as usize].store(workers.into(), Ordering::Relaxed);
@@ -137,12 +131,21 @@ impl<'a> Runner<'a> {
             self.watch(&mut team, words.counters(), &all_counters, begin, &mut watch)?;
         let plan = Plan {
             settings: *settings,
-            requests: self.options.requests,
+            requests: self.requests(),
             duration: self.options.duration(),
         };
         let sums = sum_up(&plan, &all_counters);
+        let targets: Vec<_> =
+            (0..workers).map(|index| memory.targets(words.counters(), index)).collect();
+        let targets = sum_up_targets(&self.input.targets, &targets);
         Ok(RunOutcome {
-            run: Run { interrupted, died: team.died, ..sums },
+            run: Run {
+                interrupted,
+                died: team.died,
+                targets_distinct: self.targets_distinct(),
+                targets,
+                ..sums
+            },
             responses: Counters::histogram(&all_counters, LatencyKind::Response),
         })
     }
@@ -183,6 +186,26 @@ impl<'a> Runner<'a> {
         Ok(signals > 0)
     }
 
+    /// The number of requests of a run. A replay ends with its log, unless it is told otherwise.
+    fn requests(&self) -> Option<u64> {
+        let options = self.options;
+        let entries = self.input.table.entries();
+        match (options.requests, options.replay.is_some() && options.duration.is_none()) {
+            (None, true) => Some(entries),
+            // Times don't begin again.
+            (requests, _) if options.speed.is_some() => {
+                Some(requests.map_or(entries, |requests| requests.min(entries)))
+            }
+            (requests, _) => requests,
+        }
+    }
+
+    /// Number of distinct requests of a list or a log.
+    fn targets_distinct(&self) -> u64 {
+        let has_list = self.options.urls.is_some() || self.options.replay.is_some();
+        if has_list { self.input.targets.len() as u64 } else { 0 }
+    }
+
     /// The share of worker `index`: remainders go to the first workers.
     fn share(&self, settings: &RunSettings, workers: u32, index: u32) -> Share {
         let options = self.options;
@@ -199,7 +222,7 @@ impl<'a> Runner<'a> {
                 connections: u32::try_from(share_of(settings.connections.into()))
                     .expect("a share of a u32 is a u32"),
                 amount: Amount {
-                    requests: options.requests.map(share_of),
+                    requests: self.requests().map(share_of),
                     duration_ns: options.duration().map(nanos),
                     warmup_ns: options.warmup.map_or(0, nanos),
                     rate: settings.rate.map(|rate| rate / f64::from(workers)),
@@ -207,7 +230,9 @@ impl<'a> Runner<'a> {
                 },
                 pipeline: options.pipeline,
                 persist: !options.close,
-                head: options.method == "HEAD",
+                requests_per_connection: options.requests_per_connection,
+                think_ns: options.think_time.map_or(0, nanos),
+                proxy_header: options.proxy_protocol,
                 expect: None,
                 statuses: options.statuses.clone(),
                 dial_gap_ns: nanos(rate_gap),
@@ -217,9 +242,8 @@ impl<'a> Runner<'a> {
                 grace_ns: nanos(options.grace),
             },
             engine: self.decision.kind,
-            request: self.request.clone(),
-            target: ConnectTarget::Tcp(self.target),
-            sources: options.source.clone().unwrap_or_default().0,
+            target: self.target.clone(),
+            sources: input::sources(options).to_vec(),
             expect: options.expect.clone(),
         }
     }
@@ -268,22 +292,6 @@ fn workers(options: &LoadOptions, cores: usize) -> u32 {
     options.processes.unwrap_or(default)
 }
 
-/// Checks that this machine has all source addresses, by binding a port on each: later, a missing
-/// address couldn't be distinguished from an address without a free port (both EADDRNOTAVAIL).
-fn check_sources(sources: &[IpAddr]) -> Result<(), Failure> {
-    for &source in sources {
-        UdpSocket::bind((source, 0)).map_err(|error| {
-            Failure::new(
-                format!("connecting from {source} (--source)"),
-                error,
-                "`ip address` lists the addresses of this machine; all of 127.0.0.0/8 are usable, \
-                 too",
-            )
-        })?;
-    }
-    Ok(())
-}
-
 /// The worker processes of a run; dropping this kills them.
 #[derive(Default)]
 struct Workers {
@@ -300,7 +308,7 @@ impl Workers {
         count: u32,
         index: u32,
         core: Option<u32>,
-        share: &Share,
+        share: &[u8],
     ) -> Result<(), Failure> {
         let fail = |error: &dyn std::fmt::Display| {
             Failure::new(format!("starting worker {index}"), error, "")
@@ -314,10 +322,9 @@ impl Workers {
         let mut worker =
             Process::start_with(command, core, Orphan::Terminated, Some(words.as_fd()))
                 .map_err(|error| fail(&error))?;
-        let text = serde_json::to_vec(share).map_err(|error| fail(&error))?;
         let mut input = worker.stdin().expect("stdin is piped");
         self.running.push(worker);
-        input.write_all(&text).map_err(|error| fail(&error))
+        input.write_all(share).map_err(|error| fail(&error))
     }
 
     fn await_ready(&mut self, all_counters: &[Counters<'_>]) -> Result<(), Failure> {
@@ -388,19 +395,3 @@ const BEGIN_IN_NS: u64 = 5_000_000;
 const WATCH_PAUSE: Duration = Duration::from_millis(100);
 /// How long workers may take to end after a second signal.
 const KILL_AFTER_NS: u64 = 500_000_000;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sources_of_other_machines_are_refused() {
-        let here = [[127, 0, 0, 2].into(), [127, 0, 0, 20].into()];
-        assert!(check_sources(&here).is_ok());
-        let elsewhere: IpAddr = [192, 0, 2, 7].into();
-        let refusal =
-            check_sources(&[here[0], elsewhere]).expect_err("192.0.2.0/24 is reserved (RFC 5737)");
-        assert!(refusal.to_string().contains("192.0.2.7 (--source): "), "{refusal}");
-        assert!(refusal.hint.contains("`ip address`"), "{refusal}");
-    }
-}

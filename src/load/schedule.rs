@@ -42,6 +42,9 @@ pub struct Amount {
 #[derive(Clone, Debug)]
 pub struct Schedule {
     amount: Amount,
+    /// The times at which requests are due, in nanoseconds after the start, if they have times of
+    /// their own: ascending.
+    times: Option<Vec<u64>>,
     start: Option<Nanos>,
     /// Number of requests given out, the index of the next one of an open loop.
     number: u64,
@@ -72,7 +75,22 @@ impl Schedule {
     #[must_use]
     pub fn new(amount: Amount) -> Self {
         let left = amount.requests;
-        Self { amount, start: None, number: 0, left, stopped: false }
+        Self { amount, times: None, start: None, number: 0, left, stopped: false }
+    }
+
+    /// The same schedule, of an open loop with one request at each of these times, in nanoseconds
+    /// after the start. It has no warm-up.
+    #[must_use]
+    pub fn with_times(self, times: Vec<u64>) -> Self {
+        let all = times.len() as u64;
+        let left = Some(self.left.map_or(all, |left| left.min(all)));
+        Self { times: Some(times), left, ..self }
+    }
+
+    /// The index of the request that is given out next, from 0.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.number
     }
 
     /// Sets the time of the first request; later calls have no effect.
@@ -88,7 +106,7 @@ impl Schedule {
     /// Whether requests are due at a rate of their own.
     #[must_use]
     pub fn is_open_loop(&self) -> bool {
-        self.amount.rate.is_some()
+        self.amount.rate.is_some() || self.times.is_some()
     }
 
     /// Claims up to `count` requests that are due; an open loop gives out one at a time.
@@ -107,11 +125,11 @@ impl Schedule {
     /// Takes the next request that was due before `end`, after the schedule has ended: its due
     /// time, and whether it counts. A closed loop has none.
     pub fn claim_missed(&mut self, end: Nanos) -> Option<(Nanos, bool)> {
-        let (start, rate) = (self.start?, self.amount.rate?);
-        let due = Nanos(start.0 + self.nanos_at(rate, self.amount.phase));
-        if due >= end || self.left == Some(0) {
+        let start = self.start?;
+        if self.left == Some(0) {
             return None;
         }
+        let due = self.due(start).filter(|&due| due < end)?;
         let counts = self.measured_from(start) <= due;
         if counts && let Some(left) = &mut self.left {
             *left -= 1;
@@ -127,10 +145,7 @@ impl Schedule {
         if self.stopped {
             return Claim::Over;
         }
-        let due = match self.amount.rate {
-            None => now.max(start),
-            Some(rate) => Nanos(start.0 + self.nanos_at(rate, self.amount.phase)),
-        };
+        let due = self.due(start).unwrap_or(now.max(start));
         let end = self.planned_end();
         if self.left == Some(0) || end.is_some_and(|end| end <= due) {
             // An open loop lasts as long as its rate says, however early its last request is sent.
@@ -154,11 +169,12 @@ impl Schedule {
     pub fn planned_end(&self) -> Option<Nanos> {
         let start = self.start?;
         let of_duration = self.duration_end().map(|end| end.0);
-        let of_count = self
-            .amount
-            .rate
-            .filter(|_| self.left == Some(0))
-            .map(|rate| start.0 + self.nanos_at(rate, 0.0));
+        let interval_end = match &self.times {
+            Some(times) => times[..usize::try_from(self.number).ok()?].last().copied(),
+            None => self.amount.rate.map(|rate| self.nanos_at(rate, 0.0)),
+        };
+        let of_count =
+            interval_end.filter(|_| self.left == Some(0)).map(|end| start.0.saturating_add(end));
         let end = match (of_duration, of_count) {
             (Some(duration), Some(count)) => Some(duration.min(count)),
             (duration, count) => duration.or(count),
@@ -178,6 +194,16 @@ impl Schedule {
     pub fn duration_end(&self) -> Option<Nanos> {
         let duration = self.amount.duration_ns?;
         Some(Nanos(self.measured_since()?.0.saturating_add(duration)))
+    }
+
+    /// When the next request of an open loop is due.
+    fn due(&self, start: Nanos) -> Option<Nanos> {
+        let after = match (&self.times, self.amount.rate) {
+            // Behind the last time, no request is left.
+            (Some(times), _) => *times.get(usize::try_from(self.number).ok()?)?,
+            (None, rate) => self.nanos_at(rate?, self.amount.phase),
+        };
+        Some(Nanos(start.0.saturating_add(after)))
     }
 
     fn measured_from(&self, start: Nanos) -> Nanos {
@@ -266,6 +292,30 @@ mod tests {
         }
         assert_eq!(schedule.claim(Nanos(129), 1), Claim::Later(Nanos(130)));
         assert_eq!(schedule.claim(Nanos(130), 1), Claim::Over);
+    }
+
+    #[test]
+    fn requests_with_times_of_their_own_are_due_at_them() {
+        let mut schedule = Schedule::new(amount()).with_times(vec![0, 5, 5, 20]);
+        schedule.begin(Nanos(100));
+        assert!(schedule.is_open_loop());
+        for due in [100, 105, 105] {
+            let claim = Claim::Now { due: Nanos(due), count: 1, counts: true };
+            assert_eq!(schedule.claim(Nanos(110), 9), claim);
+        }
+        assert_eq!(schedule.claim(Nanos(110), 1), Claim::Later(Nanos(120)));
+        assert_eq!(schedule.planned_end(), None);
+        assert!(matches!(schedule.claim(Nanos(120), 1), Claim::Now { due: Nanos(120), .. }));
+        assert_eq!(schedule.planned_end(), Some(Nanos(120)));
+        assert_eq!(schedule.claim(Nanos(120), 1), Claim::Over);
+        assert_eq!(schedule.claim_missed(Nanos(500)), None);
+        // A duration cuts the times, a number of requests their end.
+        let cut = Amount { requests: Some(3), duration_ns: Some(5), ..amount() };
+        let mut schedule = Schedule::new(cut).with_times(vec![0, 5, 5, 20]);
+        schedule.begin(Nanos(100));
+        assert!(matches!(schedule.claim(Nanos(101), 1), Claim::Now { .. }));
+        assert_eq!(schedule.claim(Nanos(105), 1), Claim::Over);
+        assert_eq!(schedule.claim_missed(Nanos(106)), Some((Nanos(105), true)));
     }
 
     #[test]

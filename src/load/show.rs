@@ -3,6 +3,7 @@
 mod figures;
 mod live;
 mod numbers;
+mod targets;
 
 pub use figures::figures;
 pub use live::Live;

@@ -2,7 +2,9 @@
 
 use super::counters::{Count, Counters, LatencyKind, Sample};
 use super::options::RunSettings;
-use super::report::{FailureKind, FirstFailure, Run};
+use super::report::{FailureKind, FirstFailure, Run, TargetResult, targets};
+use super::target_counters::{self, TargetCounters};
+use super::targets::MethodAndTarget;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -65,6 +67,8 @@ pub(super) fn sum_up(plan: &Plan, all_counters: &[Counters<'_>]) -> Run {
         connect_us: Counters::latency(all_counters, LatencyKind::Connect),
         response_us: Counters::latency(all_counters, LatencyKind::Response),
         error_us: Counters::latency(all_counters, LatencyKind::Error),
+        targets_distinct: 0,
+        targets: Vec::new(),
         client_cpu_seconds: sum(Count::Cpu) as f64 / 1e9,
         client_busiest: busiest,
         client_was_the_limit: was_the_limit(busiest, seconds, requests + failed),
@@ -82,6 +86,27 @@ impl Plan {
             (count, duration) => count.or(duration),
         }
     }
+}
+
+/// The results of the targets of these names, of which each worker has counters in this order.
+#[allow(clippy::cast_precision_loss, reason = "times have three significant digits")]
+pub(super) fn sum_up_targets(
+    names: &[MethodAndTarget],
+    workers: &[TargetCounters<'_>],
+) -> Vec<TargetResult> {
+    let counted = target_counters::counted(names.len());
+    let results = names[..counted].iter().enumerate().map(|(index, name)| {
+        let counts = TargetCounters::sum(workers, index);
+        let micros = |nanos: u64| (counts.requests > 0).then_some(nanos as f64 / 1e3);
+        TargetResult {
+            target: name.to_string(),
+            requests: counts.requests,
+            failed: counts.failed,
+            mean_us: micros(counts.sum_ns).map(|sum| sum / counts.requests as f64),
+            max_us: micros(counts.max_ns),
+        }
+    });
+    targets::selected(results.collect())
 }
 
 /// The time in which requests were made, and the wait that followed it.

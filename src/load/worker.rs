@@ -3,10 +3,13 @@
 //! own, so that Ctrl-C reaches only the parent, which then stops its workers. A worker receives a
 //! signal if its parent dies (`PR_SET_PDEATHSIG`).
 
-use super::client::{Client, ClientPlan, ClientRun};
+use super::client::{Client, ClientPlan, ClientRun, RequestBuffer};
 use super::counters::{Count, Counters, WorkerState};
 use super::hints;
 use super::options::WorkerArgs;
+use super::proxy_header::ProxiedAddresses;
+use super::target_counters::{self, TargetCounters, WORDS_PER_TARGET};
+use super::targets::table::RequestTable;
 use crate::engine::chosen::Chosen;
 use crate::engine::kernel::{
     ConnectTarget, Destination, EngineKind, KernelEngine, Parts, ReceiveBuffers, Requirements, Role,
@@ -29,14 +32,44 @@ pub struct Share {
     pub plan: ClientPlan,
     /// The kind of its engine, which the parent has decided for.
     pub engine: EngineKind,
-    /// The bytes of one request.
-    pub request: Vec<u8>,
     /// The address of the server.
     pub target: ConnectTarget,
     /// Local addresses, used in turn; the kernel's choice if empty.
     pub sources: Vec<IpAddr>,
     /// The file with the expected content of every response.
     pub expect: Option<PathBuf>,
+}
+
+impl Share {
+    /// The header of each slot, if there are any.
+    fn headers(&self) -> Vec<Vec<u8>> {
+        let Some(kind) = self.plan.proxy_header else { return Vec::new() };
+        let target = match self.target {
+            ConnectTarget::Tcp(address) => Some(address),
+            ConnectTarget::Unix(_) | ConnectTarget::Abstract(_) => None,
+        };
+        let addresses = ProxiedAddresses::new(&self.sources, target);
+        (0..self.plan.connections).map(|slot| addresses.header(kind, slot)).collect()
+    }
+
+    /// The share and its requests as a worker reads them: a line of JSON, and the encoded table.
+    ///
+    /// # Panics
+    /// If the path of a Unix socket or of `expect` isn't UTF-8, which no option can give.
+    #[must_use]
+    pub fn encoded(&self, requests: &RequestTable) -> Vec<u8> {
+        let mut bytes = serde_json::to_vec(self).expect("a share has text and numbers");
+        bytes.push(b'\n');
+        bytes.extend(requests.encoded());
+        bytes
+    }
+
+    fn decoded(bytes: &[u8]) -> Result<(Self, RequestTable), String> {
+        let end = bytes.iter().position(|&byte| byte == b'\n').ok_or("it has no line")?;
+        let share = serde_json::from_slice(&bytes[..end]).map_err(|error| error.to_string())?;
+        let requests = RequestTable::decoded(&bytes[end + 1..]).ok_or("it has no requests")?;
+        Ok((share, requests))
+    }
 }
 
 /// Words that the parent writes for all workers; they precede the counters of each worker.
@@ -64,16 +97,43 @@ pub enum StopLevel {
 /// The longest wait for responses after an interruption.
 pub const STOP_GRACE: Duration = Duration::from_millis(500);
 
-/// Size of the shared memory of a run, in words.
-#[must_use]
-pub fn shared_words(workers: u32) -> usize {
-    SHARED_WORDS + workers as usize * Counters::WORDS
+/// The layout of the shared memory of a run: the common words, and for each worker its counters
+/// and those of its targets.
+#[derive(Clone, Copy, Debug)]
+pub struct RunMemory {
+    /// Number of workers.
+    pub workers: u32,
+    /// Number of distinct requests.
+    pub distinct: usize,
 }
 
-/// The counters of worker `index` within the shared memory.
-#[must_use]
-pub fn counters_of(words: &[AtomicU64], index: u32) -> Counters<'_> {
-    Counters::new(&words[SHARED_WORDS + index as usize * Counters::WORDS..][..Counters::WORDS])
+impl RunMemory {
+    /// Its size, in words.
+    #[must_use]
+    pub fn words(self) -> usize {
+        SHARED_WORDS + self.workers as usize * self.words_of_worker()
+    }
+
+    /// The counters of worker `index`.
+    #[must_use]
+    pub fn counters(self, words: &[AtomicU64], index: u32) -> Counters<'_> {
+        Counters::new(&self.of_worker(words, index)[..Counters::WORDS])
+    }
+
+    /// The counters of the targets of worker `index`.
+    #[must_use]
+    pub fn targets(self, words: &[AtomicU64], index: u32) -> TargetCounters<'_> {
+        TargetCounters::new(&self.of_worker(words, index)[Counters::WORDS..])
+    }
+
+    fn of_worker(self, words: &[AtomicU64], index: u32) -> &[AtomicU64] {
+        let own = self.words_of_worker();
+        &words[SHARED_WORDS + index as usize * own..][..own]
+    }
+
+    fn words_of_worker(self) -> usize {
+        Counters::WORDS + target_counters::counted(self.distinct) * WORDS_PER_TARGET
+    }
 }
 
 /// Runs a worker until its part of the load is complete or the parent stops it.
@@ -81,23 +141,25 @@ pub fn counters_of(words: &[AtomicU64], index: u32) -> Counters<'_> {
 /// # Errors
 /// If its input or the expected content can't be read, or the engine can't be created or fails.
 pub fn run(worker: WorkerArgs) -> Result<(), Failure> {
-    let mut share = read_share()?;
+    let (mut share, requests) = read_share()?;
     if let Some(path) = &share.expect {
         share.plan.expect = Some(std::fs::read(path).map_err(|error| {
             Failure::new(format!("reading {} (--expect)", path.display()), error, "")
         })?);
     }
-    let words = SharedCounters::inherited(worker.fd, shared_words(worker.workers))?;
-    let counters = counters_of(words.counters(), worker.index);
-    let engine = make_engine(&share)?;
+    let memory = RunMemory { workers: worker.workers, distinct: requests.distinct() };
+    let words = SharedCounters::inherited(worker.fd, memory.words())?;
+    let counters = memory.counters(words.counters(), worker.index);
+    let targets = memory.targets(words.counters(), worker.index);
+    let requests = RequestBuffer::new(requests, share.plan.pipeline, &share.headers());
+    let engine = make_engine(&share, &requests)?;
     let base_ns = engine.base_ns();
     counters.set(Count::State, WorkerState::Ready as u64);
     let begin = await_begin(words.counters());
     let start = Nanos(begin.saturating_sub(base_ns));
-    let request_bytes = u32::try_from(share.request.len()).expect("checked by `make_engine`");
     let making = &words.counters()[SharedWord::Making as usize];
-    let run = ClientRun { counters, making, start, base_ns };
-    let mut client = Client::new(engine, share.plan, request_bytes, run);
+    let run = ClientRun { counters, targets, making, start, base_ns };
+    let mut client = Client::new(engine, share.plan, requests, run);
     let used = process::cpu_ns();
     let mut tick = Nanos(0);
     loop {
@@ -127,15 +189,15 @@ pub fn run(worker: WorkerArgs) -> Result<(), Failure> {
     }
 }
 
-fn read_share() -> Result<Share, Failure> {
+fn read_share() -> Result<(Share, RequestTable), Failure> {
     let what = "reading the worker's share from standard input";
-    let mut text = String::new();
-    std::io::stdin().read_to_string(&mut text).map_err(|error| Failure::new(what, error, ""))?;
-    serde_json::from_str(&text)
+    let mut bytes = Vec::new();
+    std::io::stdin().read_to_end(&mut bytes).map_err(|error| Failure::new(what, error, ""))?;
+    Share::decoded(&bytes)
         .map_err(|error| Failure::new(what, error, "workers are started by uringload, not by hand"))
 }
 
-fn make_engine(share: &Share) -> Result<Chosen, Failure> {
+fn make_engine(share: &Share, requests: &RequestBuffer) -> Result<Chosen, Failure> {
     let connections = share.plan.connections;
     let preparation = Chosen::prepare(&Requirements {
         kind: share.engine,
@@ -145,7 +207,7 @@ fn make_engine(share: &Share) -> Result<Chosen, Failure> {
     })
     .map_err(hints::of_engine)?;
     process::raise_open_files(u64::from(connections), "--connections")?;
-    let batch_bytes = share.request.len() * share.plan.pipeline as usize;
+    let batch_bytes = requests.batch_bytes(share.plan.pipeline);
     if batch_bytes > BATCH_BYTES_MAX {
         return Err(Failure::new(
             format!("preparing {batch_bytes} bytes of requests"),
@@ -160,7 +222,7 @@ fn make_engine(share: &Share) -> Result<Chosen, Failure> {
             sources: share.sources.clone(),
             no_delay: batch_bytes > SEGMENT_BYTES,
         }),
-        fixed: share.request.repeat(share.plan.pipeline as usize).into(),
+        fixed: requests.fixed().into(),
         buffers: RECEIVE_BUFFERS,
         held: None,
         restricted: false,

@@ -1,9 +1,11 @@
 //! One connection of the client: its batch of requests, the responses so far, and the operations in
 //! flight. It submits nothing; [`super::Client`] does.
 
-use super::shared::ClientState;
+use super::plan::ClientPlan;
+use super::requests::RequestBuffer;
+use super::shared::{AskedRequest, ClientState};
 use super::timeouts::Backoff;
-use crate::bytes::Span;
+use crate::bytes::{Span, Spans};
 use crate::engine::{Nanos, Slot};
 use crate::http::response_parser::{
     CompleteResponse, RequestKind, ResponseParser, ResponseProgress, StreamEnd,
@@ -18,7 +20,17 @@ pub(super) struct ClientConnection {
     pub(super) phase: ClientPhase,
     pub(super) socket: Socket,
     /// The rest of a short send.
-    pub(super) unsent: Span,
+    pub(super) unsent: Spans,
+    /// The header is to be sent before the first request.
+    pub(super) lacks_header: bool,
+    /// The slot pauses between a response and the next request.
+    pub(super) rests: bool,
+    /// Number of requests that were given to the connection.
+    pub(super) used: u32,
+    /// The requests that the slot has to make.
+    pub(super) batch: Batch,
+    /// Number of requests at the end of the batch that are still to be sent on this connection.
+    pub(super) to_send: u32,
     /// The batch is to be sent when the last send has completed.
     pub(super) is_to_send: bool,
     /// The slot is in the queue of slots without a request.
@@ -47,6 +59,15 @@ pub(super) struct ClientConnection {
     differs: bool,
     /// The first bytes of a response that isn't complete, as long as no failure has occurred.
     begun: Vec<u8>,
+}
+
+/// Requests that are sent together.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Batch {
+    /// The number of the first one among the requests of the client.
+    pub(super) number: u64,
+    /// How many they are.
+    pub(super) count: u32,
 }
 
 /// The states of a slot; [`super`] has the picture.
@@ -79,7 +100,12 @@ impl ClientConnection {
         Self {
             phase: ClientPhase::Closed,
             socket: Socket::new(slot, 0),
-            unsent: Span::default(),
+            unsent: Spans::default(),
+            lacks_header: true,
+            rests: false,
+            used: 0,
+            batch: Batch::default(),
+            to_send: 0,
             is_to_send: false,
             queued: false,
             dialed: Nanos(0),
@@ -101,7 +127,10 @@ impl ClientConnection {
     pub(super) fn reset(&mut self, slot: Slot) {
         self.phase = ClientPhase::Closed;
         self.socket = Socket::new(slot, self.socket.generation().wrapping_add(1));
-        self.unsent = Span::default();
+        self.unsent = Spans::default();
+        self.lacks_header = true;
+        self.used = 0;
+        self.to_send = 0;
         self.is_to_send = false;
         self.revocable = None;
         self.responses = ResponseParser::new();
@@ -116,6 +145,44 @@ impl ClientConnection {
         self.revocable = None;
         self.is_to_send = false;
         std::mem::take(&mut self.left)
+    }
+
+    /// How many more requests the connection may be used for.
+    pub(super) fn room(&self, plan: &ClientPlan) -> u32 {
+        let room = |number: u32| number.checked_sub(self.used).expect("it was closed then");
+        plan.requests_per_connection.map_or(u32::MAX, room)
+    }
+
+    /// The bytes to send next: the header if there is one, and requests of the batch, one or two
+    /// of different ones at a time.
+    pub(super) fn next_bytes(&mut self, slot: Slot, requests: &RequestBuffer) -> Spans {
+        let lacks_header = std::mem::take(&mut self.lacks_header);
+        let header = requests.header(slot.0).filter(|_| lacks_header);
+        let first = header.unwrap_or_else(|| self.next_request(requests));
+        let then = if self.to_send > 0 { self.next_request(requests) } else { Span::default() };
+        Spans { first, then }
+    }
+
+    fn next_request(&mut self, requests: &RequestBuffer) -> Span {
+        let number = self.batch.number + u64::from(self.batch.count - self.to_send);
+        let (span, count) = requests.next(number, self.to_send);
+        self.to_send -= count;
+        span
+    }
+
+    /// The index of the first request without a response.
+    fn asked(&self, shared: &ClientState) -> usize {
+        self.request_before(self.left, shared)
+    }
+
+    /// The index of the batch's request that `left` requests end with.
+    fn request_before(&self, left: u32, shared: &ClientState) -> usize {
+        let number = self.batch.number + u64::from(self.batch.count - left);
+        shared.requests.table().request(number)
+    }
+
+    fn asked_request(&self, shared: &ClientState) -> AskedRequest {
+        AskedRequest { request: self.asked(shared), since: self.since, counts: self.counts }
     }
 
     /// Whether a connect counts: connections that are opened before the schedule begins are part of
@@ -153,6 +220,8 @@ impl ClientConnection {
                 // The previous response was counted as wrong because of these bytes.
                 return ReceiveOutcome::Broken;
             }
+            let is_head = shared.requests.table().is_head(self.asked(shared));
+            let asked = if is_head { RequestKind::Head } else { RequestKind::Other };
             let (content_bytes, differs) = (&mut self.content_bytes, &mut self.differs);
             let expect = shared.plan.expect.as_deref();
             let mut content = |piece: &[u8]| {
@@ -161,7 +230,6 @@ impl ClientConnection {
                 }
                 *content_bytes += piece.len() as u64;
             };
-            let asked = if shared.plan.head { RequestKind::Head } else { RequestKind::Other };
             let (count, progress) = self.responses.read(asked, &bytes[used..], &mut content);
             used += count;
             match progress {
@@ -202,7 +270,7 @@ impl ClientConnection {
         if self.left == 0
             && let Some(in_time) = self.revocable.take()
         {
-            shared.take_back(in_time, bytes, now);
+            shared.take_back(self.request_before(1, shared), in_time, bytes, now);
         }
     }
 
@@ -261,11 +329,12 @@ impl ClientConnection {
 
     /// Counts the first request without a response as failed.
     pub(super) fn fail(&mut self, kind: FailureKind, shared: &mut ClientState, now: Nanos) {
+        let asked = self.asked_request(shared);
         self.left = self.left.checked_sub(1).expect("a request is outstanding");
         self.content_bytes = 0;
         self.differs = false;
         self.revocable = None;
-        shared.failed(kind, self.since, self.counts, &self.begun, now);
+        shared.failed(kind, asked, &self.begun, now);
         self.begun.clear();
     }
 
@@ -277,7 +346,9 @@ impl ClientConnection {
         shared: &mut ClientState,
         now: Nanos,
     ) -> ReceiveOutcome {
-        let expected = shared.plan.expect.as_ref().filter(|_| !shared.plan.head);
+        let asked = self.asked_request(shared);
+        let is_head = shared.requests.table().is_head(asked.request);
+        let expected = shared.plan.expect.as_ref().filter(|_| !is_head);
         let short = expected.is_some_and(|bytes| bytes.len() as u64 != self.content_bytes);
         let kind = if !shared.plan.accepts(response.status) {
             Some(FailureKind::WrongStatus)
@@ -298,7 +369,7 @@ impl ClientConnection {
             self.content_bytes = 0;
             self.begun.clear();
             self.revocable = self.counts.then(|| shared.is_in_time(now));
-            shared.answered(self.since, self.counts, now);
+            shared.answered(asked, now);
         }
         match (response.persists && shared.plan.persist, self.left) {
             (false, _) => ReceiveOutcome::Last,

@@ -73,8 +73,22 @@ impl<E: Engine> Client<'_, E> {
         self.shared.ending = Some(end);
         self.shared.making.fetch_sub(1, Ordering::Relaxed);
         self.shared.counters.set(Count::MadeUntil, self.shared.base_ns + until.0);
+        self.wake_resting();
         self.give_up_at = Some(until.plus(Duration::from_nanos(self.shared.plan.grace_ns)));
         self.assign_due();
+    }
+
+    /// Ends the pauses of slots, for which no request will be due.
+    fn wake_resting(&mut self) {
+        for key in 0..self.shared.plan.connections {
+            let connection = &mut self.connections[key as usize];
+            if std::mem::take(&mut connection.rests)
+                && matches!(connection.phase, ClientPhase::Open | ClientPhase::Closed)
+            {
+                self.timers.disarm(Slot(key));
+                self.idle(Slot(key));
+            }
+        }
     }
 
     /// Takes back the requests that no connection could send.

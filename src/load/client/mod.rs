@@ -17,16 +17,18 @@ mod connection;
 mod dialing;
 mod finishing;
 mod plan;
+mod requests;
 mod shared;
 mod steps;
 mod timeouts;
 
 use super::counters::Counters;
 use super::schedule::{Claim, Schedule};
+use super::target_counters::TargetCounters;
 use crate::engine::{Completion, Engine, Errno, Kind, Nanos, Slot, Unsubmitted};
 use crate::socket::Submission;
 use crate::timers::Timers;
-use connection::{ClientConnection, ClientPhase};
+use connection::{Batch, ClientConnection, ClientPhase};
 use dialing::Dialing;
 use shared::ClientState;
 use std::collections::VecDeque;
@@ -36,14 +38,13 @@ use timeouts::ClientTimeout;
 
 pub use super::schedule::Amount;
 pub use plan::ClientPlan;
+pub use requests::RequestBuffer;
 pub use timeouts::LINGER;
 
-/// One worker of the load client. Its fixed buffer has as many copies of the request as are
-/// pipelined, one behind the other.
+/// One worker of the load client. Its fixed buffer is that of its [`RequestBuffer`].
 pub struct Client<'a, E: Engine> {
     engine: E,
     shared: ClientState<'a>,
-    request_bytes: u32,
     schedule: Schedule,
     connections: Box<[ClientConnection]>,
     timers: Timers<ClientTimeout>,
@@ -75,6 +76,8 @@ pub struct Client<'a, E: Engine> {
 pub struct ClientRun<'a> {
     /// The counters of this worker.
     pub counters: Counters<'a>,
+    /// The counters of its targets.
+    pub targets: TargetCounters<'a>,
     /// Number of workers that still make requests.
     pub making: &'a AtomicU64,
     /// The common start, on the engine's clock.
@@ -85,15 +88,24 @@ pub struct ClientRun<'a> {
 
 impl<'a, E: Engine> Client<'a, E> {
     /// A client on an engine with as many slots as the plan has connections.
-    pub fn new(engine: E, plan: ClientPlan, request_bytes: u32, run: ClientRun<'a>) -> Self {
+    pub fn new(
+        engine: E,
+        plan: ClientPlan,
+        mut requests: RequestBuffer,
+        run: ClientRun<'a>,
+    ) -> Self {
         let slots = plan.connections as usize;
         let now = engine.now();
         let timers = Timers::new(plan.connections, |timeout: ClientTimeout| timeout.length(&plan));
-        let first = plan.amount.rate.is_some() && plan.persist;
+        let schedule = Schedule::new(plan.amount.clone());
+        let schedule = match requests.take_times() {
+            times if times.is_empty() => schedule,
+            times => schedule.with_times(times),
+        };
+        let first = schedule.is_open_loop() && plan.persist;
         let mut client = Self {
             engine,
-            request_bytes,
-            schedule: Schedule::new(plan.amount.clone()),
+            schedule,
             connections: (0..plan.connections)
                 .map(|key| ClientConnection::new(Slot(key)))
                 .collect(),
@@ -111,7 +123,9 @@ impl<'a, E: Engine> Client<'a, E> {
             now,
             shared: ClientState {
                 plan,
+                requests,
                 counters: run.counters,
+                targets: run.targets,
                 making: run.making,
                 base_ns: run.base_ns,
                 response_bytes: 0,
@@ -210,7 +224,9 @@ impl<'a, E: Engine> Client<'a, E> {
                 self.ready.pop_front();
                 continue;
             }
-            let claim = self.schedule.claim(self.now, self.shared.plan.pipeline);
+            let batch = connection.room(&self.shared.plan).min(self.shared.plan.pipeline);
+            let number = self.schedule.number();
+            let claim = self.schedule.claim(self.now, batch);
             match claim {
                 Claim::Later(_) => break,
                 Claim::Over => {
@@ -221,7 +237,7 @@ impl<'a, E: Engine> Client<'a, E> {
                 Claim::Now { due, count, counts } => {
                     connection.queued = false;
                     self.ready.pop_front();
-                    self.assign(slot, due, count, counts);
+                    self.assign(slot, Batch { number, count }, due, counts);
                 }
             }
         }
@@ -241,14 +257,16 @@ impl<'a, E: Engine> Client<'a, E> {
         }
     }
 
-    /// Gives a batch of `count` requests to a slot.
-    fn assign(&mut self, slot: Slot, due: Nanos, count: u32, counts: bool) {
+    /// Gives a batch of requests to a slot.
+    fn assign(&mut self, slot: Slot, batch: Batch, due: Nanos, counts: bool) {
         if self.schedule.is_open_loop() {
-            self.shared.due(count, counts);
+            self.shared.due(batch.count, counts);
         }
         self.unsent_batches += 1;
         let connection = &mut self.connections[slot.0 as usize];
-        connection.left = count;
+        connection.batch = batch;
+        connection.left = batch.count;
+        connection.to_send = 0;
         connection.is_sent = false;
         connection.counts = counts;
         connection.since = due;
@@ -256,6 +274,15 @@ impl<'a, E: Engine> Client<'a, E> {
             ClientPhase::Open => self.transmit(slot),
             _ => self.dialing.push(slot),
         }
+    }
+
+    /// Queues a slot whose batch is answered: after the think time, if there is one.
+    fn rest(&mut self, slot: Slot) {
+        if self.shared.plan.think_ns == 0 || self.shared.ending.is_some() {
+            return self.idle(slot);
+        }
+        self.connections[slot.0 as usize].rests = true;
+        self.timers.arm(slot, ClientTimeout::Think, self.now);
     }
 
     /// Queues a slot that has no request.

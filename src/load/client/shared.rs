@@ -1,14 +1,18 @@
 //! The state that all connections of a client share: the plan, and the books.
 
 use super::plan::ClientPlan;
+use super::requests::RequestBuffer;
 use crate::engine::Nanos;
 use crate::load::counters::{Count, Counters, LatencyKind};
 use crate::load::report::FailureKind;
+use crate::load::target_counters::TargetCounters;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(super) struct ClientState<'a> {
     pub(super) plan: ClientPlan,
+    pub(super) requests: RequestBuffer,
     pub(super) counters: Counters<'a>,
+    pub(super) targets: TargetCounters<'a>,
     /// Number of workers that still make requests, which all workers share.
     pub(super) making: &'a AtomicU64,
     /// The monotonic clock at the engine's moment 0.
@@ -30,6 +34,17 @@ pub(super) enum MakingEnd {
     Time,
     /// It has made its number of requests; other workers may still be making theirs.
     Number,
+}
+
+/// A request that was sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AskedRequest {
+    /// Its index in the table.
+    pub(super) request: usize,
+    /// When it was due.
+    pub(super) since: Nanos,
+    /// Whether it is measured.
+    pub(super) counts: bool,
 }
 
 impl ClientState<'_> {
@@ -68,15 +83,16 @@ impl ClientState<'_> {
     pub(super) fn failed(
         &mut self,
         kind: FailureKind,
-        since: Nanos,
-        counts: bool,
+        asked: AskedRequest,
         bytes: &[u8],
         now: Nanos,
     ) {
+        let AskedRequest { request, since, counts } = asked;
         if !counts {
             return;
         }
         self.counters.fail(kind);
+        self.targets.failed(request);
         match kind {
             FailureKind::ResponseTimedOut => self.unanswered(since, now),
             FailureKind::WrongStatus | FailureKind::WrongBytes => {
@@ -96,8 +112,10 @@ impl ClientState<'_> {
         }
     }
 
-    pub(super) fn answered(&mut self, since: Nanos, counts: bool, now: Nanos) {
+    pub(super) fn answered(&mut self, asked: AskedRequest, now: Nanos) {
+        let AskedRequest { request, since, counts } = asked;
         if counts {
+            self.targets.answered(request, now.0.saturating_sub(since.0));
             self.counters.add(Count::Requests, 1);
             if self.is_in_time(now) {
                 self.counters.add(Count::RequestsInTime, 1);
@@ -108,7 +126,8 @@ impl ClientState<'_> {
     }
 
     /// Takes back the latest correct response, which was `in_time` or not, as bytes follow it.
-    pub(super) fn take_back(&mut self, in_time: bool, bytes: &[u8], now: Nanos) {
+    pub(super) fn take_back(&mut self, request: usize, in_time: bool, bytes: &[u8], now: Nanos) {
+        self.targets.take_back(request);
         self.counters.take_back(Count::Requests);
         if in_time {
             self.counters.take_back(Count::RequestsInTime);

@@ -4,7 +4,7 @@ use super::Client;
 use super::connection::{ClientPhase, ReceiveOutcome};
 use super::shared::DISCARD_MIN;
 use super::timeouts::{Backoff, ClientTimeout};
-use crate::bytes::Span;
+use crate::bytes::Spans;
 use crate::engine::{Completion, Engine, Errno, Received, Slot};
 use crate::load::counters::{Count, LatencyKind};
 use crate::load::report::FailureKind;
@@ -98,31 +98,47 @@ impl<E: Engine> Client<'_, E> {
             self.unsent_batches -= 1;
             self.last_sent = self.now;
         }
-        let span = Span { offset: 0, len: u64::from(connection.left * self.request_bytes) };
+        connection.used = connection.used.saturating_add(connection.left);
+        connection.to_send = connection.left;
         self.timers.arm(slot, ClientTimeout::Response, self.now);
-        self.send(slot, span);
+        self.send_next(slot);
     }
 
-    fn send(&mut self, slot: Slot, span: Span) {
-        let entry = self.connections[slot.0 as usize].socket.send(span.into(), false, true);
+    /// Sends the next bytes of the batch.
+    fn send_next(&mut self, slot: Slot) {
+        let connection = &mut self.connections[slot.0 as usize];
+        let spans = connection.next_bytes(slot, &self.shared.requests);
+        self.send(slot, spans);
+    }
+
+    fn send(&mut self, slot: Slot, spans: Spans) {
+        let connection = &mut self.connections[slot.0 as usize];
+        // Another send follows the completion, which therefore has to cause a wake-up.
+        let is_followed = connection.to_send > 0;
+        let entry = connection.socket.send(spans, is_followed, !is_followed);
         self.push(entry);
     }
 
     pub(super) fn sent(&mut self, slot: Slot, result: Result<u32, Errno>) {
         let connection = &mut self.connections[slot.0 as usize];
-        let span = connection.socket.sent().first;
+        let spans = connection.socket.sent();
         if connection.phase == ClientPhase::Ending {
             return self.close_if_joined(slot);
         }
         connection.unsent = match result {
-            Ok(count) => span.after(u64::from(count)),
-            Err(Errno(libc::EAGAIN | libc::EINTR)) => span,
+            Ok(count) => spans.after(u64::from(count)),
+            Err(Errno(libc::EAGAIN | libc::EINTR)) => spans,
             // A broken connection: the receive shows how many responses it still brought.
-            Err(_) => Span::default(),
+            Err(_) => {
+                connection.to_send = 0;
+                Spans::default()
+            }
         };
-        if connection.unsent.len > 0 {
+        if connection.unsent.len() > 0 {
             let entry = connection.socket.await_room();
             self.push(entry);
+        } else if connection.to_send > 0 && connection.phase == ClientPhase::Open {
+            self.send_next(slot);
         } else if std::mem::take(&mut connection.is_to_send) {
             self.transmit(slot);
         }
@@ -132,8 +148,8 @@ impl<E: Engine> Client<'_, E> {
         let connection = &mut self.connections[slot.0 as usize];
         connection.socket.writable();
         if connection.phase == ClientPhase::Open {
-            let span = connection.unsent;
-            self.send(slot, span);
+            let spans = connection.unsent;
+            self.send(slot, spans);
         } else {
             self.close_if_joined(slot);
         }
@@ -213,9 +229,13 @@ impl<E: Engine> Client<'_, E> {
         };
         match outcome {
             ReceiveOutcome::More => {}
+            ReceiveOutcome::Answered if connection.room(&self.shared.plan) == 0 => {
+                connection.rests = self.shared.plan.think_ns > 0;
+                self.end(slot);
+            }
             ReceiveOutcome::Answered => {
                 self.timers.disarm(slot);
-                self.idle(slot);
+                self.rest(slot);
                 let socket = &mut self.connections[slot.0 as usize].socket;
                 if self.shared.drops_content() && socket.receiving() == Receive::Multishot {
                     // So that the content of the next response can be dropped.
@@ -225,6 +245,7 @@ impl<E: Engine> Client<'_, E> {
             }
             ReceiveOutcome::Last => {
                 connection.phase = ClientPhase::AwaitClose;
+                connection.rests = connection.left == 0 && self.shared.plan.think_ns > 0;
                 self.timers.arm(slot, ClientTimeout::Linger, now);
             }
             ReceiveOutcome::Broken => self.end(slot),
@@ -253,6 +274,10 @@ impl<E: Engine> Client<'_, E> {
                 self.end(slot);
             }
             ClientTimeout::Retry(_) => self.dialing.push(slot),
+            ClientTimeout::Think => {
+                connection.rests = false;
+                self.idle(slot);
+            }
         }
     }
 
@@ -287,7 +312,9 @@ impl<E: Engine> Client<'_, E> {
         connection.reset(slot);
         let retries = std::mem::take(&mut connection.retries);
         if connection.left == 0 {
-            return self.idle(slot);
+            // A server that closes during the pause makes it begin anew.
+            let rests = std::mem::take(&mut connection.rests);
+            return if rests { self.rest(slot) } else { self.idle(slot) };
         }
         let timeout = Duration::from_nanos(self.shared.plan.response_timeout_ns);
         let is_late = connection.since.plus(timeout) <= self.now;
@@ -306,7 +333,8 @@ impl<E: Engine> Client<'_, E> {
 
 fn failure_of_connect(errno: Errno) -> FailureKind {
     match errno.0 {
-        libc::ECONNREFUSED => FailureKind::ConnectRefused,
+        // The file of a Unix socket is missing, or its backlog is full (connect(2)).
+        libc::ECONNREFUSED | libc::ENOENT | libc::EAGAIN => FailureKind::ConnectRefused,
         libc::ETIMEDOUT => FailureKind::ConnectTimedOut,
         libc::EADDRNOTAVAIL | libc::EADDRINUSE => FailureKind::NoLocalPort,
         _ => FailureKind::ConnectFailed,

@@ -14,6 +14,8 @@ pub(super) enum ClientTimeout {
     Linger,
     /// Until the next attempt to connect, after one that failed.
     Retry(Backoff),
+    /// Until the next request of a slot, after a response.
+    Think,
 }
 
 /// The pause after a failed attempt to connect, which grows with the number of failures in a row.
@@ -43,6 +45,7 @@ impl ClientTimeout {
             Self::Response => Duration::from_nanos(plan.response_timeout_ns),
             Self::Linger => LINGER,
             Self::Retry(backoff) => backoff.pause(),
+            Self::Think => Duration::from_nanos(plan.think_ns),
         }
     }
 }
@@ -61,6 +64,7 @@ impl Kinds for ClientTimeout {
         Self::Retry(Backoff(6)),
         Self::Retry(Backoff(7)),
         Self::Retry(Backoff(8)),
+        Self::Think,
     ];
 
     fn index(self) -> usize {
@@ -69,6 +73,7 @@ impl Kinds for ClientTimeout {
             Self::Response => 1,
             Self::Linger => 2,
             Self::Retry(Backoff(level)) => 3 + usize::from(level),
+            Self::Think => 12,
         }
     }
 }

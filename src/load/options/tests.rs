@@ -37,8 +37,8 @@ fn ab_implies_close_and_http_1_0() {
     let options = load(&["--ab", "http://a/"]);
     assert!(options.close && options.http_1_0);
     assert_eq!(
-        options.request(None).bytes(),
-        load(&["--close", "--http1.0", "http://a/"]).request(None).bytes()
+        options.request("GET", "/", "a", None).bytes(),
+        load(&["--close", "--http1.0", "http://a/"]).request("GET", "/", "a", None).bytes()
     );
 }
 
@@ -58,6 +58,19 @@ fn invalid_options_are_refused_with_a_hint() {
         (&["--header", "A: b\r\nC: d", "http://a/"], "can't contain '\\r'"),
         (&["--header", "A b: c", "http://a/"], "can't contain ' '"),
         (&["--status", "99", "http://a/"], "200 to 599"),
+        (&["http://a/", "http://b/"], "given twice: http://a/ and http://b/; use --urls"),
+        (&["--urls", "a", "--replay", "b", "http://a/"], "--replay"),
+        (&["--speed", "1", "http://a/"], "--replay"),
+        (&["--replay", "a", "--speed", "0", "http://a/"], "a factor from"),
+        (&["--replay", "a", "--speed", "1", "--shuffle", "http://a/"], "--shuffle"),
+        (&["--replay", "a"], "URL"),
+        (&["--shuffle", "http://a/"], "--shuffle needs several"),
+        (&["--seed", "2", "http://a/"], "--shuffle"),
+        (&["--urls", "-", "--body", "@-", "http://a/"], "standard input can't be both"),
+        (&["--urls", "a", "-m", "PUT", "http://a/"], "--method"),
+        (&["--rate", "5", "--think-time", "1s", "http://a/"], "--think-time"),
+        (&["--close", "--requests-per-connection", "2", "http://a/"], "--close"),
+        (&["--source", "127.0.0.2", "unix:/a"], "Unix socket"),
         (&["--bogus", "http://a/"], "--bogus"),
         (&["http://[::1]x:80/"], "[HOST]:PORT"),
         (&["-c", "1,2,1", "--hgrm", "a", "http://a/"], "-c has 1 twice"),
@@ -67,6 +80,25 @@ fn invalid_options_are_refused_with_a_hint() {
         let message = refused(words);
         assert!(message.contains(hint), "{words:?}: {message}");
     }
+}
+
+#[test]
+fn short_options_are_those_of_other_clients() {
+    let options = load(&["-H", "A: b", "-m", "PUT", "-t", "3", "http://a/"]);
+    assert_eq!(options.headers, [("A".to_owned(), "b".to_owned())]);
+    assert_eq!((options.method.as_str(), options.processes), ("PUT", Some(3)));
+    assert_eq!(load(&["--threads", "2", "http://a/"]).processes, Some(2));
+    let kind = |words: &[&str]| load(words).proxy_protocol;
+    assert_eq!(kind(&["--proxy-protocol", "http://a/"]), Some(ProxyHeader::Tcp));
+    assert_eq!(kind(&["--proxy-protocol=local", "http://a/"]), Some(ProxyHeader::Local));
+}
+
+#[test]
+fn replay_ends_with_its_log_unless_told_otherwise() {
+    let replay = |words: &[&str]| load(&[&["--replay", "a", "http://a/"], words].concat());
+    assert_eq!(replay(&[]).duration(), None);
+    assert_eq!(replay(&["-d", "2s"]).duration(), Some(Duration::from_secs(2)));
+    assert_eq!(load(&["--urls", "a"]).duration(), Some(Duration::from_secs(10)));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The figures of a run as lines of text.
 
 use super::numbers::{per_second, time};
+use super::targets;
 use crate::engine::kernel::EngineKind;
 use crate::load::client::LINGER;
 use crate::load::options::LoadOptions;
@@ -44,6 +45,9 @@ pub fn figures(run: &Run, engine: EngineKind, options: &LoadOptions) -> String {
     lines.push("response", &latency(&run.response_us));
     if run.error_us.count > 0 {
         lines.push("wrong response", &latency(&run.error_us));
+    }
+    for (name, value) in targets::lines(run) {
+        lines.push(name, &value);
     }
     lines.push("client", &client(run, engine));
     if run.client_was_the_limit {
