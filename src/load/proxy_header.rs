@@ -1,5 +1,5 @@
 //! Headers of the PROXY protocol, version 2, with which a proxy tells a server for which client it
-//! opens a connection (`proxy-protocol.txt` of HAProxy, section 2.2).
+//! opens a connection (`proxy-protocol.txt` of `HAProxy`, section 2.2).
 //!
 //! ```text
 //!   0d 0a 0d 0a 00 0d 0a 51 55 49 54 0a   signature
@@ -126,8 +126,12 @@ mod tests {
     use super::*;
 
     fn hex(bytes: &[u8]) -> String {
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        let digits = |byte: &u8| [byte >> 4, byte & 15].map(|digit| DIGITS[usize::from(digit)]);
+        bytes.iter().flat_map(digits).collect()
     }
+
+    const DIGITS: [char; 16] =
+        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
 
     fn address(text: &str) -> SocketAddr {
         text.parse().expect("it is an address")

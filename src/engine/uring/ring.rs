@@ -170,10 +170,10 @@ impl Uring {
 
     fn push_entry(&mut self, entry: &Entry) {
         // SAFETY: `entries` builds all entries, and their pointers are into the fixed buffer, the
-        // target's address, `discarded` or the vectors. All four are fields of `self`, which `drop` frees only
-        // after the last operation has ended, and none moves (mappings and boxes). The kernel
-        // copies an address and a vector when it takes the entry (IORING_FEAT_SUBMIT_STABLE);
-        // `Vectors` does not reuse their place before.
+        // target's address, `discarded` or the vectors. All four are fields of `self`, which `drop`
+        // frees only after the last operation has ended, and none moves (mappings and boxes). The
+        // kernel copies an address and a vector when it takes the entry
+        // (IORING_FEAT_SUBMIT_STABLE); `Vectors` does not reuse their place before.
         let pushed = unsafe { self.ring.submission().push(entry) };
         pushed.expect("the caller has checked that there is room");
         self.pushed += 1;

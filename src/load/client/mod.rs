@@ -99,8 +99,8 @@ impl<'a, E: Engine> Client<'a, E> {
         let timers = Timers::new(plan.connections, |timeout: ClientTimeout| timeout.length(&plan));
         let schedule = Schedule::new(plan.amount.clone());
         let schedule = match requests.take_times() {
-            times if times.is_empty() => schedule,
-            times => schedule.with_times(times),
+            due_ns if due_ns.is_empty() => schedule,
+            due_ns => schedule.with_times(due_ns),
         };
         let first = schedule.is_open_loop() && plan.persist;
         let mut client = Self {

@@ -64,7 +64,7 @@ mod tests {
         let result = |number: u32| TargetResult {
             target: format!("GET /{number}"),
             requests: 1,
-            failed: u64::from(number % 50 == 0),
+            failed: u64::from(number.is_multiple_of(50)),
             mean_us: Some(number.into()),
             max_us: Some(number.into()),
         };

@@ -47,7 +47,7 @@ pub fn shuffle(sequence: &mut [u32], seed: u64) {
     }
 }
 
-/// The generator SplitMix64 (Steele, Lea, Flood 2014), whose sequence is fixed for all time, which
+/// The generator `SplitMix64` (Steele, Lea, Flood 2014), whose sequence is fixed for all time, which
 /// a reproducible order needs.
 struct SplitMix(u64);
 
@@ -64,7 +64,7 @@ impl SplitMix {
 pub const WEIGHT_MAX: u32 = 1_000_000;
 /// The longest cycle of requests with different weights.
 pub const CYCLE_MAX: u64 = 1_000_000;
-const _: () = assert!(CYCLE_MAX as usize <= ENTRIES_MAX);
+const _: () = assert!(CYCLE_MAX <= ENTRIES_MAX as u64);
 /// The seed of `--shuffle` without `--seed`.
 pub const SEED_DEFAULT: u64 = 1;
 
@@ -92,7 +92,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn cycles_have_the_proportions_of_the_weights(weights in prop::collection::vec(1u32..50, 1..20)) {
+        fn cycles_have_the_proportions_of_the_weights(
+            weights in prop::collection::vec(1u32..50, 1..20),
+        ) {
             let items: Vec<(u32, u32)> = (0..).zip(weights.iter().copied()).collect();
             let cycle = by_weight(&items).expect("the weights are small");
             let total: u32 = weights.iter().sum();

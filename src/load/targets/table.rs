@@ -233,11 +233,13 @@ mod tests {
                 let (all, index) = (u64::from(workers), u64::from(index));
                 let own = requests / all + u64::from(index < requests % all);
                 (0..own).for_each(|number| sent[share.request(number)] += 1);
-                let due: Vec<u64> = (index..sequence.len() as u64).step_by(workers as usize).map(|k| k * 10).collect();
+                let due = (index..sequence.len() as u64).step_by(workers as usize);
+                let due: Vec<u64> = due.map(|k| k * 10).collect();
                 prop_assert_eq!(share.due_ns(), &due[..]);
             }
             let mut expected = [0; 3];
-            sequence.iter().cycle().take(usize::try_from(requests).expect("few")).for_each(|&number| expected[number as usize] += 1);
+            let first = sequence.iter().cycle().take(usize::try_from(requests).expect("few"));
+            first.for_each(|&number| expected[number as usize] += 1);
             prop_assert_eq!(sent, expected);
         }
 

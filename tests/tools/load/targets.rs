@@ -4,11 +4,8 @@
 use super::{RESPONSE, assert_only_failure, command, json_file, load, misbehave};
 use crate::common::{Server, TemporaryFile, TemporaryFolder};
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
-use std::os::unix::net::UnixListener;
+use std::io::{Read, Write};
 use std::process::{Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use uringstatic::load::report::Run;
@@ -45,7 +42,7 @@ fn serve(seen: &Mutex<Seen>, mut stream: impl Read + Write, header_bytes: usize)
         seen.connections.push(0);
         seen.connections.len() - 1
     };
-    while let Some(line) = request_line(&mut stream) {
+    while let Some(Head { line, closes }) = request_head(&mut stream) {
         let head = line.starts_with("HEAD ");
         let mut seen = seen.lock().expect("no thread panics");
         seen.connections[number] += 1;
@@ -55,11 +52,20 @@ fn serve(seen: &Mutex<Seen>, mut stream: impl Read + Write, header_bytes: usize)
         let content = if head { &RESPONSE[..RESPONSE.len() - 5] } else { RESPONSE };
         let missing = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
         let _ = stream.write_all(if fails { missing } else { content });
+        if closes {
+            return;
+        }
     }
 }
 
-/// The request line of the next request, which has no content.
-fn request_line(stream: &mut impl Read) -> Option<String> {
+struct Head {
+    line: String,
+    /// Whether the client asks for the end of the connection.
+    closes: bool,
+}
+
+/// The head of the next request, which has no content.
+fn request_head(stream: &mut impl Read) -> Option<Head> {
     let mut bytes = Vec::new();
     while !bytes.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
@@ -67,7 +73,8 @@ fn request_line(stream: &mut impl Read) -> Option<String> {
         bytes.push(byte[0]);
     }
     let text = String::from_utf8(bytes).expect("requests are ASCII");
-    Some(text.lines().next().unwrap_or_default().to_owned())
+    let line = text.lines().next().unwrap_or_default().to_owned();
+    Some(Head { line, closes: text.contains("Connection: close") })
 }
 
 fn count<'a>(lines: impl IntoIterator<Item = &'a String>) -> BTreeMap<&'a str, usize> {
@@ -153,8 +160,8 @@ fn one_connection_replays_a_log_in_its_order() {
 
 #[test]
 fn replay_counts_equal_those_of_the_server() {
-    let log: String =
-        (0..1000).map(|number| format!("a \"GET /?{} HTTP/1.1\" 200 0\n", number % 300)).collect();
+    let line = |number| format!("a \"GET /?{} HTTP/1.1\" 200 0", number % 300);
+    let log = (0..1000).map(line).collect::<Vec<_>>().join("\n");
     let log = TemporaryFile::with("log", log.as_bytes());
     for engine in ENGINES {
         for (more, requests) in [
@@ -185,7 +192,7 @@ fn timed_replay_keeps_the_times_of_its_log() {
         let arrived = Arc::new(Mutex::new(Vec::new()));
         let shared = arrived.clone();
         let url = misbehave(move |mut stream| {
-            while request_line(&mut stream).is_some() {
+            while request_head(&mut stream).is_some() {
                 shared.lock().expect("no thread panics").push(Instant::now());
                 let _ = stream.write_all(RESPONSE);
             }
@@ -286,7 +293,6 @@ fn think_time_passes_between_a_response_and_the_next_request() {
             let (url, _seen) = record(0);
             let words = ["-c", "2", "-n", "8", "--think-time", "100ms", "--engine", engine];
             let (output, run) = load(&[&words[..], more].concat(), &url);
-            // The server doesn't close after `Connection: close`.
             assert!(output.status.success(), "{output:?}");
             assert_clean(&run, 8);
             // Four requests on each connection, three pauses.

@@ -16,7 +16,7 @@ fn lines_of_common_formats_have_their_request() {
             "HEAD /",
         ),
         (
-            r#"example.org:80 1.2.3.4 - - [28/Nov/2026:03:33:12 +0000] "GET /\"q\" HTTP/1.0" 404 0"#,
+            r#"a.example:80 1.2.3.4 - - [28/Nov/2026:03:33:12 +0000] "GET /\"q\" HTTP/1.0" 404 0"#,
             "GET /\"q\"",
         ),
         (r#"1.2.3.4 - - [28/Nov/2026:03:33:12 +0000] "GET /\x22\x5C HTTP/1.1" 404 0"#, "GET /\"\\"),
@@ -88,7 +88,8 @@ fn log_is_read_with_its_skipped_lines_counted() {
 
 fn line(second: u32, fraction: &str, target: &str) -> String {
     format!(
-        "{{\"time\":\"2026-11-28T03:33:{second:02}{fraction}Z\",\"request\":\"GET {target} HTTP/1.1\"}}\n"
+        "{{\"time\":\"2026-11-28T03:33:{second:02}{fraction}Z\",\
+         \"request\":\"GET {target} HTTP/1.1\"}}\n"
     )
 }
 
@@ -115,7 +116,7 @@ fn requests_of_whole_seconds_are_spread_over_them() {
 const SEEDS: [&str; 6] = [
     r#"1.2.3.4 - - [28/Nov/2026:03:33:12 +0000] "GET /a HTTP/1.1" 200 5 "-" "curl/8""#,
     r#"1.2.3.4 - - [28/Nov/2026:03:33:12 +0000] "\x16\x03\x01\x02" 400 157 "-" "-""#,
-    r#"1.2.3.4 - - [28/Nov/2026:03:33:12 +0000] "GET /cgi-bin/;cd+/tmp;wget+http://x HTTP/1.0" 404 0"#,
+    r#"1.2.3.4 - - [28/Nov/2026:03:33:12 +0000] "GET /cgi-bin/;cd+/tmp;wget+x HTTP/1.0" 404 0"#,
     r#"1.2.3.4 - \"a [28/Nov/2026:03:33:12 +0000] "POST /\xE2\x80\x8F HTTP/1.1" 405 0"#,
     r#"{"ts":1795836792.1,"request":{"method":"GET","uri":"/x"}}"#,
     r#"{"time":"2026-11-28T03:33:12.5+01:00","method":"GET","path":"/x","query":"?a"}"#,

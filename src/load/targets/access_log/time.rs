@@ -4,7 +4,7 @@
 pub(in crate::load::targets) fn of_common_log(text: &str) -> Option<i128> {
     let (date, clock) = text.split_once(':')?;
     let [day, month, year] = parts(date, '/')?;
-    let month = MONTHS.iter().position(|&name| name == month)? as u32 + 1;
+    let (month, _) = (1..).zip(MONTHS).find(|&(_, name)| name == month)?;
     let (clock, zone) = clock.split_once(' ')?;
     at(number(year, 4)?, month, number(day, 2)?, clock, zone)
 }
