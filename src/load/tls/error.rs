@@ -84,11 +84,14 @@ fn refusal(f: &mut fmt::Formatter<'_>, why: &CertificateError) -> fmt::Result {
                 names => write!(f, ", but for {}", names.join(", ")),
             }
         }
+        CertificateError::BadSignature => {
+            write!(f, "a signature of the server's certificate or handshake is wrong")
+        }
         why => write!(f, "the server's certificate was refused: {why}"),
     }
 }
 
-/// `HandshakeFailure` is handshake_failure, as in RFC 8446 6.
+/// `HandshakeFailure` is `handshake_failure`, as in RFC 8446 6.
 fn alert_name(alert: AlertDescription) -> String {
     let mut name = String::new();
     for c in format!("{alert:?}").chars() {

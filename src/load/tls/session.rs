@@ -6,13 +6,13 @@ use rustls::{ClientConfig, ClientConnection, Error, InvalidMessage};
 use std::io::{BufRead, Write};
 use std::sync::Arc;
 
-/// The TLS session of one connection, from its handshake to its close_notify.
+/// The TLS session of one connection, from its handshake to its `close_notify`.
 ///
 /// Its memory is bounded: one incomplete record (or handshake message, 64 KiB), and as much
 /// ciphertext as [`Self::seal`] was given a region for.
 pub struct TlsSession {
     connection: ClientConnection,
-    /// The server's close_notify was received.
+    /// The server's `close_notify` was received.
     has_ended: bool,
     has_failed: bool,
 }
@@ -42,7 +42,7 @@ impl TlsSession {
         self.connection.is_handshaking()
     }
 
-    /// Whether the server has sent close_notify: nothing follows, and what came is complete. The
+    /// Whether the server has sent `close_notify`: nothing follows, and what came is complete. The
     /// end of the connection without it may be an attacker's (RFC 8446 6.1).
     #[must_use]
     pub fn has_ended(&self) -> bool {
@@ -128,7 +128,7 @@ impl TlsSession {
         }
     }
 
-    /// Prepares the close_notify that precedes the end of the connection (RFC 8446 6.1), if the
+    /// Prepares the `close_notify` that precedes the end of the connection (RFC 8446 6.1), if the
     /// handshake is complete and the session has not failed. [`Self::seal`] writes it.
     pub fn close(&mut self) {
         if !self.has_failed && !self.is_handshaking() {
@@ -149,7 +149,7 @@ pub fn region_bytes(batch_bytes: usize) -> usize {
 /// What a record adds to its plaintext: a header of 5 bytes, a nonce of 8 (TLS 1.2), a type of 1
 /// (TLS 1.3), a tag of 16.
 const RECORD_OVERHEAD: usize = 32;
-/// Room for a ClientHello, whose size is about 250 bytes.
+/// Room for a `ClientHello`, whose size is about 250 bytes.
 const REGION_MIN: usize = 512;
 /// Longer requests are sent in pieces of this size: a load of 1,000 connections has 32 MiB of it.
 const REGION_MAX: usize = 32 * 1024;

@@ -52,10 +52,10 @@ fn key() -> KeyPair {
 impl Identity {
     /// A certificate for these names and addresses, issued by [`AUTHORITY`].
     pub(super) fn of(names: &[&str]) -> Self {
-        Self::issued(params(names), &AUTHORITY)
+        Self::issued(&params(names), &AUTHORITY)
     }
 
-    pub(super) fn issued(params: CertificateParams, authority: &Authority) -> Self {
+    pub(super) fn issued(params: &CertificateParams, authority: &Authority) -> Self {
         let key = key();
         let certificate = params.signed_by(&key, authority).expect("the parameters are complete");
         Self { certificate: certificate.der().clone(), pem: certificate.pem(), key }

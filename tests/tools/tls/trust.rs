@@ -40,19 +40,19 @@ fn each_refused_certificate_is_refused_in_words_that_help() {
         (&good, "127.0.0.2", format!("{not_for} 127.0.0.2, but for localhost, 127.0.0.1")),
         (&Identity::of(&[]), "localhost", format!("{not_for} localhost; it has no subjectAltName")),
         (
-            &Identity::issued(params(names), &other),
+            &Identity::issued(&params(names), &other),
             "localhost",
             "no trusted authority issued the server's certificate; --cacert FILE names one, \
              --insecure accepts any certificate"
                 .to_owned(),
         ),
         (
-            &Identity::issued(valid(names, 2020, 2021), &AUTHORITY),
+            &Identity::issued(&valid(names, 2020, 2021), &AUTHORITY),
             "localhost",
             "the server's certificate expired on Fri, 01 Jan 2021 00:00:00 GMT".to_owned(),
         ),
         (
-            &Identity::issued(valid(names, 2150, 2151), &AUTHORITY),
+            &Identity::issued(&valid(names, 2150, 2151), &AUTHORITY),
             "localhost",
             "the server's certificate is valid from Thu, 01 Jan 2150 00:00:00 GMT on".to_owned(),
         ),
@@ -91,7 +91,10 @@ fn a_server_without_the_key_of_its_certificate_is_never_accepted() {
     for trust in [trusted(), Trust::Anything] {
         let thief = Identity::of(names).with_key_of(Identity::of(names));
         let found = outcome(&thief, "localhost", &trust).expect_err("it has another key");
-        assert_eq!(found, "the server's certificate was refused: bad signature", "{trust:?}");
+        assert_eq!(
+            found, "a signature of the server's certificate or handshake is wrong",
+            "{trust:?}"
+        );
     }
 }
 
