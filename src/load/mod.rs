@@ -12,5 +12,6 @@ pub mod request;
 pub mod run;
 pub mod schedule;
 pub mod show;
+mod sum;
 pub mod tls;
 pub mod worker;
