@@ -2,5 +2,7 @@
 //! servers on loopback.
 
 mod certificates;
+mod load;
+mod server;
 mod session;
 mod trust;

@@ -16,6 +16,10 @@ pub enum TlsError {
     NotTls,
     /// The server closed the connection before the handshake was complete.
     Closed,
+    /// The connection was reset before the handshake was complete.
+    Reset,
+    /// The handshake was not complete in time.
+    TimedOut,
     /// The server broke the protocol, or has no version or cipher suite that the client has.
     Protocol(Error),
 }
@@ -57,6 +61,8 @@ impl fmt::Display for TlsError {
             }
             Self::NotTls => write!(f, "the server's bytes are not TLS: does this port speak http?"),
             Self::Closed => write!(f, "the server closed the connection during the TLS handshake"),
+            Self::Reset => write!(f, "the connection was reset during the TLS handshake"),
+            Self::TimedOut => write!(f, "connected, but without an end of the TLS handshake"),
             Self::Protocol(error) => write!(f, "TLS failed: {error}"),
         }
     }

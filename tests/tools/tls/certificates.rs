@@ -6,6 +6,8 @@ use rcgen::{
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::NoClientAuth;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::version::{TLS12, TLS13};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
@@ -71,11 +73,6 @@ impl Identity {
         Self { certificate: certificate.der().clone(), pem: certificate.pem(), key }
     }
 
-    /// The key in PEM form.
-    pub(super) fn key_pem(&self) -> String {
-        self.key.serialize_pem()
-    }
-
     /// The same certificate with another's key.
     pub(super) fn with_key_of(self, other: Self) -> Self {
         Self { key: other.key, ..self }
@@ -86,6 +83,15 @@ impl Identity {
         &self,
         version: &'static rustls::SupportedProtocolVersion,
     ) -> ServerConfig {
+        self.server_for(version, Arc::new(NoClientAuth))
+    }
+
+    /// The same, which demands these certificates of its clients.
+    pub(super) fn server_for(
+        &self,
+        version: &'static rustls::SupportedProtocolVersion,
+        clients: Arc<dyn ClientCertVerifier>,
+    ) -> ServerConfig {
         let key = PrivateKeyDer::try_from(self.key.serialize_der()).expect("the key is PKCS 8");
         let provider = Arc::new(ring::default_provider());
         let key = provider.key_provider.load_private_key(key).expect("ring reads its own keys");
@@ -93,7 +99,7 @@ impl Identity {
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[version])
             .expect("ring has suites for each version")
-            .with_no_client_auth()
+            .with_client_cert_verifier(clients)
             .with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(certified)));
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         config
