@@ -69,9 +69,12 @@ impl<E: Engine> Client<'_, E> {
     fn stream_ended(&mut self, slot: Slot, error: &TlsError) -> ReceiveOutcome {
         let connection = &mut self.connections[slot.0 as usize];
         match (connection.phase, error) {
-            (ClientPhase::Handshaking, error) => return self.fail_handshake(slot, error),
+            (ClientPhase::Handshaking, error) => {
+                self.fail_handshake(slot, error);
+                return ReceiveOutcome::More;
+            }
             (ClientPhase::AwaitClose, _) => {}
-            // Without close_notify: an attacker may have cut the stream (RFC 9112 9.8).
+            // Without `close_notify`: an attacker may have cut the stream (RFC 9112 9.8).
             (_, TlsError::Closed) => {
                 connection.received_end(true, &mut self.shared, self.now);
             }
@@ -83,10 +86,11 @@ impl<E: Engine> Client<'_, E> {
     fn received_ciphertext(&mut self, slot: Slot, buffer: BufferId, len: u32) -> ReceiveOutcome {
         let fed = self.decrypt(slot, buffer, len);
         if self.connections[slot.0 as usize].phase == ClientPhase::Handshaking {
-            if let Err(error) = fed {
-                return self.fail_handshake(slot, &error);
+            let failure = fed.clone().err();
+            let is_complete = self.follow_handshake(slot, failure);
+            if !is_complete {
+                return ReceiveOutcome::More;
             }
-            self.follow_handshake(slot);
         }
         let connection = &mut self.connections[slot.0 as usize];
         let (Some(tls), Some(secure)) = (&self.tls, &connection.secure) else {
@@ -112,7 +116,9 @@ impl<E: Engine> Client<'_, E> {
                 if outcome != ReceiveOutcome::Broken {
                     self.flush(slot);
                 }
-                return outcome;
+                // A session without keys has ended its connection.
+                let has_left = self.connections[slot.0 as usize].phase == ClientPhase::Ending;
+                return if has_left { ReceiveOutcome::More } else { outcome };
             }
             _ => {}
         }
@@ -142,28 +148,35 @@ impl<E: Engine> Client<'_, E> {
         secure.feed(memory.received, &mut tls.plaintext)
     }
 
-    /// Sends the client's next messages; opens the connection once the handshake is complete.
-    fn follow_handshake(&mut self, slot: Slot) {
+    /// Continues a handshake after received bytes. Returns whether it is complete, and the
+    /// connection open.
+    fn follow_handshake(&mut self, slot: Slot, failure: Option<TlsError>) -> bool {
         let now = self.now;
-        let connection = &mut self.connections[slot.0 as usize];
+        let connection = &self.connections[slot.0 as usize];
         let secure = connection.secure.as_ref().expect("the handshake was begun");
+        // A server may also leave with `close_notify`.
+        let has_left = secure.session.is_handshaking() && secure.session.has_ended();
+        if let Some(error) = failure.or_else(|| has_left.then_some(TlsError::Closed)) {
+            self.fail_handshake(slot, &error);
+            return false;
+        }
         if secure.session.is_handshaking() {
-            return self.flush(slot);
+            self.flush(slot);
+            return false;
         }
         if connection.counts_connect(&self.shared) {
             self.shared.counters.record(LatencyKind::Handshake, secure.since, now);
         }
         self.opened(slot);
+        true
     }
 
-    fn fail_handshake(&mut self, slot: Slot, error: &TlsError) -> ReceiveOutcome {
+    fn fail_handshake(&mut self, slot: Slot, error: &TlsError) {
         let connection = &self.connections[slot.0 as usize];
         let counts = connection.counts_connect(&self.shared);
         self.shared.handshake_failed(FailureKind::TlsFailed, error, counts, self.now);
         self.fail_to_connect(slot);
         self.first_is_done(slot);
-        // The connection has ended already.
-        ReceiveOutcome::More
     }
 
     /// Closes a connection on which nothing is in flight any more, once it has ended: with the last

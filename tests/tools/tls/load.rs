@@ -208,6 +208,8 @@ fn other_servers_fail_the_handshake_with_a_reason() {
             (plain(b"HTTP/1.1 400 Bad Request\r\n\r\n", false), "tls_failed", "not TLS"),
             (plain(b"", false), "tls_failed", "during the TLS handshake"),
             (plain(b"", true), "connect_timed_out", "TLS handshake"),
+            // An alert of TLS 1.2: close_notify, as a warning (RFC 5246 7.2).
+            (plain(&[21, 3, 3, 0, 2, 1, 0], true), "tls_failed", "closed the connection"),
         ] {
             let (run, text) = refused(&["--insecure", "--engine", engine], &url);
             assert_eq!(run.connect_failures.get(kind), Some(&run.connects_failed), "{run:?}");
