@@ -25,7 +25,8 @@ pub(super) fn sum_up(plan: &Plan, all_counters: &[Counters<'_>]) -> Run {
     let busiest = all_counters.iter().map(busy_share).fold(0.0, f64::max).min(1.0);
     let seconds = times.made_ns as f64 / 1e9;
     // A number of requests that is sent at once takes no time, and has no rate.
-    let is_timed = seconds > 0.0 && (in_time > 0 || seconds >= SECONDS_MIN);
+    let has_time = plan.requests.is_none() || in_time > 0 || seconds >= SECONDS_MIN;
+    let is_timed = seconds > 0.0 && has_time;
     let per_second = |count: u64| is_timed.then(|| count as f64 / seconds);
     let (sent, not_sent, due) = (sum(Count::Sent), sum(Count::NotSent), sum(Count::Due));
     let failed = all_counters.iter().map(Counters::failed).sum();
@@ -53,7 +54,8 @@ pub(super) fn sum_up(plan: &Plan, all_counters: &[Counters<'_>]) -> Run {
         requests_in_time: in_time,
         rate: per_second(in_time),
         rate_asked,
-        rate_held: rate_asked.and_then(|_| per_second(sent)),
+        // A first request at the beginning makes one more than the rate in a short run.
+        rate_held: rate_asked.and_then(|asked| Some(per_second(sent)?.min(asked))),
         rate_missed: rate_asked.is_some() && (not_sent * 100 > due || is_late),
         short: seconds < SECONDS_MIN,
         bytes: sum(Count::Bytes),
