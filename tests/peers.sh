@@ -116,6 +116,9 @@ load_over_tls() {
     port=${port%/}
     load=$(dirname "$program")/uringload
     certificates
+    mkdir -p "$work/www"
+    chmod 755 "$work" "$work/www"
+    cp "$page" "$work/www/page.html"
     head -c 3000000 /dev/urandom > "$work/www/long.html"
     chmod -R a+rX "$work/www"
     cat > "$work/tls.conf" <<CONF
@@ -139,15 +142,15 @@ CONF
     local files=https://127.0.0.2:$port/page.html proxy=https://127.0.0.3:$port/
     for engine in io_uring epoll; do
         local way="uringload on $engine, TLS"
-        check "$way 1.3" load_is_exact TLSv1.3 "$files" ec --expect "$page"
-        check "$way 1.3: --close" load_is_exact TLSv1.3 "$files" ec --close
-        check "$way 1.3: --pipeline" load_is_exact TLSv1.3 "$files" ec --pipeline 16
-        check "$way 1.3: --ab" load_is_exact TLSv1.3 "$files" ec --ab
-        check "$way 1.3: HEAD" load_is_exact TLSv1.3 "$files" ec --method HEAD
-        check "$way 1.2: a proxy" load_is_exact TLSv1.2 "$proxy" rsa --expect "$page"
-        check "$way 1.2: --close" load_is_exact TLSv1.2 "$proxy" rsa --close
-        check "$way 1.3: 3 MB" load_is_exact TLSv1.3 "https://127.0.0.2:$port/long.html" ec \
-            --expect "$work/www/long.html" -n 100
+        check "$way 1.3" load_is_exact 2000 TLSv1.3 "$files" ec --expect "$page"
+        check "$way 1.3: --close" load_is_exact 2000 TLSv1.3 "$files" ec --close
+        check "$way 1.3: --pipeline" load_is_exact 2000 TLSv1.3 "$files" ec --pipeline 16
+        check "$way 1.3: --ab" load_is_exact 2000 TLSv1.3 "$files" ec --ab
+        check "$way 1.3: HEAD" load_is_exact 2000 TLSv1.3 "$files" ec --method HEAD
+        check "$way 1.2: a proxy" load_is_exact 2000 TLSv1.2 "$proxy" rsa --expect "$page"
+        check "$way 1.2: --close" load_is_exact 2000 TLSv1.2 "$proxy" rsa --close
+        check "$way 1.3: 3 MB" load_is_exact 100 TLSv1.3 "https://127.0.0.2:$port/long.html" ec \
+            --expect "$work/www/long.html"
     done
     check "uringload, TLS: an unknown issuer" load_is_refused "$files" rsa
     end tls
@@ -284,9 +287,8 @@ same_status() {
 # Every request is in nginx's log, over this version of TLS, on as many connections as the client
 # has counted; no session is resumed.
 load_is_exact() {
-    local version=$1 target=$2 certificate=$3 count=2000
-    shift 3
-    case $* in *-n\ *) count=${*##*-n } ;; esac
+    local count=$1 version=$2 target=$3 certificate=$4
+    shift 4
     : > "$work/access.log"
     "$load" -c 20 -n "$count" --engine "$engine" --cacert "$work/$certificate.pem" "$@" \
         --json "$work/load.json" "$target"

@@ -154,9 +154,7 @@ impl<E: Engine> Client<'_, E> {
         let now = self.now;
         let connection = &self.connections[slot.0 as usize];
         let secure = connection.secure.as_ref().expect("the handshake was begun");
-        // A server may also leave with `close_notify`.
-        let has_left = secure.session.is_handshaking() && secure.session.has_ended();
-        if let Some(error) = failure.or_else(|| has_left.then_some(TlsError::Closed)) {
+        if let Some(error) = failure {
             self.fail_handshake(slot, &error);
             return false;
         }

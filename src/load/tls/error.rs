@@ -72,7 +72,7 @@ impl std::error::Error for TlsError {}
 
 fn refusal(f: &mut fmt::Formatter<'_>, why: &CertificateError) -> fmt::Result {
     match why {
-        CertificateError::UnknownIssuer => write!(
+        why if *why == CertificateError::UnknownIssuer || is_of_authority(why) => write!(
             f,
             "no trusted authority issued the server's certificate; --cacert FILE names one, \
              --insecure accepts any certificate"
@@ -95,6 +95,12 @@ fn refusal(f: &mut fmt::Formatter<'_>, why: &CertificateError) -> fmt::Result {
         }
         why => write!(f, "the server's certificate was refused: {why}"),
     }
+}
+
+/// Whether webpki refused an authority's certificate in the place of a server's: a self-signed one,
+/// as `openssl req -x509` makes it.
+pub(super) fn is_of_authority(why: &CertificateError) -> bool {
+    matches!(why, CertificateError::Other(why) if why.0.to_string() == "CaUsedAsEndEntity")
 }
 
 /// `HandshakeFailure` is `handshake_failure`, as in RFC 8446 6.

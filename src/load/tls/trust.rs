@@ -1,6 +1,8 @@
 //! The certificates that a load trusts.
 
+use super::error::is_of_authority;
 use crate::error::Failure;
+use rustls::SignatureScheme;
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
@@ -9,7 +11,6 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore};
-use rustls::{OtherError, SignatureScheme};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -143,7 +144,7 @@ impl ServerCertVerifier for PinnedOrIssued {
         match verified {
             // `openssl req -x509` marks a server's own certificate as that of an authority. webpki
             // reports this after it has checked the time of the certificate.
-            Err(Error::InvalidCertificate(CertificateError::Other(why)))
+            Err(Error::InvalidCertificate(why))
                 if is_of_authority(&why) && self.certificates.contains(end_entity) =>
             {
                 verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
@@ -174,11 +175,6 @@ impl ServerCertVerifier for PinnedOrIssued {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.inner.supported_verify_schemes()
     }
-}
-
-/// Whether webpki refused an authority's certificate in the place of a server's.
-fn is_of_authority(why: &OtherError) -> bool {
-    why.0.to_string() == "CaUsedAsEndEntity"
 }
 
 /// Accepts any certificate, but demands the signature of its key.

@@ -167,6 +167,19 @@ fn a_refused_certificate_is_a_failed_connect_with_its_reason() {
 }
 
 #[test]
+fn a_schedule_begins_although_every_first_handshake_fails() {
+    let config = Identity::of(&["localhost"]).server(VERSIONS[1]);
+    let server = SecureServer::answering(config, RESPONSE.to_vec());
+    // The certificate is for another name.
+    let words = trusting(&["-c", "3", "--rate", "100", "-d", "300ms"]);
+    let (output, run) = load(&words, &server.url("127.0.0.1"));
+    let run = run.expect("a report");
+    assert_eq!(output.status.code(), Some(1), "{run:?}");
+    assert_eq!((run.due, run.not_sent, run.sent), (30, 30, 0), "{run:?}");
+    assert!(run.connects_failed >= 3, "{run:?}");
+}
+
+#[test]
 fn the_system_s_authorities_are_trusted_by_default() {
     let server = SecureServer::answering(
         Identity::of(&["localhost"]).server(VERSIONS[1]),
@@ -208,8 +221,8 @@ fn other_servers_fail_the_handshake_with_a_reason() {
             (plain(b"HTTP/1.1 400 Bad Request\r\n\r\n", false), "tls_failed", "not TLS"),
             (plain(b"", false), "tls_failed", "during the TLS handshake"),
             (plain(b"", true), "connect_timed_out", "TLS handshake"),
-            // An alert of TLS 1.2: close_notify, as a warning (RFC 5246 7.2).
-            (plain(&[21, 3, 3, 0, 2, 1, 0], true), "tls_failed", "closed the connection"),
+            // A fatal alert, 40 (RFC 8446 6).
+            (plain(&[21, 3, 3, 0, 2, 2, 40], true), "tls_failed", "handshake_failure"),
         ] {
             let (run, text) = refused(&["--insecure", "--engine", engine], &url);
             assert_eq!(run.connect_failures.get(kind), Some(&run.connects_failed), "{run:?}");
