@@ -167,10 +167,15 @@ impl ClientState<'_> {
         }
     }
 
-    /// Whether responses are so long that the kernel is to drop their content, which is compared
-    /// with nothing. Under TLS, the kernel has only ciphertext.
+    /// Whether the client needs no content: it is compared with nothing, and it is no ciphertext,
+    /// in which the end of the response is hidden.
+    pub(super) fn may_drop_content(&self) -> bool {
+        self.plan.expect.is_none() && !self.is_secure
+    }
+
+    /// Whether responses are so long that the kernel is to drop their content.
     pub(super) fn drops_content(&self) -> bool {
-        self.response_bytes >= DISCARD_MIN && self.plan.expect.is_none() && !self.is_secure
+        self.response_bytes >= DISCARD_MIN && self.may_drop_content()
     }
 
     /// Records the time that a request has waited for a response that it didn't get.
