@@ -13,4 +13,5 @@ pub mod run;
 pub mod schedule;
 pub mod show;
 mod sum;
+pub mod tls;
 pub mod worker;

@@ -96,6 +96,10 @@ impl<'a> Runner<'a> {
             ),
         };
         let request = options.request(body).bytes();
+        if let Some(tls) = options.tls() {
+            // Each worker loads the certificates, but an error is reported once, before the load.
+            tls.load()?;
+        }
         Ok(Self { options, target, request, signals: signal::signals_to_end()?, decision })
     }
 
@@ -218,6 +222,7 @@ impl<'a> Runner<'a> {
             },
             engine: self.decision.kind,
             request: self.request.clone(),
+            tls: self.options.tls(),
             target: self.target,
             sources: options.source.clone().unwrap_or_default().0,
             expect: options.expect.clone(),
