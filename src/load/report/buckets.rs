@@ -1,54 +1,10 @@
-//! The figures of a distribution of latencies, from the buckets of its histogram.
-//!
-//! Counters of workers and merged reports come through here alike, so equal buckets have equal
-//! figures, whether one machine counted them or several did.
+//! Distributions that were read from reports: added up, looked up by rank, checked.
 
-use super::report::Latency;
-use hdrhistogram::Histogram;
+use super::Latency;
+use super::distribution::{self, NANOS_MAX};
 use std::collections::BTreeMap;
 
 impl Latency {
-    /// The figures of a histogram with these buckets, as [`Latency::histogram`] has them. The sum of
-    /// the latencies and the number of requests without a response are not in the buckets.
-    ///
-    /// ```
-    /// use uringstatic::load::report::Latency;
-    ///
-    /// let latency = Latency::from_buckets(&[(1000, 9), (2047, 1)], 11_040, 0);
-    /// assert_eq!((latency.count, latency.p50, latency.mean), (10, Some(1.0), Some(1.104)));
-    /// assert_eq!(Latency::from_buckets(&[], 0, 0).p50, None);
-    /// ```
-    ///
-    /// # Panics
-    /// If a bucket is beyond [`LATENCY_NS_MAX`] or empty.
-    #[must_use]
-    pub fn from_buckets(buckets: &[(u64, u64)], sum_ns: u64, unanswered: u64) -> Self {
-        if buckets.is_empty() {
-            return Self { unanswered, ..Self::default() };
-        }
-        let histogram = histogram(buckets);
-        let at = |percentile: f64| Some(micros(histogram.value_at_percentile(percentile)));
-        let steps = histogram.iter_quantiles(TICKS_PER_HALF);
-        #[expect(clippy::cast_precision_loss, reason = "the mean has three significant digits")]
-        let mean = sum_ns as f64 / histogram.len() as f64 / 1000.0;
-        Self {
-            count: histogram.len(),
-            unanswered,
-            min: Some(micros(histogram.min())),
-            mean: Some(mean),
-            p50: at(50.0),
-            p90: at(90.0),
-            p99: at(99.0),
-            p99_9: at(99.9),
-            max: Some(micros(histogram.max())),
-            sum_ns,
-            percentiles: steps
-                .map(|step| (100.0 * step.quantile_iterated_to(), micros(step.value_iterated_to())))
-                .collect(),
-            histogram: buckets.to_vec(),
-        }
-    }
-
     /// The distribution of all latencies of several distributions: counts of equal buckets are
     /// added, which is exact, and the figures are those of the sum.
     #[must_use]
@@ -63,15 +19,14 @@ impl Latency {
             sum_ns = sum_ns.saturating_add(part.sum_ns);
             unanswered = unanswered.saturating_add(part.unanswered);
         }
-        let buckets: Vec<_> = buckets.into_iter().collect();
-        Self::from_buckets(&buckets, sum_ns, unanswered)
+        distribution::summary(&distribution::histogram(buckets.into_iter()), sum_ns, unanswered)
     }
 
     /// The latency at a percentile from 0 to 100, in microseconds; `None` without any latency.
     #[must_use]
     pub fn at_percentile(&self, percentile: f64) -> Option<f64> {
-        let is_empty = self.histogram.is_empty();
-        (!is_empty).then(|| micros(histogram(&self.histogram).value_at_percentile(percentile)))
+        let histogram = distribution::histogram(self.histogram.iter().copied());
+        (!histogram.is_empty()).then(|| micros(histogram.value_at_percentile(percentile)))
     }
 
     /// The latency of this rank, from 1 for the lowest to [`Latency::count`] for the highest, in
@@ -93,7 +48,7 @@ impl Latency {
     /// # Errors
     /// The first contradiction, as a sentence without its subject.
     pub fn check(&self) -> Result<(), String> {
-        let empty = empty_histogram();
+        let empty = distribution::histogram(std::iter::empty());
         let mut total = 0_u64;
         let mut last = 0;
         for &(value, count) in &self.histogram {
@@ -102,7 +57,7 @@ impl Latency {
                     "has the bucket [{value}, {count}], which is empty or unordered"
                 ));
             }
-            if value > LATENCY_NS_MAX || empty.highest_equivalent(value) != value {
+            if value > NANOS_MAX || empty.highest_equivalent(value) != value {
                 return Err(format!("has {value} as the end of a bucket, where none ends"));
             }
             last = value;
@@ -118,34 +73,10 @@ impl Latency {
     }
 }
 
-/// The histogram of `HdrHistogram` with these buckets, in nanoseconds.
-///
-/// # Panics
-/// If a bucket is beyond [`LATENCY_NS_MAX`].
-#[must_use]
-pub fn histogram(buckets: &[(u64, u64)]) -> Histogram<u64> {
-    let mut histogram = empty_histogram();
-    for &(value, count) in buckets {
-        histogram.record_n(value, count).expect("buckets end at LATENCY_NS_MAX");
-    }
-    histogram
-}
-
-fn empty_histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, LATENCY_NS_MAX, DIGITS)
-        .expect("the bounds are ordered and three digits are valid")
-}
-
 #[expect(clippy::cast_precision_loss, reason = "latencies have three digits")]
 fn micros(nanos: u64) -> f64 {
     nanos as f64 / 1000.0
 }
-
-/// 18 minutes, the longest latency of a histogram; longer ones are recorded as this value.
-pub const LATENCY_NS_MAX: u64 = (1 << 40) - 1;
-const DIGITS: u8 = 3;
-/// Steps of [`Latency::percentiles`] until the rest of the requests has halved.
-const TICKS_PER_HALF: u32 = 5;
 
 #[cfg(test)]
 mod tests {
@@ -153,22 +84,18 @@ mod tests {
     use proptest::prelude::*;
 
     fn end_of_bucket(nanos: u64) -> u64 {
-        empty_histogram().highest_equivalent(nanos)
+        distribution::histogram(std::iter::empty()).highest_equivalent(nanos)
     }
 
     /// The distribution of these latencies, as a worker would count them.
     fn counted(latencies: &[u64]) -> Latency {
-        let mut buckets = BTreeMap::<u64, u64>::new();
-        for &nanos in latencies {
-            *buckets.entry(end_of_bucket(nanos)).or_default() += 1;
-        }
-        let buckets: Vec<_> = buckets.into_iter().collect();
-        Latency::from_buckets(&buckets, latencies.iter().sum(), 0)
+        let buckets = latencies.iter().map(|&nanos| (end_of_bucket(nanos), 1));
+        distribution::summary(&distribution::histogram(buckets), latencies.iter().sum(), 0)
     }
 
     fn any_latencies() -> impl Strategy<Value = Vec<u64>> {
         let nanos =
-            (1..LATENCY_NS_MAX, 0..40_u32).prop_map(|(nanos, shift)| (nanos >> shift).max(1));
+            (1..NANOS_MAX, 0..40_u32).prop_map(|(nanos, shift)| (nanos >> shift).max(1));
         proptest::collection::vec(nanos, 0..200)
     }
 
