@@ -2,11 +2,33 @@
 //!
 //! Counts and histograms are added, which is exact; percentiles, means and rates are computed anew
 //! from the sums. A rate is the sum of requests over the longest time, so clients have to make
-//! their loads at the same time.
+//! their loads at the same time: [`overlap`] tells how far they did.
 
 use super::report::{Latency, LoadReport, Run};
 use super::saved::SavedReport;
+use super::sum;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Options of `uringload merge`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct MergeArgs {
+    /// Reports that --json wrote; - is standard input. A file may have several, one after another
+    #[arg(value_name = "REPORT", required = true, value_hint = clap::ValueHint::FilePath)]
+    pub reports: Vec<PathBuf>,
+
+    /// Write the merged report as JSON
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub json: Option<PathBuf>,
+
+    /// Merge reports of different loads, if they have equal numbers of runs
+    #[arg(long)]
+    pub force: bool,
+
+    /// Print errors and warnings only
+    #[arg(long)]
+    pub quiet: bool,
+}
 
 /// Merges reports of equal loads, run by run. With `force`, the loads may differ, but each report
 /// must have as many runs as the others.
@@ -105,19 +127,27 @@ fn sum(parts: &[&Run]) -> Run {
     let rates = |figure: fn(&Run) -> Option<f64>| parts.iter().map(|run| figure(run)).sum();
     let latency = |figure: fn(&Run) -> &Latency| Latency::sum(parts.iter().map(|run| figure(run)));
     let seconds = longest(|run| run.seconds);
-    let requests_in_time = count(|run| run.requests_in_time);
+    let (requests_in_time, sent) = (count(|run| run.requests_in_time), count(|run| run.sent));
+    let (due, not_sent) = (count(|run| run.due), count(|run| run.not_sent));
+    let (requests, failed) = (count(|run| run.requests), count(|run| run.failed));
+    let per_second = |count| sum::per_second(count, requests_in_time, seconds);
+    let rate_asked = rates(|run| run.rate_asked);
+    let busiest = longest(|run| run.client_busiest);
+    // A client that was late missed its rate even if all clients together have sent enough.
+    let is_late = |run: &&Run| run.rate_missed && !sum::has_held_back(run.not_sent, run.due);
     Run {
         connections: small(|run| run.connections),
         processes: small(|run| run.processes),
         died: small(|run| run.died),
+        started_at: parts.iter().filter_map(|run| run.started_at).reduce(f64::min),
         seconds,
         finishing_seconds: longest(|run| run.finishing_seconds),
         interrupted: parts.iter().any(|run| run.interrupted),
-        due: count(|run| run.due),
-        not_sent: count(|run| run.not_sent),
-        sent: count(|run| run.sent),
-        requests: count(|run| run.requests),
-        failed: count(|run| run.failed),
+        due,
+        not_sent,
+        sent,
+        requests,
+        failed,
         outstanding: count(|run| run.outstanding),
         failures: counts(parts, |run| &run.failures),
         connects_failed: count(|run| run.connects_failed),
@@ -125,21 +155,22 @@ fn sum(parts: &[&Run]) -> Run {
         statuses: counts(parts, |run| &run.statuses),
         first_failure: parts.iter().find_map(|run| run.first_failure.clone()),
         requests_in_time,
-        rate: rate_of(requests_in_time, seconds),
-        rate_asked: rates(|run| run.rate_asked),
-        rate_held: rates(|run| run.rate_held),
-        rate_missed: parts.iter().any(|run| run.rate_missed),
-        short: parts.iter().any(|run| run.short),
+        rate: per_second(requests_in_time),
+        rate_asked,
+        rate_held: rate_asked.and_then(|_| per_second(sent)),
+        rate_missed: rate_asked.is_some()
+            && (sum::has_held_back(not_sent, due) || parts.iter().any(is_late)),
+        short: sum::is_short(seconds),
         bytes: count(|run| run.bytes),
-        bytes_rate: rates(|run| run.bytes_rate),
+        bytes_rate: per_second(count(bytes_in_time)),
         connects: count(|run| run.connects),
         lingered: count(|run| run.lingered),
         connect_us: latency(|run| &run.connect_us),
         response_us: latency(|run| &run.response_us),
         error_us: latency(|run| &run.error_us),
         client_cpu_seconds: parts.iter().map(|run| run.client_cpu_seconds).sum(),
-        client_busiest: longest(|run| run.client_busiest),
-        client_was_the_limit: parts.iter().any(|run| run.client_was_the_limit),
+        client_busiest: busiest,
+        client_was_the_limit: sum::was_the_limit(busiest, seconds, requests.saturating_add(failed)),
     }
 }
 
@@ -156,8 +187,30 @@ fn counts<K: Clone + Ord>(
     sums
 }
 
-/// Requests per second; absent if there was no time for any.
-#[expect(clippy::cast_precision_loss, reason = "rates have three significant digits")]
-fn rate_of(requests: u64, seconds: f64) -> Option<f64> {
-    (requests > 0 && seconds > 0.0).then(|| requests as f64 / seconds)
+/// The bytes that a rate of bytes stands for. A count is far below 2^52, so the rounding of the
+/// rate does not reach it.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a count is a whole number that a double represents"
+)]
+fn bytes_in_time(run: &Run) -> u64 {
+    run.bytes_rate.map_or(0, |rate| (rate * run.seconds).round() as u64)
+}
+
+/// For each run, the share of the longest time in which all clients made requests, from 0 to 1;
+/// `None` for a run of which a start is not known.
+#[must_use]
+pub fn overlap(reports: &[SavedReport]) -> Vec<Option<f64>> {
+    let runs = reports.iter().map(|saved| saved.report.runs.len()).min().unwrap_or(0);
+    let of = |place: usize| {
+        let parts: Vec<&Run> = reports.iter().map(|saved| &saved.report.runs[place]).collect();
+        let starts = parts.iter().map(|run| run.started_at).collect::<Option<Vec<f64>>>()?;
+        let ends = starts.iter().zip(&parts).map(|(start, run)| start + run.seconds);
+        let last_start = starts.iter().copied().reduce(f64::max)?;
+        let longest = parts.iter().map(|run| run.seconds).fold(0.0, f64::max);
+        let common = ends.reduce(f64::min)? - last_start;
+        (longest > 0.0).then(|| (common / longest).clamp(0.0, 1.0))
+    };
+    (0..runs).map(of).collect()
 }

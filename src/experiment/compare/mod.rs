@@ -9,4 +9,54 @@ mod notes;
 pub mod sides;
 pub mod table;
 
+use crate::error::Failure;
+use crate::experiment::chart;
+use crate::load::{files, saved};
+use crate::os::terminal;
 pub use comparison::{Comparison, compare};
+use std::path::PathBuf;
+
+/// Options of `uringload compare`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct CompareArgs {
+    /// Reports that --json wrote; each is compared to the first one. Reports with the same --label
+    /// are one side
+    #[arg(value_name = "REPORT", required = true, value_hint = clap::ValueHint::FilePath)]
+    pub reports: Vec<PathBuf>,
+
+    /// Write the comparison as JSON
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub json: Option<PathBuf>,
+
+    /// Write the response times as an SVG chart
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub svg: Option<PathBuf>,
+
+    /// Print errors only
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+/// Runs `uringload compare`.
+///
+/// # Errors
+/// If a file isn't a report, the reports have nothing to compare, or an output can't be written.
+pub fn run(args: &CompareArgs) -> Result<(), Failure> {
+    let reports = saved::read(&args.reports)?;
+    let comparison = compare(&reports).map_err(|why| {
+        Failure::new("comparing the reports", why, "make both loads with the same options")
+    })?;
+    if !args.quiet {
+        terminal::out(table::text(&comparison).trim_end());
+    }
+    if let Some(path) = &args.json {
+        let mut text =
+            serde_json::to_string_pretty(&comparison).expect("a comparison has text as keys");
+        text.push('\n');
+        files::write(path, &text)?;
+    }
+    if let Some(path) = &args.svg {
+        files::write(path, &chart::comparison(&chart_of(&comparison)))?;
+    }
+    Ok(())
+}
