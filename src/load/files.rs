@@ -200,6 +200,7 @@ mod tests {
             load,
             engine: "epoll".to_owned(),
             runs: vec![run],
+            limit: None,
         }
     }
 

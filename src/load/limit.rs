@@ -13,8 +13,7 @@
 //! does not end the search far below the limit; the result passes twice, so that one lucky run does
 //! not end it above.
 
-use super::report::Run;
-use super::report::limit::FoundLimit;
+use super::report::{FoundLimit, Run};
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -220,6 +219,8 @@ fn rounded(rate: f64) -> f64 {
 
 /// The lowest rate of a search, in requests per second.
 pub const RATE_MIN: f64 = 1.0;
+/// The highest rate of a search, which no client makes.
+pub const RATE_MAX: f64 = 1e8;
 /// The rate at which a search begins unless `--rate` names one.
 pub const RATE_START: f64 = 1000.0;
 /// The most by which the rate that failed exceeds the one that passed, as a share of the latter.

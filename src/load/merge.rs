@@ -6,7 +6,9 @@
 
 use super::report::{Latency, LoadReport, Run};
 use super::saved::SavedReport;
-use super::sum;
+use super::{files, saved, show, sum};
+use crate::error::Failure;
+use crate::os::terminal;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -28,6 +30,40 @@ pub struct MergeArgs {
     /// Print errors and warnings only
     #[arg(long)]
     pub quiet: bool,
+}
+
+/// Runs `uringload merge`.
+///
+/// # Errors
+/// If a file isn't a report, the loads differ, or an output can't be written.
+pub fn run(args: &MergeArgs) -> Result<(), Failure> {
+    let reports = saved::read(&args.reports)?;
+    let merged = merge(&reports, args.force).map_err(|differences| {
+        let hint = if args.force {
+            "merge reports with equal numbers of runs"
+        } else {
+            "merge the reports of equal loads, or use --force"
+        };
+        Failure::new("merging the reports", differences, hint)
+    })?;
+    for (number, share) in (1..).zip(overlap(&reports)) {
+        if let Some(share) = share.filter(|share| *share < OVERLAP_MIN) {
+            terminal::err(format_args!(
+                "uringload: run {number}: the clients made requests together in {:.0} % of the \
+                 time only, so the rate is none that the server had to bear: use --start-at",
+                share * 100.0
+            ));
+        }
+    }
+    if !args.quiet {
+        for run in &merged.runs {
+            terminal::out(show::figures(run, &merged.engine, false));
+        }
+    }
+    match &args.json {
+        Some(path) => files::write(path, &files::json(&merged)),
+        None => Ok(()),
+    }
 }
 
 /// Merges reports of equal loads, run by run. With `force`, the loads may differ, but each report
@@ -68,6 +104,8 @@ pub fn merge(reports: &[SavedReport], force: bool) -> Result<LoadReport, String>
         },
         engine: distinct(all().map(|report| report.engine.as_str())).join(", "),
         runs,
+        // A search adapts to what it finds, so those of several clients have no sum.
+        limit: None,
     })
 }
 
@@ -214,3 +252,9 @@ pub fn overlap(reports: &[SavedReport]) -> Vec<Option<f64>> {
     };
     (0..runs).map(of).collect()
 }
+
+/// A smaller [`overlap`] is worth a warning.
+const OVERLAP_MIN: f64 = 0.95;
+
+#[cfg(test)]
+mod tests;

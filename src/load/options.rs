@@ -1,6 +1,7 @@
 //! The options of one load: the command line, checked as a whole. Reads no file and resolves no
 //! name.
 
+mod search;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -12,10 +13,11 @@ use crate::http::added_field;
 use crate::value_parsers;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
+pub use search::SearchOptions;
 use std::ffi::OsString;
 use std::num::NonZeroU32;
 use std::path::{Component, Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 pub use values::{Sources, Url};
 
 /// The arguments of a worker process. Only the load client itself starts workers, so neither
@@ -112,6 +114,16 @@ pub struct LoadOptions {
     /// Exit with 0 even if the rate was not held
     #[arg(long, requires = "rates")]
     pub allow_missed_rate: bool,
+
+    /// Options of the search for the highest rate.
+    #[command(flatten)]
+    pub search: SearchOptions,
+
+    /// Time of the clock at which the first run begins, as in 2030-01-01T12:00:00Z
+    ///
+    /// Clients on several machines begin together, and `uringload merge` adds their reports.
+    #[arg(long, value_name = "TIME", value_parser = values::time)]
+    pub start_at: Option<SystemTime>,
 
     /// Most connections to open per second
     #[arg(long, value_name = "R", value_parser = values::rate)]
@@ -216,6 +228,7 @@ impl LoadOptions {
             );
         }
         self.check_histograms()?;
+        self.check_search()?;
         // Compared without `.` components: ./a is a.
         let outputs: Vec<PathBuf> = self.outputs().iter().map(|path| plain(path)).collect();
         match (0..outputs.len()).find(|&place| outputs[..place].contains(&outputs[place])) {
@@ -286,10 +299,12 @@ impl LoadOptions {
         }
     }
 
-    /// The duration of the load: 10 s without both `-d` and `-n`, unlimited with `-n` alone.
+    /// The duration of a run: 10 s without both `-d` and `-n`, 5 s in a search, unlimited with `-n`
+    /// alone.
     #[must_use]
     pub fn duration(&self) -> Option<Duration> {
         match (self.duration, self.requests) {
+            (None, None) if self.search.find_limit => Some(search::SEARCH_DURATION),
             (None, None) => Some(DURATION_DEFAULT),
             (duration, _) => duration,
         }
@@ -319,7 +334,9 @@ impl LoadOptions {
         if self.pipeline > 1 {
             words.push(format!("{} pipelined", self.pipeline));
         }
-        if !self.rates.is_empty() {
+        if let Some((objective, _)) = self.search() {
+            words.push(format!("rates in search of {objective}"));
+        } else if !self.rates.is_empty() {
             let rates: Vec<_> = self.rates.iter().map(f64::to_string).collect();
             words.push(format!("{} requests/s", rates.join(", ")));
         }

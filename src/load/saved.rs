@@ -149,6 +149,7 @@ mod tests {
             load: "GET".to_owned(),
             engine: "epoll".to_owned(),
             runs: vec![Run { due: 3, ..Run::default() }],
+            limit: None,
         };
         change(&mut report);
         serde_json::to_string_pretty(&report).expect("a report is JSON")

@@ -8,12 +8,12 @@ use crate::load::report::{Latency, Run};
 use crate::load::saved::SavedReport;
 use serde::Serialize;
 
-/// Name and version of the JSON schema, the value of [`Comparison::schema`].
+/// Name and version of the JSON schema, the value of [`ReportComparison::schema`].
 pub const COMPARISON_SCHEMA: &str = "uringload-compare/1";
 
 /// A comparison of several sides, each to the first one.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Comparison {
+pub struct ReportComparison {
     /// [`COMPARISON_SCHEMA`].
     pub schema: &'static str,
     /// The share of equal figures that are called different by chance.
@@ -154,7 +154,7 @@ impl RunFigure {
 ///
 /// # Errors
 /// If there is one side only, or no setting that two sides have.
-pub fn compare(reports: &[SavedReport]) -> Result<Comparison, String> {
+pub fn compare(reports: &[SavedReport]) -> Result<ReportComparison, String> {
     let sides = sides::of(reports);
     if sides.len() < 2 {
         return Err(match reports.len() {
@@ -171,7 +171,7 @@ pub fn compare(reports: &[SavedReport]) -> Result<Comparison, String> {
         ));
     }
     let notes = notes::of(&sides);
-    Ok(Comparison { schema: COMPARISON_SCHEMA, alpha: ALPHA, sides, settings, notes })
+    Ok(ReportComparison { schema: COMPARISON_SCHEMA, alpha: ALPHA, sides, settings, notes })
 }
 
 /// The comparison of the runs with one setting; `None` if fewer than two sides have it.
@@ -210,26 +210,28 @@ fn side_figure(figure: RunFigure, base: &[&Run], other: &[&Run], at: usize) -> S
     let (Some(base_median), Some(median), 1..) = (base_median, median, at) else { return found };
     found.ratio = (base_median > 0.0).then(|| median / base_median);
     let sizes = (base_values.len(), found.values.len());
-    found.verdict = Some(if base_values.iter().chain(&found.values).all(|&v| v == base_median) {
-        Verdict::Same
-    } else if sizes == (1, 1) {
-        found.interval = figure.percentile().and_then(|percentile| {
-            let (base, other) = (single(figure, base), single(figure, other));
-            inference::of_percentile(&base.response_us, &other.response_us, percentile)
-        });
-        match found.interval {
-            Some(interval) if interval.holds_one() => Verdict::Noise,
-            Some(_) => Verdict::DiffersInOneRun,
-            None => Verdict::OneRun,
-        }
-    } else if inference::lowest_permutation(sizes.0, sizes.1) > ALPHA {
-        Verdict::TooFewRuns
-    } else {
-        found.interval = inference::bootstrap(&base_values, &found.values);
-        let p = inference::permutation(&base_values, &found.values);
-        found.p = Some(p);
-        if p <= ALPHA { Verdict::Differs } else { Verdict::Noise }
-    });
+    found.verdict = Some(
+        if base_values.iter().chain(&found.values).all(|v| v.total_cmp(&base_median).is_eq()) {
+            Verdict::Same
+        } else if sizes == (1, 1) {
+            found.interval = figure.percentile().and_then(|percentile| {
+                let (base, other) = (single(figure, base), single(figure, other));
+                inference::of_percentile(&base.response_us, &other.response_us, percentile)
+            });
+            match found.interval {
+                Some(interval) if interval.holds_one() => Verdict::Noise,
+                Some(_) => Verdict::DiffersInOneRun,
+                None => Verdict::OneRun,
+            }
+        } else if inference::lowest_permutation(sizes.0, sizes.1) > ALPHA {
+            Verdict::TooFewRuns
+        } else {
+            found.interval = inference::bootstrap(&base_values, &found.values);
+            let p = inference::permutation(&base_values, &found.values);
+            found.p = Some(p);
+            if p <= ALPHA { Verdict::Differs } else { Verdict::Noise }
+        },
+    );
     found
 }
 

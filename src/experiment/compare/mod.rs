@@ -13,7 +13,7 @@ use crate::error::Failure;
 use crate::experiment::chart;
 use crate::load::{files, saved};
 use crate::os::terminal;
-pub use comparison::{Comparison, compare};
+pub use comparison::{ReportComparison, compare};
 use std::path::PathBuf;
 
 /// Options of `uringload compare`.
@@ -56,7 +56,17 @@ pub fn run(args: &CompareArgs) -> Result<(), Failure> {
         files::write(path, &text)?;
     }
     if let Some(path) = &args.svg {
-        files::write(path, &chart::comparison(&chart_of(&comparison)))?;
+        files::write(path, &chart_of(&comparison))?;
     }
     Ok(())
+}
+
+/// The response times of all runs as SVG: a panel for each setting, a line for each side.
+fn chart_of(comparison: &ReportComparison) -> String {
+    let labels = || comparison.sides.iter().map(|side| side.label.clone());
+    let panels: Vec<_> = (comparison.settings.iter())
+        .map(|compared| (compared.setting.to_string(), labels().zip(&compared.latencies).collect()))
+        .collect();
+    let title = format!("Response times: {}", labels().collect::<Vec<_>>().join(", "));
+    chart::distributions(&title, &panels, comparison.notes.clone())
 }

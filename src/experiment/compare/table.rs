@@ -1,14 +1,14 @@
 //! A comparison as text: a table for each setting, then the notes.
 
 use super::comparison::{
-    ComparedFigure, ComparedSetting, Comparison, RunFigure, SideFigure, Verdict,
+    ComparedFigure, ComparedSetting, ReportComparison, RunFigure, SideFigure, Verdict,
 };
 use crate::experiment::numbers::{duration, fixed, trimmed};
 use crate::text::{columns, paragraph};
 
 /// The tables and the notes.
 #[must_use]
-pub fn text(comparison: &Comparison) -> String {
+pub fn text(comparison: &ReportComparison) -> String {
     let mut text = String::new();
     for setting in &comparison.settings {
         text += &table(comparison, setting);
@@ -22,7 +22,7 @@ pub fn text(comparison: &Comparison) -> String {
     text
 }
 
-fn table(comparison: &Comparison, compared: &ComparedSetting) -> String {
+fn table(comparison: &ReportComparison, compared: &ComparedSetting) -> String {
     let runs: Vec<String> = compared.runs.iter().map(ToString::to_string).collect();
     let mut lines = vec![format!("{}, {} runs", compared.setting, runs.join(" and "))];
     let mut rows = vec![HEAD.map(str::to_owned)];
@@ -34,7 +34,7 @@ fn table(comparison: &Comparison, compared: &ComparedSetting) -> String {
     lines.join("\n")
 }
 
-fn figure_rows(comparison: &Comparison, compared: &ComparedFigure) -> Vec<[String; 7]> {
+fn figure_rows(comparison: &ReportComparison, compared: &ComparedFigure) -> Vec<[String; 7]> {
     let mut rows = Vec::new();
     for (side, found) in comparison.sides.iter().zip(&compared.sides) {
         let name = if rows.is_empty() { name(compared.figure) } else { "" };
@@ -108,7 +108,7 @@ fn verdict(found: &SideFigure) -> &'static str {
 }
 
 /// How the verdicts were found, and what they leave open.
-fn evidence(comparison: &Comparison) -> Vec<String> {
+fn evidence(comparison: &ReportComparison) -> Vec<String> {
     let found = || {
         let figures = comparison.settings.iter().flat_map(|setting| &setting.figures);
         figures.flat_map(|figure| &figure.sides)
@@ -126,8 +126,8 @@ fn evidence(comparison: &Comparison) -> Vec<String> {
     }
     if has(Verdict::TooFewRuns) {
         notes.push(
-            "Too few runs: even sides without an overlap would occur by chance too often. Four runs \
-             of each side (--repeat 4) can show a difference, ten a small one."
+            "Too few runs: even sides without an overlap would occur by chance too often. Four \
+             runs of each side (--repeat 4) can show a difference, ten a small one."
                 .to_owned(),
         );
     }

@@ -94,8 +94,7 @@ mod tests {
     }
 
     fn any_latencies() -> impl Strategy<Value = Vec<u64>> {
-        let nanos =
-            (1..NANOS_MAX, 0..40_u32).prop_map(|(nanos, shift)| (nanos >> shift).max(1));
+        let nanos = (1..NANOS_MAX, 0..40_u32).prop_map(|(nanos, shift)| (nanos >> shift).max(1));
         proptest::collection::vec(nanos, 0..200)
     }
 

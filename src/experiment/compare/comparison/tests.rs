@@ -16,6 +16,7 @@ fn saved(name: &str, label: &str, runs: Vec<Run>) -> SavedReport {
         load: "GET HTTP/1.1, 10s".to_owned(),
         engine: "io_uring".to_owned(),
         runs,
+        limit: None,
     };
     SavedReport { name: name.to_owned(), report }
 }
@@ -24,12 +25,12 @@ fn repeated(name: &str, rates: impl IntoIterator<Item = f64>) -> SavedReport {
     saved(name, "", rates.into_iter().map(|rate| run(10, rate)).collect())
 }
 
-fn figure(comparison: &Comparison, figure: RunFigure) -> &ComparedFigure {
+fn figure(comparison: &ReportComparison, figure: RunFigure) -> &ComparedFigure {
     let figures = &comparison.settings[0].figures;
     figures.iter().find(|compared| compared.figure == figure).expect("all figures are compared")
 }
 
-fn verdict_on_rate(comparison: &Comparison) -> Option<Verdict> {
+fn verdict_on_rate(comparison: &ReportComparison) -> Option<Verdict> {
     figure(comparison, RunFigure::Rate).sides[1].verdict
 }
 
