@@ -43,7 +43,7 @@ inside() {
     with_server "two processes each" 60000 --connections 20 --requests 20000 --processes 2
     with_server "open loop" any --connections 20 --rate 500 --duration 2s
     check "open loop: the rates are added" is_rate 1500
-    with_server "another path" any --status 404 --connections 5 --requests 500 --url /none
+    with_server "another method" 1500 --method POST --status 405 --connections 5 --requests 500
     with_server "two runs each" 12000 --connections 5,10 --requests 2000
     check "reports in one text" reports_in_one_text
     check "a report of another load is refused" other_load_is_refused
@@ -76,27 +76,23 @@ on() {
 # Makes a load by all clients on a server of its own, and checks the counts. The server counts
 # `expected` requests, or what the clients say.
 with_server() {
-    local name=$1 expected=$2 path=/ words=()
+    local name=$1 expected=$2
     shift 2
-    while [ $# -gt 0 ]; do
-        if [ "$1" = --url ]; then path=$2; shift 2; else words+=("$1"); shift; fi
-    done
-    on 0 "$program" --listen 10.99.0.1:80 2> "$work/server.err" &
+    # Not a function: the pid is then that of the server, which `ip` becomes.
+    ip netns exec machine0 "$program" --listen 10.99.0.1:80 2> "$work/server.err" &
     pids[server]=$!
     await "the server" grep -q ' ready on ' "$work/server.err"
-    check "$name: clients" make_load "http://10.99.0.1$path" "${words[@]}"
+    check "$name: clients" make_load "$@"
     check "$name: merging" merge_reports
-    # The server's pid is that of `ip netns exec`, which has become the server.
     end server
     check "$name: counts of server and clients" counts_are_equal "$expected"
 }
 
 make_load() {
-    local url=$1 number code=0 running=() start
-    shift
+    local number code=0 running=() start
     start=$(date -u -d '+1 second' +%FT%T.%3NZ)
     for number in $(seq "$clients"); do
-        on "$number" "$client" --quiet --json - --start-at "$start" "$@" "$url" \
+        on "$number" "$client" --quiet --json - --start-at "$start" "$@" http://10.99.0.1/ \
             > "$work/client$number.json" 2> "$work/client$number.err" &
         running+=($!)
     done
@@ -183,7 +179,7 @@ manifest() {
         echo "kubectl isn't installed" >&2
         return
     fi
-    kubectl set env --local -f "$file" LOAD_START_AT=2000-01-01T00:00:00Z -o json > "$work/job.json"
+    kubectl label --local -f "$file" rehearsed=yes -o json > "$work/job.json"
     python3 - "$file" "$work/job.json" << 'END'
 import json, sys
 

@@ -60,12 +60,12 @@ fn load(options: &LoadOptions) -> Result<ExitCode, Failure> {
     if !load.await_start() {
         return Ok(ExitCode::from(EXIT_INTERRUPTED));
     }
-    if options.search.find_limit {
+    if options.find_limit {
         find_limit(options, &load, &mut report)?;
     } else {
         for run in options.runs() {
             let outcome = make_run(options, &load, &run)?;
-            if !options.quiet {
+            if options.prints_figures() {
                 terminal::out(show::figures(&outcome.run, decision.kind.name(), options.ab));
             }
             if let Some(path) = &options.hgrm {
@@ -111,7 +111,7 @@ fn find_limit(
         };
         let settings = RunSettings { connections, rate: Some(rate) };
         let run = make_run(options, load, &settings)?.run;
-        if !options.quiet {
+        if options.prints_figures() {
             terminal::out(show::search_step(rate, &objective, &run));
         }
         search.record(rate, objective.judge(&run).is_ok(), run.client_was_the_limit);
@@ -122,7 +122,7 @@ fn find_limit(
         }
     };
     let limit = bracket.describe(&objective);
-    if !options.quiet {
+    if options.prints_figures() {
         terminal::out(show::search_result(&limit, report.runs.len()));
     }
     report.limit = Some(limit);

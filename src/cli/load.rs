@@ -144,4 +144,18 @@ mod tests {
         }
         assert!(parse(["uringload", "--generate", "man", "http://a/"]).is_err());
     }
+
+    /// A group of options within the others would make clap forget that there are any.
+    #[test]
+    fn command_lines_are_loads_or_subcommands() {
+        let load = parse(["uringload", "--find-limit", "--slo", "10ms@p99", "http://a/"]);
+        assert!(matches!(load, Ok(LoadCommand::Load(_))));
+        let compare = parse(["uringload", "compare", "a.json", "b.json", "--svg", "c.svg"]);
+        assert!(matches!(compare, Ok(LoadCommand::Compare(_))));
+        let merge = parse(["uringload", "merge", "--force", "a.json", "-"]);
+        assert!(matches!(merge, Ok(LoadCommand::Merge(_))));
+        for words in [["uringload", "merge"], ["uringload", "compare"]] {
+            assert!(parse(words).is_err_and(|error| error.exit_code() == 2), "{words:?}");
+        }
+    }
 }

@@ -19,7 +19,7 @@ pub struct MergeArgs {
     #[arg(value_name = "REPORT", required = true, value_hint = clap::ValueHint::FilePath)]
     pub reports: Vec<PathBuf>,
 
-    /// Write the merged report as JSON
+    /// Write the merged report as JSON; - is standard output
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub json: Option<PathBuf>,
 
@@ -55,7 +55,8 @@ pub fn run(args: &MergeArgs) -> Result<(), Failure> {
             ));
         }
     }
-    if !args.quiet {
+    let is_stdout = args.json.as_deref().is_some_and(files::is_stdout);
+    if !args.quiet && !is_stdout {
         for run in &merged.runs {
             terminal::out(show::figures(run, &merged.engine, false));
         }

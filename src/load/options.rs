@@ -7,13 +7,13 @@ mod tests;
 mod values;
 
 use super::files;
+use super::limit::Objective;
 use super::request::RequestTemplate;
 use crate::engine::chosen::EngineChoice;
 use crate::http::added_field;
 use crate::value_parsers;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
-pub use search::SearchOptions;
 use std::ffi::OsString;
 use std::num::NonZeroU32;
 use std::path::{Component, Path, PathBuf};
@@ -115,9 +115,17 @@ pub struct LoadOptions {
     #[arg(long, requires = "rates")]
     pub allow_missed_rate: bool,
 
-    /// Options of the search for the highest rate.
-    #[command(flatten)]
-    pub search: SearchOptions,
+    /// Find the highest rate that holds --slo: rates double, from --rate on, then are bisected
+    ///
+    /// A run of -d (5s by default) passes if its rate was held, all responses were correct, and the
+    /// percentile is within the limit. All runs are in the report.
+    #[arg(long, requires = "slo")]
+    pub find_limit: bool,
+
+    /// Service level objective of --find-limit: a percentile of the response times, and the most
+    /// that it may be, as in 10ms@p99
+    #[arg(long, value_name = "DURATION@pN", requires = "find_limit")]
+    pub slo: Option<Objective>,
 
     /// Time of the clock at which the first run begins, as in 2030-01-01T12:00:00Z
     ///
@@ -181,7 +189,7 @@ pub struct LoadOptions {
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub label: String,
 
-    /// Write the results as JSON
+    /// Write the results as JSON; - is standard output, which then has no figures for people
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
 
@@ -290,6 +298,13 @@ impl LoadOptions {
         single.chain(histograms).collect()
     }
 
+    /// Whether the figures are printed for people: not with --quiet, nor among an output that is
+    /// standard output.
+    #[must_use]
+    pub fn prints_figures(&self) -> bool {
+        !self.quiet && !self.outputs().iter().any(|path| files::is_stdout(path))
+    }
+
     /// The file for the histogram of one run: `path` itself unless there are several runs.
     #[must_use]
     pub fn histogram(&self, path: &Path, connections: u32) -> PathBuf {
@@ -304,7 +319,7 @@ impl LoadOptions {
     #[must_use]
     pub fn duration(&self) -> Option<Duration> {
         match (self.duration, self.requests) {
-            (None, None) if self.search.find_limit => Some(search::SEARCH_DURATION),
+            (None, None) if self.find_limit => Some(search::SEARCH_DURATION),
             (None, None) => Some(DURATION_DEFAULT),
             (duration, _) => duration,
         }

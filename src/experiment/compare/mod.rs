@@ -46,7 +46,8 @@ pub fn run(args: &CompareArgs) -> Result<(), Failure> {
     let comparison = compare(&reports).map_err(|why| {
         Failure::new("comparing the reports", why, "make both loads with the same options")
     })?;
-    if !args.quiet {
+    let is_stdout = |path: &Option<PathBuf>| path.as_deref().is_some_and(files::is_stdout);
+    if !args.quiet && !is_stdout(&args.json) && !is_stdout(&args.svg) {
         terminal::out(table::text(&comparison).trim_end());
     }
     if let Some(path) = &args.json {

@@ -1,36 +1,20 @@
-//! The options of `--find-limit`, and what they exclude.
+//! The search of `--find-limit`: its settings, and the options that it excludes.
 
 use super::LoadOptions;
 use crate::load::limit::{Objective, RATE_START};
 use std::time::Duration;
-
-/// Options of the search for the highest rate.
-#[derive(Clone, Debug, Default, clap::Args)]
-pub struct SearchOptions {
-    /// Find the highest rate that holds --slo: rates double, from --rate on, then are bisected
-    ///
-    /// A run of -d (5s by default) passes if its rate was held, all responses were correct, and the
-    /// percentile is within the limit. All runs are in the report.
-    #[arg(long, requires = "slo")]
-    pub find_limit: bool,
-
-    /// Service level objective of --find-limit: a percentile of the response times, and the most
-    /// that it may be, as in 10ms@p99
-    #[arg(long, value_name = "DURATION@pN", requires = "find_limit")]
-    pub slo: Option<Objective>,
-}
 
 impl LoadOptions {
     /// The objective of a search, and the rate at which it begins; `None` without --find-limit.
     #[must_use]
     pub fn search(&self) -> Option<(Objective, f64)> {
         let start = self.rates.first().copied().unwrap_or(RATE_START);
-        self.search.slo.map(|objective| (objective, start))
+        self.slo.map(|objective| (objective, start))
     }
 
     /// Refuses options of loads whose rates are known.
     pub(super) fn check_search(&self) -> Result<(), String> {
-        if !self.search.find_limit {
+        if !self.find_limit {
             return Ok(());
         }
         let excluded = [
