@@ -154,6 +154,7 @@ fn distinct<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
 }
 
 /// One run of several clients as a run of one client.
+#[expect(clippy::cast_precision_loss, reason = "rates have three significant digits")]
 fn sum(parts: &[&Run]) -> Run {
     let count = |figure: fn(&Run) -> u64| {
         parts.iter().fold(0, |sum: u64, run| sum.saturating_add(figure(run)))
@@ -169,7 +170,9 @@ fn sum(parts: &[&Run]) -> Run {
     let (requests_in_time, sent) = (count(|run| run.requests_in_time), count(|run| run.sent));
     let (due, not_sent) = (count(|run| run.due), count(|run| run.not_sent));
     let (requests, failed) = (count(|run| run.requests), count(|run| run.failed));
-    let per_second = |count| sum::per_second(count, requests_in_time, seconds);
+    // A run that was too short for a rate is one among others.
+    let is_timed = parts.iter().any(|run| run.rate.is_some()) && seconds > 0.0;
+    let per_second = |count: u64| is_timed.then(|| count as f64 / seconds);
     let rate_asked = rates(|run| run.rate_asked);
     let busiest = longest(|run| run.client_busiest);
     // A client that was late missed its rate even if all clients together have sent enough.
@@ -196,7 +199,7 @@ fn sum(parts: &[&Run]) -> Run {
         requests_in_time,
         rate: per_second(requests_in_time),
         rate_asked,
-        rate_held: rate_asked.and_then(|_| per_second(sent)),
+        rate_held: sum::rate_held(rate_asked, per_second(sent)),
         rate_missed: rate_asked.is_some()
             && (sum::has_held_back(not_sent, due) || parts.iter().any(is_late)),
         short: sum::is_short(seconds),

@@ -164,7 +164,7 @@ pub struct LoadOptions {
 
     /// Longest wait for responses after the last request
     #[arg(long, value_name = "DURATION", default_value = "2s")]
-    #[arg(value_parser = value_parsers::duration)]
+    #[arg(value_parser = value_parsers::delay)]
     pub grace: Duration,
 
     /// Timeout for establishing a connection

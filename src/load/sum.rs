@@ -24,7 +24,10 @@ pub(super) fn sum_up(plan: &Plan, all_counters: &[Counters<'_>]) -> Run {
     };
     let busiest = all_counters.iter().map(busy_share).fold(0.0, f64::max).min(1.0);
     let seconds = times.made_ns as f64 / 1e9;
-    let per_second = |count| per_second(count, in_time, seconds);
+    // A number of requests that is sent at once takes no time, and has no rate.
+    let has_time = plan.requests.is_none() || in_time > 0 || !is_short(seconds);
+    let is_timed = seconds > 0.0 && has_time;
+    let per_second = |count: u64| is_timed.then(|| count as f64 / seconds);
     let (sent, not_sent, due) = (sum(Count::Sent), sum(Count::NotSent), sum(Count::Due));
     let failed = all_counters.iter().map(Counters::failed).sum();
     let rate_asked = plan.settings.rate;
@@ -52,7 +55,7 @@ pub(super) fn sum_up(plan: &Plan, all_counters: &[Counters<'_>]) -> Run {
         requests_in_time: in_time,
         rate: per_second(in_time),
         rate_asked,
-        rate_held: rate_asked.and_then(|_| per_second(sent)),
+        rate_held: rate_held(rate_asked, per_second(sent)),
         rate_missed: rate_asked.is_some() && (has_held_back(not_sent, due) || is_late),
         short: is_short(seconds),
         bytes: sum(Count::Bytes),
@@ -128,12 +131,10 @@ fn first_failure(all_counters: &[Counters<'_>]) -> Option<FirstFailure> {
     })
 }
 
-/// A count per second of a run in which `in_time` requests had a correct response. A number of
-/// requests that is sent at once takes no time, and has no rate.
-#[expect(clippy::cast_precision_loss, reason = "rates have three significant digits")]
-pub(super) fn per_second(count: u64, in_time: u64, seconds: f64) -> Option<f64> {
-    let is_timed = seconds > 0.0 && (in_time > 0 || !is_short(seconds));
-    is_timed.then(|| count as f64 / seconds)
+/// The rate that was held, from the one that was asked for and the one at which requests were sent.
+/// A first request at the beginning makes one more than the rate in a short run.
+pub(super) fn rate_held(asked: Option<f64>, sent: Option<f64>) -> Option<f64> {
+    Some(sent?.min(asked?))
 }
 
 /// Whether more than a hundredth of the requests that were due was never sent.

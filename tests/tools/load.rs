@@ -1,6 +1,8 @@
 //! The load client as a process: its counts against those of the server, and each kind of failure
 //! against a server that misbehaves on purpose.
 
+mod figures;
+
 use crate::common;
 use serde_json::Value;
 use std::io::{Read, Write};

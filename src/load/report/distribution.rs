@@ -33,7 +33,8 @@ pub fn summary(histogram: &Histogram<u64>, sum_ns: u64, unanswered: u64) -> Late
     Latency {
         count,
         unanswered,
-        min: Some(micros(histogram.min())),
+        // The highest value of its bucket, as the others: a timeout isn't below its limit.
+        min: Some(micros(histogram.highest_equivalent(histogram.min()))),
         mean: Some(sum_ns as f64 / count as f64 / 1000.0),
         p50: at(50.0),
         p90: at(90.0),

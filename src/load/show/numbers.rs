@@ -1,10 +1,16 @@
 //! Numbers as text for people.
 
-/// A duration of microseconds with three significant digits or so.
+/// A duration of microseconds with three significant digits; of those below 100 µs, with fewer.
 pub(super) fn time(micros: f64) -> String {
     let (divisor, unit) = unit_of_us(micros);
-    let decimals = if divisor > 1.0 { 2 } else { 0 };
-    format!("{:.decimals$} {unit}", micros / divisor)
+    let number = micros / divisor;
+    let decimals = match number.abs() {
+        _ if divisor <= 1.0 => 0,
+        size if size >= 99.95 => 0,
+        size if size >= 9.995 => 1,
+        _ => 2,
+    };
+    format!("{number:.decimals$} {unit}")
 }
 
 /// The unit in which a duration of microseconds is shown, and its length in microseconds.
@@ -41,6 +47,8 @@ mod tests {
         assert_eq!(time(0.0), "0 µs");
         assert_eq!(time(999.4), "999 µs");
         assert_eq!(time(1234.0), "1.23 ms");
+        assert_eq!(time(12_345.0), "12.3 ms");
+        assert_eq!(time(500_170.0), "500 ms");
         assert_eq!(time(2_500_000.0), "2.50 s");
     }
 
