@@ -57,18 +57,21 @@ impl Objective {
     /// # Errors
     /// The reason for which the run doesn't pass.
     pub fn judge(&self, run: &Run) -> Result<(), String> {
-        let wrong = run.due.saturating_sub(run.requests);
         if run.rate_missed {
             return Err(match run.rate_held {
                 Some(held) => format!("the rate was not held: {held:.0} per second"),
                 None => "the rate was not held".to_owned(),
             });
         }
-        if wrong > 0 {
-            return Err(format!("{wrong} of {} requests had no correct response", run.due));
-        }
-        if !run.is_clean() {
-            return Err(format!("{} attempts to connect failed", run.connects_failed));
+        let lacks = [
+            (run.not_sent, "of the requests were not sent"),
+            (run.failed, "of the requests failed"),
+            (run.outstanding, "of the requests had no response"),
+            (run.connects_failed, "attempts to connect failed"),
+            (run.died.into(), "worker processes died"),
+        ];
+        if let Some((count, what)) = lacks.iter().find(|(count, _)| *count > 0) {
+            return Err(format!("{count} {what}"));
         }
         let limit_us = self.limit.as_secs_f64() * 1e6;
         match run.response_us.at_percentile(self.percentile) {

@@ -3,7 +3,8 @@
 use super::comparison::{
     ComparedFigure, ComparedSetting, ReportComparison, RunFigure, SideFigure, Verdict,
 };
-use crate::experiment::numbers::{duration, fixed, trimmed};
+use crate::experiment::numbers::{fixed, trimmed};
+use crate::load::show::unit_of_us;
 use crate::text::{columns, paragraph};
 
 /// The tables and the notes.
@@ -70,19 +71,25 @@ fn name(figure: RunFigure) -> &'static str {
 
 fn value_of(figure: RunFigure, value: f64) -> String {
     match figure {
-        RunFigure::Rate => format!("{}/s", rate(value)),
+        RunFigure::Rate => format!("{}/s", digits(value)),
         RunFigure::P50Us
         | RunFigure::P90Us
         | RunFigure::P99Us
         | RunFigure::P999Us
-        | RunFigure::MaxUs => duration(value),
+        | RunFigure::MaxUs => time(value),
         RunFigure::FailedShare => format!("{} %", trimmed(value * 100.0, 4)),
-        RunFigure::ClientCpuUs => format!("{}/request", duration(value)),
+        RunFigure::ClientCpuUs => format!("{}/request", time(value)),
     }
 }
 
-/// A rate with three significant digits at least.
-fn rate(value: f64) -> String {
+/// A latency in a suitable unit.
+fn time(us: f64) -> String {
+    let (divisor, unit) = unit_of_us(us);
+    format!("{} {unit}", digits(us / divisor))
+}
+
+/// A number with three significant digits at least, from 1 on.
+fn digits(value: f64) -> String {
     let decimals = match value {
         100.0.. => 0,
         10.0.. => 1,

@@ -175,7 +175,10 @@ fn runs_pass_that_are_correct_in_time_and_at_their_rate() {
     for (run, reason) in [
         (with(11), "p90 was 20.005 ms"),
         (Run { rate_missed: true, rate_held: Some(4.4), ..with(1) }, "not held: 4 per second"),
-        (Run { requests: 97, failed: 1, outstanding: 2, ..with(1) }, "3 of 100 requests had no"),
+        (Run { requests: 97, failed: 1, outstanding: 2, ..with(1) }, "1 of the requests failed"),
+        (Run { not_sent: 2, ..with(1) }, "2 of the requests were not sent"),
+        (Run { outstanding: 2, ..with(1) }, "2 of the requests had no response"),
+        (Run { died: 1, ..with(1) }, "1 worker processes died"),
         (Run { connects_failed: 7, ..with(1) }, "7 attempts to connect failed"),
         (good.clone(), "no request had a response"),
     ] {
