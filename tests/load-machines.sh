@@ -91,6 +91,7 @@ with_server() {
 make_load() {
     local number code=0 running=() start
     start=$(date -u -d '+1 second' +%FT%T.%3NZ)
+    date -u -d "$start" +%s.%N > "$work/start"
     for number in $(seq "$clients"); do
         on "$number" "$client" --quiet --json - --start-at "$start" "$@" http://10.99.0.1/ \
             > "$work/client$number.json" 2> "$work/client$number.err" &
@@ -120,6 +121,7 @@ import json, re, sys
 expected, work, clients = sys.argv[1], sys.argv[2], int(sys.argv[3])
 parts = [json.load(open(f"{work}/client{number + 1}.json"))["runs"] for number in range(clients)]
 merged = json.load(open(f"{work}/merged.json"))["runs"]
+start = float(open(f"{work}/start").read())
 assert len(merged) == len(parts[0]), "each run is merged with those of the other clients"
 for place, run in enumerate(merged):
     of_parts = [runs[place] for runs in parts]
@@ -134,6 +136,7 @@ for place, run in enumerate(merged):
     slowest = max(part["response_us"]["max"] for part in of_parts)
     assert latency["max"] == slowest, f'max {latency["max"]} merged, {slowest} in the parts'
     starts = [part["started_at"] for part in of_parts]
+    assert min(starts) >= start - 0.002, f"a client began {start - min(starts):.3f} s early"
     apart = max(starts) - min(starts)
     assert place > 0 or apart < 0.1, f"the clients began {apart:.3f} s apart"
 said = open(f"{work}/server.err").read()

@@ -24,12 +24,15 @@ pub(super) fn draw(report: &LoadReport) -> String {
 
 /// The panel of percentiles, with one line per run.
 fn latencies(runs: &[Run]) -> Panel {
-    let mut named = BTreeMap::<u32, u32>::new();
+    let mut named = BTreeMap::<String, u32>::new();
     let mut lines = Vec::new();
     for run in runs {
-        let times = named.entry(run.connections).or_default();
-        *times += 1;
         let mut name = connections(run.connections);
+        if let Some(rate) = run.rate_asked {
+            name = format!("{name}, {}/s", grouped(rate));
+        }
+        let times = named.entry(name.clone()).or_default();
+        *times += 1;
         if *times > 1 {
             name = format!("{name}, again ({times})");
         }

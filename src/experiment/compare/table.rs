@@ -128,7 +128,8 @@ fn evidence(comparison: &ReportComparison) -> Vec<String> {
         notes.push(format!(
             "p is the probability that repetitions of one and the same differ as much; up to \
              {alpha} is called a difference. One in {one_in:.0} comparisons of equal figures has \
-             such a p by chance; there are {tests} here."
+             such a p by chance; {} here.",
+            if tests > 1.0 { format!("there are {tests}") } else { "there is one".to_owned() }
         ));
     }
     if has(Verdict::TooFewRuns) {

@@ -181,5 +181,5 @@ fn table_has_a_row_for_each_figure_and_side() {
     assert_eq!(words[..3], ["b.json", "90,250/s", "0.900"]);
     assert_eq!(words[6..], ["0.029", "differs"]);
     assert!(text.contains("failed") && text.contains("same"), "{text}");
-    assert!(text.contains("there are 1 here"), "{text}");
+    assert!(text.contains("there is one here"), "{text}");
 }
