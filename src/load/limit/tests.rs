@@ -80,6 +80,18 @@ fn a_rate_that_is_not_confirmed_becomes_the_lowest_that_failed() {
 }
 
 #[test]
+fn rates_that_pass_once_only_end_the_search_unconfirmed() {
+    let mut seen = Vec::new();
+    let (bracket, rates) = search(1000.0, |rate| {
+        let is_new = !seen.contains(&rate.to_bits());
+        seen.push(rate.to_bits());
+        is_new
+    });
+    assert!(!bracket.confirmed, "{bracket:?}");
+    assert_eq!(rates.len(), STEPS_MAX);
+}
+
+#[test]
 fn limit_of_a_saturated_client_is_marked() {
     let mut search = LimitSearch::new(1.0, 2.0);
     search.record(1.0, true, true);

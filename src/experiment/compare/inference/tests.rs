@@ -45,8 +45,8 @@ fn differs(base: &[f64], other: &[f64]) -> bool {
 fn equal_distributions_are_called_different_at_the_rate_of_alpha() {
     // The exact test of 10 and 10 ranks has the size 0.0433, that of 5 and 5 the size 0.0317.
     for (runs, expected) in [(10, 0.0433), (5, 0.0317)] {
-        let found = share(4000, runs, (100.0, 100.0), differs);
-        assert!((found - expected).abs() < 0.01, "{found} of the trials with {runs} runs");
+        let found = share(2500, runs, (100.0, 100.0), differs);
+        assert!((found - expected).abs() < 0.012, "{found} of the trials with {runs} runs");
     }
     // 80 values are too many for the exact distribution.
     let found = share(300, 40, (100.0, 100.0), differs);
@@ -64,12 +64,12 @@ fn ten_per_cent_are_found_in_ten_repetitions() {
 #[test]
 fn interval_of_the_ratio_holds_it_about_as_often_as_it_says() {
     for levels in [(100.0, 100.0), (100.0, 110.0)] {
-        let found = share(500, 10, levels, |base, other| {
+        let found = share(200, 10, levels, |base, other| {
             let interval = bootstrap(base, other).expect("rates are positive");
             let ratio = levels.1 / levels.0;
             interval.low <= ratio && ratio <= interval.high
         });
-        assert!((0.92..=0.99).contains(&found), "{found} of the trials with {levels:?}");
+        assert!((0.91..=0.995).contains(&found), "{found} of the trials with {levels:?}");
     }
 }
 
