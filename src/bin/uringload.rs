@@ -58,6 +58,7 @@ fn load(options: &LoadOptions) -> Result<ExitCode, Failure> {
         limit: None,
     };
     if !load.await_start() {
+        terminal::err("uringload: interrupted before the time of --start-at: nothing was measured");
         return Ok(ExitCode::from(EXIT_INTERRUPTED));
     }
     if options.find_limit {

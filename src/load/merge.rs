@@ -117,7 +117,7 @@ fn differences_of(first: &SavedReport, other: &SavedReport) -> Vec<String> {
     let mut compare = |what: &str, one: String, two: String| {
         if one != two {
             let (first, other) = (&first.name, &other.name);
-            differences.push(format!("{what}: {one} in {first}, {two} in {other}"));
+            differences.push(format!("{what}: {one} ({first}) and {two} ({other})"));
         }
     };
     compare("URL path", path_of(&a.url).to_owned(), path_of(&b.url).to_owned());

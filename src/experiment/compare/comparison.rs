@@ -4,6 +4,7 @@
 use super::inference::{self, ALPHA, RatioInterval};
 use super::notes;
 use super::sides::{self, RunSetting, Side};
+use crate::error::Failure;
 use crate::load::report::{Latency, Run};
 use crate::load::saved::SavedReport;
 use serde::Serialize;
@@ -154,20 +155,26 @@ impl RunFigure {
 ///
 /// # Errors
 /// If there is one side only, or no setting that two sides have.
-pub fn compare(reports: &[SavedReport]) -> Result<ReportComparison, String> {
+pub fn compare(reports: &[SavedReport]) -> Result<ReportComparison, Failure> {
+    let fail = |why: &str, hint: &str| Failure::new("comparing the reports", why, hint);
     let sides = sides::of(reports);
     if sides.len() < 2 {
+        let label = &sides[0].label;
         return Err(match reports.len() {
-            1 => "there is one report: name another".to_owned(),
-            _ => format!("all reports have the label {:?}, and are one side", sides[0].label),
+            1 => fail("there is one report", "name that of another load"),
+            _ => fail(
+                &format!("all reports have the label {label:?}, and are one side"),
+                "measure with another --label, or none",
+            ),
         });
     }
     let settings = sides::settings(sides.iter().flat_map(Side::runs));
     let settings: Vec<_> = settings.into_iter().filter_map(|of| setting(&sides, of)).collect();
     if settings.is_empty() {
-        return Err(format!(
-            "no two sides have a number of connections and a rate in common: {}",
-            sides.iter().map(Side::describe).collect::<Vec<_>>().join("; ")
+        let all = sides.iter().map(Side::describe).collect::<Vec<_>>().join("; ");
+        return Err(fail(
+            &format!("no two sides have a number of connections and a rate in common: {all}"),
+            "make both loads with the same -c and --rate",
         ));
     }
     let notes = notes::of(&sides);

@@ -43,9 +43,7 @@ pub struct CompareArgs {
 /// If a file isn't a report, the reports have nothing to compare, or an output can't be written.
 pub fn run(args: &CompareArgs) -> Result<(), Failure> {
     let reports = saved::read(&args.reports)?;
-    let comparison = compare(&reports).map_err(|why| {
-        Failure::new("comparing the reports", why, "make both loads with the same options")
-    })?;
+    let comparison = compare(&reports)?;
     let is_stdout = |path: &Option<PathBuf>| path.as_deref().is_some_and(files::is_stdout);
     if !args.quiet && !is_stdout(&args.json) && !is_stdout(&args.svg) {
         terminal::out(table::text(&comparison).trim_end());

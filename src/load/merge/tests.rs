@@ -154,9 +154,9 @@ fn loads_that_differ_are_refused_with_the_differences() {
     other.report.load = "POST".to_owned();
     let differences = merge(&[first.clone(), other.clone()], false).unwrap_err();
     for difference in [
-        "URL path: /b in a.json, /c?d in b.json",
-        "load: GET HTTP/1.1, 3s in a.json, POST in b.json",
-        "connections: 10 in a.json, 20 in b.json",
+        "URL path: /b (a.json) and /c?d (b.json)",
+        "load: GET HTTP/1.1, 3s (a.json) and POST (b.json)",
+        "connections: 10 (a.json) and 20 (b.json)",
     ] {
         assert!(differences.contains(difference), "{difference}: {differences}");
     }
@@ -168,7 +168,7 @@ fn loads_that_differ_are_refused_with_the_differences() {
     let longer = saved("b.json", vec![run(10), run(20)]);
     for force in [false, true] {
         let differences = merge(&[first.clone(), longer.clone()], force).unwrap_err();
-        assert!(differences.contains("runs: 1 in a.json, 2 in b.json"), "{differences}");
+        assert!(differences.contains("runs: 1 (a.json) and 2 (b.json)"), "{differences}");
     }
 }
 
