@@ -1,15 +1,18 @@
 //! The options of one load: the command line, checked as a whole. Reads no file and resolves no
 //! name.
 
+mod search;
 #[cfg(test)]
 mod tests;
 mod url;
 mod values;
 
 use super::files;
+use super::limit::Objective;
 use super::proxy_header::ProxyHeader;
 use super::request::RequestTemplate;
 use super::targets::order::SEED_DEFAULT;
+use super::tls::{TlsPlan, Trust};
 use crate::engine::chosen::EngineChoice;
 use crate::http::added_field;
 use crate::value_parsers;
@@ -18,8 +21,8 @@ use clap::{CommandFactory, Parser};
 use std::ffi::OsString;
 use std::num::NonZeroU32;
 use std::path::{Component, Path, PathBuf};
-use std::time::Duration;
-pub use url::{Origin, Url};
+use std::time::{Duration, SystemTime};
+pub use url::{Origin, Scheme, Url};
 pub use values::Sources;
 pub(in crate::load) use values::method;
 
@@ -60,7 +63,7 @@ where
 #[derive(Clone, Debug, clap::Args)]
 #[allow(clippy::struct_excessive_bools, reason = "independent switches of a command line")]
 pub struct LoadOptions {
-    /// URL to request: http://HOST:PORT/PATH, or unix:SOCKET:/PATH for a Unix socket
+    /// URL to request: http://HOST:PORT/PATH, with https for TLS, or unix:SOCKET:/PATH
     #[arg(value_name = "URL", required_unless_present = "urls")]
     pub url: Vec<Url>,
 
@@ -159,6 +162,24 @@ pub struct LoadOptions {
     #[arg(long, requires = "rates")]
     pub allow_missed_rate: bool,
 
+    /// Find the highest rate that holds --slo: rates double, from --rate on, then are bisected
+    ///
+    /// A run of -d (5s by default) passes if its rate was held, all responses were correct, and the
+    /// percentile is within the limit. All runs are in the report.
+    #[arg(long, requires = "slo")]
+    pub find_limit: bool,
+
+    /// Service level objective of --find-limit: a percentile of the response times, and the most
+    /// that it may be, as in 10ms@p99
+    #[arg(long, value_name = "DURATION@pN", requires = "find_limit")]
+    pub slo: Option<Objective>,
+
+    /// Time of the clock at which the first run begins, as in 2030-01-01T12:00:00Z
+    ///
+    /// Clients on several machines begin together, and `uringload merge` adds their reports.
+    #[arg(long, value_name = "TIME", value_parser = values::time)]
+    pub start_at: Option<SystemTime>,
+
     /// Most connections to open per second
     #[arg(long, value_name = "R", value_parser = values::rate)]
     pub connect_rate: Option<f64>,
@@ -174,6 +195,15 @@ pub struct LoadOptions {
     /// Local addresses to connect from: one, or a range such as 127.0.0.2-127.0.0.20
     #[arg(long, value_name = "A-B", value_parser = values::sources)]
     pub source: Option<Sources>,
+
+    /// File with certificates, in PEM form, of the authorities to trust for https, or of the server
+    /// itself [default: the authorities that the system trusts]
+    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
+    pub cacert: Option<PathBuf>,
+
+    /// Accept any certificate for https
+    #[arg(long)]
+    pub insecure: bool,
 
     /// File with the expected content of every response
     #[arg(long, value_name = "FILE", conflicts_with_all = ["urls", "replay"])]
@@ -193,7 +223,7 @@ pub struct LoadOptions {
     #[arg(value_parser = value_parsers::delay)]
     pub grace: Duration,
 
-    /// Timeout for establishing a connection
+    /// Timeout for establishing a connection, with its TLS handshake
     #[arg(long, value_name = "DURATION", default_value = "10s")]
     #[arg(value_parser = value_parsers::duration)]
     pub connect_timeout: Duration,
@@ -216,7 +246,7 @@ pub struct LoadOptions {
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub label: String,
 
-    /// Write the results as JSON; - is standard output
+    /// Write the results as JSON; - is standard output, which then has no figures for people
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
 
@@ -263,7 +293,12 @@ impl LoadOptions {
                     .to_owned(),
             );
         }
+        let has_http = self.url.first().is_some_and(|url| url.scheme == Scheme::Http);
+        if (self.insecure || self.cacert.is_some()) && has_http {
+            return Err("--insecure and --cacert are for https, but the URL has http".to_owned());
+        }
         self.check_histograms()?;
+        self.check_search()?;
         // Compared without `.` components: ./a is a.
         let outputs: Vec<PathBuf> = self.outputs().iter().map(|path| plain(path)).collect();
         match (0..outputs.len()).find(|&place| outputs[..place].contains(&outputs[place])) {
@@ -294,6 +329,10 @@ impl LoadOptions {
         let list_is_stdin = is_stdin(&self.urls) || is_stdin(&self.replay);
         if list_is_stdin && self.body.as_deref() == Some("@-") {
             return Err("standard input can't be both the list of requests and --body".to_owned());
+        }
+        let is_https = self.url.iter().any(|url| url.scheme == Scheme::Https);
+        if is_https && self.proxy_protocol.is_some() {
+            return Err("--proxy-protocol is for http: its header precedes TLS".to_owned());
         }
         let is_unix = self.url.iter().any(|url| matches!(url.origin, Origin::Unix(_)));
         if is_unix && self.source.is_some() && self.proxy_protocol.is_none() {
@@ -355,6 +394,13 @@ impl LoadOptions {
         single.chain(histograms).collect()
     }
 
+    /// Whether the figures are printed for people: not with --quiet, nor among an output that is
+    /// standard output.
+    #[must_use]
+    pub fn prints_figures(&self) -> bool {
+        !self.quiet && !self.outputs().iter().any(|path| files::is_stdout(path))
+    }
+
     /// The file for the histogram of one run: `path` itself unless there are several runs.
     #[must_use]
     pub fn histogram(&self, path: &Path, connections: u32) -> PathBuf {
@@ -364,13 +410,30 @@ impl LoadOptions {
         }
     }
 
-    /// The duration of the load: 10 s without both `-d` and `-n`, unlimited with `-n` alone. A
-    /// replay without both ends with its log.
+    /// The duration of a run: 10 s without both `-d` and `-n`, 5 s in a search, unlimited with `-n`
+    /// alone. A replay without both ends with its log.
     #[must_use]
     pub fn duration(&self) -> Option<Duration> {
         match (self.duration, self.requests) {
+            (None, None) if self.find_limit => Some(search::SEARCH_DURATION),
             (None, None) if self.replay.is_none() => Some(DURATION_DEFAULT),
             (duration, _) => duration,
+        }
+    }
+
+    /// The TLS of a load of this URL, if that has https.
+    #[must_use]
+    pub fn tls(&self, url: &Url) -> Option<TlsPlan> {
+        let trust = match &self.cacert {
+            _ if self.insecure => Trust::Anything,
+            Some(path) => Trust::File(path.clone()),
+            None => Trust::System,
+        };
+        match &url.origin {
+            Origin::Tcp { host, .. } if url.scheme == Scheme::Https => {
+                Some(TlsPlan { host: host.clone(), trust })
+            }
+            Origin::Tcp { .. } | Origin::Unix(_) => None,
         }
     }
 
@@ -421,7 +484,9 @@ impl LoadOptions {
         if let Some(time) = self.think_time {
             words.push(format!("{} of think time", humantime::format_duration(time)));
         }
-        if !self.rates.is_empty() {
+        if let Some((objective, _)) = self.search() {
+            words.push(format!("rates in search of {objective}"));
+        } else if !self.rates.is_empty() {
             let rates: Vec<_> = self.rates.iter().map(f64::to_string).collect();
             words.push(format!("{} requests/s", rates.join(", ")));
         }

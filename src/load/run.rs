@@ -21,6 +21,7 @@ use super::input::{self, LoadInput};
 use super::options::{LoadOptions, RunSettings, Url};
 use super::report::Run;
 use super::schedule::Amount;
+use super::start::{Start, unix_seconds};
 use super::sum::{Plan, sum_up, sum_up_targets};
 use super::worker::{RunMemory, STOP_GRACE, Share, SharedWord, StopLevel};
 use crate::engine::chosen::{Chosen, Decision, EngineChoice, TRIAL};
@@ -32,6 +33,7 @@ use crate::os::signal::Signals;
 use crate::os::terminal;
 use crate::os::{process, signal};
 use hdrhistogram::Histogram;
+use std::cell::Cell;
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::process::{Command, Stdio};
@@ -45,6 +47,8 @@ pub struct Runner<'a> {
     input: LoadInput,
     signals: Signals,
     decision: Decision,
+    /// The start of the first run; none afterwards.
+    start: Cell<Option<Start>>,
 }
 
 /// The results of a run.
@@ -76,7 +80,13 @@ impl<'a> Runner<'a> {
         let input = LoadInput::read(options)?;
         let target = input::resolve(&input.url, options)?;
         input::check_sources(input::sources(options))?;
-        Ok(Self { options, target, input, signals: signal::signals_to_end()?, decision })
+        if let Some(tls) = options.tls(&input.url) {
+            // Each worker loads the certificates, but an error is reported once, before the load.
+            tls.load()?;
+        }
+        let signals = signal::signals_to_end()?;
+        let start = Cell::new(options.start_at.map(Start::new).transpose()?);
+        Ok(Self { options, target, input, signals, decision, start })
     }
 
     /// The URL of the server, with the target of the first request.
@@ -89,6 +99,16 @@ impl<'a> Runner<'a> {
     #[must_use]
     pub fn notes(&self) -> &[String] {
         &self.input.notes
+    }
+
+    /// Waits for the time of `--start-at`, at which the first run then begins; returns false if a
+    /// signal arrived.
+    #[must_use]
+    pub fn await_start(&self) -> bool {
+        let start = self.start.take();
+        let is_due = start.as_ref().is_none_or(|start| start.wait(&self.signals));
+        self.start.set(start);
+        is_due
     }
 
     /// The engine of the workers, and why it isn't another.
@@ -125,7 +145,8 @@ impl<'a> Runner<'a> {
         }
         team.await_ready(&all_counters)?;
         words.counters()[SharedWord::Making as usize].store(workers.into(), Ordering::Relaxed);
-        let begin = process::monotonic_ns() + BEGIN_IN_NS;
+        let soonest = process::monotonic_ns() + BEGIN_IN_NS;
+        let begin = self.start.take().map_or(soonest, |start| start.monotonic_ns().max(soonest));
         words.counters()[SharedWord::Begin as usize].store(begin, Ordering::Release);
         let interrupted =
             self.watch(&mut team, words.counters(), &all_counters, begin, &mut watch)?;
@@ -138,10 +159,13 @@ impl<'a> Runner<'a> {
         let targets: Vec<_> =
             (0..workers).map(|index| memory.targets(words.counters(), index)).collect();
         let targets = sum_up_targets(&self.input.targets, &targets);
+        let counted = begin.saturating_add(nanos(self.options.warmup.unwrap_or_default()));
+        let started_at = Some(unix_seconds(counted));
         Ok(RunOutcome {
             run: Run {
                 interrupted,
                 died: team.died,
+                started_at,
                 targets_distinct: self.targets_distinct(),
                 targets,
                 ..sums
@@ -216,7 +240,6 @@ impl<'a> Runner<'a> {
         let rate_gap = options
             .connect_rate
             .map_or(Duration::ZERO, |rate| Duration::from_secs_f64(f64::from(workers) / rate));
-        let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         Share {
             plan: ClientPlan {
                 connections: u32::try_from(share_of(settings.connections.into()))
@@ -242,6 +265,7 @@ impl<'a> Runner<'a> {
                 grace_ns: nanos(options.grace),
             },
             engine: self.decision.kind,
+            tls: self.options.tls(&self.input.url),
             target: self.target.clone(),
             sources: input::sources(options).to_vec(),
             expect: options.expect.clone(),
@@ -269,6 +293,10 @@ pub fn check_connections(options: &LoadOptions) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Decides for the engine of all workers, which have the privileges of this process.

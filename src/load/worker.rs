@@ -3,13 +3,14 @@
 //! own, so that Ctrl-C reaches only the parent, which then stops its workers. A worker receives a
 //! signal if its parent dies (`PR_SET_PDEATHSIG`).
 
-use super::client::{Client, ClientPlan, ClientRun, RequestBuffer};
+use super::client::{Client, ClientPlan, ClientRun, ClientTls, RequestBuffer};
 use super::counters::{Count, Counters, WorkerState};
 use super::hints;
 use super::options::WorkerArgs;
 use super::proxy_header::ProxiedAddresses;
 use super::target_counters::{self, TargetCounters, WORDS_PER_TARGET};
 use super::targets::table::RequestTable;
+use super::tls::TlsPlan;
 use crate::engine::chosen::Chosen;
 use crate::engine::kernel::{
     ConnectTarget, Destination, EngineKind, KernelEngine, Parts, ReceiveBuffers, Requirements, Role,
@@ -32,6 +33,8 @@ pub struct Share {
     pub plan: ClientPlan,
     /// The kind of its engine, which the parent has decided for.
     pub engine: EngineKind,
+    /// The TLS of the connections, if they have it.
+    pub tls: Option<TlsPlan>,
     /// The address of the server.
     pub target: ConnectTarget,
     /// Local addresses, used in turn; the kernel's choice if empty.
@@ -152,14 +155,21 @@ pub fn run(worker: WorkerArgs) -> Result<(), Failure> {
     let counters = memory.counters(words.counters(), worker.index);
     let targets = memory.targets(words.counters(), worker.index);
     let requests = RequestBuffer::new(requests, share.plan.pipeline, &share.headers());
-    let engine = make_engine(&share, &requests)?;
+    let batch_bytes = batch_bytes(&share, &requests)?;
+    let tls = share.tls.as_ref();
+    let tls = tls.map(|tls| ClientTls::new(tls, requests.fixed(), batch_bytes)).transpose()?;
+    let fixed = match &tls {
+        Some(tls) => vec![0; tls.fixed_bytes(share.plan.connections)],
+        None => requests.fixed(),
+    };
+    let engine = make_engine(&share, fixed, batch_bytes)?;
     let base_ns = engine.base_ns();
     counters.set(Count::State, WorkerState::Ready as u64);
     let begin = await_begin(words.counters());
     let start = Nanos(begin.saturating_sub(base_ns));
     let making = &words.counters()[SharedWord::Making as usize];
     let run = ClientRun { counters, targets, making, start, base_ns };
-    let mut client = Client::new(engine, share.plan, requests, run);
+    let mut client = Client::new(engine, share.plan, requests, run).with_tls(tls);
     let used = process::cpu_ns();
     let mut tick = Nanos(0);
     loop {
@@ -197,7 +207,20 @@ fn read_share() -> Result<(Share, RequestTable), Failure> {
         .map_err(|error| Failure::new(what, error, "workers are started by uringload, not by hand"))
 }
 
-fn make_engine(share: &Share, requests: &RequestBuffer) -> Result<Chosen, Failure> {
+/// The number of bytes of the requests that are sent together.
+fn batch_bytes(share: &Share, requests: &RequestBuffer) -> Result<usize, Failure> {
+    let batch_bytes = requests.batch_bytes(share.plan.pipeline);
+    if batch_bytes > BATCH_BYTES_MAX {
+        return Err(Failure::new(
+            format!("preparing {batch_bytes} bytes of requests"),
+            format!("at most {BATCH_BYTES_MAX} are sent together"),
+            "use a shorter --body or a smaller --pipeline",
+        ));
+    }
+    Ok(batch_bytes)
+}
+
+fn make_engine(share: &Share, fixed: Vec<u8>, batch_bytes: usize) -> Result<Chosen, Failure> {
     let connections = share.plan.connections;
     let preparation = Chosen::prepare(&Requirements {
         kind: share.engine,
@@ -207,22 +230,16 @@ fn make_engine(share: &Share, requests: &RequestBuffer) -> Result<Chosen, Failur
     })
     .map_err(hints::of_engine)?;
     process::raise_open_files(u64::from(connections), "--connections")?;
-    let batch_bytes = requests.batch_bytes(share.plan.pipeline);
-    if batch_bytes > BATCH_BYTES_MAX {
-        return Err(Failure::new(
-            format!("preparing {batch_bytes} bytes of requests"),
-            format!("at most {BATCH_BYTES_MAX} are sent together"),
-            "use a shorter --body or a smaller --pipeline",
-        ));
-    }
     let parts = Parts {
         slots: connections,
         role: Role::Client(Destination {
             target: share.target.clone(),
             sources: share.sources.clone(),
-            no_delay: batch_bytes > SEGMENT_BYTES,
+            // A handshake's last message and the request behind it are two sends, of which the
+            // second one would wait for an acknowledgement of the first (RFC 9293 3.7.4).
+            no_delay: share.tls.is_some() || batch_bytes > SEGMENT_BYTES,
         }),
-        fixed: requests.fixed().into(),
+        fixed: fixed.into(),
         buffers: RECEIVE_BUFFERS,
         held: None,
         restricted: false,

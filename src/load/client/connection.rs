@@ -3,6 +3,7 @@
 
 use super::plan::ClientPlan;
 use super::requests::RequestBuffer;
+use super::secure::SecureConnection;
 use super::shared::{AskedRequest, ClientState};
 use super::timeouts::Backoff;
 use crate::bytes::{Span, Spans};
@@ -12,6 +13,7 @@ use crate::http::response_parser::{
 };
 use crate::load::counters::SAMPLE_BYTES;
 use crate::load::report::FailureKind;
+use crate::load::tls::TlsError;
 use crate::socket::Socket;
 
 /// A slot of the client, and its connection if it has one.
@@ -19,6 +21,8 @@ use crate::socket::Socket;
 pub(super) struct ClientConnection {
     pub(super) phase: ClientPhase,
     pub(super) socket: Socket,
+    /// The TLS session, from the beginning of its handshake to the close.
+    pub(super) secure: Option<Box<SecureConnection>>,
     /// The rest of a short send.
     pub(super) unsent: Spans,
     /// The header is to be sent before the first request.
@@ -75,6 +79,8 @@ pub(super) struct Batch {
 pub(super) enum ClientPhase {
     Closed,
     Connecting,
+    /// The TLS handshake is under way.
+    Handshaking,
     Open,
     /// The last response is complete; the server is to close.
     AwaitClose,
@@ -95,11 +101,22 @@ pub(super) enum ReceiveOutcome {
     Broken,
 }
 
+impl ClientPhase {
+    /// Whether received bytes mean anything.
+    pub(super) fn is_receiving(self) -> bool {
+        match self {
+            Self::Handshaking | Self::Open | Self::AwaitClose => true,
+            Self::Closed | Self::Connecting | Self::Ending => false,
+        }
+    }
+}
+
 impl ClientConnection {
     pub(super) fn new(slot: Slot) -> Self {
         Self {
             phase: ClientPhase::Closed,
             socket: Socket::new(slot, 0),
+            secure: None,
             unsent: Spans::default(),
             lacks_header: true,
             rests: false,
@@ -127,6 +144,7 @@ impl ClientConnection {
     pub(super) fn reset(&mut self, slot: Slot) {
         self.phase = ClientPhase::Closed;
         self.socket = Socket::new(slot, self.socket.generation().wrapping_add(1));
+        self.secure = None;
         self.unsent = Spans::default();
         self.lacks_header = true;
         self.used = 0;
@@ -170,6 +188,15 @@ impl ClientConnection {
         span
     }
 
+    /// Has the next request of the batch encrypted, if the one before it was, and there is one.
+    pub(super) fn unseal_next(&mut self, requests: &RequestBuffer) {
+        let is_due = self.secure.as_ref().is_some_and(|secure| secure.unsealed.is_empty());
+        if is_due && self.to_send > 0 {
+            let range = self.next_request(requests).range();
+            self.secure.as_mut().expect("it is due").unsealed = range;
+        }
+    }
+
     /// The index of the first request without a response.
     fn asked(&self, shared: &ClientState) -> usize {
         self.request_before(self.left, shared)
@@ -196,9 +223,15 @@ impl ClientConnection {
         self.left > 0 && !self.is_sent
     }
 
+    /// Whether a part of the batch is still to be encrypted.
+    pub(super) fn is_sealing(&self) -> bool {
+        let is_unsealed = |secure: &SecureConnection| !secure.unsealed.is_empty();
+        self.secure.as_deref().is_some_and(|secure| is_unsealed(secure) || self.to_send > 0)
+    }
+
     /// Bytes of content that are due and need not be compared.
     pub(super) fn skippable(&self, shared: &ClientState) -> u64 {
-        if shared.plan.expect.is_some() { 0 } else { self.responses.skippable() }
+        if shared.may_drop_content() { self.responses.skippable() } else { 0 }
     }
 
     /// Parses received bytes.
@@ -301,9 +334,10 @@ impl ClientConnection {
         }
     }
 
-    /// Handles the end of the stream.
-    pub(super) fn received_end(&mut self, shared: &mut ClientState, now: Nanos) {
+    /// Handles the end of the stream. If the stream may have been cut, its end completes nothing.
+    pub(super) fn received_end(&mut self, may_be_cut: bool, shared: &mut ClientState, now: Nanos) {
         match self.responses.end() {
+            StreamEnd::Complete(_) if may_be_cut => self.fail(FailureKind::Short, shared, now),
             StreamEnd::BetweenResponses if self.left == 0 => {}
             StreamEnd::BetweenResponses | StreamEnd::Truncated => {
                 self.fail(FailureKind::Short, shared, now);
@@ -325,6 +359,22 @@ impl ClientConnection {
             };
             self.fail(kind, shared, now);
         }
+    }
+
+    /// Handles an error of the TLS session after its handshake.
+    pub(super) fn broke_off(&mut self, error: &TlsError, shared: &mut ClientState, now: Nanos) {
+        if self.left == 0 {
+            return;
+        }
+        let kind = match error {
+            TlsError::Alert(_) if self.responses.begun() => FailureKind::ResetWithinResponse,
+            TlsError::Alert(_) => FailureKind::ResetBeforeResponse,
+            _ => FailureKind::Malformed,
+        };
+        if self.counts {
+            shared.reason(kind, error, now);
+        }
+        self.fail(kind, shared, now);
     }
 
     /// Counts the first request without a response as failed.

@@ -9,6 +9,8 @@
 //!                  (operations are joined, then the slot is closed: see crate::socket)
 //! ```
 //!
+//! With TLS, `Handshaking` is between `Connecting` and `Open`: see `secure_steps`.
+//!
 //! A batch of requests (one request, unless they are pipelined) belongs to a slot from its claim to
 //! its last response or failure. Requests that a connection leaves without a response when it ends
 //! are sent again on the slot's next connection.
@@ -18,6 +20,8 @@ mod dialing;
 mod finishing;
 mod plan;
 mod requests;
+mod secure;
+mod secure_steps;
 mod shared;
 mod steps;
 mod timeouts;
@@ -39,12 +43,15 @@ use timeouts::ClientTimeout;
 pub use super::schedule::Amount;
 pub use plan::ClientPlan;
 pub use requests::RequestBuffer;
+pub use secure::ClientTls;
 pub use timeouts::LINGER;
 
-/// One worker of the load client. Its fixed buffer is that of its [`RequestBuffer`].
+/// One worker of the load client. Its fixed buffer is that of its [`RequestBuffer`]; with TLS, it has
+/// regions for ciphertext ([`ClientTls`]).
 pub struct Client<'a, E: Engine> {
     engine: E,
     shared: ClientState<'a>,
+    tls: Option<ClientTls>,
     schedule: Schedule,
     connections: Box<[ClientConnection]>,
     timers: Timers<ClientTimeout>,
@@ -105,6 +112,7 @@ impl<'a, E: Engine> Client<'a, E> {
         let first = schedule.is_open_loop() && plan.persist;
         let mut client = Self {
             engine,
+            tls: None,
             schedule,
             connections: (0..plan.connections)
                 .map(|key| ClientConnection::new(Slot(key)))
@@ -132,6 +140,7 @@ impl<'a, E: Engine> Client<'a, E> {
                 ending: None,
                 deadline: None,
                 wants_sample: true,
+                is_secure: false,
             },
         };
         for key in 0..client.shared.plan.connections {
@@ -146,6 +155,14 @@ impl<'a, E: Engine> Client<'a, E> {
             client.begin(run.start);
         }
         client
+    }
+
+    /// The same client with TLS on its connections.
+    #[must_use]
+    pub fn with_tls(mut self, tls: Option<ClientTls>) -> Self {
+        self.shared.is_secure = tls.is_some();
+        self.tls = tls;
+        self
     }
 
     /// Waits once, at most until `tick`, then handles all completions and expired timeouts.

@@ -8,6 +8,7 @@ use crate::bytes::Spans;
 use crate::engine::{Completion, Engine, Errno, Received, Slot};
 use crate::load::counters::{Count, LatencyKind};
 use crate::load::report::FailureKind;
+use crate::load::tls::TlsError;
 use crate::socket::{Receive, Transmit};
 use std::time::Duration;
 
@@ -28,43 +29,62 @@ impl<E: Engine> Client<'_, E> {
     pub(super) fn connected(&mut self, slot: Slot, result: Result<u32, Errno>) {
         let now = self.now;
         let connection = &mut self.connections[slot.0 as usize];
-        let has_batch = connection.left > 0;
         let counts = connection.counts_connect(&self.shared);
         connection.socket.other_completed();
         match (connection.phase, result) {
             (ClientPhase::Connecting, Ok(_)) => {
-                connection.phase = ClientPhase::Open;
-                connection.backoff = Backoff::default();
-                self.last_connected = now;
-                self.timers.disarm(slot);
-                self.shared.counters.add(Count::Open, 1);
                 if counts {
                     self.shared.counters.add(Count::Connects, 1);
                     self.shared.counters.record(LatencyKind::Connect, connection.dialed, now);
                 }
-                self.receive(slot);
-                if has_batch {
-                    self.transmit(slot);
-                } else {
-                    self.idle(slot);
+                if self.tls.is_some() {
+                    return self.begin_handshake(slot);
                 }
+                self.opened(slot);
             }
             (ClientPhase::Connecting, Err(errno)) => {
                 self.shared.connect_failed(failure_of_connect(errno), counts, now);
                 self.fail_to_connect(slot);
+                self.first_is_done(slot);
             }
             // The connect timed out and was cancelled.
-            (ClientPhase::Ending, _) => self.close_if_joined(slot),
+            (ClientPhase::Ending, _) => {
+                self.first_is_done(slot);
+                self.close_if_joined(slot);
+            }
             (phase, _) => unreachable!("{slot:?} was connected while {phase:?}"),
         }
+    }
+
+    /// Begins to use a connection that is ready for requests.
+    pub(super) fn opened(&mut self, slot: Slot) {
+        let connection = &mut self.connections[slot.0 as usize];
+        let has_batch = connection.left > 0;
+        connection.phase = ClientPhase::Open;
+        connection.backoff = Backoff::default();
+        self.last_connected = self.now;
+        self.timers.disarm(slot);
+        self.shared.counters.add(Count::Open, 1);
+        self.receive(slot);
+        if has_batch {
+            self.transmit(slot);
+        } else {
+            self.idle(slot);
+        }
+        self.first_is_done(slot);
+    }
+
+    /// Begins the schedule after the attempt to connect that ended last, of those before it.
+    pub(super) fn first_is_done(&mut self, slot: Slot) {
+        let has_batch = self.connections[slot.0 as usize].left > 0;
         if self.dialing.has_firsts() && !has_batch && self.dialing.first_is_done() {
-            self.begin(now);
+            self.begin(self.now);
         }
     }
 
     /// Ends an attempt to connect that failed. The slot tries again after a pause if it has a
     /// batch.
-    fn fail_to_connect(&mut self, slot: Slot) {
+    pub(super) fn fail_to_connect(&mut self, slot: Slot) {
         self.connections[slot.0 as usize].retries = true;
         self.end(slot);
         // Without a duration, nothing else would end a load on a server that is gone.
@@ -100,22 +120,29 @@ impl<E: Engine> Client<'_, E> {
         }
         connection.used = connection.used.saturating_add(connection.left);
         connection.to_send = connection.left;
+        let is_secure = connection.secure.is_some();
         self.timers.arm(slot, ClientTimeout::Response, self.now);
-        self.send_next(slot);
+        if is_secure {
+            self.flush(slot);
+        } else {
+            self.send_next(slot);
+        }
     }
 
     /// Sends the next bytes of the batch.
     fn send_next(&mut self, slot: Slot) {
         let connection = &mut self.connections[slot.0 as usize];
         let spans = connection.next_bytes(slot, &self.shared.requests);
-        self.send(slot, spans);
+        let is_last = connection.to_send == 0;
+        self.send(slot, spans, is_last);
     }
 
-    fn send(&mut self, slot: Slot, spans: Spans) {
+    /// Sends spans of the fixed buffer. `is_last` is false if more follows their completion, which
+    /// then has to cause a wake-up.
+    pub(super) fn send(&mut self, slot: Slot, spans: Spans, is_last: bool) {
         let connection = &mut self.connections[slot.0 as usize];
-        // Another send follows the completion, which therefore has to cause a wake-up.
-        let is_followed = connection.to_send > 0;
-        let entry = connection.socket.send(spans, is_followed, !is_followed);
+        let more = connection.secure.is_none() && connection.to_send > 0;
+        let entry = connection.socket.send(spans, more, is_last);
         self.push(entry);
     }
 
@@ -137,30 +164,34 @@ impl<E: Engine> Client<'_, E> {
         if connection.unsent.len() > 0 {
             let entry = connection.socket.await_room();
             self.push(entry);
-        } else if connection.to_send > 0 && connection.phase == ClientPhase::Open {
+        } else if connection.secure.is_none()
+            && connection.to_send > 0
+            && connection.phase == ClientPhase::Open
+        {
             self.send_next(slot);
-        } else if std::mem::take(&mut connection.is_to_send) {
+        } else if !connection.is_sealing() && std::mem::take(&mut connection.is_to_send) {
             self.transmit(slot);
+        } else {
+            self.flush(slot);
         }
     }
 
     pub(super) fn writable(&mut self, slot: Slot) {
         let connection = &mut self.connections[slot.0 as usize];
         connection.socket.writable();
-        if connection.phase == ClientPhase::Open {
-            let spans = connection.unsent;
-            self.send(slot, spans);
-        } else {
-            self.close_if_joined(slot);
+        match connection.phase {
+            ClientPhase::Open | ClientPhase::Handshaking => {
+                let spans = connection.unsent;
+                self.send(slot, spans, false);
+            }
+            _ => self.close_if_joined(slot),
         }
     }
 
     /// Arms a receive: multishot if responses are small, once if their content is to be dropped.
     pub(super) fn receive(&mut self, slot: Slot) {
         let connection = &mut self.connections[slot.0 as usize];
-        if connection.socket.receiving() != Receive::Idle
-            || !matches!(connection.phase, ClientPhase::Open | ClientPhase::AwaitClose)
-        {
+        if connection.socket.receiving() != Receive::Idle || !connection.phase.is_receiving() {
             return;
         }
         let drop_bytes = connection.skippable(&self.shared);
@@ -178,15 +209,17 @@ impl<E: Engine> Client<'_, E> {
         let connection = &mut self.connections[slot.0 as usize];
         connection.socket.received(completion.more);
         match (connection.phase, completion.result) {
-            (ClientPhase::Open | ClientPhase::AwaitClose, _) => {
-                self.handle_received(slot, completion);
-            }
+            (phase, _) if phase.is_receiving() => self.handle_received(slot, completion),
             // The client has given the connection up, but bytes behind its last response are
             // counted all the same.
             (ClientPhase::Ending, Ok(count)) if count > 0 => {
-                connection.received_surplus(&[], count.into(), &mut self.shared, self.now);
+                if connection.secure.is_some() {
+                    self.received_late(slot, completion);
+                } else {
+                    connection.received_surplus(&[], count.into(), &mut self.shared, self.now);
+                }
             }
-            (ClientPhase::Ending | ClientPhase::Closed | ClientPhase::Connecting, _) => {}
+            _ => {}
         }
         if let Some(buffer) = completion.buffer {
             self.engine.give_back(buffer);
@@ -199,34 +232,13 @@ impl<E: Engine> Client<'_, E> {
     }
 
     fn handle_received(&mut self, slot: Slot, completion: Completion) {
-        let connection = &mut self.connections[slot.0 as usize];
-        let now = self.now;
-        let outcome = match (completion.result, completion.buffer) {
-            (Err(Errno(libc::ENOBUFS | libc::ECANCELED | libc::EINTR | libc::EAGAIN)), _) => {
-                ReceiveOutcome::More
-            }
-            // After the last response, only the end of the stream is due.
-            (result, _) if connection.phase == ClientPhase::AwaitClose => {
-                let count = result.unwrap_or(0);
-                if count > 0 {
-                    connection.received_surplus(&[], count.into(), &mut self.shared, now);
-                }
-                ReceiveOutcome::Broken
-            }
-            (Ok(0), _) => {
-                connection.received_end(&mut self.shared, now);
-                ReceiveOutcome::Broken
-            }
-            (Ok(len), Some(buffer)) => {
-                let memory = self.engine.memory(Some(Received { buffer, len }));
-                connection.received(memory.received, &mut self.shared, now)
-            }
-            (Ok(len), None) => connection.skip(len, &mut self.shared, now),
-            (Err(_), _) => {
-                connection.broke(&mut self.shared, now);
-                ReceiveOutcome::Broken
-            }
+        let is_secure = self.connections[slot.0 as usize].secure.is_some();
+        let outcome = if is_secure {
+            self.received_secure(slot, completion)
+        } else {
+            self.received_plain(slot, completion)
         };
+        let connection = &mut self.connections[slot.0 as usize];
         match outcome {
             ReceiveOutcome::More => {}
             ReceiveOutcome::Answered if connection.room(&self.shared.plan) == 0 => {
@@ -246,9 +258,40 @@ impl<E: Engine> Client<'_, E> {
             ReceiveOutcome::Last => {
                 connection.phase = ClientPhase::AwaitClose;
                 connection.rests = connection.left == 0 && self.shared.plan.think_ns > 0;
-                self.timers.arm(slot, ClientTimeout::Linger, now);
+                self.timers.arm(slot, ClientTimeout::Linger, self.now);
             }
             ReceiveOutcome::Broken => self.end(slot),
+        }
+    }
+
+    fn received_plain(&mut self, slot: Slot, completion: Completion) -> ReceiveOutcome {
+        let connection = &mut self.connections[slot.0 as usize];
+        let now = self.now;
+        match (completion.result, completion.buffer) {
+            (Err(Errno(libc::ENOBUFS | libc::ECANCELED | libc::EINTR | libc::EAGAIN)), _) => {
+                ReceiveOutcome::More
+            }
+            // After the last response, only the end of the stream is due.
+            (result, _) if connection.phase == ClientPhase::AwaitClose => {
+                let count = result.unwrap_or(0);
+                if count > 0 {
+                    connection.received_surplus(&[], count.into(), &mut self.shared, now);
+                }
+                ReceiveOutcome::Broken
+            }
+            (Ok(0), _) => {
+                connection.received_end(false, &mut self.shared, now);
+                ReceiveOutcome::Broken
+            }
+            (Ok(len), Some(buffer)) => {
+                let memory = self.engine.memory(Some(Received { buffer, len }));
+                connection.received(memory.received, &mut self.shared, now)
+            }
+            (Ok(len), None) => connection.skip(len, &mut self.shared, now),
+            (Err(_), _) => {
+                connection.broke(&mut self.shared, now);
+                ReceiveOutcome::Broken
+            }
         }
     }
 
@@ -258,7 +301,13 @@ impl<E: Engine> Client<'_, E> {
         match timeout {
             ClientTimeout::Connect => {
                 let counts = connection.counts_connect(&self.shared);
-                self.shared.connect_failed(FailureKind::ConnectTimedOut, counts, now);
+                let kind = FailureKind::ConnectTimedOut;
+                if connection.phase == ClientPhase::Handshaking {
+                    self.shared.handshake_failed(kind, &TlsError::TimedOut, counts, now);
+                    self.fail_to_connect(slot);
+                    return self.first_is_done(slot);
+                }
+                self.shared.connect_failed(kind, counts, now);
                 let entry = connection.socket.cancel_connect();
                 self.push(entry);
                 self.fail_to_connect(slot);
@@ -290,7 +339,7 @@ impl<E: Engine> Client<'_, E> {
                 let open = self.shared.counters.get(Count::Open);
                 self.shared.counters.set(Count::Open, open - 1);
             }
-            ClientPhase::Connecting => {}
+            ClientPhase::Connecting | ClientPhase::Handshaking => {}
             phase @ (ClientPhase::Closed | ClientPhase::Ending) => {
                 unreachable!("{slot:?} is ended while {phase:?}")
             }
@@ -300,11 +349,6 @@ impl<E: Engine> Client<'_, E> {
         self.poll_now |= connection.socket.is_sending();
         self.push_all(cancels.into_iter().flatten());
         self.close_if_joined(slot);
-    }
-
-    pub(super) fn close_if_joined(&mut self, slot: Slot) {
-        let entry = self.connections[slot.0 as usize].socket.close_if_joined();
-        self.push_all(entry);
     }
 
     pub(super) fn closed(&mut self, slot: Slot) {

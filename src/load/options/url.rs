@@ -1,4 +1,4 @@
-//! URLs of a load: `http://HOST:PORT/PATH`, or `unix:SOCKET` and `unix:SOCKET:/PATH`.
+//! URLs of a load: `http://HOST:PORT/PATH`, the same with `https`, or `unix:SOCKET` and `unix:SOCKET:/PATH`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,6 +6,8 @@ use std::str::FromStr;
 /// The parts of a URL that a load needs. Fragments are dropped, user information refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {
+    /// The scheme, and thereby whether the load uses TLS; `http` for a Unix socket.
+    pub scheme: Scheme,
     /// The server.
     pub origin: Origin,
     /// Host and port as written, the value of `Host`; `localhost` for a Unix socket.
@@ -21,11 +23,38 @@ pub enum Origin {
     Tcp {
         /// The host, without brackets.
         host: String,
-        /// The port, 80 unless given.
+        /// The port, that of the scheme unless given.
         port: u16,
     },
     /// The path of a Unix socket, or `@` and a name in the abstract namespace (unix(7)).
     Unix(String),
+}
+
+/// A scheme of RFC 9110 4.2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// `http`: HTTP over TCP.
+    Http,
+    /// `https`: HTTP over TLS.
+    Https,
+}
+
+impl Scheme {
+    /// The scheme as it is written in a URL.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+
+    fn port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
 }
 
 impl Url {
@@ -39,10 +68,11 @@ impl Url {
 
     /// Whether another URL is at the same server. Hosts are case-insensitive (RFC 3986 3.2.2).
     #[must_use]
-    pub fn has_same_origin(&self, other: &Self) -> bool {
-        match (&self.origin, &other.origin) {
+    pub fn has_same_origin(&self, other_url: &Self) -> bool {
+        match (&self.origin, &other_url.origin) {
             (Origin::Tcp { host, port }, Origin::Tcp { host: other, port: other_port }) => {
-                host.eq_ignore_ascii_case(other) && port == other_port
+                let is_same_host = host.eq_ignore_ascii_case(other);
+                self.scheme == other_url.scheme && is_same_host && port == other_port
             }
             (one, other) => one == other,
         }
@@ -52,7 +82,9 @@ impl Url {
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.origin {
-            Origin::Tcp { .. } => write!(f, "http://{}{}", self.authority, self.target),
+            Origin::Tcp { .. } => {
+                write!(f, "{}://{}{}", self.scheme.name(), self.authority, self.target)
+            }
             Origin::Unix(path) if self.target == "/" => write!(f, "unix:{path}"),
             Origin::Unix(path) => write!(f, "unix:{path}:{}", self.target),
         }
@@ -66,15 +98,15 @@ impl FromStr for Url {
         if let Some(rest) = text.strip_prefix("unix:") {
             return of_unix(rest);
         }
-        let rest = match text.split_once("://") {
-            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
-            Some((scheme, _)) => {
-                return Err(format!(
-                    "the scheme {scheme} is not supported, only http (without TLS) and unix"
-                ));
-            }
-            None => return Err("write the URL as http://HOST:PORT/PATH".to_owned()),
+        let Some((scheme, rest)) = text.split_once("://") else {
+            return Err("write the URL as http://HOST:PORT/PATH".to_owned());
         };
+        let scheme = [Scheme::Http, Scheme::Https]
+            .into_iter()
+            .find(|known| known.name().eq_ignore_ascii_case(scheme))
+            .ok_or_else(|| {
+                format!("the scheme {scheme} is not supported, only http and https, and unix")
+            })?;
         check(rest)?;
         let rest = rest.split('#').next().unwrap_or_default();
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
@@ -89,8 +121,8 @@ impl FromStr for Url {
         if host.is_empty() {
             return Err("the host is missing: write the URL as http://HOST:PORT/PATH".to_owned());
         }
-        let origin = Origin::Tcp { host: host.to_owned(), port };
-        Ok(Self { origin, authority: authority.to_owned(), target: target(path)? })
+        let origin = Origin::Tcp { host: host.to_owned(), port: port.unwrap_or(scheme.port()) };
+        Ok(Self { scheme, origin, authority: authority.to_owned(), target: target(path)? })
     }
 }
 
@@ -112,7 +144,12 @@ fn of_unix(rest: &str) -> Result<Url, String> {
         ));
     }
     let origin = Origin::Unix(socket.to_owned());
-    Ok(Url { origin, authority: "localhost".to_owned(), target: target(&path)? })
+    Ok(Url {
+        scheme: Scheme::Http,
+        origin,
+        authority: "localhost".to_owned(),
+        target: target(&path)?,
+    })
 }
 
 /// Path and query without a fragment, beginning with a slash.
@@ -129,7 +166,8 @@ fn check(text: &str) -> Result<(), String> {
     }
 }
 
-fn split_port(authority: &str) -> Result<(&str, u16), String> {
+/// The host without brackets, and the port if there is one.
+fn split_port(authority: &str) -> Result<(&str, Option<u16>), String> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(inside) => {
             let (host, after) = inside.split_once(']').ok_or("the bracket ] is missing")?;
@@ -146,9 +184,9 @@ fn split_port(authority: &str) -> Result<(&str, u16), String> {
         },
     };
     match port {
-        None | Some("") => Ok((host, 80)),
+        None | Some("") => Ok((host, None)),
         Some(port) => match port.parse() {
-            Ok(port) if port > 0 => Ok((host, port)),
+            Ok(port) if port > 0 => Ok((host, Some(port))),
             _ => Err(format!("{port:?} is not a port from 1 to 65535")),
         },
     }
@@ -181,14 +219,21 @@ mod tests {
             ("HTTP://[::1]:8080/a/b?c=d#e", "::1", 8080, "[::1]:8080", "/a/b?c=d"),
             ("http://a?b", "a", 80, "a", "/?b"),
             ("http://[::1]", "::1", 80, "[::1]", "/"),
+            ("https://a/b", "a", 443, "a", "/b"),
+            ("HTTPS://[::1]/", "::1", 443, "[::1]", "/"),
+            ("https://a:80", "a", 80, "a:80", "/"),
         ] {
             let url: Url = text.parse().expect(text);
             assert_eq!(url.origin, Origin::Tcp { host: host.to_owned(), port }, "{text}");
             assert_eq!((url.authority.as_str(), url.target.as_str()), (authority, target));
+            let is_https = text.to_ascii_lowercase().starts_with("https:");
+            let scheme = if is_https { "https" } else { "http" };
+            assert_eq!(url.to_string(), format!("{scheme}://{authority}{target}"));
         }
         for (text, hint) in [
             ("127.0.0.1:80", "http://HOST:PORT"),
-            ("https://a", "without TLS"),
+            ("ftp://a", "only http and https"),
+            ("://a", "only http and https"),
             ("http://", "host is missing"),
             ("http://a:0/", "port"),
             ("http://a:x/", "port"),

@@ -3,6 +3,7 @@
 use crate::http::grammar::is_token_char;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU32;
+use std::time::SystemTime;
 
 /// Numbers of connections: `64`, or `10,100,1000` to be run in turn.
 pub(super) fn connections(text: &str) -> Result<NonZeroU32, String> {
@@ -54,6 +55,12 @@ pub(super) fn speed(text: &str) -> Result<f64, String> {
     speed.ok_or_else(|| {
         "write a factor from 0.001 to 1000000: 1 keeps the log's times, 2 halves them".to_owned()
     })
+}
+
+/// Parses a time of the clock in UTC (RFC 3339).
+pub(super) fn time(text: &str) -> Result<SystemTime, String> {
+    humantime::parse_rfc3339(text)
+        .map_err(|_| "write a time in UTC, as in 2030-01-01T12:00:00Z".to_owned())
 }
 
 /// Parses a method: any token (RFC 9110 5.6.2) but CONNECT, which opens a tunnel.

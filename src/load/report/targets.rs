@@ -33,6 +33,36 @@ pub fn selected(results: Vec<TargetResult>) -> Vec<TargetResult> {
     selected.into_iter().cloned().collect()
 }
 
+/// The results by target of runs together, each of which is given with its number of distinct
+/// targets: empty if a run has not all of them, or others, as a sum without one of its parts would
+/// be too low.
+#[must_use]
+#[allow(clippy::cast_precision_loss, reason = "times have three significant digits")]
+pub fn sum(runs: &[(&[TargetResult], u64)]) -> Vec<TargetResult> {
+    let is_whole = |&(results, distinct): &(&[TargetResult], u64)| results.len() as u64 == distinct;
+    let Some((&(first, _), others)) = runs.split_first() else { return Vec::new() };
+    let has_same_names = |&(results, _): &(&[TargetResult], u64)| {
+        results.iter().map(|it| &it.target).eq(first.iter().map(|it| &it.target))
+    };
+    if !runs.iter().all(is_whole) || !others.iter().all(has_same_names) {
+        return Vec::new();
+    }
+    let mut sums = first.to_vec();
+    for (results, _) in others {
+        for (sum, part) in sums.iter_mut().zip(*results) {
+            let total = |result: &TargetResult| {
+                result.mean_us.map_or(0.0, |mean| mean * result.requests as f64)
+            };
+            let both = total(sum) + total(part);
+            sum.requests += part.requests;
+            sum.failed += part.failed;
+            sum.mean_us = (sum.requests > 0).then(|| both / sum.requests as f64);
+            sum.max_us = sum.max_us.into_iter().chain(part.max_us).reduce(f64::max);
+        }
+    }
+    sums
+}
+
 /// At most `count` targets, beginning with the longest mean time.
 #[must_use]
 pub fn slowest(results: &[TargetResult], count: usize) -> Vec<&TargetResult> {
@@ -58,6 +88,21 @@ const EXTREMES_MAX: usize = 20;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn targets_of_runs_are_added_if_each_run_has_them_all() {
+        let run = |requests, mean_us, failed| {
+            let (mean_us, max_us) = (Some(mean_us), Some(mean_us * 2.0));
+            let target = "GET /".to_owned();
+            [TargetResult { target, requests, failed, mean_us, max_us }]
+        };
+        let (one, two) = (run(1, 10.0, 0), run(3, 50.0, 2));
+        let sum_of_both = &sum(&[(&one, 1), (&two, 1)])[0];
+        assert_eq!((sum_of_both.requests, sum_of_both.failed), (4, 2));
+        assert_eq!((sum_of_both.mean_us, sum_of_both.max_us), (Some(40.0), Some(100.0)));
+        assert_eq!(sum(&[(&one, 1), (&two, 2)]), []);
+        assert_eq!(sum(&[(&one, 1), (&[], 0)]), []);
+    }
 
     #[test]
     fn many_targets_are_reduced_to_the_slowest_and_the_failing() {

@@ -155,7 +155,7 @@ mod tests {
         for (text, line, hint) in [
             ("/a\nhttp://b/", Some(2), "another server than http://a/"),
             ("/a\nhttp://a:81/", Some(2), "another server"),
-            ("https://a/", Some(1), "without TLS"),
+            ("https://a/", Some(1), "another server"),
             ("\n\nGET", Some(3), "URL is missing after GET"),
             ("index.html", Some(1), "begins with a slash"),
             ("G@T /", Some(1), "a method consists"),
