@@ -1,6 +1,7 @@
 //! The options of one load: the command line, checked as a whole. Reads no file and resolves no
 //! name.
 
+mod requests;
 mod search;
 #[cfg(test)]
 mod tests;
@@ -308,37 +309,6 @@ impl LoadOptions {
                 outputs[place].display()
             )),
         }
-    }
-
-    fn check_targets(&self) -> Result<(), String> {
-        if let [first, second, ..] = &self.url[..] {
-            return Err(format!(
-                "the URL is given twice: {first} and {second}; use --urls FILE for several"
-            ));
-        }
-        let has_list = self.urls.is_some() || self.replay.is_some();
-        if self.shuffle && !has_list {
-            return Err("--shuffle needs several requests: use --urls or --replay".to_owned());
-        }
-        if self.speed.is_some() && self.pipeline > 1 {
-            return Err("--speed sends each request at its time: it can't be combined with \
-                        --pipeline, where a batch waits for the previous one"
-                .to_owned());
-        }
-        let is_stdin = |path: &Option<PathBuf>| path.as_deref() == Some(Path::new("-"));
-        let list_is_stdin = is_stdin(&self.urls) || is_stdin(&self.replay);
-        if list_is_stdin && self.body.as_deref() == Some("@-") {
-            return Err("standard input can't be both the list of requests and --body".to_owned());
-        }
-        let is_https = self.url.iter().any(|url| url.scheme == Scheme::Https);
-        if is_https && self.proxy_protocol.is_some() {
-            return Err("--proxy-protocol is for http: its header precedes TLS".to_owned());
-        }
-        let is_unix = self.url.iter().any(|url| matches!(url.origin, Origin::Unix(_)));
-        if is_unix && self.source.is_some() && self.proxy_protocol.is_none() {
-            return Err("--source names IP addresses, which a Unix socket doesn't have".to_owned());
-        }
-        Ok(())
     }
 
     /// Refuses runs whose histograms would be written to the same file.

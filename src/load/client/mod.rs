@@ -46,8 +46,8 @@ pub use requests::RequestBuffer;
 pub use secure::ClientTls;
 pub use timeouts::LINGER;
 
-/// One worker of the load client. Its fixed buffer is that of its [`RequestBuffer`]; with TLS, it has
-/// regions for ciphertext ([`ClientTls`]).
+/// One worker of the load client. Its fixed buffer is that of its [`RequestBuffer`]; with TLS, it
+/// has regions for ciphertext ([`ClientTls`]).
 pub struct Client<'a, E: Engine> {
     engine: E,
     shared: ClientState<'a>,

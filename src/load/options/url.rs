@@ -1,4 +1,5 @@
-//! URLs of a load: `http://HOST:PORT/PATH`, the same with `https`, or `unix:SOCKET` and `unix:SOCKET:/PATH`.
+//! URLs of a load: `http://HOST:PORT/PATH`, the same with `https`, or `unix:SOCKET` and
+//! `unix:SOCKET:/PATH`.
 
 use std::fmt;
 use std::str::FromStr;

@@ -47,8 +47,8 @@ pub fn shuffle(sequence: &mut [u32], seed: u64) {
     }
 }
 
-/// The generator `SplitMix64` (Steele, Lea, Flood 2014), whose sequence is fixed for all time, which
-/// a reproducible order needs.
+/// The generator `SplitMix64` (Steele, Lea, Flood 2014), whose sequence is fixed for all time. A
+/// reproducible order needs that.
 struct SplitMix(u64);
 
 impl SplitMix {
