@@ -52,8 +52,8 @@ pub(super) struct ClientConnection {
     /// Whether the batch is measured: it was due after the warm-up.
     pub(super) counts: bool,
     /// Set if the last response was counted as correct, which it isn't if bytes follow it: whether
-    /// it was counted as in time, too.
-    revocable: Option<bool>,
+    /// it was counted as in time, too, and the index of its request.
+    revocable: Option<(bool, usize)>,
     /// When the batch was due.
     pub(super) since: Nanos,
     responses: ResponseParser,
@@ -199,12 +199,7 @@ impl ClientConnection {
 
     /// The index of the first request without a response.
     fn asked(&self, shared: &ClientState) -> usize {
-        self.request_before(self.left, shared)
-    }
-
-    /// The index of the batch's request that `left` requests end with.
-    fn request_before(&self, left: u32, shared: &ClientState) -> usize {
-        let number = self.batch.number + u64::from(self.batch.count - left);
+        let number = self.batch.number + u64::from(self.batch.count - self.left);
         shared.requests.table().request(number)
     }
 
@@ -241,7 +236,8 @@ impl ClientConnection {
         shared: &mut ClientState,
         now: Nanos,
     ) -> ReceiveOutcome {
-        if self.left == 0 {
+        // A batch that waits for the completion of the last send can't have a response.
+        if self.left == 0 || self.is_unsent() {
             self.received_surplus(bytes, bytes.len() as u64, shared, now);
             return ReceiveOutcome::Broken;
         }
@@ -300,10 +296,10 @@ impl ClientConnection {
         now: Nanos,
     ) {
         shared.received(count, self.counts, now);
-        if self.left == 0
-            && let Some(in_time) = self.revocable.take()
+        if (self.left == 0 || self.is_unsent())
+            && let Some((in_time, request)) = self.revocable.take()
         {
-            shared.take_back(self.request_before(1, shared), in_time, bytes, now);
+            shared.take_back(request, in_time, bytes, now);
         }
     }
 
@@ -338,7 +334,7 @@ impl ClientConnection {
     pub(super) fn received_end(&mut self, may_be_cut: bool, shared: &mut ClientState, now: Nanos) {
         match self.responses.end() {
             StreamEnd::Complete(_) if may_be_cut => self.fail(FailureKind::Short, shared, now),
-            StreamEnd::BetweenResponses if self.left == 0 => {}
+            StreamEnd::BetweenResponses if self.left == 0 || self.is_unsent() => {}
             StreamEnd::BetweenResponses | StreamEnd::Truncated => {
                 self.fail(FailureKind::Short, shared, now);
             }
@@ -350,7 +346,8 @@ impl ClientConnection {
 
     /// Handles an error of the receive.
     pub(super) fn broke(&mut self, shared: &mut ClientState, now: Nanos) {
-        if self.left > 0 {
+        // A batch of which nothing was sent is sent on the next connection.
+        if self.left > 0 && !self.is_unsent() {
             let begun = self.responses.begun();
             let kind = if begun {
                 FailureKind::ResetWithinResponse
@@ -418,7 +415,7 @@ impl ClientConnection {
             self.left = self.left.checked_sub(1).expect("a request is outstanding");
             self.content_bytes = 0;
             self.begun.clear();
-            self.revocable = self.counts.then(|| shared.is_in_time(now));
+            self.revocable = self.counts.then(|| (shared.is_in_time(now), asked.request));
             shared.answered(asked, now);
         }
         match (response.persists && shared.plan.persist, self.left) {
