@@ -5,7 +5,7 @@ use crate::experiment::compare::CompareArgs;
 use crate::experiment::sweep;
 use crate::load::merge::MergeArgs;
 use crate::load::options::{LoadOptions, WORKER, WorkerArgs};
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ErrorKind};
 use clap::{CommandFactory, Parser};
 use std::ffi::OsString;
 
@@ -39,7 +39,11 @@ where
     if argv.get(1).is_some_and(|word| word == WORKER) {
         return Ok(LoadCommand::Worker(WorkerArgs::try_parse_from(&argv[1..])?));
     }
-    let line = LoadCommandLine::try_parse_from(argv)?;
+    let line = LoadCommandLine::try_parse_from(argv).map_err(|mut error| {
+        // clap advises to pass an unknown option as a URL: `use '-- -X'`.
+        error.remove(ContextKind::Suggested);
+        error
+    })?;
     if let Some(kind) = line.generate {
         return Ok(LoadCommand::Print(kind.render(LoadCommandLine::command(), &SUBCOMMANDS, &[])));
     }
@@ -117,6 +121,13 @@ mod tests {
     #[test]
     fn the_declaration_passes_debug_assert() {
         LoadCommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn unknown_options_are_not_taken_for_urls() {
+        let error = parse(["uringload", "-X", "http://a/"]).expect_err("there is no -X");
+        let text = error.to_string();
+        assert!(text.contains("'-X'") && !text.contains("-- -X"), "{text}");
     }
 
     #[test]
