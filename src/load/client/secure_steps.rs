@@ -195,7 +195,10 @@ impl<E: Engine> Client<'_, E> {
             }
         }
         self.secured = secured;
-        self.engine.submit_and_wait(Some(self.now))
+        self.engine.submit_and_wait(Some(self.now))?;
+        // Responses may have come with it.
+        self.now = self.engine.now();
+        Ok(())
     }
 
     fn open_secure(&mut self, slot: Slot) {

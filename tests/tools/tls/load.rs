@@ -81,7 +81,9 @@ fn client_and_server_count_the_same_requests_over_tls() {
             let counts = &server.counts;
             assert_eq!(ServerCounts::of(&counts.requests), 1000, "{words:?}");
             assert_eq!(ServerCounts::of(&counts.handshakes), run.connects, "{words:?}");
-            assert!(run.handshake_us.min > Some(0.0));
+            // A latency that was measured at a stale time is 1 ns.
+            assert!(run.handshake_us.min > Some(1.0), "{:?}", run.handshake_us);
+            assert!(run.connects < 1000 || run.response_us.min > Some(1.0), "{words:?}: {run:?}");
             if !words.contains(&"HEAD") {
                 assert_eq!(run.bytes, 1000 * RESPONSE.len() as u64, "bytes are plaintext");
             }
