@@ -11,15 +11,18 @@
 //!   sent = requests + failed + outstanding
 //! ```
 
+mod buckets;
 pub mod distribution;
 pub mod failure;
 pub mod latency;
+pub mod limit;
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 pub use failure::{FailureKind, failure_text};
 pub use latency::Latency;
+pub use limit::FoundLimit;
 
 /// Name and version of the JSON schema, the value of [`LoadReport::schema`].
 pub const SCHEMA: &str = "uringload/2";
@@ -40,6 +43,9 @@ pub struct LoadReport {
     pub engine: String,
     /// The runs, in the order in which they were made.
     pub runs: Vec<Run>,
+    /// What `--find-limit` found; absent without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<FoundLimit>,
 }
 
 /// The figures of one run.
@@ -52,6 +58,9 @@ pub struct Run {
     pub processes: u32,
     /// Workers that died; their counts up to that moment are included in the sums.
     pub died: u32,
+    /// The time of the clock at which requests began to count, in seconds since 1970 (UTC).
+    #[serde(default)]
+    pub started_at: Option<f64>,
     /// Time in which requests were made, without the warm-up, in seconds: from the first due
     /// request to the end of the duration, or to the last request if their number ended the load.
     pub seconds: f64,

@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::str::FromStr;
+use std::time::SystemTime;
 
 /// The parts of a URL that a load needs. Fragments are dropped, user information refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,6 +158,12 @@ pub(super) fn rate(text: &str) -> Result<f64, String> {
         Ok(rate) if rate > 0.0 && rate <= 1e9 => Ok(rate),
         _ => Err("write a rate per second, as in 5000 or 0.5".to_owned()),
     }
+}
+
+/// Parses a time of the clock in UTC (RFC 3339).
+pub(super) fn time(text: &str) -> Result<SystemTime, String> {
+    humantime::parse_rfc3339(text)
+        .map_err(|_| "write a time in UTC, as in 2030-01-01T12:00:00Z".to_owned())
 }
 
 /// Parses a method: any token (RFC 9110 5.6.2) but CONNECT, which opens a tunnel.
