@@ -301,6 +301,22 @@ fn bytes_behind_a_response_are_wrong_over_tls() {
     let (_, run) = load(&trusting(&["-n", "30", "-c", "3"]), &server.url("localhost"));
     let run = run.expect("a report");
     assert_eq!((run.requests, run.failures.get("wrong_bytes")), (0, Some(&30)), "{run:?}");
+
+    // In a record of its own, which comes with the response or while the client awaits the close.
+    let config = Identity::of(&["localhost"]).server(VERSIONS[1]);
+    let server = SecureServer::start(config, |stream, counts| {
+        if request(stream, counts).is_some() {
+            for bytes in [RESPONSE, b"!"] {
+                // The client may have left at the second one.
+                let _ = stream.write_all(bytes).and_then(|()| stream.flush());
+            }
+            close(stream);
+        }
+    });
+    let words = ["-n", "200", "-c", "3", "--close"];
+    let (_, run) = load(&trusting(&words), &server.url("localhost"));
+    let run = run.expect("a report");
+    assert_eq!((run.requests, run.failures.get("wrong_bytes")), (0, Some(&200)), "{run:?}");
 }
 
 #[test]
