@@ -298,6 +298,7 @@ impl Harness<'_> {
             return Err(format!("its report is of {} connections", run.connections));
         }
         run.connect_us.percentiles.clear();
+        run.handshake_us.percentiles.clear();
         run.response_us.percentiles.clear();
         Ok(run)
     }

@@ -62,6 +62,8 @@ pub struct Client<'a, E: Engine> {
     retired: u32,
     /// Slots whose receive ended with `ENOBUFS`.
     awaiting_buffers: Vec<Slot>,
+    /// Slots whose handshake is complete, to be opened in the next turn.
+    secured: Vec<Slot>,
     /// Entries for which the submission queue had no room.
     unsubmitted: Unsubmitted,
     /// The next wait must not block, because the completion of a lazy send, which causes no
@@ -122,6 +124,7 @@ impl<'a, E: Engine> Client<'a, E> {
             ready: VecDeque::with_capacity(slots),
             retired: 0,
             awaiting_buffers: Vec::with_capacity(slots),
+            secured: Vec::new(),
             unsubmitted: Unsubmitted::with_capacity(2 * slots),
             poll_now: false,
             unsent_batches: 0,
@@ -176,6 +179,7 @@ impl<'a, E: Engine> Client<'a, E> {
         self.engine.submit_and_wait(deadline)?;
         self.now = self.engine.now();
         self.poll_now = false;
+        self.open_secured()?;
         while let Some(completion) = self.engine.pop() {
             self.complete(completion);
         }

@@ -89,8 +89,8 @@ impl<E: Engine> Client<'_, E> {
         let fed = self.decrypt(slot, buffer, len);
         if self.connections[slot.0 as usize].phase == ClientPhase::Handshaking {
             let failure = fed.clone().err();
-            let is_complete = self.follow_handshake(slot, failure);
-            if !is_complete {
+            let is_open = self.follow_handshake(slot, failure);
+            if !is_open {
                 return ReceiveOutcome::More;
             }
         }
@@ -150,25 +150,69 @@ impl<E: Engine> Client<'_, E> {
         secure.feed(memory.received, &mut tls.plaintext)
     }
 
-    /// Continues a handshake after received bytes. Returns whether it is complete, and the
-    /// connection open.
+    /// Continues a handshake after received bytes. Returns whether the connection is open.
     fn follow_handshake(&mut self, slot: Slot, failure: Option<TlsError>) -> bool {
-        let now = self.now;
-        let connection = &self.connections[slot.0 as usize];
-        let secure = connection.secure.as_ref().expect("the handshake was begun");
         if let Some(error) = failure {
             self.fail_handshake(slot, &error);
             return false;
         }
-        if secure.session.is_handshaking() {
+        if self.is_handshaking(slot) {
             self.flush(slot);
             return false;
         }
-        if connection.counts_connect(&self.shared) {
-            self.shared.counters.record(LatencyKind::Handshake, secure.since, now);
+        if self.tls.as_ref().is_some_and(|tls| !tls.plaintext.is_empty()) {
+            // The server doesn't wait for a request.
+            self.open_secure(slot);
+            return true;
+        }
+        // The verification of the certificate took longer than most responses do. It is part of the
+        // handshake, so the connection is opened at the time of the next wake-up.
+        self.secured.push(slot);
+        self.poll_now = true;
+        false
+    }
+
+    fn is_handshaking(&self, slot: Slot) -> bool {
+        let secure = &self.connections[slot.0 as usize].secure;
+        secure.as_ref().is_some_and(|secure| secure.session.is_handshaking())
+    }
+
+    /// Opens the connections whose handshake was completed by the last turn, and submits their
+    /// requests before other handshakes take time.
+    pub(super) fn open_secured(&mut self) -> Result<(), Errno> {
+        if self.secured.is_empty() {
+            return Ok(());
+        }
+        let mut secured = std::mem::take(&mut self.secured);
+        for slot in secured.drain(..) {
+            let connection = &self.connections[slot.0 as usize];
+            let has_left = connection.secure.as_ref().is_some_and(|it| it.session.has_ended());
+            match connection.phase {
+                ClientPhase::Handshaking if has_left => {
+                    self.fail_handshake(slot, &TlsError::Closed);
+                }
+                ClientPhase::Handshaking => self.open_secure(slot),
+                // Its timeout, or the end of the load, has ended it.
+                _ => {}
+            }
+        }
+        self.secured = secured;
+        self.engine.submit_and_wait(Some(self.now))?;
+        // Responses may have come with it.
+        self.now = self.engine.now();
+        Ok(())
+    }
+
+    fn open_secure(&mut self, slot: Slot) {
+        let connection = &self.connections[slot.0 as usize];
+        if let Some(secure) = &connection.secure
+            && connection.counts_connect(&self.shared)
+        {
+            self.shared.counters.record(LatencyKind::Handshake, secure.since, self.now);
         }
         self.opened(slot);
-        true
+        // The last message of the handshake, if no request follows it at once.
+        self.flush(slot);
     }
 
     fn fail_handshake(&mut self, slot: Slot, error: &TlsError) {
