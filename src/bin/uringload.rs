@@ -51,7 +51,7 @@ fn load(options: &LoadOptions) -> Result<ExitCode, Failure> {
     let mut report = LoadReport {
         schema: SCHEMA.to_owned(),
         label: options.label.clone(),
-        url: format!("http://{}{}", options.url.authority, options.url.target),
+        url: options.url.to_string(),
         load: options.describe(),
         engine: decision.kind.name().to_owned(),
         runs: Vec::new(),

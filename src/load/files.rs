@@ -96,7 +96,7 @@ fn figures(run: &Run) -> Vec<String> {
         run.bytes.to_string(),
         run.connects.to_string(),
     ];
-    for latency in [&run.connect_us, &run.response_us, &run.error_us] {
+    for latency in [&run.connect_us, &run.handshake_us, &run.response_us, &run.error_us] {
         let Latency { min, p50, p90, p99, p99_9, max, .. } = *latency;
         values.extend([min, p50, p90, p99, p99_9, max].map(|value| figure(value, 1)));
     }
@@ -110,7 +110,7 @@ fn figure(value: Option<f64>, decimals: usize) -> String {
     value.map_or_else(String::new, |value| format!("{value:.decimals$}"))
 }
 
-const FIGURES: [&str; 36] = [
+const FIGURES: [&str; 42] = [
     "connections",
     "processes",
     "seconds",
@@ -133,6 +133,12 @@ const FIGURES: [&str; 36] = [
     "connect_us_p99",
     "connect_us_p99_9",
     "connect_us_max",
+    "handshake_us_min",
+    "handshake_us_p50",
+    "handshake_us_p90",
+    "handshake_us_p99",
+    "handshake_us_p99_9",
+    "handshake_us_max",
     "response_us_min",
     "response_us_p50",
     "response_us_p90",

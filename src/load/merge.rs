@@ -208,6 +208,7 @@ fn sum(parts: &[&Run]) -> Run {
         connects: count(|run| run.connects),
         lingered: count(|run| run.lingered),
         connect_us: latency(|run| &run.connect_us),
+        handshake_us: latency(|run| &run.handshake_us),
         response_us: latency(|run| &run.response_us),
         error_us: latency(|run| &run.error_us),
         client_cpu_seconds: parts.iter().map(|run| run.client_cpu_seconds).sum(),

@@ -17,4 +17,5 @@ pub mod schedule;
 pub mod show;
 mod start;
 mod sum;
+pub mod tls;
 pub mod worker;

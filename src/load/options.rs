@@ -9,6 +9,7 @@ mod values;
 use super::files;
 use super::limit::Objective;
 use super::request::RequestTemplate;
+use super::tls::{TlsPlan, Trust};
 use crate::engine::chosen::EngineChoice;
 use crate::http::added_field;
 use crate::value_parsers;
@@ -18,7 +19,7 @@ use std::ffi::OsString;
 use std::num::NonZeroU32;
 use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, SystemTime};
-pub use values::{Sources, Url};
+pub use values::{Scheme, Sources, Url};
 
 /// The arguments of a worker process. Only the load client itself starts workers, so neither
 /// `--help` nor the completions mention them.
@@ -57,7 +58,7 @@ where
 #[derive(Clone, Debug, clap::Args)]
 #[allow(clippy::struct_excessive_bools, reason = "independent switches of a command line")]
 pub struct LoadOptions {
-    /// URL to request, as in http://HOST:PORT/PATH
+    /// URL to request, as in http://HOST:PORT/PATH, or with https
     #[arg(value_name = "URL")]
     pub url: Url,
 
@@ -149,6 +150,15 @@ pub struct LoadOptions {
     #[arg(long, value_name = "A-B", value_parser = values::sources)]
     pub source: Option<Sources>,
 
+    /// File with certificates, in PEM form, of the authorities to trust for https, or of the server
+    /// itself [default: the authorities that the system trusts]
+    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
+    pub cacert: Option<PathBuf>,
+
+    /// Accept any certificate for https
+    #[arg(long)]
+    pub insecure: bool,
+
     /// File with the expected content of every response
     #[arg(long, value_name = "FILE")]
     pub expect: Option<PathBuf>,
@@ -167,7 +177,7 @@ pub struct LoadOptions {
     #[arg(value_parser = value_parsers::delay)]
     pub grace: Duration,
 
-    /// Timeout for establishing a connection
+    /// Timeout for establishing a connection, with its TLS handshake
     #[arg(long, value_name = "DURATION", default_value = "10s")]
     #[arg(value_parser = value_parsers::duration)]
     pub connect_timeout: Duration,
@@ -234,6 +244,9 @@ impl LoadOptions {
                 "--close sends one request per connection: it can't be combined with --pipeline"
                     .to_owned(),
             );
+        }
+        if (self.insecure || self.cacert.is_some()) && self.url.scheme == Scheme::Http {
+            return Err("--insecure and --cacert are for https, but the URL has http".to_owned());
         }
         self.check_histograms()?;
         self.check_search()?;
@@ -323,6 +336,18 @@ impl LoadOptions {
             (None, None) => Some(DURATION_DEFAULT),
             (duration, _) => duration,
         }
+    }
+
+    /// The TLS of the load, if its URL has https.
+    #[must_use]
+    pub fn tls(&self) -> Option<TlsPlan> {
+        let trust = match &self.cacert {
+            _ if self.insecure => Trust::Anything,
+            Some(path) => Trust::File(path.clone()),
+            None => Trust::System,
+        };
+        let host = self.url.host.clone();
+        (self.url.scheme == Scheme::Https).then_some(TlsPlan { host, trust })
     }
 
     /// The request of the load with this content.

@@ -104,18 +104,22 @@ pub struct Run {
     pub rate_missed: bool,
     /// Whether requests were made for less than a second, so that the rate is a rough one.
     pub short: bool,
-    /// Bytes received, heads and framing included.
+    /// Bytes received, heads and framing included; with TLS, their plaintext.
     pub bytes: u64,
     /// Bytes received while requests were made, per second.
     pub bytes_rate: Option<f64>,
-    /// Connections established after the warm-up.
+    /// TCP connections established after the warm-up.
     pub connects: u64,
     /// Connections that the server left open after its last response although it had to close them
     /// (`Connection: close` in the request or in the response, or HTTP/1.0 without `keep-alive`;
     /// RFC 9112 9.6). The client closed each of them after a second.
     pub lingered: u64,
-    /// Time to establish a connection.
+    /// Time to establish a connection, without its TLS handshake.
     pub connect_us: Latency,
+    /// Time of the TLS handshakes that succeeded, from the established connection until a request
+    /// can be sent; empty without TLS.
+    #[serde(default)]
+    pub handshake_us: Latency,
     /// Time from the request to the end of its response; with `--rate`, from the time at which the
     /// request was due. Requests that got no response count with the time that they waited, which
     /// is a lower bound: see [`Latency::unanswered`].
@@ -141,6 +145,9 @@ pub struct FirstFailure {
     pub bytes: String,
     /// Whether further bytes were received.
     pub cut: bool,
+    /// The reason in words, if it is one of TLS; otherwise empty.
+    #[serde(default)]
+    pub reason: String,
 }
 
 impl Run {

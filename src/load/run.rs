@@ -100,6 +100,10 @@ impl<'a> Runner<'a> {
             ),
         };
         let request = options.request(body).bytes();
+        if let Some(tls) = options.tls() {
+            // Each worker loads the certificates, but an error is reported once, before the load.
+            tls.load()?;
+        }
         let signals = signal::signals_to_end()?;
         let start = Cell::new(options.start_at.map(Start::new).transpose()?);
         Ok(Self { options, target, request, signals, decision, start })
@@ -236,6 +240,7 @@ impl<'a> Runner<'a> {
             },
             engine: self.decision.kind,
             request: self.request.clone(),
+            tls: self.options.tls(),
             target: self.target,
             sources: options.source.clone().unwrap_or_default().0,
             expect: options.expect.clone(),

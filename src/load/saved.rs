@@ -118,7 +118,8 @@ fn check(report: &LoadReport) -> Result<(), String> {
         return Err("it has no run".to_owned());
     }
     for (number, run) in (1..).zip(&report.runs) {
-        let latencies: [(&str, &Latency); 3] = [
+        let latencies: [(&str, &Latency); 4] = [
+            ("handshake_us", &run.handshake_us),
             ("connect_us", &run.connect_us),
             ("response_us", &run.response_us),
             ("error_us", &run.error_us),

@@ -63,6 +63,7 @@ pub(super) fn sum_up(plan: &Plan, all_counters: &[Counters<'_>]) -> Run {
         connects: sum(Count::Connects),
         lingered: sum(Count::Lingered),
         connect_us: Counters::latency(all_counters, LatencyKind::Connect),
+        handshake_us: Counters::latency(all_counters, LatencyKind::Handshake),
         response_us: Counters::latency(all_counters, LatencyKind::Response),
         error_us: Counters::latency(all_counters, LatencyKind::Error),
         client_cpu_seconds: sum(Count::Cpu) as f64 / 1e9,
@@ -122,12 +123,15 @@ fn statuses(all_counters: &[Counters<'_>]) -> BTreeMap<u16, u64> {
 }
 
 fn first_failure(all_counters: &[Counters<'_>]) -> Option<FirstFailure> {
-    let Sample { kind, bytes, cut, .. } =
+    let Sample { kind, bytes, cut, is_reason, .. } =
         all_counters.iter().filter_map(Counters::sampled).min_by_key(|sample| sample.at_ns)?;
-    Some(FirstFailure {
-        kind: kind.name().to_owned(),
-        bytes: bytes.escape_ascii().to_string(),
-        cut,
+    let kind = kind.name().to_owned();
+    Some(if is_reason {
+        let reason = String::from_utf8_lossy(&bytes).into_owned();
+        FirstFailure { kind, reason, ..FirstFailure::default() }
+    } else {
+        let bytes = bytes.escape_ascii().to_string();
+        FirstFailure { kind, bytes, cut, reason: String::new() }
     })
 }
 

@@ -58,6 +58,9 @@ fn invalid_options_are_refused_with_a_hint() {
         (&["--header", "A: b\r\nC: d", "http://a/"], "can't contain '\\r'"),
         (&["--header", "A b: c", "http://a/"], "can't contain ' '"),
         (&["--status", "99", "http://a/"], "200 to 599"),
+        (&["--insecure", "http://a/"], "for https"),
+        (&["--cacert", "a.pem", "http://a/"], "for https"),
+        (&["--insecure", "--cacert", "a.pem", "https://a/"], "cannot be used with"),
         (&["--bogus", "http://a/"], "--bogus"),
         (&["http://[::1]x:80/"], "[HOST]:PORT"),
         (&["-c", "1,2,1", "--hgrm", "a", "http://a/"], "-c has 1 twice"),
@@ -116,4 +119,15 @@ fn figures_are_not_printed_among_an_output_on_stdout() {
     assert!(load(&["--json", "a", "http://a/"]).prints_figures());
     assert!(!load(&["--json", "-", "http://a/"]).prints_figures());
     assert!(!load(&["--quiet", "http://a/"]).prints_figures());
+}
+
+#[test]
+fn https_trusts_the_system_unless_told_otherwise() {
+    let tls = |words: &[&str]| load(words).tls();
+    let plan = |trust| Some(TlsPlan { host: "::1".to_owned(), trust });
+    assert_eq!(tls(&["http://[::1]/"]), None);
+    assert_eq!(tls(&["https://[::1]/"]), plan(Trust::System));
+    assert_eq!(tls(&["--insecure", "https://[::1]/"]), plan(Trust::Anything));
+    let file = plan(Trust::File("a.pem".into()));
+    assert_eq!(tls(&["--cacert", "a.pem", "https://[::1]/"]), file);
 }

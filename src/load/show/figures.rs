@@ -39,6 +39,9 @@ pub fn figures(run: &Run, engine: &str, as_ab: bool) -> String {
         lines.push("left open", &lingered(run));
     }
     lines.push("connecting", &latency(&run.connect_us));
+    if run.handshake_us.count > 0 {
+        lines.push("TLS handshake", &latency(&run.handshake_us));
+    }
     lines.push("response", &latency(&run.response_us));
     if run.error_us.count > 0 {
         lines.push("wrong response", &latency(&run.error_us));
@@ -116,6 +119,9 @@ fn failures(count: u64, kinds: &BTreeMap<String, u64>) -> String {
 
 fn first_failure(first: &FirstFailure) -> String {
     let kind = failure_text(&first.kind);
+    if !first.reason.is_empty() {
+        return format!("{kind}: {}", first.reason);
+    }
     match (first.bytes.is_empty(), first.cut) {
         (true, _) => kind,
         (false, false) => format!("{kind}; the response: \"{}\"", first.bytes),
@@ -289,9 +295,15 @@ mod tests {
             kind: "wrong_status".into(),
             bytes: "HTTP/1.1 503 Busy\\r\\n".into(),
             cut: false,
+            reason: String::new(),
         };
         let run = Run { first_failure: Some(first), ..Run::default() };
         let expected = "first failure   wrong status; the response: \"HTTP/1.1 503 Busy\\r\\n\"\n";
+        assert!(shown(&run).contains(expected), "{}", shown(&run));
+        let reason = "the server's bytes are not TLS".to_owned();
+        let first = FirstFailure { kind: "tls_failed".into(), reason, ..FirstFailure::default() };
+        let run = Run { first_failure: Some(first), ..Run::default() };
+        let expected = "first failure   tls failed: the server's bytes are not TLS\n";
         assert!(shown(&run).contains(expected), "{}", shown(&run));
     }
 
