@@ -80,6 +80,17 @@ fn connections_may_repeat_unless_a_file_would() {
 }
 
 #[test]
+fn https_trusts_the_system_unless_told_otherwise() {
+    let tls = |words: &[&str]| load(words).tls();
+    let plan = |trust| Some(TlsPlan { host: "::1".to_owned(), trust });
+    assert_eq!(tls(&["http://[::1]/"]), None);
+    assert_eq!(tls(&["https://[::1]/"]), plan(Trust::System));
+    assert_eq!(tls(&["--insecure", "https://[::1]/"]), plan(Trust::Anything));
+    let file = plan(Trust::File("a.pem".into()));
+    assert_eq!(tls(&["--cacert", "a.pem", "https://[::1]/"]), file);
+}
+
+#[test]
 fn search_has_an_objective_and_varies_the_rate_alone() {
     let options = load(&["--find-limit", "--slo", "10ms@p99", "http://a/"]);
     let (objective, start) = options.search().expect("there is an objective");
@@ -119,15 +130,4 @@ fn figures_are_not_printed_among_an_output_on_stdout() {
     assert!(load(&["--json", "a", "http://a/"]).prints_figures());
     assert!(!load(&["--json", "-", "http://a/"]).prints_figures());
     assert!(!load(&["--quiet", "http://a/"]).prints_figures());
-}
-
-#[test]
-fn https_trusts_the_system_unless_told_otherwise() {
-    let tls = |words: &[&str]| load(words).tls();
-    let plan = |trust| Some(TlsPlan { host: "::1".to_owned(), trust });
-    assert_eq!(tls(&["http://[::1]/"]), None);
-    assert_eq!(tls(&["https://[::1]/"]), plan(Trust::System));
-    assert_eq!(tls(&["--insecure", "https://[::1]/"]), plan(Trust::Anything));
-    let file = plan(Trust::File("a.pem".into()));
-    assert_eq!(tls(&["--cacert", "a.pem", "https://[::1]/"]), file);
 }
