@@ -263,8 +263,10 @@ impl LoadOptions {
 
     /// Refuses runs whose histograms would be written to the same file.
     fn check_histograms(&self) -> Result<(), String> {
-        if self.hgrm.is_none() {
-            return Ok(());
+        let Some(path) = &self.hgrm else { return Ok(()) };
+        if files::is_stdout(path) && self.connections.len() > 1 {
+            let why = "--hgrm - writes one histogram: it can't be combined with a list of -c";
+            return Err(why.to_owned());
         }
         if self.rates.len() > 1 || self.repeat > 1 {
             let why = "--hgrm writes one file for each number of connections: it can't be combined \
