@@ -313,8 +313,10 @@ impl LoadOptions {
 
     /// Refuses runs whose histograms would be written to the same file.
     fn check_histograms(&self) -> Result<(), String> {
-        if self.hgrm.is_none() {
-            return Ok(());
+        let Some(path) = &self.hgrm else { return Ok(()) };
+        if files::is_stdout(path) && self.connections.len() > 1 {
+            let why = "--hgrm - writes one histogram: it can't be combined with a list of -c";
+            return Err(why.to_owned());
         }
         if self.hgrm.as_deref().is_some_and(files::is_stdout) && self.connections.len() > 1 {
             return Err("--hgrm - has room for one run: use a file for several -c".to_owned());

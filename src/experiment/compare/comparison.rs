@@ -74,7 +74,8 @@ pub struct SideFigure {
 pub enum Verdict {
     /// All values are equal.
     Same,
-    /// It differs by more than equal distributions would but for a share of [`ALPHA`].
+    /// It differs by more than equal distributions would, but for a share of
+    /// [`ReportComparison::alpha`].
     Differs,
     /// It doesn't: repetitions of one and the same vary as much.
     Noise,

@@ -72,6 +72,7 @@ impl Worker {
         self.statuses.iter().for_each(|&status| counters.status(status));
         for &(connect, response, error) in &self.latencies {
             counters.record(LatencyKind::Connect, Nanos(0), Nanos(connect));
+            counters.record(LatencyKind::Handshake, Nanos(0), Nanos(connect ^ response));
             counters.record(LatencyKind::Response, Nanos(0), Nanos(response));
             counters.record(LatencyKind::Error, Nanos(0), Nanos(error));
         }

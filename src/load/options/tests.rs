@@ -77,6 +77,7 @@ fn invalid_options_are_refused_with_a_hint() {
         (&["--bogus", "http://a/"], "--bogus"),
         (&["http://[::1]x:80/"], "[HOST]:PORT"),
         (&["-c", "1,2,1", "--hgrm", "a", "http://a/"], "-c has 1 twice"),
+        (&["-c", "1,2", "--hgrm", "-", "http://a/"], "--hgrm - writes one histogram"),
         (&["--json", "a", "--csv", "./a", "http://a/"], "a is named for two outputs"),
         (&["-c", "1,2", "--hgrm", "a", "--svg", "a-2", "http://a/"], "a-2 is named for two"),
     ] {
