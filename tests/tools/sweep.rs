@@ -1,6 +1,8 @@
 //! Sweeps with real servers and a substitute for the load client (`sweep/client.sh`), checked
 //! by the files that they write.
 
+mod servers;
+
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::Read;

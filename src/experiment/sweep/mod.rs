@@ -1,14 +1,20 @@
 //! Sweeps: every server under every load, in rounds; results are written after every point.
 //!
-//! `config` parses the file, `point` measures one server under one load (with `usage`), `store`
-//! writes the `results`, from which `summary`, `table` and `figures` make tables and charts, and
-//! `show` prints progress. This module connects them.
+//! `config` parses the file (with `shell`), `point` measures one server under one load (with
+//! `server`, `probe`, `usage` and `client`), `store` writes the `results`, from which `summary`,
+//! `table` and `figures` make tables and charts, and `show` prints progress. This module connects
+//! them.
 
+mod client;
 pub mod config;
 pub mod figures;
 pub mod machine;
+mod output;
 pub mod point;
+mod probe;
 pub mod results;
+mod server;
+mod shell;
 pub mod show;
 pub mod store;
 pub mod summary;
@@ -147,9 +153,11 @@ pub fn run(args: &Args, interrupts: BorrowedFd<'_>) -> Result<SweepEnd, Error> {
     let mut store = Store::open(&out, args.fresh, settings, machine)?;
     let settings = store.results().settings.clone();
     let client_cpu = settings.client_cpu;
-    let harness = Harness { client: client(args)?, client_cpu, base, folder: out, interrupts };
     let done = u64::try_from(store.results().measurements.len()).expect("a count is a u64");
     let show = Show::new(args.quiet, store.results().planned, done);
+    let tell = |text: &str| show.tell(text);
+    let harness =
+        Harness { client: client(args)?, client_cpu, base, folder: out, interrupts, tell: &tell };
     for point in points(&settings) {
         if store.has(&point) {
             continue;

@@ -94,8 +94,22 @@ pub struct LoadSettings {
 pub struct ServerSettings {
     /// Its name in tables and charts.
     pub name: String,
-    /// The program and its arguments, with placeholders.
+    /// The program and its arguments, with placeholders; empty for a server that runs already.
     pub command: Vec<String>,
+    /// Whether the program is a shell that waits for the server, so that SIGTERM is for all
+    /// processes of the group.
+    #[serde(default)]
+    pub shell_stays: bool,
+    /// The URL of a server that runs already, which is neither started nor stopped.
+    #[serde(default)]
+    pub url: Option<String>,
+    /// The number of such a server's process, or a file that has it, relative to the folder of the
+    /// sweep's file.
+    #[serde(default)]
+    pub pid: Option<String>,
+    /// Path and query that are requested of a server with a command.
+    #[serde(default)]
+    pub path: String,
     /// Variables added to its environment, with placeholders.
     pub environment: BTreeMap<String, String>,
     /// Its working directory, relative to the folder of the sweep's file, so that results don't
@@ -130,13 +144,13 @@ pub struct Measurement {
     pub requested: u64,
     /// The report of the load client, without its lists of percentiles.
     pub run: Option<Run>,
-    /// CPU time of the server's processes during the load.
+    /// CPU time of the server's processes during the load; absent if its process isn't known.
     pub cpu_seconds: Option<f64>,
     /// CPU time per successful request.
     pub cpu_us: Option<f64>,
     /// Sum of the peak resident memory of the server's processes.
     pub memory_bytes: Option<u64>,
-    /// The server's end: `exit 0`, `signal 15` or `killed`.
+    /// The server's end: `exit 0`, `signal 15` or `killed`; absent for a server that ran before.
     pub exit: Option<String>,
 }
 

@@ -1,5 +1,6 @@
 //! Progress of a sweep: a bar on a terminal, otherwise one line per point.
 
+use super::output::indented;
 use super::point::Point;
 use super::results::Measurement;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -47,12 +48,16 @@ impl Show {
 
     /// Prints a measurement and advances the bar.
     pub fn end(&self, measurement: &Measurement) {
-        let text = line(measurement);
+        self.tell(&with_output(measurement));
+        if let Self::Bar(bar) = self {
+            bar.inc(1);
+        }
+    }
+
+    /// Prints a message, unless the sweep is quiet.
+    pub fn tell(&self, text: &str) {
         match self {
-            Self::Bar(bar) => {
-                bar.println(text);
-                bar.inc(1);
-            }
+            Self::Bar(bar) => bar.println(text),
             // EPIPE, when the reader of a log is gone, is no reason to end the sweep.
             Self::Lines => drop(writeln!(std::io::stderr(), "{text}")),
             Self::Nothing => {}
@@ -91,6 +96,14 @@ fn line(measurement: &Measurement) -> String {
     text
 }
 
+/// The line of a measurement and, of a server that failed, what it printed last.
+fn with_output(measurement: &Measurement) -> String {
+    let output = measurement.output.as_deref().unwrap_or_default();
+    format!("{}\n{}", line(measurement), indented(output, INDENT)).trim_end().to_owned()
+}
+
+/// Before each line of a server's output.
+const INDENT: &str = "    | ";
 const TEMPLATE: &str = "{pos}/{len} [{elapsed_precise}, {eta} left] {wide_bar} {msg}";
 
 #[cfg(test)]
@@ -108,6 +121,16 @@ mod tests {
         assert_eq!(line(&measurement), format!("{figures}; slow"));
         let silent = "round 1, close, 10 connections, a: did not start";
         assert_eq!(line(&not_started(1, "close", 10, "a")), silent);
+    }
+
+    #[test]
+    fn output_of_a_failed_server_follows_its_line() {
+        let mut failed = not_started(1, "close", 10, "a");
+        let silent = "round 1, close, 10 connections, a: did not start";
+        assert_eq!(with_output(&failed), silent);
+        failed.output = Some("no such option\nusage: a".to_owned());
+        let expected = format!("{silent}\n    | no such option\n    | usage: a");
+        assert_eq!(with_output(&failed), expected);
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! The results as Markdown: one table per load, and a description of the machine. Pure.
 
-use super::results::{Failed, LoadSettings, Machine, Results, SummaryRow};
+use super::output::indented;
+use super::results::{Failed, LoadSettings, Machine, Measurement, Results, SummaryRow};
 use super::summary::as_f64;
-use crate::experiment::numbers::fixed;
+use crate::experiment::numbers::{fixed, grouped};
 use crate::experiment::spread::Spread;
 use crate::load::report::failure_text;
 
@@ -23,7 +24,35 @@ pub fn markdown(results: &Results) -> String {
         }
         text.push('\n');
     }
-    text + &footer(results)
+    text + &failures_with_output(results) + &footer(results)
+}
+
+/// What servers printed last that failed, once for each server and output.
+fn failures_with_output(results: &Results) -> String {
+    let mut shown: Vec<&Measurement> = Vec::new();
+    let mut left_out = 0;
+    for failed in results.measurements.iter().filter(|it| it.output.is_some()) {
+        let is_same = |it: &&Measurement| it.server == failed.server && it.output == failed.output;
+        if shown.iter().any(|it| is_same(&it)) {
+            continue;
+        }
+        if shown.len() < OUTPUTS_MAX { shown.push(failed) } else { left_out += 1 }
+    }
+    if shown.is_empty() {
+        return String::new();
+    }
+    let mut text = "## Output of servers that failed\n\n".to_owned();
+    for Measurement { round, load, connections, server, note, output, .. } in shown {
+        let note = note.as_deref().unwrap_or_default().replace('\n', " ");
+        let output = indented(output.as_deref().unwrap_or_default(), CODE);
+        text += &format!(
+            "round {round}, {load}, {connections} connections, {server}: {note}\n\n{output}\n"
+        );
+    }
+    if left_out > 0 {
+        text += &format!("results.json has the output of {left_out} more.\n\n");
+    }
+    text
 }
 
 fn heading(name: &str, load: Option<&LoadSettings>) -> String {
@@ -32,7 +61,7 @@ fn heading(name: &str, load: Option<&LoadSettings>) -> String {
         [] => String::new(),
         options => format!(" (`{}`)", options.join(" ")),
     };
-    let seconds = fixed(load.time_max_seconds, 0);
+    let seconds = grouped(load.time_max_seconds);
     format!(
         "## {name}\n\n{} requests per point{options}, {seconds} s at most\n\n",
         fixed(as_f64(load.requests), 0)
@@ -110,6 +139,9 @@ const HEAD: &str = "\
 | connections | server | requests/s | failed | CPU µs | p50 ms | p99 ms | memory MiB | note |
 |--:|---|--:|--:|--:|--:|--:|--:|---|
 ";
+/// Markdown shows lines with this indentation as they are.
+const CODE: &str = "    ";
+const OUTPUTS_MAX: usize = 10;
 const MIB: f64 = 1_048_576.0;
 
 #[cfg(test)]
@@ -125,6 +157,7 @@ mod tests {
         run.failures = [("short".to_owned(), 0), ("connect_refused".to_owned(), 10)].into();
         let mut silent = not_started(1, "keep", 10, "b");
         silent.note = Some("printed | and\na line".to_owned());
+        silent.output = Some("no licence\nfor 10".to_owned());
         let text = markdown(&results(vec![
             measured(1, "close", 10, "a", 12_500.0),
             slow,
@@ -151,8 +184,23 @@ mod tests {
 |--:|---|--:|--:|--:|--:|--:|--:|---|
 | 10 | b |  |  |  |  |  |  | printed \\| and a line |
 
+## Output of servers that failed
+
+round 1, keep, 10 connections, b: printed | and a line
+
+    no licence
+    for 10
+
 Medians of up to 2 ";
         assert_eq!(&text[..expected.len()], expected);
+        // Once for each server and output.
+        let many = (1..=12).map(|n| {
+            let output = Some((n % 11).to_string());
+            Measurement { output, ..not_started(n, "keep", 10, "b") }
+        });
+        let text_of_many = markdown(&results(many.collect()));
+        assert_eq!(text_of_many.matches("\n    ").count(), OUTPUTS_MAX);
+        assert!(text_of_many.contains("results.json has the output of 1 more."), "{text_of_many}");
         assert!(text.contains("; 5 of 16 points so far"), "{text}");
         assert!(text.contains("on Abacus 3, 2 cores, 4.0 GiB, Linux 6.18"), "{text}");
     }

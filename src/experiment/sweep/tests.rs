@@ -44,6 +44,10 @@ pub(super) fn settings() -> Settings {
     let server = |name: &str| ServerSettings {
         name: name.to_owned(),
         command: vec![name.to_owned(), "{port}".to_owned()],
+        shell_stays: false,
+        url: None,
+        pid: None,
+        path: "/".to_owned(),
         environment: BTreeMap::new(),
         folder: "/".to_owned(),
         cpu: None,

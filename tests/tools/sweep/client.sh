@@ -37,10 +37,11 @@ if [ -n "$hang" ] && [ "$(wc -l < "$log")" -eq 3 ]; then
 fi
 
 port=${url##*:}
-port=${port%/}
+port=${port%%/*}
+path=/${url#http://*/}
 ask() {
     exec 3<> "/dev/tcp/127.0.0.1/$port" || return
-    printf 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n' >&3
+    printf 'GET %s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n' "$path" >&3
     local reply
     reply=$(cat <&3)
     exec 3>&-
