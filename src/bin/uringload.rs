@@ -37,7 +37,7 @@ fn print(text: &[u8]) -> Result<(), Failure> {
     written.map_err(|error| Failure::new("writing to standard output", error, ""))
 }
 
-/// Runs the load once per number of connections, and reports each run.
+/// Makes all runs of the load, and reports each.
 fn load(options: &LoadOptions) -> Result<ExitCode, Failure> {
     files::check(&options.outputs())?;
     let load = Runner::new(options)?;
@@ -47,20 +47,21 @@ fn load(options: &LoadOptions) -> Result<ExitCode, Failure> {
     }
     let mut report = LoadReport {
         schema: SCHEMA.to_owned(),
+        label: options.label.clone(),
         url: format!("http://{}{}", options.url.authority, options.url.target),
         load: options.describe(),
         engine: decision.kind.name().to_owned(),
         runs: Vec::new(),
     };
-    for &connections in &options.connections {
-        let mut live = show::Live::new(options, connections.get());
-        let outcome = load.run(connections.get(), |progress| live.show(progress))?;
+    for run in options.runs() {
+        let mut live = show::Live::new(options, &run);
+        let outcome = load.run(&run, |progress| live.show(progress))?;
         live.end();
         if !options.quiet {
             terminal::out(show::figures(&outcome.run, decision.kind, options));
         }
         if let Some(path) = &options.hgrm {
-            let path = options.histogram(path, connections.get());
+            let path = options.histogram(path, run.connections);
             files::write(&path, &files::hgrm(&outcome.responses))?;
         }
         let interrupted = outcome.run.interrupted;
@@ -78,10 +79,10 @@ fn load(options: &LoadOptions) -> Result<ExitCode, Failure> {
     if let Some(path) = &options.svg {
         files::write(path, &chart::load(&report))?;
     }
-    let clean = |run: &Run| run.failed == 0 && run.died == 0;
+    let held = report.runs.iter().all(|run| !run.rate_missed) || options.allow_missed_rate;
     Ok(if report.runs.iter().any(|run| run.interrupted) {
         ExitCode::from(EXIT_INTERRUPTED)
-    } else if report.runs.iter().all(clean) {
+    } else if held && report.runs.iter().all(Run::is_clean) {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

@@ -82,8 +82,9 @@ const EXAMPLES: &str = "Examples:
   uringload --ab -c 10,100,1000 -n 100000 http://127.0.0.1:10001/
   uringload -c 100 --rate 5000 --json out.json http://127.0.0.1:10001/
 
-Exit status: 0 if nothing failed, 1 if requests failed or a process died, 2 for wrong usage, 130 if
-SIGINT interrupted the load.";
+Exit status: 0 if every request had a correct response; 1 if a request failed, had no response or
+was not sent, nothing was measured, a connection failed, the rate was not held or a process died; 2
+for wrong usage; 130 if a signal interrupted the load.";
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,6 @@
 //! Output files: JSON, CSV and the plot format of `HdrHistogram`.
 
-use super::report::{FailureKind, LoadReport, Run};
+use super::report::{FailureKind, Latency, LoadReport, Run};
 use crate::error::Failure;
 use hdrhistogram::Histogram;
 use std::fmt::Write;
@@ -45,13 +45,18 @@ pub fn json(report: &LoadReport) -> String {
 pub fn csv(report: &LoadReport) -> String {
     let mut names: Vec<&str> = FIGURES.to_vec();
     names.extend(FailureKind::ALL.iter().map(|kind| kind.name()));
+    names.push("statuses");
     let mut text = names.join(",");
     text.push('\n');
     for run in &report.runs {
         let mut values = figures(run);
-        let count =
-            |kind: &FailureKind| run.failures.get(kind.name()).copied().unwrap_or(0).to_string();
+        let count = |kind: &FailureKind| {
+            let failures = if kind.is_of_connect() { &run.connect_failures } else { &run.failures };
+            failures.get(kind.name()).copied().unwrap_or(0).to_string()
+        };
         values.extend(FailureKind::ALL.iter().map(count));
+        let statuses = run.statuses.iter().map(|(status, count)| format!("{status}={count}"));
+        values.push(statuses.collect::<Vec<_>>().join(" "));
         text.push_str(&values.join(","));
         text.push('\n');
     }
@@ -63,31 +68,49 @@ fn figures(run: &Run) -> Vec<String> {
         run.connections.to_string(),
         run.processes.to_string(),
         format!("{:.3}", run.seconds),
+        format!("{:.3}", run.finishing_seconds),
+        run.due.to_string(),
+        run.not_sent.to_string(),
+        run.sent.to_string(),
         run.requests.to_string(),
         run.failed.to_string(),
-        format!("{:.1}", run.rate),
+        run.outstanding.to_string(),
+        run.connects_failed.to_string(),
+        figure(run.rate, 3),
+        figure(run.rate_asked, 3),
+        figure(run.rate_held, 3),
         run.bytes.to_string(),
         run.connects.to_string(),
     ];
-    for latency in [&run.connect_us, &run.response_us] {
-        for figure in
-            [latency.min, latency.p50, latency.p90, latency.p99, latency.p99_9, latency.max]
-        {
-            values.push(format!("{figure:.1}"));
-        }
+    for latency in [&run.connect_us, &run.response_us, &run.error_us] {
+        let Latency { min, p50, p90, p99, p99_9, max, .. } = *latency;
+        values.extend([min, p50, p90, p99, p99_9, max].map(|value| figure(value, 1)));
     }
     values.push(format!("{:.3}", run.client_cpu_seconds));
     values.push(format!("{:.3}", run.client_busiest));
     values
 }
 
-const FIGURES: [&str; 22] = [
+/// A figure with this number of decimals; empty if it was not measured.
+fn figure(value: Option<f64>, decimals: usize) -> String {
+    value.map_or_else(String::new, |value| format!("{value:.decimals$}"))
+}
+
+const FIGURES: [&str; 36] = [
     "connections",
     "processes",
     "seconds",
+    "finishing_seconds",
+    "due",
+    "not_sent",
+    "sent",
     "requests",
     "failed",
+    "outstanding",
+    "connects_failed",
     "rate",
+    "rate_asked",
+    "rate_held",
     "bytes",
     "connects",
     "connect_us_min",
@@ -102,6 +125,12 @@ const FIGURES: [&str; 22] = [
     "response_us_p99",
     "response_us_p99_9",
     "response_us_max",
+    "error_us_min",
+    "error_us_p50",
+    "error_us_p90",
+    "error_us_p99",
+    "error_us_p99_9",
+    "error_us_max",
     "client_cpu_seconds",
     "client_busiest",
 ];
@@ -166,6 +195,7 @@ mod tests {
         let (url, load) = ("http://a/".to_owned(), "GET".to_owned());
         LoadReport {
             schema: SCHEMA.to_owned(),
+            label: "a".to_owned(),
             url,
             load,
             engine: "epoll".to_owned(),
@@ -189,6 +219,9 @@ mod tests {
         let place =
             lines[0].iter().position(|&name| name == "short").expect("each kind has a column");
         assert_eq!(lines[1][place], "2");
+        // No response, so no latency: a column of numbers has a gap, not a zero.
+        let place = lines[0].iter().position(|&name| name == "response_us_p99");
+        assert_eq!(lines[1][place.expect("latencies have columns")], "");
     }
 
     #[test]

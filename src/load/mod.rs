@@ -12,4 +12,5 @@ pub mod request;
 pub mod run;
 pub mod schedule;
 pub mod show;
+mod sum;
 pub mod worker;

@@ -105,9 +105,13 @@ pub struct LoadOptions {
     /// Requests per second, independent of the server (open loop)
     ///
     /// Latency counts from the time at which a request was due, so a stalled server can't hide its
-    /// stalls.
-    #[arg(long, value_name = "R", value_parser = values::rate)]
-    pub rate: Option<f64>,
+    /// stalls. A list such as 100,1000 makes one run for each rate.
+    #[arg(long = "rate", value_name = "R", value_parser = values::rate, value_delimiter = ',')]
+    pub rates: Vec<f64>,
+
+    /// Exit with 0 even if the rate was not held
+    #[arg(long, requires = "rates")]
+    pub allow_missed_rate: bool,
 
     /// Most connections to open per second
     #[arg(long, value_name = "R", value_parser = values::rate)]
@@ -138,6 +142,11 @@ pub struct LoadOptions {
     #[arg(value_parser = value_parsers::duration)]
     pub timeout: Duration,
 
+    /// Longest wait for responses after the last request
+    #[arg(long, value_name = "DURATION", default_value = "2s")]
+    #[arg(value_parser = value_parsers::delay)]
+    pub grace: Duration,
+
     /// Timeout for establishing a connection
     #[arg(long, value_name = "DURATION", default_value = "10s")]
     #[arg(value_parser = value_parsers::duration)]
@@ -150,6 +159,15 @@ pub struct LoadOptions {
     /// Worker processes, one per core [default: one less than there are cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub processes: Option<u32>,
+
+    /// Number of times that each run is made
+    #[arg(long, value_name = "N", default_value = "1")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub repeat: u32,
+
+    /// Name of the load in its results
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub label: String,
 
     /// Write the results as JSON
     #[arg(long, value_name = "FILE")]
@@ -186,7 +204,7 @@ impl LoadOptions {
     }
 
     fn check(&self) -> Result<(), String> {
-        if self.rate.is_some() && self.pipeline > 1 {
+        if !self.rates.is_empty() && self.pipeline > 1 {
             return Err("--rate sends one request at a time: it can't be combined with \
                         --pipeline, where a batch waits for the previous one"
                 .to_owned());
@@ -197,16 +215,7 @@ impl LoadOptions {
                     .to_owned(),
             );
         }
-        let is_repeated = |place| self.connections[..place].contains(&self.connections[place]);
-        if self.hgrm.is_some()
-            && let Some(place) = (0..self.connections.len()).find(|&place| is_repeated(place))
-        {
-            let number = self.connections[place];
-            return Err(format!(
-                "-c has {number} twice, but --hgrm writes one file for each number: remove one of \
-                 them"
-            ));
-        }
+        self.check_histograms()?;
         // Compared without `.` components: ./a is a.
         let outputs: Vec<PathBuf> = self.outputs().iter().map(|path| plain(path)).collect();
         match (0..outputs.len()).find(|&place| outputs[..place].contains(&outputs[place])) {
@@ -216,6 +225,44 @@ impl LoadOptions {
                 outputs[place].display()
             )),
         }
+    }
+
+    /// Refuses runs whose histograms would be written to the same file.
+    fn check_histograms(&self) -> Result<(), String> {
+        if self.hgrm.is_none() {
+            return Ok(());
+        }
+        if self.rates.len() > 1 || self.repeat > 1 {
+            let why = "--hgrm writes one file for each number of connections: it can't be combined \
+                       with several --rate or with --repeat; --json has the histogram of each run";
+            return Err(why.to_owned());
+        }
+        let is_repeated = |place| self.connections[..place].contains(&self.connections[place]);
+        match (0..self.connections.len()).find(|&place| is_repeated(place)) {
+            None => Ok(()),
+            Some(place) => Err(format!(
+                "-c has {} twice, but --hgrm writes one file for each number: remove one of them",
+                self.connections[place]
+            )),
+        }
+    }
+
+    /// The settings of each run, in order: all numbers of connections for each rate, each repeated
+    /// in turn.
+    #[must_use]
+    pub fn runs(&self) -> Vec<RunSettings> {
+        let rates = match &self.rates[..] {
+            [] => vec![None],
+            rates => rates.iter().copied().map(Some).collect(),
+        };
+        let connections = || self.connections.iter().map(|connections| connections.get());
+        rates
+            .into_iter()
+            .flat_map(|rate| {
+                connections().map(move |connections| RunSettings { connections, rate })
+            })
+            .flat_map(|run| (0..self.repeat).map(move |_| run))
+            .collect()
     }
 
     /// All output files, including one histogram per number of connections.
@@ -272,8 +319,9 @@ impl LoadOptions {
         if self.pipeline > 1 {
             words.push(format!("{} pipelined", self.pipeline));
         }
-        if let Some(rate) = self.rate {
-            words.push(format!("{rate} requests/s"));
+        if !self.rates.is_empty() {
+            let rates: Vec<_> = self.rates.iter().map(f64::to_string).collect();
+            words.push(format!("{} requests/s", rates.join(", ")));
         }
         if let Some(requests) = self.requests {
             words.push(format!("{requests} requests"));
@@ -283,6 +331,15 @@ impl LoadOptions {
         }
         words.join(", ")
     }
+}
+
+/// The settings in which the runs of one load differ.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RunSettings {
+    /// Number of simultaneous connections.
+    pub connections: u32,
+    /// Requests per second of an open loop; `None` for a closed loop.
+    pub rate: Option<f64>,
 }
 
 /// The path without its `.` components.

@@ -7,17 +7,21 @@
 //! let options = options::parse(words).expect("the options are valid");
 //! // Workers are processes of this same program, which must call `worker::run` for them.
 //! let runner = Runner::new(&options).expect("the target has an address");
-//! let outcome = runner.run(100, |progress| println!("{:.1} s", progress.seconds));
-//! println!("{:.0} requests per second", outcome.expect("the workers start").run.rate);
+//! for settings in options.runs() {
+//!     let outcome = runner.run(&settings, |progress| println!("{:.1} s", progress.seconds));
+//!     let run = outcome.expect("the workers start").run;
+//!     println!("{} requests in {:.1} s", run.requests_in_time, run.seconds);
+//! }
 //! ```
 
 use super::client::ClientPlan;
 use super::counters::{Count, Counters, LatencyKind, WorkerState};
 use super::hints;
-use super::options::LoadOptions;
-use super::report::{FailureKind, Latency, Run};
+use super::options::{LoadOptions, RunSettings};
+use super::report::Run;
 use super::schedule::Amount;
-use super::worker::{Share, SharedWord, counters_of, shared_words};
+use super::sum::{Plan, sum_up};
+use super::worker::{STOP_GRACE, Share, SharedWord, StopLevel, counters_of, shared_words};
 use crate::engine::chosen::{Chosen, Decision, EngineChoice, TRIAL};
 use crate::engine::kernel::{EngineError, EngineKind, KernelEngine, Parts, Role};
 use crate::error::Failure;
@@ -101,16 +105,17 @@ impl<'a> Runner<'a> {
         &self.decision
     }
 
-    /// Runs the load with this number of connections until it ends or a signal arrives; calls
-    /// `watch` ten times per second. A second signal kills the workers.
+    /// Makes one run, until it ends or a signal arrives; calls `watch` ten times per second. After
+    /// a signal, responses are awaited for half a second, and after a second one not at all.
     ///
     /// # Errors
     /// If the workers can't be started or awaited.
     pub fn run(
         &self,
-        connections: u32,
+        settings: &RunSettings,
         mut watch: impl FnMut(&RunProgress<'_>),
     ) -> Result<RunOutcome, Failure> {
+        let connections = settings.connections;
         let cores = process::cores();
         let workers = workers(self.options, cores.len()).min(connections);
         let words = SharedCounters::new("uringload", shared_words(workers))?;
@@ -121,16 +126,23 @@ impl<'a> Runner<'a> {
             // The last cores, as the kernel and other programs prefer the first ones.
             let core = (cores.len() + index as usize).checked_sub(workers as usize);
             let core = core.and_then(|place| cores.get(place).copied());
-            let share = self.share(connections, workers, index);
+            let share = self.share(settings, workers, index);
             team.start(&words, workers, index, core, &share)?;
         }
         team.await_ready(&all_counters)?;
+        words.counters()[SharedWord::Making as usize].store(workers.into(), Ordering::Relaxed);
         let begin = process::monotonic_ns() + BEGIN_IN_NS;
         words.counters()[SharedWord::Begin as usize].store(begin, Ordering::Release);
         let interrupted =
             self.watch(&mut team, words.counters(), &all_counters, begin, &mut watch)?;
+        let plan = Plan {
+            settings: *settings,
+            requests: self.options.requests,
+            duration: self.options.duration(),
+        };
+        let sums = sum_up(&plan, &all_counters);
         Ok(RunOutcome {
-            run: Run { interrupted, ..sum_up(connections, workers, team.died, &all_counters) },
+            run: Run { interrupted, died: team.died, ..sums },
             responses: Counters::histogram(&all_counters, LatencyKind::Response),
         })
     }
@@ -144,16 +156,25 @@ impl<'a> Runner<'a> {
         begin: u64,
         watch: &mut impl FnMut(&RunProgress<'_>),
     ) -> Result<bool, Failure> {
-        let mut signals = 0;
+        let mut signals = 0_u64;
+        let mut kill_at = u64::MAX;
         while team.reap()? {
-            if self.signals.wait(WATCH_PAUSE) {
+            let arrived = self.signals.wait(WATCH_PAUSE);
+            let now = process::monotonic_ns();
+            if arrived {
                 signals += 1;
-                words[SharedWord::Stop as usize].store(1, Ordering::Relaxed);
+                let level = if signals == 1 { StopLevel::Soon } else { StopLevel::Now };
+                words[SharedWord::Stop as usize].store(level as u64, Ordering::Relaxed);
+                if signals == 1 {
+                    tell_of_wait(all_counters);
+                } else {
+                    kill_at = kill_at.min(now + KILL_AFTER_NS);
+                }
             }
-            if signals > 1 {
+            if now >= kill_at {
                 team.kill();
             }
-            let nanos = process::monotonic_ns().saturating_sub(begin);
+            let nanos = now.saturating_sub(begin);
             watch(&RunProgress {
                 all_counters,
                 seconds: Duration::from_nanos(nanos).as_secs_f64(),
@@ -163,7 +184,7 @@ impl<'a> Runner<'a> {
     }
 
     /// The share of worker `index`: remainders go to the first workers.
-    fn share(&self, connections: u32, workers: u32, index: u32) -> Share {
+    fn share(&self, settings: &RunSettings, workers: u32, index: u32) -> Share {
         let options = self.options;
         let share_of = |total: u64| {
             let (workers, index) = (u64::from(workers), u64::from(index));
@@ -175,13 +196,13 @@ impl<'a> Runner<'a> {
         let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         Share {
             plan: ClientPlan {
-                connections: u32::try_from(share_of(connections.into()))
+                connections: u32::try_from(share_of(settings.connections.into()))
                     .expect("a share of a u32 is a u32"),
                 amount: Amount {
                     requests: options.requests.map(share_of),
                     duration_ns: options.duration().map(nanos),
                     warmup_ns: options.warmup.map_or(0, nanos),
-                    rate: options.rate.map(|rate| rate / f64::from(workers)),
+                    rate: settings.rate.map(|rate| rate / f64::from(workers)),
                     phase: f64::from(index) / f64::from(workers),
                 },
                 pipeline: options.pipeline,
@@ -193,6 +214,7 @@ impl<'a> Runner<'a> {
                 ramp_ns: options.ramp.map_or(0, nanos),
                 connect_timeout_ns: nanos(options.connect_timeout),
                 response_timeout_ns: nanos(options.timeout),
+                grace_ns: nanos(options.grace),
             },
             engine: self.decision.kind,
             request: self.request.clone(),
@@ -265,8 +287,10 @@ fn check_sources(sources: &[IpAddr]) -> Result<(), Failure> {
 /// The worker processes of a run; dropping this kills them.
 #[derive(Default)]
 struct Workers {
-    workers: Vec<Process>,
+    running: Vec<Process>,
     died: u32,
+    /// The user has had enough of them, so their end is no failure.
+    is_killed: bool,
 }
 
 impl Workers {
@@ -292,7 +316,7 @@ impl Workers {
                 .map_err(|error| fail(&error))?;
         let text = serde_json::to_vec(share).map_err(|error| fail(&error))?;
         let mut input = worker.stdin().expect("stdin is piped");
-        self.workers.push(worker);
+        self.running.push(worker);
         input.write_all(&text).map_err(|error| fail(&error))
     }
 
@@ -313,13 +337,13 @@ impl Workers {
 
     /// Reaps the workers that have ended; returns whether any is left.
     fn reap(&mut self) -> Result<bool, Failure> {
-        let mut left = Vec::with_capacity(self.workers.len());
-        for mut worker in self.workers.drain(..) {
+        let mut left = Vec::with_capacity(self.running.len());
+        for mut worker in self.running.drain(..) {
             let wait = worker
                 .wait(Duration::ZERO, None)
                 .map_err(|error| Failure::new("waiting for the workers", error, ""))?;
             match wait {
-                WaitOutcome::Ended(status) if status.success() => {}
+                WaitOutcome::Ended(status) if status.success() || self.is_killed => {}
                 WaitOutcome::Ended(status) => {
                     terminal::err(format_args!(
                         "uringload: worker {} ended with {status}",
@@ -330,84 +354,44 @@ impl Workers {
                 WaitOutcome::TimedOut | WaitOutcome::Interrupted => left.push(worker),
             }
         }
-        self.workers = left;
-        Ok(!self.workers.is_empty())
+        self.running = left;
+        Ok(!self.running.is_empty())
     }
 
-    fn kill(&self) {
-        self.workers.iter().for_each(Process::kill_group);
+    fn kill(&mut self) {
+        self.is_killed = true;
+        self.running.iter().for_each(Process::kill_group);
     }
 }
 
-#[allow(clippy::cast_precision_loss, reason = "shares and rates have three significant digits")]
-fn sum_up(connections: u32, processes: u32, died: u32, all_counters: &[Counters<'_>]) -> Run {
-    let sum = |count| all_counters.iter().map(|counters| counters.get(count)).sum::<u64>();
-    let started =
-        all_counters.iter().map(|counters| counters.get(Count::Started)).min().unwrap_or(u64::MAX);
-    let ended = all_counters.iter().map(|counters| counters.get(Count::Ended)).max().unwrap_or(0);
-    let seconds = ended.saturating_sub(started) as f64 / 1e9;
-    let requests = sum(Count::Requests);
-    let failed: u64 = all_counters.iter().map(Counters::failed).sum();
-    let failures = FailureKind::ALL
+/// Tells what an interrupted load still waits for.
+fn tell_of_wait(all_counters: &[Counters<'_>]) {
+    let waiting: u64 = all_counters
         .iter()
-        .map(|&kind| {
-            (kind, all_counters.iter().map(|counters| counters.failures(kind)).sum::<u64>())
+        .map(|counters| {
+            let ended = counters.get(Count::Requests) + counters.failed();
+            counters.get(Count::Sent).saturating_sub(ended)
         })
-        .filter(|&(_, count)| count > 0)
-        .map(|(kind, count)| (kind.name().to_owned(), count))
-        .collect();
-    let busy_share = |counters: &Counters<'_>| {
-        counters.get(Count::Cpu) as f64 / counters.get(Count::Elapsed).max(1) as f64
-    };
-    let busiest = all_counters.iter().map(busy_share).fold(0.0, f64::max).min(1.0);
-    let latency = |kind| -> Latency { Counters::latency(all_counters, kind) };
-    Run {
-        connections,
-        processes,
-        died,
-        seconds,
-        requests,
-        interrupted: false,
-        failed,
-        failures,
-        rate: if seconds > 0.0 { requests as f64 / seconds } else { 0.0 },
-        bytes: sum(Count::Bytes),
-        connects: sum(Count::Connects),
-        lingered: sum(Count::Lingered),
-        connect_us: latency(LatencyKind::Connect),
-        response_us: latency(LatencyKind::Response),
-        client_cpu_seconds: sum(Count::Cpu) as f64 / 1e9,
-        client_busiest: busiest,
-        client_was_the_limit: was_the_limit(busiest, seconds, requests + failed),
+        .sum();
+    if waiting > 0 {
+        terminal::err(format_args!(
+            "uringload: interrupted; waiting for {waiting} {}, {} ms at most (a second signal ends \
+             it at once)",
+            if waiting == 1 { "response" } else { "responses" },
+            STOP_GRACE.as_millis()
+        ));
     }
-}
-
-/// Whether the client was saturated; false for runs too short to decide.
-fn was_the_limit(busiest: f64, seconds: f64, requests: u64) -> bool {
-    busiest >= BUSY && seconds >= LIMIT_SECONDS_MIN && requests >= LIMIT_REQUESTS_MIN
 }
 
 /// Lead time of the common start, so that all workers have read it before it arrives.
 const BEGIN_IN_NS: u64 = 5_000_000;
 const WATCH_PAUSE: Duration = Duration::from_millis(100);
-/// From this share of a core, the client had no time left to wait for the server.
-const BUSY: f64 = 0.95;
-/// In shorter runs, the start-up and the granularity of the CPU time dominate.
-const LIMIT_SECONDS_MIN: f64 = 1.0;
-/// Fewer requests in a second or more can't have saturated a core.
-const LIMIT_REQUESTS_MIN: u64 = 1000;
+/// How long workers may take to end after a second signal.
+const KILL_AFTER_NS: u64 = 500_000_000;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn short_runs_never_report_a_saturated_client() {
-        assert!(was_the_limit(0.96, 1.0, 1000));
-        assert!(!was_the_limit(0.94, 10.0, 1_000_000), "not saturated");
-        assert!(!was_the_limit(1.0, 0.99, 1_000_000), "too short");
-        assert!(!was_the_limit(1.0, 10.0, 999), "too few");
-    }
 
     #[test]
     fn sources_of_other_machines_are_refused() {

@@ -61,7 +61,7 @@ pub enum Claim {
         /// Whether they count; false during the warm-up.
         counts: bool,
     },
-    /// No request is due before this time.
+    /// No request is due before this time, and perhaps none from then on.
     Later(Nanos),
     /// No request will become due any more.
     Over,
@@ -104,23 +104,84 @@ impl Schedule {
         Claim::Now { due, count, counts }
     }
 
+    /// Takes the next request that was due before `end`, after the schedule has ended: its due
+    /// time, and whether it counts. A closed loop has none.
+    pub fn claim_missed(&mut self, end: Nanos) -> Option<(Nanos, bool)> {
+        let (start, rate) = (self.start?, self.amount.rate?);
+        let due = Nanos(start.0 + self.nanos_at(rate, self.amount.phase));
+        if due >= end || self.left == Some(0) {
+            return None;
+        }
+        let counts = self.measured_from(start) <= due;
+        if counts && let Some(left) = &mut self.left {
+            *left -= 1;
+        }
+        self.number += 1;
+        Some((due, counts))
+    }
+
     /// The answer that [`Self::claim`] would give for one request, without claiming it.
     #[must_use]
     pub fn peek(&self, now: Nanos) -> Claim {
         let Some(start) = self.start else { return Claim::Later(Nanos(u64::MAX)) };
+        if self.stopped {
+            return Claim::Over;
+        }
         let due = match self.amount.rate {
             None => now.max(start),
-            Some(rate) => Nanos(start.0 + self.nanos_at(rate)),
+            Some(rate) => Nanos(start.0 + self.nanos_at(rate, self.amount.phase)),
         };
-        let counted_from = Nanos(start.0 + self.amount.warmup_ns);
-        let end = self.amount.duration_ns.map(|duration| Nanos(counted_from.0 + duration));
-        if self.stopped || self.left == Some(0) || end.is_some_and(|end| end <= due) {
-            return Claim::Over;
+        let end = self.planned_end();
+        if self.left == Some(0) || end.is_some_and(|end| end <= due) {
+            // An open loop lasts as long as its rate says, however early its last request is sent.
+            return end.filter(|&end| now < end).map_or(Claim::Over, Claim::Later);
         }
         if now < due {
             return Claim::Later(due);
         }
-        Claim::Now { due, count: 1, counts: counted_from <= due }
+        Claim::Now { due, count: 1, counts: self.measured_from(start) <= due }
+    }
+
+    /// The time from which requests count, once the schedule has begun.
+    #[must_use]
+    pub fn measured_since(&self) -> Option<Nanos> {
+        self.start.map(|start| self.measured_from(start))
+    }
+
+    /// The time at which the schedule ends whatever the server does, once that is known: the end of
+    /// its duration, or, for a number of requests at a rate, the interval of the last one.
+    #[must_use]
+    pub fn planned_end(&self) -> Option<Nanos> {
+        let start = self.start?;
+        let of_duration = self.duration_end().map(|end| end.0);
+        let of_count = self
+            .amount
+            .rate
+            .filter(|_| self.left == Some(0))
+            .map(|rate| start.0 + self.nanos_at(rate, 0.0));
+        let end = match (of_duration, of_count) {
+            (Some(duration), Some(count)) => Some(duration.min(count)),
+            (duration, count) => duration.or(count),
+        };
+        // A closed loop is over with its last request.
+        end.filter(|_| self.left != Some(0) || self.is_open_loop()).map(Nanos)
+    }
+
+    /// Whether the end of the duration has come, or [`Self::stop`] was called.
+    #[must_use]
+    pub fn is_out_of_time(&self, now: Nanos) -> bool {
+        self.stopped || self.duration_end().is_some_and(|end| end <= now)
+    }
+
+    /// The end of the duration, if there is one and the schedule has begun.
+    #[must_use]
+    pub fn duration_end(&self) -> Option<Nanos> {
+        let duration = self.amount.duration_ns?;
+        Some(Nanos(self.measured_since()?.0.saturating_add(duration)))
+    }
+
+    fn measured_from(&self, start: Nanos) -> Nanos {
+        Nanos(start.0 + self.amount.warmup_ns)
     }
 
     #[allow(
@@ -129,8 +190,8 @@ impl Schedule {
         clippy::cast_sign_loss,
         reason = "a double has sub-nanosecond resolution over hours"
     )]
-    fn nanos_at(&self, rate: f64) -> u64 {
-        ((self.number as f64 + self.amount.phase) * 1e9 / rate) as u64
+    fn nanos_at(&self, rate: f64, phase: f64) -> u64 {
+        ((self.number as f64 + phase) * 1e9 / rate) as u64
     }
 }
 
@@ -187,6 +248,24 @@ mod tests {
             assert_eq!(schedule.claim(Nanos(1000), 9), claim);
         }
         assert_eq!(schedule.claim(Nanos(1000), 9), Claim::Over);
+    }
+
+    #[test]
+    fn an_open_loop_lasts_until_its_end_after_its_last_request() {
+        let rate = Some(1e8);
+        let mut schedule = begun(Amount { rate, duration_ns: Some(25), ..amount() });
+        for due in [100, 110, 120] {
+            assert!(matches!(schedule.claim(Nanos(due), 1), Claim::Now { .. }), "{due}");
+        }
+        assert_eq!(schedule.claim(Nanos(121), 1), Claim::Later(Nanos(125)));
+        assert_eq!(schedule.claim(Nanos(125), 1), Claim::Over);
+        // Three requests at this rate take three intervals.
+        let mut schedule = begun(Amount { rate, requests: Some(3), ..amount() });
+        for due in [100, 110, 120] {
+            assert!(matches!(schedule.claim(Nanos(due), 1), Claim::Now { .. }), "{due}");
+        }
+        assert_eq!(schedule.claim(Nanos(129), 1), Claim::Later(Nanos(130)));
+        assert_eq!(schedule.claim(Nanos(130), 1), Claim::Over);
     }
 
     #[test]

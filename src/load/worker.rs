@@ -3,7 +3,7 @@
 //! own, so that Ctrl-C reaches only the parent, which then stops its workers. A worker receives a
 //! signal if its parent dies (`PR_SET_PDEATHSIG`).
 
-use super::client::{Client, ClientPlan};
+use super::client::{Client, ClientPlan, ClientRun};
 use super::counters::{Count, Counters, WorkerState};
 use super::hints;
 use super::options::WorkerArgs;
@@ -45,9 +45,24 @@ pub struct Share {
 pub enum SharedWord {
     /// Start time, in nanoseconds of the monotonic clock; 0 until it is set.
     Begin,
-    /// Not 0 once workers must stop making requests.
+    /// Not 0 once workers must stop making requests: a [`StopLevel`].
     Stop,
+    /// Number of workers that still make requests.
+    Making,
 }
+
+/// How soon a worker has to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub enum StopLevel {
+    /// It makes no more requests, and waits [`STOP_GRACE`] at most for responses.
+    Soon = 1,
+    /// It doesn't wait.
+    Now = 2,
+}
+
+/// The longest wait for responses after an interruption.
+pub const STOP_GRACE: Duration = Duration::from_millis(500);
 
 /// Size of the shared memory of a run, in words.
 #[must_use]
@@ -80,20 +95,29 @@ pub fn run(worker: WorkerArgs) -> Result<(), Failure> {
     let begin = await_begin(words.counters());
     let start = Nanos(begin.saturating_sub(base_ns));
     let request_bytes = u32::try_from(share.request.len()).expect("checked by `make_engine`");
-    let mut client = Client::new(engine, share.plan, request_bytes, counters, start, base_ns);
+    let making = &words.counters()[SharedWord::Making as usize];
+    let run = ClientRun { counters, making, start, base_ns };
+    let mut client = Client::new(engine, share.plan, request_bytes, run);
     let used = process::cpu_ns();
     let mut tick = Nanos(0);
     loop {
+        let was_making = counters.get(Count::MadeUntil) == 0;
         let is_running = client
             .turn(Some(tick))
             .map_err(|errno| Failure::new("waiting for the engine", errno, ""))?;
         let now = client.engine_mut().now();
-        if now >= tick || !is_running {
+        let is_made = was_making && counters.get(Count::MadeUntil) != 0;
+        if now >= tick || is_made || !is_running {
             tick = now.plus(TICK);
-            counters.set(Count::Cpu, process::cpu_ns() - used);
-            counters.set(Count::Elapsed, now.0.saturating_sub(start.0));
-            if words.counters()[SharedWord::Stop as usize].load(Ordering::Relaxed) != 0 {
-                client.stop();
+            // Of the time in which requests are made: waiting costs nothing.
+            if was_making {
+                counters.set(Count::Cpu, process::cpu_ns() - used);
+                counters.set(Count::Elapsed, now.0.saturating_sub(start.0));
+            }
+            match words.counters()[SharedWord::Stop as usize].load(Ordering::Relaxed) {
+                0 => {}
+                level if level == StopLevel::Soon as u64 => client.stop(STOP_GRACE),
+                _ => client.stop(Duration::ZERO),
             }
         }
         if !is_running {

@@ -12,7 +12,7 @@ use super::report::{SimulationOptions, SimulationReport};
 use super::world::{ParticipantIndex, World, WorldStep};
 use crate::engine::Nanos;
 use crate::engine::sim::{FaultLevel, Network, Random, SimEngine, SimSetup};
-use crate::load::client::{Amount, Client, ClientPlan};
+use crate::load::client::{Amount, Client, ClientPlan, ClientRun};
 use crate::load::counters::{Count, Counters};
 use crate::load::request::RequestTemplate;
 use crate::server::{Server, ServerConfig, Turn};
@@ -35,7 +35,8 @@ pub fn run_pair(
     if let Some(trace) = options.trace() {
         trace(Nanos(0), "config", &format!("{settings:?}"));
     }
-    let mut pair = PairSimulation::prepare(&mut random, &settings, options, counters)?;
+    let making = AtomicU64::new(1);
+    let mut pair = PairSimulation::prepare(&mut random, &settings, options, counters, &making)?;
     let turns = pair.run_client()?;
     let stats = pair.drain_server()?;
     let mut coverage = Coverage::new(pair.world.counters());
@@ -135,6 +136,7 @@ fn draw_plan(random: &mut Random, requests: u64, page: &[u8], lossless: bool) ->
         ramp_ns: if random.chance(200) { random.below(100_000_000) } else { 0 },
         connect_timeout_ns: timeout_ns(random.between(2_000_000_000, 5_000_000_000)),
         response_timeout_ns: timeout_ns(random.between(5_000_000_000, 20_000_000_000)),
+        grace_ns: timeout_ns(random.between(0, 30_000_000_000)),
     }
 }
 
@@ -151,6 +153,7 @@ impl<'a> PairSimulation<'a> {
         settings: &PairSettings,
         options: SimulationOptions,
         counters: Counters<'a>,
+        making: &'a AtomicU64,
     ) -> Result<Self, String> {
         let PairSettings { config, plan, page, .. } = settings;
         let (site, fixed) = draw_site(page, config.spawn, random)?;
@@ -187,7 +190,8 @@ impl<'a> PairSimulation<'a> {
         };
         let engine = SimEngine::new(setup_of_client, random.split());
         let request_bytes = u32::try_from(request.len()).expect("a short request");
-        let client = Client::new(engine, plan.clone(), request_bytes, counters, Nanos(0), 0);
+        let run = ClientRun { counters, making, start: Nanos(0), base_ns: 0 };
+        let client = Client::new(engine, plan.clone(), request_bytes, run);
         let client = world.add(Participant::client(client));
         let engine = SimEngine::new(setup_of_server, random.split());
         let server = world.add(Participant::server(Server::new(engine, site, *config)));

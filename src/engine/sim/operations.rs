@@ -299,9 +299,9 @@ impl SimEngine {
             |(_, op): &(&u64, &PendingOp)| op.token == target && op.state != OpState::Done;
         if let Some((&fresh, pending)) = self.pending.ops.iter().find(not_done)
             && pending.state == OpState::Due
-            && matches!(pending.op, Op::Accept { .. })
+            && matches!(pending.op, Op::Accept { .. } | Op::Connect { .. })
         {
-            // The kernel tries an accept when it is submitted, which was before the cancel.
+            // The kernel tries both when they are submitted, which was before the cancel.
             self.attempt(fresh, network);
         }
         let found = self.pending.ops.iter().find(not_done);

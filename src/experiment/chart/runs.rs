@@ -56,7 +56,9 @@ fn percentiles(latency: &Latency) -> Vec<DataPoint> {
     }
     let Latency { min, p50, p90, p99, p99_9, max, .. } = *latency;
     let summary = [(0.0, min), (50.0, p50), (90.0, p90), (99.0, p99), (99.9, p99_9), (100.0, max)];
-    let all = if latency.percentiles.is_empty() { &summary[..] } else { &latency.percentiles };
+    let summary: Vec<_> =
+        summary.iter().filter_map(|&(percentile, figure)| Some((percentile, figure?))).collect();
+    let all = if latency.percentiles.is_empty() { &summary } else { &latency.percentiles };
     let x_max = approximately(latency.count).max(1.0);
     let x = |percentile: f64| (1.0 / (1.0 - percentile.clamp(0.0, 100.0) / 100.0)).min(x_max);
     all.iter().map(|&(percentile, latency)| DataPoint::at(x(percentile), latency)).collect()
@@ -91,12 +93,14 @@ fn failures(runs: &[Run]) -> Panel {
         (1, Some(kind)) => failure_text(kind),
         _ => "all failures".into(),
     };
-    let all = over(runs, |run| approximately(run.failed));
+    let all = over(runs, |run| Some(approximately(run.failed)));
     let mut series = vec![Series { name, points: all }];
     if kinds.len() > 1 {
         series.extend(kinds.into_iter().map(|kind| Series {
             name: failure_text(kind),
-            points: over(runs, |run| approximately(run.failures.get(kind).copied().unwrap_or(0))),
+            points: over(runs, |run| {
+                Some(approximately(run.failures.get(kind).copied().unwrap_or(0)))
+            }),
         }));
     }
     Panel {
@@ -108,11 +112,12 @@ fn failures(runs: &[Run]) -> Panel {
     }
 }
 
-/// A figure of the runs over their connections; the median of runs with equal connections.
-fn over(runs: &[Run], figure: impl Fn(&Run) -> f64) -> Vec<DataPoint> {
+/// A figure of the runs over their connections; the median of runs with equal connections, and a
+/// gap where none of them has it.
+fn over(runs: &[Run], figure: impl Fn(&Run) -> Option<f64>) -> Vec<DataPoint> {
     let mut columns = BTreeMap::<u32, Vec<f64>>::new();
     for run in runs {
-        columns.entry(run.connections).or_default().push(figure(run));
+        columns.entry(run.connections).or_default().extend(figure(run));
     }
     let points = columns.into_iter().map(|(connections, values)| {
         let y = spread(values.into_iter()).map(Measure::from);

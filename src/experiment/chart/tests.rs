@@ -5,7 +5,6 @@ use super::*;
 use crate::load::report::{Latency, Run, SCHEMA};
 use proptest::prelude::*;
 use reader::{Element, points, read, strokes};
-use std::collections::BTreeMap;
 
 mod reader;
 mod samples;
@@ -250,12 +249,16 @@ proptest! {
         report.url = url;
         for (numbers, counts, small) in runs {
             let mut run = samples::report(&[small[0]]).runs.remove(0);
-            let [min, p50, p90, p99, p99_9, max, percentile, rate] = numbers;
-            let percentiles = if small[1] % 2 == 0 { Vec::new() } else { vec![(percentile, max)] };
+            let [.., percentile, highest] = numbers;
+            // Figures that were not measured are gaps.
+            let [min, p50, p90, p99, p99_9, max, _, rate] =
+                numbers.map(|number| (number > -1.0).then_some(number));
+            let percentiles =
+                if small[1] % 2 == 0 { Vec::new() } else { vec![(percentile, highest)] };
             let count = counts[0] % 7;
-            let mean = p50;
-            run.response_us =
-                Latency { count, min, mean, p50, p90, p99, p99_9, max, percentiles };
+            run.response_us = Latency {
+                count, min, p50, p90, p99, p99_9, max, percentiles, ..Latency::default()
+            };
             (run.rate, run.failed, run.died) = (rate, counts[1], small[2]);
             run.failures.insert("short".into(), counts[2]);
             report.runs.push(run);

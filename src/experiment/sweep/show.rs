@@ -82,8 +82,11 @@ fn line(measurement: &Measurement) -> String {
     let mut text = title(*round, load, *connections, server);
     if let Some(run) = &measurement.run {
         let made = run.requests + run.failed;
-        let rate = format!(": {:.0} requests/s, {} of {made} failed", run.rate, run.failed);
-        let tail = format!(", p99 {:.2} ms", run.response_us.p99 / 1e3);
+        let rate = run.rate.map_or("no rate".to_owned(), |rate| format!("{rate:.0} requests/s"));
+        let rate = format!(": {rate}, {} of {made} failed", run.failed);
+        let p99 =
+            run.response_us.p99.map_or("none".to_owned(), |p99| format!("{:.2} ms", p99 / 1e3));
+        let tail = format!(", p99 {p99}");
         text.extend([rate, tail]);
     }
     if let Some(cpu) = measurement.cpu_us {

@@ -35,11 +35,11 @@ fn row(measurements: &[&Measurement]) -> Option<SummaryRow> {
     Some(SummaryRow {
         connections: first.connections,
         rounds: u32::try_from(measurements.len()).expect("rounds are a u32"),
-        rate: spread(runs().map(|run| run.rate)),
+        rate: spread(runs().filter_map(|run| run.rate)),
         failed: failed(measurements),
         cpu_us: spread(measurements.iter().filter_map(|m| m.cpu_us)),
-        p50_us: spread(latencies().map(|latency| latency.p50)),
-        p99_us: spread(latencies().map(|latency| latency.p99)),
+        p50_us: spread(latencies().filter_map(|latency| latency.p50)),
+        p99_us: spread(latencies().filter_map(|latency| latency.p99)),
         memory_bytes: spread(measurements.iter().filter_map(|m| m.memory_bytes).map(as_f64)),
         note: note(measurements),
     })

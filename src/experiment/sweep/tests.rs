@@ -95,7 +95,7 @@ pub(super) fn measured(
     server: &str,
     rate: f64,
 ) -> Measurement {
-    let latency = Latency { count: 100, p50: 1e3, p99: 5e3, ..Latency::default() };
+    let latency = Latency { count: 100, p50: Some(1e3), p99: Some(5e3), ..Latency::default() };
     let run = Run {
         connections,
         processes: 1,
@@ -104,7 +104,7 @@ pub(super) fn measured(
         requests: 100,
         failed: 0,
         failures: BTreeMap::new(),
-        rate,
+        rate: Some(rate),
         bytes: 1000,
         connects: 100,
         connect_us: latency.clone(),

@@ -2,12 +2,13 @@
 //! flight. It submits nothing; [`super::Client`] does.
 
 use super::shared::ClientState;
+use super::timeouts::Backoff;
 use crate::bytes::Span;
 use crate::engine::{Nanos, Slot};
 use crate::http::response_parser::{
     CompleteResponse, RequestKind, ResponseParser, ResponseProgress, StreamEnd,
 };
-use crate::load::counters::Count;
+use crate::load::counters::SAMPLE_BYTES;
 use crate::load::report::FailureKind;
 use crate::socket::Socket;
 
@@ -24,12 +25,19 @@ pub(super) struct ClientConnection {
     pub(super) queued: bool,
     /// When the connect began.
     pub(super) dialed: Nanos,
+    /// The attempt to connect has failed, and is repeated after a pause.
+    pub(super) retries: bool,
+    /// The pause after the next attempt to connect, if it fails.
+    pub(super) backoff: Backoff,
     /// Requests of the batch without a complete response.
     pub(super) left: u32,
+    /// Whether the batch was sent, on this connection or on an earlier one of the slot.
+    pub(super) is_sent: bool,
     /// Whether the batch is measured: it was due after the warm-up.
     pub(super) counts: bool,
-    /// The last response was counted as correct, and is wrong if bytes follow it.
-    revocable: bool,
+    /// Set if the last response was counted as correct, which it isn't if bytes follow it: whether
+    /// it was counted as in time, too.
+    revocable: Option<bool>,
     /// When the batch was due.
     pub(super) since: Nanos,
     responses: ResponseParser,
@@ -37,6 +45,8 @@ pub(super) struct ClientConnection {
     content_bytes: u64,
     /// The bytes of the response are not the expected content.
     differs: bool,
+    /// The first bytes of a response that isn't complete, as long as no failure has occurred.
+    begun: Vec<u8>,
 }
 
 /// The states of a slot; [`super`] has the picture.
@@ -73,13 +83,17 @@ impl ClientConnection {
             is_to_send: false,
             queued: false,
             dialed: Nanos(0),
+            retries: false,
+            backoff: Backoff::default(),
             left: 0,
+            is_sent: false,
             counts: false,
-            revocable: false,
+            revocable: None,
             since: Nanos(0),
             responses: ResponseParser::new(),
             content_bytes: 0,
             differs: false,
+            begun: Vec::new(),
         }
     }
 
@@ -89,10 +103,30 @@ impl ClientConnection {
         self.socket = Socket::new(slot, self.socket.generation().wrapping_add(1));
         self.unsent = Span::default();
         self.is_to_send = false;
-        self.revocable = false;
+        self.revocable = None;
         self.responses = ResponseParser::new();
         self.content_bytes = 0;
         self.differs = false;
+        self.begun.clear();
+    }
+
+    /// Gives the batch up: returns the number of requests without a response. Bytes that still
+    /// arrive belong to them, and not behind the last response.
+    pub(super) fn give_up(&mut self) -> u32 {
+        self.revocable = None;
+        self.is_to_send = false;
+        std::mem::take(&mut self.left)
+    }
+
+    /// Whether a connect counts: connections that are opened before the schedule begins are part of
+    /// the warm-up, if there is one.
+    pub(super) fn counts_connect(&self, shared: &ClientState) -> bool {
+        if self.left > 0 { self.counts } else { shared.plan.amount.warmup_ns == 0 }
+    }
+
+    /// Whether the slot has a batch of which nothing was ever sent.
+    pub(super) fn is_unsent(&self) -> bool {
+        self.left > 0 && !self.is_sent
     }
 
     /// Bytes of content that are due and need not be compared.
@@ -108,12 +142,13 @@ impl ClientConnection {
         now: Nanos,
     ) -> ReceiveOutcome {
         if self.left == 0 {
-            self.received_surplus(bytes.len() as u64, shared, now);
+            self.received_surplus(bytes, bytes.len() as u64, shared, now);
             return ReceiveOutcome::Broken;
         }
-        self.count_bytes(bytes.len() as u64, shared);
+        shared.received(bytes.len() as u64, self.counts, now);
         let mut used = 0;
         while used < bytes.len() {
+            let start = used;
             if self.left == 0 {
                 // The previous response was counted as wrong because of these bytes.
                 return ReceiveOutcome::Broken;
@@ -130,8 +165,12 @@ impl ClientConnection {
             let (count, progress) = self.responses.read(asked, &bytes[used..], &mut content);
             used += count;
             match progress {
-                ResponseProgress::More => return ReceiveOutcome::More,
+                ResponseProgress::More => {
+                    self.keep(&bytes[start..], shared);
+                    return ReceiveOutcome::More;
+                }
                 ResponseProgress::Malformed(_) => {
+                    self.keep(&bytes[start..], shared);
                     self.fail(FailureKind::Malformed, shared, now);
                     return ReceiveOutcome::Broken;
                 }
@@ -139,7 +178,7 @@ impl ClientConnection {
                     // Bytes behind the last response: its length was wrong.
                     self.differs |= self.left == 1 && used < bytes.len();
                     if let outcome @ (ReceiveOutcome::Last | ReceiveOutcome::Broken) =
-                        self.complete(response, shared, now)
+                        self.complete(response, &bytes[start..], shared, now)
                     {
                         return outcome;
                     }
@@ -149,19 +188,30 @@ impl ClientConnection {
         if self.left == 0 { ReceiveOutcome::Answered } else { ReceiveOutcome::More }
     }
 
-    /// Counts bytes behind the last response. That response is wrong then, although it was counted
-    /// as correct when it was complete. Its latency stays recorded.
-    pub(super) fn received_surplus(&mut self, count: u64, shared: &mut ClientState, now: Nanos) {
-        self.count_bytes(count, shared);
-        if self.left == 0 && std::mem::take(&mut self.revocable) {
-            shared.counters.take_back_request();
-            shared.failed(FailureKind::WrongBytes, self.counts, now);
+    /// Counts bytes behind the last response, of which `bytes` are those that were read. That
+    /// response is wrong then, although it was counted as correct when it was complete. Its latency
+    /// stays recorded.
+    pub(super) fn received_surplus(
+        &mut self,
+        bytes: &[u8],
+        count: u64,
+        shared: &mut ClientState,
+        now: Nanos,
+    ) {
+        shared.received(count, self.counts, now);
+        if self.left == 0
+            && let Some(in_time) = self.revocable.take()
+        {
+            shared.take_back(in_time, bytes, now);
         }
     }
 
-    fn count_bytes(&self, count: u64, shared: &ClientState) {
-        if self.counts {
-            shared.counters.add(Count::Bytes, count);
+    /// Keeps the first bytes of a response for the sample of the first failure.
+    fn keep(&mut self, bytes: &[u8], shared: &ClientState) {
+        if shared.wants_sample {
+            // One more than is kept tells that there were more.
+            let room = (SAMPLE_BYTES + 1).saturating_sub(self.begun.len());
+            self.begun.extend_from_slice(&bytes[..bytes.len().min(room)]);
         }
     }
 
@@ -172,14 +222,14 @@ impl ClientConnection {
         shared: &mut ClientState,
         now: Nanos,
     ) -> ReceiveOutcome {
-        self.count_bytes(u64::from(count), shared);
+        shared.received(u64::from(count), self.counts, now);
         match self.responses.skipped(u64::from(count)) {
             ResponseProgress::More => ReceiveOutcome::More,
             ResponseProgress::Malformed(_) => {
                 self.fail(FailureKind::Malformed, shared, now);
                 ReceiveOutcome::Broken
             }
-            ResponseProgress::Complete(response) => self.complete(response, shared, now),
+            ResponseProgress::Complete(response) => self.complete(response, &[], shared, now),
         }
     }
 
@@ -191,7 +241,7 @@ impl ClientConnection {
                 self.fail(FailureKind::Short, shared, now);
             }
             StreamEnd::Complete(response) => {
-                self.complete(response, shared, now);
+                self.complete(response, &[], shared, now);
             }
         }
     }
@@ -214,13 +264,16 @@ impl ClientConnection {
         self.left = self.left.checked_sub(1).expect("a request is outstanding");
         self.content_bytes = 0;
         self.differs = false;
-        self.revocable = false;
-        shared.failed(kind, self.counts, now);
+        self.revocable = None;
+        shared.failed(kind, self.since, self.counts, &self.begun, now);
+        self.begun.clear();
     }
 
+    /// Judges a complete response, the last bytes of which are the first ones of `bytes`.
     fn complete(
         &mut self,
         response: CompleteResponse,
+        bytes: &[u8],
         shared: &mut ClientState,
         now: Nanos,
     ) -> ReceiveOutcome {
@@ -234,12 +287,17 @@ impl ClientConnection {
             None
         };
         shared.response_bytes = response.body_bytes;
+        if self.counts {
+            shared.counters.status(response.status);
+        }
         if let Some(kind) = kind {
+            self.keep(bytes, shared);
             self.fail(kind, shared, now);
         } else {
             self.left = self.left.checked_sub(1).expect("a request is outstanding");
             self.content_bytes = 0;
-            self.revocable = self.counts;
+            self.begun.clear();
+            self.revocable = self.counts.then(|| shared.is_in_time(now));
             shared.answered(self.since, self.counts, now);
         }
         match (response.persists && shared.plan.persist, self.left) {

@@ -15,13 +15,13 @@
 
 mod connection;
 mod dialing;
+mod finishing;
 mod plan;
 mod shared;
 mod steps;
 mod timeouts;
 
-use super::counters::{Count, Counters};
-use super::report::FailureKind;
+use super::counters::Counters;
 use super::schedule::{Claim, Schedule};
 use crate::engine::{Completion, Engine, Errno, Kind, Nanos, Slot, Unsubmitted};
 use crate::socket::Submission;
@@ -30,11 +30,13 @@ use connection::{ClientConnection, ClientPhase};
 use dialing::Dialing;
 use shared::ClientState;
 use std::collections::VecDeque;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use timeouts::ClientTimeout;
 
 pub use super::schedule::Amount;
 pub use plan::ClientPlan;
+pub use timeouts::LINGER;
 
 /// One worker of the load client. Its fixed buffer has as many copies of the request as are
 /// pipelined, one behind the other.
@@ -57,27 +59,36 @@ pub struct Client<'a, E: Engine> {
     /// The next wait must not block, because the completion of a lazy send, which causes no
     /// wake-up, is needed.
     poll_now: bool,
+    /// Slots with a batch of which nothing was sent yet.
+    unsent_batches: u32,
+    /// When the last request was sent.
+    last_sent: Nanos,
+    /// When the last connection was established.
+    last_connected: Nanos,
+    /// When the wait for responses ends, once no more requests are made.
+    give_up_at: Option<Nanos>,
     now: Nanos,
 }
 
+/// The surroundings of a client: its counters, and the clock and the state that all workers share.
+#[derive(Clone, Copy)]
+pub struct ClientRun<'a> {
+    /// The counters of this worker.
+    pub counters: Counters<'a>,
+    /// Number of workers that still make requests.
+    pub making: &'a AtomicU64,
+    /// The common start, on the engine's clock.
+    pub start: Nanos,
+    /// The engine's moment 0 on the monotonic clock that all processes share, in nanoseconds.
+    pub base_ns: u64,
+}
+
 impl<'a, E: Engine> Client<'a, E> {
-    /// A client on an engine with as many slots as the plan has connections, which begins at
-    /// `start`. `base_ns` is the engine's moment 0 on the monotonic clock that all processes share.
-    pub fn new(
-        engine: E,
-        plan: ClientPlan,
-        request_bytes: u32,
-        counters: Counters<'a>,
-        start: Nanos,
-        base_ns: u64,
-    ) -> Self {
+    /// A client on an engine with as many slots as the plan has connections.
+    pub fn new(engine: E, plan: ClientPlan, request_bytes: u32, run: ClientRun<'a>) -> Self {
         let slots = plan.connections as usize;
         let now = engine.now();
-        let timers = Timers::new(plan.connections, |timeout| match timeout {
-            ClientTimeout::Connect => Duration::from_nanos(plan.connect_timeout_ns),
-            ClientTimeout::Response => Duration::from_nanos(plan.response_timeout_ns),
-            ClientTimeout::Linger => LINGER,
-        });
+        let timers = Timers::new(plan.connections, |timeout: ClientTimeout| timeout.length(&plan));
         let first = plan.amount.rate.is_some() && plan.persist;
         let mut client = Self {
             engine,
@@ -87,14 +98,27 @@ impl<'a, E: Engine> Client<'a, E> {
                 .map(|key| ClientConnection::new(Slot(key)))
                 .collect(),
             timers,
-            dialing: Dialing::new(&plan, start),
+            dialing: Dialing::new(&plan, run.start),
             ready: VecDeque::with_capacity(slots),
             retired: 0,
             awaiting_buffers: Vec::with_capacity(slots),
             unsubmitted: Unsubmitted::with_capacity(2 * slots),
             poll_now: false,
+            unsent_batches: 0,
+            last_sent: run.start,
+            last_connected: run.start,
+            give_up_at: None,
             now,
-            shared: ClientState { plan, counters, base_ns, response_bytes: 0 },
+            shared: ClientState {
+                plan,
+                counters: run.counters,
+                making: run.making,
+                base_ns: run.base_ns,
+                response_bytes: 0,
+                ending: None,
+                deadline: None,
+                wants_sample: true,
+            },
         };
         for key in 0..client.shared.plan.connections {
             if first {
@@ -105,9 +129,8 @@ impl<'a, E: Engine> Client<'a, E> {
             }
         }
         if !first {
-            client.schedule.begin(start);
+            client.begin(run.start);
         }
-        client.shared.counters.set(Count::Started, u64::MAX);
         client
     }
 
@@ -132,15 +155,9 @@ impl<'a, E: Engine> Client<'a, E> {
             self.receive(slot);
         }
         self.assign_due();
+        self.follow_time();
         self.dial();
         Ok(self.retired < self.shared.plan.connections)
-    }
-
-    /// Sends no more requests; outstanding responses are still awaited.
-    pub fn stop(&mut self) {
-        self.schedule.stop();
-        self.schedule.begin(self.now);
-        self.dialing.stop();
     }
 
     /// The engine, for a simulation that moves its clock and its network between two turns.
@@ -158,7 +175,8 @@ impl<'a, E: Engine> Client<'a, E> {
             }
             Claim::Later(_) | Claim::Now { .. } | Claim::Over => None,
         };
-        let times = [self.timers.next(), self.dialing.next(), claim, at_once];
+        let phase = self.next_phase();
+        let times = [self.timers.next(), self.dialing.next(), claim, phase, at_once];
         times.into_iter().flatten().min()
     }
 
@@ -210,7 +228,7 @@ impl<'a, E: Engine> Client<'a, E> {
         self.give_up();
     }
 
-    /// Counts requests of an open loop as timed out for which no connection became free in time.
+    /// Gives up requests of an open loop for which no connection became free within their timeout.
     fn give_up(&mut self) {
         let timeout = Duration::from_nanos(self.shared.plan.response_timeout_ns);
         while self.schedule.is_open_loop()
@@ -218,16 +236,20 @@ impl<'a, E: Engine> Client<'a, E> {
             && due.plus(timeout) <= self.now
             && let Claim::Now { due, counts, .. } = self.schedule.claim(self.now, 1)
         {
-            self.shared.started(due, counts);
-            self.shared.failed(FailureKind::ResponseTimedOut, counts, self.now);
+            self.shared.due(1, counts);
+            self.shared.not_sent(due, counts, self.now);
         }
     }
 
     /// Gives a batch of `count` requests to a slot.
     fn assign(&mut self, slot: Slot, due: Nanos, count: u32, counts: bool) {
-        self.shared.started(due, counts);
+        if self.schedule.is_open_loop() {
+            self.shared.due(count, counts);
+        }
+        self.unsent_batches += 1;
         let connection = &mut self.connections[slot.0 as usize];
         connection.left = count;
+        connection.is_sent = false;
         connection.counts = counts;
         connection.since = due;
         match connection.phase {
@@ -263,6 +285,3 @@ impl<'a, E: Engine> Client<'a, E> {
         }
     }
 }
-
-/// How long a server may take to close after its last response.
-pub const LINGER: Duration = Duration::from_secs(1);

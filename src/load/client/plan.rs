@@ -28,6 +28,8 @@ pub struct ClientPlan {
     pub connect_timeout_ns: u64,
     /// How long a response may take, in nanoseconds.
     pub response_timeout_ns: u64,
+    /// How long responses are awaited once no more requests are made, in nanoseconds.
+    pub grace_ns: u64,
 }
 
 impl ClientPlan {

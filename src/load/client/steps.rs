@@ -3,12 +3,13 @@
 use super::Client;
 use super::connection::{ClientPhase, ReceiveOutcome};
 use super::shared::DISCARD_MIN;
-use super::timeouts::ClientTimeout;
+use super::timeouts::{Backoff, ClientTimeout};
 use crate::bytes::Span;
 use crate::engine::{Completion, Engine, Errno, Received, Slot};
 use crate::load::counters::{Count, LatencyKind};
 use crate::load::report::FailureKind;
 use crate::socket::{Receive, Transmit};
+use std::time::Duration;
 
 impl<E: Engine> Client<'_, E> {
     /// Connects the slots that are due.
@@ -28,13 +29,13 @@ impl<E: Engine> Client<'_, E> {
         let now = self.now;
         let connection = &mut self.connections[slot.0 as usize];
         let has_batch = connection.left > 0;
-        // Connections that are opened before the schedule begins are part of the warm-up, if any.
-        let counts =
-            if has_batch { connection.counts } else { self.shared.plan.amount.warmup_ns == 0 };
+        let counts = connection.counts_connect(&self.shared);
         connection.socket.other_completed();
         match (connection.phase, result) {
             (ClientPhase::Connecting, Ok(_)) => {
                 connection.phase = ClientPhase::Open;
+                connection.backoff = Backoff::default();
+                self.last_connected = now;
                 self.timers.disarm(slot);
                 self.shared.counters.add(Count::Open, 1);
                 if counts {
@@ -49,17 +50,30 @@ impl<E: Engine> Client<'_, E> {
                 }
             }
             (ClientPhase::Connecting, Err(errno)) => {
-                if has_batch {
-                    connection.fail(failure_of_connect(errno), &mut self.shared, now);
-                }
-                self.end(slot);
+                self.shared.connect_failed(failure_of_connect(errno), counts, now);
+                self.fail_to_connect(slot);
             }
             // The connect timed out and was cancelled.
             (ClientPhase::Ending, _) => self.close_if_joined(slot),
             (phase, _) => unreachable!("{slot:?} was connected while {phase:?}"),
         }
         if self.dialing.has_firsts() && !has_batch && self.dialing.first_is_done() {
-            self.schedule.begin(now);
+            self.begin(now);
+        }
+    }
+
+    /// Ends an attempt to connect that failed. The slot tries again after a pause if it has a
+    /// batch.
+    fn fail_to_connect(&mut self, slot: Slot) {
+        self.connections[slot.0 as usize].retries = true;
+        self.end(slot);
+        // Without a duration, nothing else would end a load on a server that is gone.
+        let is_unbounded = self.shared.plan.amount.duration_ns.is_none();
+        let patience = Duration::from_nanos(self.shared.plan.connect_timeout_ns);
+        let is_hopeless = self.shared.counters.get(Count::Open) == 0
+            && self.last_connected.plus(patience) <= self.now;
+        if is_unbounded && is_hopeless {
+            self.stop(Duration::ZERO);
         }
     }
 
@@ -74,6 +88,15 @@ impl<E: Engine> Client<'_, E> {
         }
         if !self.schedule.is_open_loop() {
             connection.since = self.now;
+        }
+        if !std::mem::replace(&mut connection.is_sent, true) {
+            if !self.schedule.is_open_loop() {
+                // It is due when its connection is ready for it.
+                self.shared.due(connection.left, connection.counts);
+            }
+            self.shared.sent(connection.left, connection.counts);
+            self.unsent_batches -= 1;
+            self.last_sent = self.now;
         }
         let span = Span { offset: 0, len: u64::from(connection.left * self.request_bytes) };
         self.timers.arm(slot, ClientTimeout::Response, self.now);
@@ -145,7 +168,7 @@ impl<E: Engine> Client<'_, E> {
             // The client has given the connection up, but bytes behind its last response are
             // counted all the same.
             (ClientPhase::Ending, Ok(count)) if count > 0 => {
-                connection.received_surplus(count.into(), &mut self.shared, self.now);
+                connection.received_surplus(&[], count.into(), &mut self.shared, self.now);
             }
             (ClientPhase::Ending | ClientPhase::Closed | ClientPhase::Connecting, _) => {}
         }
@@ -170,7 +193,7 @@ impl<E: Engine> Client<'_, E> {
             (result, _) if connection.phase == ClientPhase::AwaitClose => {
                 let count = result.unwrap_or(0);
                 if count > 0 {
-                    connection.received_surplus(count.into(), &mut self.shared, now);
+                    connection.received_surplus(&[], count.into(), &mut self.shared, now);
                 }
                 ReceiveOutcome::Broken
             }
@@ -209,23 +232,28 @@ impl<E: Engine> Client<'_, E> {
     }
 
     pub(super) fn expire(&mut self, slot: Slot, timeout: ClientTimeout) {
+        let now = self.now;
         let connection = &mut self.connections[slot.0 as usize];
-        let kind = match timeout {
-            ClientTimeout::Connect => FailureKind::ConnectTimedOut,
-            ClientTimeout::Response => FailureKind::ResponseTimedOut,
+        match timeout {
+            ClientTimeout::Connect => {
+                let counts = connection.counts_connect(&self.shared);
+                self.shared.connect_failed(FailureKind::ConnectTimedOut, counts, now);
+                let entry = connection.socket.cancel_connect();
+                self.push(entry);
+                self.fail_to_connect(slot);
+            }
+            ClientTimeout::Response => {
+                if connection.left > 0 {
+                    connection.fail(FailureKind::ResponseTimedOut, &mut self.shared, now);
+                }
+                self.end(slot);
+            }
             ClientTimeout::Linger => {
                 self.shared.lingered(connection.counts);
-                return self.end(slot);
+                self.end(slot);
             }
-        };
-        if connection.left > 0 {
-            connection.fail(kind, &mut self.shared, self.now);
+            ClientTimeout::Retry(_) => self.dialing.push(slot),
         }
-        if connection.phase == ClientPhase::Connecting {
-            let entry = connection.socket.cancel_connect();
-            self.push(entry);
-        }
-        self.end(slot);
     }
 
     /// Ends a connection: cancels the operations in flight; the rest follows from the completions.
@@ -257,10 +285,21 @@ impl<E: Engine> Client<'_, E> {
     pub(super) fn closed(&mut self, slot: Slot) {
         let connection = &mut self.connections[slot.0 as usize];
         connection.reset(slot);
-        if connection.left > 0 {
-            self.dialing.push(slot);
+        let retries = std::mem::take(&mut connection.retries);
+        if connection.left == 0 {
+            return self.idle(slot);
+        }
+        let timeout = Duration::from_nanos(self.shared.plan.response_timeout_ns);
+        let is_late = connection.since.plus(timeout) <= self.now;
+        if retries && is_late && self.schedule.is_open_loop() && connection.is_unsent() {
+            // It would be late by its timeout already.
+            self.withdraw(slot);
+        } else if retries {
+            let backoff = connection.backoff;
+            connection.backoff = backoff.longer();
+            self.timers.arm(slot, ClientTimeout::Retry(backoff), self.now);
         } else {
-            self.idle(slot);
+            self.dialing.push(slot);
         }
     }
 }
@@ -270,7 +309,6 @@ fn failure_of_connect(errno: Errno) -> FailureKind {
         libc::ECONNREFUSED => FailureKind::ConnectRefused,
         libc::ETIMEDOUT => FailureKind::ConnectTimedOut,
         libc::EADDRNOTAVAIL | libc::EADDRINUSE => FailureKind::NoLocalPort,
-        libc::ECONNRESET => FailureKind::ResetBeforeResponse,
         _ => FailureKind::ConnectFailed,
     }
 }
