@@ -21,7 +21,7 @@ use std::net::{Ipv4Addr, UdpSocket};
 use std::path::Path;
 
 impl MachineFacts {
-    /// Gathers all facts, besides the engine that `auto` comes to, and the sandbox, which is entered
+    /// Gathers all facts, besides the engine that `auto` comes to and the sandbox, which is entered
     /// when it is asked for ([`super::enter_sandbox`]); those about load generation only if the
     /// workload includes it.
     #[must_use]

@@ -4,7 +4,8 @@
 use super::{Finding, Fix, Severity};
 
 /// The findings, with [`Finding::cause`] set for those that follow from another one, whose fixes
-/// become those of the cause. A cause must be at least as severe as its effect: a lesser finding doesn't explain it.
+/// become those of the cause. A cause must be at least as severe as its effect: a lesser finding
+/// doesn't explain it.
 pub(super) fn attributed(mut findings: Vec<Finding>) -> Vec<Finding> {
     let is_hidden = |finding: &Finding| finding.cause.as_deref() == Some(HIDDEN);
     let hidden = findings.iter().filter(|finding| is_hidden(finding)).count();

@@ -40,7 +40,7 @@ mod tests;
 
 use super::results::{LoadSettings, ServerSettings, Settings};
 use super::shell::ShellCommand;
-use crate::load::options;
+use crate::load::options::{self, LoadOptions};
 use file_duration::FileDuration;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -87,23 +87,36 @@ pub fn parse(text: &str, overrides: Overrides) -> Result<Settings, String> {
 /// The load, its options and the complaint of the parser.
 pub fn check_options(settings: &Settings) -> Result<(), String> {
     for load in &settings.loads {
-        check_by_client("http://127.0.0.1:10001/", &load.options).map_err(|why| {
-            let options = load.options.join(" ");
-            format!("load {:?}: options: {options}: {why}", load.name)
+        let checked = parse_by_client(ANY_URL, &load.options).and_then(|options| {
+            match options.runs().len() {
+                1 => Ok(()),
+                runs => Err(format!(
+                    "they make {runs} runs, and a point is one run: use `rounds`, or a [[load]] \
+                     for each rate"
+                )),
+            }
+        });
+        checked.map_err(|why| {
+            format!("load {:?}: options: {}: {why}", load.name, load.options.join(" "))
         })?;
     }
     Ok(())
 }
 
-/// The complaint of the load client's parser about a URL or options.
-fn check_by_client(url: &str, options: &[String]) -> Result<(), String> {
+/// How long the load client waits for responses after its last request, with these options.
+pub(super) fn grace(options: &[String]) -> Duration {
+    let parsed = parse_by_client(ANY_URL, options).or_else(|_| parse_by_client(ANY_URL, &[]));
+    parsed.expect("a load needs no options").grace
+}
+
+/// The options as the load client parses them, or its complaint.
+fn parse_by_client(url: &str, options: &[String]) -> Result<LoadOptions, String> {
     let own = ["uringload", url].map(str::to_owned);
-    let complaint = |error: clap::Error| {
+    options::parse(own.iter().chain(options)).map_err(|error| {
         let text = error.to_string();
         let first = text.split("\n\n").next().unwrap_or_default();
         first.trim_start_matches("error: ").trim().to_owned()
-    };
-    options::parse(own.iter().chain(options)).map(drop).map_err(complaint)
+    })
 }
 
 /// Replaces the placeholders `{port}` and `{concurrency}`.
@@ -171,7 +184,7 @@ impl SweepFile {
     fn fill_in(self, overrides: Overrides) -> Result<Settings, String> {
         let requests = self.requests.map_or(REQUESTS, NonZeroU64::get);
         let time_max = self.time_max.unwrap_or(TIME_MAX);
-        let timeouts = Timeouts {
+        let timeouts = DefaultTimeouts {
             start: self.start_timeout.unwrap_or(START_TIMEOUT),
             stop: self.stop_timeout.unwrap_or(STOP_TIMEOUT),
         };
@@ -206,13 +219,13 @@ impl SweepFile {
 
 /// The defaults of all servers.
 #[derive(Clone, Copy)]
-struct Timeouts {
+struct DefaultTimeouts {
     start: FileDuration,
     stop: FileDuration,
 }
 
 impl FileServer {
-    fn fill_in(self, timeouts: Timeouts) -> Result<ServerSettings, String> {
+    fn fill_in(self, timeouts: DefaultTimeouts) -> Result<ServerSettings, String> {
         self.check_keys()?;
         let command = match self.command {
             None => ShellCommand { words: Vec::new(), stays: false },
@@ -274,6 +287,8 @@ impl FileServer {
     }
 }
 
+/// A URL to parse options with.
+const ANY_URL: &str = "http://127.0.0.1:10001/";
 const PORT: &str = "{port}";
 const CONCURRENCY: &str = "{concurrency}";
 const REQUESTS: u64 = 100_000;

@@ -8,6 +8,7 @@
 mod client;
 pub mod config;
 pub mod figures;
+pub mod harness;
 pub mod machine;
 mod output;
 pub mod point;
@@ -25,11 +26,12 @@ pub mod usage;
 
 use crate::error::Failure;
 use crate::load::options;
+use crate::load::report::Run;
 use crate::os::terminal;
 use crate::os::{process, signal};
 use config::Overrides;
-use point::{Harness, Stop};
-pub use point::{Point, points};
+use harness::{Harness, Stop};
+pub use harness::{Point, points};
 use results::{PointOutcome, Results, Settings};
 use show::Show;
 use std::num::{NonZeroU32, NonZeroU64};
@@ -226,10 +228,16 @@ fn client(args: &Args) -> Result<PathBuf, Error> {
 }
 
 fn is_clean(results: &Results) -> bool {
+    let may_miss = |name: &str| {
+        let mut loads = results.settings.loads.iter();
+        let load = loads.find(|load| load.name == name);
+        load.is_some_and(|load| load.options.iter().any(|option| option == "--allow-missed-rate"))
+    };
     results.measurements.iter().all(|measurement| {
-        let run = measurement.run.as_ref();
+        let is_clean =
+            |run: &Run| run.is_clean() && (!run.rate_missed || may_miss(&measurement.load));
         measurement.outcome == PointOutcome::Measured
-            && run.is_some_and(|run| run.failed == 0 && run.died == 0)
+            && measurement.run.as_ref().is_some_and(is_clean)
     })
 }
 

@@ -21,7 +21,7 @@ pub(super) fn tail(path: &Path) -> Option<String> {
 
 /// The lines, each after `indent`.
 pub(super) fn indented(lines: &str, indent: &str) -> String {
-    lines.lines().map(|line| format!("{indent}{}\n", printable(line))).collect()
+    lines.lines().flat_map(|line| [indent.to_owned(), printable(line), "\n".to_owned()]).collect()
 }
 
 /// A line without control characters, and cut after [`CHARS_MAX`] characters.
@@ -59,7 +59,7 @@ mod tests {
         };
         assert_eq!(of(" \n\n"), None);
         assert_eq!(of("a\n\x1b[31mred\tb\r\n"), Some("a\n\u{fffd}[31mred b".to_owned()));
-        let many: String = (1..=5000).map(|n| format!("{n}\n")).collect();
+        let many: String = (1..=5000).flat_map(|n| [n.to_string(), "\n".to_owned()]).collect();
         let last = of(&many).unwrap();
         assert_eq!(last.lines().next(), Some("4989"));
         assert_eq!(last.lines().last(), Some("5000"));

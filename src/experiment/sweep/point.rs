@@ -5,85 +5,14 @@
 //! errors of the sweep itself end the sweep.
 
 use super::client::{CLIENT_OUTPUT, REPORT};
+use super::harness::{Harness, Point, Stop};
 use super::output::tail;
-use super::results::{LoadSettings, Measurement, PointOutcome, ServerSettings, Settings};
+use super::results::{LoadSettings, Measurement, PointOutcome, ServerSettings};
 use super::server::MeasuredServer;
-use crate::error::Failure;
-use crate::load::report::Run;
+use crate::experiment::numbers::{per_second, trimmed};
+use crate::load::report::{Run, failure_text};
 use std::fs;
-use std::io;
-use std::os::fd::BorrowedFd;
-use std::path::PathBuf;
 use std::time::Duration;
-
-/// One server under one load with one number of connections, in one round.
-#[derive(Clone, Copy, Debug)]
-pub struct Point<'a> {
-    /// The round, from 1.
-    pub round: u32,
-    /// The load on the server.
-    pub load: &'a LoadSettings,
-    /// The number of simultaneous connections.
-    pub connections: u32,
-    /// The server under load.
-    pub server: &'a ServerSettings,
-}
-
-/// All points of a sweep in the order of measurement. Servers are the innermost loop, so that a
-/// change on the machine during the sweep affects all of them alike.
-pub fn points(settings: &Settings) -> impl Iterator<Item = Point<'_>> {
-    (1..=settings.rounds).flat_map(move |round| {
-        settings.loads.iter().flat_map(move |load| {
-            settings.concurrency.iter().flat_map(move |&connections| {
-                let of = move |server| Point { round, load, connections, server };
-                settings.servers.iter().map(of)
-            })
-        })
-    })
-}
-
-impl Point<'_> {
-    /// Whether `measurement` belongs to this point.
-    #[must_use]
-    pub fn is_of(&self, measurement: &Measurement) -> bool {
-        measurement.round == self.round
-            && measurement.load == self.load.name
-            && measurement.connections == self.connections
-            && measurement.server == self.server.name
-    }
-}
-
-/// The environment in which all points of a sweep are measured.
-pub struct Harness<'a> {
-    /// The program of the load client.
-    pub client: PathBuf,
-    /// The core of the load client; any if `None`.
-    pub client_cpu: Option<u32>,
-    /// The folder of the sweep's file, to which the folders of servers are relative.
-    pub base: PathBuf,
-    /// A folder for temporary files during a measurement.
-    pub folder: PathBuf,
-    /// Interrupts the sweep when it becomes readable.
-    pub interrupts: BorrowedFd<'a>,
-    /// Says what an interrupted sweep waits for.
-    pub tell: &'a dyn Fn(&str),
-}
-
-/// The reason for which a point has no measurement.
-#[derive(Debug)]
-pub enum Stop {
-    /// [`Harness::interrupts`] became readable.
-    Interrupted,
-    /// An error of the sweep itself.
-    Failed(Failure),
-}
-
-impl From<io::Error> for Stop {
-    fn from(error: io::Error) -> Self {
-        let hint = "earlier points are saved; run the same command to continue";
-        Self::Failed(Failure::new("measuring a point", error, hint))
-    }
-}
 
 impl Harness<'_> {
     /// Measures a point.
@@ -180,23 +109,36 @@ impl ServerSettings {
     }
 }
 
-impl Measurement {
-    /// Sets the outcome and puts its note first: a later outcome is the more serious one.
-    pub(super) fn set(&mut self, outcome: PointOutcome, note: String) {
-        self.outcome = outcome;
-        self.note = Some(match self.note.take() {
-            Some(earlier) => format!("{note}; {earlier}"),
-            None => note,
-        });
-    }
-}
-
 /// A note on the limitations of a run, if there are any.
 fn limits(load: &LoadSettings, run: &Run) -> Option<String> {
     let mut notes = Vec::new();
-    let made = run.requests + run.failed;
-    if made < load.requests {
-        notes.push(format!("made {made} of {} requests in {:.0} s", load.requests, run.seconds));
+    if run.due < load.requests {
+        let seconds = trimmed(run.seconds, 1);
+        notes.push(format!("made {} of {} requests in {seconds} s", run.due, load.requests));
+    }
+    if run.outstanding > 0 {
+        let seconds = trimmed(run.finishing_seconds, 1);
+        notes.push(format!("{} had no response {seconds} s after the load", run.outstanding));
+    }
+    if run.not_sent > 0 {
+        notes.push(format!("{} were due and never sent", run.not_sent));
+    }
+    if let (true, Some(asked), Some(held)) = (run.rate_missed, run.rate_asked, run.rate_held) {
+        notes.push(format!("held {} of {} requests/s", per_second(held), per_second(asked)));
+    }
+    if run.connects_failed > 0 {
+        let kinds = run.connect_failures.iter();
+        let kinds: Vec<_> = kinds.map(|(kind, n)| format!("{} {n}", failure_text(kind))).collect();
+        notes.push(format!(
+            "{} attempts to connect failed: {}",
+            run.connects_failed,
+            kinds.join(", ")
+        ));
+    }
+    if run.rate.is_none() {
+        notes.push("too few responses for a rate".to_owned());
+    } else if run.short {
+        notes.push("a rough rate, as the load took less than a second".to_owned());
     }
     if run.died > 0 {
         notes.push(format!("{} of {} load processes died", run.died, run.processes));

@@ -33,10 +33,8 @@ impl ProbeTarget {
             !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit())
         });
         let colon = if self.authority.ends_with(':') { "" } else { ":" };
-        let with_port = match has_port {
-            true => self.authority.clone(),
-            false => format!("{}{colon}80", self.authority),
-        };
+        let with_port =
+            if has_port { self.authority.clone() } else { format!("{}{colon}80", self.authority) };
         with_port.to_socket_addrs().map(Iterator::collect).unwrap_or_default()
     }
 

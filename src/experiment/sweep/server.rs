@@ -1,7 +1,7 @@
 //! The server of a point: one that is started, awaited and stopped, or one that runs already, which
 //! is only asked whether it answers.
 
-use super::point::{Harness, Point, Stop};
+use super::harness::{Harness, Point, Stop};
 use super::probe::ProbeTarget;
 use super::results::{Measurement, PointOutcome, ServerSettings};
 use super::{config, usage};
@@ -84,7 +84,7 @@ impl<'a> MeasuredServer<'a> {
         let mut pause = Duration::ZERO;
         loop {
             if let Some(end) = self.await_end(pause, Some(interrupts))? {
-                return Ok(Some(end));
+                return Ok(Some(format!("ended with {end}")));
             }
             pause = START_PAUSE;
             let goes_on = || -> Result<bool, Stop> {
@@ -93,7 +93,8 @@ impl<'a> MeasuredServer<'a> {
             };
             if target.answers(goes_on)? {
                 // If another program took the port first, the server has ended (EADDRINUSE).
-                return self.await_end(Duration::ZERO, None);
+                let end = self.await_end(Duration::ZERO, None)?;
+                return Ok(end.map(|end| format!("ended with {end}")));
             }
             if begun.elapsed() > timeout {
                 return Ok(Some(format!("no response within {} s", timeout.as_secs_f64())));
@@ -104,7 +105,8 @@ impl<'a> MeasuredServer<'a> {
         }
     }
 
-    /// Waits for this time; returns the server's end if it has ended. A server without a known
+    /// Waits for this time; returns the status of the server, or the number of its process, if it
+    /// has ended. A server without a known
     /// process never does.
     fn await_end(
         &mut self,
@@ -118,10 +120,10 @@ impl<'a> MeasuredServer<'a> {
                 return Err(Stop::Interrupted);
             }
             let is_gone = |id: u32| !Path::new("/proc").join(id.to_string()).exists();
-            return Ok(self.root.filter(|&id| is_gone(id)).map(|id| format!("process {id} ended")));
+            return Ok(self.root.filter(|&id| is_gone(id)).map(|id| format!("process {id}")));
         };
         match process.wait(time, interrupts)? {
-            WaitOutcome::Ended(status) => Ok(Some(format!("ended with {}", name(status)))),
+            WaitOutcome::Ended(status) => Ok(Some(name(status))),
             WaitOutcome::Interrupted => Err(Stop::Interrupted),
             WaitOutcome::TimedOut => Ok(None),
         }

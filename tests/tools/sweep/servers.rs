@@ -144,6 +144,32 @@ fn the_path_of_a_server_is_requested() {
 }
 
 #[test]
+fn what_was_not_measured_is_a_gap_and_no_zero() {
+    let sweep = Sweep::new(&format!(
+        r#"
+        requests = 2
+        concurrency = [3]
+        [[load]]
+        name = "close"
+        options = ["--lose"]
+        [[server]]
+        name = "a"
+        command = ["{PROGRAM}", "--listen", "127.0.0.1:{{port}}"]
+        "#
+    ));
+    let output = program(&sweep).output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("a: no rate, 2 of 2 failed, p99 none"), "{text}");
+    assert_eq!(output.status.code(), Some(1), "lost requests are no success");
+    let results = sweep.results();
+    let row = row(&results, "close", "a", 3);
+    assert_eq!((row.rate, row.p50_us, row.p99_us, row.cpu_us), (None, None, None, None));
+    let table = fs::read_to_string(sweep.path("out/results.md")).unwrap();
+    let cells = "| 3 | a |  | 2 of 2: 2 not sent |  |  |  | ";
+    assert!(table.contains(cells), "{table}");
+}
+
+#[test]
 fn what_a_failed_server_printed_is_shown() {
     let sweep = Sweep::new(
         r#"

@@ -56,7 +56,7 @@ pub(super) fn server(server: &ServerSettings) -> Result<(), String> {
         if url.contains(PORT) {
             return Err(format!("url: {PORT} is for commands; write the port of the server"));
         }
-        return super::check_by_client(url, &[]).map_err(|why| format!("url: {why}"));
+        return super::parse_by_client(url, &[]).map(drop).map_err(|why| format!("url: {why}"));
     }
     if server.command.first().is_none_or(|program| program.trim().is_empty()) {
         return Err("command: the program is missing".to_owned());
