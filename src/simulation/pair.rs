@@ -53,6 +53,14 @@ pub fn run_pair(
     coverage.count(Mark::CountersEqual, u64::from(settings.lossless));
     coverage.count(Mark::RequestsFailed, u64::from(counters.failed() > 0));
     let responses = counters.get(Count::Requests);
+    let is_late = responses > counters.get(Count::RequestsInTime);
+    for (mark, is_reached) in [
+        (Mark::RequestsUnsent, counters.get(Count::NotSent) > 0),
+        (Mark::RequestsOutstanding, counters.get(Count::Outstanding) > 0),
+        (Mark::ResponsesLate, is_late),
+    ] {
+        coverage.count(mark, u64::from(is_reached));
+    }
     Ok(SimulationReport { coverage, turns, responses, served: 0 })
 }
 

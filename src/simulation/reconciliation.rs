@@ -85,7 +85,8 @@ impl Reconciliation<'_> {
                 at_most(&format!("{kind:?}"), counters.failures(kind), struck)?;
             }
         }
-        if self.is_crowded() {
+        // A client that takes its response too slowly is cut off, as is one in a crowd.
+        if self.is_crowded() || self.faults.struck(Fault::Straggler) > 0 {
             return Ok(());
         }
         // Response timeouts are not compared: late completions can cause them.
