@@ -56,17 +56,23 @@ impl ProbeTarget {
         let mut start: Vec<u8> = Vec::new();
         let mut left = ANSWER_BYTES_MAX;
         let mut place = [0; 16 << 10];
-        // To the end, so that this response costs no CPU time during the measurement.
-        while left > 0 {
+        let mut silent = Duration::ZERO;
+        // To the end, so that this response costs no CPU time during the measurement. A server may
+        // leave the connection open all the same.
+        while left > 0 && silent < OPEN {
             match stream.read(&mut place) {
                 Ok(0) => break,
                 Ok(len) => {
+                    silent = Duration::ZERO;
                     start.extend(place[..len].iter().take(STATUS_LINE.len() - start.len()));
                     left = left.saturating_sub(len);
                 }
                 Err(error) if is_for_later(error.kind()) => {
                     if !goes_on()? {
                         break;
+                    }
+                    if start == STATUS_LINE {
+                        silent += PATIENCE;
                     }
                 }
                 // It doesn't matter if the server has answered.
@@ -85,6 +91,8 @@ fn is_for_later(kind: ErrorKind) -> bool {
 const STATUS_LINE: &[u8] = b"HTTP/1.";
 const CONNECT: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_millis(50);
+/// How long a server that has begun to answer is waited for without further bytes.
+const OPEN: Duration = Duration::from_secs(1);
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
 #[cfg(test)]
@@ -131,6 +139,19 @@ mod tests {
                 assert_eq!(probe.join().unwrap(), Ok(expected), "{answer}");
             });
         }
+        // One that leaves the connection open.
+        std::thread::scope(|scope| {
+            let probe = scope.spawn(|| {
+                let mut asked = 0;
+                target.answers(move || {
+                    asked += 1;
+                    if asked < 100 { Ok(true) } else { Err("waits for ever") }
+                })
+            });
+            let (mut peer, _) = listener.accept().unwrap();
+            peer.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+            assert_eq!(probe.join().unwrap(), Ok(true));
+        });
         // A silent server is waited for as long as the caller likes.
         let mut asked = 0;
         let goes_on = || {

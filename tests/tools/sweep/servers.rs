@@ -90,9 +90,9 @@ fn servers_that_run_already_are_measured_and_left_running() {
         url = "http://127.0.0.1:{port}/"
         pid = "nowhere"
         "#,
-        pid = server.id(),
+        pid = server.0.id(),
     ));
-    fs::write(sweep.path("pid-file"), format!("{}\n", server.id())).unwrap();
+    fs::write(sweep.path("pid-file"), format!("{}\n", server.0.id())).unwrap();
     assert_eq!(sweep.run().unwrap(), SweepEnd::Troubled);
     let results = sweep.results();
     let [known, by_file, unknown, closed_one, gone] = results.measurements.as_slice() else {
@@ -118,9 +118,7 @@ fn servers_that_run_already_are_measured_and_left_running() {
     assert!(gone.note.as_ref().unwrap().starts_with(&note), "{gone:?}");
     let table = fs::read_to_string(sweep.path("out/results.md")).unwrap();
     assert!(table.contains("| 3 | unknown | 12 | 0 |  |"), "no CPU time is a gap: {table}");
-    assert!(server.try_wait().unwrap().is_none(), "the server is running");
-    server.kill().unwrap();
-    server.wait().unwrap();
+    assert!(server.0.try_wait().unwrap().is_none(), "the server is running");
 }
 
 #[test]
@@ -266,8 +264,18 @@ fn program(sweep: &Sweep) -> Command {
     command
 }
 
+/// A server, ended when dropped.
+struct RunningServer(Child);
+
+impl Drop for RunningServer {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A server that runs on a port of its own choice, and that port.
-fn started_server() -> (Child, u16) {
+fn started_server() -> (RunningServer, u16) {
     let mut command = Command::new(PROGRAM);
     command.args(["--listen", "127.0.0.1:0"]).stdin(Stdio::null()).stderr(Stdio::piped());
     let mut server = command.spawn().unwrap();
@@ -275,5 +283,5 @@ fn started_server() -> (Child, u16) {
     let ready = lines.map(Result::unwrap).find(|line| line.contains("ready on")).unwrap();
     let after = ready.split("127.0.0.1:").nth(1).unwrap();
     let digits = after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len());
-    (server, after[..digits].parse().unwrap())
+    (RunningServer(server), after[..digits].parse().unwrap())
 }
