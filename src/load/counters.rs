@@ -84,6 +84,8 @@ pub enum WorkerState {
 pub enum LatencyKind {
     /// From the start of connecting until the connection is established.
     Connect,
+    /// From the established connection until its TLS handshake is complete.
+    Handshake,
     /// From the request (or the time at which it was due) to the end of its correct response, or to
     /// the moment at which it was given up without one.
     Response,
@@ -100,6 +102,8 @@ pub struct Sample {
     pub at_ns: u64,
     /// Bytes that were received of the response, from its first one on; at most [`SAMPLE_BYTES`].
     pub bytes: Vec<u8>,
+    /// The bytes are the text of a reason instead.
+    pub is_reason: bool,
     /// Whether there were more.
     pub cut: bool,
 }
@@ -195,12 +199,22 @@ impl<'a> Counters<'a> {
 
     /// Keeps a failure, its time and the first bytes of its response, if it is the first one.
     pub fn sample(&self, kind: FailureKind, at_ns: u64, bytes: &[u8]) {
+        self.keep(kind, at_ns, bytes, false);
+    }
+
+    /// The same for a failure whose reason is known in words.
+    pub fn sample_reason(&self, kind: FailureKind, at_ns: u64, reason: &str) {
+        self.keep(kind, at_ns, reason.as_bytes(), true);
+    }
+
+    fn keep(&self, kind: FailureKind, at_ns: u64, bytes: &[u8], is_reason: bool) {
         let words = &self.words[FIRST_SAMPLE..][..SAMPLE_WORDS];
         if words[SAMPLE_KIND].load(Ordering::Relaxed) != 0 {
             return;
         }
         words[SAMPLE_AT].store(at_ns, Ordering::Relaxed);
         words[SAMPLE_LENGTH].store(bytes.len() as u64, Ordering::Relaxed);
+        words[SAMPLE_IS_REASON].store(is_reason.into(), Ordering::Relaxed);
         for (word, chunk) in words[SAMPLE_TEXT..].iter().zip(bytes.chunks(size_of::<u64>())) {
             let mut eight = [0; size_of::<u64>()];
             eight[..chunk.len()].copy_from_slice(chunk);
@@ -222,7 +236,9 @@ impl<'a> Counters<'a> {
             .collect();
         bytes.truncate(usize::try_from(length).unwrap_or(usize::MAX));
         let cut = length > SAMPLE_BYTES as u64;
-        Some(Sample { kind, at_ns: words[SAMPLE_AT].load(Ordering::Relaxed), bytes, cut })
+        let at_ns = words[SAMPLE_AT].load(Ordering::Relaxed);
+        let is_reason = words[SAMPLE_IS_REASON].load(Ordering::Relaxed) != 0;
+        Some(Sample { kind, at_ns, bytes, is_reason, cut })
     }
 
     /// Whether the worker is in this phase; acquires the counts written before it.
@@ -252,7 +268,7 @@ impl<'a> Counters<'a> {
             LatencyKind::Response => {
                 all_counters.iter().map(|counters| counters.get(Count::Unanswered)).sum()
             }
-            LatencyKind::Connect | LatencyKind::Error => 0,
+            LatencyKind::Connect | LatencyKind::Handshake | LatencyKind::Error => 0,
         };
         let sum_ns = all_counters
             .iter()
@@ -300,7 +316,7 @@ const EXACT: u64 = 1 << EXACT_BITS;
 const MAX_BITS: u32 = 40;
 const _: () = assert!(NANOS_MAX == (1 << MAX_BITS) - 1);
 const BUCKETS: usize = ((MAX_BITS - EXACT_BITS + 2) as usize) << (EXACT_BITS - 1);
-const LATENCY_KINDS: usize = 3;
+const LATENCY_KINDS: usize = 4;
 /// Index of the sum of all latencies, after the buckets.
 const SUM: usize = BUCKETS;
 const LATENCY_WORDS: usize = BUCKETS + 1;
@@ -314,7 +330,8 @@ const SAMPLE_KIND: usize = 0;
 const SAMPLE_AT: usize = 1;
 /// The number of bytes that there were, of which [`SAMPLE_BYTES`] are kept.
 const SAMPLE_LENGTH: usize = 2;
-const SAMPLE_TEXT: usize = 3;
+const SAMPLE_IS_REASON: usize = 3;
+const SAMPLE_TEXT: usize = 4;
 const SAMPLE_WORDS: usize = SAMPLE_TEXT + SAMPLE_BYTES / size_of::<u64>();
 /// All other words come first, padded to a multiple of a cache line.
 const FIRST_BUCKET: usize = (FIRST_SAMPLE + SAMPLE_WORDS).next_multiple_of(8);
@@ -356,8 +373,13 @@ mod tests {
         let counters = Counters::new(&words);
         assert_eq!(counters.sampled(), None);
         counters.sample(FailureKind::ConnectRefused, 7, b"");
-        let first =
-            Sample { kind: FailureKind::ConnectRefused, at_ns: 7, bytes: Vec::new(), cut: false };
+        let first = Sample {
+            kind: FailureKind::ConnectRefused,
+            at_ns: 7,
+            bytes: Vec::new(),
+            is_reason: false,
+            cut: false,
+        };
         assert_eq!(counters.sampled(), Some(first.clone()));
         counters.sample(FailureKind::WrongStatus, 8, b"late");
         assert_eq!(counters.sampled(), Some(first));

@@ -1,10 +1,11 @@
-//! Output files: JSON, CSV and the plot format of `HdrHistogram`.
+//! Output files: JSON, CSV and the plot format of `HdrHistogram`. The file `-` is standard output.
 
 use super::report::{FailureKind, Latency, LoadReport, Run};
 use crate::error::Failure;
 use hdrhistogram::Histogram;
-use std::fmt::Write;
+use std::fmt::Write as _;
 use std::fs::OpenOptions;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 /// Opens each output file for writing before the load starts, so that a wrong path doesn't cost
@@ -13,7 +14,7 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// If a file can't be opened or created.
 pub fn check(paths: &[PathBuf]) -> Result<(), Failure> {
-    for path in paths {
+    for path in paths.iter().filter(|path| !is_stdout(path)) {
         OpenOptions::new().append(true).create(true).open(path).map_err(|error| {
             Failure::new(format!("opening {}", path.display()), error, "choose another file")
         })?;
@@ -21,11 +22,24 @@ pub fn check(paths: &[PathBuf]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Replaces the content of a file.
+/// Whether an output is standard output.
+#[must_use]
+pub fn is_stdout(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+/// Replaces the content of a file, or writes to standard output.
 ///
 /// # Errors
 /// If the file can't be written.
 pub fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    if is_stdout(path) {
+        let mut stdout = std::io::stdout();
+        let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+        return written.map_err(|error| {
+            Failure::new("writing to standard output", error, "the results are lost")
+        });
+    }
     std::fs::write(path, text).map_err(|error| {
         let what = format!("writing {}", path.display());
         Failure::new(what, error, "the results are lost; choose a writable file and run again")
@@ -82,7 +96,7 @@ fn figures(run: &Run) -> Vec<String> {
         run.bytes.to_string(),
         run.connects.to_string(),
     ];
-    for latency in [&run.connect_us, &run.response_us, &run.error_us] {
+    for latency in [&run.connect_us, &run.handshake_us, &run.response_us, &run.error_us] {
         let Latency { min, p50, p90, p99, p99_9, max, .. } = *latency;
         values.extend([min, p50, p90, p99, p99_9, max].map(|value| figure(value, 1)));
     }
@@ -96,7 +110,7 @@ fn figure(value: Option<f64>, decimals: usize) -> String {
     value.map_or_else(String::new, |value| format!("{value:.decimals$}"))
 }
 
-const FIGURES: [&str; 36] = [
+const FIGURES: [&str; 42] = [
     "connections",
     "processes",
     "seconds",
@@ -119,6 +133,12 @@ const FIGURES: [&str; 36] = [
     "connect_us_p99",
     "connect_us_p99_9",
     "connect_us_max",
+    "handshake_us_min",
+    "handshake_us_p50",
+    "handshake_us_p90",
+    "handshake_us_p99",
+    "handshake_us_p99_9",
+    "handshake_us_max",
     "response_us_min",
     "response_us_p50",
     "response_us_p90",
@@ -200,6 +220,7 @@ mod tests {
             load,
             engine: "epoll".to_owned(),
             runs: vec![run],
+            limit: None,
         }
     }
 

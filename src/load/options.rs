@@ -1,12 +1,15 @@
 //! The options of one load: the command line, checked as a whole. Reads no file and resolves no
 //! name.
 
+mod search;
 #[cfg(test)]
 mod tests;
 mod values;
 
 use super::files;
+use super::limit::Objective;
 use super::request::RequestTemplate;
+use super::tls::{TlsPlan, Trust};
 use crate::engine::chosen::EngineChoice;
 use crate::http::added_field;
 use crate::value_parsers;
@@ -15,8 +18,8 @@ use clap::{CommandFactory, Parser};
 use std::ffi::OsString;
 use std::num::NonZeroU32;
 use std::path::{Component, Path, PathBuf};
-use std::time::Duration;
-pub use values::{Sources, Url};
+use std::time::{Duration, SystemTime};
+pub use values::{Scheme, Sources, Url};
 
 /// The arguments of a worker process. Only the load client itself starts workers, so neither
 /// `--help` nor the completions mention them.
@@ -55,7 +58,7 @@ where
 #[derive(Clone, Debug, clap::Args)]
 #[allow(clippy::struct_excessive_bools, reason = "independent switches of a command line")]
 pub struct LoadOptions {
-    /// URL to request, as in http://HOST:PORT/PATH
+    /// URL to request, as in http://HOST:PORT/PATH, or with https
     #[arg(value_name = "URL")]
     pub url: Url,
 
@@ -113,6 +116,24 @@ pub struct LoadOptions {
     #[arg(long, requires = "rates")]
     pub allow_missed_rate: bool,
 
+    /// Find the highest rate that holds --slo: rates double, from --rate on, then are bisected
+    ///
+    /// A run of -d (5s by default) passes if its rate was held, all responses were correct, and the
+    /// percentile is within the limit. All runs are in the report.
+    #[arg(long, requires = "slo")]
+    pub find_limit: bool,
+
+    /// Service level objective of --find-limit: a percentile of the response times, and the most
+    /// that it may be, as in 10ms@p99
+    #[arg(long, value_name = "DURATION@pN", requires = "find_limit")]
+    pub slo: Option<Objective>,
+
+    /// Time of the clock at which the first run begins, as in 2030-01-01T12:00:00Z
+    ///
+    /// Clients on several machines begin together, and `uringload merge` adds their reports.
+    #[arg(long, value_name = "TIME", value_parser = values::time)]
+    pub start_at: Option<SystemTime>,
+
     /// Most connections to open per second
     #[arg(long, value_name = "R", value_parser = values::rate)]
     pub connect_rate: Option<f64>,
@@ -128,6 +149,15 @@ pub struct LoadOptions {
     /// Local addresses to connect from: one, or a range such as 127.0.0.2-127.0.0.20
     #[arg(long, value_name = "A-B", value_parser = values::sources)]
     pub source: Option<Sources>,
+
+    /// File with certificates, in PEM form, of the authorities to trust for https, or of the server
+    /// itself [default: the authorities that the system trusts]
+    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
+    pub cacert: Option<PathBuf>,
+
+    /// Accept any certificate for https
+    #[arg(long)]
+    pub insecure: bool,
 
     /// File with the expected content of every response
     #[arg(long, value_name = "FILE")]
@@ -147,7 +177,7 @@ pub struct LoadOptions {
     #[arg(value_parser = value_parsers::delay)]
     pub grace: Duration,
 
-    /// Timeout for establishing a connection
+    /// Timeout for establishing a connection, with its TLS handshake
     #[arg(long, value_name = "DURATION", default_value = "10s")]
     #[arg(value_parser = value_parsers::duration)]
     pub connect_timeout: Duration,
@@ -169,7 +199,7 @@ pub struct LoadOptions {
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub label: String,
 
-    /// Write the results as JSON
+    /// Write the results as JSON; - is standard output, which then has no figures for people
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
 
@@ -215,7 +245,11 @@ impl LoadOptions {
                     .to_owned(),
             );
         }
+        if (self.insecure || self.cacert.is_some()) && self.url.scheme == Scheme::Http {
+            return Err("--insecure and --cacert are for https, but the URL has http".to_owned());
+        }
         self.check_histograms()?;
+        self.check_search()?;
         // Compared without `.` components: ./a is a.
         let outputs: Vec<PathBuf> = self.outputs().iter().map(|path| plain(path)).collect();
         match (0..outputs.len()).find(|&place| outputs[..place].contains(&outputs[place])) {
@@ -277,6 +311,13 @@ impl LoadOptions {
         single.chain(histograms).collect()
     }
 
+    /// Whether the figures are printed for people: not with --quiet, nor among an output that is
+    /// standard output.
+    #[must_use]
+    pub fn prints_figures(&self) -> bool {
+        !self.quiet && !self.outputs().iter().any(|path| files::is_stdout(path))
+    }
+
     /// The file for the histogram of one run: `path` itself unless there are several runs.
     #[must_use]
     pub fn histogram(&self, path: &Path, connections: u32) -> PathBuf {
@@ -286,13 +327,27 @@ impl LoadOptions {
         }
     }
 
-    /// The duration of the load: 10 s without both `-d` and `-n`, unlimited with `-n` alone.
+    /// The duration of a run: 10 s without both `-d` and `-n`, 5 s in a search, unlimited with `-n`
+    /// alone.
     #[must_use]
     pub fn duration(&self) -> Option<Duration> {
         match (self.duration, self.requests) {
+            (None, None) if self.find_limit => Some(search::SEARCH_DURATION),
             (None, None) => Some(DURATION_DEFAULT),
             (duration, _) => duration,
         }
+    }
+
+    /// The TLS of the load, if its URL has https.
+    #[must_use]
+    pub fn tls(&self) -> Option<TlsPlan> {
+        let trust = match &self.cacert {
+            _ if self.insecure => Trust::Anything,
+            Some(path) => Trust::File(path.clone()),
+            None => Trust::System,
+        };
+        let host = self.url.host.clone();
+        (self.url.scheme == Scheme::Https).then_some(TlsPlan { host, trust })
     }
 
     /// The request of the load with this content.
@@ -319,7 +374,9 @@ impl LoadOptions {
         if self.pipeline > 1 {
             words.push(format!("{} pipelined", self.pipeline));
         }
-        if !self.rates.is_empty() {
+        if let Some((objective, _)) = self.search() {
+            words.push(format!("rates in search of {objective}"));
+        } else if !self.rates.is_empty() {
             let rates: Vec<_> = self.rates.iter().map(f64::to_string).collect();
             words.push(format!("{} requests/s", rates.join(", ")));
         }

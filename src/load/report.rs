@@ -11,15 +11,18 @@
 //!   sent = requests + failed + outstanding
 //! ```
 
+mod buckets;
 pub mod distribution;
 pub mod failure;
 pub mod latency;
+pub mod limit;
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 pub use failure::{FailureKind, failure_text};
 pub use latency::Latency;
+pub use limit::FoundLimit;
 
 /// Name and version of the JSON schema, the value of [`LoadReport::schema`].
 pub const SCHEMA: &str = "uringload/2";
@@ -40,6 +43,9 @@ pub struct LoadReport {
     pub engine: String,
     /// The runs, in the order in which they were made.
     pub runs: Vec<Run>,
+    /// What `--find-limit` found; absent without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<FoundLimit>,
 }
 
 /// The figures of one run.
@@ -52,6 +58,9 @@ pub struct Run {
     pub processes: u32,
     /// Workers that died; their counts up to that moment are included in the sums.
     pub died: u32,
+    /// The time of the clock at which requests began to count, in seconds since 1970 (UTC).
+    #[serde(default)]
+    pub started_at: Option<f64>,
     /// Time in which requests were made, without the warm-up, in seconds: from the first due
     /// request to the end of the duration, or to the last request if their number ended the load.
     pub seconds: f64,
@@ -95,18 +104,22 @@ pub struct Run {
     pub rate_missed: bool,
     /// Whether requests were made for less than a second, so that the rate is a rough one.
     pub short: bool,
-    /// Bytes received, heads and framing included.
+    /// Bytes received, heads and framing included; with TLS, their plaintext.
     pub bytes: u64,
     /// Bytes received while requests were made, per second.
     pub bytes_rate: Option<f64>,
-    /// Connections established after the warm-up.
+    /// TCP connections established after the warm-up.
     pub connects: u64,
     /// Connections that the server left open after its last response although it had to close them
     /// (`Connection: close` in the request or in the response, or HTTP/1.0 without `keep-alive`;
     /// RFC 9112 9.6). The client closed each of them after a second.
     pub lingered: u64,
-    /// Time to establish a connection.
+    /// Time to establish a connection, without its TLS handshake.
     pub connect_us: Latency,
+    /// Time of the TLS handshakes that succeeded, from the established connection until a request
+    /// can be sent; empty without TLS.
+    #[serde(default)]
+    pub handshake_us: Latency,
     /// Time from the request to the end of its response; with `--rate`, from the time at which the
     /// request was due. Requests that got no response count with the time that they waited, which
     /// is a lower bound: see [`Latency::unanswered`].
@@ -132,6 +145,9 @@ pub struct FirstFailure {
     pub bytes: String,
     /// Whether further bytes were received.
     pub cut: bool,
+    /// The reason in words, if it is one of TLS; otherwise empty.
+    #[serde(default)]
+    pub reason: String,
 }
 
 impl Run {

@@ -20,6 +20,7 @@ use super::hints;
 use super::options::{LoadOptions, RunSettings};
 use super::report::Run;
 use super::schedule::Amount;
+use super::start::{Start, unix_seconds};
 use super::sum::{Plan, sum_up};
 use super::worker::{STOP_GRACE, Share, SharedWord, StopLevel, counters_of, shared_words};
 use crate::engine::chosen::{Chosen, Decision, EngineChoice, TRIAL};
@@ -31,6 +32,7 @@ use crate::os::signal::Signals;
 use crate::os::terminal;
 use crate::os::{process, signal};
 use hdrhistogram::Histogram;
+use std::cell::Cell;
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::os::fd::AsFd;
@@ -45,6 +47,8 @@ pub struct Runner<'a> {
     request: Vec<u8>,
     signals: Signals,
     decision: Decision,
+    /// The start of the first run; none afterwards.
+    start: Cell<Option<Start>>,
 }
 
 /// The results of a run.
@@ -96,7 +100,23 @@ impl<'a> Runner<'a> {
             ),
         };
         let request = options.request(body).bytes();
-        Ok(Self { options, target, request, signals: signal::signals_to_end()?, decision })
+        if let Some(tls) = options.tls() {
+            // Each worker loads the certificates, but an error is reported once, before the load.
+            tls.load()?;
+        }
+        let signals = signal::signals_to_end()?;
+        let start = Cell::new(options.start_at.map(Start::new).transpose()?);
+        Ok(Self { options, target, request, signals, decision, start })
+    }
+
+    /// Waits for the time of `--start-at`, at which the first run then begins; returns false if a
+    /// signal arrived.
+    #[must_use]
+    pub fn await_start(&self) -> bool {
+        let start = self.start.take();
+        let is_due = start.as_ref().is_none_or(|start| start.wait(&self.signals));
+        self.start.set(start);
+        is_due
     }
 
     /// The engine of the workers, and why it isn't another.
@@ -131,7 +151,8 @@ impl<'a> Runner<'a> {
         }
         team.await_ready(&all_counters)?;
         words.counters()[SharedWord::Making as usize].store(workers.into(), Ordering::Relaxed);
-        let begin = process::monotonic_ns() + BEGIN_IN_NS;
+        let soonest = process::monotonic_ns() + BEGIN_IN_NS;
+        let begin = self.start.take().map_or(soonest, |start| start.monotonic_ns().max(soonest));
         words.counters()[SharedWord::Begin as usize].store(begin, Ordering::Release);
         let interrupted =
             self.watch(&mut team, words.counters(), &all_counters, begin, &mut watch)?;
@@ -141,8 +162,10 @@ impl<'a> Runner<'a> {
             duration: self.options.duration(),
         };
         let sums = sum_up(&plan, &all_counters);
+        let counted = begin.saturating_add(nanos(self.options.warmup.unwrap_or_default()));
+        let started_at = Some(unix_seconds(counted));
         Ok(RunOutcome {
-            run: Run { interrupted, died: team.died, ..sums },
+            run: Run { interrupted, died: team.died, started_at, ..sums },
             responses: Counters::histogram(&all_counters, LatencyKind::Response),
         })
     }
@@ -193,7 +216,6 @@ impl<'a> Runner<'a> {
         let rate_gap = options
             .connect_rate
             .map_or(Duration::ZERO, |rate| Duration::from_secs_f64(f64::from(workers) / rate));
-        let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         Share {
             plan: ClientPlan {
                 connections: u32::try_from(share_of(settings.connections.into()))
@@ -218,6 +240,7 @@ impl<'a> Runner<'a> {
             },
             engine: self.decision.kind,
             request: self.request.clone(),
+            tls: self.options.tls(),
             target: self.target,
             sources: options.source.clone().unwrap_or_default().0,
             expect: options.expect.clone(),
@@ -245,6 +268,10 @@ pub fn check_connections(options: &LoadOptions) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Decides for the engine of all workers, which have the privileges of this process.

@@ -3,7 +3,9 @@
 mod figures;
 mod live;
 mod numbers;
+mod search;
 
 pub use figures::figures;
 pub use live::Live;
 pub use numbers::unit_of_us;
+pub use search::{search_result, search_step};

@@ -25,7 +25,7 @@ pub(super) fn sum_up(plan: &Plan, all_counters: &[Counters<'_>]) -> Run {
     let busiest = all_counters.iter().map(busy_share).fold(0.0, f64::max).min(1.0);
     let seconds = times.made_ns as f64 / 1e9;
     // A number of requests that is sent at once takes no time, and has no rate.
-    let has_time = plan.requests.is_none() || in_time > 0 || seconds >= SECONDS_MIN;
+    let has_time = plan.requests.is_none() || in_time > 0 || !is_short(seconds);
     let is_timed = seconds > 0.0 && has_time;
     let per_second = |count: u64| is_timed.then(|| count as f64 / seconds);
     let (sent, not_sent, due) = (sum(Count::Sent), sum(Count::NotSent), sum(Count::Due));
@@ -37,6 +37,7 @@ pub(super) fn sum_up(plan: &Plan, all_counters: &[Counters<'_>]) -> Run {
         connections: plan.settings.connections,
         processes: u32::try_from(all_counters.len()).expect("workers are counted by a u32"),
         died: 0,
+        started_at: None,
         seconds,
         finishing_seconds: times.finishing_ns as f64 / 1e9,
         interrupted: false,
@@ -54,15 +55,15 @@ pub(super) fn sum_up(plan: &Plan, all_counters: &[Counters<'_>]) -> Run {
         requests_in_time: in_time,
         rate: per_second(in_time),
         rate_asked,
-        // A first request at the beginning makes one more than the rate in a short run.
-        rate_held: rate_asked.and_then(|asked| Some(per_second(sent)?.min(asked))),
-        rate_missed: rate_asked.is_some() && (not_sent * 100 > due || is_late),
-        short: seconds < SECONDS_MIN,
+        rate_held: rate_held(rate_asked, per_second(sent)),
+        rate_missed: rate_asked.is_some() && (has_held_back(not_sent, due) || is_late),
+        short: is_short(seconds),
         bytes: sum(Count::Bytes),
         bytes_rate: per_second(sum(Count::BytesInTime)),
         connects: sum(Count::Connects),
         lingered: sum(Count::Lingered),
         connect_us: Counters::latency(all_counters, LatencyKind::Connect),
+        handshake_us: Counters::latency(all_counters, LatencyKind::Handshake),
         response_us: Counters::latency(all_counters, LatencyKind::Response),
         error_us: Counters::latency(all_counters, LatencyKind::Error),
         client_cpu_seconds: sum(Count::Cpu) as f64 / 1e9,
@@ -122,18 +123,37 @@ fn statuses(all_counters: &[Counters<'_>]) -> BTreeMap<u16, u64> {
 }
 
 fn first_failure(all_counters: &[Counters<'_>]) -> Option<FirstFailure> {
-    let Sample { kind, bytes, cut, .. } =
+    let Sample { kind, bytes, cut, is_reason, .. } =
         all_counters.iter().filter_map(Counters::sampled).min_by_key(|sample| sample.at_ns)?;
-    Some(FirstFailure {
-        kind: kind.name().to_owned(),
-        bytes: bytes.escape_ascii().to_string(),
-        cut,
+    let kind = kind.name().to_owned();
+    Some(if is_reason {
+        let reason = String::from_utf8_lossy(&bytes).into_owned();
+        FirstFailure { kind, reason, ..FirstFailure::default() }
+    } else {
+        let bytes = bytes.escape_ascii().to_string();
+        FirstFailure { kind, bytes, cut, reason: String::new() }
     })
 }
 
+/// The rate that was held, from the one that was asked for and the one at which requests were sent.
+/// A first request at the beginning makes one more than the rate in a short run.
+pub(super) fn rate_held(asked: Option<f64>, sent: Option<f64>) -> Option<f64> {
+    Some(sent?.min(asked?))
+}
+
+/// Whether more than a hundredth of the requests that were due was never sent.
+pub(super) fn has_held_back(not_sent: u64, due: u64) -> bool {
+    not_sent.saturating_mul(100) > due
+}
+
+/// Whether the time is too short for more than a rough rate.
+pub(super) fn is_short(seconds: f64) -> bool {
+    seconds < SECONDS_MIN
+}
+
 /// Whether the client was saturated; false for runs too short to decide.
-fn was_the_limit(busiest: f64, seconds: f64, requests: u64) -> bool {
-    busiest >= BUSY && seconds >= SECONDS_MIN && requests >= LIMIT_REQUESTS_MIN
+pub(super) fn was_the_limit(busiest: f64, seconds: f64, requests: u64) -> bool {
+    busiest >= BUSY && !is_short(seconds) && requests >= LIMIT_REQUESTS_MIN
 }
 
 /// From this share of a core, the client had no time left to wait for the server.

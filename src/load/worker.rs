@@ -3,10 +3,11 @@
 //! own, so that Ctrl-C reaches only the parent, which then stops its workers. A worker receives a
 //! signal if its parent dies (`PR_SET_PDEATHSIG`).
 
-use super::client::{Client, ClientPlan, ClientRun};
+use super::client::{Client, ClientPlan, ClientRun, ClientTls};
 use super::counters::{Count, Counters, WorkerState};
 use super::hints;
 use super::options::WorkerArgs;
+use super::tls::TlsPlan;
 use crate::engine::chosen::Chosen;
 use crate::engine::kernel::{
     Destination, EngineKind, KernelEngine, Parts, ReceiveBuffers, Requirements, Role,
@@ -31,6 +32,8 @@ pub struct Share {
     pub engine: EngineKind,
     /// The bytes of one request.
     pub request: Vec<u8>,
+    /// The TLS of the connections, if they have it.
+    pub tls: Option<TlsPlan>,
     /// The address of the server.
     pub target: SocketAddr,
     /// Local addresses, used in turn; the kernel's choice if empty.
@@ -89,15 +92,21 @@ pub fn run(worker: WorkerArgs) -> Result<(), Failure> {
     }
     let words = SharedCounters::inherited(worker.fd, shared_words(worker.workers))?;
     let counters = counters_of(words.counters(), worker.index);
-    let engine = make_engine(&share)?;
+    let batch = batch(&share)?;
+    let tls = share.tls.as_ref().map(|tls| ClientTls::new(tls, batch.clone())).transpose()?;
+    let fixed = match &tls {
+        Some(tls) => vec![0; tls.fixed_bytes(share.plan.connections)],
+        None => batch,
+    };
+    let engine = make_engine(&share, fixed)?;
     let base_ns = engine.base_ns();
     counters.set(Count::State, WorkerState::Ready as u64);
     let begin = await_begin(words.counters());
     let start = Nanos(begin.saturating_sub(base_ns));
-    let request_bytes = u32::try_from(share.request.len()).expect("checked by `make_engine`");
+    let request_bytes = u32::try_from(share.request.len()).expect("checked by `batch`");
     let making = &words.counters()[SharedWord::Making as usize];
     let run = ClientRun { counters, making, start, base_ns };
-    let mut client = Client::new(engine, share.plan, request_bytes, run);
+    let mut client = Client::new(engine, share.plan, request_bytes, run).with_tls(tls);
     let used = process::cpu_ns();
     let mut tick = Nanos(0);
     loop {
@@ -135,7 +144,20 @@ fn read_share() -> Result<Share, Failure> {
         .map_err(|error| Failure::new(what, error, "workers are started by uringload, not by hand"))
 }
 
-fn make_engine(share: &Share) -> Result<Chosen, Failure> {
+/// The bytes of the requests that are sent together.
+fn batch(share: &Share) -> Result<Vec<u8>, Failure> {
+    let batch_bytes = share.request.len() * share.plan.pipeline as usize;
+    if batch_bytes > BATCH_BYTES_MAX {
+        return Err(Failure::new(
+            format!("preparing {batch_bytes} bytes of requests"),
+            format!("at most {BATCH_BYTES_MAX} are sent together"),
+            "use a shorter --body or a smaller --pipeline",
+        ));
+    }
+    Ok(share.request.repeat(share.plan.pipeline as usize))
+}
+
+fn make_engine(share: &Share, fixed: Vec<u8>) -> Result<Chosen, Failure> {
     let connections = share.plan.connections;
     let preparation = Chosen::prepare(&Requirements {
         kind: share.engine,
@@ -145,22 +167,16 @@ fn make_engine(share: &Share) -> Result<Chosen, Failure> {
     })
     .map_err(hints::of_engine)?;
     process::raise_open_files(u64::from(connections), "--connections")?;
-    let batch_bytes = share.request.len() * share.plan.pipeline as usize;
-    if batch_bytes > BATCH_BYTES_MAX {
-        return Err(Failure::new(
-            format!("preparing {batch_bytes} bytes of requests"),
-            format!("at most {BATCH_BYTES_MAX} are sent together"),
-            "use a shorter --body or a smaller --pipeline",
-        ));
-    }
     let parts = Parts {
         slots: connections,
         role: Role::Client(Destination {
             target: share.target,
             sources: share.sources.clone(),
-            no_delay: batch_bytes > SEGMENT_BYTES,
+            // A handshake's last message and the request behind it are two sends, of which the
+            // second one would wait for an acknowledgement of the first (RFC 9293 3.7.4).
+            no_delay: share.tls.is_some() || fixed.len() > SEGMENT_BYTES,
         }),
-        fixed: share.request.repeat(share.plan.pipeline as usize).into(),
+        fixed: fixed.into(),
         buffers: RECEIVE_BUFFERS,
         held: None,
         restricted: false,

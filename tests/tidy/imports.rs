@@ -20,7 +20,7 @@ const IMPORTS: &[(&str, &str)] = &[
     ("site", "http bytes"),
     ("http", ""),
     // The load client, and what uses it.
-    ("experiment", "load os value_parsers error"),
+    ("experiment", "load os value_parsers text error"),
     (
         "load",
         "http socket engine/chosen engine/kernel engine timers os bytes value_parsers text error",

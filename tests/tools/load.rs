@@ -2,6 +2,7 @@
 //! against a server that misbehaves on purpose.
 
 mod figures;
+mod reports;
 
 use crate::common;
 use serde_json::Value;

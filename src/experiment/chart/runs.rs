@@ -2,10 +2,11 @@
 
 use super::data::{DataPoint, Measure, Panel, Scale, Series};
 use super::figure::{Figure, StyleScope};
+use super::percentiles::{self, approximately};
 use super::plot::Plot;
 use crate::experiment::numbers::grouped;
 use crate::experiment::spread::spread;
-use crate::load::report::{Latency, LoadReport, Run, failure_text};
+use crate::load::report::{LoadReport, Run, failure_text};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The chart as the text of an SVG file.
@@ -23,56 +24,26 @@ pub(super) fn draw(report: &LoadReport) -> String {
 
 /// The panel of percentiles, with one line per run.
 fn latencies(runs: &[Run]) -> Panel {
-    let mut named = BTreeMap::<u32, u32>::new();
-    let mut series = Vec::new();
+    let mut named = BTreeMap::<String, u32>::new();
+    let mut lines = Vec::new();
     for run in runs {
-        let times = named.entry(run.connections).or_default();
-        *times += 1;
         let mut name = connections(run.connections);
+        if let Some(rate) = run.rate_asked {
+            name = format!("{name}, {}/s", grouped(rate));
+        }
+        let times = named.entry(name.clone()).or_default();
+        *times += 1;
         if *times > 1 {
             name = format!("{name}, again ({times})");
         }
-        series.push(Series { name, points: percentiles(&run.response_us) });
+        lines.push((name, &run.response_us));
     }
-    Panel {
-        title: "Response time".into(),
-        x_title: "percentile of the requests".into(),
-        y_title: "from the request to the end of its response".into(),
-        y_scale: latency_scale(&series),
-        series,
-    }
+    percentiles::panel("Response time", &lines)
 }
 
 fn connections(count: u32) -> String {
     let noun = if count == 1 { "connection" } else { "connections" };
     format!("{} {noun}", grouped(f64::from(count)))
-}
-
-/// Latencies over 1 / (1 - p). The 100th percentile, where x would be infinite, is drawn at the
-/// number of requests.
-fn percentiles(latency: &Latency) -> Vec<DataPoint> {
-    if latency.count == 0 {
-        return vec![DataPoint::missing(1.0)];
-    }
-    let Latency { min, p50, p90, p99, p99_9, max, .. } = *latency;
-    let summary = [(0.0, min), (50.0, p50), (90.0, p90), (99.0, p99), (99.9, p99_9), (100.0, max)];
-    let summary: Vec<_> =
-        summary.iter().filter_map(|&(percentile, figure)| Some((percentile, figure?))).collect();
-    let all = if latency.percentiles.is_empty() { &summary } else { &latency.percentiles };
-    let x_max = approximately(latency.count).max(1.0);
-    let x = |percentile: f64| (1.0 / (1.0 - percentile.clamp(0.0, 100.0) / 100.0)).min(x_max);
-    all.iter().map(|&(percentile, latency)| DataPoint::at(x(percentile), latency)).collect()
-}
-
-/// Logarithmic if most latencies would be indistinguishable from 0 on a linear scale.
-fn latency_scale(series: &[Series]) -> Scale {
-    let values = || {
-        let points = series.iter().flat_map(|series| series.points.iter());
-        points.filter_map(|point| point.y).map(|measure| measure.value).filter(|&us| us > 0.0)
-    };
-    let low = values().fold(f64::INFINITY, f64::min);
-    let high = values().fold(0.0, f64::max);
-    if high > low * LINEAR_RATIO_MAX { Scale::Log } else { Scale::Linear }
 }
 
 fn rates(runs: &[Run]) -> Panel {
@@ -163,15 +134,6 @@ fn notes(report: &LoadReport) -> Vec<String> {
     notes
 }
 
-/// A count as a coordinate.
-fn approximately(count: u64) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "coordinates are rounded to two decimals")]
-    let approximation = count as f64;
-    approximation
-}
-
 /// Beside the kinds of failures.
 const OUTSTANDING: &str = "outstanding";
 const NOT_SENT: &str = "not_sent";
-/// Up to this ratio of the highest to the lowest latency, the axis is linear.
-const LINEAR_RATIO_MAX: f64 = 20.0;

@@ -1,6 +1,7 @@
 //! One connection of the client: its batch of requests, the responses so far, and the operations in
 //! flight. It submits nothing; [`super::Client`] does.
 
+use super::secure::SecureConnection;
 use super::shared::ClientState;
 use super::timeouts::Backoff;
 use crate::bytes::Span;
@@ -10,6 +11,7 @@ use crate::http::response_parser::{
 };
 use crate::load::counters::SAMPLE_BYTES;
 use crate::load::report::FailureKind;
+use crate::load::tls::TlsError;
 use crate::socket::Socket;
 
 /// A slot of the client, and its connection if it has one.
@@ -17,6 +19,8 @@ use crate::socket::Socket;
 pub(super) struct ClientConnection {
     pub(super) phase: ClientPhase,
     pub(super) socket: Socket,
+    /// The TLS session, from the beginning of its handshake to the close.
+    pub(super) secure: Option<Box<SecureConnection>>,
     /// The rest of a short send.
     pub(super) unsent: Span,
     /// The batch is to be sent when the last send has completed.
@@ -54,6 +58,8 @@ pub(super) struct ClientConnection {
 pub(super) enum ClientPhase {
     Closed,
     Connecting,
+    /// The TLS handshake is under way.
+    Handshaking,
     Open,
     /// The last response is complete; the server is to close.
     AwaitClose,
@@ -74,11 +80,22 @@ pub(super) enum ReceiveOutcome {
     Broken,
 }
 
+impl ClientPhase {
+    /// Whether received bytes mean anything.
+    pub(super) fn is_receiving(self) -> bool {
+        match self {
+            Self::Handshaking | Self::Open | Self::AwaitClose => true,
+            Self::Closed | Self::Connecting | Self::Ending => false,
+        }
+    }
+}
+
 impl ClientConnection {
     pub(super) fn new(slot: Slot) -> Self {
         Self {
             phase: ClientPhase::Closed,
             socket: Socket::new(slot, 0),
+            secure: None,
             unsent: Span::default(),
             is_to_send: false,
             queued: false,
@@ -101,6 +118,7 @@ impl ClientConnection {
     pub(super) fn reset(&mut self, slot: Slot) {
         self.phase = ClientPhase::Closed;
         self.socket = Socket::new(slot, self.socket.generation().wrapping_add(1));
+        self.secure = None;
         self.unsent = Span::default();
         self.is_to_send = false;
         self.revocable = None;
@@ -129,9 +147,14 @@ impl ClientConnection {
         self.left > 0 && !self.is_sent
     }
 
+    /// Whether a part of the batch is still to be encrypted.
+    pub(super) fn is_sealing(&self) -> bool {
+        self.secure.as_ref().is_some_and(|secure| !secure.unsealed.is_empty())
+    }
+
     /// Bytes of content that are due and need not be compared.
     pub(super) fn skippable(&self, shared: &ClientState) -> u64 {
-        if shared.plan.expect.is_some() { 0 } else { self.responses.skippable() }
+        if shared.may_drop_content() { self.responses.skippable() } else { 0 }
     }
 
     /// Parses received bytes.
@@ -233,9 +256,10 @@ impl ClientConnection {
         }
     }
 
-    /// Handles the end of the stream.
-    pub(super) fn received_end(&mut self, shared: &mut ClientState, now: Nanos) {
+    /// Handles the end of the stream. If the stream may have been cut, its end completes nothing.
+    pub(super) fn received_end(&mut self, may_be_cut: bool, shared: &mut ClientState, now: Nanos) {
         match self.responses.end() {
+            StreamEnd::Complete(_) if may_be_cut => self.fail(FailureKind::Short, shared, now),
             StreamEnd::BetweenResponses if self.left == 0 => {}
             StreamEnd::BetweenResponses | StreamEnd::Truncated => {
                 self.fail(FailureKind::Short, shared, now);
@@ -257,6 +281,22 @@ impl ClientConnection {
             };
             self.fail(kind, shared, now);
         }
+    }
+
+    /// Handles an error of the TLS session after its handshake.
+    pub(super) fn broke_off(&mut self, error: &TlsError, shared: &mut ClientState, now: Nanos) {
+        if self.left == 0 {
+            return;
+        }
+        let kind = match error {
+            TlsError::Alert(_) if self.responses.begun() => FailureKind::ResetWithinResponse,
+            TlsError::Alert(_) => FailureKind::ResetBeforeResponse,
+            _ => FailureKind::Malformed,
+        };
+        if self.counts {
+            shared.reason(kind, error, now);
+        }
+        self.fail(kind, shared, now);
     }
 
     /// Counts the first request without a response as failed.

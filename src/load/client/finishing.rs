@@ -109,6 +109,7 @@ impl<E: Engine> Client<'_, E> {
                 self.push(entry);
                 self.end(slot);
             }
+            ClientPhase::Handshaking => self.end(slot),
             ClientPhase::Closed => {
                 self.timers.disarm(slot);
                 self.idle(slot);
@@ -129,7 +130,9 @@ impl<E: Engine> Client<'_, E> {
                 self.shared.outstanding(connection.since, connection.counts, self.now);
             }
             match connection.phase {
-                ClientPhase::Open | ClientPhase::AwaitClose => self.end(slot),
+                ClientPhase::Handshaking | ClientPhase::Open | ClientPhase::AwaitClose => {
+                    self.end(slot);
+                }
                 ClientPhase::Connecting => {
                     let entry = connection.socket.cancel_connect();
                     self.push(entry);

@@ -9,6 +9,8 @@
 //!                  (operations are joined, then the slot is closed: see crate::socket)
 //! ```
 //!
+//! With TLS, `Handshaking` is between `Connecting` and `Open`: see `secure_steps`.
+//!
 //! A batch of requests (one request, unless they are pipelined) belongs to a slot from its claim to
 //! its last response or failure. Requests that a connection leaves without a response when it ends
 //! are sent again on the slot's next connection.
@@ -17,6 +19,8 @@ mod connection;
 mod dialing;
 mod finishing;
 mod plan;
+mod secure;
+mod secure_steps;
 mod shared;
 mod steps;
 mod timeouts;
@@ -36,13 +40,15 @@ use timeouts::ClientTimeout;
 
 pub use super::schedule::Amount;
 pub use plan::ClientPlan;
+pub use secure::ClientTls;
 pub use timeouts::LINGER;
 
 /// One worker of the load client. Its fixed buffer has as many copies of the request as are
-/// pipelined, one behind the other.
+/// pipelined, one behind the other; with TLS, regions for ciphertext ([`ClientTls`]).
 pub struct Client<'a, E: Engine> {
     engine: E,
     shared: ClientState<'a>,
+    tls: Option<ClientTls>,
     request_bytes: u32,
     schedule: Schedule,
     connections: Box<[ClientConnection]>,
@@ -92,6 +98,7 @@ impl<'a, E: Engine> Client<'a, E> {
         let first = plan.amount.rate.is_some() && plan.persist;
         let mut client = Self {
             engine,
+            tls: None,
             request_bytes,
             schedule: Schedule::new(plan.amount.clone()),
             connections: (0..plan.connections)
@@ -118,6 +125,7 @@ impl<'a, E: Engine> Client<'a, E> {
                 ending: None,
                 deadline: None,
                 wants_sample: true,
+                is_secure: false,
             },
         };
         for key in 0..client.shared.plan.connections {
@@ -132,6 +140,14 @@ impl<'a, E: Engine> Client<'a, E> {
             client.begin(run.start);
         }
         client
+    }
+
+    /// The same client with TLS on its connections.
+    #[must_use]
+    pub fn with_tls(mut self, tls: Option<ClientTls>) -> Self {
+        self.shared.is_secure = tls.is_some();
+        self.tls = tls;
+        self
     }
 
     /// Waits once, at most until `tick`, then handles all completions and expired timeouts.

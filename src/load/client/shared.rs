@@ -4,6 +4,7 @@ use super::plan::ClientPlan;
 use crate::engine::Nanos;
 use crate::load::counters::{Count, Counters, LatencyKind};
 use crate::load::report::FailureKind;
+use crate::load::tls::TlsError;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(super) struct ClientState<'a> {
@@ -21,6 +22,8 @@ pub(super) struct ClientState<'a> {
     pub(super) deadline: Option<Nanos>,
     /// No failure has occurred yet, so received bytes may become the sample of the first one.
     pub(super) wants_sample: bool,
+    /// Connections have TLS.
+    pub(super) is_secure: bool,
 }
 
 /// The reason for which a client makes no more requests.
@@ -96,6 +99,27 @@ impl ClientState<'_> {
         }
     }
 
+    /// Counts a failed handshake, and keeps its reason if it is the first failure.
+    pub(super) fn handshake_failed(
+        &mut self,
+        kind: FailureKind,
+        error: &TlsError,
+        counts: bool,
+        now: Nanos,
+    ) {
+        if counts {
+            self.counters.fail(kind);
+            self.reason(kind, error, now);
+        }
+    }
+
+    /// Keeps the reason of a failure that is about to be counted, if it is the first one.
+    pub(super) fn reason(&mut self, kind: FailureKind, error: &TlsError, now: Nanos) {
+        if std::mem::take(&mut self.wants_sample) {
+            self.counters.sample_reason(kind, self.base_ns + now.0, &error.to_string());
+        }
+    }
+
     pub(super) fn answered(&mut self, since: Nanos, counts: bool, now: Nanos) {
         if counts {
             self.counters.add(Count::Requests, 1);
@@ -143,10 +167,15 @@ impl ClientState<'_> {
         }
     }
 
-    /// Whether responses are so long that the kernel is to drop their content, which is compared
-    /// with nothing.
+    /// Whether the client needs no content: it is compared with nothing, and it is no ciphertext,
+    /// in which the end of the response is hidden.
+    pub(super) fn may_drop_content(&self) -> bool {
+        self.plan.expect.is_none() && !self.is_secure
+    }
+
+    /// Whether responses are so long that the kernel is to drop their content.
     pub(super) fn drops_content(&self) -> bool {
-        self.response_bytes >= DISCARD_MIN && self.plan.expect.is_none()
+        self.response_bytes >= DISCARD_MIN && self.may_drop_content()
     }
 
     /// Records the time that a request has waited for a response that it didn't get.

@@ -8,6 +8,7 @@ use crate::bytes::Span;
 use crate::engine::{Completion, Engine, Errno, Received, Slot};
 use crate::load::counters::{Count, LatencyKind};
 use crate::load::report::FailureKind;
+use crate::load::tls::TlsError;
 use crate::socket::{Receive, Transmit};
 use std::time::Duration;
 
@@ -28,43 +29,62 @@ impl<E: Engine> Client<'_, E> {
     pub(super) fn connected(&mut self, slot: Slot, result: Result<u32, Errno>) {
         let now = self.now;
         let connection = &mut self.connections[slot.0 as usize];
-        let has_batch = connection.left > 0;
         let counts = connection.counts_connect(&self.shared);
         connection.socket.other_completed();
         match (connection.phase, result) {
             (ClientPhase::Connecting, Ok(_)) => {
-                connection.phase = ClientPhase::Open;
-                connection.backoff = Backoff::default();
-                self.last_connected = now;
-                self.timers.disarm(slot);
-                self.shared.counters.add(Count::Open, 1);
                 if counts {
                     self.shared.counters.add(Count::Connects, 1);
                     self.shared.counters.record(LatencyKind::Connect, connection.dialed, now);
                 }
-                self.receive(slot);
-                if has_batch {
-                    self.transmit(slot);
-                } else {
-                    self.idle(slot);
+                if self.tls.is_some() {
+                    return self.begin_handshake(slot);
                 }
+                self.opened(slot);
             }
             (ClientPhase::Connecting, Err(errno)) => {
                 self.shared.connect_failed(failure_of_connect(errno), counts, now);
                 self.fail_to_connect(slot);
+                self.first_is_done(slot);
             }
             // The connect timed out and was cancelled.
-            (ClientPhase::Ending, _) => self.close_if_joined(slot),
+            (ClientPhase::Ending, _) => {
+                self.first_is_done(slot);
+                self.close_if_joined(slot);
+            }
             (phase, _) => unreachable!("{slot:?} was connected while {phase:?}"),
         }
+    }
+
+    /// Begins to use a connection that is ready for requests.
+    pub(super) fn opened(&mut self, slot: Slot) {
+        let connection = &mut self.connections[slot.0 as usize];
+        let has_batch = connection.left > 0;
+        connection.phase = ClientPhase::Open;
+        connection.backoff = Backoff::default();
+        self.last_connected = self.now;
+        self.timers.disarm(slot);
+        self.shared.counters.add(Count::Open, 1);
+        self.receive(slot);
+        if has_batch {
+            self.transmit(slot);
+        } else {
+            self.idle(slot);
+        }
+        self.first_is_done(slot);
+    }
+
+    /// Begins the schedule after the attempt to connect that ended last, of those before it.
+    pub(super) fn first_is_done(&mut self, slot: Slot) {
+        let has_batch = self.connections[slot.0 as usize].left > 0;
         if self.dialing.has_firsts() && !has_batch && self.dialing.first_is_done() {
-            self.begin(now);
+            self.begin(self.now);
         }
     }
 
     /// Ends an attempt to connect that failed. The slot tries again after a pause if it has a
     /// batch.
-    fn fail_to_connect(&mut self, slot: Slot) {
+    pub(super) fn fail_to_connect(&mut self, slot: Slot) {
         self.connections[slot.0 as usize].retries = true;
         self.end(slot);
         // Without a duration, nothing else would end a load on a server that is gone.
@@ -98,13 +118,18 @@ impl<E: Engine> Client<'_, E> {
             self.unsent_batches -= 1;
             self.last_sent = self.now;
         }
-        let span = Span { offset: 0, len: u64::from(connection.left * self.request_bytes) };
+        let bytes = connection.left * self.request_bytes;
+        let secure = connection.secure.as_mut().map(|secure| secure.unsealed = 0..bytes as usize);
         self.timers.arm(slot, ClientTimeout::Response, self.now);
-        self.send(slot, span);
+        match secure {
+            Some(()) => self.flush(slot),
+            None => self.send(slot, Span { offset: 0, len: bytes.into() }, true),
+        }
     }
 
-    fn send(&mut self, slot: Slot, span: Span) {
-        let entry = self.connections[slot.0 as usize].socket.send(span.into(), false, true);
+    /// Sends a span of the fixed buffer. `is_last` is false if more follows its completion.
+    pub(super) fn send(&mut self, slot: Slot, span: Span, is_last: bool) {
+        let entry = self.connections[slot.0 as usize].socket.send(span.into(), false, is_last);
         self.push(entry);
     }
 
@@ -123,28 +148,29 @@ impl<E: Engine> Client<'_, E> {
         if connection.unsent.len > 0 {
             let entry = connection.socket.await_room();
             self.push(entry);
-        } else if std::mem::take(&mut connection.is_to_send) {
+        } else if !connection.is_sealing() && std::mem::take(&mut connection.is_to_send) {
             self.transmit(slot);
+        } else {
+            self.flush(slot);
         }
     }
 
     pub(super) fn writable(&mut self, slot: Slot) {
         let connection = &mut self.connections[slot.0 as usize];
         connection.socket.writable();
-        if connection.phase == ClientPhase::Open {
-            let span = connection.unsent;
-            self.send(slot, span);
-        } else {
-            self.close_if_joined(slot);
+        match connection.phase {
+            ClientPhase::Open | ClientPhase::Handshaking => {
+                let span = connection.unsent;
+                self.send(slot, span, false);
+            }
+            _ => self.close_if_joined(slot),
         }
     }
 
     /// Arms a receive: multishot if responses are small, once if their content is to be dropped.
     pub(super) fn receive(&mut self, slot: Slot) {
         let connection = &mut self.connections[slot.0 as usize];
-        if connection.socket.receiving() != Receive::Idle
-            || !matches!(connection.phase, ClientPhase::Open | ClientPhase::AwaitClose)
-        {
+        if connection.socket.receiving() != Receive::Idle || !connection.phase.is_receiving() {
             return;
         }
         let drop_bytes = connection.skippable(&self.shared);
@@ -162,15 +188,17 @@ impl<E: Engine> Client<'_, E> {
         let connection = &mut self.connections[slot.0 as usize];
         connection.socket.received(completion.more);
         match (connection.phase, completion.result) {
-            (ClientPhase::Open | ClientPhase::AwaitClose, _) => {
-                self.handle_received(slot, completion);
-            }
+            (phase, _) if phase.is_receiving() => self.handle_received(slot, completion),
             // The client has given the connection up, but bytes behind its last response are
             // counted all the same.
             (ClientPhase::Ending, Ok(count)) if count > 0 => {
-                connection.received_surplus(&[], count.into(), &mut self.shared, self.now);
+                if connection.secure.is_some() {
+                    self.received_late(slot, completion);
+                } else {
+                    connection.received_surplus(&[], count.into(), &mut self.shared, self.now);
+                }
             }
-            (ClientPhase::Ending | ClientPhase::Closed | ClientPhase::Connecting, _) => {}
+            _ => {}
         }
         if let Some(buffer) = completion.buffer {
             self.engine.give_back(buffer);
@@ -183,34 +211,13 @@ impl<E: Engine> Client<'_, E> {
     }
 
     fn handle_received(&mut self, slot: Slot, completion: Completion) {
-        let connection = &mut self.connections[slot.0 as usize];
-        let now = self.now;
-        let outcome = match (completion.result, completion.buffer) {
-            (Err(Errno(libc::ENOBUFS | libc::ECANCELED | libc::EINTR | libc::EAGAIN)), _) => {
-                ReceiveOutcome::More
-            }
-            // After the last response, only the end of the stream is due.
-            (result, _) if connection.phase == ClientPhase::AwaitClose => {
-                let count = result.unwrap_or(0);
-                if count > 0 {
-                    connection.received_surplus(&[], count.into(), &mut self.shared, now);
-                }
-                ReceiveOutcome::Broken
-            }
-            (Ok(0), _) => {
-                connection.received_end(&mut self.shared, now);
-                ReceiveOutcome::Broken
-            }
-            (Ok(len), Some(buffer)) => {
-                let memory = self.engine.memory(Some(Received { buffer, len }));
-                connection.received(memory.received, &mut self.shared, now)
-            }
-            (Ok(len), None) => connection.skip(len, &mut self.shared, now),
-            (Err(_), _) => {
-                connection.broke(&mut self.shared, now);
-                ReceiveOutcome::Broken
-            }
+        let is_secure = self.connections[slot.0 as usize].secure.is_some();
+        let outcome = if is_secure {
+            self.received_secure(slot, completion)
+        } else {
+            self.received_plain(slot, completion)
         };
+        let connection = &mut self.connections[slot.0 as usize];
         match outcome {
             ReceiveOutcome::More => {}
             ReceiveOutcome::Answered => {
@@ -225,9 +232,40 @@ impl<E: Engine> Client<'_, E> {
             }
             ReceiveOutcome::Last => {
                 connection.phase = ClientPhase::AwaitClose;
-                self.timers.arm(slot, ClientTimeout::Linger, now);
+                self.timers.arm(slot, ClientTimeout::Linger, self.now);
             }
             ReceiveOutcome::Broken => self.end(slot),
+        }
+    }
+
+    fn received_plain(&mut self, slot: Slot, completion: Completion) -> ReceiveOutcome {
+        let connection = &mut self.connections[slot.0 as usize];
+        let now = self.now;
+        match (completion.result, completion.buffer) {
+            (Err(Errno(libc::ENOBUFS | libc::ECANCELED | libc::EINTR | libc::EAGAIN)), _) => {
+                ReceiveOutcome::More
+            }
+            // After the last response, only the end of the stream is due.
+            (result, _) if connection.phase == ClientPhase::AwaitClose => {
+                let count = result.unwrap_or(0);
+                if count > 0 {
+                    connection.received_surplus(&[], count.into(), &mut self.shared, now);
+                }
+                ReceiveOutcome::Broken
+            }
+            (Ok(0), _) => {
+                connection.received_end(false, &mut self.shared, now);
+                ReceiveOutcome::Broken
+            }
+            (Ok(len), Some(buffer)) => {
+                let memory = self.engine.memory(Some(Received { buffer, len }));
+                connection.received(memory.received, &mut self.shared, now)
+            }
+            (Ok(len), None) => connection.skip(len, &mut self.shared, now),
+            (Err(_), _) => {
+                connection.broke(&mut self.shared, now);
+                ReceiveOutcome::Broken
+            }
         }
     }
 
@@ -237,7 +275,13 @@ impl<E: Engine> Client<'_, E> {
         match timeout {
             ClientTimeout::Connect => {
                 let counts = connection.counts_connect(&self.shared);
-                self.shared.connect_failed(FailureKind::ConnectTimedOut, counts, now);
+                let kind = FailureKind::ConnectTimedOut;
+                if connection.phase == ClientPhase::Handshaking {
+                    self.shared.handshake_failed(kind, &TlsError::TimedOut, counts, now);
+                    self.fail_to_connect(slot);
+                    return self.first_is_done(slot);
+                }
+                self.shared.connect_failed(kind, counts, now);
                 let entry = connection.socket.cancel_connect();
                 self.push(entry);
                 self.fail_to_connect(slot);
@@ -265,7 +309,7 @@ impl<E: Engine> Client<'_, E> {
                 let open = self.shared.counters.get(Count::Open);
                 self.shared.counters.set(Count::Open, open - 1);
             }
-            ClientPhase::Connecting => {}
+            ClientPhase::Connecting | ClientPhase::Handshaking => {}
             phase @ (ClientPhase::Closed | ClientPhase::Ending) => {
                 unreachable!("{slot:?} is ended while {phase:?}")
             }
@@ -275,11 +319,6 @@ impl<E: Engine> Client<'_, E> {
         self.poll_now |= connection.socket.is_sending();
         self.push_all(cancels.into_iter().flatten());
         self.close_if_joined(slot);
-    }
-
-    pub(super) fn close_if_joined(&mut self, slot: Slot) {
-        let entry = self.connections[slot.0 as usize].socket.close_if_joined();
-        self.push_all(entry);
     }
 
     pub(super) fn closed(&mut self, slot: Slot) {

@@ -58,6 +58,9 @@ fn invalid_options_are_refused_with_a_hint() {
         (&["--header", "A: b\r\nC: d", "http://a/"], "can't contain '\\r'"),
         (&["--header", "A b: c", "http://a/"], "can't contain ' '"),
         (&["--status", "99", "http://a/"], "200 to 599"),
+        (&["--insecure", "http://a/"], "for https"),
+        (&["--cacert", "a.pem", "http://a/"], "for https"),
+        (&["--insecure", "--cacert", "a.pem", "https://a/"], "cannot be used with"),
         (&["--bogus", "http://a/"], "--bogus"),
         (&["http://[::1]x:80/"], "[HOST]:PORT"),
         (&["-c", "1,2,1", "--hgrm", "a", "http://a/"], "-c has 1 twice"),
@@ -74,4 +77,57 @@ fn connections_may_repeat_unless_a_file_would() {
     assert_eq!(load(&["-c", "1,2,1", "--json", "a", "http://a/"]).connections.len(), 3);
     let options = load(&["--json", "a", "--csv", "b/a", "--hgrm", "a-1", "http://a/"]);
     assert_eq!(options.outputs().len(), 3);
+}
+
+#[test]
+fn https_trusts_the_system_unless_told_otherwise() {
+    let tls = |words: &[&str]| load(words).tls();
+    let plan = |trust| Some(TlsPlan { host: "::1".to_owned(), trust });
+    assert_eq!(tls(&["http://[::1]/"]), None);
+    assert_eq!(tls(&["https://[::1]/"]), plan(Trust::System));
+    assert_eq!(tls(&["--insecure", "https://[::1]/"]), plan(Trust::Anything));
+    let file = plan(Trust::File("a.pem".into()));
+    assert_eq!(tls(&["--cacert", "a.pem", "https://[::1]/"]), file);
+}
+
+#[test]
+fn search_has_an_objective_and_varies_the_rate_alone() {
+    let options = load(&["--find-limit", "--slo", "10ms@p99", "http://a/"]);
+    let (objective, start) = options.search().expect("there is an objective");
+    assert_eq!((objective.to_string(), start), ("10ms@p99".to_owned(), 1000.0));
+    assert_eq!(options.duration(), Some(Duration::from_secs(5)));
+    assert_eq!(options.describe(), "GET HTTP/1.1, rates in search of 10ms@p99, 5s");
+    let from = load(&["--find-limit", "--slo", "1ms@p50", "--rate", "70", "-d", "2s", "http://a/"]);
+    assert_eq!(from.search().map(|(_, start)| start), Some(70.0));
+    assert_eq!(from.duration(), Some(Duration::from_secs(2)));
+
+    let search = ["--find-limit", "--slo", "10ms@p99", "http://a/"];
+    for (words, hint) in [
+        (&["-n", "5"][..], "with -n"),
+        (&["-c", "1,2"], "a list of -c"),
+        (&["--rate", "1,2"], "a list of --rate"),
+        (&["--repeat", "2"], "with --repeat"),
+        (&["--pipeline", "2"], "with --pipeline"),
+        (&["--hgrm", "a"], "with --hgrm"),
+    ] {
+        let message = refused(&[words, &search].concat());
+        assert!(message.contains(hint), "{words:?}: {message}");
+    }
+    assert!(refused(&["--find-limit", "http://a/"]).contains("--slo"));
+    assert!(refused(&["--slo", "10ms@p99", "http://a/"]).contains("--find-limit"));
+}
+
+#[test]
+fn start_is_a_time_in_utc() {
+    let options = load(&["--start-at", "2030-01-01T12:00:00.5Z", "http://a/"]);
+    let since_1970 = options.start_at.unwrap().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    assert_eq!(since_1970, Duration::from_millis(1_893_499_200_500));
+    assert!(refused(&["--start-at", "12:00", "http://a/"]).contains("2030-01-01T12:00:00Z"));
+}
+
+#[test]
+fn figures_are_not_printed_among_an_output_on_stdout() {
+    assert!(load(&["--json", "a", "http://a/"]).prints_figures());
+    assert!(!load(&["--json", "-", "http://a/"]).prints_figures());
+    assert!(!load(&["--quiet", "http://a/"]).prints_figures());
 }

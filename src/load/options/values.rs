@@ -1,16 +1,20 @@
 //! Parsers of option values: URL, connections, source addresses, rate, method, status.
 
 use crate::http::grammar::is_token_char;
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::str::FromStr;
+use std::time::SystemTime;
 
-/// The parts of an `http` URL that a load needs. Fragments are dropped, user information refused.
+/// The parts of a URL that a load needs. Fragments are dropped, user information refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {
+    /// The scheme, and thereby whether the load uses TLS.
+    pub scheme: Scheme,
     /// The host, without brackets.
     pub host: String,
-    /// The port, 80 unless given.
+    /// The port, that of the scheme unless given.
     pub port: u16,
     /// Host and port as written, the value of `Host`.
     pub authority: String,
@@ -18,19 +22,50 @@ pub struct Url {
     pub target: String,
 }
 
+/// A scheme of RFC 9110 4.2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// `http`: HTTP over TCP.
+    Http,
+    /// `https`: HTTP over TLS.
+    Https,
+}
+
+impl Scheme {
+    /// The scheme as it is written in a URL.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+
+    fn port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}{}", self.scheme.name(), self.authority, self.target)
+    }
+}
+
 impl FromStr for Url {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let rest = match text.split_once("://") {
-            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
-            Some((scheme, _)) => {
-                return Err(format!(
-                    "the scheme {scheme} is not supported, only http (without TLS)"
-                ));
-            }
-            None => return Err("write the URL as http://HOST:PORT/PATH".to_owned()),
+        let Some((scheme, rest)) = text.split_once("://") else {
+            return Err("write the URL as http://HOST:PORT/PATH".to_owned());
         };
+        let scheme = [Scheme::Http, Scheme::Https]
+            .into_iter()
+            .find(|known| known.name().eq_ignore_ascii_case(scheme))
+            .ok_or_else(|| format!("the scheme {scheme} is not supported, only http and https"))?;
         if let Some(wrong) = rest.chars().find(|c| !c.is_ascii_graphic()) {
             return Err(format!("a URL can't contain {wrong:?}; write it as %XX"));
         }
@@ -44,15 +79,17 @@ impl FromStr for Url {
             );
         }
         let (host, port) = split_port(authority)?;
+        let port = port.unwrap_or(scheme.port());
         if host.is_empty() {
             return Err("the host is missing: write the URL as http://HOST:PORT/PATH".to_owned());
         }
         let target = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-        Ok(Self { host: host.to_owned(), port, authority: authority.to_owned(), target })
+        Ok(Self { scheme, host: host.to_owned(), port, authority: authority.to_owned(), target })
     }
 }
 
-fn split_port(authority: &str) -> Result<(&str, u16), String> {
+/// The host without brackets, and the port if there is one.
+fn split_port(authority: &str) -> Result<(&str, Option<u16>), String> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(inside) => {
             let (host, after) = inside.split_once(']').ok_or("the bracket ] is missing")?;
@@ -71,9 +108,9 @@ fn split_port(authority: &str) -> Result<(&str, u16), String> {
         },
     };
     match port {
-        None | Some("") => Ok((host, 80)),
+        None | Some("") => Ok((host, None)),
         Some(port) => match port.parse() {
-            Ok(port) if port > 0 => Ok((host, port)),
+            Ok(port) if port > 0 => Ok((host, Some(port))),
             _ => Err(format!("{port:?} is not a port from 1 to 65535")),
         },
     }
@@ -123,6 +160,12 @@ pub(super) fn rate(text: &str) -> Result<f64, String> {
     }
 }
 
+/// Parses a time of the clock in UTC (RFC 3339).
+pub(super) fn time(text: &str) -> Result<SystemTime, String> {
+    humantime::parse_rfc3339(text)
+        .map_err(|_| "write a time in UTC, as in 2030-01-01T12:00:00Z".to_owned())
+}
+
 /// Parses a method: any token (RFC 9110 5.6.2) but CONNECT, which opens a tunnel.
 pub(super) fn method(text: &str) -> Result<String, String> {
     match text {
@@ -155,14 +198,22 @@ mod tests {
             ("HTTP://[::1]:8080/a/b?c=d#e", "::1", 8080, "[::1]:8080", "/a/b?c=d"),
             ("http://a?b", "a", 80, "a", "/?b"),
             ("http://[::1]", "::1", 80, "[::1]", "/"),
+            ("https://a/b", "a", 443, "a", "/b"),
+            ("HTTPS://[::1]/", "::1", 443, "[::1]", "/"),
+            ("https://a:80", "a", 80, "a:80", "/"),
         ] {
             let url: Url = text.parse().expect(text);
             assert_eq!((url.host.as_str(), url.port), (host, port), "{text}");
             assert_eq!((url.authority.as_str(), url.target.as_str()), (authority, target));
+            let is_https = text.to_ascii_lowercase().starts_with("https:");
+            assert_eq!(url.scheme == Scheme::Https, is_https, "{text}");
+            let scheme = if is_https { "https" } else { "http" };
+            assert_eq!(url.to_string(), format!("{scheme}://{authority}{target}"));
         }
         for (text, hint) in [
             ("127.0.0.1:80", "http://HOST:PORT"),
-            ("https://a", "without TLS"),
+            ("ftp://a", "only http and https"),
+            ("://a", "only http and https"),
             ("http://", "host is missing"),
             ("http://a:0/", "port"),
             ("http://a:x/", "port"),

@@ -13,6 +13,8 @@ pub enum FailureKind {
     NoLocalPort,
     /// The connection could not be established for another reason.
     ConnectFailed,
+    /// The TLS handshake failed.
+    TlsFailed,
     /// The connection was reset before the first byte of the response.
     ResetBeforeResponse,
     /// The connection was reset within the response.
@@ -31,11 +33,12 @@ pub enum FailureKind {
 
 impl FailureKind {
     /// All kinds, in the order of the columns of the CSV.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::ConnectRefused,
         Self::ConnectTimedOut,
         Self::NoLocalPort,
         Self::ConnectFailed,
+        Self::TlsFailed,
         Self::ResetBeforeResponse,
         Self::ResetWithinResponse,
         Self::ResponseTimedOut,
@@ -52,7 +55,8 @@ impl FailureKind {
             Self::ConnectRefused
             | Self::ConnectTimedOut
             | Self::NoLocalPort
-            | Self::ConnectFailed => true,
+            | Self::ConnectFailed
+            | Self::TlsFailed => true,
             Self::ResetBeforeResponse
             | Self::ResetWithinResponse
             | Self::ResponseTimedOut
@@ -71,6 +75,7 @@ impl FailureKind {
             Self::ConnectTimedOut => "connect_timed_out",
             Self::NoLocalPort => "no_local_port",
             Self::ConnectFailed => "connect_failed",
+            Self::TlsFailed => "tls_failed",
             Self::ResetBeforeResponse => "reset_before_reply",
             Self::ResetWithinResponse => "reset_within_reply",
             Self::ResponseTimedOut => "reply_timed_out",

@@ -1,17 +1,15 @@
 //! The figures of a run as lines of text.
 
 use super::numbers::{per_second, time};
-use crate::engine::kernel::EngineKind;
 use crate::load::client::LINGER;
-use crate::load::options::LoadOptions;
 use crate::load::report::{FailureKind, FirstFailure, Latency, Run, failure_text};
 use crate::text::paragraph;
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
 
-/// The figures of a run as lines of text.
+/// The figures of a run as lines of text: of a client on this engine, and on demand as `ab` counts.
 #[must_use]
-pub fn figures(run: &Run, engine: EngineKind, options: &LoadOptions) -> String {
+pub fn figures(run: &Run, engine: &str, as_ab: bool) -> String {
     let mut lines = Lines(String::new());
     lines.push("connections", &run.connections);
     lines.push("requests", &requests(run));
@@ -41,6 +39,9 @@ pub fn figures(run: &Run, engine: EngineKind, options: &LoadOptions) -> String {
         lines.push("left open", &lingered(run));
     }
     lines.push("connecting", &latency(&run.connect_us));
+    if run.handshake_us.count > 0 {
+        lines.push("TLS handshake", &latency(&run.handshake_us));
+    }
     lines.push("response", &latency(&run.response_us));
     if run.error_us.count > 0 {
         lines.push("wrong response", &latency(&run.error_us));
@@ -49,7 +50,7 @@ pub fn figures(run: &Run, engine: EngineKind, options: &LoadOptions) -> String {
     if run.client_was_the_limit {
         lines.push("", &SATURATED);
     }
-    if options.ab {
+    if as_ab {
         lines.push("as ab counts", &as_ab_counts(run));
     }
     if run.due == 0 {
@@ -118,6 +119,9 @@ fn failures(count: u64, kinds: &BTreeMap<String, u64>) -> String {
 
 fn first_failure(first: &FirstFailure) -> String {
     let kind = failure_text(&first.kind);
+    if !first.reason.is_empty() {
+        return format!("{kind}: {}", first.reason);
+    }
     match (first.bytes.is_empty(), first.cut) {
         (true, _) => kind,
         (false, false) => format!("{kind}; the response: \"{}\"", first.bytes),
@@ -172,12 +176,12 @@ fn latency(latency: &Latency) -> String {
     text
 }
 
-fn client(run: &Run, engine: EngineKind) -> String {
+fn client(run: &Run, engine: &str) -> String {
     let mut text = format!(
         "{} {} on {}, {:.2} s of CPU, the busiest {:.0} % of its time",
         run.processes,
         if run.processes == 1 { "process" } else { "processes" },
-        engine.name(),
+        engine,
         run.client_cpu_seconds,
         run.client_busiest * 100.0
     );
@@ -223,12 +227,9 @@ const NOTHING_MEASURED: &str = "NOTHING WAS MEASURED: no request was sent that c
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::options;
 
     fn shown(run: &Run) -> String {
-        let words = ["uringload", "http://a/"];
-        let options = options::parse(words).expect("the options are valid");
-        figures(run, EngineKind::Epoll, &options)
+        figures(run, "epoll", false)
     }
 
     #[test]
@@ -294,9 +295,15 @@ mod tests {
             kind: "wrong_status".into(),
             bytes: "HTTP/1.1 503 Busy\\r\\n".into(),
             cut: false,
+            reason: String::new(),
         };
         let run = Run { first_failure: Some(first), ..Run::default() };
         let expected = "first failure   wrong status; the response: \"HTTP/1.1 503 Busy\\r\\n\"\n";
+        assert!(shown(&run).contains(expected), "{}", shown(&run));
+        let reason = "the server's bytes are not TLS".to_owned();
+        let first = FirstFailure { kind: "tls_failed".into(), reason, ..FirstFailure::default() };
+        let run = Run { first_failure: Some(first), ..Run::default() };
+        let expected = "first failure   tls failed: the server's bytes are not TLS\n";
         assert!(shown(&run).contains(expected), "{}", shown(&run));
     }
 

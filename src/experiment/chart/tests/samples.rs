@@ -227,6 +227,7 @@ pub(super) fn report(connections: &[u32]) -> LoadReport {
         url: "http://127.0.0.1:10001/".into(),
         load: "kept alive, as fast as it goes, for 10 s after 2 s of warm-up".into(),
         runs,
+        limit: None,
     }
 }
 
