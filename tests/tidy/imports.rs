@@ -27,7 +27,10 @@ const IMPORTS: &[(&str, &str)] = &[
     ),
     // The rooms beside them.
     ("sandbox", "engine/kernel engine os text error"),
-    ("doctor", "engine/chosen engine/uring engine/kernel engine os text value_parsers error"),
+    (
+        "doctor",
+        "sandbox engine/chosen engine/uring engine/kernel engine os text value_parsers error",
+    ),
     ("simulation", "server service load site http engine/sim engine os bytes stats"),
     // The engines, and the kernel.
     ("engine/chosen", "engine/uring engine/epoll engine/kernel engine os"),

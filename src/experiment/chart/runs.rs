@@ -47,31 +47,43 @@ fn connections(count: u32) -> String {
 }
 
 fn rates(runs: &[Run]) -> Panel {
+    let mut rates = over(runs, |run| run.rate);
+    for DataPoint { x, y } in &mut rates {
+        let is_here = |run: &&Run| f64::from(run.connections).total_cmp(x).is_eq();
+        if let Some(measure) = y {
+            measure.has_losses = runs.iter().filter(is_here).any(|run| lost(run) > 0);
+        }
+    }
     Panel {
         title: "Requests per second".into(),
         x_title: "simultaneous connections".into(),
         y_title: "complete and correct responses".into(),
         y_scale: Scale::Linear,
-        series: vec![Series { name: "succeeded".into(), points: over(runs, |run| run.rate) }],
+        series: vec![Series { name: "succeeded".into(), points: rates }],
     }
 }
 
 /// The panel of all failures and, for several kinds, of each kind.
 fn failures(runs: &[Run]) -> Panel {
-    let kinds: BTreeSet<&str> =
+    let mut kinds: BTreeSet<&str> =
         runs.iter().flat_map(|run| run.failures.keys()).map(String::as_str).collect();
+    kinds.extend(runs.iter().any(|run| run.outstanding > 0).then_some(OUTSTANDING));
+    kinds.extend(runs.iter().any(|run| run.not_sent > 0).then_some(NOT_SENT));
+    let count = |run: &Run, kind: &str| match kind {
+        OUTSTANDING => run.outstanding,
+        NOT_SENT => run.not_sent,
+        kind => run.failures.get(kind).copied().unwrap_or(0),
+    };
     let name = match (kinds.len(), kinds.first()) {
         (1, Some(kind)) => failure_text(kind),
         _ => "all failures".into(),
     };
-    let all = over(runs, |run| Some(approximately(run.failed)));
+    let all = over(runs, |run| Some(approximately(lost(run))));
     let mut series = vec![Series { name, points: all }];
     if kinds.len() > 1 {
         series.extend(kinds.into_iter().map(|kind| Series {
             name: failure_text(kind),
-            points: over(runs, |run| {
-                Some(approximately(run.failures.get(kind).copied().unwrap_or(0)))
-            }),
+            points: over(runs, |run| Some(approximately(count(run, kind)))),
         }));
     }
     Panel {
@@ -81,6 +93,11 @@ fn failures(runs: &[Run]) -> Panel {
         y_scale: Scale::LogFromZero,
         series,
     }
+}
+
+/// The requests of a run that were due and have no correct response.
+fn lost(run: &Run) -> u64 {
+    run.failed + run.outstanding + run.not_sent
 }
 
 /// A figure of the runs over their connections; the median of runs with equal connections, and a
@@ -116,3 +133,7 @@ fn notes(report: &LoadReport) -> Vec<String> {
     }
     notes
 }
+
+/// Beside the kinds of failures.
+const OUTSTANDING: &str = "outstanding";
+const NOT_SENT: &str = "not_sent";
