@@ -294,10 +294,6 @@ impl LoadOptions {
                     .to_owned(),
             );
         }
-        let has_http = self.url.first().is_some_and(|url| url.scheme == Scheme::Http);
-        if (self.insecure || self.cacert.is_some()) && has_http {
-            return Err("--insecure and --cacert are for https, but the URL has http".to_owned());
-        }
         self.check_histograms()?;
         self.check_search()?;
         // Compared without `.` components: ./a is a.

@@ -78,6 +78,9 @@ impl<'a> Runner<'a> {
         // First, while this process has a single thread.
         let decision = decide_engine(options.engine)?;
         let input = LoadInput::read(options)?;
+        // A URL of the command line was checked with it; one of a list is known only now.
+        let what = || format!("preparing the load of {}", input.url);
+        options.check_server(&input.url).map_err(|why| Failure::new(what(), why, ""))?;
         let target = input::resolve(&input.url, options)?;
         input::check_sources(input::sources(options))?;
         if let Some(tls) = options.tls(&input.url) {

@@ -34,7 +34,7 @@ pub(super) fn sum_up(plan: &Plan, all_counters: &[Counters<'_>]) -> Run {
     let failed = all_counters.iter().map(Counters::failed).sum();
     let rate_asked = plan.settings.rate;
     let planned = plan.seconds();
-    let is_late = planned.is_some_and(|planned| seconds > planned * 1.01 + 0.01);
+    let is_late = planned.is_some_and(|planned| seconds > planned * 1.01 + LATE_SECONDS);
     Run {
         connections: plan.settings.connections,
         processes: u32::try_from(all_counters.len()).expect("workers are counted by a u32"),
@@ -117,15 +117,20 @@ struct Times {
 }
 
 impl Times {
-    /// From the first worker's beginning to the last one's end. A worker that died has no end.
+    /// The longest of any worker. An open loop begins when a worker has its connections, so its
+    /// time may be somewhat apart from that of another. A worker that died has no end.
     fn of(all_counters: &[Counters<'_>]) -> Self {
-        let known = |count| {
-            all_counters.iter().map(move |counters| counters.get(count)).filter(|&at| at > 0)
+        let times = |counters: &Counters<'_>| {
+            let known = |count| Some(counters.get(count)).filter(|&at| at > 0);
+            let ended = known(Count::Ended).unwrap_or(0);
+            let until = known(Count::MadeUntil).unwrap_or(ended);
+            let since = known(Count::MeasuredSince).unwrap_or(until);
+            (until.saturating_sub(since), ended.saturating_sub(until))
         };
-        let ended = known(Count::Ended).max().unwrap_or(0);
-        let until = known(Count::MadeUntil).max().unwrap_or(ended);
-        let since = known(Count::MeasuredSince).min().unwrap_or(until);
-        Self { made_ns: until.saturating_sub(since), finishing_ns: ended.saturating_sub(until) }
+        let longest = |of: fn((u64, u64)) -> u64| {
+            all_counters.iter().map(|counters| of(times(counters))).max().unwrap_or(0)
+        };
+        Self { made_ns: longest(|(made, _)| made), finishing_ns: longest(|(_, rest)| rest) }
     }
 }
 
@@ -183,6 +188,8 @@ pub(super) fn was_the_limit(busiest: f64, seconds: f64, requests: u64) -> bool {
 
 /// From this share of a core, the client had no time left to wait for the server.
 const BUSY: f64 = 0.95;
+/// A last request that is late by less, because the client was not scheduled, missed no rate.
+const LATE_SECONDS: f64 = 0.05;
 /// In shorter runs, the start-up and the granularity of times dominate.
 const SECONDS_MIN: f64 = 1.0;
 /// Fewer requests in a second or more can't have saturated a core.

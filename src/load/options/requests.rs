@@ -1,6 +1,6 @@
 //! The options about the requests of a load and their server: which of them exclude each other.
 
-use super::{LoadOptions, Origin, Scheme};
+use super::{LoadOptions, Origin, Scheme, Url};
 use std::path::{Path, PathBuf};
 
 impl LoadOptions {
@@ -26,11 +26,19 @@ impl LoadOptions {
         if list_is_stdin && self.body.as_deref() == Some("@-") {
             return Err("standard input can't be both the list of requests and --body".to_owned());
         }
-        let is_https = self.url.iter().any(|url| url.scheme == Scheme::Https);
+        self.url.first().map_or(Ok(()), |url| self.check_server(url))
+    }
+
+    /// Refuses options that the server of the load can't have. Its URL may come from the list.
+    pub(in crate::load) fn check_server(&self, url: &Url) -> Result<(), String> {
+        let is_https = url.scheme == Scheme::Https;
         if is_https && self.proxy_protocol.is_some() {
             return Err("--proxy-protocol is for http: its header precedes TLS".to_owned());
         }
-        let is_unix = self.url.iter().any(|url| matches!(url.origin, Origin::Unix(_)));
+        if (self.insecure || self.cacert.is_some()) && !is_https {
+            return Err("--insecure and --cacert are for https, but the URL has http".to_owned());
+        }
+        let is_unix = matches!(url.origin, Origin::Unix(_));
         if is_unix && self.source.is_some() && self.proxy_protocol.is_none() {
             return Err("--source names IP addresses, which a Unix socket doesn't have".to_owned());
         }

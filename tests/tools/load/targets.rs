@@ -91,6 +91,26 @@ fn assert_clean(run: &Run, requests: u64) {
 }
 
 #[test]
+fn options_that_the_server_of_a_list_cannot_have_are_refused() {
+    let list = json_file().with_extension("urls");
+    for (line, words, hint) in [
+        ("https://127.0.0.1:9/", &["--proxy-protocol"][..], "precedes TLS"),
+        ("http://127.0.0.1:9/", &["--insecure"], "are for https"),
+    ] {
+        std::fs::write(&list, line).expect("the list is written");
+        let output = Command::new(env!("CARGO_BIN_EXE_uringload"))
+            .args(words)
+            .args(["-n", "1", "--urls"])
+            .arg(&list)
+            .output()
+            .expect("the program was built");
+        let said = String::from_utf8(output.stderr).expect("errors are UTF-8");
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(hint), "{said}");
+    }
+}
+
+#[test]
 fn weights_of_a_list_are_exact() {
     let list = TemporaryFile::with("urls", b"/a weight=3\nHEAD /b\n/c weight=6 # six\n");
     let comment = load_error(&["--urls", list.path(), "-n", "1"], "http://127.0.0.1:9/");
@@ -103,7 +123,7 @@ fn weights_of_a_list_are_exact() {
             &["-c", "4", "--pipeline", "5", "--processes", "2"],
             &["-c", "2", "--shuffle"],
             &["-c", "2", "--close"],
-            &["-c", "2", "--rate", "5000"],
+            &["-c", "2", "--rate", "5000", "--allow-missed-rate"],
         ] {
             let (url, seen) = record(0);
             let words = [&["--urls", list.path(), "-n", "500", "--engine", engine], more].concat();
@@ -168,7 +188,7 @@ fn replay_counts_equal_those_of_the_server() {
             (&["-c", "20", "--processes", "3"][..], 1000),
             (&["-c", "20", "--pipeline", "16"], 1000),
             (&["-c", "20", "-n", "2500", "--requests-per-connection", "7"], 2500),
-            (&["-c", "5", "--rate", "20000", "--shuffle", "--seed", "9"], 1000),
+            (&["-c", "5", "--rate", "20000", "--allow-missed-rate", "--shuffle"], 1000),
         ] {
             let server = Server::start(&[]);
             let words = [&["--replay", log.path(), "--engine", engine], more].concat();
@@ -269,7 +289,7 @@ fn connections_are_closed_after_their_number_of_requests() {
             (&["-c", "1"][..], vec![3; 10]),
             // A batch is cut at the end of a connection.
             (&["-c", "1", "--pipeline", "2"], vec![3; 10]),
-            (&["-c", "1", "--rate", "2000"], vec![3; 10]),
+            (&["-c", "1", "--rate", "2000", "--allow-missed-rate"], vec![3; 10]),
         ] {
             let (url, seen) = record(0);
             let words = ["--requests-per-connection", "3", "-n", "30", "--engine", engine];
