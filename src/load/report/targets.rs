@@ -17,8 +17,8 @@ pub struct TargetResult {
     pub max_us: Option<f64>,
 }
 
-/// The targets that a report has: all of up to [`ALL_MAX`] in their order, and of more the
-/// [`EXTREMES_MAX`] with the longest mean times, followed by those others with the most failures.
+/// The targets that a report has: all of up to 100 in their order, and of more the 20
+/// with the longest mean times, followed by those 20 others with the most failures.
 #[must_use]
 pub fn selected(results: Vec<TargetResult>) -> Vec<TargetResult> {
     if results.len() <= ALL_MAX {
