@@ -279,10 +279,16 @@ impl Socket {
         reopens
     }
 
-    /// The close, once after [`Self::end`], as soon as nothing is in flight.
+    /// Whether [`Self::close_if_joined`] would close: once after [`Self::end`], as soon as nothing
+    /// is in flight. [`Self::send_close`] may take its place.
+    #[must_use]
+    pub fn is_joined(&self) -> bool {
+        matches!(self.ending, Ending::Leaving { .. }) && self.is_idle()
+    }
+
+    /// The close, if [`Self::is_joined`].
     pub fn close_if_joined(&mut self) -> Option<Submission> {
-        let joined = matches!(self.ending, Ending::Leaving { .. }) && self.is_idle();
-        joined.then(|| {
+        self.is_joined().then(|| {
             self.ending = Ending::Closing;
             (self.token(Kind::Close), Op::Close { slot: self.slot })
         })

@@ -200,7 +200,7 @@ import json, sys
 run = json.load(open(sys.argv[1]))["runs"][0]
 print(f'uringload, {sys.argv[2]}: {run["requests"]} requests, {run["failed"]} failed,',
       f'{run["connects"]} connections, the slowest response {run["response_us"]["max"] / 1000:.0f} ms')
-assert run["requests"] > 0 and run["failed"] == 0, run["failures"]
+assert run["requests"] > 0 and run["failed"] + run["connects_failed"] == 0, run
 PYTHON
 }
 

@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# Checks the server with independent programs: curl, ab, wrk, nginx and strace. Prints a line per
-# check and a summary; exits with 1 if a check failed. Installs missing programs with apt-get.
+# Checks the server with independent programs: curl, ab, wrk, nginx and strace; and the load client
+# over TLS with nginx and OpenSSL. Prints a line per check and a summary; exits with 1 if a check
+# failed. Installs missing programs with apt-get.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source tests/frame.sh
 
 main() {
-    install_missing curl:curl ab:apache2-utils wrk:wrk nginx:nginx-light strace:strace
+    install_missing curl:curl ab:apache2-utils wrk:wrk nginx:nginx-light strace:strace \
+        openssl:openssl
     prepare
     # Every connection is a descriptor of ab and one of the server.
     ulimit -n "$(ulimit -Hn)" || true
@@ -21,6 +23,7 @@ main() {
     with_curl_on_a_file
     end file
     against_nginx
+    load_over_tls
     under_strace
 
     summary
@@ -103,6 +106,86 @@ CONF
     done
     end file
     end nginx
+}
+
+# The load client over TLS, against nginx as a server of files and as a proxy of this server, and
+# against OpenSSL's own server. Each has the port of this server on a loopback address of its own.
+load_over_tls() {
+    start proxied --listen 127.0.0.1:0 --page "$page"
+    local port=${url##*:}
+    port=${port%/}
+    load=$(dirname "$program")/uringload
+    certificates
+    mkdir -p "$work/www"
+    chmod 755 "$work" "$work/www"
+    cp "$page" "$work/www/page.html"
+    head -c 3000000 /dev/urandom > "$work/www/long.html"
+    chmod -R a+rX "$work/www"
+    cat > "$work/tls.conf" <<CONF
+daemon off; worker_processes 1; pid $work/tls.pid; error_log $work/tls.log;
+events { worker_connections 512; }
+http { client_body_temp_path $work/b; proxy_temp_path $work/p;
+ fastcgi_temp_path $work/f; uwsgi_temp_path $work/u; scgi_temp_path $work/s;
+ log_format tls '\$connection \$ssl_protocol \$ssl_session_reused \$ssl_server_name \$status';
+ access_log $work/access.log tls;
+ ssl_session_cache shared:a:1m; ssl_session_tickets on;
+ default_type "text/html; charset=utf-8"; root $work/www;
+ server { listen 127.0.0.2:$port ssl; ssl_protocols TLSv1.3;
+  ssl_certificate $work/ec.pem; ssl_certificate_key $work/ec.key; }
+ server { listen 127.0.0.3:$port ssl; ssl_protocols TLSv1.2;
+  ssl_certificate $work/rsa.pem; ssl_certificate_key $work/rsa.key;
+  location / { proxy_pass http://127.0.0.1:$port; } } }
+CONF
+    PATH=$PATH:/usr/sbin nginx -c "$work/tls.conf" 2> "$work/tls.err" &
+    pids[tls]=$!
+    await "nginx with TLS" test -s "$work/tls.pid"
+    local files=https://127.0.0.2:$port/page.html proxy=https://127.0.0.3:$port/
+    for engine in io_uring epoll; do
+        local way="uringload on $engine, TLS"
+        check "$way 1.3" load_is_exact 2000 TLSv1.3 "$files" ec --expect "$page"
+        check "$way 1.3: --close" load_is_exact 2000 TLSv1.3 "$files" ec --close
+        check "$way 1.3: --pipeline" load_is_exact 2000 TLSv1.3 "$files" ec --pipeline 16
+        check "$way 1.3: --ab" load_is_exact 2000 TLSv1.3 "$files" ec --ab
+        check "$way 1.3: HEAD" load_is_exact 2000 TLSv1.3 "$files" ec --method HEAD
+        check "$way 1.2: a proxy" load_is_exact 2000 TLSv1.2 "$proxy" rsa --expect "$page"
+        check "$way 1.2: --close" load_is_exact 2000 TLSv1.2 "$proxy" rsa --close
+        check "$way 1.3: 3 MB" load_is_exact 100 TLSv1.3 "https://127.0.0.2:$port/long.html" ec \
+            --expect "$work/www/long.html"
+    done
+    check "uringload, TLS: an unknown issuer" load_is_refused "$files" rsa
+    end tls
+    with_s_server "$port"
+    end proxied
+}
+
+certificates() {
+    local of='subjectAltName=IP:127.0.0.2,IP:127.0.0.3,DNS:localhost'
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=ec \
+        -addext "$of" -keyout "$work/ec.key" -out "$work/ec.pem" 2> "$work/openssl.log"
+    openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=rsa \
+        -addext "$of" -keyout "$work/rsa.key" -out "$work/rsa.pem" 2>> "$work/openssl.log"
+    # Without extensions, OpenSSL makes a certificate of version 1.
+    openssl req -new -key "$work/ec.key" -subj /CN=old 2>> "$work/openssl.log" |
+        openssl x509 -req -days 2 -signkey "$work/ec.key" -out "$work/old.pem" \
+            2>> "$work/openssl.log"
+}
+
+with_s_server() {
+    cp "$page" "$work/www/page"
+    for certificate in ec old; do
+        (cd "$work/www" && exec openssl s_server -accept "127.0.0.2:$1" -WWW -quiet \
+            -cert "$work/$certificate.pem" -key "$work/ec.key") 2> "$work/s_server.err" &
+        pids[s_server]=$!
+        await "openssl s_server" listens "127.0.0.2" "$1"
+        local trust=(--cacert "$work/ec.pem")
+        [ "$certificate" = ec ] || trust=(--insecure)
+        # It serves one connection at a time, and ends content with the connection.
+        check "uringload with openssl s_server, $certificate.pem" "$load" -c 1 -n 50 --ab \
+            --expect "$page" "${trust[@]}" "https://127.0.0.2:$1/page"
+        kill "${pids[s_server]}"
+        wait "${pids[s_server]}" || true
+        unset "pids[s_server]"
+    done
 }
 
 # Between the ready line and the totals, the only system call is io_uring_enter, except the read of
@@ -199,6 +282,45 @@ same_status() {
     ours=$("${ask[@]}" --unix-socket "$work/socket2")
     theirs=$("${ask[@]}" --unix-socket "$work/nginx.sock")
     [ "$ours" = "$theirs" ] || { echo "ours $ours, nginx's $theirs"; return 1; }
+}
+
+# Every request is in nginx's log, over this version of TLS, on as many connections as the client
+# has counted; no session is resumed.
+load_is_exact() {
+    local count=$1 version=$2 target=$3 certificate=$4
+    shift 4
+    : > "$work/access.log"
+    "$load" -c 20 -n "$count" --engine "$engine" --cacert "$work/$certificate.pem" "$@" \
+        --json "$work/load.json" "$target"
+    local connects
+    connects=$(sed -n 's/.*"connects": *\([0-9]*\).*/\1/p' "$work/load.json")
+    # nginx writes a line after it has sent the response.
+    for _ in $(seq 100); do
+        if has_logged "$version" "$count" "$connects"; then return; fi
+        sleep 0.02
+    done
+    return 1
+}
+
+has_logged() {
+    awk -v version="$1" -v count="$2" -v connects="$3" '
+        { lines += $2 == version && $3 == "." && $NF == 200; seen[$1] = 1 }
+        END { if (lines != count || NR != count || length(seen) != connects) {
+            print lines " of " count " requests on " length(seen) " of " connects; exit 1 } }
+    ' "$work/access.log"
+}
+
+load_is_refused() {
+    local said
+    if said=$("$load" -c 2 -n 5 --connect-timeout 200ms --cacert "$work/$2.pem" "$1"); then
+        echo "$said"
+        return 1
+    fi
+    grep -q "first failure .*no trusted authority" <<< "$said"
+}
+
+listens() {
+    (exec 3<> "/dev/tcp/$1/$2")
 }
 
 main "$@"

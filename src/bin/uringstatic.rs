@@ -111,7 +111,11 @@ fn list_lockdown(options: &cli::LockdownArgs) -> ExitCode {
 fn examine(options: &cli::DoctorArgs) -> ExitCode {
     let workload = options.workload();
     let auto = decide_by_default().map_err(|failure| failure.to_string());
-    let report = doctor::examine(&workload, &MachineFacts::gather(&workload, auto));
+    let sandbox = || {
+        let program = std::env::current_exe().map_err(|error| error.to_string())?;
+        doctor::enter_sandbox(&program, workload.engine)
+    };
+    let report = doctor::examine(&workload, &MachineFacts::gather(&workload, auto, sandbox));
     // https://no-color.org
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let colour = !plain && std::io::stdout().is_terminal();

@@ -23,8 +23,12 @@ pub struct UnknownFact {
 /// Why a file has no value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UnknownCause {
-    /// No such file: an older kernel, a part that isn't built in, or a hidden `/proc`.
+    /// No such file in a folder that can be listed: an older kernel, or a part that isn't built in
+    /// or loaded.
     Missing,
+    /// None of the settings can be seen: `/proc` has the processes only (`subset=pid`, proc(5)), or
+    /// a folder of `/proc/sys` is covered by an empty one. That says nothing about the setting.
+    Hidden,
     /// The error of reading it.
     Unreadable(String),
     /// The beginning of its text, which has an unknown format.
@@ -32,7 +36,7 @@ pub enum UnknownCause {
 }
 
 impl UnknownFact {
-    /// Whether the file doesn't exist.
+    /// Whether the file doesn't exist, although it could be seen if it did.
     #[must_use]
     pub fn is_missing(&self) -> bool {
         self.cause == UnknownCause::Missing
@@ -43,9 +47,10 @@ impl fmt::Display for UnknownFact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = &self.path;
         match &self.cause {
-            UnknownCause::Missing => write!(f, "unknown: there is no {path}"),
-            UnknownCause::Unreadable(error) => write!(f, "unknown: reading {path}: {error}"),
-            UnknownCause::Malformed(text) => write!(f, "unknown: {path} contains {text:?}"),
+            UnknownCause::Missing => write!(f, "not known: there is no {path}"),
+            UnknownCause::Hidden => write!(f, "not known: {path} can't be seen here"),
+            UnknownCause::Unreadable(error) => write!(f, "not known: reading {path}: {error}"),
+            UnknownCause::Malformed(text) => write!(f, "not known: {path} contains {text:?}"),
         }
     }
 }
@@ -69,8 +74,8 @@ pub struct MachineFacts {
     pub smallest_ring: Result<(), Errno>,
     /// The features of a ring like the server's, created and entered once.
     pub ring: Result<Features, Refusal>,
-    /// The sandbox layers of this kernel.
-    pub sandbox: SandboxSupport,
+    /// The sandbox of a server on this machine, or why none could be entered.
+    pub sandbox: Result<SandboxFacts, String>,
     /// `RLIMIT_NOFILE`.
     pub open_files: Fact<Limit>,
     /// `fs.nr_open`, the upper bound of the hard limit.
@@ -93,15 +98,24 @@ pub struct MachineFacts {
     pub load: Option<LoadFacts>,
 }
 
-/// The sandbox layers that a kernel may lack, each with the reason if it does.
+/// The states of the layers of all processes of a server, as the program entered them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SandboxSupport {
-    /// The version of the Landlock ABI.
-    pub landlock: Result<u32, String>,
-    /// Restrictions of a ring; `None` if no ring could be created.
-    pub ring: Option<Result<(), String>>,
-    /// Filters that kill the process.
-    pub seccomp: Result<(), String>,
+pub struct SandboxFacts {
+    /// `full`, `partial` or `off`, as the server's record has it.
+    pub lockdown: String,
+    /// The layers, in their order, each once for each kind of process.
+    pub layers: Vec<LayerFact>,
+}
+
+/// One layer of one kind of process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LayerFact {
+    /// Its name, as in the list of `uringstatic lockdown`.
+    pub name: String,
+    /// Whether it is in force without a known way around it.
+    pub is_complete: bool,
+    /// Its effect, or why it isn't in force or complete.
+    pub why: String,
 }
 
 /// The part of `/proc/self/status` that decides whether this process may create a ring.

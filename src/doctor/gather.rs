@@ -3,12 +3,11 @@
 //! keeps the entries of the probe's datagrams for half a minute.
 
 use super::facts::{
-    Container, Fact, LoadFacts, MachineFacts, ProcessStatus, Refusal, SandboxSupport, UnknownCause,
+    Container, Fact, LoadFacts, MachineFacts, ProcessStatus, Refusal, SandboxFacts, UnknownCause,
     UnknownFact, is_killed,
 };
 use super::{Workload, parse};
 use crate::engine::chosen::Decision;
-use crate::engine::kernel::Restriction;
 use crate::engine::uring::probe::{self, Features, Obstacles, locked_bytes};
 use crate::engine::uring::unavailable::RingUnavailable;
 use crate::engine::uring::{RECEIVE_BUFFER_BYTES, RECEIVE_BUFFERS, Setup, Uring};
@@ -16,24 +15,25 @@ use crate::engine::{Engine, Errno, Nanos};
 use crate::error::Failure;
 use crate::os::proc::Proc;
 use crate::os::process;
-use crate::os::{landlock, seccomp};
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, UdpSocket};
 use std::path::Path;
 
 impl MachineFacts {
-    /// Gathers all facts, besides the engine that `auto` comes to; those about load generation only
-    /// if the workload includes it.
+    /// Gathers all facts, besides the engine that `auto` comes to and the sandbox, which is entered
+    /// when it is asked for ([`super::enter_sandbox`]); those about load generation only if the
+    /// workload includes it.
     #[must_use]
-    pub fn gather(workload: &Workload, auto: Result<Decision, String>) -> Self {
+    pub fn gather(
+        workload: &Workload,
+        auto: Result<Decision, String>,
+        sandbox: impl FnOnce() -> Result<SandboxFacts, String>,
+    ) -> Self {
         let open_files = Ok(process::open_files());
         let locked_memory = Ok(process::locked_memory());
         // After the limits were read, because creating the ring raises them.
-        let (ring, restriction) = match server_ring(workload, &auto) {
-            Ok((features, restriction)) => (Ok(features), Some(restriction)),
-            Err(refusal) => (Err(refusal), None),
-        };
+        let ring = server_ring(workload, &auto);
         // Last, and only if the larger ring failed: the kernel counts the memory of a closed ring
         // for some milliseconds longer, and the server's ring might not fit beside it.
         let smallest_ring = match &ring {
@@ -41,6 +41,8 @@ impl MachineFacts {
             Err(_) if is_killed(&auto) => Err(Errno(libc::ENOSYS)),
             Err(_) => probe::smallest_ring(),
         };
+        // After the rings above: this one waits for the memory of those that were closed.
+        let sandbox = sandbox();
         Self {
             release: setting("kernel.osrelease", |text| Some(text.trim().to_owned())),
             io_uring_disabled: setting("kernel.io_uring_disabled", parse::number),
@@ -50,11 +52,7 @@ impl MachineFacts {
             auto,
             smallest_ring,
             ring,
-            sandbox: SandboxSupport {
-                landlock: landlock::version(),
-                ring: restriction,
-                seccomp: seccomp::check(),
-            },
+            sandbox,
             open_files,
             nr_open: setting("fs.nr_open", parse::number),
             locked_memory,
@@ -72,18 +70,42 @@ impl MachineFacts {
 
 /// The setting that `sysctl(8)` knows by this name.
 fn setting<T>(name: &str, parse: impl FnOnce(&str) -> Option<T>) -> Fact<T> {
-    let path = Proc::system().sysctl_path(name);
-    parsed(&path.to_string_lossy(), Proc::system().sysctl(name), parse)
+    setting_of(Proc::system(), name, parse)
+}
+
+fn setting_of<T>(proc: Proc, name: &str, parse: impl FnOnce(&str) -> Option<T>) -> Fact<T> {
+    let path = proc.sysctl_path(name);
+    let absence = || absence(&proc.sysctl_path(""), &path);
+    parsed(&path.to_string_lossy(), proc.sysctl(name), parse, absence)
+}
+
+/// Why there is no file at this path below `/proc/sys`: the nearest folder above it tells whether
+/// the kernel's settings can be seen. The folder of a part that isn't loaded is absent, too
+/// (`net/netfilter`), and no folder of `/proc/sys` is empty unless something covers it.
+fn absence(settings: &Path, path: &Path) -> UnknownCause {
+    let above = path.ancestors().skip(1).take_while(|&folder| folder != settings);
+    for folder in above {
+        match fs::read_dir(folder) {
+            Ok(mut entries) => {
+                let is_empty = entries.next().is_none();
+                return if is_empty { UnknownCause::Hidden } else { UnknownCause::Missing };
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return UnknownCause::Unreadable(error.to_string()),
+        }
+    }
+    UnknownCause::Hidden
 }
 
 fn parsed<T>(
     path: &str,
     text: io::Result<String>,
     parse: impl FnOnce(&str) -> Option<T>,
+    absence: impl FnOnce() -> UnknownCause,
 ) -> Fact<T> {
     let unknown = |cause| UnknownFact { path: path.to_owned(), cause };
     let text = text.map_err(|error| match error.kind() {
-        ErrorKind::NotFound => unknown(UnknownCause::Missing),
+        ErrorKind::NotFound => unknown(absence()),
         _ => unknown(UnknownCause::Unreadable(error.to_string())),
     })?;
     parse(&text).ok_or_else(|| {
@@ -97,7 +119,8 @@ fn process_status() -> Fact<ProcessStatus> {
     let namespace = fs::read_link("/proc/self/ns/user");
     let is_first = namespace.is_ok_and(|name| name == Path::new("user:[4026531837]"));
     let status = Proc::system().read("self/status");
-    parsed("/proc/self/status", status, |status| parse::process_status(status, is_first))
+    let parse = |status: &str| parse::process_status(status, is_first);
+    parsed("/proc/self/status", status, parse, || UnknownCause::Hidden)
 }
 
 fn container() -> Option<Container> {
@@ -110,10 +133,7 @@ fn container() -> Option<Container> {
 
 /// Creates a ring like the server's, enters it once, and closes it, unless a filter would kill this
 /// process for that.
-fn server_ring(
-    workload: &Workload,
-    auto: &Result<Decision, String>,
-) -> Result<(Features, Result<(), String>), Refusal> {
+fn server_ring(workload: &Workload, auto: &Result<Decision, String>) -> Result<Features, Refusal> {
     if is_killed(auto) {
         let what = RingUnavailable::Killed.to_string();
         return Err(Refusal { what, hint: String::new() });
@@ -141,12 +161,7 @@ fn server_ring(
         what: format!("waiting on the ring (errno {}): {errno}", errno.0),
         hint: String::new(),
     })?;
-    let restriction = match ring.restriction() {
-        Restriction::InForce { .. } | Restriction::SystemCallsOnly => Ok(()),
-        Restriction::Refused(why) => Err(why.clone()),
-        Restriction::NotRequested => Err("not requested".to_owned()),
-    };
-    Ok((ring.features(), restriction))
+    Ok(ring.features())
 }
 
 fn load_facts() -> LoadFacts {
@@ -163,7 +178,7 @@ fn load_facts() -> LoadFacts {
             .and_then(|&before| loopback_is_tracked(before).ok()?),
         conntrack_count,
         conntrack_max: setting("net.netfilter.nf_conntrack_max", parse::number),
-        governors: governors(),
+        governors: governors(Path::new("/sys/devices/system/cpu")),
     }
 }
 
@@ -181,22 +196,30 @@ fn loopback_is_tracked(before: u64) -> io::Result<Option<bool>> {
     Ok(after.ok().map(|after| after >= before + DATAGRAMS / 2))
 }
 
-fn governors() -> Fact<Vec<String>> {
-    const CPUS: &str = "/sys/devices/system/cpu";
-    let path = format!("{CPUS}/cpu0/{GOVERNOR}");
-    let entries = fs::read_dir(CPUS).map_err(|error| UnknownFact {
-        path: path.clone(),
-        cause: UnknownCause::Unreadable(error.to_string()),
-    })?;
-    let mut governors: Vec<String> = entries
-        .filter_map(|entry| fs::read_to_string(entry.ok()?.path().join(GOVERNOR)).ok())
-        .map(|text| text.trim().to_owned())
-        .collect();
+/// The governors of the CPUs in a folder like `/sys/devices/system/cpu`. It lists each CPU, so a
+/// machine without governors is told from one whose `/sys` can't be seen.
+fn governors(cpus: &Path) -> Fact<Vec<String>> {
+    let path = cpus.join("cpu0").join(GOVERNOR);
+    let unknown = |cause| UnknownFact { path: path.to_string_lossy().into_owned(), cause };
+    let unreadable = |error: io::Error| unknown(UnknownCause::Unreadable(error.to_string()));
+    let mut governors: Vec<String> = Vec::new();
+    let mut sees_a_cpu = false;
+    for entry in fs::read_dir(cpus).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        sees_a_cpu |= entry.file_name() == "cpu0";
+        match fs::read_to_string(entry.path().join(GOVERNOR)) {
+            Ok(text) => governors.push(text.trim().to_owned()),
+            Err(error) => match error.kind() {
+                ErrorKind::NotFound | ErrorKind::NotADirectory => {}
+                _ => return Err(unreadable(error)),
+            },
+        }
+    }
     governors.sort();
-    if governors.is_empty() {
-        Err(UnknownFact { path, cause: UnknownCause::Missing })
-    } else {
-        Ok(governors)
+    match (governors.is_empty(), sees_a_cpu) {
+        (false, _) => Ok(governors),
+        (true, true) => Err(unknown(UnknownCause::Missing)),
+        (true, false) => Err(unreadable(ErrorKind::NotFound.into())),
     }
 }
 
@@ -219,10 +242,48 @@ mod tests {
     }
 
     #[test]
+    fn absence_of_a_setting_is_known_only_if_its_neighbours_are_seen() {
+        let folder = std::env::temp_dir().join(format!("uringstatic-proc-{}", std::process::id()));
+        let cause = |name: &str| {
+            let proc = Proc::at(&folder);
+            setting_of(proc, name, parse::number::<u64>).unwrap_err().cause
+        };
+        // As subset=pid has it, and as a cover of /proc/sys/net has it.
+        assert_eq!(cause("kernel.io_uring_disabled"), UnknownCause::Hidden);
+        fs::create_dir_all(folder.join("sys/net")).unwrap();
+        assert_eq!(cause("kernel.io_uring_disabled"), UnknownCause::Hidden);
+        assert_eq!(cause("net.netfilter.nf_conntrack_count"), UnknownCause::Hidden);
+        fs::create_dir_all(folder.join("sys/net/core")).unwrap();
+        assert_eq!(cause("net.netfilter.nf_conntrack_count"), UnknownCause::Missing);
+        fs::write(folder.join("sys/net/core/somaxconn"), "128").unwrap();
+        assert_eq!(cause("net.core.no_such"), UnknownCause::Missing);
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn absence_of_governors_is_known_only_if_a_cpu_is_seen() {
+        let folder = std::env::temp_dir().join(format!("uringstatic-cpu-{}", std::process::id()));
+        let cause = || governors(&folder).unwrap_err().cause;
+        assert!(matches!(cause(), UnknownCause::Unreadable(_)));
+        fs::create_dir_all(folder.join("cpufreq")).unwrap();
+        assert!(matches!(cause(), UnknownCause::Unreadable(_)));
+        let file = folder.join("cpu0").join(GOVERNOR);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        assert_eq!(cause(), UnknownCause::Missing);
+        fs::create_dir(&file).unwrap();
+        assert!(matches!(cause(), UnknownCause::Unreadable(_)));
+        fs::remove_dir(&file).unwrap();
+        fs::write(&file, "powersave\n").unwrap();
+        assert_eq!(governors(&folder), Ok(vec!["powersave".to_owned()]));
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
     fn facts_of_every_linux_machine_are_known_here() {
         let (workers, engine) = (1, EngineChoice::Auto);
         let workload = Workload { spawn: 10, backlog: 10, workers, engine, load: true };
-        let facts = MachineFacts::gather(&workload, Err("not tried".to_owned()));
+        let not_tried = || "not tried".to_owned();
+        let facts = MachineFacts::gather(&workload, Err(not_tried()), || Err(not_tried()));
         assert!(facts.release.is_ok() && facts.process.is_ok(), "{facts:?}");
         assert!(facts.open_files.is_ok() && facts.somaxconn.is_ok(), "{facts:?}");
         let load = facts.load.expect("the workload includes load");

@@ -4,12 +4,14 @@
 //! ```text
 //! Workload ──► MachineFacts::gather ──► examine ──► DoctorReport ──► text or JSON
 //!              reads and probes,        pure:       findings with
-//!              changes nothing          a table     fixes
+//!              changes nothing          a table,    fixes, one for
+//!                                       causes      each cause
 //! ```
 //!
 //! The ratings hold for Linux 4.12 to 6.18; each cites the version in which the kernel's behaviour
 //! changed. The doctor creates a ring and reads limits as the server does; it knows no HTTP, and is
-//! told which engine the server would choose.
+//! told which engine the server would choose. The sandbox is rated by the list that the program
+//! makes of its own ([`enter_sandbox`]), so that a started server reports the same.
 
 #![forbid(unsafe_code)]
 
@@ -18,10 +20,12 @@ pub mod facts;
 mod gather;
 mod parse;
 mod report;
+mod sandbox;
 
 pub use check::examine;
 pub use facts::MachineFacts;
 pub use report::{DoctorReport, Finding, Fix, SCHEMA, Severity};
+pub use sandbox::enter_sandbox;
 
 use crate::engine::chosen::EngineChoice;
 use crate::os::process::OPEN_FILES_RESERVE;

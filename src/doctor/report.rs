@@ -23,7 +23,7 @@ pub struct DoctorReport {
     pub container: Option<String>,
     /// The highest severity of all findings.
     pub status: Severity,
-    /// One finding per check.
+    /// One finding per check, of which several may have one cause.
     #[serde(rename = "checks")]
     pub findings: Vec<Finding>,
 }
@@ -35,6 +35,9 @@ pub struct Finding {
     pub name: String,
     /// The rating.
     pub status: Severity,
+    /// The name of the finding that this one follows from, which has the fixes of both.
+    #[serde(default)]
+    pub cause: Option<String>,
     /// The value that was found, and its consequence.
     pub found: String,
     /// Why the value matters: one sentence.
@@ -83,6 +86,11 @@ impl DoctorReport {
         }
     }
 
+    /// The findings that don't follow from another one.
+    fn causes(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|finding| finding.cause.is_none())
+    }
+
     /// The report for programs: one JSON object and a line end.
     #[must_use]
     pub fn to_json(&self) -> String {
@@ -96,10 +104,12 @@ impl DoctorReport {
     pub fn to_text(&self, colour: bool) -> String {
         let mut text = String::new();
         let width = self.findings.iter().map(|finding| finding.name.len()).max().unwrap_or(0);
-        for finding in &self.findings {
-            finding.write(&mut text, width, colour);
+        for cause in self.causes() {
+            let follows = |it: &&Finding| it.cause.as_ref() == Some(&cause.name);
+            let effects: Vec<_> = self.findings.iter().filter(follows).collect();
+            cause.write(&mut text, width, colour, &effects);
         }
-        let of = |status| self.findings.iter().filter(|finding| finding.status == status).count();
+        let of = |status| self.causes().filter(|finding| finding.status == status).count();
         let counted = |count: usize, word: &str| match count {
             1 => format!("1 {word}"),
             _ => format!("{count} {word}s"),
@@ -128,13 +138,17 @@ impl DoctorReport {
 }
 
 impl Finding {
-    /// Writes the finding, with names padded to `width`.
-    fn write(&self, text: &mut String, width: usize, colour: bool) {
+    /// Writes the finding, with names padded to `width`, and those that follow from it.
+    fn write(&self, text: &mut String, width: usize, colour: bool, effects: &[&Self]) {
         let (on, off) = if colour { (self.status.colour(), "\x1b[0m") } else { ("", "") };
         let (status, name) = (self.status.name(), &self.name);
         let start = format!("{on}{status:<INDENT$}{off}{name:<width$}  ");
         text.push_str(&paragraph(&start, INDENT + width + 2, &self.found, COLUMNS));
         text.push_str(&paragraph(&" ".repeat(INDENT), INDENT, &self.why, COLUMNS));
+        for Self { name, found, .. } in effects {
+            let effect = format!("therefore {name}: {found}");
+            text.push_str(&paragraph(&" ".repeat(INDENT), INDENT, &effect, COLUMNS));
+        }
         for (nth, Fix { command, place }) in self.fixes.iter().enumerate() {
             let word = if nth == 0 { "fix" } else { "or" };
             // Never wrapped, so that it can be copied.
@@ -185,6 +199,7 @@ mod tests {
         let finding = |name: &str, status, fixes| Finding {
             name: name.to_owned(),
             status,
+            cause: None,
             found: "a value and ".repeat(12),
             why: "It matters for this reason. ".repeat(5),
             fixes,
@@ -217,6 +232,26 @@ mod tests {
         );
         assert!(text.contains("(docker)") && text.contains("/etc/sysctl.d"), "{text}");
         assert!(!text.contains('\x1b'), "{text}");
+    }
+
+    #[test]
+    fn findings_of_one_cause_are_printed_and_counted_as_one() {
+        let mut report = report();
+        let cause = Some("a_longer_name".to_owned());
+        let found = "no effect".to_owned();
+        let effect =
+            Finding { name: "ring".to_owned(), cause, found, ..report.findings[1].clone() };
+        report.findings.insert(1, Finding { fixes: Vec::new(), ..effect });
+        let text = report.to_text(false);
+        let cause = text.find("warning  a_longer_name").expect("the cause is there");
+        let effect = text.find("         therefore ring: no effect\n").expect("the effect, too");
+        let fix = text.find("fix: ").expect("the cause has fixes");
+        assert!(cause < effect && effect < fix, "{text}");
+        assert_eq!((text.matches("reason.").count(), text.matches("fix: ").count()), (10, 1));
+        assert!(text.contains("0 faults, 1 warning for"), "{text}");
+        let value: serde_json::Value = serde_json::from_str(&report.to_json()).unwrap();
+        assert_eq!(value["checks"][1]["cause"], "a_longer_name");
+        assert!(value["checks"][2]["cause"].is_null(), "{value:#}");
     }
 
     #[test]

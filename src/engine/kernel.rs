@@ -17,6 +17,7 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 
 /// An engine that a process creates for itself and still uses in its sandbox.
 pub trait KernelEngine: Engine + Sized {
@@ -139,12 +140,35 @@ pub enum Role {
 #[derive(Clone, Debug)]
 pub struct Destination {
     /// The server's address.
-    pub target: SocketAddr,
-    /// The local addresses to connect from; if empty, the kernel chooses one.
+    pub target: ConnectTarget,
+    /// The local IP addresses to connect from; if empty, the kernel chooses one. A Unix socket has
+    /// none.
     pub sources: Vec<IpAddr>,
     /// Whether segments are sent at once (`TCP_NODELAY`, tcp(7)): for requests of several segments,
     /// the last of which must not wait for the acknowledgement of the others.
     pub no_delay: bool,
+}
+
+/// The address that a client connects to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ConnectTarget {
+    /// A TCP address.
+    Tcp(SocketAddr),
+    /// The path of a Unix socket, at most 107 bytes (unix(7)).
+    Unix(PathBuf),
+    /// The name of a Unix socket in the abstract namespace, without the leading zero byte: at most
+    /// 107 bytes, none of which has a meaning (unix(7)).
+    Abstract(String),
+}
+
+impl fmt::Display for ConnectTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Abstract(name) => write!(f, "unix:@{name}"),
+        }
+    }
 }
 
 /// The receive buffers, which all connections of an engine share.

@@ -13,6 +13,17 @@ pub(super) fn grouped(value: f64) -> String {
     if (1e3..1e9).contains(&value.abs()) { with_commas(&trimmed(value, 3)) } else { compact(value) }
 }
 
+/// A rate: a whole number from 100 on, and three significant digits below, so that low rates keep
+/// their digits.
+pub(super) fn per_second(rate: f64) -> String {
+    match rate.abs() {
+        size if size >= 99.95 => fixed(rate, 0),
+        size if size >= 9.995 => trimmed(rate, 1),
+        size if size >= 0.995 => trimmed(rate, 2),
+        _ => trimmed(rate, 3),
+    }
+}
+
 /// A value in short form: `20k`, `1.5M`, `2e-5`.
 pub(super) fn compact(value: f64) -> String {
     let size = value.abs();
@@ -79,6 +90,21 @@ mod tests {
             (-123_456.0, 0, "-123,456"),
         ] {
             assert_eq!(fixed(value, decimals), text);
+        }
+    }
+
+    #[test]
+    fn low_rates_keep_their_digits() {
+        for (rate, text) in [
+            (0.0, "0"),
+            (0.0333, "0.033"),
+            (0.5, "0.5"),
+            (2.354, "2.35"),
+            (9.999, "10"),
+            (48.27, "48.3"),
+            (3697.2, "3,697"),
+        ] {
+            assert_eq!(per_second(rate), text);
         }
     }
 

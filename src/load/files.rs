@@ -1,10 +1,11 @@
-//! Output files: JSON, CSV and the plot format of `HdrHistogram`.
+//! Output files: JSON, CSV and the plot format of `HdrHistogram`. The file `-` is standard output.
 
-use super::report::{FailureKind, LoadReport, Run};
+use super::report::{FailureKind, Latency, LoadReport, Run};
 use crate::error::Failure;
 use hdrhistogram::Histogram;
-use std::fmt::Write;
+use std::fmt::Write as _;
 use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 /// Opens each output file for writing before the load starts, so that a wrong path doesn't cost
@@ -13,7 +14,7 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// If a file can't be opened or created.
 pub fn check(paths: &[PathBuf]) -> Result<(), Failure> {
-    for path in paths {
+    for path in paths.iter().filter(|path| !is_stdout(path)) {
         OpenOptions::new().append(true).create(true).open(path).map_err(|error| {
             Failure::new(format!("opening {}", path.display()), error, "choose another file")
         })?;
@@ -21,11 +22,37 @@ pub fn check(paths: &[PathBuf]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Replaces the content of a file.
+/// Whether an output is standard output: `-`.
+#[must_use]
+pub fn is_stdout(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+/// Writes text to standard output, and reports a full disk. A reader that is gone is no failure.
+///
+/// # Errors
+/// If the text can't be written.
+pub fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout().lock();
+    let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    match written {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::new(
+            "writing to standard output",
+            error,
+            "the results are lost; make room and run again",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Replaces the content of a file, or writes to standard output for `-`.
 ///
 /// # Errors
 /// If the file can't be written.
 pub fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    if is_stdout(path) {
+        return print(text);
+    }
     std::fs::write(path, text).map_err(|error| {
         let what = format!("writing {}", path.display());
         Failure::new(what, error, "the results are lost; choose a writable file and run again")
@@ -45,13 +72,18 @@ pub fn json(report: &LoadReport) -> String {
 pub fn csv(report: &LoadReport) -> String {
     let mut names: Vec<&str> = FIGURES.to_vec();
     names.extend(FailureKind::ALL.iter().map(|kind| kind.name()));
+    names.push("statuses");
     let mut text = names.join(",");
     text.push('\n');
     for run in &report.runs {
         let mut values = figures(run);
-        let count =
-            |kind: &FailureKind| run.failures.get(kind.name()).copied().unwrap_or(0).to_string();
+        let count = |kind: &FailureKind| {
+            let failures = if kind.is_of_connect() { &run.connect_failures } else { &run.failures };
+            failures.get(kind.name()).copied().unwrap_or(0).to_string()
+        };
         values.extend(FailureKind::ALL.iter().map(count));
+        let statuses = run.statuses.iter().map(|(status, count)| format!("{status}={count}"));
+        values.push(statuses.collect::<Vec<_>>().join(" "));
         text.push_str(&values.join(","));
         text.push('\n');
     }
@@ -63,31 +95,49 @@ fn figures(run: &Run) -> Vec<String> {
         run.connections.to_string(),
         run.processes.to_string(),
         format!("{:.3}", run.seconds),
+        format!("{:.3}", run.finishing_seconds),
+        run.due.to_string(),
+        run.not_sent.to_string(),
+        run.sent.to_string(),
         run.requests.to_string(),
         run.failed.to_string(),
-        format!("{:.1}", run.rate),
+        run.outstanding.to_string(),
+        run.connects_failed.to_string(),
+        figure(run.rate, 3),
+        figure(run.rate_asked, 3),
+        figure(run.rate_held, 3),
         run.bytes.to_string(),
         run.connects.to_string(),
     ];
-    for latency in [&run.connect_us, &run.response_us] {
-        for figure in
-            [latency.min, latency.p50, latency.p90, latency.p99, latency.p99_9, latency.max]
-        {
-            values.push(format!("{figure:.1}"));
-        }
+    for latency in [&run.connect_us, &run.handshake_us, &run.response_us, &run.error_us] {
+        let Latency { min, p50, p90, p99, p99_9, max, .. } = *latency;
+        values.extend([min, p50, p90, p99, p99_9, max].map(|value| figure(value, 1)));
     }
     values.push(format!("{:.3}", run.client_cpu_seconds));
     values.push(format!("{:.3}", run.client_busiest));
     values
 }
 
-const FIGURES: [&str; 22] = [
+/// A figure with this number of decimals; empty if it was not measured.
+fn figure(value: Option<f64>, decimals: usize) -> String {
+    value.map_or_else(String::new, |value| format!("{value:.decimals$}"))
+}
+
+const FIGURES: [&str; 42] = [
     "connections",
     "processes",
     "seconds",
+    "finishing_seconds",
+    "due",
+    "not_sent",
+    "sent",
     "requests",
     "failed",
+    "outstanding",
+    "connects_failed",
     "rate",
+    "rate_asked",
+    "rate_held",
     "bytes",
     "connects",
     "connect_us_min",
@@ -96,12 +146,24 @@ const FIGURES: [&str; 22] = [
     "connect_us_p99",
     "connect_us_p99_9",
     "connect_us_max",
+    "handshake_us_min",
+    "handshake_us_p50",
+    "handshake_us_p90",
+    "handshake_us_p99",
+    "handshake_us_p99_9",
+    "handshake_us_max",
     "response_us_min",
     "response_us_p50",
     "response_us_p90",
     "response_us_p99",
     "response_us_p99_9",
     "response_us_max",
+    "error_us_min",
+    "error_us_p50",
+    "error_us_p90",
+    "error_us_p99",
+    "error_us_p99_9",
+    "error_us_max",
     "client_cpu_seconds",
     "client_busiest",
 ];
@@ -166,10 +228,12 @@ mod tests {
         let (url, load) = ("http://a/".to_owned(), "GET".to_owned());
         LoadReport {
             schema: SCHEMA.to_owned(),
+            label: "a".to_owned(),
             url,
             load,
             engine: "epoll".to_owned(),
             runs: vec![run],
+            limit: None,
         }
     }
 
@@ -189,6 +253,9 @@ mod tests {
         let place =
             lines[0].iter().position(|&name| name == "short").expect("each kind has a column");
         assert_eq!(lines[1][place], "2");
+        // No response, so no latency: a column of numbers has a gap, not a zero.
+        let place = lines[0].iter().position(|&name| name == "response_us_p99");
+        assert_eq!(lines[1][place.expect("latencies have columns")], "");
     }
 
     #[test]

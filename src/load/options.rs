@@ -1,12 +1,19 @@
 //! The options of one load: the command line, checked as a whole. Reads no file and resolves no
 //! name.
 
+mod requests;
+mod search;
 #[cfg(test)]
 mod tests;
+mod url;
 mod values;
 
 use super::files;
+use super::limit::Objective;
+use super::proxy_header::ProxyHeader;
 use super::request::RequestTemplate;
+use super::targets::order::SEED_DEFAULT;
+use super::tls::{TlsPlan, Trust};
 use crate::engine::chosen::EngineChoice;
 use crate::http::added_field;
 use crate::value_parsers;
@@ -15,8 +22,10 @@ use clap::{CommandFactory, Parser};
 use std::ffi::OsString;
 use std::num::NonZeroU32;
 use std::path::{Component, Path, PathBuf};
-use std::time::Duration;
-pub use values::{Sources, Url};
+use std::time::{Duration, SystemTime};
+pub use url::{Origin, Scheme, Url};
+pub use values::Sources;
+pub(in crate::load) use values::method;
 
 /// The arguments of a worker process. Only the load client itself starts workers, so neither
 /// `--help` nor the completions mention them.
@@ -55,9 +64,33 @@ where
 #[derive(Clone, Debug, clap::Args)]
 #[allow(clippy::struct_excessive_bools, reason = "independent switches of a command line")]
 pub struct LoadOptions {
-    /// URL to request, as in http://HOST:PORT/PATH
-    #[arg(value_name = "URL")]
-    pub url: Url,
+    /// URL to request: http://HOST:PORT/PATH, with https for TLS, or unix:SOCKET:/PATH
+    #[arg(value_name = "URL", required_unless_present = "urls")]
+    pub url: Vec<Url>,
+
+    /// File with the URLs to request, or - for standard input: one per line, as in
+    /// `HEAD /a.css weight=3`
+    #[arg(long, value_name = "FILE")]
+    pub urls: Option<PathBuf>,
+
+    /// Access log to replay, or - for standard input: combined or common format, or lines of JSON
+    ///
+    /// The load ends with the log, unless -n or -d is given.
+    #[arg(long, value_name = "FILE", conflicts_with = "urls")]
+    pub replay: Option<PathBuf>,
+
+    /// Replay a log at the times of its requests, X times as fast (open loop)
+    #[arg(long, value_name = "X", value_parser = values::speed, requires = "replay")]
+    #[arg(conflicts_with_all = ["shuffle", "rates", "warmup"])]
+    pub speed: Option<f64>,
+
+    /// Make the requests of --urls or --replay in a random order, which --seed fixes
+    #[arg(long)]
+    pub shuffle: bool,
+
+    /// Number that the order of --shuffle follows from
+    #[arg(long, value_name = "N", default_value_t = SEED_DEFAULT, requires = "shuffle")]
+    pub seed: u64,
 
     /// Simultaneous connections; a list such as 10,100,1000 makes one run for each number
     #[arg(short, long, value_name = "N", default_value = "64", value_delimiter = ',')]
@@ -90,24 +123,63 @@ pub struct LoadOptions {
     pub pipeline: u32,
 
     /// Method of the request
-    #[arg(long, value_name = "METHOD", default_value = "GET", value_parser = values::method)]
+    #[arg(short, long, value_name = "METHOD", default_value = "GET")]
+    #[arg(value_parser = values::method, conflicts_with_all = ["urls", "replay"])]
     pub method: String,
 
     /// Field of the request, as 'Name: value'; repeatable. Any field is permitted, as tests need
     /// invalid ones, too
-    #[arg(long = "header", value_name = "HEADER", value_parser = added_field::field)]
+    #[arg(short = 'H', long = "header", value_name = "HEADER", value_parser = added_field::field)]
     pub headers: Vec<(String, String)>,
 
-    /// Content of the request: text, or @FILE
-    #[arg(long, value_name = "TEXT|@FILE")]
+    /// Content of the request: text, @FILE, or @- for standard input. With --urls, requests that
+    /// are POST, PUT or PATCH have it
+    #[arg(long, value_name = "TEXT|@FILE", conflicts_with = "replay")]
     pub body: Option<String>,
+
+    /// Close each connection after N responses
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(conflicts_with = "close")]
+    pub requests_per_connection: Option<u32>,
+
+    /// Pause between a response and the next request of a connection
+    #[arg(long, value_name = "DURATION", value_parser = value_parsers::duration)]
+    #[arg(conflicts_with_all = ["rates", "speed"])]
+    pub think_time: Option<Duration>,
+
+    /// Begin each connection with a header of the PROXY protocol, version 2 [default kind: tcp]
+    #[arg(long, value_name = "KIND", value_enum, num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "tcp")]
+    pub proxy_protocol: Option<ProxyHeader>,
 
     /// Requests per second, independent of the server (open loop)
     ///
     /// Latency counts from the time at which a request was due, so a stalled server can't hide its
-    /// stalls.
-    #[arg(long, value_name = "R", value_parser = values::rate)]
-    pub rate: Option<f64>,
+    /// stalls. A list such as 100,1000 makes one run for each rate.
+    #[arg(long = "rate", value_name = "R", value_parser = values::rate, value_delimiter = ',')]
+    pub rates: Vec<f64>,
+
+    /// Exit with 0 even if the rate was not held
+    #[arg(long, requires = "rates")]
+    pub allow_missed_rate: bool,
+
+    /// Find the highest rate that holds --slo: rates double, from --rate on, then are bisected
+    ///
+    /// A run of -d (5s by default) passes if its rate was held, all responses were correct, and the
+    /// percentile is within the limit. All runs are in the report.
+    #[arg(long, requires = "slo")]
+    pub find_limit: bool,
+
+    /// Service level objective of --find-limit: a percentile of the response times, and the most
+    /// that it may be, as in 10ms@p99
+    #[arg(long, value_name = "DURATION@pN", requires = "find_limit")]
+    pub slo: Option<Objective>,
+
+    /// Time of the clock at which the first run begins, as in 2030-01-01T12:00:00Z
+    ///
+    /// Clients on several machines begin together, and `uringload merge` adds their reports.
+    #[arg(long, value_name = "TIME", value_parser = values::time)]
+    pub start_at: Option<SystemTime>,
 
     /// Most connections to open per second
     #[arg(long, value_name = "R", value_parser = values::rate)]
@@ -125,8 +197,17 @@ pub struct LoadOptions {
     #[arg(long, value_name = "A-B", value_parser = values::sources)]
     pub source: Option<Sources>,
 
+    /// File with certificates, in PEM form, of the authorities to trust for https, or of the server
+    /// itself [default: the authorities that the system trusts]
+    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
+    pub cacert: Option<PathBuf>,
+
+    /// Accept any certificate for https
+    #[arg(long)]
+    pub insecure: bool,
+
     /// File with the expected content of every response
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["urls", "replay"])]
     pub expect: Option<PathBuf>,
 
     /// Permitted status of a response; repeatable [default: 200 to 399]
@@ -138,7 +219,12 @@ pub struct LoadOptions {
     #[arg(value_parser = value_parsers::duration)]
     pub timeout: Duration,
 
-    /// Timeout for establishing a connection
+    /// Longest wait for responses after the last request
+    #[arg(long, value_name = "DURATION", default_value = "2s")]
+    #[arg(value_parser = value_parsers::delay)]
+    pub grace: Duration,
+
+    /// Timeout for establishing a connection, with its TLS handshake
     #[arg(long, value_name = "DURATION", default_value = "10s")]
     #[arg(value_parser = value_parsers::duration)]
     pub connect_timeout: Duration,
@@ -148,14 +234,24 @@ pub struct LoadOptions {
     pub engine: EngineChoice,
 
     /// Worker processes, one per core [default: one less than there are cores]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    #[arg(short = 't', long, visible_alias = "threads", value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub processes: Option<u32>,
 
-    /// Write the results as JSON
+    /// Number of times that each run is made
+    #[arg(long, value_name = "N", default_value = "1")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub repeat: u32,
+
+    /// Name of the load in its results
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub label: String,
+
+    /// Write the results as JSON; - is standard output, which then has no figures for people
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
 
-    /// Write the results as CSV, one line per run
+    /// Write the results as CSV, one line per run; - is standard output
     #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,
 
@@ -186,7 +282,8 @@ impl LoadOptions {
     }
 
     fn check(&self) -> Result<(), String> {
-        if self.rate.is_some() && self.pipeline > 1 {
+        self.check_targets()?;
+        if !self.rates.is_empty() && self.pipeline > 1 {
             return Err("--rate sends one request at a time: it can't be combined with \
                         --pipeline, where a batch waits for the previous one"
                 .to_owned());
@@ -197,16 +294,8 @@ impl LoadOptions {
                     .to_owned(),
             );
         }
-        let is_repeated = |place| self.connections[..place].contains(&self.connections[place]);
-        if self.hgrm.is_some()
-            && let Some(place) = (0..self.connections.len()).find(|&place| is_repeated(place))
-        {
-            let number = self.connections[place];
-            return Err(format!(
-                "-c has {number} twice, but --hgrm writes one file for each number: remove one of \
-                 them"
-            ));
-        }
+        self.check_histograms()?;
+        self.check_search()?;
         // Compared without `.` components: ./a is a.
         let outputs: Vec<PathBuf> = self.outputs().iter().map(|path| plain(path)).collect();
         match (0..outputs.len()).find(|&place| outputs[..place].contains(&outputs[place])) {
@@ -216,6 +305,49 @@ impl LoadOptions {
                 outputs[place].display()
             )),
         }
+    }
+
+    /// Refuses runs whose histograms would be written to the same file.
+    fn check_histograms(&self) -> Result<(), String> {
+        let Some(path) = &self.hgrm else { return Ok(()) };
+        if files::is_stdout(path) && self.connections.len() > 1 {
+            let why = "--hgrm - writes one histogram: it can't be combined with a list of -c";
+            return Err(why.to_owned());
+        }
+        if self.hgrm.as_deref().is_some_and(files::is_stdout) && self.connections.len() > 1 {
+            return Err("--hgrm - has room for one run: use a file for several -c".to_owned());
+        }
+        if self.rates.len() > 1 || self.repeat > 1 {
+            let why = "--hgrm writes one file for each number of connections: it can't be combined \
+                       with several --rate or with --repeat; --json has the histogram of each run";
+            return Err(why.to_owned());
+        }
+        let is_repeated = |place| self.connections[..place].contains(&self.connections[place]);
+        match (0..self.connections.len()).find(|&place| is_repeated(place)) {
+            None => Ok(()),
+            Some(place) => Err(format!(
+                "-c has {} twice, but --hgrm writes one file for each number: remove one of them",
+                self.connections[place]
+            )),
+        }
+    }
+
+    /// The settings of each run, in order: all numbers of connections for each rate, each repeated
+    /// in turn.
+    #[must_use]
+    pub fn runs(&self) -> Vec<RunSettings> {
+        let rates = match &self.rates[..] {
+            [] => vec![None],
+            rates => rates.iter().copied().map(Some).collect(),
+        };
+        let connections = || self.connections.iter().map(|connections| connections.get());
+        rates
+            .into_iter()
+            .flat_map(|rate| {
+                connections().map(move |connections| RunSettings { connections, rate })
+            })
+            .flat_map(|run| (0..self.repeat).map(move |_| run))
+            .collect()
     }
 
     /// All output files, including one histogram per number of connections.
@@ -230,6 +362,13 @@ impl LoadOptions {
         single.chain(histograms).collect()
     }
 
+    /// Whether the figures are printed for people: not with --quiet, nor among an output that is
+    /// standard output.
+    #[must_use]
+    pub fn prints_figures(&self) -> bool {
+        !self.quiet && !self.outputs().iter().any(|path| files::is_stdout(path))
+    }
+
     /// The file for the histogram of one run: `path` itself unless there are several runs.
     #[must_use]
     pub fn histogram(&self, path: &Path, connections: u32) -> PathBuf {
@@ -239,22 +378,46 @@ impl LoadOptions {
         }
     }
 
-    /// The duration of the load: 10 s without both `-d` and `-n`, unlimited with `-n` alone.
+    /// The duration of a run: 10 s without both `-d` and `-n`, 5 s in a search, unlimited with `-n`
+    /// alone. A replay without both ends with its log.
     #[must_use]
     pub fn duration(&self) -> Option<Duration> {
         match (self.duration, self.requests) {
-            (None, None) => Some(DURATION_DEFAULT),
+            (None, None) if self.find_limit => Some(search::SEARCH_DURATION),
+            (None, None) if self.replay.is_none() => Some(DURATION_DEFAULT),
             (duration, _) => duration,
         }
     }
 
-    /// The request of the load with this content.
+    /// The TLS of a load of this URL, if that has https.
     #[must_use]
-    pub fn request(&self, body: Option<Vec<u8>>) -> RequestTemplate {
+    pub fn tls(&self, url: &Url) -> Option<TlsPlan> {
+        let trust = match &self.cacert {
+            _ if self.insecure => Trust::Anything,
+            Some(path) => Trust::File(path.clone()),
+            None => Trust::System,
+        };
+        match &url.origin {
+            Origin::Tcp { host, .. } if url.scheme == Scheme::Https => {
+                Some(TlsPlan { host: host.clone(), trust })
+            }
+            Origin::Tcp { .. } | Origin::Unix(_) => None,
+        }
+    }
+
+    /// A request of the load to a server, with this content.
+    #[must_use]
+    pub fn request(
+        &self,
+        method: &str,
+        target: &str,
+        authority: &str,
+        body: Option<Vec<u8>>,
+    ) -> RequestTemplate {
         RequestTemplate {
-            method: self.method.clone(),
-            target: self.url.target.clone(),
-            authority: self.url.authority.clone(),
+            method: method.to_owned(),
+            target: target.to_owned(),
+            authority: authority.to_owned(),
             http_1_0: self.http_1_0,
             persist: !self.close,
             headers: self.headers.clone(),
@@ -265,15 +428,35 @@ impl LoadOptions {
     /// A short description for the report, as in `GET HTTP/1.1, 64 pipelined, 10s`.
     #[must_use]
     pub fn describe(&self) -> String {
-        let mut words = vec![format!("{} HTTP/1.{}", self.method, u8::from(!self.http_1_0))];
+        let what = match (&self.urls, &self.replay) {
+            (Some(path), _) => format!("URLs of {} over", path.display()),
+            (_, Some(path)) => format!("replay of {} over", path.display()),
+            (None, None) => self.method.clone(),
+        };
+        let mut words = vec![format!("{what} HTTP/1.{}", u8::from(!self.http_1_0))];
+        if self.shuffle {
+            words.push(format!("shuffled with seed {}", self.seed));
+        }
+        if let Some(speed) = self.speed {
+            words.push(format!("at {speed} times its speed"));
+        }
         if self.close {
             words.push("one connection per request".to_owned());
         }
         if self.pipeline > 1 {
             words.push(format!("{} pipelined", self.pipeline));
         }
-        if let Some(rate) = self.rate {
-            words.push(format!("{rate} requests/s"));
+        if let Some(number) = self.requests_per_connection {
+            words.push(format!("{number} requests per connection"));
+        }
+        if let Some(time) = self.think_time {
+            words.push(format!("{} of think time", humantime::format_duration(time)));
+        }
+        if let Some((objective, _)) = self.search() {
+            words.push(format!("rates in search of {objective}"));
+        } else if !self.rates.is_empty() {
+            let rates: Vec<_> = self.rates.iter().map(f64::to_string).collect();
+            words.push(format!("{} requests/s", rates.join(", ")));
         }
         if let Some(requests) = self.requests {
             words.push(format!("{requests} requests"));
@@ -283,6 +466,15 @@ impl LoadOptions {
         }
         words.join(", ")
     }
+}
+
+/// The settings in which the runs of one load differ.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RunSettings {
+    /// Number of simultaneous connections.
+    pub connections: u32,
+    /// Requests per second of an open loop; `None` for a closed loop.
+    pub rate: Option<f64>,
 }
 
 /// The path without its `.` components.

@@ -7,19 +7,25 @@
 //! let options = options::parse(words).expect("the options are valid");
 //! // Workers are processes of this same program, which must call `worker::run` for them.
 //! let runner = Runner::new(&options).expect("the target has an address");
-//! let outcome = runner.run(100, |progress| println!("{:.1} s", progress.seconds));
-//! println!("{:.0} requests per second", outcome.expect("the workers start").run.rate);
+//! for settings in options.runs() {
+//!     let outcome = runner.run(&settings, |progress| println!("{:.1} s", progress.seconds));
+//!     let run = outcome.expect("the workers start").run;
+//!     println!("{} requests in {:.1} s", run.requests_in_time, run.seconds);
+//! }
 //! ```
 
 use super::client::ClientPlan;
 use super::counters::{Count, Counters, LatencyKind, WorkerState};
 use super::hints;
-use super::options::LoadOptions;
-use super::report::{FailureKind, Latency, Run};
+use super::input::{self, LoadInput};
+use super::options::{LoadOptions, RunSettings, Url};
+use super::report::Run;
 use super::schedule::Amount;
-use super::worker::{Share, SharedWord, counters_of, shared_words};
+use super::start::{Start, unix_seconds};
+use super::sum::{Plan, sum_up, sum_up_targets};
+use super::worker::{RunMemory, STOP_GRACE, Share, SharedWord, StopLevel};
 use crate::engine::chosen::{Chosen, Decision, EngineChoice, TRIAL};
-use crate::engine::kernel::{EngineError, EngineKind, KernelEngine, Parts, Role};
+use crate::engine::kernel::{ConnectTarget, EngineError, EngineKind, KernelEngine, Parts, Role};
 use crate::error::Failure;
 use crate::os::children::{Orphan, Process, WaitOutcome};
 use crate::os::shared::SharedCounters;
@@ -27,8 +33,8 @@ use crate::os::signal::Signals;
 use crate::os::terminal;
 use crate::os::{process, signal};
 use hdrhistogram::Histogram;
+use std::cell::Cell;
 use std::io::Write;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::os::fd::AsFd;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -37,10 +43,12 @@ use std::time::Duration;
 /// A load that is ready to run: the resolved target and the request, shared by all runs.
 pub struct Runner<'a> {
     options: &'a LoadOptions,
-    target: SocketAddr,
-    request: Vec<u8>,
+    target: ConnectTarget,
+    input: LoadInput,
     signals: Signals,
     decision: Decision,
+    /// The start of the first run; none afterwards.
+    start: Cell<Option<Start>>,
 }
 
 /// The results of a run.
@@ -60,39 +68,50 @@ pub struct RunProgress<'a> {
 }
 
 impl<'a> Runner<'a> {
-    /// Decides for an engine, resolves the target, checks the source addresses and builds the
-    /// request.
+    /// Decides for an engine, resolves the target, checks the source addresses and reads the
+    /// requests.
     ///
     /// # Errors
-    /// If `io_uring` can't be tried, the target or a source address is unusable, the file of the
-    /// body can't be read, or signal handling can't be set up.
+    /// If `io_uring` can't be tried, the target or a source address is unusable, a file can't be
+    /// read or has an invalid line, or signal handling can't be set up.
     pub fn new(options: &'a LoadOptions) -> Result<Self, Failure> {
         // First, while this process has a single thread.
         let decision = decide_engine(options.engine)?;
-        let url = &options.url;
-        let what = || format!("looking up {}", url.host);
-        let sources = options.source.as_ref().map_or(&[][..], |sources| &sources.0);
-        let mut targets = (url.host.as_str(), url.port)
-            .to_socket_addrs()
-            .map_err(|error| Failure::new(what(), error, "check the name, or use an IP address"))?;
-        // A name may resolve to addresses of both families.
-        let target = targets
-            .find(|target| sources.iter().all(|source| source.is_ipv4() == target.is_ipv4()))
-            .ok_or_else(|| {
-                let why = "it has no address that can be reached from --source";
-                Failure::new(what(), why, "use sources of the target's address family")
-            })?;
-        check_sources(sources)?;
-        let body = match options.body.as_deref().map(|body| body.strip_prefix('@').ok_or(body)) {
-            None => None,
-            Some(Err(text)) => Some(text.as_bytes().to_vec()),
-            Some(Ok(path)) => Some(
-                std::fs::read(path)
-                    .map_err(|error| Failure::new(format!("reading the body {path}"), error, ""))?,
-            ),
-        };
-        let request = options.request(body).bytes();
-        Ok(Self { options, target, request, signals: signal::signals_to_end()?, decision })
+        let input = LoadInput::read(options)?;
+        // A URL of the command line was checked with it; one of a list is known only now.
+        let what = || format!("preparing the load of {}", input.url);
+        options.check_server(&input.url).map_err(|why| Failure::new(what(), why, ""))?;
+        let target = input::resolve(&input.url, options)?;
+        input::check_sources(input::sources(options))?;
+        if let Some(tls) = options.tls(&input.url) {
+            // Each worker loads the certificates, but an error is reported once, before the load.
+            tls.load()?;
+        }
+        let signals = signal::signals_to_end()?;
+        let start = Cell::new(options.start_at.map(Start::new).transpose()?);
+        Ok(Self { options, target, input, signals, decision, start })
+    }
+
+    /// The URL of the server, with the target of the first request.
+    #[must_use]
+    pub fn url(&self) -> &Url {
+        &self.input.url
+    }
+
+    /// Messages for the user about the requests that were read.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.input.notes
+    }
+
+    /// Waits for the time of `--start-at`, at which the first run then begins; returns false if a
+    /// signal arrived.
+    #[must_use]
+    pub fn await_start(&self) -> bool {
+        let start = self.start.take();
+        let is_due = start.as_ref().is_none_or(|start| start.wait(&self.signals));
+        self.start.set(start);
+        is_due
     }
 
     /// The engine of the workers, and why it isn't another.
@@ -101,36 +120,59 @@ impl<'a> Runner<'a> {
         &self.decision
     }
 
-    /// Runs the load with this number of connections until it ends or a signal arrives; calls
-    /// `watch` ten times per second. A second signal kills the workers.
+    /// Makes one run, until it ends or a signal arrives; calls `watch` ten times per second. After
+    /// a signal, responses are awaited for half a second, and after a second one not at all.
     ///
     /// # Errors
     /// If the workers can't be started or awaited.
     pub fn run(
         &self,
-        connections: u32,
+        settings: &RunSettings,
         mut watch: impl FnMut(&RunProgress<'_>),
     ) -> Result<RunOutcome, Failure> {
+        let connections = settings.connections;
         let cores = process::cores();
         let workers = workers(self.options, cores.len()).min(connections);
-        let words = SharedCounters::new("uringload", shared_words(workers))?;
+        let memory = RunMemory { workers, distinct: self.input.targets.len() };
+        let words = SharedCounters::new("uringload", memory.words())?;
         let all_counters: Vec<_> =
-            (0..workers).map(|index| counters_of(words.counters(), index)).collect();
+            (0..workers).map(|index| memory.counters(words.counters(), index)).collect();
         let mut team = Workers::default();
         for index in 0..workers {
             // The last cores, as the kernel and other programs prefer the first ones.
             let core = (cores.len() + index as usize).checked_sub(workers as usize);
             let core = core.and_then(|place| cores.get(place).copied());
-            let share = self.share(connections, workers, index);
-            team.start(&words, workers, index, core, &share)?;
+            let share = self.share(settings, workers, index);
+            let requests = self.input.table.share(index, workers);
+            team.start(&words, workers, index, core, &share.encoded(&requests))?;
         }
         team.await_ready(&all_counters)?;
-        let begin = process::monotonic_ns() + BEGIN_IN_NS;
+        words.counters()[SharedWord::Making as usize].store(workers.into(), Ordering::Relaxed);
+        let soonest = process::monotonic_ns() + BEGIN_IN_NS;
+        let begin = self.start.take().map_or(soonest, |start| start.monotonic_ns().max(soonest));
         words.counters()[SharedWord::Begin as usize].store(begin, Ordering::Release);
         let interrupted =
             self.watch(&mut team, words.counters(), &all_counters, begin, &mut watch)?;
+        let plan = Plan {
+            settings: *settings,
+            requests: self.requests(),
+            duration: self.options.duration(),
+        };
+        let sums = sum_up(&plan, &all_counters);
+        let targets: Vec<_> =
+            (0..workers).map(|index| memory.targets(words.counters(), index)).collect();
+        let targets = sum_up_targets(&self.input.targets, &targets);
+        let counted = begin.saturating_add(nanos(self.options.warmup.unwrap_or_default()));
+        let started_at = Some(unix_seconds(counted));
         Ok(RunOutcome {
-            run: Run { interrupted, ..sum_up(connections, workers, team.died, &all_counters) },
+            run: Run {
+                interrupted,
+                died: team.died,
+                started_at,
+                targets_distinct: self.targets_distinct(),
+                targets,
+                ..sums
+            },
             responses: Counters::histogram(&all_counters, LatencyKind::Response),
         })
     }
@@ -144,16 +186,25 @@ impl<'a> Runner<'a> {
         begin: u64,
         watch: &mut impl FnMut(&RunProgress<'_>),
     ) -> Result<bool, Failure> {
-        let mut signals = 0;
+        let mut signals = 0_u64;
+        let mut kill_at = u64::MAX;
         while team.reap()? {
-            if self.signals.wait(WATCH_PAUSE) {
+            let arrived = self.signals.wait(WATCH_PAUSE);
+            let now = process::monotonic_ns();
+            if arrived {
                 signals += 1;
-                words[SharedWord::Stop as usize].store(1, Ordering::Relaxed);
+                let level = if signals == 1 { StopLevel::Soon } else { StopLevel::Now };
+                words[SharedWord::Stop as usize].store(level as u64, Ordering::Relaxed);
+                if signals == 1 {
+                    tell_of_wait(all_counters);
+                } else {
+                    kill_at = kill_at.min(now + KILL_AFTER_NS);
+                }
             }
-            if signals > 1 {
+            if now >= kill_at {
                 team.kill();
             }
-            let nanos = process::monotonic_ns().saturating_sub(begin);
+            let nanos = now.saturating_sub(begin);
             watch(&RunProgress {
                 all_counters,
                 seconds: Duration::from_nanos(nanos).as_secs_f64(),
@@ -162,8 +213,28 @@ impl<'a> Runner<'a> {
         Ok(signals > 0)
     }
 
+    /// The number of requests of a run. A replay ends with its log, unless it is told otherwise.
+    fn requests(&self) -> Option<u64> {
+        let options = self.options;
+        let entries = self.input.table.entries();
+        match (options.requests, options.replay.is_some() && options.duration.is_none()) {
+            (None, true) => Some(entries),
+            // Times don't begin again.
+            (requests, _) if options.speed.is_some() => {
+                Some(requests.map_or(entries, |requests| requests.min(entries)))
+            }
+            (requests, _) => requests,
+        }
+    }
+
+    /// Number of distinct requests of a list or a log.
+    fn targets_distinct(&self) -> u64 {
+        let has_list = self.options.urls.is_some() || self.options.replay.is_some();
+        if has_list { self.input.targets.len() as u64 } else { 0 }
+    }
+
     /// The share of worker `index`: remainders go to the first workers.
-    fn share(&self, connections: u32, workers: u32, index: u32) -> Share {
+    fn share(&self, settings: &RunSettings, workers: u32, index: u32) -> Share {
         let options = self.options;
         let share_of = |total: u64| {
             let (workers, index) = (u64::from(workers), u64::from(index));
@@ -172,32 +243,34 @@ impl<'a> Runner<'a> {
         let rate_gap = options
             .connect_rate
             .map_or(Duration::ZERO, |rate| Duration::from_secs_f64(f64::from(workers) / rate));
-        let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         Share {
             plan: ClientPlan {
-                connections: u32::try_from(share_of(connections.into()))
+                connections: u32::try_from(share_of(settings.connections.into()))
                     .expect("a share of a u32 is a u32"),
                 amount: Amount {
-                    requests: options.requests.map(share_of),
+                    requests: self.requests().map(share_of),
                     duration_ns: options.duration().map(nanos),
                     warmup_ns: options.warmup.map_or(0, nanos),
-                    rate: options.rate.map(|rate| rate / f64::from(workers)),
+                    rate: settings.rate.map(|rate| rate / f64::from(workers)),
                     phase: f64::from(index) / f64::from(workers),
                 },
                 pipeline: options.pipeline,
                 persist: !options.close,
-                head: options.method == "HEAD",
+                requests_per_connection: options.requests_per_connection,
+                think_ns: options.think_time.map_or(0, nanos),
+                proxy_header: options.proxy_protocol,
                 expect: None,
                 statuses: options.statuses.clone(),
                 dial_gap_ns: nanos(rate_gap),
                 ramp_ns: options.ramp.map_or(0, nanos),
                 connect_timeout_ns: nanos(options.connect_timeout),
                 response_timeout_ns: nanos(options.timeout),
+                grace_ns: nanos(options.grace),
             },
             engine: self.decision.kind,
-            request: self.request.clone(),
-            target: self.target,
-            sources: options.source.clone().unwrap_or_default().0,
+            tls: self.options.tls(&self.input.url),
+            target: self.target.clone(),
+            sources: input::sources(options).to_vec(),
             expect: options.expect.clone(),
         }
     }
@@ -225,6 +298,10 @@ pub fn check_connections(options: &LoadOptions) -> Result<(), String> {
     Ok(())
 }
 
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// Decides for the engine of all workers, which have the privileges of this process.
 fn decide_engine(choice: EngineChoice) -> Result<Decision, Failure> {
     let create = || {
@@ -246,27 +323,13 @@ fn workers(options: &LoadOptions, cores: usize) -> u32 {
     options.processes.unwrap_or(default)
 }
 
-/// Checks that this machine has all source addresses, by binding a port on each: later, a missing
-/// address couldn't be distinguished from an address without a free port (both EADDRNOTAVAIL).
-fn check_sources(sources: &[IpAddr]) -> Result<(), Failure> {
-    for &source in sources {
-        UdpSocket::bind((source, 0)).map_err(|error| {
-            Failure::new(
-                format!("connecting from {source} (--source)"),
-                error,
-                "`ip address` lists the addresses of this machine; all of 127.0.0.0/8 are usable, \
-                 too",
-            )
-        })?;
-    }
-    Ok(())
-}
-
 /// The worker processes of a run; dropping this kills them.
 #[derive(Default)]
 struct Workers {
-    workers: Vec<Process>,
+    running: Vec<Process>,
     died: u32,
+    /// The user has had enough of them, so their end is no failure.
+    is_killed: bool,
 }
 
 impl Workers {
@@ -276,7 +339,7 @@ impl Workers {
         count: u32,
         index: u32,
         core: Option<u32>,
-        share: &Share,
+        share: &[u8],
     ) -> Result<(), Failure> {
         let fail = |error: &dyn std::fmt::Display| {
             Failure::new(format!("starting worker {index}"), error, "")
@@ -290,10 +353,9 @@ impl Workers {
         let mut worker =
             Process::start_with(command, core, Orphan::Terminated, Some(words.as_fd()))
                 .map_err(|error| fail(&error))?;
-        let text = serde_json::to_vec(share).map_err(|error| fail(&error))?;
         let mut input = worker.stdin().expect("stdin is piped");
-        self.workers.push(worker);
-        input.write_all(&text).map_err(|error| fail(&error))
+        self.running.push(worker);
+        input.write_all(share).map_err(|error| fail(&error))
     }
 
     fn await_ready(&mut self, all_counters: &[Counters<'_>]) -> Result<(), Failure> {
@@ -313,13 +375,13 @@ impl Workers {
 
     /// Reaps the workers that have ended; returns whether any is left.
     fn reap(&mut self) -> Result<bool, Failure> {
-        let mut left = Vec::with_capacity(self.workers.len());
-        for mut worker in self.workers.drain(..) {
+        let mut left = Vec::with_capacity(self.running.len());
+        for mut worker in self.running.drain(..) {
             let wait = worker
                 .wait(Duration::ZERO, None)
                 .map_err(|error| Failure::new("waiting for the workers", error, ""))?;
             match wait {
-                WaitOutcome::Ended(status) if status.success() => {}
+                WaitOutcome::Ended(status) if status.success() || self.is_killed => {}
                 WaitOutcome::Ended(status) => {
                     terminal::err(format_args!(
                         "uringload: worker {} ended with {status}",
@@ -330,93 +392,37 @@ impl Workers {
                 WaitOutcome::TimedOut | WaitOutcome::Interrupted => left.push(worker),
             }
         }
-        self.workers = left;
-        Ok(!self.workers.is_empty())
+        self.running = left;
+        Ok(!self.running.is_empty())
     }
 
-    fn kill(&self) {
-        self.workers.iter().for_each(Process::kill_group);
+    fn kill(&mut self) {
+        self.is_killed = true;
+        self.running.iter().for_each(Process::kill_group);
     }
 }
 
-#[allow(clippy::cast_precision_loss, reason = "shares and rates have three significant digits")]
-fn sum_up(connections: u32, processes: u32, died: u32, all_counters: &[Counters<'_>]) -> Run {
-    let sum = |count| all_counters.iter().map(|counters| counters.get(count)).sum::<u64>();
-    let started =
-        all_counters.iter().map(|counters| counters.get(Count::Started)).min().unwrap_or(u64::MAX);
-    let ended = all_counters.iter().map(|counters| counters.get(Count::Ended)).max().unwrap_or(0);
-    let seconds = ended.saturating_sub(started) as f64 / 1e9;
-    let requests = sum(Count::Requests);
-    let failed: u64 = all_counters.iter().map(Counters::failed).sum();
-    let failures = FailureKind::ALL
+/// Tells what an interrupted load still waits for.
+fn tell_of_wait(all_counters: &[Counters<'_>]) {
+    let waiting: u64 = all_counters
         .iter()
-        .map(|&kind| {
-            (kind, all_counters.iter().map(|counters| counters.failures(kind)).sum::<u64>())
+        .map(|counters| {
+            let ended = counters.get(Count::Requests) + counters.failed();
+            counters.get(Count::Sent).saturating_sub(ended)
         })
-        .filter(|&(_, count)| count > 0)
-        .map(|(kind, count)| (kind.name().to_owned(), count))
-        .collect();
-    let busy_share = |counters: &Counters<'_>| {
-        counters.get(Count::Cpu) as f64 / counters.get(Count::Elapsed).max(1) as f64
-    };
-    let busiest = all_counters.iter().map(busy_share).fold(0.0, f64::max).min(1.0);
-    let latency = |kind| -> Latency { Counters::latency(all_counters, kind) };
-    Run {
-        connections,
-        processes,
-        died,
-        seconds,
-        requests,
-        interrupted: false,
-        failed,
-        failures,
-        rate: if seconds > 0.0 { requests as f64 / seconds } else { 0.0 },
-        bytes: sum(Count::Bytes),
-        connects: sum(Count::Connects),
-        lingered: sum(Count::Lingered),
-        connect_us: latency(LatencyKind::Connect),
-        response_us: latency(LatencyKind::Response),
-        client_cpu_seconds: sum(Count::Cpu) as f64 / 1e9,
-        client_busiest: busiest,
-        client_was_the_limit: was_the_limit(busiest, seconds, requests + failed),
+        .sum();
+    if waiting > 0 {
+        terminal::err(format_args!(
+            "uringload: interrupted; waiting for {waiting} {}, {} ms at most (a second signal ends \
+             it at once)",
+            if waiting == 1 { "response" } else { "responses" },
+            STOP_GRACE.as_millis()
+        ));
     }
-}
-
-/// Whether the client was saturated; false for runs too short to decide.
-fn was_the_limit(busiest: f64, seconds: f64, requests: u64) -> bool {
-    busiest >= BUSY && seconds >= LIMIT_SECONDS_MIN && requests >= LIMIT_REQUESTS_MIN
 }
 
 /// Lead time of the common start, so that all workers have read it before it arrives.
 const BEGIN_IN_NS: u64 = 5_000_000;
 const WATCH_PAUSE: Duration = Duration::from_millis(100);
-/// From this share of a core, the client had no time left to wait for the server.
-const BUSY: f64 = 0.95;
-/// In shorter runs, the start-up and the granularity of the CPU time dominate.
-const LIMIT_SECONDS_MIN: f64 = 1.0;
-/// Fewer requests in a second or more can't have saturated a core.
-const LIMIT_REQUESTS_MIN: u64 = 1000;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn short_runs_never_report_a_saturated_client() {
-        assert!(was_the_limit(0.96, 1.0, 1000));
-        assert!(!was_the_limit(0.94, 10.0, 1_000_000), "not saturated");
-        assert!(!was_the_limit(1.0, 0.99, 1_000_000), "too short");
-        assert!(!was_the_limit(1.0, 10.0, 999), "too few");
-    }
-
-    #[test]
-    fn sources_of_other_machines_are_refused() {
-        let here = [[127, 0, 0, 2].into(), [127, 0, 0, 20].into()];
-        assert!(check_sources(&here).is_ok());
-        let elsewhere: IpAddr = [192, 0, 2, 7].into();
-        let refusal =
-            check_sources(&[here[0], elsewhere]).expect_err("192.0.2.0/24 is reserved (RFC 5737)");
-        assert!(refusal.to_string().contains("192.0.2.7 (--source): "), "{refusal}");
-        assert!(refusal.hint.contains("`ip address`"), "{refusal}");
-    }
-}
+/// How long workers may take to end after a second signal.
+const KILL_AFTER_NS: u64 = 500_000_000;

@@ -128,6 +128,14 @@ impl Process {
         }
     }
 
+    /// Sends SIGTERM to the whole group, for a leader that only waits for the others.
+    pub fn terminate_group(&self) {
+        if self.ended.is_none() {
+            // Fails only if the process has ended.
+            let _ = kill_process_group(self.pid(), Signal::TERM);
+        }
+    }
+
     /// Sends SIGKILL to the whole group.
     pub fn kill_group(&self) {
         if self.ended.is_none() {

@@ -28,6 +28,12 @@ pub enum Mark {
     CountersEqual,
     /// Requests of a client failed.
     RequestsFailed,
+    /// Requests of a client were due and never sent.
+    RequestsUnsent,
+    /// Requests of a client had no response at the end of its run.
+    RequestsOutstanding,
+    /// A client got a response after it had made its last request.
+    ResponsesLate,
     /// A worker died.
     WorkerDied,
     /// A worker of a generation that was still arming died.
@@ -66,7 +72,7 @@ pub enum Mark {
 
 impl Mark {
     /// All of them.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 31] = [
         Self::HeadTimeout,
         Self::IdleTimeout,
         Self::SendTimeout,
@@ -78,6 +84,9 @@ impl Mark {
         Self::ServedInDelay,
         Self::CountersEqual,
         Self::RequestsFailed,
+        Self::RequestsUnsent,
+        Self::RequestsOutstanding,
+        Self::ResponsesLate,
         Self::WorkerDied,
         Self::WorkerDiedArming,
         Self::WorkerHung,
@@ -100,7 +109,14 @@ impl Mark {
     /// Whether only runs of the load client against the server reach it.
     #[must_use]
     pub fn is_of_clients(self) -> bool {
-        matches!(self, Self::CountersEqual | Self::RequestsFailed)
+        matches!(
+            self,
+            Self::CountersEqual
+                | Self::RequestsFailed
+                | Self::RequestsUnsent
+                | Self::RequestsOutstanding
+                | Self::ResponsesLate
+        )
     }
 
     /// Whether only runs of several supervised servers reach it.

@@ -12,9 +12,12 @@ use super::report::{SimulationOptions, SimulationReport};
 use super::world::{ParticipantIndex, World, WorldStep};
 use crate::engine::Nanos;
 use crate::engine::sim::{FaultLevel, Network, Random, SimEngine, SimSetup};
-use crate::load::client::{Amount, Client, ClientPlan};
+use crate::load::client::{Amount, Client, ClientPlan, ClientRun, RequestBuffer};
 use crate::load::counters::{Count, Counters};
 use crate::load::request::RequestTemplate;
+use crate::load::target_counters::TargetCounters;
+use crate::load::targets::table::RequestTable;
+use crate::load::targets::{MethodAndTarget, RequestList};
 use crate::server::{Server, ServerConfig, Turn};
 use crate::stats::Stats;
 use std::sync::atomic::AtomicU64;
@@ -35,7 +38,8 @@ pub fn run_pair(
     if let Some(trace) = options.trace() {
         trace(Nanos(0), "config", &format!("{settings:?}"));
     }
-    let mut pair = PairSimulation::prepare(&mut random, &settings, options, counters)?;
+    let making = AtomicU64::new(1);
+    let mut pair = PairSimulation::prepare(&mut random, &settings, options, counters, &making)?;
     let turns = pair.run_client()?;
     let stats = pair.drain_server()?;
     let mut coverage = Coverage::new(pair.world.counters());
@@ -52,6 +56,14 @@ pub fn run_pair(
     coverage.count(Mark::CountersEqual, u64::from(settings.lossless));
     coverage.count(Mark::RequestsFailed, u64::from(counters.failed() > 0));
     let responses = counters.get(Count::Requests);
+    let is_late = responses > counters.get(Count::RequestsInTime);
+    for (mark, is_reached) in [
+        (Mark::RequestsUnsent, counters.get(Count::NotSent) > 0),
+        (Mark::RequestsOutstanding, counters.get(Count::Outstanding) > 0),
+        (Mark::ResponsesLate, is_late),
+    ] {
+        coverage.count(mark, u64::from(is_reached));
+    }
     Ok(SimulationReport { coverage, turns, responses, served: 0 })
 }
 
@@ -62,6 +74,10 @@ struct PairSettings {
     lossless: bool,
     config: ServerConfig,
     plan: ClientPlan,
+    /// Whether all requests are HEAD.
+    heads: bool,
+    /// The order of the requests.
+    sequence: Vec<u32>,
     http_1_0: bool,
     page: Vec<u8>,
     /// The size of a receive buffer of the client.
@@ -81,7 +97,8 @@ impl PairSettings {
             _ => (4, 4096),
         };
         let requests = random.between(1, requests_max);
-        let plan = draw_plan(random, requests, &page, lossless);
+        let heads = random.chance(100);
+        let plan = draw_plan(random, requests, (!heads).then_some(&page[..]), lossless);
         if lossless {
             config.spawn = plan.connections + listeners * config.accepts;
             config.head_timeout = NEVER;
@@ -89,24 +106,66 @@ impl PairSettings {
             config.body_timeout = NEVER;
             config.send_timeout = NEVER;
         }
-        Self { lossless, config, plan, http_1_0: random.chance(300), page, buffer_bytes }
+        let sequence = draw_sequence(random);
+        Self {
+            lossless,
+            config,
+            plan,
+            heads,
+            sequence,
+            http_1_0: random.chance(300),
+            page,
+            buffer_bytes,
+        }
     }
 
-    fn request(&self) -> Vec<u8> {
-        let request = RequestTemplate {
-            method: if self.plan.head { "HEAD" } else { "GET" }.to_owned(),
-            target: "/".to_owned(),
-            authority: "a".to_owned(),
-            http_1_0: self.http_1_0,
-            persist: self.plan.persist,
-            headers: Vec::new(),
-            body: None,
+    /// The requests of the plan. Several have different lengths and methods.
+    fn requests(&self) -> RequestBuffer {
+        let sequence = self.sequence.clone();
+        let methods = if self.heads { ["HEAD", "HEAD", "HEAD"] } else { ["GET", "GET", "HEAD"] };
+        let request = |(method, query): (&str, &str)| MethodAndTarget {
+            method: method.to_owned(),
+            target: format!("/{query}"),
         };
-        request.bytes()
+        let distinct = sequence.iter().max().map_or(1, |&last| last as usize + 1);
+        let requests = methods.into_iter().zip(["", "?a", "?long-query"]).map(request);
+        let list = RequestList {
+            requests: requests.take(distinct).collect(),
+            sequence,
+            due_ns: Vec::new(),
+        };
+        let bytes_of = |request: &MethodAndTarget| {
+            let template = RequestTemplate {
+                method: request.method.clone(),
+                target: request.target.clone(),
+                authority: "a".to_owned(),
+                http_1_0: self.http_1_0,
+                persist: self.plan.persist,
+                headers: Vec::new(),
+                body: None,
+            };
+            template.bytes()
+        };
+        let table = RequestTable::of_list(list, bytes_of).expect("the requests are short");
+        RequestBuffer::new(table, self.plan.pipeline, &[])
     }
 }
 
-fn draw_plan(random: &mut Random, requests: u64, page: &[u8], lossless: bool) -> ClientPlan {
+/// One request, or a cycle of three.
+fn draw_sequence(random: &mut Random) -> Vec<u32> {
+    if random.chance(600) {
+        return vec![0];
+    }
+    let len = random.between(1, 7);
+    (0..len).map(|_| u32::try_from(random.below(3)).expect("few")).collect()
+}
+
+fn draw_plan(
+    random: &mut Random,
+    requests: u64,
+    page: Option<&[u8]>,
+    lossless: bool,
+) -> ClientPlan {
     let persist = !random.chance(300);
     // An open loop has one request at a time, as has a connection that doesn't persist.
     let rate = random.chance(250).then(|| random.pick(&[50.0, 300.0, 5000.0]));
@@ -115,7 +174,6 @@ fn draw_plan(random: &mut Random, requests: u64, page: &[u8], lossless: bool) ->
     } else {
         1
     };
-    let head = random.chance(100);
     let timeout_ns = |time: u64| if lossless { nanos(NEVER) } else { time };
     ClientPlan {
         connections: u32::try_from(random.between(1, 10)).expect("few"),
@@ -128,14 +186,21 @@ fn draw_plan(random: &mut Random, requests: u64, page: &[u8], lossless: bool) ->
         },
         pipeline,
         persist,
-        head,
-        expect: (!head && random.chance(400)).then(|| page.to_vec()),
+        requests_per_connection: requests_per_connection(random),
+        think_ns: if rate.is_none() && random.chance(200) { random.below(5_000_000) } else { 0 },
+        proxy_header: None,
+        expect: page.filter(|_| random.chance(400)).map(<[u8]>::to_vec),
         statuses: Vec::new(),
         dial_gap_ns: if random.chance(200) { random.below(5_000_000) } else { 0 },
         ramp_ns: if random.chance(200) { random.below(100_000_000) } else { 0 },
         connect_timeout_ns: timeout_ns(random.between(2_000_000_000, 5_000_000_000)),
         response_timeout_ns: timeout_ns(random.between(5_000_000_000, 20_000_000_000)),
+        grace_ns: timeout_ns(random.between(0, 30_000_000_000)),
     }
+}
+
+fn requests_per_connection(random: &mut Random) -> Option<u32> {
+    random.chance(250).then(|| u32::try_from(random.between(1, 20)).expect("few"))
 }
 
 /// A client and a server in one world.
@@ -151,6 +216,7 @@ impl<'a> PairSimulation<'a> {
         settings: &PairSettings,
         options: SimulationOptions,
         counters: Counters<'a>,
+        making: &'a AtomicU64,
     ) -> Result<Self, String> {
         let PairSettings { config, plan, page, .. } = settings;
         let (site, fixed) = draw_site(page, config.spawn, random)?;
@@ -178,16 +244,16 @@ impl<'a> PairSimulation<'a> {
         };
         let setup_of_server =
             SimSetup { listeners: listeners.clone(), ..setup("server", config.spawn, fixed, 1024) };
-        let request = settings.request();
-        let requests = request.repeat(plan.pipeline as usize);
+        let requests = settings.requests();
         let setup_of_client = SimSetup {
             targets: listeners,
             polls_lazy_sends: false,
-            ..setup("client", plan.connections, requests, settings.buffer_bytes)
+            ..setup("client", plan.connections, requests.fixed(), settings.buffer_bytes)
         };
         let engine = SimEngine::new(setup_of_client, random.split());
-        let request_bytes = u32::try_from(request.len()).expect("a short request");
-        let client = Client::new(engine, plan.clone(), request_bytes, counters, Nanos(0), 0);
+        let targets = TargetCounters::default();
+        let run = ClientRun { counters, targets, making, start: Nanos(0), base_ns: 0 };
+        let client = Client::new(engine, plan.clone(), requests, run);
         let client = world.add(Participant::client(client));
         let engine = SimEngine::new(setup_of_server, random.split());
         let server = world.add(Participant::server(Server::new(engine, site, *config)));

@@ -40,6 +40,11 @@ impl Reconciliation<'_> {
         expect("failed requests", counters.failed(), 0)?;
         expect("requests", counters.get(Count::Requests), stats.requests)?;
         expect("bytes", counters.get(Count::Bytes), stats.bytes)?;
+        if self.plan.amount.duration_ns.is_some() {
+            // A connect that is cancelled at the end of the duration may have been accepted.
+            at_most("connections", counters.get(Count::Connects), self.established)?;
+            return at_most("accepted connections", stats.connections, self.established);
+        }
         expect("connections", counters.get(Count::Connects), self.established)?;
         if self.connects_for_requests() {
             return expect("accepted connections", stats.connections, self.established);
@@ -63,7 +68,8 @@ impl Reconciliation<'_> {
         at_most("responses", counters.get(Count::Requests), stats.requests)?;
         at_most("bytes", counters.get(Count::Bytes), stats.bytes)?;
         // A failure may also lose the responses to the requests that were pipelined behind it.
-        let lost = counters.failed() * u64::from(self.plan.pipeline);
+        let lost =
+            counters.failed() * u64::from(self.plan.pipeline) + counters.get(Count::Outstanding);
         at_most("served requests", stats.requests, counters.get(Count::Requests) + lost)?;
         at_most("accepted connections", stats.connections, self.established)?;
         at_most("connections", counters.get(Count::Connects), self.established)?;
@@ -73,13 +79,14 @@ impl Reconciliation<'_> {
             (FailureKind::ConnectTimedOut, Fault::ConnectLost),
         ] {
             let struck = self.faults.struck(fault);
-            if self.connects_for_requests() {
+            if self.connects_for_requests() && !self.gives_up() {
                 expect(&format!("{kind:?}"), counters.failures(kind), struck)?;
             } else {
                 at_most(&format!("{kind:?}"), counters.failures(kind), struck)?;
             }
         }
-        if self.is_crowded() {
+        // A client that takes its response too slowly is cut off, as is one in a crowd.
+        if self.is_crowded() || self.faults.struck(Fault::Straggler) > 0 {
             return Ok(());
         }
         // Response timeouts are not compared: late completions can cause them.
@@ -90,14 +97,28 @@ impl Reconciliation<'_> {
         at_most("resets", resets, broken)
     }
 
-    /// Every request was answered or failed, once.
+    /// Every request that was due was sent or not, and every request that was sent was answered,
+    /// failed or outstanding: each once.
     fn check_requests(&self) -> Result<(), String> {
-        let ended = self.counters.get(Count::Requests) + self.counters.failed();
+        let count = |count| self.counters.get(count);
+        let (due, sent) = (count(Count::Due), count(Count::Sent));
+        expect("requests sent and not sent", sent + count(Count::NotSent), due)?;
+        let ended = count(Count::Requests) + self.counters.failed() + count(Count::Outstanding);
+        expect("requests answered, failed and outstanding", ended, sent)?;
+        at_most("requests in time", count(Count::RequestsInTime), count(Count::Requests))?;
         let planned = self.plan.amount.requests.expect("a run has a number of requests");
-        match self.plan.amount.duration_ns {
-            Some(_) => at_most("requests that ended", ended, planned),
-            None => expect("requests that ended", ended, planned),
+        // A load also ends when nothing can be connected for the connect timeout.
+        let may_end_early =
+            self.plan.amount.duration_ns.is_some() || self.counters.connects_failed() > 0;
+        if may_end_early {
+            return at_most("due requests", due, planned);
         }
+        expect("due requests", due, planned)
+    }
+
+    /// Whether the client may have cancelled connects at its end.
+    fn gives_up(&self) -> bool {
+        self.plan.amount.duration_ns.is_some() || self.counters.get(Count::Outstanding) > 0
     }
 
     /// Whether the client connects only when it has a request.

@@ -20,14 +20,17 @@ const IMPORTS: &[(&str, &str)] = &[
     ("site", "http bytes"),
     ("http", ""),
     // The load client, and what uses it.
-    ("experiment", "load os value_parsers error"),
+    ("experiment", "load os value_parsers text error"),
     (
         "load",
         "http socket engine/chosen engine/kernel engine timers os bytes value_parsers text error",
     ),
     // The rooms beside them.
     ("sandbox", "engine/kernel engine os text error"),
-    ("doctor", "engine/chosen engine/uring engine/kernel engine os text value_parsers error"),
+    (
+        "doctor",
+        "sandbox engine/chosen engine/uring engine/kernel engine os text value_parsers error",
+    ),
     ("simulation", "server service load site http engine/sim engine os bytes stats"),
     // The engines, and the kernel.
     ("engine/chosen", "engine/uring engine/epoll engine/kernel engine os"),

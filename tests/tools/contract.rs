@@ -12,7 +12,7 @@ mod sending;
 mod shared;
 mod simulated;
 
-use kernel::Kernel;
+use kernel::{Kernel, Target};
 use rig::{Needs, Rig, Tester};
 use simulated::Simulated;
 use uringstatic::engine::kernel::KernelEngine;
@@ -72,6 +72,7 @@ fn client_suite<G: Rig>(engine: &str, make: impl Fn(Needs) -> Tester<G>) {
             dialing::connect_reaches_a_listener,
             dialing::connect_without_a_listener_is_refused,
             dialing::closed_slot_can_be_connected_again,
+            dialing::discard_after_connect_takes_at_most_its_length,
         ]
     );
 }
@@ -136,8 +137,34 @@ fn simulated_engine_keeps_the_contract() {
 
 #[test]
 fn epoll_keeps_the_contract() {
-    client_suite("epoll", |needs| Tester::new(Kernel::connecting_epoll(needs)));
+    client_suite("epoll", |needs| Tester::new(Kernel::connecting_epoll(needs, Target::tcp())));
     suite_of_accepting("epoll", |needs| Tester::new(Kernel::accepting_epoll(needs)));
+}
+
+#[test]
+fn engines_connect_to_unix_sockets() {
+    let ordinary = Features { direct_descriptors: false, ..Features::ALL };
+    let targets =
+        [("unix", Target::unix as fn() -> Target), ("abstract", Target::in_abstract_namespace)];
+    for (kind, target) in targets {
+        client_suite(&format!("epoll, {kind}"), |needs| {
+            Tester::new(Kernel::connecting_epoll(needs, target()))
+        });
+        for features in [Features::ALL, ordinary] {
+            client_suite(&format!("io_uring, {kind}, {features:?}"), |needs| {
+                Tester::new(Kernel::connecting_uring(needs, features, target()))
+            });
+        }
+    }
+    let needs = Needs::default();
+    let epoll = || Kernel::connecting_epoll(needs, Target::unix());
+    dialing::full_backlog_of_a_unix_socket_gets_eagain(epoll());
+    dialing::missing_file_of_a_unix_socket_gets_enoent(epoll());
+    for features in [Features::ALL, ordinary] {
+        let uring = || Kernel::connecting_uring(needs, features, Target::unix());
+        dialing::full_backlog_of_a_unix_socket_gets_eagain(uring());
+        dialing::missing_file_of_a_unix_socket_gets_enoent(uring());
+    }
 }
 
 #[test]

@@ -19,3 +19,4 @@ mod corpus;
 mod doctor;
 mod load;
 mod sweep;
+mod tls;

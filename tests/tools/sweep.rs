@@ -1,6 +1,8 @@
 //! Sweeps with real servers and a substitute for the load client (`sweep/client.sh`), checked
 //! by the files that they write.
 
+mod servers;
+
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::Read;
@@ -147,7 +149,7 @@ fn servers_that_die_or_are_killed_are_recorded() {
     assert_eq!(died.note.as_deref(), Some("died under the load: signal 9"));
     assert_eq!(died.exit.as_deref(), Some("signal 9"));
     let run = died.run.as_ref().unwrap();
-    assert_eq!((run.requests, run.failed, run.failures["connect_refused"]), (3, 3, 3));
+    assert_eq!((run.requests, run.failed, run.failures["reset_before_reply"]), (3, 3, 3));
     assert!(died.output.as_ref().unwrap().contains("uringstatic: ready on"), "{died:?}");
     assert_eq!(harmless.outcome, PointOutcome::Measured);
     assert_eq!(stubborn.outcome, PointOutcome::Killed);

@@ -22,19 +22,29 @@ pub(super) fn engine(workload: &Workload, facts: &MachineFacts) -> Finding {
     match (choice, &facts.auto) {
         (EngineChoice::Auto, Ok(decision)) => match &decision.why {
             None => finding(format!("auto: {}", kind.name())),
-            Some(why) => finding(format!("auto: {}, as {why}", kind.name())).warning(Vec::new()),
+            Some(why) => {
+                let found = format!("auto: {}, as {why}", kind.name());
+                finding(found).warning(Vec::new()).follows(refused_by(facts))
+            }
         },
         (EngineChoice::Auto, Err(error)) => {
             finding(format!("auto comes to no decision: {error}")).fault(Vec::new())
         }
         (EngineChoice::IoUring, Ok(decision)) if decision.why.is_some() => {
             let why = decision.why.iter().map(ToString::to_string).collect::<String>();
-            finding(format!("io_uring is not available: {why}")).fault(Vec::new())
+            let found = format!("io_uring is not available: {why}");
+            finding(found).fault(Vec::new()).follows(refused_by(facts))
         }
         (EngineChoice::IoUring | EngineChoice::Epoll, _) => {
             finding(format!("{}, as --engine asks for", kind.name()))
         }
     }
+}
+
+/// The check that finds why a server has no ring: where the doctor can create one, the refusal is
+/// for the user that the server becomes.
+pub(super) fn refused_by(facts: &MachineFacts) -> &'static str {
+    if facts.ring.is_ok() && facts.smallest_ring.is_ok() { "io_uring_disabled" } else { "ring" }
 }
 
 /// The kind of the engines that the server would have.

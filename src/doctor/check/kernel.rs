@@ -3,7 +3,7 @@
 use super::engine::in_use;
 use super::{Finding, Fix, Scope, limits, sysctl, version};
 use crate::doctor::Workload;
-use crate::doctor::facts::{Capability, Container, MachineFacts, ProcessStatus, SandboxSupport};
+use crate::doctor::facts::{Capability, Container, MachineFacts, ProcessStatus};
 use crate::engine::Errno;
 use crate::engine::kernel::EngineKind;
 use crate::engine::uring::probe::{Features, KERNEL_MIN, SPAWN_MAX};
@@ -45,6 +45,9 @@ pub(super) fn disabled(facts: &MachineFacts) -> Finding {
         // A kernel without io_uring lacks the setting, too; the ring check reports that.
         Err(unknown) if unknown.is_missing() && version(facts).is_some_and(|v| v < (6, 6)) => {
             return Finding::ok(NAME, "no such setting before Linux 6.6", why);
+        }
+        Err(unknown) if unknown.is_missing() => {
+            return Finding::unknown(NAME, unknown, why).follows("ring");
         }
         Err(unknown) => return Finding::unknown(NAME, unknown, why),
     };
@@ -162,9 +165,10 @@ pub(super) fn seccomp(facts: &MachineFacts) -> Finding {
             finding(&format!("{mode}: a filter, which refuses io_uring")).fault(allow_calls(facts))
         }
         (Some(mode), Refuser::Setting) => finding(&format!(
-            "{mode}: a filter; its effect is unknown while io_uring_disabled forbids rings"
+            "{mode}: a filter; its effect is not known while io_uring_disabled forbids rings"
         ))
-        .warning(Vec::new()),
+        .warning(Vec::new())
+        .follows("io_uring_disabled"),
         (Some(mode), Refuser::Nothing | Refuser::Kernel | Refuser::Unknown) => {
             finding(&format!("{mode}: a filter, which permits io_uring"))
         }
@@ -253,22 +257,32 @@ pub(super) fn ring(workload: &Workload, facts: &MachineFacts) -> Finding {
             Err(refusal) if facts.filter_kills() => refusal.what.clone(),
             _ => format!("refused: {error}"),
         };
-        return finding(found).fault(match refuser(facts) {
-            Refuser::Setting => disabled(facts).fixes,
-            Refuser::Filter => allow_calls(facts),
+        let finding = finding(found);
+        return match refuser(facts) {
+            Refuser::Setting => finding.fault(disabled(facts).fixes).follows("io_uring_disabled"),
+            Refuser::Filter => finding.fault(allow_calls(facts)).follows("seccomp"),
             Refuser::Kernel if version(facts).is_none_or(|v| v >= KERNEL_MIN) => {
-                vec![Fix::new(
+                finding.fault(vec![Fix::new(
                     "zgrep IO_URING /proc/config.gz /boot/config-$(uname -r)",
                     "must show CONFIG_IO_URING=y, or the kernel was built without io_uring",
-                )]
+                )])
             }
-            Refuser::Kernel => newer_kernel(),
-            Refuser::Nothing | Refuser::Unknown => vec![Fix::new(
+            Refuser::Kernel => finding.fault(newer_kernel()).follows("kernel"),
+            Refuser::Nothing | Refuser::Unknown => finding.fault(vec![Fix::new(
                 "dmesg | grep -i -e avc: -e apparmor -e lsm",
                 "as root; shows whether a security module refuses io_uring",
-            )],
-        });
+            )]),
+        };
     }
+    created_ring(workload, facts, finding)
+}
+
+/// A ring like the server's, where the smallest one can be created.
+fn created_ring(
+    workload: &Workload,
+    facts: &MachineFacts,
+    finding: impl Fn(String) -> Finding,
+) -> Finding {
     match &facts.ring {
         Ok(features) => {
             let missing = features.names_of(false).collect::<Vec<_>>().join(", ");
@@ -280,57 +294,22 @@ pub(super) fn ring(workload: &Workload, facts: &MachineFacts) -> Finding {
             if (Features { send_vector: true, ..*features }) == Features::ALL {
                 return lacking;
             }
-            lacking.warning(limits::open_files(workload, facts).fixes)
+            lacking.warning(limits::open_files(workload, facts).fixes).follows("open_files")
         }
         Err(refusal) => {
             let memory = limits::locked_memory(workload, facts).fixes;
             match version(facts) {
                 Some(version) if version < KERNEL_MIN => {
-                    finding(refusal.what.clone()).fault(newer_kernel())
+                    finding(refusal.what.clone()).fault(newer_kernel()).follows("kernel")
                 }
-                _ if !memory.is_empty() => finding(refusal.what.clone()).fault(memory),
+                _ if !memory.is_empty() => {
+                    finding(refusal.what.clone()).fault(memory).follows("locked_memory")
+                }
                 _ if refusal.hint.is_empty() => finding(refusal.what.clone()).fault(Vec::new()),
                 _ => finding(format!("{}; {}", refusal.what, refusal.hint)).fault(Vec::new()),
             }
         }
     }
-}
-
-/// The layers of the sandbox that depend on the kernel.
-pub(super) fn lockdown(workload: &Workload, facts: &MachineFacts) -> Finding {
-    let why = "The server enters a sandbox before it serves. If the kernel lacks a layer, the \
-               server reports that and serves with the others, or, with --lockdown=require, \
-               refuses to start.";
-    let SandboxSupport { landlock, ring, seccomp } = &facts.sandbox;
-    let mut has = vec!["privileges".to_owned()];
-    let mut lacks = Vec::new();
-    let mut fixes = Vec::new();
-    match landlock {
-        Ok(version) => has.push(format!("Landlock (ABI {version})")),
-        Err(why) => {
-            lacks.push(format!("Landlock: {why}"));
-            fixes.push(Fix::new(
-                "cat /sys/kernel/security/lsm",
-                "shows the active modules: add landlock in front, as in lsm=landlock,..., on the \
-                 kernel's command line",
-            ));
-        }
-    }
-    match ring {
-        _ if in_use(workload, facts) == EngineKind::Epoll => {}
-        Some(Ok(())) => has.push("restricted rings".to_owned()),
-        Some(Err(why)) => lacks.push(format!("restricted rings: {why}")),
-        None => lacks.push("restricted rings: unknown without a ring".to_owned()),
-    }
-    match seccomp {
-        Ok(()) => has.push("seccomp filters that kill".to_owned()),
-        Err(why) => lacks.push(format!("seccomp: {why}")),
-    }
-    if lacks.is_empty() {
-        return Finding::ok("lockdown", has.join(", "), why);
-    }
-    let found = format!("{}; without {}", has.join(", "), lacks.join("; "));
-    Finding::ok("lockdown", found, why).warning(fixes)
 }
 
 /// The group of a server that root starts without `--user`.

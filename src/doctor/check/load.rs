@@ -19,14 +19,19 @@ pub(super) fn local_ports(workload: &Workload, facts: &MachineFacts, load: &Load
         Ok(range) => *range,
         Err(unknown) => return Finding::unknown(NAME, unknown, why(PORTS_DEFAULT)),
     };
-    // The kernel skips reserved ports when it chooses one. An unknown list counts as empty.
-    let reserved = load.reserved_ports.as_ref().map_or(0, |ranges| {
+    // The kernel skips reserved ports when it chooses one. Linux before 2.6.35 lacks the list.
+    let ranges = match &load.reserved_ports {
+        Ok(ranges) => &ranges[..],
+        Err(unknown) if unknown.is_missing() => &[],
+        Err(unknown) => return Finding::unknown(NAME, unknown, why(PORTS_DEFAULT)),
+    };
+    let reserved: u64 = {
         let overlap = |&(from, to): &(u16, u16)| {
             let (from, to) = (from.max(first), to.min(last));
             if from <= to { u64::from(to - from) + 1 } else { 0 }
         };
         ranges.iter().map(overlap).sum()
-    });
+    };
     let ports = (u64::from(last - first) + 1).saturating_sub(reserved);
     let less = if reserved > 0 { format!(" ({reserved} are reserved)") } else { String::new() };
     let found = format!("{first} to {last}: {ports} ports{less}");
@@ -65,6 +70,9 @@ pub(super) fn tcp_tw_reuse(facts: &MachineFacts, load: &LoadFacts) -> Finding {
         }
         return finding("0: off".to_owned()).warning(fixes);
     }
+    if let Err(unknown) = &load.tcp_timestamps {
+        return Finding::unknown(NAME, unknown, why);
+    }
     if load.tcp_timestamps == Ok(0) {
         let fixes = sysctl(facts, Scope::Network, "net.ipv4.tcp_timestamps", "1");
         return finding(format!("{value}, without effect as tcp_timestamps is 0")).warning(fixes);
@@ -88,10 +96,15 @@ pub(super) fn conntrack(workload: &Workload, facts: &MachineFacts, load: &LoadFa
         Err(unknown) => return Finding::unknown(NAME, unknown, why),
     };
     // 0 is no limit. In a container the limit may be visible on the host only.
-    let max = load.conntrack_max.as_ref().map_or(0, |max| *max);
-    let table = match max {
-        0 => format!("{count} entries"),
-        max => format!("{count} of {max} entries"),
+    let max = match &load.conntrack_max {
+        Ok(max) => *max,
+        Err(unknown) if unknown.is_missing() => 0,
+        Err(unknown) => return Finding::unknown(NAME, unknown, why),
+    };
+    let table = match (max, &load.conntrack_max) {
+        (0, Err(_)) => format!("{count} entries, of a number that only the host shows"),
+        (0, Ok(_)) => format!("{count} entries"),
+        _ => format!("{count} of {max} entries"),
     };
     let finding = |rest: &str| Finding::ok(NAME, format!("{table}; {rest}"), why);
     let wanted = count + CONNTRACK_TIMES * u64::from(workload.spawn);

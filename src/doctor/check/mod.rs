@@ -1,16 +1,18 @@
 //! The checks: pure functions from facts to findings.
 
+mod cause;
 mod engine;
 mod kernel;
 mod limits;
 mod load;
 mod queues;
+mod sandbox;
 mod tcp;
 #[cfg(test)]
 mod tests;
 
 use super::Workload;
-use super::facts::{Container, MachineFacts, UnknownFact};
+use super::facts::{Container, MachineFacts, UnknownCause, UnknownFact};
 use super::report::{DoctorReport, Finding, Fix, Severity};
 use crate::os::process::parse_version;
 
@@ -26,7 +28,7 @@ pub fn examine(workload: &Workload, facts: &MachineFacts) -> DoctorReport {
     let mut checks = of_ring.map(|it| engine::if_needed(workload, facts, it)).to_vec();
     checks.extend([
         engine::engine(workload, facts),
-        kernel::lockdown(workload, facts),
+        sandbox::lockdown(facts),
         limits::open_files(workload, facts),
         limits::locked_memory(workload, facts),
         queues::somaxconn(workload, facts),
@@ -43,13 +45,14 @@ pub fn examine(workload: &Workload, facts: &MachineFacts) -> DoctorReport {
             load::governor(facts, load),
         ]);
     }
-    DoctorReport::new(*workload, facts.container.map(Container::name), checks)
+    let findings = cause::attributed(checks);
+    DoctorReport::new(*workload, facts.container.map(Container::name), findings)
 }
 
 impl Finding {
     fn ok(name: &str, found: impl Into<String>, why: impl Into<String>) -> Self {
         let (name, found, why) = (name.to_owned(), found.into(), why.into());
-        Self { name, status: Severity::Ok, found, why, fixes: Vec::new() }
+        Self { name, status: Severity::Ok, cause: None, found, why, fixes: Vec::new() }
     }
 
     fn warning(self, fixes: Vec<Fix>) -> Self {
@@ -60,8 +63,17 @@ impl Finding {
         Self { status: Severity::Fault, fixes, ..self }
     }
 
+    /// The finding as one that follows from another check's, unless that turns out to be ok.
+    fn follows(self, cause: &str) -> Self {
+        Self { cause: Some(cause.to_owned()), ..self }
+    }
+
     /// An unknown fact: a warning, whose fix shows the file.
     fn unknown(name: &str, fact: &UnknownFact, why: impl Into<String>) -> Self {
+        if fact.cause == UnknownCause::Hidden {
+            let finding = Self::ok(name, fact.to_string(), why).warning(Vec::new());
+            return finding.follows(cause::HIDDEN);
+        }
         let look = Fix::new(format!("cat {}", fact.path), "shows the file");
         let fixes = if fact.path.starts_with('/') { vec![look] } else { Vec::new() };
         Self::ok(name, fact.to_string(), why).warning(fixes)

@@ -1,6 +1,7 @@
 //! The kernel's TCP outside the server's control: connections that a send opens (TCP Fast Open),
 //! and closed connections that the kernel still has to finish (orphans).
 
+use super::sandbox::no_listener_connects;
 use super::{Finding, Fix, Scope, sysctl};
 use crate::doctor::Workload;
 use crate::doctor::facts::MachineFacts;
@@ -21,6 +22,10 @@ pub(super) fn fast_open(facts: &MachineFacts) -> Finding {
     };
     if value & CLIENT == 0 {
         return Finding::ok(NAME, format!("{value}: no send connects a socket"), why);
+    }
+    if no_listener_connects(facts) {
+        let found = format!("{value}: the server's own sends can't connect a socket");
+        return Finding::ok(NAME, found, why);
     }
     // The other bits concern servers, which may need them.
     let without = value & !CLIENT | SERVER;

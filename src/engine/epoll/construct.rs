@@ -43,9 +43,7 @@ impl KernelEngine for Epoll {
         let Parts { slots, role, fixed, buffers, held, restricted: _ } = parts;
         let (listeners, signals, dial) = match role {
             Role::Server { listeners, signals } => (listeners, Some(signals), None),
-            Role::Client(to) => {
-                (Vec::new(), None, Some(Dial::new(to.target, to.sources, to.no_delay)))
-            }
+            Role::Client(to) => (Vec::new(), None, Some(Dial::new(to)?)),
         };
         let failed = |what: &str, Errno(number)| {
             let error = std::io::Error::from_raw_os_error(number);

@@ -1,14 +1,16 @@
 //! Sockets that connect: their target and their local addresses.
 
+use super::{ConnectTarget, Destination, EngineError, Remedy};
 use crate::os::net::{family_of, set_option, stream_socket};
-use rustix::net::{SocketAddrAny, bind, sockopt};
+use rustix::fs::{OFlags, fcntl_setfl};
+use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix, bind, connect, sockopt};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 
 /// The target of connections, and the local addresses that they come from.
 pub struct Dial {
-    target: SocketAddr,
+    family: AddressFamily,
     /// The target as connect(2) takes it, boxed because entries point to it.
     address: Box<SocketAddrAny>,
     sources: Vec<IpAddr>,
@@ -16,14 +18,29 @@ pub struct Dial {
 }
 
 impl Dial {
-    /// Connections to `target` from `sources`, or from an address of the kernel's choice if there
-    /// are none.
+    /// Connections to a destination.
     ///
-    /// `no_delay` sets `TCP_NODELAY` (tcp(7)): for requests of several segments, the last of which
-    /// must not wait for the acknowledgement of the others.
-    #[must_use]
-    pub fn new(target: SocketAddr, sources: Vec<IpAddr>, no_delay: bool) -> Self {
-        Self { target, address: Box::new(target.into()), sources, no_delay }
+    /// # Errors
+    /// If the path or the name of a Unix socket is too long for an address.
+    pub fn new(to: Destination) -> Result<Self, EngineError> {
+        let (family, address) = match &to.target {
+            ConnectTarget::Tcp(address) => (family_of(address), Ok((*address).into())),
+            ConnectTarget::Unix(path) => {
+                (AddressFamily::UNIX, SocketAddrUnix::new(path).map(Into::into))
+            }
+            ConnectTarget::Abstract(name) => {
+                let address = SocketAddrUnix::new_abstract_name(name.as_bytes());
+                (AddressFamily::UNIX, address.map(Into::into))
+            }
+        };
+        let address = address.map_err(|error| {
+            let remedy = "the path or the name of a Unix socket has at most 107 bytes (unix(7)): \
+                          use a shorter one, such as a symbolic link to its folder";
+            let step = format!("preparing to connect to {}", to.target);
+            EngineError::new(step, io::Error::from(error), Remedy::Other(remedy.to_owned()))
+        })?;
+        let Destination { target: _, sources, no_delay } = to;
+        Ok(Self { family, address: Box::new(address), sources, no_delay })
     }
 
     /// The target's address, for an engine that passes it to the kernel by a pointer. It is valid
@@ -37,9 +54,17 @@ impl Dial {
         &self.address
     }
 
+    /// Whether the target is a Unix socket.
+    pub(in crate::engine) fn is_unix(&self) -> bool {
+        self.family == AddressFamily::UNIX
+    }
+
     /// A socket that is bound to a source, ready to connect.
     pub(in crate::engine) fn socket(&self, source: u32) -> io::Result<OwnedFd> {
-        let fd = stream_socket(family_of(&self.target))?;
+        let fd = stream_socket(self.family)?;
+        if self.is_unix() {
+            return Ok(fd);
+        }
         if self.no_delay {
             sockopt::set_tcp_nodelay(&fd, true)?;
         }
@@ -51,5 +76,15 @@ impl Dial {
             bind(&fd, &SocketAddr::new(ip, 0))?;
         }
         Ok(fd)
+    }
+
+    /// Connects a blocking socket without waiting. A Unix socket is connected as soon as the call
+    /// returns; `EAGAIN` reports a full backlog, for which a blocking connect would wait in a
+    /// thread of its own (connect(2)).
+    pub(in crate::engine) fn connect_at_once(&self, fd: &OwnedFd) -> io::Result<()> {
+        fcntl_setfl(fd, OFlags::NONBLOCK)?;
+        let outcome = connect(fd, self.target());
+        fcntl_setfl(fd, OFlags::empty())?;
+        Ok(outcome?)
     }
 }

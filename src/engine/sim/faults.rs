@@ -44,11 +44,15 @@ pub enum Fault {
     ConnectLost,
     /// A connect fails with `EADDRNOTAVAIL`.
     NoLocalPort,
+    /// Nothing that is sent to a client arrives any more, not even the end of its connection.
+    Silence,
+    /// The same for up to 25 s.
+    Straggler,
 }
 
 impl Fault {
     /// All faults, each with its rate: in how many of 1000 cases it strikes.
-    pub const ALL: [(Self, u32); 18] = [
+    pub const ALL: [(Self, u32); 20] = [
         (Self::ShortSend, 60),
         (Self::SendAgain, 40),
         (Self::Reset, 4),
@@ -67,12 +71,21 @@ impl Fault {
         (Self::ConnectRefused, 15),
         (Self::ConnectLost, 10),
         (Self::NoLocalPort, 10),
+        (Self::Silence, 4),
+        (Self::Straggler, 3),
     ];
 
     /// Whether only an engine that connects can have it.
     #[must_use]
     pub fn is_of_clients(self) -> bool {
-        matches!(self, Self::ConnectRefused | Self::ConnectLost | Self::NoLocalPort)
+        matches!(
+            self,
+            Self::ConnectRefused
+                | Self::ConnectLost
+                | Self::NoLocalPort
+                | Self::Silence
+                | Self::Straggler
+        )
     }
 
     fn costs_a_connection(self) -> bool {

@@ -1,6 +1,7 @@
 //! The submission queue, the operations in flight and the completion queue of a simulated engine.
 
 use super::event_queue::EventQueue;
+use super::ids::SocketId;
 use crate::engine::{BufferId, Completion, Nanos, Op, Slot, Token};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -34,6 +35,8 @@ pub(super) enum EngineEvent {
     Signal(u32),
     /// The descriptor of a listener is closed.
     StopListening(u32),
+    /// Bytes that a silent socket did not hear arrive.
+    Hear(SocketId),
 }
 
 /// Operations from their submission until their last completion is popped.

@@ -215,6 +215,7 @@ impl SimEngine {
                 let parked = self.pending.parked(|op| op == Op::Signal);
                 self.retry(&parked);
             }
+            EngineEvent::Hear(socket) => network.hear(socket),
             EngineEvent::StopListening(index) => {
                 if let Some(listener) = self.sockets.close_listener(index) {
                     network.close_listener(listener);

@@ -49,6 +49,8 @@ pub struct SimSocket {
     received: usize,
     broken_by_fault: bool,
     abandoned: bool,
+    /// Nothing arrives at this socket any more.
+    silent: bool,
     acceptor: Option<EngineNumber>,
 }
 
@@ -239,6 +241,9 @@ impl Network {
     /// Receives up to `max` bytes without waiting.
     pub fn receive(&mut self, id: SocketId, max: usize) -> SocketRead {
         let socket = self.socket(id);
+        if socket.silent {
+            return SocketRead::Nothing;
+        }
         if !socket.receive_queue.is_empty() {
             let count = max.min(socket.receive_queue.len());
             self.touch(id);
@@ -264,9 +269,19 @@ impl Network {
     #[must_use]
     pub fn is_readable(&self, id: SocketId) -> bool {
         let socket = self.socket(id);
-        !socket.receive_queue.is_empty()
-            || socket.reset
-            || self.socket(id.remote()).closed != Closed::Neither
+        let has_end = socket.reset || self.socket(id.remote()).closed != Closed::Neither;
+        !socket.silent && (has_end || !socket.receive_queue.is_empty())
+    }
+
+    /// What was sent to a silent socket arrives.
+    pub fn hear(&mut self, id: SocketId) {
+        self.socket_mut(id).silent = false;
+        self.touch(id);
+    }
+
+    /// From now on, nothing arrives at a socket.
+    pub fn silence(&mut self, id: SocketId) {
+        self.socket_mut(id).silent = true;
     }
 
     /// Whether a poll for `POLLOUT` would complete: with a third of the queue free, as in Linux
@@ -363,6 +378,7 @@ impl SimSocket {
             received: 0,
             broken_by_fault: false,
             abandoned: false,
+            silent: false,
             acceptor: None,
         }
     }

@@ -4,10 +4,10 @@ use super::SimEngine;
 use super::accept_queue::AcceptWaiter;
 use super::faults::{EngineMark, Fault};
 use super::ids::SocketId;
-use super::in_flight::{CompletionParts, OpState, PendingOp, PendingOps};
+use super::in_flight::{CompletionParts, EngineEvent, OpState, PendingOp, PendingOps};
 use super::network::{Network, RECEIVE_WINDOW, SocketRead, Windows};
 use crate::bytes::Spans;
-use crate::engine::{BufferId, Errno, Kind, Op, Slot, Token};
+use crate::engine::{BufferId, Errno, Kind, Nanos, Op, Slot, Token};
 
 impl SimEngine {
     /// Attempts an operation. The first attempt of an accept is followed at once by that of a
@@ -191,6 +191,22 @@ impl SimEngine {
         free
     }
 
+    /// The faults of a receive.
+    fn hinder_receive(&mut self, socket: SocketId, network: &mut Network) {
+        self.break_by_chance(socket, network);
+        if self.sockets.connects() && self.strikes(Fault::Silence) {
+            self.trace(|| format!("{socket:?} falls silent"));
+            network.silence(socket);
+        }
+        if self.sockets.connects() && self.strikes(Fault::Straggler) {
+            let delay = self.random.between(1_000_000_000, 25_000_000_000);
+            self.trace(|| format!("{socket:?} falls silent for {delay} ns"));
+            network.silence(socket);
+            let at = Nanos(self.clock.current.0 + delay);
+            self.pending.events.schedule(at, EngineEvent::Hear(socket));
+        }
+    }
+
     /// How many bytes a receive takes of `len` that it could take: usually all.
     fn draw_len(&mut self, len: usize) -> usize {
         match self.random.below(4) {
@@ -219,7 +235,7 @@ impl SimEngine {
     }
 
     fn receive(&mut self, id: u64, slot: Slot, socket: SocketId, network: &mut Network) {
-        self.break_by_chance(socket, network);
+        self.hinder_receive(socket, network);
         match self.fill(slot, socket, network) {
             Filled::Nothing => self.pending.park(id),
             Filled::Last(result) => self.complete(id, result),
@@ -231,7 +247,7 @@ impl SimEngine {
     }
 
     fn receive_many(&mut self, id: u64, slot: Slot, socket: SocketId, network: &mut Network) {
-        self.break_by_chance(socket, network);
+        self.hinder_receive(socket, network);
         loop {
             match self.fill(slot, socket, network) {
                 Filled::Nothing => return self.pending.park(id),
@@ -249,7 +265,7 @@ impl SimEngine {
     }
 
     fn discard(&mut self, id: u64, socket: SocketId, len: u32, network: &mut Network) {
-        self.break_by_chance(socket, network);
+        self.hinder_receive(socket, network);
         let max = self.draw_len(len as usize);
         match network.receive(socket, max) {
             SocketRead::Bytes(bytes) => {
@@ -299,9 +315,9 @@ impl SimEngine {
             |(_, op): &(&u64, &PendingOp)| op.token == target && op.state != OpState::Done;
         if let Some((&fresh, pending)) = self.pending.ops.iter().find(not_done)
             && pending.state == OpState::Due
-            && matches!(pending.op, Op::Accept { .. })
+            && matches!(pending.op, Op::Accept { .. } | Op::Connect { .. })
         {
-            // The kernel tries an accept when it is submitted, which was before the cancel.
+            // The kernel tries both when they are submitted, which was before the cancel.
             self.attempt(fresh, network);
         }
         let found = self.pending.ops.iter().find(not_done);

@@ -89,6 +89,11 @@ impl Sockets {
         self.listeners.get_mut(index as usize)?.take()
     }
 
+    /// Whether the engine is a client's.
+    pub(super) fn connects(&self) -> bool {
+        !self.targets.is_empty()
+    }
+
     /// The listener that the next connect goes to: the targets take turns.
     pub(super) fn next_target(&mut self) -> Option<ListenerId> {
         let target = self.targets.get(self.connects % self.targets.len().max(1)).copied();

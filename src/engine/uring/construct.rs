@@ -45,9 +45,7 @@ impl KernelEngine for Uring {
         let Parts { slots, role, fixed, buffers, restricted, held } = parts;
         let (listeners, signals, dial) = match role {
             Role::Server { listeners, signals } => (listeners, Some(signals), None),
-            Role::Client(to) => {
-                (Vec::new(), None, Some(Dial::new(to.target, to.sources, to.no_delay)))
-            }
+            Role::Client(to) => (Vec::new(), None, Some(Dial::new(to)?)),
         };
         for listener in &listeners {
             // An accept in the background waits only on a blocking socket.

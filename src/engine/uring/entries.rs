@@ -5,6 +5,7 @@ use super::buffers::GROUP;
 use super::files::{Files, LISTENER_CLOSED};
 use super::ring::Uring;
 use crate::bytes::Spans;
+use crate::engine::kernel::dial::Dial;
 use crate::engine::{Errno, Kind, Op, Slot, Token};
 use crate::error::errno_of;
 use io_uring::opcode;
@@ -55,6 +56,10 @@ impl Uring {
             }
             Op::Connect { slot, source: _ } => {
                 let dial = self.dial.as_ref().expect("`open` has created a socket from it");
+                if dial.is_unix() {
+                    // `open` has connected it.
+                    return opcode::Nop::new().build();
+                }
                 let (address, len) = dial.target_pointer();
                 on_slot!(self, slot, |file| opcode::Connect::new(file, address, len).build())
             }
@@ -65,11 +70,7 @@ impl Uring {
             Op::RecvMany { slot } => {
                 on_slot!(self, slot, |file| opcode::RecvMulti::new(file, GROUP).build())
             }
-            Op::Discard { slot, len } => on_slot!(self, slot, |file| {
-                // With MSG_TRUNC TCP discards the bytes instead of copying them to the null pointer
-                // (tcp(7)).
-                opcode::Recv::new(file, std::ptr::null_mut(), len).flags(DISCARD_FLAGS).build()
-            }),
+            Op::Discard { slot, len } => self.discard(slot, len),
             Op::Send { slot, spans, more, lazy: _ } => {
                 let flags = if more { SEND_FLAGS | libc::MSG_MORE } else { SEND_FLAGS };
                 self.send(slot, spans, flags)
@@ -90,6 +91,21 @@ impl Uring {
                 opcode::PollAdd::new(Fd(self.signals_fd().unwrap_or(-1)), POLL_IN).build()
             }
         }
+    }
+
+    fn discard(&mut self, slot: Slot, len: u32) -> Entry {
+        if self.dial.as_ref().is_some_and(Dial::is_unix) {
+            // A Unix socket copies the bytes, whatever the flags (unix(7)).
+            let place =
+                self.discarded.get_or_insert_with(|| vec![0; DISCARDED_AT_ONCE as usize].into());
+            let (place, len) = (place.as_mut_ptr(), len.min(DISCARDED_AT_ONCE));
+            return on_slot!(self, slot, |file| opcode::Recv::new(file, place, len).build());
+        }
+        on_slot!(self, slot, |file| {
+            // With MSG_TRUNC TCP discards the bytes instead of copying them to the null pointer
+            // (tcp(7)).
+            opcode::Recv::new(file, std::ptr::null_mut(), len).flags(DISCARD_FLAGS).build()
+        })
     }
 
     /// A plain send if one of the spans is empty, otherwise one that gathers both.
@@ -132,11 +148,13 @@ impl Uring {
         }
     }
 
-    /// Creates the socket of a slot, for an entry to connect it.
+    /// Creates the socket of a slot, for an entry to connect it. A Unix socket is connected here:
+    /// an entry would wait for a full backlog, in a thread of its own.
     pub(super) fn open(&mut self, slot: Slot, source: u32) -> Result<(), Errno> {
         let dial = self.dial.as_ref().ok_or(Errno(libc::EDESTADDRREQ))?;
         let errno = |error: &std::io::Error| Errno(errno_of(error));
         let fd = dial.socket(source).map_err(|error| errno(&error))?;
+        let connected = if dial.is_unix() { dial.connect_at_once(&fd) } else { Ok(()) };
         match &mut self.files {
             Files::Direct => {
                 let update = self.ring.submitter().register_files_update(slot.0, &[fd.as_raw_fd()]);
@@ -144,7 +162,7 @@ impl Uring {
             }
             Files::Ordinary(table) => table[slot.0 as usize] = fd.into_raw_fd(),
         }
-        Ok(())
+        connected.map_err(|error| errno(&error))
     }
 
     fn close(&self, slot: Slot) -> Entry {
@@ -168,6 +186,8 @@ const SEND_FLAGS: i32 = libc::MSG_DONTWAIT | libc::MSG_WAITALL | libc::MSG_NOSIG
 /// Received bytes are discarded. Not with `MSG_WAITALL`: discarded bytes don't reduce the number
 /// that the kernel waits for (seen on Linux 6.18), so it would discard more than `len`.
 const DISCARD_FLAGS: i32 = libc::MSG_TRUNC;
+/// The most bytes of a Unix socket that are discarded at once: a copy of them stays in the cache.
+const DISCARDED_AT_ONCE: u32 = 64 << 10;
 /// `IORING_SEND_VECTORIZED` of `linux/io_uring.h`: the address is that of an array of iovecs.
 const SEND_VECTOR: u16 = 1 << 5;
 const POLL_IN: u32 = libc::POLLIN as u32;

@@ -54,6 +54,8 @@ pub struct Uring {
     pub(super) files: Files,
     pub(super) listeners: Vec<Listener>,
     pub(super) dial: Option<Dial>,
+    /// Where the kernel copies the bytes that are discarded of a Unix socket. No read follows.
+    pub(super) discarded: Option<Pages>,
     /// Completions of connects that failed before there was an entry.
     failed: VecDeque<Completion>,
     pub(super) signals: Option<Signals>,
@@ -111,6 +113,7 @@ impl Uring {
             files,
             listeners: setup.listeners,
             dial: setup.dial,
+            discarded: None,
             failed: VecDeque::new(),
             signals: setup.signals,
             restriction: Restriction::NotRequested,
@@ -167,10 +170,10 @@ impl Uring {
 
     fn push_entry(&mut self, entry: &Entry) {
         // SAFETY: `entries` builds all entries, and their pointers are into the fixed buffer, the
-        // target's address or the vectors. All three are fields of `self`, which `drop` frees only
-        // after the last operation has ended, and none moves (mappings and boxes). The kernel
-        // copies an address and a vector when it takes the entry (IORING_FEAT_SUBMIT_STABLE);
-        // `Vectors` does not reuse their place before.
+        // target's address, `discarded` or the vectors. All four are fields of `self`, which `drop`
+        // frees only after the last operation has ended, and none moves (mappings and boxes). The
+        // kernel copies an address and a vector when it takes the entry
+        // (IORING_FEAT_SUBMIT_STABLE); `Vectors` does not reuse their place before.
         let pushed = unsafe { self.ring.submission().push(entry) };
         pushed.expect("the caller has checked that there is room");
         self.pushed += 1;
@@ -410,6 +413,7 @@ impl Drop for Uring {
         };
         if !nothing_in_flight {
             std::mem::forget(std::mem::take(&mut self.fixed));
+            std::mem::forget(self.discarded.take());
             self.buffers.leak();
         }
     }

@@ -67,6 +67,8 @@ pub struct Measure {
     pub low: f64,
     /// The highest value of the rounds.
     pub high: f64,
+    /// Whether requests were lost in the measurement, which a hollow mark shows.
+    pub has_losses: bool,
 }
 
 impl DataPoint {
@@ -85,12 +87,12 @@ impl DataPoint {
 
 impl From<Spread> for Measure {
     fn from(Spread { median, min, max }: Spread) -> Self {
-        Self { value: median, low: min, high: max }
+        Self { value: median, low: min, high: max, has_losses: false }
     }
 }
 
 impl From<f64> for Measure {
     fn from(value: f64) -> Self {
-        Self { value, low: value, high: value }
+        Self { value, low: value, high: value, has_losses: false }
     }
 }

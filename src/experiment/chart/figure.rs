@@ -79,6 +79,9 @@ impl Figure<'_> {
         if self.plots().any(Plot::has_spreads) {
             notes.push(SPREADS);
         }
+        if self.plots().any(Plot::has_losses) {
+            notes.push(LOSSES);
+        }
         notes.extend(self.notes.iter().map(String::as_str));
         y += if notes.is_empty() { 0.0 } else { NOTES_GAP };
         for note in notes {
@@ -118,6 +121,9 @@ fn names<'a>(plots: impl Iterator<Item = &'a Plot<'a>>) -> Vec<&'a str> {
 }
 
 const CROSSES: &str = "A cross marks a missing result; its height has no meaning.";
+
+const LOSSES: &str = "A hollow mark shows that requests were lost: without a correct response, or \
+                      never sent.";
 
 const SPREADS: &str = "A pale bar spans the lowest to the highest value of the rounds.";
 

@@ -15,6 +15,7 @@ mod apart;
 mod axis;
 mod data;
 mod figure;
+mod percentiles;
 mod plot;
 mod runs;
 mod style;
@@ -22,7 +23,7 @@ mod svg;
 #[cfg(test)]
 mod tests;
 
-use crate::load::report::LoadReport;
+use crate::load::report::{Latency, LoadReport};
 pub use data::{DataPoint, Experiment, Measure, Panel, Scale, Series};
 use figure::{Figure, StyleScope};
 use plot::Plot;
@@ -37,6 +38,20 @@ pub fn experiment(experiment: &Experiment) -> String {
 #[must_use]
 pub fn over_time(experiment: &Experiment) -> String {
     draw(experiment, Plot::over_time, 1, StyleScope::Plot)
+}
+
+/// The chart of distributions of latencies as SVG, each panel with its title and its named lines,
+/// one panel per row.
+#[must_use]
+pub fn distributions(
+    title: &str,
+    panels: &[(String, Vec<(String, &Latency)>)],
+    notes: Vec<String>,
+) -> String {
+    let panels: Vec<Panel> =
+        panels.iter().map(|(title, lines)| percentiles::panel(title, lines)).collect();
+    let plots: Vec<Plot> = panels.iter().map(Plot::percentiles).collect();
+    Figure { title, notes, rows: plots.chunks(1).collect(), styles: StyleScope::Figure }.draw()
 }
 
 fn draw<'a>(

@@ -75,6 +75,11 @@ impl<'a> Plot<'a> {
         self.lines.iter().any(|line| line.points.iter().any(|point| point.1.is_none()))
     }
 
+    pub(super) fn has_losses(&self) -> bool {
+        let measures = self.lines.iter().flat_map(|line| line.points.iter()).filter_map(|p| p.1);
+        measures.into_iter().any(|measure| measure.has_losses)
+    }
+
     pub(super) fn has_spreads(&self) -> bool {
         let measures = self.lines.iter().flat_map(|line| line.points.iter()).filter_map(|p| p.1);
         measures.into_iter().any(|measure| measure.low < measure.high)
@@ -141,7 +146,7 @@ fn bounded_measure(measure: Measure) -> Option<Measure> {
     let value = bounded(measure.value)?;
     let low = bounded(measure.low).map_or(value, |low| low.min(value));
     let high = bounded(measure.high).map_or(value, |high| high.max(value));
-    Some(Measure { value, low, high })
+    Some(Measure { value, low, high, ..measure })
 }
 
 impl Cell {

@@ -2,10 +2,11 @@
 
 use super::data::{DataPoint, Measure, Panel, Scale, Series};
 use super::figure::{Figure, StyleScope};
+use super::percentiles::{self, approximately};
 use super::plot::Plot;
 use crate::experiment::numbers::grouped;
 use crate::experiment::spread::spread;
-use crate::load::report::{Latency, LoadReport, Run, failure_text};
+use crate::load::report::{LoadReport, Run, failure_text};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The chart as the text of an SVG file.
@@ -23,24 +24,21 @@ pub(super) fn draw(report: &LoadReport) -> String {
 
 /// The panel of percentiles, with one line per run.
 fn latencies(runs: &[Run]) -> Panel {
-    let mut named = BTreeMap::<u32, u32>::new();
-    let mut series = Vec::new();
+    let mut named = BTreeMap::<String, u32>::new();
+    let mut lines = Vec::new();
     for run in runs {
-        let times = named.entry(run.connections).or_default();
-        *times += 1;
         let mut name = connections(run.connections);
+        if let Some(rate) = run.rate_asked {
+            name = format!("{name}, {}/s", grouped(rate));
+        }
+        let times = named.entry(name.clone()).or_default();
+        *times += 1;
         if *times > 1 {
             name = format!("{name}, again ({times})");
         }
-        series.push(Series { name, points: percentiles(&run.response_us) });
+        lines.push((name, &run.response_us));
     }
-    Panel {
-        title: "Response time".into(),
-        x_title: "percentile of the requests".into(),
-        y_title: "from the request to the end of its response".into(),
-        y_scale: latency_scale(&series),
-        series,
-    }
+    percentiles::panel("Response time", &lines)
 }
 
 fn connections(count: u32) -> String {
@@ -48,55 +46,44 @@ fn connections(count: u32) -> String {
     format!("{} {noun}", grouped(f64::from(count)))
 }
 
-/// Latencies over 1 / (1 - p). The 100th percentile, where x would be infinite, is drawn at the
-/// number of requests.
-fn percentiles(latency: &Latency) -> Vec<DataPoint> {
-    if latency.count == 0 {
-        return vec![DataPoint::missing(1.0)];
-    }
-    let Latency { min, p50, p90, p99, p99_9, max, .. } = *latency;
-    let summary = [(0.0, min), (50.0, p50), (90.0, p90), (99.0, p99), (99.9, p99_9), (100.0, max)];
-    let all = if latency.percentiles.is_empty() { &summary[..] } else { &latency.percentiles };
-    let x_max = approximately(latency.count).max(1.0);
-    let x = |percentile: f64| (1.0 / (1.0 - percentile.clamp(0.0, 100.0) / 100.0)).min(x_max);
-    all.iter().map(|&(percentile, latency)| DataPoint::at(x(percentile), latency)).collect()
-}
-
-/// Logarithmic if most latencies would be indistinguishable from 0 on a linear scale.
-fn latency_scale(series: &[Series]) -> Scale {
-    let values = || {
-        let points = series.iter().flat_map(|series| series.points.iter());
-        points.filter_map(|point| point.y).map(|measure| measure.value).filter(|&us| us > 0.0)
-    };
-    let low = values().fold(f64::INFINITY, f64::min);
-    let high = values().fold(0.0, f64::max);
-    if high > low * LINEAR_RATIO_MAX { Scale::Log } else { Scale::Linear }
-}
-
 fn rates(runs: &[Run]) -> Panel {
+    let mut rates = over(runs, |run| run.rate);
+    for DataPoint { x, y } in &mut rates {
+        let is_here = |run: &&Run| f64::from(run.connections).total_cmp(x).is_eq();
+        if let Some(measure) = y {
+            measure.has_losses = runs.iter().filter(is_here).any(|run| lost(run) > 0);
+        }
+    }
     Panel {
         title: "Requests per second".into(),
         x_title: "simultaneous connections".into(),
         y_title: "complete and correct responses".into(),
         y_scale: Scale::Linear,
-        series: vec![Series { name: "succeeded".into(), points: over(runs, |run| run.rate) }],
+        series: vec![Series { name: "succeeded".into(), points: rates }],
     }
 }
 
 /// The panel of all failures and, for several kinds, of each kind.
 fn failures(runs: &[Run]) -> Panel {
-    let kinds: BTreeSet<&str> =
+    let mut kinds: BTreeSet<&str> =
         runs.iter().flat_map(|run| run.failures.keys()).map(String::as_str).collect();
+    kinds.extend(runs.iter().any(|run| run.outstanding > 0).then_some(OUTSTANDING));
+    kinds.extend(runs.iter().any(|run| run.not_sent > 0).then_some(NOT_SENT));
+    let count = |run: &Run, kind: &str| match kind {
+        OUTSTANDING => run.outstanding,
+        NOT_SENT => run.not_sent,
+        kind => run.failures.get(kind).copied().unwrap_or(0),
+    };
     let name = match (kinds.len(), kinds.first()) {
         (1, Some(kind)) => failure_text(kind),
         _ => "all failures".into(),
     };
-    let all = over(runs, |run| approximately(run.failed));
+    let all = over(runs, |run| Some(approximately(lost(run))));
     let mut series = vec![Series { name, points: all }];
     if kinds.len() > 1 {
         series.extend(kinds.into_iter().map(|kind| Series {
             name: failure_text(kind),
-            points: over(runs, |run| approximately(run.failures.get(kind).copied().unwrap_or(0))),
+            points: over(runs, |run| Some(approximately(count(run, kind)))),
         }));
     }
     Panel {
@@ -108,11 +95,17 @@ fn failures(runs: &[Run]) -> Panel {
     }
 }
 
-/// A figure of the runs over their connections; the median of runs with equal connections.
-fn over(runs: &[Run], figure: impl Fn(&Run) -> f64) -> Vec<DataPoint> {
+/// The requests of a run that were due and have no correct response.
+fn lost(run: &Run) -> u64 {
+    run.failed + run.outstanding + run.not_sent
+}
+
+/// A figure of the runs over their connections; the median of runs with equal connections, and a
+/// gap where none of them has it.
+fn over(runs: &[Run], figure: impl Fn(&Run) -> Option<f64>) -> Vec<DataPoint> {
     let mut columns = BTreeMap::<u32, Vec<f64>>::new();
     for run in runs {
-        columns.entry(run.connections).or_default().push(figure(run));
+        columns.entry(run.connections).or_default().extend(figure(run));
     }
     let points = columns.into_iter().map(|(connections, values)| {
         let y = spread(values.into_iter()).map(Measure::from);
@@ -141,12 +134,6 @@ fn notes(report: &LoadReport) -> Vec<String> {
     notes
 }
 
-/// A count as a coordinate.
-fn approximately(count: u64) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "coordinates are rounded to two decimals")]
-    let approximation = count as f64;
-    approximation
-}
-
-/// Up to this ratio of the highest to the lowest latency, the axis is linear.
-const LINEAR_RATIO_MAX: f64 = 20.0;
+/// Beside the kinds of failures.
+const OUTSTANDING: &str = "outstanding";
+const NOT_SENT: &str = "not_sent";

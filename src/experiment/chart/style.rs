@@ -119,6 +119,7 @@ const LIGHT: &str = "\
 .grid{stroke:#e3e7ec}
 .axis{stroke:#7a838e}
 .mark,.halo{stroke:#fff}
+.hollow{fill:#fff;stroke:currentColor}
 ";
 
 const DARK: &str = "\
@@ -129,6 +130,7 @@ const DARK: &str = "\
 .grid{stroke:#252c35}
 .axis{stroke:#7d8894}
 .mark,.halo{stroke:#0d1117}
+.hollow{fill:#0d1117;stroke:currentColor}
 ";
 
 #[cfg(test)]

@@ -5,7 +5,6 @@ use super::*;
 use crate::load::report::{Latency, Run, SCHEMA};
 use proptest::prelude::*;
 use reader::{Element, points, read, strokes};
-use std::collections::BTreeMap;
 
 mod reader;
 mod samples;
@@ -69,6 +68,28 @@ fn line_has_a_gap_at_a_missing_result() {
             assert!((point.0 - tick(label)).abs() < 0.02, "{label}: {drawn:?}");
         }
     }
+}
+
+#[test]
+fn points_with_losses_have_hollow_marks_and_a_note() {
+    let mut report = samples::report(&[64, 512]);
+    let is_hollow = |element: &&Element| element.has_class("hollow");
+    let lost = |report: &LoadReport| {
+        let elements = read(&load(report));
+        let noted = elements.iter().any(|e| e.has_class("note") && e.text.contains("hollow mark"));
+        assert_eq!(noted, elements.iter().any(|element| is_hollow(&element)));
+        elements.iter().filter(is_hollow).count()
+    };
+    assert_eq!(lost(&report), 0);
+    report.runs[1].outstanding = 1;
+    assert_eq!(lost(&report), 1, "in the panel of rates");
+    (report.runs[0].not_sent, report.runs[1].rate) = (2, None);
+    let elements = read(&load(&report));
+    assert_eq!(elements.iter().filter(is_hollow).count(), 1);
+    assert_eq!(elements.iter().filter(|e| e.has_class("cross")).count(), 1, "no rate is a gap");
+    let names =
+        |text: &str| elements.iter().filter(|e| e.has_class("name") && e.text == text).count();
+    assert_eq!((names("outstanding"), names("not sent"), names("all failures")), (1, 1, 1));
 }
 
 #[test]
@@ -201,11 +222,8 @@ fn extent(text: &Element) -> [f64; 4] {
 
 fn any_measure() -> impl Strategy<Value = Option<Measure>> {
     let number = prop_oneof![any::<f64>(), 0.0..1e6, Just(0.0), Just(f64::NAN)];
-    let spread = (number.clone(), number.clone(), number).prop_map(|(value, low, high)| Measure {
-        value,
-        low,
-        high,
-    });
+    let spread = (number.clone(), number.clone(), number, any::<bool>())
+        .prop_map(|(value, low, high, has_losses)| Measure { value, low, high, has_losses });
     proptest::option::weighted(0.8, spread)
 }
 
@@ -250,12 +268,16 @@ proptest! {
         report.url = url;
         for (numbers, counts, small) in runs {
             let mut run = samples::report(&[small[0]]).runs.remove(0);
-            let [min, p50, p90, p99, p99_9, max, percentile, rate] = numbers;
-            let percentiles = if small[1] % 2 == 0 { Vec::new() } else { vec![(percentile, max)] };
+            let [.., percentile, highest] = numbers;
+            // Figures that were not measured are gaps.
+            let [min, p50, p90, p99, p99_9, max, _, rate] =
+                numbers.map(|number| (number > -1.0).then_some(number));
+            let percentiles =
+                if small[1] % 2 == 0 { Vec::new() } else { vec![(percentile, highest)] };
             let count = counts[0] % 7;
-            let mean = p50;
-            run.response_us =
-                Latency { count, min, mean, p50, p90, p99, p99_9, max, percentiles };
+            run.response_us = Latency {
+                count, min, p50, p90, p99, p99_9, max, percentiles, ..Latency::default()
+            };
             (run.rate, run.failed, run.died) = (rate, counts[1], small[2]);
             run.failures.insert("short".into(), counts[2]);
             report.runs.push(run);

@@ -5,7 +5,8 @@
 //! rounds = 3                    # repetitions of everything; default 1
 //! requests = 100000             # per point; default 100000
 //! concurrency = [10, 100]       # numbers of connections
-//! time_max = "60s"              # longest load of a point; default 60s
+//! time_max = "60s"              # longest load of a point; default 60s. All durations are a text
+//!                               # with a unit, or a number of seconds: 60, 0.5
 //! client_cpu = 1                # core of the load client; default: any
 //! start_timeout = "10s"         # until a server answers; default 10s
 //! stop_timeout = "15s"          # from SIGTERM to SIGKILL; default 15s
@@ -20,15 +21,28 @@
 //! command = ["bin/a", "--port={port}", "--threads={concurrency}"]  # or a line for the shell
 //! environment = { THREADS = "{concurrency}" }
 //! folder = "../.."              # relative to the folder of this file, the default
+//! path = "/index.html"          # to request; default /
 //! cpu = 0                       # core of the server; default: any
 //! start_timeout = "30s"
-//! stop_timeout = "5s"
+//! stop_timeout = 5
+//!
+//! [[server]]                    # one that runs already: neither started nor stopped
+//! name = "b"
+//! url = "http://127.0.0.1:8080/"
+//! pid = "/run/b.pid"            # its process, or a file with its number; without it, CPU time and
+//!                               # memory are not known
 //! ```
 
+mod check;
+mod file_duration;
+#[cfg(test)]
+mod tests;
+
 use super::results::{LoadSettings, ServerSettings, Settings};
-use crate::load::options;
-use crate::value_parsers;
-use serde::{Deserialize, Deserializer};
+use super::shell::ShellCommand;
+use crate::load::options::{self, LoadOptions};
+use file_duration::FileDuration;
+use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
@@ -54,14 +68,16 @@ pub struct Overrides {
 /// The complaint, with the key that it is about.
 pub fn parse(text: &str, overrides: Overrides) -> Result<Settings, String> {
     let file: SweepFile = toml::from_str(text).map_err(|error| error.to_string())?;
-    let settings = file.fill_in(overrides);
-    check_list("concurrency", &settings.concurrency)?;
-    check_names("load", settings.loads.iter().map(|load| &load.name))?;
-    check_names("server", settings.servers.iter().map(|server| &server.name))?;
+    let settings = file.fill_in(overrides)?;
+    check::list("concurrency", &settings.concurrency)?;
+    check::names("load", settings.loads.iter().map(|load| &load.name))?;
+    check::names("server", settings.servers.iter().map(|server| &server.name))?;
     for load in &settings.loads {
-        load.options.iter().try_for_each(|option| check_option(&load.name, option))?;
+        load.options.iter().try_for_each(|option| check::option(&load.name, option))?;
     }
-    settings.servers.iter().try_for_each(check_server)?;
+    for server in &settings.servers {
+        check::server(server).map_err(|why| format!("server {:?}: {why}", server.name))?;
+    }
     Ok(settings)
 }
 
@@ -71,20 +87,36 @@ pub fn parse(text: &str, overrides: Overrides) -> Result<Settings, String> {
 /// The load, its options and the complaint of the parser.
 pub fn check_options(settings: &Settings) -> Result<(), String> {
     for load in &settings.loads {
-        let own = ["uringload", "http://127.0.0.1:10001/"].map(str::to_owned);
-        let words = own.iter().chain(&load.options);
-        let why = match options::parse(words) {
-            Ok(_) => continue,
-            Err(error) => {
-                let text = error.to_string();
-                let first = text.split("\n\n").next().unwrap_or_default();
-                first.trim_start_matches("error: ").trim().to_owned()
+        let checked = parse_by_client(ANY_URL, &load.options).and_then(|options| {
+            match options.runs().len() {
+                1 => Ok(()),
+                runs => Err(format!(
+                    "they make {runs} runs, and a point is one run: use `rounds`, or a [[load]] \
+                     for each rate"
+                )),
             }
-        };
-        let options = load.options.join(" ");
-        return Err(format!("load {:?}: options: {options}: {why}", load.name));
+        });
+        checked.map_err(|why| {
+            format!("load {:?}: options: {}: {why}", load.name, load.options.join(" "))
+        })?;
     }
     Ok(())
+}
+
+/// How long the load client waits for responses after its last request, with these options.
+pub(super) fn grace(options: &[String]) -> Duration {
+    let parsed = parse_by_client(ANY_URL, options).or_else(|_| parse_by_client(ANY_URL, &[]));
+    parsed.expect("a load needs no options").grace
+}
+
+/// The options as the load client parses them, or its complaint.
+fn parse_by_client(url: &str, options: &[String]) -> Result<LoadOptions, String> {
+    let own = ["uringload", url].map(str::to_owned);
+    options::parse(own.iter().chain(options)).map_err(|error| {
+        let text = error.to_string();
+        let first = text.split("\n\n").next().unwrap_or_default();
+        first.trim_start_matches("error: ").trim().to_owned()
+    })
 }
 
 /// Replaces the placeholders `{port}` and `{concurrency}`.
@@ -99,13 +131,10 @@ struct SweepFile {
     rounds: Option<NonZeroU32>,
     requests: Option<NonZeroU64>,
     concurrency: Vec<NonZeroU32>,
-    #[serde(default, deserialize_with = "duration")]
-    time_max: Option<Duration>,
+    time_max: Option<FileDuration>,
     client_cpu: Option<u32>,
-    #[serde(default, deserialize_with = "duration")]
-    start_timeout: Option<Duration>,
-    #[serde(default, deserialize_with = "duration")]
-    stop_timeout: Option<Duration>,
+    start_timeout: Option<FileDuration>,
+    stop_timeout: Option<FileDuration>,
     load: Vec<FileLoad>,
     server: Vec<FileServer>,
 }
@@ -117,23 +146,22 @@ struct FileLoad {
     #[serde(default)]
     options: Vec<String>,
     requests: Option<NonZeroU64>,
-    #[serde(default, deserialize_with = "duration")]
-    time_max: Option<Duration>,
+    time_max: Option<FileDuration>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FileServer {
     name: String,
-    command: CommandWords,
-    #[serde(default)]
-    environment: BTreeMap<String, String>,
+    command: Option<CommandWords>,
+    url: Option<String>,
+    pid: Option<ProcessOrFile>,
+    path: Option<String>,
+    environment: Option<BTreeMap<String, String>>,
     folder: Option<String>,
     cpu: Option<u32>,
-    #[serde(default, deserialize_with = "duration")]
-    start_timeout: Option<Duration>,
-    #[serde(default, deserialize_with = "duration")]
-    stop_timeout: Option<Duration>,
+    start_timeout: Option<FileDuration>,
+    stop_timeout: Option<FileDuration>,
 }
 
 /// A command: a list of words, or a line for the shell.
@@ -144,295 +172,126 @@ enum CommandWords {
     List(Vec<String>),
 }
 
+/// A process by its number, or by a file that has it.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "pid is the number of a process, or the path of a file that has it")]
+enum ProcessOrFile {
+    Number(NonZeroU32),
+    File(String),
+}
+
 impl SweepFile {
-    fn fill_in(self, overrides: Overrides) -> Settings {
+    fn fill_in(self, overrides: Overrides) -> Result<Settings, String> {
         let requests = self.requests.map_or(REQUESTS, NonZeroU64::get);
         let time_max = self.time_max.unwrap_or(TIME_MAX);
-        let start_timeout = self.start_timeout.unwrap_or(START_TIMEOUT);
-        let stop_timeout = self.stop_timeout.unwrap_or(STOP_TIMEOUT);
+        let timeouts = DefaultTimeouts {
+            start: self.start_timeout.unwrap_or(START_TIMEOUT),
+            stop: self.stop_timeout.unwrap_or(STOP_TIMEOUT),
+        };
         let load = |load: FileLoad| LoadSettings {
             name: load.name,
             options: [load.options, overrides.options.clone()].concat(),
             requests: overrides.requests.or(load.requests).map_or(requests, NonZeroU64::get),
             time_max_seconds: overrides
                 .time_max
+                .map(FileDuration)
                 .or(load.time_max)
                 .unwrap_or(time_max)
-                .as_secs_f64(),
-        };
-        let server = |server: FileServer| ServerSettings {
-            name: server.name,
-            command: match server.command {
-                // `exec`, so that signals reach the program and not the shell.
-                CommandWords::Line(line) if line.trim().is_empty() => Vec::new(),
-                CommandWords::Line(line) => vec!["sh".into(), "-c".into(), format!("exec {line}")],
-                CommandWords::List(words) => words,
-            },
-            environment: server.environment,
-            folder: server.folder.unwrap_or_else(|| ".".to_owned()),
-            cpu: server.cpu,
-            start_timeout_seconds: server.start_timeout.unwrap_or(start_timeout).as_secs_f64(),
-            stop_timeout_seconds: server.stop_timeout.unwrap_or(stop_timeout).as_secs_f64(),
+                .as_seconds(),
         };
         let concurrency = match overrides.concurrency {
             list if list.is_empty() => self.concurrency,
             list => list,
         };
-        Settings {
+        let server = |server: FileServer| {
+            let name = server.name.clone();
+            server.fill_in(timeouts).map_err(|why| format!("server {name:?}: {why}"))
+        };
+        Ok(Settings {
             rounds: overrides.rounds.or(self.rounds).map_or(1, NonZeroU32::get),
             concurrency: concurrency.into_iter().map(NonZeroU32::get).collect(),
             client_cpu: self.client_cpu,
             loads: self.load.into_iter().map(load).collect(),
-            servers: self.server.into_iter().map(server).collect(),
+            servers: self.server.into_iter().map(server).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+/// The defaults of all servers.
+#[derive(Clone, Copy)]
+struct DefaultTimeouts {
+    start: FileDuration,
+    stop: FileDuration,
+}
+
+impl FileServer {
+    fn fill_in(self, timeouts: DefaultTimeouts) -> Result<ServerSettings, String> {
+        self.check_keys()?;
+        let command = match self.command {
+            None => ShellCommand { words: Vec::new(), stays: false },
+            Some(CommandWords::List(words)) => ShellCommand { words, stays: false },
+            // Without a program there is nothing to run, which the check of the words refuses.
+            Some(CommandWords::Line(line)) if line.trim().is_empty() => {
+                ShellCommand { words: vec![line], stays: false }
+            }
+            Some(CommandWords::Line(line)) => ShellCommand::new(&line),
+        };
+        Ok(ServerSettings {
+            name: self.name,
+            command: command.words,
+            shell_stays: command.stays,
+            url: self.url,
+            pid: self.pid.map(|pid| match pid {
+                ProcessOrFile::Number(number) => number.to_string(),
+                ProcessOrFile::File(path) => path,
+            }),
+            path: self.path.unwrap_or_else(|| "/".to_owned()),
+            environment: self.environment.unwrap_or_default(),
+            folder: self.folder.unwrap_or_else(|| ".".to_owned()),
+            cpu: self.cpu,
+            start_timeout_seconds: self.start_timeout.unwrap_or(timeouts.start).as_seconds(),
+            stop_timeout_seconds: self.stop_timeout.unwrap_or(timeouts.stop).as_seconds(),
+        })
+    }
+
+    /// Refuses keys that don't belong together: a server is started, or runs already.
+    fn check_keys(&self) -> Result<(), String> {
+        let of_command = [
+            ("path", self.path.is_some()),
+            ("environment", self.environment.is_some()),
+            ("folder", self.folder.is_some()),
+            ("cpu", self.cpu.is_some()),
+            ("start_timeout", self.start_timeout.is_some()),
+            ("stop_timeout", self.stop_timeout.is_some()),
+        ];
+        match (&self.command, &self.url) {
+            (None, None) => Err("command: missing; write the command that starts the server, or \
+                                 the url of one that runs already"
+                .to_owned()),
+            (Some(_), Some(_)) => Err(format!(
+                "url: a server with a command is requested at http://127.0.0.1:{PORT}/; write \
+                 path for another path, or leave out the command of a server that runs already"
+            )),
+            (Some(_), None) if self.pid.is_some() => {
+                Err("pid: a server with a command has the process that was started".to_owned())
+            }
+            (Some(_), None) => Ok(()),
+            (None, Some(_)) => match of_command.iter().find(|(_, is_set)| *is_set) {
+                Some(("path", _)) => Err("path: write it as a part of the url".to_owned()),
+                Some((key, _)) => Err(format!(
+                    "{key}: a server with a url runs already, so it is not started or stopped"
+                )),
+                None => Ok(()),
+            },
         }
     }
 }
 
-fn duration<'a, D: Deserializer<'a>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    value_parsers::duration(&text).map(Some).map_err(serde::de::Error::custom)
-}
-
-fn check_list(key: &str, list: &[u32]) -> Result<(), String> {
-    if list.is_empty() {
-        return Err(format!("{key}: the list is empty"));
-    }
-    let repeated = list.iter().enumerate().find(|(place, value)| list[..*place].contains(value));
-    repeated.map_or(Ok(()), |(_, value)| Err(format!("{key}: {value} occurs twice")))
-}
-
-fn check_names<'a>(key: &str, names: impl Iterator<Item = &'a String>) -> Result<(), String> {
-    let names: Vec<_> = names.collect();
-    if names.is_empty() {
-        return Err(format!("{key}: the list is empty"));
-    }
-    for (place, name) in names.iter().enumerate() {
-        if name.trim().is_empty() || name.contains(['\n', '|']) {
-            return Err(format!("{key}: name: {name:?} is empty or has a line break or a |"));
-        }
-        if names[..place].contains(name) {
-            return Err(format!("{key}: name: {name:?} occurs twice"));
-        }
-    }
-    Ok(())
-}
-
-/// Refuses options that the sweep sets itself, and options that would distort its figures.
-fn check_option(load: &str, option: &str) -> Result<(), String> {
-    let is = |short: &str, long: &str| {
-        let name = option.split_once('=').map_or(option, |(name, _)| name);
-        name == long
-            || (!short.is_empty() && option.starts_with(short) && !option.starts_with("--"))
-    };
-    let why = if is("-c", "--connections") {
-        "use `concurrency` instead"
-    } else if is("-n", "--requests") {
-        "use `requests` instead"
-    } else if is("-d", "--duration") {
-        "use `time_max` instead"
-    } else if is("", "--json") || is("", "--quiet") {
-        "the sweep sets it itself"
-    } else if is("", "--warmup") {
-        "the CPU time of the warm-up would count, but not its requests"
-    } else {
-        return Ok(());
-    };
-    Err(format!("load {load:?}: options: {option:?}: {why}"))
-}
-
-fn check_server(server: &ServerSettings) -> Result<(), String> {
-    let fail = |why: String| Err(format!("server {:?}: {why}", server.name));
-    if server.command.first().is_none_or(|program| program.trim().is_empty()) {
-        return fail("command: the program is missing".to_owned());
-    }
-    let words = server.command.iter().map(|word| ("command", word));
-    let texts =
-        || words.clone().chain(server.environment.values().map(|text| ("environment", text)));
-    if !texts().any(|(_, text)| text.contains(PORT)) {
-        return fail(format!("command: neither the command nor the environment has {PORT}"));
-    }
-    let unknown = |(key, text): (&'static str, &String)| {
-        unknown_placeholder(text).map(|word| (key, word.to_owned()))
-    };
-    match texts().find_map(unknown) {
-        Some((key, word)) => {
-            fail(format!("{key}: unknown placeholder {word}; use {PORT} or {CONCURRENCY}"))
-        }
-        None => Ok(()),
-    }
-}
-
-/// The first placeholder that is not known. `${word}` belongs to the shell.
-fn unknown_placeholder(text: &str) -> Option<&str> {
-    text.match_indices('{').find_map(|(start, _)| {
-        let end = start + text[start..].find('}')? + 1;
-        let word = &text[start + 1..end - 1];
-        let is_word = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase());
-        let is_ours = [PORT, CONCURRENCY].contains(&&text[start..end]);
-        (is_word && !is_ours && !text[..start].ends_with('$')).then(|| &text[start..end])
-    })
-}
-
+/// A URL to parse options with.
+const ANY_URL: &str = "http://127.0.0.1:10001/";
 const PORT: &str = "{port}";
 const CONCURRENCY: &str = "{concurrency}";
 const REQUESTS: u64 = 100_000;
-const TIME_MAX: Duration = Duration::from_secs(60);
-const START_TIMEOUT: Duration = Duration::from_secs(10);
-const STOP_TIMEOUT: Duration = Duration::from_secs(15);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LEAST: &str = r#"
-concurrency = [10, 20]
-[[load]]
-name = "close"
-[[server]]
-name = "a"
-command = "serve {port}"
-"#;
-
-    fn read(text: &str) -> Result<Settings, String> {
-        parse(text, Overrides::default())
-    }
-
-    #[test]
-    fn defaults_complete_a_minimal_file() {
-        let settings = read(LEAST).unwrap();
-        assert_eq!((settings.rounds, settings.client_cpu), (1, None));
-        assert_eq!(settings.concurrency, [10, 20]);
-        let load = &settings.loads[0];
-        assert_eq!((load.requests, load.time_max_seconds), (100_000, 60.0));
-        let server = &settings.servers[0];
-        assert_eq!(server.command, ["sh", "-c", "exec serve {port}"]);
-        assert_eq!(server.folder, ".");
-        assert_eq!((server.start_timeout_seconds, server.stop_timeout_seconds), (10.0, 15.0));
-    }
-
-    #[test]
-    fn documented_example_is_valid() {
-        let source = include_str!("config.rs");
-        let lines = source.lines().skip_while(|line| *line != "//! ```toml").skip(1);
-        let text: Vec<_> = lines
-            .take_while(|line| *line != "//! ```")
-            .map(|line| line.trim_start_matches("//!").trim_start())
-            .collect();
-        let settings = read(&text.join("\n")).unwrap();
-        assert_eq!((settings.rounds, settings.client_cpu), (3, Some(1)));
-        assert_eq!(settings.loads[0].options, ["--ab"]);
-        assert_eq!(settings.loads[0].requests, 10_000);
-        let server = &settings.servers[0];
-        assert_eq!(server.command[1], "--port={port}");
-        assert_eq!(server.environment["THREADS"], "{concurrency}");
-        assert_eq!((server.folder.as_str(), server.cpu), ("../..", Some(0)));
-        assert_eq!((server.start_timeout_seconds, server.stop_timeout_seconds), (30.0, 5.0));
-    }
-
-    #[test]
-    fn command_line_overrides_the_file() {
-        let overrides = Overrides {
-            rounds: NonZeroU32::new(7),
-            requests: NonZeroU64::new(8),
-            time_max: Some(Duration::from_secs(6)),
-            concurrency: vec![NonZeroU32::new(9).unwrap()],
-            options: vec!["--timeout=5s".to_owned()],
-        };
-        let text = LEAST.replace("[[server]]", "requests = 9\ntime_max = \"9s\"\n[[server]]");
-        let settings = parse(&text, overrides).unwrap();
-        assert_eq!((settings.rounds, settings.loads[0].requests), (7, 8));
-        assert_eq!(settings.concurrency, [9]);
-        assert_eq!(settings.loads[0].options, ["--timeout=5s"]);
-        assert!((settings.loads[0].time_max_seconds - 6.0).abs() < 1e-9);
-    }
-
-    #[test]
-    fn placeholders_are_replaced() {
-        assert_eq!(fill("a{port}b{concurrency}{port}", 80, 5), "a80b580");
-    }
-
-    #[test]
-    fn invalid_settings_are_refused_with_their_key() {
-        for (old, new, complaint) in [
-            ("concurrency = [10, 20]", "", "missing field `concurrency`"),
-            ("[10, 20]", "[]", "concurrency: the list is empty"),
-            ("[10, 20]", "[10, 20, 10]", "concurrency: 10 occurs twice"),
-            ("[10, 20]", "[0]", "expected a nonzero u32"),
-            ("[10, 20]", "[10]\nround = 1", "unknown field `round`"),
-            ("[10, 20]", "[10]\nrounds = 0", "rounds = 0"),
-            ("[10, 20]", "[10]\ntime_max = \"60\"", "the unit is missing; write 60s or 60ms"),
-            ("[10, 20]", "[10]\nclient_cpu = -1", "client_cpu = -1"),
-            ("\"close\"", "\"close\"\nopts = []", "unknown field `opts`"),
-            ("\"close\"", "\"\"", "load: name: \"\" is empty"),
-            (
-                "[[load]]",
-                "[[load]]\nname = \"close\"\n[[load]]",
-                "load: name: \"close\" occurs twice",
-            ),
-            (
-                "\"close\"",
-                "\"close\"\noptions = [\"--close\", \"-c10\"]",
-                "load \"close\": options: \"-c10\": use `concurrency` instead",
-            ),
-            (
-                "\"close\"",
-                "\"close\"\noptions = [\"--warmup=1s\"]",
-                "load \"close\": options: \"--warmup=1s\": the CPU time of the warm-up would count",
-            ),
-            ("\"a\"", "\"a\"\nport = 1", "unknown field `port`"),
-            ("\"serve {port}\"", "5", "a command is a string, or a list of strings"),
-            ("\"serve {port}\"", "[]", "server \"a\": command: the program is missing"),
-            ("\"serve {port}\"", "\" \"", "server \"a\": command: the program is missing"),
-            (
-                "\"serve {port}\"",
-                "\"serve {port}\"\nenvironment = { A = \"{ports}\" }",
-                "server \"a\": environment: unknown placeholder {ports}; use {port} or \
-                 {concurrency}",
-            ),
-            (
-                "serve {port}",
-                "serve",
-                "server \"a\": command: neither the command nor the environment has {port}",
-            ),
-            (
-                "serve {port}",
-                "serve {port} ${home} {threads}",
-                "server \"a\": command: unknown placeholder {threads}; use {port} or {concurrency}",
-            ),
-        ] {
-            let text = LEAST.replacen(old, new, 1);
-            assert_ne!(text, LEAST, "{old}");
-            let found = read(&text).err().unwrap_or_default();
-            assert!(found.contains(complaint), "{new}: {found}");
-        }
-    }
-
-    #[test]
-    fn options_are_checked_by_the_load_clients_parser() {
-        let with = |options: &str| {
-            let text = LEAST.replacen("\"close\"", &format!("\"close\"\noptions = {options}"), 1);
-            check_options(&read(&text).unwrap()).err().unwrap_or_default()
-        };
-        assert_eq!(with(r#"["--ab", "--source", "127.0.0.2-127.0.0.20"]"#), "");
-        for (options, complaint) in [
-            (r#"["--bogus"]"#, "load \"close\": options: --bogus: unexpected argument '--bogus'"),
-            (r#"["--close", "--timeout=5"]"#, "--timeout=5: invalid value '5' for '--timeout"),
-            (r#"["--close", "--pipeline", "2"]"#, "can't be combined with --pipeline"),
-            (r#"["http://a/"]"#, "load \"close\": options: http://a/: "),
-            (r#"["--help"]"#, "load \"close\": options: --help: "),
-        ] {
-            let found = with(options);
-            assert!(found.contains(complaint), "{options}: {found}");
-        }
-    }
-
-    #[test]
-    fn only_options_that_the_sweep_sets_are_refused() {
-        for option in ["--close", "--no-json", "--header=-c", "x", "--connect-rate=5", "--ab"] {
-            assert_eq!(check_option("a", option), Ok(()));
-        }
-        for option in ["-n", "-n5", "--requests=5", "-d", "--duration", "--json=a", "--quiet"] {
-            assert!(check_option("a", option).is_err(), "{option}");
-        }
-    }
-}
+const TIME_MAX: FileDuration = FileDuration(Duration::from_secs(60));
+const START_TIMEOUT: FileDuration = FileDuration(Duration::from_secs(10));
+const STOP_TIMEOUT: FileDuration = FileDuration(Duration::from_secs(15));

@@ -49,7 +49,9 @@ fn notes(results: &Results) -> Vec<String> {
     let day = results.ended.split('T').next().unwrap_or_default();
     let kernel = machine.kernel.split(' ').next().unwrap_or_default();
     vec![
-        format!("{rounds} Failed requests are scaled to 100,000 requests made."),
+        format!(
+            "{rounds} Failed requests are those without a correct response, scaled to 100,000."
+        ),
         format!("{} ({} cores), Linux {kernel}, {day}.", machine.cpu, machine.cores),
     ]
 }
@@ -102,14 +104,17 @@ fn panel(spec: &PanelSpec, load: &LoadRows) -> Option<Panel> {
 }
 
 fn line(spec: &PanelSpec, server: &ServerRows) -> Series {
-    let point =
-        |row: &SummaryRow| DataPoint { x: f64::from(row.connections), y: (spec.measure)(row) };
+    let point = |row: &SummaryRow| {
+        let has_losses = row.failed.as_ref().is_some_and(|failed| failed.sum > 0);
+        let y = (spec.measure)(row).map(|measure| Measure { has_losses, ..measure });
+        DataPoint { x: f64::from(row.connections), y }
+    };
     Series { name: server.server.clone(), points: server.rows.iter().map(point).collect() }
 }
 
 fn scaled(spread: Spread, factor: f64) -> Measure {
-    let Measure { value, low, high } = spread.into();
-    Measure { value: value * factor, low: low * factor, high: high * factor }
+    let Spread { median, min, max } = spread;
+    Spread { median: median * factor, min: min * factor, max: max * factor }.into()
 }
 
 /// Failures per 100,000 requests over all rounds together: rounds that ended by `time_max` made
@@ -127,7 +132,7 @@ mod tests {
     fn chart_shows_medians_ranges_and_failures() {
         let mut slow = measured(2, "close", 10, "a", 1500.0);
         let run = slow.run.as_mut().unwrap();
-        (run.requests, run.failed) = (40, 10);
+        (run.due, run.requests, run.failed, run.outstanding) = (50, 40, 7, 3);
         let results = results(vec![
             measured(1, "close", 10, "a", 12_500.0),
             slow,
@@ -139,7 +144,7 @@ mod tests {
         assert_eq!(close.title, "close: 100 requests per point, 60 s at most");
         let [rate, failed, cpu, p99] = &close.panels[..] else { panic!("{close:?}") };
         let a = &rate.series[0];
-        let first = Measure { value: 7000.0, low: 1500.0, high: 12_500.0 };
+        let first = Measure { value: 7000.0, low: 1500.0, high: 12_500.0, has_losses: true };
         assert_eq!(a.points[0], DataPoint { x: 10.0, y: Some(first) });
         assert_eq!(a.points[1], DataPoint::at(20.0, 20.0));
         assert_eq!(rate.series[1].points, [DataPoint::missing(10.0)]);

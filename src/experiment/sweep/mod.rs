@@ -1,14 +1,21 @@
 //! Sweeps: every server under every load, in rounds; results are written after every point.
 //!
-//! `config` parses the file, `point` measures one server under one load (with `usage`), `store`
-//! writes the `results`, from which `summary`, `table` and `figures` make tables and charts, and
-//! `show` prints progress. This module connects them.
+//! `config` parses the file (with `shell`), `point` measures one server under one load (with
+//! `server`, `probe`, `usage` and `client`), `store` writes the `results`, from which `summary`,
+//! `table` and `figures` make tables and charts, and `show` prints progress. This module connects
+//! them.
 
+mod client;
 pub mod config;
 pub mod figures;
+pub mod harness;
 pub mod machine;
+mod output;
 pub mod point;
+mod probe;
 pub mod results;
+mod server;
+mod shell;
 pub mod show;
 pub mod store;
 pub mod summary;
@@ -19,11 +26,12 @@ pub mod usage;
 
 use crate::error::Failure;
 use crate::load::options;
+use crate::load::report::Run;
 use crate::os::terminal;
 use crate::os::{process, signal};
 use config::Overrides;
-use point::{Harness, Stop};
-pub use point::{Point, points};
+use harness::{Harness, Stop};
+pub use harness::{Point, points};
 use results::{PointOutcome, Results, Settings};
 use show::Show;
 use std::num::{NonZeroU32, NonZeroU64};
@@ -147,9 +155,11 @@ pub fn run(args: &Args, interrupts: BorrowedFd<'_>) -> Result<SweepEnd, Error> {
     let mut store = Store::open(&out, args.fresh, settings, machine)?;
     let settings = store.results().settings.clone();
     let client_cpu = settings.client_cpu;
-    let harness = Harness { client: client(args)?, client_cpu, base, folder: out, interrupts };
     let done = u64::try_from(store.results().measurements.len()).expect("a count is a u64");
     let show = Show::new(args.quiet, store.results().planned, done);
+    let tell = |text: &str| show.tell(text);
+    let harness =
+        Harness { client: client(args)?, client_cpu, base, folder: out, interrupts, tell: &tell };
     for point in points(&settings) {
         if store.has(&point) {
             continue;
@@ -218,10 +228,16 @@ fn client(args: &Args) -> Result<PathBuf, Error> {
 }
 
 fn is_clean(results: &Results) -> bool {
+    let may_miss = |name: &str| {
+        let mut loads = results.settings.loads.iter();
+        let load = loads.find(|load| load.name == name);
+        load.is_some_and(|load| load.options.iter().any(|option| option == "--allow-missed-rate"))
+    };
     results.measurements.iter().all(|measurement| {
-        let run = measurement.run.as_ref();
+        let is_clean =
+            |run: &Run| run.is_clean() && (!run.rate_missed || may_miss(&measurement.load));
         measurement.outcome == PointOutcome::Measured
-            && run.is_some_and(|run| run.failed == 0 && run.died == 0)
+            && measurement.run.as_ref().is_some_and(is_clean)
     })
 }
 

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Name and version of the JSON schema, the value of [`Results::schema`].
-pub const SCHEMA: &str = "uringload-sweep/1";
+pub const SCHEMA: &str = "uringload-sweep/2";
 
 /// The results of a sweep, complete or in progress.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -94,8 +94,22 @@ pub struct LoadSettings {
 pub struct ServerSettings {
     /// Its name in tables and charts.
     pub name: String,
-    /// The program and its arguments, with placeholders.
+    /// The program and its arguments, with placeholders; empty for a server that runs already.
     pub command: Vec<String>,
+    /// Whether the program is a shell that waits for the server, so that SIGTERM is for all
+    /// processes of the group.
+    #[serde(default)]
+    pub shell_stays: bool,
+    /// The URL of a server that runs already, which is neither started nor stopped.
+    #[serde(default)]
+    pub url: Option<String>,
+    /// The number of such a server's process, or a file that has it, relative to the folder of the
+    /// sweep's file.
+    #[serde(default)]
+    pub pid: Option<String>,
+    /// Path and query that are requested of a server with a command.
+    #[serde(default)]
+    pub path: String,
     /// Variables added to its environment, with placeholders.
     pub environment: BTreeMap<String, String>,
     /// Its working directory, relative to the folder of the sweep's file, so that results don't
@@ -128,16 +142,27 @@ pub struct Measurement {
     pub output: Option<String>,
     /// Requests that the load client was to make.
     pub requested: u64,
-    /// The report of the load client, without its lists of percentiles.
+    /// The report of the load client, without its lists of percentiles and buckets.
     pub run: Option<Run>,
-    /// CPU time of the server's processes during the load.
+    /// CPU time of the server's processes during the load; absent if its process isn't known.
     pub cpu_seconds: Option<f64>,
     /// CPU time per successful request.
     pub cpu_us: Option<f64>,
     /// Sum of the peak resident memory of the server's processes.
     pub memory_bytes: Option<u64>,
-    /// The server's end: `exit 0`, `signal 15` or `killed`.
+    /// The server's end: `exit 0`, `signal 15` or `killed`; absent for a server that ran before.
     pub exit: Option<String>,
+}
+
+impl Measurement {
+    /// Sets the outcome and puts its note first: a later outcome is the more serious one.
+    pub(super) fn set(&mut self, outcome: PointOutcome, note: String) {
+        self.outcome = outcome;
+        self.note = Some(match self.note.take() {
+            Some(earlier) => format!("{note}; {earlier}"),
+            None => note,
+        });
+    }
 }
 
 /// The outcome of a measurement; the JSON has the names in snake case.
@@ -181,9 +206,9 @@ pub struct SummaryRow {
     pub connections: u32,
     /// Number of measurements, including those without figures.
     pub rounds: u32,
-    /// Successful requests per second.
+    /// Successful requests per second, while requests were made.
     pub rate: Option<Spread>,
-    /// Failed requests.
+    /// Requests without a correct response.
     pub failed: Option<Failed>,
     /// CPU time of the server per successful request.
     pub cpu_us: Option<Spread>,
@@ -197,15 +222,17 @@ pub struct SummaryRow {
     pub note: Option<String>,
 }
 
-/// Failed requests over the rounds that have figures.
+/// Requests without a correct response over the rounds that have figures: those that failed, those
+/// that had no response when the load ended, and those that were due and never sent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Failed {
     /// Median over the rounds.
     pub median: f64,
     /// Sum over the rounds.
     pub sum: u64,
-    /// Requests made in all rounds; fewer than planned if `time_max` ended a round.
+    /// Requests that were due in all rounds; fewer than planned if `time_max` ended a round.
     pub of: u64,
-    /// Sum over the rounds by kind, with the keys of the load client.
+    /// Sum over the rounds by kind, with the keys of the load client, and `outstanding` and
+    /// `not_sent` for those without a response and those never sent.
     pub kinds: BTreeMap<String, u64>,
 }

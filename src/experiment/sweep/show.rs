@@ -1,7 +1,10 @@
 //! Progress of a sweep: a bar on a terminal, otherwise one line per point.
 
-use super::point::Point;
+use super::harness::Point;
+use super::output::indented;
 use super::results::Measurement;
+use super::summary::lost;
+use crate::experiment::numbers::per_second;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{IsTerminal, Write};
 
@@ -47,12 +50,16 @@ impl Show {
 
     /// Prints a measurement and advances the bar.
     pub fn end(&self, measurement: &Measurement) {
-        let text = line(measurement);
+        self.tell(&with_output(measurement));
+        if let Self::Bar(bar) = self {
+            bar.inc(1);
+        }
+    }
+
+    /// Prints a message, unless the sweep is quiet.
+    pub fn tell(&self, text: &str) {
         match self {
-            Self::Bar(bar) => {
-                bar.println(text);
-                bar.inc(1);
-            }
+            Self::Bar(bar) => bar.println(text),
             // EPIPE, when the reader of a log is gone, is no reason to end the sweep.
             Self::Lines => drop(writeln!(std::io::stderr(), "{text}")),
             Self::Nothing => {}
@@ -76,10 +83,12 @@ fn line(measurement: &Measurement) -> String {
     let Measurement { round, load, connections, server, .. } = measurement;
     let mut text = title(*round, load, *connections, server);
     if let Some(run) = &measurement.run {
-        let made = run.requests + run.failed;
-        let rate = format!(": {:.0} requests/s, {} of {made} failed", run.rate, run.failed);
-        let tail = format!(", p99 {:.2} ms", run.response_us.p99 / 1e3);
-        text.extend([rate, tail]);
+        let rate = run
+            .rate
+            .map_or("no rate".to_owned(), |rate| format!("{} requests/s", per_second(rate)));
+        let p99 = run.response_us.p99;
+        let p99 = p99.map_or("none".to_owned(), |p99| format!("{:.2} ms", p99 / 1e3));
+        text.extend([format!(": {rate}, {} of {} failed, p99 {p99}", lost(run), run.due)]);
     }
     if let Some(cpu) = measurement.cpu_us {
         text.extend([format!(", {cpu:.2} µs of CPU")]);
@@ -91,6 +100,14 @@ fn line(measurement: &Measurement) -> String {
     text
 }
 
+/// The line of a measurement and, of a server that failed, what it printed last.
+fn with_output(measurement: &Measurement) -> String {
+    let output = measurement.output.as_deref().unwrap_or_default();
+    format!("{}\n{}", line(measurement), indented(output, INDENT)).trim_end().to_owned()
+}
+
+/// Before each line of a server's output.
+const INDENT: &str = "    | ";
 const TEMPLATE: &str = "{pos}/{len} [{elapsed_precise}, {eta} left] {wide_bar} {msg}";
 
 #[cfg(test)]
@@ -100,14 +117,31 @@ mod tests {
 
     #[test]
     fn line_has_figures_or_the_reason_for_their_absence() {
-        let mut measurement = measured(2, "close", 10, "a", 1234.5);
-        let figures = "round 2, close, 10 connections, a: 1234 requests/s, 0 of 100 failed, \
+        let mut measurement = measured(2, "close", 10, "a", 1234.7);
+        let figures = "round 2, close, 10 connections, a: 1,235 requests/s, 0 of 100 failed, \
                        p99 5.00 ms, 7.00 µs of CPU";
         assert_eq!(line(&measurement), figures);
         measurement.note = Some("slow".to_owned());
         assert_eq!(line(&measurement), format!("{figures}; slow"));
+        // What was not measured is no 0, and what was lost counts.
+        let run = measurement.run.as_mut().unwrap();
+        (run.rate, run.response_us.p99) = (None, None);
+        (run.failed, run.outstanding, run.not_sent) = (1, 2, 3);
+        (measurement.cpu_us, measurement.note) = (None, None);
+        let none = "round 2, close, 10 connections, a: no rate, 6 of 100 failed, p99 none";
+        assert_eq!(line(&measurement), none);
         let silent = "round 1, close, 10 connections, a: did not start";
         assert_eq!(line(&not_started(1, "close", 10, "a")), silent);
+    }
+
+    #[test]
+    fn output_of_a_failed_server_follows_its_line() {
+        let mut failed = not_started(1, "close", 10, "a");
+        let silent = "round 1, close, 10 connections, a: did not start";
+        assert_eq!(with_output(&failed), silent);
+        failed.output = Some("no such option\nusage: a".to_owned());
+        let expected = format!("{silent}\n    | no such option\n    | usage: a");
+        assert_eq!(with_output(&failed), expected);
     }
 
     #[test]

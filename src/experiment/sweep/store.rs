@@ -1,11 +1,12 @@
 //! The folder of a sweep's results. All files are written after every point, and read again when an
 //! interrupted sweep continues. Files are replaced atomically, by rename(2).
 
-use super::point::Point;
+use super::harness::Point;
 use super::results::{Machine, Measurement, Results, SCHEMA, Settings};
 use super::{figures, summary, table};
 use crate::error::Failure;
 use crate::os::lock::Lock;
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -132,14 +133,29 @@ fn read(folder: &Path, key: &str) -> Result<Option<Results>, Failure> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(fail(&error)),
     };
-    let known: Results = serde_json::from_slice(&text).map_err(|error| fail(&error))?;
-    if known.schema != SCHEMA {
-        return Err(fail(&format!("its schema is {}, not {SCHEMA}", known.schema)));
+    // First, as the results of another schema have other fields.
+    let SchemaName { schema } = serde_json::from_slice(&text).map_err(|error| fail(&error))?;
+    match schema.as_str() {
+        SCHEMA => {}
+        SCHEMA_TO_THE_LAST_RESPONSE => {
+            return Err(fail(&format!(
+                "its schema is {schema}, whose rates are over the time to the last response; they \
+                 can't be mixed with those of {SCHEMA}, which are over the time of the load"
+            )));
+        }
+        _ => return Err(fail(&format!("its schema is {schema}, not {SCHEMA}"))),
     }
+    let known: Results = serde_json::from_slice(&text).map_err(|error| fail(&error))?;
     if known.key != key {
         return Err(fail(&"the results have other settings, or are of another machine"));
     }
     Ok(Some(known))
+}
+
+/// The one field that the results of all schemas have.
+#[derive(Deserialize)]
+struct SchemaName {
+    schema: String,
 }
 
 /// A hash that is equal for results that may be mixed; independent of the number of rounds.
@@ -174,13 +190,15 @@ fn now() -> String {
     humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
 }
 
+/// The schema whose rates were lower wherever a response was late or lost.
+const SCHEMA_TO_THE_LAST_RESPONSE: &str = "uringload-sweep/1";
 const JSON: &str = "results.json";
 const MARKDOWN: &str = "results.md";
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experiment::sweep::point::points;
+    use crate::experiment::sweep::harness::points;
     use crate::experiment::sweep::tests::{TempFolder, machine, measured, settings};
 
     fn open(folder: &TempFolder, fresh: bool, settings: Settings) -> Result<Store, Failure> {
@@ -257,6 +275,13 @@ mod tests {
         let other = Results { schema: "other/7".to_owned(), ..store.results().clone() };
         fs::write(&path, serde_json::to_string(&other).unwrap()).unwrap();
         assert!(refusal(open(&folder, false, settings())).contains("its schema is other/7"));
+        let text = include_str!("../../../benches/post/results/results.json");
+        let earlier = text.replace("uringload-sweep/2", SCHEMA_TO_THE_LAST_RESPONSE);
+        fs::write(&path, &earlier).unwrap();
+        let complaint = refusal(open(&folder, false, settings()));
+        assert!(complaint.contains("whose rates are over the time to the last"), "{complaint}");
+        assert!(complaint.contains("--fresh"), "{complaint}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), earlier);
         let below = folder.path().join(JSON).join("below");
         let complaint = refusal(Store::open(&below, false, settings(), machine()));
         assert!(complaint.contains("creating the folder"), "{complaint}");

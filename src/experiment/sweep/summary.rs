@@ -2,6 +2,7 @@
 
 use super::results::{Failed, LoadRows, Measurement, ServerRows, Settings, SummaryRow};
 use crate::experiment::spread::spread;
+use crate::load::report::Run;
 
 /// One row for each measured point, in the order of the settings.
 #[must_use]
@@ -35,11 +36,11 @@ fn row(measurements: &[&Measurement]) -> Option<SummaryRow> {
     Some(SummaryRow {
         connections: first.connections,
         rounds: u32::try_from(measurements.len()).expect("rounds are a u32"),
-        rate: spread(runs().map(|run| run.rate)),
+        rate: spread(runs().filter_map(|run| run.rate)),
         failed: failed(measurements),
         cpu_us: spread(measurements.iter().filter_map(|m| m.cpu_us)),
-        p50_us: spread(latencies().map(|latency| latency.p50)),
-        p99_us: spread(latencies().map(|latency| latency.p99)),
+        p50_us: spread(latencies().filter_map(|latency| latency.p50)),
+        p99_us: spread(latencies().filter_map(|latency| latency.p99)),
         memory_bytes: spread(measurements.iter().filter_map(|m| m.memory_bytes).map(as_f64)),
         note: note(measurements),
     })
@@ -48,15 +49,27 @@ fn row(measurements: &[&Measurement]) -> Option<SummaryRow> {
 fn failed(measurements: &[&Measurement]) -> Option<Failed> {
     let runs = || measurements.iter().filter_map(|m| m.run.as_ref());
     let mut failed = Failed {
-        median: spread(runs().map(|run| as_f64(run.failed)))?.median,
-        sum: runs().map(|run| run.failed).sum(),
-        of: runs().map(|run| run.requests + run.failed).sum(),
+        median: spread(runs().map(|run| as_f64(lost(run))))?.median,
+        sum: runs().map(lost).sum(),
+        of: runs().map(|run| run.due).sum(),
         kinds: std::collections::BTreeMap::new(),
     };
-    for (kind, count) in runs().flat_map(|run| &run.failures) {
-        *failed.kinds.entry(kind.clone()).or_default() += count;
+    let mut add = |kind: &str, count: u64| {
+        if count > 0 {
+            *failed.kinds.entry(kind.to_owned()).or_default() += count;
+        }
+    };
+    for run in runs() {
+        run.failures.iter().for_each(|(kind, count)| add(kind, *count));
+        add("outstanding", run.outstanding);
+        add("not_sent", run.not_sent);
     }
     Some(failed)
+}
+
+/// The requests of a run that were due and have no correct response.
+pub(super) fn lost(run: &Run) -> u64 {
+    run.failed + run.outstanding + run.not_sent
 }
 
 /// The notes of all rounds, each once, with its rounds unless it applies to all of them.
@@ -128,8 +141,9 @@ mod tests {
         let mut rounds: Vec<_> = (1..=4).map(|n| measured(n, "close", 10, "a", 5.0)).collect();
         for (measurement, failed) in rounds.iter_mut().zip([0, 6, 2]) {
             let run = measurement.run.as_mut().unwrap();
-            (run.requests, run.failed) = (100 - failed, failed);
-            run.failures.insert("short".to_owned(), failed);
+            (run.requests, run.failed) = (100 - failed, failed / 2);
+            (run.outstanding, run.not_sent) = (failed / 2 - u64::from(failed == 6), failed / 6);
+            run.failures.insert("short".to_owned(), failed / 2);
             measurement.note = (failed > 0).then(|| "bad".to_owned());
         }
         rounds[3] = not_started(4, "close", 10, "a");
@@ -137,7 +151,8 @@ mod tests {
         let row = &rows[0].servers[0].rows[0];
         let failed = row.failed.as_ref().unwrap();
         assert_eq!((failed.median, failed.sum, failed.of), (2.0, 8, 300));
-        assert_eq!(failed.kinds["short"], 8);
+        let kinds: Vec<_> = failed.kinds.iter().map(|(kind, count)| (&**kind, *count)).collect();
+        assert_eq!(kinds, [("not_sent", 1), ("outstanding", 3), ("short", 4)]);
         assert_eq!(row.rounds, 4);
         assert_eq!(row.note.as_deref(), Some("rounds 2, 3: bad; round 4: did not start"));
         assert_eq!(row.cpu_us, Some(Spread { median: 7.0, min: 7.0, max: 7.0 }));

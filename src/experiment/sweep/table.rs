@@ -1,8 +1,9 @@
 //! The results as Markdown: one table per load, and a description of the machine. Pure.
 
-use super::results::{Failed, LoadSettings, Machine, Results, SummaryRow};
+use super::output::indented;
+use super::results::{Failed, LoadSettings, Machine, Measurement, Results, SummaryRow};
 use super::summary::as_f64;
-use crate::experiment::numbers::fixed;
+use crate::experiment::numbers::{fixed, grouped, per_second};
 use crate::experiment::spread::Spread;
 use crate::load::report::failure_text;
 
@@ -23,7 +24,35 @@ pub fn markdown(results: &Results) -> String {
         }
         text.push('\n');
     }
-    text + &footer(results)
+    text + &failures_with_output(results) + &footer(results)
+}
+
+/// What servers printed last that failed, once for each server and output.
+fn failures_with_output(results: &Results) -> String {
+    let mut shown: Vec<&Measurement> = Vec::new();
+    let mut left_out = 0;
+    for failed in results.measurements.iter().filter(|it| it.output.is_some()) {
+        let is_same = |it: &Measurement| it.server == failed.server && it.output == failed.output;
+        if shown.iter().any(|it| is_same(it)) {
+            continue;
+        }
+        if shown.len() < OUTPUTS_MAX { shown.push(failed) } else { left_out += 1 }
+    }
+    if shown.is_empty() {
+        return String::new();
+    }
+    let mut text = "## Output of servers that failed\n\n".to_owned();
+    for Measurement { round, load, connections, server, note, output, .. } in shown {
+        let note = note.as_deref().unwrap_or_default().replace('\n', " ");
+        let output = indented(output.as_deref().unwrap_or_default(), CODE);
+        text.extend([format!(
+            "round {round}, {load}, {connections} connections, {server}: {note}\n\n{output}\n"
+        )]);
+    }
+    if left_out > 0 {
+        text.extend([format!("results.json has the output of {left_out} more.\n\n")]);
+    }
+    text
 }
 
 fn heading(name: &str, load: Option<&LoadSettings>) -> String {
@@ -32,7 +61,7 @@ fn heading(name: &str, load: Option<&LoadSettings>) -> String {
         [] => String::new(),
         options => format!(" (`{}`)", options.join(" ")),
     };
-    let seconds = fixed(load.time_max_seconds, 0);
+    let seconds = grouped(load.time_max_seconds);
     format!(
         "## {name}\n\n{} requests per point{options}, {seconds} s at most\n\n",
         fixed(as_f64(load.requests), 0)
@@ -43,7 +72,7 @@ fn line(server: &str, row: &SummaryRow) -> String {
     let cells = [
         row.connections.to_string(),
         server.to_owned(),
-        figure(row.rate, 1.0, 0),
+        rate(row.rate),
         row.failed.as_ref().map_or_else(String::new, failures),
         figure(row.cpu_us, 1.0, 2),
         figure(row.p50_us, 1e3, 2),
@@ -55,12 +84,21 @@ fn line(server: &str, row: &SummaryRow) -> String {
     format!("| {} |\n", cells.join(" | "))
 }
 
-/// A median, with the range unless lowest and highest value look the same.
+/// A figure in this unit; empty if it was not measured.
 fn figure(spread: Option<Spread>, unit: f64, decimals: usize) -> String {
     let Some(Spread { median, min, max }) = spread else { return String::new() };
-    let show = |value: f64| fixed(value / unit, decimals);
-    let (low, high) = (show(min), show(max));
-    if low == high { show(median) } else { format!("{} ({low} to {high})", show(median)) }
+    range([median, min, max].map(|value| fixed(value / unit, decimals)))
+}
+
+/// The rates, of which low ones keep their digits.
+fn rate(spread: Option<Spread>) -> String {
+    let Some(Spread { median, min, max }) = spread else { return String::new() };
+    range([median, min, max].map(per_second))
+}
+
+/// A median, with the range unless lowest and highest value look the same.
+fn range([median, low, high]: [String; 3]) -> String {
+    if low == high { median } else { format!("{median} ({low} to {high})") }
 }
 
 fn failures(failed: &Failed) -> String {
@@ -95,7 +133,9 @@ fn footer(results: &Results) -> String {
         map.iter().map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join(", ")
     };
     format!(
-        "{rounds}; failures are sums over all rounds{done}. CPU is the server's CPU time per \
+        "{rounds}; failures are sums over all rounds{done}, of requests that failed, had no \
+         response or were never sent. The rate is of the responses while requests were made; an \
+         empty cell was not measured. CPU is the server's CPU time per \
          successful request; memory is the sum of the peaks of its processes.\n\n\
          Measured from {} to {} on {cpu}, {cores} cores, {memory} GiB, Linux {kernel}.\n\n\
          {}\n\n{}\n",
@@ -110,6 +150,9 @@ const HEAD: &str = "\
 | connections | server | requests/s | failed | CPU µs | p50 ms | p99 ms | memory MiB | note |
 |--:|---|--:|--:|--:|--:|--:|--:|---|
 ";
+/// Markdown shows lines with this indentation as they are.
+const CODE: &str = "    ";
+const OUTPUTS_MAX: usize = 10;
 const MIB: f64 = 1_048_576.0;
 
 #[cfg(test)]
@@ -125,6 +168,7 @@ mod tests {
         run.failures = [("short".to_owned(), 0), ("connect_refused".to_owned(), 10)].into();
         let mut silent = not_started(1, "keep", 10, "b");
         silent.note = Some("printed | and\na line".to_owned());
+        silent.output = Some("no licence\nfor 10".to_owned());
         let text = markdown(&results(vec![
             measured(1, "close", 10, "a", 12_500.0),
             slow,
@@ -151,8 +195,28 @@ mod tests {
 |--:|---|--:|--:|--:|--:|--:|--:|---|
 | 10 | b |  |  |  |  |  |  | printed \\| and a line |
 
+## Output of servers that failed
+
+round 1, keep, 10 connections, b: printed | and a line
+
+    no licence
+    for 10
+
 Medians of up to 2 ";
         assert_eq!(&text[..expected.len()], expected);
+        // Once for each server and output.
+        let many = (1..=12).map(|n| {
+            let output = Some((n % 11).to_string());
+            Measurement { output, ..not_started(n, "keep", 10, "b") }
+        });
+        let text_of_many = markdown(&results(many.collect()));
+        assert_eq!(text_of_many.matches("\n    ").count(), OUTPUTS_MAX);
+        assert!(text_of_many.contains("results.json has the output of 1 more."), "{text_of_many}");
+        let mut unmeasured = measured(1, "close", 10, "a", 2.345);
+        unmeasured.run.as_mut().unwrap().response_us = crate::load::report::Latency::default();
+        (unmeasured.cpu_us, unmeasured.memory_bytes) = (None, None);
+        let gaps = markdown(&results(vec![unmeasured]));
+        assert!(gaps.contains("| 10 | a | 2.35 | 0 |  |  |  |  |  |"), "{gaps}");
         assert!(text.contains("; 5 of 16 points so far"), "{text}");
         assert!(text.contains("on Abacus 3, 2 cores, 4.0 GiB, Linux 6.18"), "{text}");
     }

@@ -3,7 +3,7 @@
 use super::results::{
     LoadSettings, Machine, Measurement, PointOutcome, Results, SCHEMA, ServerSettings, Settings,
 };
-use super::{point::points, summary};
+use super::{harness::points, summary};
 use crate::load::report::{Latency, Run};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -44,6 +44,10 @@ pub(super) fn settings() -> Settings {
     let server = |name: &str| ServerSettings {
         name: name.to_owned(),
         command: vec![name.to_owned(), "{port}".to_owned()],
+        shell_stays: false,
+        url: None,
+        pid: None,
+        path: "/".to_owned(),
         environment: BTreeMap::new(),
         folder: "/".to_owned(),
         cpu: None,
@@ -91,16 +95,18 @@ pub(super) fn measured(
     server: &str,
     rate: f64,
 ) -> Measurement {
-    let latency = Latency { count: 100, p50: 1e3, p99: 5e3, ..Latency::default() };
+    let latency = Latency { count: 100, p50: Some(1e3), p99: Some(5e3), ..Latency::default() };
     let run = Run {
         connections,
         processes: 1,
         died: 0,
         seconds: 1.0,
+        due: 100,
+        sent: 100,
         requests: 100,
         failed: 0,
         failures: BTreeMap::new(),
-        rate,
+        rate: Some(rate),
         bytes: 1000,
         connects: 100,
         connect_us: latency.clone(),

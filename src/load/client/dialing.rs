@@ -62,6 +62,11 @@ impl Dialing {
         self.next = Nanos(0);
     }
 
+    /// Keeps the slots for which `keep` is true.
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(Slot) -> bool) {
+        self.queue.retain(|&slot| keep(slot));
+    }
+
     /// When the next slot may be connected, if any is queued.
     pub(super) fn next(&self) -> Option<Nanos> {
         (!self.queue.is_empty()).then_some(self.next)

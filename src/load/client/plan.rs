@@ -1,5 +1,6 @@
 //! The settings of a client.
 
+use crate::load::proxy_header::ProxyHeader;
 use crate::load::schedule::Amount;
 use serde::{Deserialize, Serialize};
 
@@ -14,8 +15,13 @@ pub struct ClientPlan {
     pub pipeline: u32,
     /// Whether connections persist; otherwise each has one batch of requests.
     pub persist: bool,
-    /// Whether the method is HEAD, whose responses have no content.
-    pub head: bool,
+    /// The number of responses after which a connection is closed, if there is one.
+    pub requests_per_connection: Option<u32>,
+    /// The pause between a response and the next request of a connection of a closed loop, in
+    /// nanoseconds.
+    pub think_ns: u64,
+    /// The header with which each connection begins.
+    pub proxy_header: Option<ProxyHeader>,
     /// The content that every response must have.
     pub expect: Option<Vec<u8>>,
     /// The statuses of correct responses; if empty, 200 to 399.
@@ -28,6 +34,8 @@ pub struct ClientPlan {
     pub connect_timeout_ns: u64,
     /// How long a response may take, in nanoseconds.
     pub response_timeout_ns: u64,
+    /// How long responses are awaited once no more requests are made, in nanoseconds.
+    pub grace_ns: u64,
 }
 
 impl ClientPlan {

@@ -1,83 +1,9 @@
-//! Parsers of option values: URL, connections, source addresses, rate, method, status.
+//! Parsers of option values: connections, source addresses, rate, method, status.
 
 use crate::http::grammar::is_token_char;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU32;
-use std::str::FromStr;
-
-/// The parts of an `http` URL that a load needs. Fragments are dropped, user information refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Url {
-    /// The host, without brackets.
-    pub host: String,
-    /// The port, 80 unless given.
-    pub port: u16,
-    /// Host and port as written, the value of `Host`.
-    pub authority: String,
-    /// Path and query, beginning with a slash.
-    pub target: String,
-}
-
-impl FromStr for Url {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let rest = match text.split_once("://") {
-            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
-            Some((scheme, _)) => {
-                return Err(format!(
-                    "the scheme {scheme} is not supported, only http (without TLS)"
-                ));
-            }
-            None => return Err("write the URL as http://HOST:PORT/PATH".to_owned()),
-        };
-        if let Some(wrong) = rest.chars().find(|c| !c.is_ascii_graphic()) {
-            return Err(format!("a URL can't contain {wrong:?}; write it as %XX"));
-        }
-        let rest = rest.split('#').next().unwrap_or_default();
-        let end = rest.find(['/', '?']).unwrap_or(rest.len());
-        let (authority, path) = rest.split_at(end);
-        if authority.contains('@') {
-            return Err(
-                "user information in a URL is not supported; use --header 'Authorization: ...'"
-                    .to_owned(),
-            );
-        }
-        let (host, port) = split_port(authority)?;
-        if host.is_empty() {
-            return Err("the host is missing: write the URL as http://HOST:PORT/PATH".to_owned());
-        }
-        let target = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-        Ok(Self { host: host.to_owned(), port, authority: authority.to_owned(), target })
-    }
-}
-
-fn split_port(authority: &str) -> Result<(&str, u16), String> {
-    let (host, port) = match authority.strip_prefix('[') {
-        Some(inside) => {
-            let (host, after) = inside.split_once(']').ok_or("the bracket ] is missing")?;
-            let port = after.strip_prefix(':');
-            if port.is_none() && !after.is_empty() {
-                return Err(format!("{after:?} is not a port; write [HOST]:PORT"));
-            }
-            (host, port)
-        }
-        None => match authority.rsplit_once(':') {
-            Some((host, _)) if host.contains(':') => {
-                return Err(format!("write an IPv6 address in brackets: [{authority}]"));
-            }
-            Some((host, port)) => (host, Some(port)),
-            None => (authority, None),
-        },
-    };
-    match port {
-        None | Some("") => Ok((host, 80)),
-        Some(port) => match port.parse() {
-            Ok(port) if port > 0 => Ok((host, port)),
-            _ => Err(format!("{port:?} is not a port from 1 to 65535")),
-        },
-    }
-}
+use std::time::SystemTime;
 
 /// Numbers of connections: `64`, or `10,100,1000` to be run in turn.
 pub(super) fn connections(text: &str) -> Result<NonZeroU32, String> {
@@ -123,8 +49,22 @@ pub(super) fn rate(text: &str) -> Result<f64, String> {
     }
 }
 
+/// Parses the factor of a log's own timing: from 0.001 to 1,000,000.
+pub(super) fn speed(text: &str) -> Result<f64, String> {
+    let speed = text.parse().ok().filter(|speed| (0.001..=1e6).contains(speed));
+    speed.ok_or_else(|| {
+        "write a factor from 0.001 to 1000000: 1 keeps the log's times, 2 halves them".to_owned()
+    })
+}
+
+/// Parses a time of the clock in UTC (RFC 3339).
+pub(super) fn time(text: &str) -> Result<SystemTime, String> {
+    humantime::parse_rfc3339(text)
+        .map_err(|_| "write a time in UTC, as in 2030-01-01T12:00:00Z".to_owned())
+}
+
 /// Parses a method: any token (RFC 9110 5.6.2) but CONNECT, which opens a tunnel.
-pub(super) fn method(text: &str) -> Result<String, String> {
+pub(in crate::load) fn method(text: &str) -> Result<String, String> {
     match text {
         "" => Err("the method is empty".to_owned()),
         "CONNECT" => Err("CONNECT opens a tunnel, which can't be measured".to_owned()),
@@ -146,40 +86,6 @@ const SOURCES_MAX: usize = 4096;
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn url_is_split_into_its_parts() {
-        for (text, host, port, authority, target) in [
-            ("http://127.0.0.1:10001/", "127.0.0.1", 10001, "127.0.0.1:10001", "/"),
-            ("http://localhost", "localhost", 80, "localhost", "/"),
-            ("HTTP://[::1]:8080/a/b?c=d#e", "::1", 8080, "[::1]:8080", "/a/b?c=d"),
-            ("http://a?b", "a", 80, "a", "/?b"),
-            ("http://[::1]", "::1", 80, "[::1]", "/"),
-        ] {
-            let url: Url = text.parse().expect(text);
-            assert_eq!((url.host.as_str(), url.port), (host, port), "{text}");
-            assert_eq!((url.authority.as_str(), url.target.as_str()), (authority, target));
-        }
-        for (text, hint) in [
-            ("127.0.0.1:80", "http://HOST:PORT"),
-            ("https://a", "without TLS"),
-            ("http://", "host is missing"),
-            ("http://a:0/", "port"),
-            ("http://a:x/", "port"),
-            ("http://a/ b", "%XX"),
-            ("http://a/\r\nX: y", "%XX"),
-            ("http://u@a/", "--header"),
-            ("http://[::1/", "]"),
-            ("http://[::1]x:80/", "[HOST]:PORT"),
-            ("http://[::1]80/", "[HOST]:PORT"),
-            ("http://::1:80/", "in brackets"),
-            ("http://::1/", "in brackets"),
-            ("http://a:b:80/", "in brackets"),
-        ] {
-            let message = text.parse::<Url>().expect_err(text);
-            assert!(message.contains(hint), "{text}: {message}");
-        }
-    }
 
     #[test]
     fn sources_are_one_address_or_a_range() {

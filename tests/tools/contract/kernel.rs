@@ -1,12 +1,19 @@
-//! The engines on the kernel under the contract, with TCP sockets on loopback as peers.
+//! The engines on the kernel under the contract, with TCP sockets on loopback as peers, and Unix
+//! sockets as targets, too.
 
 use super::rig::{Needs, Peer, Read, Rig, SMALL, fixed_bytes};
+use crate::common::TemporaryFile;
 use std::io::{ErrorKind, Read as _, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr as UnixAddress, UnixListener};
+use std::sync::atomic::{AtomicU32, Ordering};
 use uringstatic::engine::epoll::Epoll;
 use uringstatic::engine::kernel::dial::Dial;
 use uringstatic::engine::kernel::{
-    Destination, EngineKind, KernelEngine, Parts, ReceiveBuffers, Requirements, Restriction, Role,
+    ConnectTarget, Destination, EngineKind, KernelEngine, Parts, ReceiveBuffers, Requirements,
+    Restriction, Role,
 };
 use uringstatic::engine::uring::probe::{Features, Obstacles};
 use uringstatic::engine::uring::{Setup, Uring};
@@ -19,14 +26,75 @@ pub(crate) struct Kernel<E> {
     engine: E,
     addresses: Vec<SocketAddr>,
     peers: Vec<Option<TcpStream>>,
-    /// The target of the engine's connects.
-    target: Option<TcpListener>,
+    target: Option<Target>,
+}
+
+/// The listener that the engine connects to.
+pub(crate) enum Target {
+    Tcp(TcpListener),
+    /// A Unix socket and its file.
+    Unix(UnixListener, TemporaryFile),
+    /// A Unix socket in the abstract namespace, which has no file.
+    Abstract(UnixListener, String),
+    /// The file of a Unix socket that was closed.
+    Closed(TemporaryFile),
+}
+
+impl Target {
+    pub(crate) fn tcp() -> Self {
+        Self::Tcp(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port"))
+    }
+
+    pub(crate) fn unix() -> Self {
+        let file = TemporaryFile::vacant("target");
+        let listener = UnixListener::bind(file.path()).expect("the file is new");
+        Self::Unix(listener, file)
+    }
+
+    pub(crate) fn in_abstract_namespace() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("uringstatic-contract-{}-{number}", std::process::id());
+        let address = UnixAddress::from_abstract_name(&name).expect("the name is short");
+        Self::Abstract(UnixListener::bind_addr(&address).expect("the name is free"), name)
+    }
+
+    fn destination(&self) -> Destination {
+        let target = match self {
+            Self::Tcp(listener) => ConnectTarget::Tcp(listener.local_addr().expect("it is bound")),
+            Self::Unix(_, file) | Self::Closed(file) => ConnectTarget::Unix(file.path().into()),
+            Self::Abstract(_, name) => ConnectTarget::Abstract(name.clone()),
+        };
+        Destination { target, sources: Vec::new(), no_delay: false }
+    }
+
+    fn accept(&self) -> Option<TcpStream> {
+        Some(match self {
+            Self::Closed(_) => return None,
+            Self::Tcp(listener) => listener.accept().expect("the engine connects").0,
+            // The type's methods are calls on a descriptor of any stream socket.
+            Self::Unix(listener, _) | Self::Abstract(listener, _) => {
+                OwnedFd::from(listener.accept().expect("the engine connects").0).into()
+            }
+        })
+    }
+
+    /// Makes the backlog of a Unix socket as short as can be: one connection (listen(2) sets it
+    /// anew on a socket that listens already).
+    fn limit_backlog(&self) {
+        let (Self::Unix(listener, _) | Self::Abstract(listener, _)) = self else { return };
+        rustix::net::listen(listener, 0).expect("it listens");
+    }
 }
 
 impl Kernel<Uring> {
     /// An engine without restrictions.
     pub(crate) fn uring(needs: Needs, features: Features) -> Self {
-        let target = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        Self::connecting_uring(needs, features, Target::tcp())
+    }
+
+    /// An engine that connects to this target.
+    pub(crate) fn connecting_uring(needs: Needs, features: Features, target: Target) -> Self {
         Self::uring_with(needs, features, Some(target))
     }
 
@@ -38,11 +106,11 @@ impl Kernel<Uring> {
         kernel
     }
 
-    fn uring_with(needs: Needs, features: Features, target: Option<TcpListener>) -> Self {
+    fn uring_with(needs: Needs, features: Features, target: Option<Target>) -> Self {
         let (listeners, addresses) = two_listeners();
         let dial = target
             .as_ref()
-            .map(|target| Dial::new(target.local_addr().expect("it is bound"), Vec::new(), false));
+            .map(|target| Dial::new(target.destination()).expect("the address is short"));
         let engine = Uring::new(Setup {
             spawn: SLOTS,
             listeners,
@@ -71,12 +139,9 @@ impl Kernel<Epoll> {
         Self { engine, addresses, peers: Vec::new(), target: None }
     }
 
-    /// An engine that connects.
-    pub(crate) fn connecting_epoll(needs: Needs) -> Self {
-        let target = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-        let address = target.local_addr().expect("it is bound");
-        let to = Destination { target: address, sources: Vec::new(), no_delay: false };
-        let engine = Self::create(needs, Role::Client(to));
+    /// An engine that connects to this target.
+    pub(crate) fn connecting_epoll(needs: Needs, target: Target) -> Self {
+        let engine = Self::create(needs, Role::Client(target.destination()));
         Self { engine, addresses: Vec::new(), peers: Vec::new(), target: Some(target) }
     }
 
@@ -120,6 +185,18 @@ impl<E: KernelEngine> Kernel<E> {
         TcpListener::from(fd)
     }
 
+    /// Leaves room for a single connection in the backlog of a Unix target.
+    pub(crate) fn limit_backlog(&mut self) {
+        self.target.as_ref().expect("the engine connects").limit_backlog();
+    }
+
+    /// Removes the file of a Unix target.
+    pub(crate) fn remove_target(&mut self) {
+        if let Some(Target::Unix(_, file)) = &self.target {
+            std::fs::remove_file(file.path()).expect("it exists");
+        }
+    }
+
     fn keep(&mut self, stream: TcpStream) -> Peer {
         stream.set_nonblocking(true).expect("a socket can be non-blocking");
         self.peers.push(Some(stream));
@@ -147,12 +224,15 @@ impl<E: KernelEngine> Rig for Kernel<E> {
     }
 
     fn answer(&mut self) -> Option<Peer> {
-        let (stream, _) = self.target.as_ref()?.accept().expect("the engine connects");
+        let stream = self.target.as_ref()?.accept()?;
         Some(self.keep(stream))
     }
 
     fn stop_answering(&mut self) {
-        self.target = None;
+        self.target = match self.target.take() {
+            Some(Target::Unix(_, file)) => Some(Target::Closed(file)),
+            _ => None,
+        };
     }
 
     fn refuses(&mut self, listener: u32) -> bool {

@@ -25,7 +25,7 @@ fn open_files_need_a_sufficient_hard_limit() {
         cause: UnknownCause::Unreadable("no".to_owned()),
     };
     let malformed = MachineFacts { open_files: Err(malformed), ..linux_6_18() };
-    expect(&malformed, "open_files", Severity::Warning, "unknown: reading the limit: no", "");
+    expect(&malformed, "open_files", Severity::Warning, "not known: reading the limit: no", "");
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn the_syn_backlog_matters_only_without_syn_cookies() {
     // somaxconn already lowers the backlog.
     rate(&with(0, 2048, 128), Severity::Ok, "room for 1537", "");
     let unknown = MachineFacts { tcp_syncookies: missing("tcp_syncookies"), ..with(0, 128, 4096) };
-    rate(&unknown, Severity::Warning, "tcp_syncookies is unknown", "");
+    rate(&unknown, Severity::Warning, "tcp_syncookies is not known", "");
 
     let cookies = |value| with(value, 2048, 4096);
     expect(&cookies(0), "tcp_syncookies", Severity::Warning, "0: off", "tcp_syncookies=1");

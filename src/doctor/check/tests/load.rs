@@ -26,7 +26,7 @@ fn local_ports_bound_the_connections_of_a_client() {
     assert_eq!(finding.status, Severity::Warning);
     let malformed =
         with_load(|load| LoadFacts { port_range: missing("ip_local_port_range"), ..load });
-    ports(&malformed, Severity::Warning, "unknown", "cat /proc/sys/ip_local_port_range");
+    ports(&malformed, Severity::Warning, "not known", "cat /proc/sys/ip_local_port_range");
 }
 
 #[test]

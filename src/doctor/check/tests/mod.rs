@@ -4,10 +4,11 @@ mod engine;
 mod kernel;
 mod limits;
 mod load;
+mod sandbox;
 mod tcp;
 
 use super::*;
-use crate::doctor::facts::{LoadFacts, ProcessStatus, Refusal, SandboxSupport, UnknownCause};
+use crate::doctor::facts::{LayerFact, LoadFacts, ProcessStatus, Refusal, SandboxFacts};
 use crate::engine::Errno;
 use crate::engine::chosen::{Decision, EngineChoice};
 use crate::engine::kernel::EngineKind;
@@ -23,7 +24,10 @@ const LOAD: Workload = Workload { load: true, ..SERVE };
 fn debian_12_with_its_defaults_only_lacks_tcp_fastopen_off() {
     let report = examine(&LOAD, &debian_12());
     // The default of every kernel, but a complete sandbox needs bit 0 off.
-    let advised = |finding: &&Finding| finding.name == "tcp_fastopen";
+    let advised = |finding: &&Finding| ["tcp_fastopen", "lockdown"].contains(&&*finding.name);
+    let effects = report.findings.iter().filter(|finding| finding.cause.is_some());
+    let effects: Vec<_> = effects.map(|it| (&*it.name, it.cause.as_deref())).collect();
+    assert_eq!(effects, [("lockdown", Some("tcp_fastopen"))]);
     for finding in report.findings.iter().filter(|finding| !advised(finding)) {
         assert_eq!((finding.status, &finding.fixes), (Severity::Ok, &vec![]), "{finding:?}");
     }
@@ -99,7 +103,7 @@ fn linux_6_18() -> MachineFacts {
         auto: Ok(Decision { kind: EngineKind::IoUring, why: None }),
         smallest_ring: Ok(()),
         ring: Ok(Features::ALL),
-        sandbox: SandboxSupport { landlock: Ok(7), ring: Some(Ok(())), seccomp: Ok(()) },
+        sandbox: Ok(partial()),
         open_files: limits(1024, 1_048_576),
         nr_open: Ok(1_048_576),
         locked_memory: limits(8 << 20, 8 << 20),
@@ -112,6 +116,36 @@ fn linux_6_18() -> MachineFacts {
         tcp_memory: Ok([382_152 << 10, 509_536 << 10, 764_304 << 10]),
         load: Some(load()),
     }
+}
+
+/// The sandbox of a server on `io_uring` where a send can open a connection.
+fn partial() -> SandboxFacts {
+    let mut sandbox = full();
+    sandbox.lockdown = "partial".to_owned();
+    for layer in sandbox.layers.iter_mut().filter(|layer| layer.name == "listeners") {
+        layer.is_complete = false;
+        layer.why = "answers are dropped, except some".to_owned();
+    }
+    sandbox
+}
+
+/// A complete one.
+fn full() -> SandboxFacts {
+    let layer = |name: &str, why: &str| LayerFact {
+        name: name.to_owned(),
+        is_complete: true,
+        why: why.to_owned(),
+    };
+    let common = || {
+        vec![
+            layer("listeners", "no send opens a connection"),
+            layer("privileges", "user 1000"),
+            layer("landlock", "ABI 7: opening files; except some"),
+            layer("seccomp", "the system calls of a list fail"),
+        ]
+    };
+    let layers = [common(), common(), vec![layer("ring", "3 operations")]].concat();
+    SandboxFacts { lockdown: "full".to_owned(), layers }
 }
 
 fn rhel_10() -> MachineFacts {
@@ -180,6 +214,16 @@ fn check_of(facts: &MachineFacts, name: &str) -> Finding {
     find(&examine(&LOAD, facts), name)
 }
 
+/// The names of the findings that follow from this one.
+fn effects(report: &DoctorReport, cause: &str) -> Vec<String> {
+    let follow = report.findings.iter().filter(|it| it.cause.as_deref() == Some(cause));
+    follow.map(|finding| finding.name.clone()).collect()
+}
+
+fn hidden<T>(name: &str) -> crate::doctor::facts::Fact<T> {
+    Err(UnknownFact { path: format!("/proc/sys/{name}"), cause: UnknownCause::Hidden })
+}
+
 fn find(report: &DoctorReport, name: &str) -> Finding {
     report.findings.iter().find(|finding| finding.name == name).expect("the check exists").clone()
 }
@@ -190,7 +234,9 @@ fn expect(facts: &MachineFacts, name: &str, status: Severity, found: &str, hint:
     assert_eq!(finding.status, status, "{finding:?}");
     assert!(finding.found.contains(found), "lacks {found:?}: {finding:?}");
     if !hint.is_empty() {
-        let has = finding.fixes.iter().any(|fix| fix.command.contains(hint));
+        let cause = finding.cause.as_ref().map(|cause| check_of(facts, cause));
+        let fixes = cause.map_or(finding.fixes.clone(), |cause| cause.fixes);
+        let has = fixes.iter().any(|fix| fix.command.contains(hint));
         assert!(has, "lacks {hint:?}: {finding:?}");
     }
     if status == Severity::Ok {

@@ -23,7 +23,7 @@ fn client_fast_open_is_a_warning() {
         "docker run --sysctl net.ipv4.tcp_fast",
     );
     let unknown = MachineFacts { tcp_fastopen: missing("tcp_fastopen"), ..linux_6_18() };
-    expect(&unknown, "tcp_fastopen", Severity::Warning, "unknown", "");
+    expect(&unknown, "tcp_fastopen", Severity::Warning, "not known", "");
 }
 
 #[test]

@@ -24,6 +24,7 @@ enum DrawnPoint {
         y: f64,
         low: f64,
         high: f64,
+        has_losses: bool,
     },
     Cross {
         x: f64,
@@ -204,9 +205,10 @@ impl Area<'_> {
         for &(x, measure) in &line.points {
             let x = self.x(self.plot.x.place(x));
             places.push(match measure {
-                Some(Measure { value, low, high }) => {
+                Some(Measure { value, low, high, has_losses }) => {
                     level = value_y(value);
-                    DrawnPoint::Mark { x, y: level, low: value_y(low), high: value_y(high) }
+                    let (low, high) = (value_y(low), value_y(high));
+                    DrawnPoint::Mark { x, y: level, low, high, has_losses }
                 }
                 None => DrawnPoint::Cross { x, y: level },
             });
@@ -249,7 +251,7 @@ fn draw_line(svg: &mut Svg, style: Style, places: &[DrawnPoint]) {
     let (mut shape, mut spreads) = (String::new(), String::new());
     let mut last: Option<(f64, f64)> = None;
     for (at, place) in places.iter().enumerate() {
-        let DrawnPoint::Mark { x, y, low, high } = *place else {
+        let DrawnPoint::Mark { x, y, low, high, .. } = *place else {
             last = None;
             continue;
         };
@@ -279,12 +281,15 @@ fn draw_marks(svg: &mut Svg, style: Style, places: &[DrawnPoint]) {
     let mut last = f64::NEG_INFINITY;
     for (at, place) in places.iter().enumerate() {
         match *place {
-            DrawnPoint::Mark { x, y, .. } => {
-                if is_dense && x - last < MARKS_GAP && at + 1 < places.len() {
+            DrawnPoint::Mark { x, y, has_losses, .. } => {
+                // A loss is never left out.
+                let is_near = is_dense && x - last < MARKS_GAP && at + 1 < places.len();
+                if is_near && !has_losses {
                     continue;
                 }
                 last = x;
-                svg.path(&format!("mark {}", style.colour()), &style.mark(x, y));
+                let class = if has_losses { "mark hollow" } else { "mark" };
+                svg.path(&format!("{class} {}", style.colour()), &style.mark(x, y));
             }
             DrawnPoint::Cross { x, y } => {
                 let shape = style::cross(x, y);

@@ -223,9 +223,11 @@ pub(super) fn report(connections: &[u32]) -> LoadReport {
     LoadReport {
         engine: "io_uring".into(),
         schema: SCHEMA.into(),
+        label: String::new(),
         url: "http://127.0.0.1:10001/".into(),
         load: "kept alive, as fast as it goes, for 10 s after 2 s of warm-up".into(),
         runs,
+        limit: None,
     }
 }
 
@@ -244,19 +246,14 @@ fn run(connections: u32) -> Run {
     Run {
         connections,
         processes: 1,
-        died: 0,
         seconds: 10.0,
         requests: 1_000_000,
-        failed: 0,
-        failures: BTreeMap::new(),
-        rate: 120_000.0 - 4.0 * many,
+        rate: Some(120_000.0 - 4.0 * many),
         bytes: 1_000_000,
         connects: 1,
-        connect_us: Latency::default(),
         response_us,
         client_cpu_seconds: 1.0,
         client_busiest: 0.5,
-        client_was_the_limit: false,
         ..Run::default()
     }
 }
@@ -268,19 +265,19 @@ pub(super) fn failed() -> LoadReport {
     report.runs[4].failed = 24_000;
     report.runs[4].failures.insert("reset_before_reply".into(), 20_000);
     report.runs[4].failures.insert("connect_timed_out".into(), 4_000);
-    report.runs[2].rate = 90_000.0;
+    report.runs[2].rate = Some(90_000.0);
     report.runs[1].client_was_the_limit = true;
     report.runs[4].died = 1;
     report.runs[0].response_us = Latency {
         count: 900,
-        min: 31.0,
-        mean: 60.0,
-        p50: 55.0,
-        p90: 80.0,
-        p99: 140.0,
-        p99_9: 900.0,
-        max: 1_400.0,
-        percentiles: Vec::new(),
+        min: Some(31.0),
+        mean: Some(60.0),
+        p50: Some(55.0),
+        p90: Some(80.0),
+        p99: Some(140.0),
+        p99_9: Some(900.0),
+        max: Some(1_400.0),
+        ..Latency::default()
     };
     report.runs[4].response_us = Latency::default();
     report

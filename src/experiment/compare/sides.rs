@@ -1,0 +1,101 @@
+//! The sides of a comparison, and the settings of their runs. Pure.
+
+use crate::experiment::numbers::grouped;
+use crate::load::report::Run;
+use crate::load::saved::SavedReport;
+use serde::Serialize;
+use std::fmt;
+
+/// The reports of one label.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Side {
+    /// The value of `--label`, or the file.
+    pub label: String,
+    /// The reports, by the names of their files.
+    pub files: Vec<String>,
+    /// The URL of the first report.
+    pub url: String,
+    /// The load of the first report.
+    pub load: String,
+    #[serde(skip)]
+    runs: Vec<Run>,
+}
+
+/// The settings that runs have in common when they are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct RunSetting {
+    /// Number of simultaneous connections.
+    pub connections: u32,
+    /// The rate that `--rate` asked for.
+    pub rate_asked: Option<f64>,
+}
+
+/// The sides of these reports, in the order of their first ones. A report without a label is a side
+/// of its own.
+pub(super) fn of(reports: &[SavedReport]) -> Vec<Side> {
+    let mut sides = Vec::<Side>::new();
+    for SavedReport { name, report } in reports {
+        let is_labelled = !report.label.is_empty();
+        let label = if is_labelled { &report.label } else { name };
+        let known = sides.iter_mut().find(|side| is_labelled && side.label == *label);
+        if let Some(side) = known {
+            side.files.push(name.clone());
+            side.runs.extend_from_slice(&report.runs);
+        } else {
+            sides.push(Side {
+                label: label.clone(),
+                files: vec![name.clone()],
+                url: report.url.clone(),
+                load: report.load.clone(),
+                runs: report.runs.clone(),
+            });
+        }
+    }
+    sides
+}
+
+/// The settings of these runs, each once, in their order.
+pub(super) fn settings<'a>(runs: impl Iterator<Item = &'a Run>) -> Vec<RunSetting> {
+    let mut found = Vec::new();
+    for setting in runs.map(RunSetting::of) {
+        if !found.contains(&setting) {
+            found.push(setting);
+        }
+    }
+    found
+}
+
+impl Side {
+    /// The runs of all reports of the side.
+    pub(super) fn runs(&self) -> impl Iterator<Item = &Run> {
+        self.runs.iter()
+    }
+
+    /// The runs with this setting.
+    pub(super) fn with(&self, setting: RunSetting) -> Vec<&Run> {
+        self.runs().filter(|run| RunSetting::of(run) == setting).collect()
+    }
+
+    /// The side with its settings, as in `a.json has 10 connections, 100 connections`.
+    pub(super) fn describe(&self) -> String {
+        let settings: Vec<String> = settings(self.runs()).iter().map(ToString::to_string).collect();
+        format!("{} has {}", self.label, settings.join(", "))
+    }
+}
+
+impl RunSetting {
+    fn of(run: &Run) -> Self {
+        Self { connections: run.connections, rate_asked: run.rate_asked }
+    }
+}
+
+impl fmt::Display for RunSetting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let noun = if self.connections == 1 { "connection" } else { "connections" };
+        write!(f, "{} {noun}", grouped(f64::from(self.connections)))?;
+        match self.rate_asked {
+            Some(rate) => write!(f, " at {} requests/s", grouped(rate)),
+            None => Ok(()),
+        }
+    }
+}
