@@ -160,12 +160,17 @@ pub struct FirstFailure {
 }
 
 impl Run {
+    /// Requests that were due and have no correct response. Saturating, as a report may come from a
+    /// file.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.failed.saturating_add(self.outstanding).saturating_add(self.not_sent)
+    }
+
     /// Whether everything that was asked for was done and every response was correct. A missed rate
     /// is judged apart.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.requests > 0
-            && self.died == 0
-            && self.failed + self.not_sent + self.outstanding + self.connects_failed == 0
+        self.requests > 0 && self.died == 0 && self.lost() == 0 && self.connects_failed == 0
     }
 }

@@ -51,7 +51,7 @@ fn rates(runs: &[Run]) -> Panel {
     for DataPoint { x, y } in &mut rates {
         let is_here = |run: &&Run| f64::from(run.connections).total_cmp(x).is_eq();
         if let Some(measure) = y {
-            measure.has_losses = runs.iter().filter(is_here).any(|run| lost(run) > 0);
+            measure.has_losses = runs.iter().filter(is_here).any(|run| run.lost() > 0);
         }
     }
     Panel {
@@ -78,7 +78,7 @@ fn failures(runs: &[Run]) -> Panel {
         (1, Some(kind)) => failure_text(kind),
         _ => "all failures".into(),
     };
-    let all = over(runs, |run| Some(approximately(lost(run))));
+    let all = over(runs, |run| Some(approximately(run.lost())));
     let mut series = vec![Series { name, points: all }];
     if kinds.len() > 1 {
         series.extend(kinds.into_iter().map(|kind| Series {
@@ -93,11 +93,6 @@ fn failures(runs: &[Run]) -> Panel {
         y_scale: Scale::LogFromZero,
         series,
     }
-}
-
-/// The requests of a run that were due and have no correct response.
-fn lost(run: &Run) -> u64 {
-    run.failed + run.outstanding + run.not_sent
 }
 
 /// A figure of the runs over their connections; the median of runs with equal connections, and a

@@ -3,7 +3,6 @@
 use super::harness::Point;
 use super::output::indented;
 use super::results::Measurement;
-use super::summary::lost;
 use crate::experiment::numbers::per_second;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{IsTerminal, Write};
@@ -88,7 +87,7 @@ fn line(measurement: &Measurement) -> String {
             .map_or("no rate".to_owned(), |rate| format!("{} requests/s", per_second(rate)));
         let p99 = run.response_us.p99;
         let p99 = p99.map_or("none".to_owned(), |p99| format!("{:.2} ms", p99 / 1e3));
-        text.extend([format!(": {rate}, {} of {} failed, p99 {p99}", lost(run), run.due)]);
+        text.extend([format!(": {rate}, {} of {} failed, p99 {p99}", run.lost(), run.due)]);
     }
     if let Some(cpu) = measurement.cpu_us {
         text.extend([format!(", {cpu:.2} µs of CPU")]);

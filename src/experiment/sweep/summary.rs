@@ -49,8 +49,8 @@ fn row(measurements: &[&Measurement]) -> Option<SummaryRow> {
 fn failed(measurements: &[&Measurement]) -> Option<Failed> {
     let runs = || measurements.iter().filter_map(|m| m.run.as_ref());
     let mut failed = Failed {
-        median: spread(runs().map(|run| as_f64(lost(run))))?.median,
-        sum: runs().map(lost).sum(),
+        median: spread(runs().map(|run| as_f64(run.lost())))?.median,
+        sum: runs().map(Run::lost).sum(),
         of: runs().map(|run| run.due).sum(),
         kinds: std::collections::BTreeMap::new(),
     };
@@ -65,11 +65,6 @@ fn failed(measurements: &[&Measurement]) -> Option<Failed> {
         add("not_sent", run.not_sent);
     }
     Some(failed)
-}
-
-/// The requests of a run that were due and have no correct response.
-pub(super) fn lost(run: &Run) -> u64 {
-    run.failed + run.outstanding + run.not_sent
 }
 
 /// The notes of all rounds, each once, with its rounds unless it applies to all of them.

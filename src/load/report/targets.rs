@@ -17,8 +17,9 @@ pub struct TargetResult {
     pub max_us: Option<f64>,
 }
 
-/// The targets that a report has: all of up to 100 in their order, and of more the 20
-/// with the longest mean times, followed by those 20 others with the most failures.
+/// The targets that a report has: all of up to 100 in their order, and of more the 20 with the
+/// longest mean times, followed by those of the 20 with the most failures that aren't
+/// among them.
 #[must_use]
 pub fn selected(results: Vec<TargetResult>) -> Vec<TargetResult> {
     if results.len() <= ALL_MAX {
