@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 source tests/frame.sh
 
 main() {
-    install_missing curl:curl wget:wget nginx:nginx-light chromium:chromium npm:npm
+    install_missing curl:curl wget:wget nginx:nginx-light caddy:caddy chromium:chromium npm:npm
     prepare
     picture=${1:-$work/picture.png}
     site=$work/site
@@ -24,6 +24,7 @@ main() {
     with_wget
     against_nginx
     end site
+    check "rules beside nginx and Caddy" tests/site-others.py "$program"
     beyond_4_gib
     in_a_browser
     summary
