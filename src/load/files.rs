@@ -2,10 +2,10 @@
 
 use super::report::{FailureKind, Latency, LoadReport, Run};
 use crate::error::Failure;
+use crate::os::terminal;
 use hdrhistogram::Histogram;
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
-use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 /// Opens each output file for writing before the load starts, so that a wrong path doesn't cost
@@ -28,21 +28,15 @@ pub fn is_stdout(path: &Path) -> bool {
     path == Path::new("-")
 }
 
-/// Writes text to standard output, and reports a full disk. A reader that is gone is no failure.
+/// Writes results to standard output. A reader that is gone is no failure.
 ///
 /// # Errors
-/// If the text can't be written.
+/// If the results can't be written, as to a full disk.
 pub fn print(text: &str) -> Result<(), Failure> {
-    let mut stdout = std::io::stdout().lock();
-    let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
-    match written {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::new(
-            "writing to standard output",
-            error,
-            "the results are lost; make room and run again",
-        )),
-        _ => Ok(()),
-    }
+    terminal::out(text).map_err(|error| {
+        let hint = "the results are lost; make room and run again";
+        Failure::new("writing to standard output", error, hint)
+    })
 }
 
 /// Replaces the content of a file, or writes to standard output for `-`.
