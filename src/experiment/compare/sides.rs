@@ -116,6 +116,14 @@ impl RunSetting {
     fn of(run: &Run) -> Self {
         Self { connections: run.connections, rate_asked: run.rate_asked }
     }
+
+    /// The setting without its connections.
+    fn loop_text(&self) -> String {
+        match self.rate_asked {
+            Some(rate) => format!("{} requests/s", grouped(rate)),
+            None => "closed loop".to_owned(),
+        }
+    }
 }
 
 impl fmt::Display for RunSetting {
@@ -123,7 +131,7 @@ impl fmt::Display for RunSetting {
         let noun = if self.connections == 1 { "connection" } else { "connections" };
         write!(f, "{} {noun}", grouped(f64::from(self.connections)))?;
         match self.rate_asked {
-            Some(rate) => write!(f, " at {} requests/s", grouped(rate)),
+            Some(_) => write!(f, " at {}", self.loop_text()),
             None => Ok(()),
         }
     }
@@ -145,6 +153,10 @@ impl ComparedRuns {
             of.rate_asked.map_or("none".to_owned(), |rate| format!("{} per second", grouped(rate)))
         };
         compare("rate", settings.iter().map(rate).collect());
+        let is_closed = |of: &RunSetting| of.rate_asked.is_none();
+        if settings.iter().any(is_closed) && !settings.iter().all(is_closed) {
+            found.push(DUE_TIMES.to_owned());
+        }
         found
     }
 }
@@ -154,9 +166,20 @@ impl fmt::Display for ComparedRuns {
         match self {
             Self::Alike(setting) => setting.fmt(f),
             Self::Apart { settings } => {
-                let settings: Vec<String> = settings.iter().map(ToString::to_string).collect();
-                f.write_str(&settings.join(" against "))
+                let is_like_first = |of: &RunSetting| of.connections == settings[0].connections;
+                let texts: Vec<String> = if settings.iter().all(is_like_first) {
+                    let first = RunSetting { rate_asked: None, ..settings[0] };
+                    write!(f, "{first}, ")?;
+                    settings.iter().map(RunSetting::loop_text).collect()
+                } else {
+                    settings.iter().map(ToString::to_string).collect()
+                };
+                f.write_str(&texts.join(" against "))
             }
         }
     }
 }
+
+/// What a comparison of a closed loop with an open one has to say.
+const DUE_TIMES: &str = "With a rate, response times count from the time at which each request was \
+                         due; without one, from its sending.";

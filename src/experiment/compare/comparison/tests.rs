@@ -118,9 +118,11 @@ fn sides_with_a_single_setting_each_are_compared_whatever_it_is() {
     let [setting] = &comparison.settings[..] else { panic!("{:?}", comparison.settings) };
     assert_eq!(setting.runs, [2, 1]);
     let differs = "The sides differ in their rate: none, 500 per second.";
-    assert_eq!(comparison.notes, [differs]);
+    let due = "With a rate, response times count from the time at which each request was due; \
+               without one, from its sending.";
+    assert_eq!(comparison.notes, [differs, due]);
     let text = table::text(&comparison);
-    assert!(text.starts_with("10 connections against 10 connections at 500 requests/s, 2 and 1"));
+    assert!(text.starts_with("10 connections, closed loop against 500 requests/s, 2 and 1 runs\n"));
     assert!(text.contains(differs), "{text}");
     let json = serde_json::to_value(&comparison).unwrap();
     assert_eq!(json["notes"][0], differs);
@@ -134,7 +136,9 @@ fn sides_with_a_single_setting_each_are_compared_whatever_it_is() {
     let rates = "The sides differ in their rate: none, 500 per second, 500 per second, 500 per \
                  second.";
     let connections = "The sides differ in their number of connections: 10, 10, 10, 1,000.";
-    assert_eq!(comparison.notes, [connections, rates]);
+    assert_eq!(comparison.notes, [connections, rates, due]);
+    let title = "10 connections against 10 connections at 500 requests/s against";
+    assert!(comparison.settings[0].setting.to_string().starts_with(title));
 }
 
 const NULL: serde_json::Value = serde_json::Value::Null;
