@@ -122,8 +122,8 @@ fn an_engine_that_is_asked_for_is_not_replaced_by_the_client() {
     assert!(said.contains("--engine auto or --engine epoll makes the load"), "{said}");
 }
 
-/// fork(3) is clone(2) in glibc, while the test itself starts the client by `posix_spawn(3)`, which is
-/// clone3(2) there.
+/// With glibc, fork(3) is clone(2), while `posix_spawn(3)`, by which the test starts the client, is
+/// clone3(2).
 #[test]
 fn limit_on_processes_is_named_by_the_client() {
     let start = |words: &[&str]| {
