@@ -12,6 +12,8 @@ pub(super) struct Reconciliation<'a> {
     /// No request could fail.
     pub(super) lossless: bool,
     pub(super) plan: &'a ClientPlan,
+    /// Requests are due at a rate, or at times of their own.
+    pub(super) is_open_loop: bool,
     pub(super) config: &'a ServerConfig,
     pub(super) counters: Counters<'a>,
     pub(super) stats: &'a Stats,
@@ -123,7 +125,7 @@ impl Reconciliation<'_> {
 
     /// Whether the client connects only when it has a request.
     fn connects_for_requests(&self) -> bool {
-        self.plan.amount.rate.is_none() || !self.plan.persist
+        !self.is_open_loop || !self.plan.persist
     }
 
     /// Whether the server may close connections to make room.
