@@ -118,9 +118,12 @@ impl Reconciliation<'_> {
         expect("due requests", due, planned)
     }
 
-    /// Whether the client may have cancelled connects at its end.
+    /// Whether the client may have cancelled connects at its end: that of its duration or its grace,
+    /// or an early one, when it could connect nothing for the connect timeout.
     fn gives_up(&self) -> bool {
-        self.plan.amount.duration_ns.is_some() || self.counters.get(Count::Outstanding) > 0
+        let count = |count| self.counters.get(count);
+        let is_early = self.plan.amount.requests.is_some_and(|planned| count(Count::Due) < planned);
+        self.plan.amount.duration_ns.is_some() || count(Count::Outstanding) > 0 || is_early
     }
 
     /// Whether the client connects only when it has a request.
