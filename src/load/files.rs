@@ -2,10 +2,10 @@
 
 use super::report::{FailureKind, Latency, LoadReport, Run};
 use crate::error::Failure;
+use crate::os::terminal;
 use hdrhistogram::Histogram;
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
-use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 /// Opens each output file for writing before the load starts, so that a wrong path doesn't cost
@@ -28,21 +28,15 @@ pub fn is_stdout(path: &Path) -> bool {
     path == Path::new("-")
 }
 
-/// Writes text to standard output, and reports a full disk. A reader that is gone is no failure.
+/// Writes results to standard output. A reader that is gone is no failure.
 ///
 /// # Errors
-/// If the text can't be written.
+/// If the results can't be written, as to a full disk.
 pub fn print(text: &str) -> Result<(), Failure> {
-    let mut stdout = std::io::stdout().lock();
-    let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
-    match written {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::new(
-            "writing to standard output",
-            error,
-            "the results are lost; make room and run again",
-        )),
-        _ => Ok(()),
-    }
+    terminal::out(text).map_err(|error| {
+        let hint = "the results are lost; make room and run again";
+        Failure::new("writing to standard output", error, hint)
+    })
 }
 
 /// Replaces the content of a file, or writes to standard output for `-`.
@@ -67,12 +61,14 @@ pub fn json(report: &LoadReport) -> String {
     text
 }
 
-/// The report as CSV: a header line, and one line per run.
+/// The report as CSV: a header line, and one line per run. The limit that a search found is in each
+/// line of its runs.
 #[must_use]
 pub fn csv(report: &LoadReport) -> String {
     let mut names: Vec<&str> = FIGURES.to_vec();
     names.extend(FailureKind::ALL.iter().map(|kind| kind.name()));
     names.push("statuses");
+    names.extend(LIMIT);
     let mut text = names.join(",");
     text.push('\n');
     for run in &report.runs {
@@ -84,6 +80,7 @@ pub fn csv(report: &LoadReport) -> String {
         values.extend(FailureKind::ALL.iter().map(count));
         let statuses = run.statuses.iter().map(|(status, count)| format!("{status}={count}"));
         values.push(statuses.collect::<Vec<_>>().join(" "));
+        values.extend(limit(report));
         text.push_str(&values.join(","));
         text.push('\n');
     }
@@ -118,10 +115,19 @@ fn figures(run: &Run) -> Vec<String> {
     values
 }
 
+/// The result of a search; empty without one, as is a rate that it didn't find.
+fn limit(report: &LoadReport) -> [String; LIMIT.len()] {
+    let Some(limit) = &report.limit else { return [const { String::new() }; LIMIT.len()] };
+    let confirmed = u8::from(limit.confirmed).to_string();
+    [limit.objective.clone(), figure(limit.passed, 3), figure(limit.failed, 3), confirmed]
+}
+
 /// A figure with this number of decimals; empty if it was not measured.
 fn figure(value: Option<f64>, decimals: usize) -> String {
     value.map_or_else(String::new, |value| format!("{value:.decimals$}"))
 }
+
+const LIMIT: [&str; 4] = ["slo", "limit_passed", "limit_failed", "limit_confirmed"];
 
 const FIGURES: [&str; 42] = [
     "connections",
@@ -216,7 +222,7 @@ const SUB_BUCKETS: u32 = 2048;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::report::SCHEMA;
+    use crate::load::report::{FoundLimit, SCHEMA};
 
     fn report() -> LoadReport {
         let run = Run {
@@ -256,6 +262,29 @@ mod tests {
         // No response, so no latency: a column of numbers has a gap, not a zero.
         let place = lines[0].iter().position(|&name| name == "response_us_p99");
         assert_eq!(lines[1][place.expect("latencies have columns")], "");
+    }
+
+    #[test]
+    fn csv_of_a_search_has_its_limit_in_each_line() {
+        let limit = |report: &LoadReport| {
+            let text = csv(report);
+            let lines: Vec<Vec<&str>> =
+                text.lines().map(|line| line.split(',').collect()).collect();
+            let place = lines[0].iter().position(|&name| name == "slo").expect("it is there");
+            assert!(lines.iter().all(|line| line.len() == place + 4), "{text}");
+            lines[1..].iter().map(|line| line[place..].join(",")).collect::<Vec<_>>()
+        };
+        assert_eq!(limit(&report()), [",,,"]);
+        let found = FoundLimit {
+            objective: "10ms@p99".to_owned(),
+            passed: Some(4970.0),
+            failed: None,
+            confirmed: true,
+            client_was_the_limit: false,
+        };
+        let runs = vec![Run::default(), Run::default()];
+        let searched = LoadReport { limit: Some(found), runs, ..report() };
+        assert_eq!(limit(&searched), ["10ms@p99,4970.000,,1"; 2]);
     }
 
     #[test]

@@ -55,16 +55,14 @@ pub fn run(args: &MergeArgs) -> Result<(), Failure> {
             ));
         }
     }
+    // Before the figures, which may not find room.
+    if let Some(path) = &args.json {
+        files::write(path, &files::json(&merged))?;
+    }
     let is_stdout = args.json.as_deref().is_some_and(files::is_stdout);
-    if !args.quiet && !is_stdout {
-        for run in &merged.runs {
-            terminal::out(show::figures(run, &merged.engine, false));
-        }
-    }
-    match &args.json {
-        Some(path) => files::write(path, &files::json(&merged)),
-        None => Ok(()),
-    }
+    let runs = merged.runs.iter().filter(|_| !args.quiet && !is_stdout);
+    let figures = runs.map(|run| show::figures(run, &merged.engine, false) + "\n");
+    files::print(&figures.collect::<String>())
 }
 
 /// Merges reports of equal loads, run by run. With `force`, the loads may differ, but each report

@@ -147,7 +147,8 @@ pub struct LoadOptions {
     #[arg(conflicts_with_all = ["rates", "speed"])]
     pub think_time: Option<Duration>,
 
-    /// Begin each connection with a header of the PROXY protocol, version 2 [default kind: tcp]
+    /// Begin each connection with a header of the PROXY protocol, version 2, also in front of TLS
+    /// [default kind: tcp]
     #[arg(long, value_name = "KIND", value_enum, num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "tcp")]
     pub proxy_protocol: Option<ProxyHeader>,

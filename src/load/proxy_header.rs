@@ -17,7 +17,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 pub enum ProxyHeader {
     /// Client and server have IP addresses
     Tcp,
-    /// Client and server have Unix sockets
+    /// Client and server have Unix sockets, which few servers read
     Unix,
     /// The proxy itself is the client, as for a health check
     Local,

@@ -341,10 +341,8 @@ impl Workers {
         core: Option<u32>,
         share: &[u8],
     ) -> Result<(), Failure> {
-        let fail = |error: &dyn std::fmt::Display| {
-            Failure::new(format!("starting worker {index}"), error, "")
-        };
-        let program = std::env::current_exe().map_err(|error| fail(&error))?;
+        let fail = |error| hints::of_start(index, error);
+        let program = std::env::current_exe().map_err(fail)?;
         let mut command = Command::new(program);
         command
             .arg(super::options::WORKER)
@@ -352,10 +350,10 @@ impl Workers {
             .stdin(Stdio::piped());
         let mut worker =
             Process::start_with(command, core, Orphan::Terminated, Some(words.as_fd()))
-                .map_err(|error| fail(&error))?;
+                .map_err(fail)?;
         let mut input = worker.stdin().expect("stdin is piped");
         self.running.push(worker);
-        input.write_all(share).map_err(|error| fail(&error))
+        input.write_all(share).map_err(fail)
     }
 
     fn await_ready(&mut self, all_counters: &[Counters<'_>]) -> Result<(), Failure> {

@@ -7,21 +7,29 @@
 
 use crate::os::poll::{PIPE_BUF, wait_writable};
 use std::fmt::Display;
-use std::io::{ErrorKind, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// Writes a line of results to standard output, and waits for its reader without limit.
-pub fn out(text: impl Display) {
-    let _ = std::io::stdout().write_all(format!("{text}\n").as_bytes());
+/// Writes results to standard output, and waits for its reader without limit. A reader that is gone
+/// is no failure.
+///
+/// # Errors
+/// If the results can't be written, as to a full disk.
+pub fn out(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Writes a line to standard error, or drops it if the reader is stalled. The next line that is
 /// written ends with the number of dropped lines.
 pub fn err(text: impl Display) {
     static STDERR: Messages = Messages::new();
-    STDERR.write(std::io::stderr().lock(), text);
+    STDERR.write(io::stderr().lock(), text);
 }
 
 /// The messages to one descriptor.

@@ -12,6 +12,7 @@ use super::report::{SimulationOptions, SimulationReport};
 use super::world::{ParticipantIndex, World, WorldStep};
 use crate::engine::Nanos;
 use crate::engine::sim::{FaultLevel, Network, Random, SimEngine, SimSetup};
+use crate::http::request::EMPTY_LINES_MAX;
 use crate::load::client::{Amount, Client, ClientPlan, ClientRun, RequestBuffer};
 use crate::load::counters::{Count, Counters};
 use crate::load::request::RequestTemplate;
@@ -46,6 +47,7 @@ pub fn run_pair(
     let reconciliation = Reconciliation {
         lossless: settings.lossless,
         plan: &settings.plan,
+        is_open_loop: settings.plan.amount.rate.is_some() || !settings.due_ns.is_empty(),
         config: &settings.config,
         counters,
         stats: &stats,
@@ -78,6 +80,11 @@ struct PairSettings {
     heads: bool,
     /// The order of the requests.
     sequence: Vec<u32>,
+    /// The times at which the requests are due, in nanoseconds, if they have times of their own.
+    due_ns: Vec<u64>,
+    /// The bytes with which each connection begins, as with a PROXY header. The server reads none,
+    /// so they are the most empty lines that it skips (RFC 9112 2.2), and one more is an error.
+    header: Vec<u8>,
     http_1_0: bool,
     page: Vec<u8>,
     /// The size of a receive buffer of the client.
@@ -106,13 +113,21 @@ impl PairSettings {
             config.body_timeout = NEVER;
             config.send_timeout = NEVER;
         }
-        let sequence = draw_sequence(random);
+        let (mut sequence, mut due_ns) = (draw_sequence(random), Vec::new());
+        let may_have_times = plan.amount.rate.is_none() && plan.pipeline == 1 && plan.think_ns == 0;
+        if may_have_times && random.chance(250) {
+            due_ns = draw_times(random, requests);
+            sequence = sequence.iter().copied().cycle().take(due_ns.len()).collect();
+        }
+        let empty_lines = if random.chance(250) { usize::from(EMPTY_LINES_MAX) } else { 0 };
         Self {
             lossless,
             config,
             plan,
             heads,
             sequence,
+            due_ns,
+            header: b"\r\n".repeat(empty_lines),
             http_1_0: random.chance(300),
             page,
             buffer_bytes,
@@ -132,7 +147,7 @@ impl PairSettings {
         let list = RequestList {
             requests: requests.take(distinct).collect(),
             sequence,
-            due_ns: Vec::new(),
+            due_ns: self.due_ns.clone(),
         };
         let bytes_of = |request: &MethodAndTarget| {
             let template = RequestTemplate {
@@ -147,8 +162,17 @@ impl PairSettings {
             template.bytes()
         };
         let table = RequestTable::of_list(list, bytes_of).expect("the requests are short");
-        RequestBuffer::new(table, self.plan.pipeline, &[])
+        let slots = if self.header.is_empty() { 0 } else { self.plan.connections as usize };
+        RequestBuffer::new(table, self.plan.pipeline, &vec![self.header.clone(); slots])
     }
+}
+
+/// The times of this many requests, ascending, as a log has them: close together or far apart.
+fn draw_times(random: &mut Random, requests: u64) -> Vec<u64> {
+    let span_ns = random.pick(&[1_000_000, 50_000_000, 500_000_000]);
+    let mut times: Vec<u64> = (0..requests).map(|_| random.below(span_ns)).collect();
+    times.sort_unstable();
+    times
 }
 
 /// One request, or a cycle of three.

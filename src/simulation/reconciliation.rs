@@ -12,6 +12,8 @@ pub(super) struct Reconciliation<'a> {
     /// No request could fail.
     pub(super) lossless: bool,
     pub(super) plan: &'a ClientPlan,
+    /// Requests are due at a rate, or at times of their own.
+    pub(super) is_open_loop: bool,
     pub(super) config: &'a ServerConfig,
     pub(super) counters: Counters<'a>,
     pub(super) stats: &'a Stats,
@@ -116,14 +118,17 @@ impl Reconciliation<'_> {
         expect("due requests", due, planned)
     }
 
-    /// Whether the client may have cancelled connects at its end.
+    /// Whether the client may have cancelled connects at its end: that of its duration or its grace,
+    /// or an early one, when it could connect nothing for the connect timeout.
     fn gives_up(&self) -> bool {
-        self.plan.amount.duration_ns.is_some() || self.counters.get(Count::Outstanding) > 0
+        let count = |count| self.counters.get(count);
+        let is_early = self.plan.amount.requests.is_some_and(|planned| count(Count::Due) < planned);
+        self.plan.amount.duration_ns.is_some() || count(Count::Outstanding) > 0 || is_early
     }
 
     /// Whether the client connects only when it has a request.
     fn connects_for_requests(&self) -> bool {
-        self.plan.amount.rate.is_none() || !self.plan.persist
+        !self.is_open_loop || !self.plan.persist
     }
 
     /// Whether the server may close connections to make room.

@@ -6,6 +6,7 @@ mod reports;
 mod targets;
 
 use crate::common;
+use seccompiler::SeccompAction;
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -119,6 +120,28 @@ fn an_engine_that_is_asked_for_is_not_replaced_by_the_client() {
     let said = String::from_utf8(output.stderr).expect("messages are text");
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("--engine auto or --engine epoll makes the load"), "{said}");
+}
+
+/// With glibc, fork(3) is clone(2), while `posix_spawn(3)`, by which the test starts the client, is
+/// clone3(2).
+#[test]
+fn limit_on_processes_is_named_by_the_client() {
+    let start = |words: &[&str]| {
+        let mut client = Command::new(env!("CARGO_BIN_EXE_uringload"));
+        client.args(["-n", "1", "http://127.0.0.1:9/"]).args(words);
+        let limited = SeccompAction::Errno(libc::EAGAIN.unsigned_abs());
+        let output = common::filter::with_filter(&[libc::SYS_clone], limited, || client.output());
+        let output = output.expect("the load client starts");
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        String::from_utf8(output.stderr).expect("messages are text")
+    };
+    for (words, failed) in [
+        (&["--engine", "epoll"][..], "starting worker 0: Resource temporarily unavailable"),
+        (&[], "trying io_uring (--engine auto): no process can be started for it: Resource"),
+    ] {
+        let said = start(words);
+        assert!(said.contains(failed) && said.contains("raise `ulimit -u`"), "{said}");
+    }
 }
 
 #[test]

@@ -13,13 +13,38 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) fn draw(report: &LoadReport) -> String {
     let latencies = latencies(&report.runs);
     let latencies = [Plot::percentiles(&latencies)];
-    let panels = [rates(&report.runs), failures(&report.runs)];
-    let over_connections: Vec<Plot> = panels.iter().map(Plot::measured).collect();
+    let axis = RunAxis::of(&report.runs);
+    let panels = [rates(&report.runs, axis), failures(&report.runs, axis)];
+    let over_settings: Vec<Plot> = panels.iter().map(Plot::measured).collect();
     let mut rows: Vec<&[Plot]> = vec![&latencies];
     if report.runs.len() > 1 {
-        rows.push(&over_connections);
+        rows.push(&over_settings);
     }
     Figure { title: &report.url, notes: notes(report), rows, styles: StyleScope::Plot }.draw()
+}
+
+/// The setting over which the figures of several runs are drawn.
+#[derive(Clone, Copy, Debug)]
+struct RunAxis {
+    title: &'static str,
+    setting: fn(&Run) -> f64,
+}
+
+impl RunAxis {
+    /// The rate asked for, if the runs differ in it alone; otherwise the connections.
+    fn of(runs: &[Run]) -> Self {
+        let differ = |setting: fn(&Run) -> f64| {
+            runs.iter().any(|run| setting(run).total_cmp(&setting(&runs[0])).is_ne())
+        };
+        let connections = |run: &Run| f64::from(run.connections);
+        let rate = |run: &Run| run.rate_asked.unwrap_or_default();
+        let is_open = runs.iter().all(|run| run.rate_asked.is_some());
+        if is_open && differ(rate) && !differ(connections) {
+            Self { title: "requests per second asked for", setting: rate }
+        } else {
+            Self { title: "simultaneous connections", setting: connections }
+        }
+    }
 }
 
 /// The panel of percentiles, with one line per run.
@@ -46,17 +71,17 @@ fn connections(count: u32) -> String {
     format!("{} {noun}", grouped(f64::from(count)))
 }
 
-fn rates(runs: &[Run]) -> Panel {
-    let mut rates = over(runs, |run| run.rate);
+fn rates(runs: &[Run], axis: RunAxis) -> Panel {
+    let mut rates = over(runs, axis, |run| run.rate);
     for DataPoint { x, y } in &mut rates {
-        let is_here = |run: &&Run| f64::from(run.connections).total_cmp(x).is_eq();
+        let is_here = |run: &&Run| (axis.setting)(run).total_cmp(x).is_eq();
         if let Some(measure) = y {
             measure.has_losses = runs.iter().filter(is_here).any(|run| run.lost() > 0);
         }
     }
     Panel {
         title: "Requests per second".into(),
-        x_title: "simultaneous connections".into(),
+        x_title: axis.title.into(),
         y_title: "complete and correct responses".into(),
         y_scale: Scale::Linear,
         series: vec![Series { name: "succeeded".into(), points: rates }],
@@ -64,7 +89,7 @@ fn rates(runs: &[Run]) -> Panel {
 }
 
 /// The panel of all failures and, for several kinds, of each kind.
-fn failures(runs: &[Run]) -> Panel {
+fn failures(runs: &[Run], axis: RunAxis) -> Panel {
     let mut kinds: BTreeSet<&str> =
         runs.iter().flat_map(|run| run.failures.keys()).map(String::as_str).collect();
     kinds.extend(runs.iter().any(|run| run.outstanding > 0).then_some(OUTSTANDING));
@@ -78,33 +103,37 @@ fn failures(runs: &[Run]) -> Panel {
         (1, Some(kind)) => failure_text(kind),
         _ => "all failures".into(),
     };
-    let all = over(runs, |run| Some(approximately(run.lost())));
+    let all = over(runs, axis, |run| Some(approximately(run.lost())));
     let mut series = vec![Series { name, points: all }];
     if kinds.len() > 1 {
         series.extend(kinds.into_iter().map(|kind| Series {
             name: failure_text(kind),
-            points: over(runs, |run| Some(approximately(count(run, kind)))),
+            points: over(runs, axis, |run| Some(approximately(count(run, kind)))),
         }));
     }
     Panel {
         title: "Failed requests".into(),
-        x_title: "simultaneous connections".into(),
+        x_title: axis.title.into(),
         y_title: "by their first error; logarithmic, with 0".into(),
         y_scale: Scale::LogFromZero,
         series,
     }
 }
 
-/// A figure of the runs over their connections; the median of runs with equal connections, and a
-/// gap where none of them has it.
-fn over(runs: &[Run], figure: impl Fn(&Run) -> Option<f64>) -> Vec<DataPoint> {
-    let mut columns = BTreeMap::<u32, Vec<f64>>::new();
+/// A figure of the runs over a setting; the median of runs that are equal in it, and a gap where
+/// none of them has the figure.
+fn over(runs: &[Run], axis: RunAxis, figure: impl Fn(&Run) -> Option<f64>) -> Vec<DataPoint> {
+    let mut columns = Vec::<(f64, Vec<f64>)>::new();
     for run in runs {
-        columns.entry(run.connections).or_default().extend(figure(run));
+        let x = (axis.setting)(run);
+        match columns.iter_mut().find(|column| column.0.total_cmp(&x).is_eq()) {
+            Some(column) => column.1.extend(figure(run)),
+            None => columns.push((x, figure(run).into_iter().collect())),
+        }
     }
-    let points = columns.into_iter().map(|(connections, values)| {
+    let points = columns.into_iter().map(|(x, values)| {
         let y = spread(values.into_iter()).map(Measure::from);
-        DataPoint { x: f64::from(connections), y }
+        DataPoint { x, y }
     });
     points.collect()
 }
@@ -112,16 +141,19 @@ fn over(runs: &[Run], figure: impl Fn(&Run) -> Option<f64>) -> Vec<DataPoint> {
 fn notes(report: &LoadReport) -> Vec<String> {
     let mut notes = vec![format!("Load: {}.", report.load)];
     for run in &report.runs {
-        let connections = connections(run.connections);
+        let mut setting = connections(run.connections);
+        if let Some(rate) = run.rate_asked {
+            setting = format!("{setting} at {}/s", grouped(rate));
+        }
         if run.client_was_the_limit {
             notes.push(format!(
-                "With {connections} the client was saturated: these figures are its own and not \
-                 the server's."
+                "With {setting} the client was saturated: these figures are its own and not the \
+                 server's."
             ));
         }
         if run.died > 0 {
             notes.push(format!(
-                "With {connections}, {} of {} worker processes died.",
+                "With {setting}, {} of {} worker processes died.",
                 run.died, run.processes
             ));
         }

@@ -165,6 +165,33 @@ fn chart_of_a_report_names_runs_failures_and_load() {
     assert!(!one.contains("Requests per second"), "one run has no panel over connections");
 }
 
+#[test]
+fn runs_that_differ_in_their_rate_alone_are_drawn_over_it() {
+    let mut report = samples::report(&[64; 4]);
+    for (run, rate) in report.runs.iter_mut().zip([3000.0, 100.0, 700.0, 700.0]) {
+        (run.rate_asked, run.rate) = (Some(rate), Some(rate));
+    }
+    report.runs[3].client_was_the_limit = true;
+    let picture = load(&report);
+    check(&picture);
+    let elements = read(&picture);
+    let count = |text: &str| elements.iter().filter(|element| element.text == text).count();
+    assert_eq!(count("requests per second asked for"), 2, "rates and failures");
+    assert_eq!(["100", "700", "3,000"].map(count), [2; 3], "each rate has a tick");
+    let note = "With 64 connections at 700/s the client was saturated";
+    assert!(elements.iter().any(|element| element.text.starts_with(note)));
+    let lines: Vec<_> = elements.iter().filter(|element| element.has_class("line")).collect();
+    let succeeded = points(&lines[lines.len() - 2].attributes["d"]);
+    assert_eq!(succeeded.len(), 3, "equal rates are one point: {succeeded:?}");
+    assert!(succeeded.windows(2).all(|pair| pair[0].0 < pair[1].0 && pair[0].1 > pair[1].1));
+
+    // With another number of connections, and without a rate.
+    report.runs[0].connections = 65;
+    assert!(load(&report).contains("simultaneous connections"));
+    (report.runs[0].connections, report.runs[1].rate_asked) = (64, None);
+    assert!(load(&report).contains("simultaneous connections"));
+}
+
 /// Checks the properties of every chart: well-formed XML, all elements within the view box, lines
 /// within the axes, and no overlapping texts.
 fn check(picture: &str) {

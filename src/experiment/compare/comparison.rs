@@ -3,7 +3,7 @@
 
 use super::inference::{self, ALPHA, RatioInterval};
 use super::notes;
-use super::sides::{self, RunSetting, Side};
+use super::sides::{self, ComparedRuns, Side};
 use crate::error::Failure;
 use crate::load::report::{Latency, Run};
 use crate::load::saved::SavedReport;
@@ -21,18 +21,19 @@ pub struct ReportComparison {
     pub alpha: f64,
     /// The sides, in the order of their files.
     pub sides: Vec<Side>,
-    /// The settings that at least two sides have, in the order of their runs.
+    /// The settings that at least two sides have, in the order of their runs; one group of all runs
+    /// if each side has a single setting.
     pub settings: Vec<ComparedSetting>,
     /// Reasons for caution, as sentences.
     pub notes: Vec<String>,
 }
 
-/// The runs with equal settings.
+/// The runs with equal settings, or with one setting for each side.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ComparedSetting {
-    /// What the runs have in common.
+    /// What the runs have in common, or the setting of each side.
     #[serde(flatten)]
-    pub setting: RunSetting,
+    pub setting: ComparedRuns,
     /// The number of runs of each side.
     pub runs: Vec<usize>,
     /// The figures of these runs.
@@ -42,7 +43,7 @@ pub struct ComparedSetting {
     pub latencies: Vec<Latency>,
 }
 
-/// One figure of the runs with equal settings.
+/// One figure of these runs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ComparedFigure {
     /// The figure.
@@ -155,7 +156,7 @@ impl RunFigure {
 /// two servers can be compared.
 ///
 /// # Errors
-/// If there is one side only, or no setting that two sides have.
+/// If there is one side only, or no setting that two sides have although one has several.
 pub fn compare(reports: &[SavedReport]) -> Result<ReportComparison, Failure> {
     let fail = |why: &str, hint: &str| Failure::new("comparing the reports", why, hint);
     let sides = sides::of(reports);
@@ -169,21 +170,21 @@ pub fn compare(reports: &[SavedReport]) -> Result<ReportComparison, Failure> {
             ),
         });
     }
-    let settings = sides::settings(sides.iter().flat_map(Side::runs));
-    let settings: Vec<_> = settings.into_iter().filter_map(|of| setting(&sides, of)).collect();
+    let groups = sides::groups(&sides);
+    let settings: Vec<_> = groups.iter().filter_map(|of| setting(&sides, of)).collect();
     if settings.is_empty() {
         let all = sides.iter().map(Side::describe).collect::<Vec<_>>().join("; ");
         return Err(fail(
             &format!("no two sides have a number of connections and a rate in common: {all}"),
-            "make both loads with the same -c and --rate",
+            "make both loads with the same -c and --rate, or each with a single one",
         ));
     }
-    let notes = notes::of(&sides);
+    let notes = notes::of(&sides, &groups);
     Ok(ReportComparison { schema: COMPARISON_SCHEMA, alpha: ALPHA, sides, settings, notes })
 }
 
-/// The comparison of the runs with one setting; `None` if fewer than two sides have it.
-fn setting(sides: &[Side], setting: RunSetting) -> Option<ComparedSetting> {
+/// The comparison of a group of runs; `None` if fewer than two sides have any.
+fn setting(sides: &[Side], setting: &ComparedRuns) -> Option<ComparedSetting> {
     let runs: Vec<Vec<&Run>> = sides.iter().map(|side| side.with(setting)).collect();
     if runs.iter().filter(|runs| !runs.is_empty()).count() < 2 {
         return None;
@@ -197,7 +198,7 @@ fn setting(sides: &[Side], setting: RunSetting) -> Option<ComparedSetting> {
             .collect(),
     });
     Some(ComparedSetting {
-        setting,
+        setting: setting.clone(),
         runs: runs.iter().map(Vec::len).collect(),
         figures: figures.collect(),
         latencies: runs

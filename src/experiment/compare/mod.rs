@@ -12,7 +12,6 @@ pub mod table;
 use crate::error::Failure;
 use crate::experiment::chart;
 use crate::load::{files, saved};
-use crate::os::terminal;
 pub use comparison::{ReportComparison, compare};
 use std::path::PathBuf;
 
@@ -44,10 +43,6 @@ pub struct CompareArgs {
 pub fn run(args: &CompareArgs) -> Result<(), Failure> {
     let reports = saved::read(&args.reports)?;
     let comparison = compare(&reports)?;
-    let is_stdout = |path: &Option<PathBuf>| path.as_deref().is_some_and(files::is_stdout);
-    if !args.quiet && !is_stdout(&args.json) && !is_stdout(&args.svg) {
-        terminal::out(table::text(&comparison).trim_end());
-    }
     if let Some(path) = &args.json {
         let mut text =
             serde_json::to_string_pretty(&comparison).expect("a comparison has text as keys");
@@ -57,7 +52,12 @@ pub fn run(args: &CompareArgs) -> Result<(), Failure> {
     if let Some(path) = &args.svg {
         files::write(path, &chart_of(&comparison))?;
     }
-    Ok(())
+    // After the files, as the table may not find room.
+    let is_stdout = |path: &Option<PathBuf>| path.as_deref().is_some_and(files::is_stdout);
+    if args.quiet || is_stdout(&args.json) || is_stdout(&args.svg) {
+        return Ok(());
+    }
+    files::print(&format!("{}\n", table::text(&comparison).trim_end()))
 }
 
 /// The response times of all runs as SVG: a panel for each setting, a line for each side.

@@ -1,22 +1,23 @@
 //! Reasons for caution about a comparison: whatever makes figures not comparable, as sentences.
 
-use super::sides::{self, Side};
+use super::sides::{ComparedRuns, Side};
 use crate::load::report::Run;
 
-/// The notes on these sides, in the order of the sides.
-pub(super) fn of(sides: &[Side]) -> Vec<String> {
-    let mut notes = Vec::new();
+/// The notes on these sides and what is compared of them, in the order of the sides.
+pub(super) fn of(sides: &[Side], groups: &[ComparedRuns]) -> Vec<String> {
+    let mut notes: Vec<String> = groups.iter().flat_map(ComparedRuns::differences).collect();
     let loads: Vec<&str> = sides.iter().map(|side| side.load.as_str()).collect();
     if loads.iter().any(|load| *load != loads[0]) {
         let texts = sides.iter().map(|side| format!("{}: {}", side.label, side.load));
         notes.push(format!("The loads differ: {}.", texts.collect::<Vec<_>>().join("; ")));
     }
     for side in sides {
-        let has = |side: &&Side, setting| !side.with(setting).is_empty();
-        let missing: Vec<String> = sides::settings(side.runs())
-            .into_iter()
-            .filter(|&setting| sides.iter().filter(|side| has(side, setting)).count() < 2)
-            .map(|setting| setting.to_string())
+        let has = |side: &Side, group| !side.with(group).is_empty();
+        let missing: Vec<String> = groups
+            .iter()
+            .filter(|group| has(side, group))
+            .filter(|group| sides.iter().filter(|side| has(side, group)).count() < 2)
+            .map(ToString::to_string)
             .collect();
         if !missing.is_empty() {
             notes.push(format!("Only {} has {}.", side.label, missing.join(", ")));

@@ -179,7 +179,10 @@ pub fn run(args: &Args, interrupts: BorrowedFd<'_>) -> Result<SweepEnd, Error> {
     }
     show.finish();
     if !args.quiet {
-        terminal::out(table::markdown(store.results()));
+        terminal::out(&format!("{}\n", table::markdown(store.results()))).map_err(|error| {
+            let hint = format!("results.md in {} has the same tables", args.out.display());
+            Failure::new("writing the tables to standard output", error, hint)
+        })?;
     }
     Ok(if is_clean(store.results()) { SweepEnd::Clean } else { SweepEnd::Troubled })
 }

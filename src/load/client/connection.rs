@@ -25,7 +25,7 @@ pub(super) struct ClientConnection {
     pub(super) secure: Option<Box<SecureConnection>>,
     /// The rest of a short send.
     pub(super) unsent: Spans,
-    /// The header is to be sent before the first request.
+    /// The header is to be sent before anything else.
     pub(super) lacks_header: bool,
     /// The slot pauses between a response and the next request.
     pub(super) rests: bool,

@@ -17,7 +17,7 @@ use std::sync::Arc;
 pub struct ClientTls {
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
-    /// The plain bytes of all requests, as a [`super::RequestBuffer`] lays them out.
+    /// The plain bytes of all requests and headers, as a [`super::RequestBuffer`] lays them out.
     pub(super) requests: Vec<u8>,
     /// The plaintext of the latest receive.
     pub(super) plaintext: Vec<u8>,

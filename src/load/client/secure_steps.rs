@@ -28,8 +28,8 @@ impl<E: Engine> Client<'_, E> {
         self.flush(slot);
     }
 
-    /// Sends the next piece of ciphertext, if there is any. If a send is in flight, its completion
-    /// continues.
+    /// Sends the next piece of ciphertext, if there is any. The first one follows the PROXY header,
+    /// which a server reads before TLS. If a send is in flight, its completion continues.
     pub(super) fn flush(&mut self, slot: Slot) {
         let connection = &mut self.connections[slot.0 as usize];
         connection.unseal_next(&self.shared.requests);
@@ -43,14 +43,19 @@ impl<E: Engine> Client<'_, E> {
             return;
         }
         let region = tls.region(slot);
+        let header = self.shared.requests.header(slot.0);
+        let header = header.filter(|_| std::mem::take(&mut connection.lacks_header));
+        let header = header.map_or(&[][..], |span| &tls.requests[span.range()]);
         let fixed = self.engine.memory(None).fixed;
-        let written = secure.seal(&tls.requests, &mut fixed[region.range()]);
+        let (before, free) = fixed[region.range()].split_at_mut(header.len());
+        before.copy_from_slice(header);
+        let written = secure.seal(&tls.requests, free);
         if written == 0 {
             // The session has no new keys (TLS 1.2). The batch is sent on the next connection.
             return self.end(slot);
         }
         let is_last = !secure.has_more() && !is_followed;
-        let span = Span { offset: region.offset, len: written as u64 };
+        let span = Span { offset: region.offset, len: (header.len() + written) as u64 };
         self.send(slot, span.into(), is_last);
     }
 

@@ -32,9 +32,6 @@ impl LoadOptions {
     /// Refuses options that the server of the load can't have. Its URL may come from the list.
     pub(in crate::load) fn check_server(&self, url: &Url) -> Result<(), String> {
         let is_https = url.scheme == Scheme::Https;
-        if is_https && self.proxy_protocol.is_some() {
-            return Err("--proxy-protocol is for http: its header precedes TLS".to_owned());
-        }
         if (self.insecure || self.cacert.is_some()) && !is_https {
             return Err("--insecure and --cacert are for https, but the URL has http".to_owned());
         }

@@ -149,7 +149,7 @@ pub fn region_bytes(batch_bytes: usize) -> usize {
 /// What a record adds to its plaintext: a header of 5 bytes, a nonce of 8 (TLS 1.2), a type of 1
 /// (TLS 1.3), a tag of 16.
 const RECORD_OVERHEAD: usize = 32;
-/// Room for a `ClientHello`, whose size is about 250 bytes.
+/// Room for a PROXY header of at most 232 bytes and a `ClientHello`, whose size is about 250 bytes.
 const REGION_MIN: usize = 512;
 /// Longer requests are sent in pieces of this size: a load of 1,000 connections has 32 MiB of it.
 const REGION_MAX: usize = 32 * 1024;

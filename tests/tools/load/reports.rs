@@ -104,6 +104,31 @@ fn merged_counts_are_those_of_the_server() {
 }
 
 #[test]
+fn a_full_disk_fails_a_comparison_and_a_merge_behind_their_files() {
+    let url = slow(Duration::ZERO);
+    let reports =
+        [measured(&["-n", "2", "-c", "1"], &url), measured(&["-n", "2", "-c", "1"], &url)];
+    for command in ["compare", "merge"] {
+        for output in [None, Some("-"), Some("/dev/full"), Some("a file")] {
+            let json = json_file();
+            let mut client = Command::new(env!("CARGO_BIN_EXE_uringload"));
+            client.arg(command).args(&reports);
+            match output {
+                Some("a file") => client.arg("--json").arg(&json),
+                Some(path) => client.args(["--json", path]),
+                None => &mut client,
+            };
+            let full = std::fs::File::options().write(true).open("/dev/full").expect("it exists");
+            let ended = client.stdout(full).output().expect("the load client starts");
+            let said = text(&ended.stderr);
+            assert_eq!(ended.status.code(), Some(1), "{command} {output:?}: {said}");
+            assert!(said.contains("No space left on device"), "{command} {output:?}: {said}");
+            assert_eq!(json.exists(), output == Some("a file"), "{command} {output:?}");
+        }
+    }
+}
+
+#[test]
 fn what_is_no_report_is_refused_by_name_and_reason() {
     let file = |content: &str| {
         let path = json_file();

@@ -94,7 +94,7 @@ fn assert_clean(run: &Run, requests: u64) {
 fn options_that_the_server_of_a_list_cannot_have_are_refused() {
     let list = json_file().with_extension("urls");
     for (line, words, hint) in [
-        ("https://127.0.0.1:9/", &["--proxy-protocol"][..], "precedes TLS"),
+        ("unix:/nonexistent:/", &["--source", "127.0.0.1"][..], "a Unix socket doesn't have"),
         ("http://127.0.0.1:9/", &["--insecure"], "are for https"),
     ] {
         std::fs::write(&list, line).expect("the list is written");

@@ -8,6 +8,37 @@ use std::net::TcpListener;
 use std::process::{Child, Stdio};
 
 #[test]
+fn a_full_disk_fails_a_sweep_behind_its_results() {
+    let sweep = Sweep::new(&format!(
+        r#"
+        requests = 2
+        concurrency = [1]
+        [[load]]
+        name = "close"
+        [[server]]
+        name = "a"
+        command = ["{PROGRAM}", "--listen", "127.0.0.1:{{port}}"]
+        "#
+    ));
+    let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_uringload"))
+        .arg("sweep")
+        .arg(sweep.path("sweep.toml"))
+        .arg("--out")
+        .arg(sweep.path("out"))
+        .args(["--client", CLIENT])
+        .stdout(full)
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("to standard output: No space left on device"), "{said}");
+    assert!(said.contains("results.md in "), "{said}");
+    assert_eq!(sweep.results().measurements.len(), 1, "{said}");
+    assert!(sweep.files().contains(&"results.md".to_owned()), "{said}");
+}
+
+#[test]
 fn every_line_of_the_shell_starts_a_server_that_is_measured_and_ends_by_sigterm() {
     let listen = "--listen 127.0.0.1:{port}";
     let sweep = Sweep::new(&format!(

@@ -125,6 +125,36 @@ fn long_requests_and_responses_are_exact_over_tls() {
     }
 }
 
+#[test]
+fn proxy_header_of_each_connection_precedes_its_handshake() {
+    let identity = Identity::of(&["localhost", "127.0.0.1"]);
+    for (kind, header_bytes) in [("tcp", 28), ("local", 16), ("unix", 232)] {
+        for (engine, version) in ENGINES.into_iter().zip(VERSIONS) {
+            for more in [&["--close"][..], &["--pipeline", "4", "--requests-per-connection", "9"]] {
+                let config = identity.server(version);
+                let server =
+                    SecureServer::answering_behind_header(config, header_bytes, RESPONSE.to_vec());
+                let option = format!("--proxy-protocol={kind}");
+                let words = [&["-c", "5", "-n", "200", "--engine", engine, &option], more].concat();
+                let run = clean(&words, &server.url("127.0.0.1"));
+                let counts = &server.counts;
+                assert_eq!((run.requests, ServerCounts::of(&counts.requests)), (200, 200));
+                assert_eq!(ServerCounts::of(&counts.handshakes), run.connects, "{words:?}");
+                let headers = counts.headers.lock().expect("no thread panics");
+                assert_eq!(headers.len() as u64, run.connects, "{words:?}");
+                for header in headers.iter() {
+                    assert!(header.starts_with(b"\r\n\r\n\0\r\nQUIT\n"), "{kind}: {header:?}");
+                    let port = header.get(26..).filter(|_| kind == "tcp");
+                    assert!(
+                        port.is_none_or(|port| port == server.port.to_be_bytes()),
+                        "{header:?}"
+                    );
+                }
+            }
+        }
+    }
+}
+
 /// The run against a server whose handshakes all fail, and its text for people.
 fn refused(words: &[&str], url: &str) -> (Run, String) {
     let words = [words, &["-c", "3", "-n", "9", "--connect-timeout", "200ms"]].concat();

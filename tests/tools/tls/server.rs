@@ -3,8 +3,8 @@
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 pub(super) type Stream = StreamOwned<ServerConnection, TcpStream>;
 
@@ -22,6 +22,8 @@ pub(super) struct ServerCounts {
     pub(super) requests: AtomicU64,
     /// Connections that the client ended with `close_notify`.
     pub(super) closed: AtomicU64,
+    /// The bytes in front of TLS, of each connection.
+    pub(super) headers: Mutex<Vec<Vec<u8>>>,
 }
 
 impl ServerCounts {
@@ -39,15 +41,29 @@ impl SecureServer {
         config: ServerConfig,
         script: impl Fn(&mut Stream, &ServerCounts) + Send + Sync + 'static,
     ) -> Self {
+        Self::start_behind_header(config, 0, script)
+    }
+
+    /// A server that reads this many bytes of each connection before TLS begins.
+    fn start_behind_header(
+        config: ServerConfig,
+        header_bytes: usize,
+        script: impl Fn(&mut Stream, &ServerCounts) + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("the listener has an address").port();
         let counts = Arc::new(ServerCounts::default());
         let (config, script, shared) = (Arc::new(config), Arc::new(script), counts.clone());
         std::thread::spawn(move || {
-            for tcp in listener.incoming().flatten() {
+            for mut tcp in listener.incoming().flatten() {
                 let (config, script, counts) = (config.clone(), script.clone(), shared.clone());
                 std::thread::spawn(move || {
                     count(&counts.connections);
+                    let mut header = vec![0; header_bytes];
+                    if tcp.read_exact(&mut header).is_err() {
+                        return;
+                    }
+                    counts.headers.lock().expect("no thread panics").push(header);
                     let tls = ServerConnection::new(config).expect("a server");
                     let mut stream = StreamOwned::new(tls, tcp);
                     if stream.conn.complete_io(&mut stream.sock).is_ok() {
@@ -62,7 +78,16 @@ impl SecureServer {
 
     /// A server that sends `response` to each request, and closes as HTTP/1.1 demands it.
     pub(super) fn answering(config: ServerConfig, response: Vec<u8>) -> Self {
-        Self::start(config, move |stream, counts| {
+        Self::answering_behind_header(config, 0, response)
+    }
+
+    /// The same, behind a header of this many bytes in front of TLS.
+    pub(super) fn answering_behind_header(
+        config: ServerConfig,
+        header_bytes: usize,
+        response: Vec<u8>,
+    ) -> Self {
+        Self::start_behind_header(config, header_bytes, move |stream, counts| {
             while let Some(head) = request(stream, counts) {
                 let end =
                     if head.starts_with("HEAD ") { head_bytes(&response) } else { response.len() };

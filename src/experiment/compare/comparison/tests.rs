@@ -103,10 +103,45 @@ fn runs_are_matched_by_connections_and_rate() {
         ]
     );
     assert_eq!(comparison.notes, ["Only a has 10 connections.", "Only b has 7 connections."]);
-    let alone = compare(&[repeated("a", [1.0]), saved("b", "", vec![at(11, None)])]);
-    let alone = alone.unwrap_err().why;
-    assert!(alone.ends_with("in common: a has 10 connections; b has 11 connections"), "{alone}");
+    let several = saved("b", "", vec![at(11, None), at(12, None)]);
+    let alone = compare(&[repeated("a", [1.0]), several]).unwrap_err().why;
+    let all = "a has 10 connections; b has 11 connections, 12 connections";
+    assert!(alone.ends_with(&format!("in common: {all}")), "{alone}");
 }
+
+#[test]
+fn sides_with_a_single_setting_each_are_compared_whatever_it_is() {
+    let at = |connections, rate_asked| Run { rate_asked, ..run(connections, 5.0) };
+    let closed = saved("closed", "", vec![at(10, None), at(10, None)]);
+    let open = saved("open", "", vec![at(10, Some(500.0))]);
+    let comparison = compare(&[closed.clone(), open.clone()]).unwrap();
+    let [setting] = &comparison.settings[..] else { panic!("{:?}", comparison.settings) };
+    assert_eq!(setting.runs, [2, 1]);
+    let differs = "The sides differ in their rate: none, 500 per second.";
+    let due = "With a rate, response times count from the time at which each request was due; \
+               without one, from its sending.";
+    assert_eq!(comparison.notes, [differs, due]);
+    let text = table::text(&comparison);
+    assert!(text.starts_with("10 connections, closed loop against 500 requests/s, 2 and 1 runs\n"));
+    assert!(text.contains(differs), "{text}");
+    let json = serde_json::to_value(&comparison).unwrap();
+    assert_eq!(json["notes"][0], differs);
+    let of_sides = &json["settings"][0]["settings"];
+    assert_eq!((&of_sides[0]["rate_asked"], &of_sides[1]["rate_asked"]), (&NULL, &500.0.into()));
+
+    // Even if two of the sides have one in common.
+    let more = saved("more", "", vec![at(1000, Some(500.0))]);
+    let comparison = compare(&[closed, open.clone(), open, more]).unwrap();
+    assert_eq!(comparison.settings[0].runs, [2, 1, 1, 1]);
+    let rates = "The sides differ in their rate: none, 500 per second, 500 per second, 500 per \
+                 second.";
+    let connections = "The sides differ in their number of connections: 10, 10, 10, 1,000.";
+    assert_eq!(comparison.notes, [connections, rates, due]);
+    let title = "10 connections against 10 connections at 500 requests/s against";
+    assert!(comparison.settings[0].setting.to_string().starts_with(title));
+}
+
+const NULL: serde_json::Value = serde_json::Value::Null;
 
 #[test]
 fn reports_of_one_label_are_one_side() {
