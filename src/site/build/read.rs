@@ -50,7 +50,7 @@ impl Root {
 ///
 /// # Errors
 /// If the folder can't be read, exceeds a limit, or has problems, each of which the message names.
-/// With [`BuildRequest::strict`], also if anything is left out.
+/// With [`BuildRequest::strict`], also if a file or a line of a rule is left out.
 ///
 /// ```
 /// use uringstatic::site::build::{BuildRequest, RootOptions, read};
@@ -92,10 +92,11 @@ pub fn read_opened(request: &BuildRequest, root: &OpenRoot) -> Result<Root, Fail
 }
 
 fn refuse_problems(request: &BuildRequest, plan: &SitePlan) -> Result<(), Failure> {
-    if plan.problems.is_empty() {
+    let left_out = plan.left_out.iter().filter(|_| request.strict);
+    let problems: Vec<_> = plan.problems.iter().chain(left_out).map(Problem::to_string).collect();
+    if problems.is_empty() {
         return Ok(());
     }
-    let problems: Vec<_> = plan.problems.iter().map(Problem::to_string).collect();
     let root = escaped_path(&request.root);
     let hint = format!("`uringstatic check {root}` lists every path and every problem");
     Err(unreadable(request, &problems, hint))

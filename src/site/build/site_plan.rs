@@ -21,6 +21,12 @@ pub struct SitePlan {
     pub redirects: Redirects,
     /// Errors in options and rules, each of which prevents the start.
     pub problems: Vec<Problem>,
+    /// Lines of rules that can't be honoured and are left out, one entry for each cause. With
+    /// `--strict` they prevent the start, too.
+    pub left_out: Vec<Problem>,
+    /// Lines of rules without effect: a pattern that matches no path, a rule that an earlier one
+    /// covers.
+    pub warnings: Vec<Problem>,
 }
 
 impl SitePlan {
