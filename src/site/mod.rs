@@ -28,6 +28,7 @@
 
 mod answer;
 pub mod build;
+pub mod conditions;
 pub mod index;
 pub mod layout;
 mod page;

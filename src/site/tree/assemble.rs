@@ -34,8 +34,9 @@ impl Tree {
             Answer::FileResponse(response) => {
                 self.put_file_head(&response, persistence, head_only, &mut head)
             }
-            Answer::Redirection(Redirection { status, location_bytes }) => {
+            Answer::Redirection(Redirection { status, location_bytes, by_language }) => {
                 head.put(self.heads.front(status, persistence));
+                head.put(if by_language { BY_LANGUAGE } else { b"" });
                 head.put(b"Location: ");
                 Span { len: u64::from(location_bytes), ..self.tail(scratch) }
             }
@@ -62,10 +63,12 @@ impl Tree {
     ) -> Span {
         let representation = &self.representations[response.representation as usize];
         let fields = &self.field_blocks[response.target.fields.index()];
+        let by_language = if response.by_language { BY_LANGUAGE } else { b"" };
         match response.select {
             Select::Whole => {
                 head.put(self.heads.front(response.status, persistence));
                 head.put(&fields.text);
+                head.put(by_language);
                 head.put_coding(representation.coding);
                 head.put(b"Content-Length: ");
                 match representation.digits_len as usize {
@@ -83,6 +86,7 @@ impl Tree {
             Select::Part(first, last) => {
                 head.put(self.heads.front(StatusIndex::PARTIAL_CONTENT, persistence));
                 head.put(&fields.text);
+                head.put(by_language);
                 head.put(b"Content-Length: ");
                 head.put_number(last - first + 1);
                 head.put(b"\r\nContent-Range: bytes ");
@@ -99,6 +103,7 @@ impl Tree {
             Select::NotModified => {
                 head.put(self.heads.front(StatusIndex::NOT_MODIFIED, persistence));
                 head.put(&fields.text[fields.kept_at..]);
+                head.put(by_language);
                 self.put_validators(response.target, representation, head);
                 head.put(b"\r\n");
                 Span::default()
@@ -170,5 +175,8 @@ impl HeadWriter<'_> {
     }
 }
 
+/// The field of a response that was chosen by the preferred language; `Vary` may have several lines
+/// (RFC 9110 5.3).
+const BY_LANGUAGE: &[u8] = b"Vary: Accept-Language\r\n";
 /// The end of a head behind the value of `Location`.
 const NO_CONTENT: &[u8] = b"\r\nContent-Length: 0\r\n\r\n";

@@ -110,7 +110,7 @@ impl Builder {
     /// that the buffer needs for `slots` connections.
     #[must_use]
     pub fn build(self, body_bytes: u64, slots: u32) -> (Tree, Layout) {
-        let heads = Heads::new(self.fallback.is_some());
+        let heads = Heads::new(self.fallback.is_some(), self.redirects.have_languages());
         let fields = self.field_blocks.iter().map(|block| block.text.len()).max().unwrap_or(0);
         let block_bytes = block_bytes(&heads, fields);
         let tail_bytes = tail_bytes();
@@ -142,7 +142,7 @@ impl Builder {
 /// take at most `fields_bytes_max` bytes.
 #[must_use]
 pub fn room_for(fields_bytes_max: usize, slots: u32) -> u64 {
-    let slot = block_bytes(&Heads::new(true), fields_bytes_max) + tail_bytes();
+    let slot = block_bytes(&Heads::new(true, true), fields_bytes_max) + tail_bytes();
     PAGE_BYTES_MAX + u64::from(slots) * u64::from(slot) + TARGET_BYTES_MAX as u64
 }
 
@@ -159,8 +159,9 @@ fn number(value: usize) -> u32 {
     u32::try_from(value).expect("a site has less than 2^32 files and sets of fields")
 }
 
-/// Most bytes of the fields derived from a file: coding, length, range, tag and date.
-const OWN_FIELDS_BYTES_MAX: usize = 320;
+/// Most bytes of the fields derived from a file and its choice: coding, length, range, tag, date
+/// and language.
+const OWN_FIELDS_BYTES_MAX: usize = 352;
 /// Room for the end of a head behind a `Location`.
 const TAIL_RESERVE: usize = 64;
 /// Blocks and tails begin on a cache line.

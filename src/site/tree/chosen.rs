@@ -10,6 +10,8 @@ pub struct FileResponse {
     pub(super) representation: u32,
     pub(super) status: StatusIndex,
     pub(super) select: Select,
+    /// Whether the choice depends on the preferred language of the request.
+    pub(super) by_language: bool,
 }
 
 /// The part of a representation that is sent.
@@ -27,4 +29,20 @@ pub(super) enum Select {
 pub struct Redirection {
     pub(super) status: StatusIndex,
     pub(super) location_bytes: u32,
+    /// Whether the choice depends on the preferred language of the request.
+    pub(super) by_language: bool,
+}
+
+impl FileResponse {
+    /// The same response, chosen by the preferred language of the request.
+    pub(in crate::site) fn varying_by_language(self) -> Self {
+        Self { by_language: true, ..self }
+    }
+}
+
+impl Redirection {
+    /// The same redirect, chosen by the preferred language of the request.
+    pub(in crate::site) fn varying_by_language(self) -> Self {
+        Self { by_language: true, ..self }
+    }
 }

@@ -47,8 +47,9 @@ impl StatusIndex {
 }
 
 impl Heads {
-    /// With a fallback, 404 responses vary by `Accept`: a navigation gets the page instead.
-    pub(super) fn new(has_fallback: bool) -> Self {
+    /// With a fallback, 404 responses vary by `Accept`: a navigation gets the page instead. With
+    /// rules that have languages, they vary by `Accept-Language`.
+    pub(super) fn new(has_fallback: bool, has_languages: bool) -> Self {
         let mut heads = Self {
             text: Vec::new(),
             fronts: Default::default(),
@@ -64,8 +65,13 @@ impl Heads {
         }
         for prebuilt in Prebuilt::ALL {
             // Responses with the one page are never sent from a tree, whose files take their place.
-            let by_accept = has_fallback && prebuilt == Prebuilt::NotFound;
-            let own = if by_accept { &[NOSNIFF, BY_ACCEPT][..] } else { &[NOSNIFF] };
+            let own = match (has_fallback, has_languages) {
+                _ if prebuilt != Prebuilt::NotFound => &[NOSNIFF][..],
+                (false, false) => &[NOSNIFF],
+                (true, false) => &[NOSNIFF, BY_ACCEPT],
+                (false, true) => &[NOSNIFF, BY_LANGUAGE],
+                (true, true) => &[NOSNIFF, BY_ACCEPT, BY_LANGUAGE],
+            };
             let response = |persistence| heads.response_of(prebuilt, own, persistence);
             let responses = Persistence::ALL.map(response);
             heads.responses.push(responses);
@@ -138,5 +144,6 @@ const STATUSES: [u16; 11] = [200, 206, 304, 404, 308, 301, 302, 303, 307, 410, 4
 /// Keeps browsers from guessing another media type than `Content-Type`.
 const NOSNIFF: (&str, &str) = ("X-Content-Type-Options", "nosniff");
 const BY_ACCEPT: (&str, &str) = ("Vary", "Accept");
+const BY_LANGUAGE: (&str, &str) = ("Vary", "Accept-Language");
 const LINE_END: usize = "\r\n".len();
 const VECTOR: &str = "writing to a vector doesn't fail";
