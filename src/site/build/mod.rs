@@ -17,6 +17,8 @@ pub mod check;
 pub mod compress;
 mod cycles;
 pub mod escape;
+#[cfg(test)]
+mod field_files;
 pub mod fields;
 mod gather;
 pub mod headers;
