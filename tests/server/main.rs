@@ -11,6 +11,8 @@
 mod common;
 
 mod engine;
+mod fields;
+mod protection;
 mod rules;
 mod serve;
 mod service;
