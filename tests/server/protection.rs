@@ -52,7 +52,9 @@ fn serve(folder: &TemporaryFolder, options: &[&str]) -> Server {
 }
 
 fn ask(server: &Server, method: &str, target: &str, fields: &str) -> Response {
-    server.ask(format!("{method} {target} HTTP/1.1\r\nHost: a\r\n{fields}\r\n"))
+    let mut client = server.connect();
+    client.send(format!("{method} {target} HTTP/1.1\r\nHost: a\r\n{fields}\r\n"));
+    if method == "HEAD" { client.response_to_head() } else { client.response() }
 }
 
 /// Asserts a 401 by RFC 9110 15.5.2 and RFC 7617 2 that shows nothing of the file.
