@@ -28,6 +28,7 @@
 
 mod answer;
 pub mod build;
+pub mod conditions;
 pub mod credentials;
 pub mod field_rules;
 pub mod index;

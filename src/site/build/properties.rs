@@ -11,6 +11,7 @@ use crate::http::properties::path_by_segments;
 use crate::http::request::{FieldBuffer, Parsed, Persistence, Scan, Target, parse};
 use crate::http::{self, coding::Coding};
 use crate::os::beneath::Resolver;
+use crate::site::conditions::RequestConditions;
 use crate::site::redirects::{Effect, Redirect};
 use crate::site::tree::Tree;
 use crate::site::tree::rows::CodedBody;
@@ -90,7 +91,9 @@ fn is_hidden(name: &[u8], plan: &SitePlan) -> bool {
     paths.any(|path| {
         // The name of one file may be what another has by convention.
         let is_own = file(path).is_some() && file(path) == own;
-        let rule = plan.redirects.find(path, true).map(|(rule, _)| rule);
+        let request = RequestConditions::default();
+        let found = plan.redirects.find(path, true, &request, &mut |_, _| true).rule;
+        let rule = found.map(|(number, _)| &plan.redirects.rules()[number as usize]);
         is_own && rule.is_some_and(|rule| rule.text.contains("://"))
     })
 }

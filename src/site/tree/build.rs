@@ -209,10 +209,11 @@ fn number(value: usize) -> u32 {
     u32::try_from(value).expect("a site has less than 2^32 files and sets of fields")
 }
 
-/// Most bytes of the fields derived from a file: coding, length, range, tag and date.
-const OWN_FIELDS_BYTES_MAX: usize = 320;
+/// Most bytes of the fields derived from a file and its choice: coding, length, range, tag, date
+/// and language.
+const OWN_FIELDS_BYTES_MAX: usize = 352;
 /// Most bytes that are added to a built-in response: its lines without rules, and `Content-Range`.
-const OWN_LINES_BYTES_MAX: usize = 128;
+const OWN_LINES_BYTES_MAX: usize = 160;
 /// Room for the end of a head behind a `Location`.
 const TAIL_RESERVE: usize = 64;
 const HAS_RULES: &str = "Builder::field_rules comes first";

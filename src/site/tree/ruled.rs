@@ -69,9 +69,15 @@ impl Tree {
                 }
                 self.describe_file(composer, chosen, request, &mut response);
             }
-            Answer::Redirection(_) => response.kind = ResponseKind::Redirect,
+            Answer::Redirection(chosen) => {
+                response.kind = ResponseKind::Redirect;
+                response.vary_by.accept_language = chosen.by_language;
+            }
             Answer::Whole(Prebuilt::Unauthorized) => response.kind = ResponseKind::Unauthorized,
-            Answer::Whole(Prebuilt::NotFound) => response.vary_by.accept = self.fallback.is_some(),
+            Answer::Whole(Prebuilt::NotFound) => {
+                response.vary_by.accept = self.fallback.is_some();
+                response.vary_by.accept_language = self.redirects.have_languages();
+            }
             Answer::Whole(_) | Answer::BuiltIn(_) | Answer::Part { .. } => return answer,
         }
         let Some(fields) = composer.compose(&response, block) else {
@@ -79,11 +85,11 @@ impl Tree {
         };
         match answer {
             Answer::FileResponse(mut chosen) => {
-                chosen.fields = Some(fields);
+                (chosen.fields, chosen.by_language) = (Some(fields), false);
                 Answer::FileResponse(chosen)
             }
             Answer::Redirection(mut redirection) => {
-                redirection.fields = Some(fields);
+                (redirection.fields, redirection.by_language) = (Some(fields), false);
                 Answer::Redirection(redirection)
             }
             Answer::Whole(prebuilt) => Answer::BuiltIn(BuiltInResponse { prebuilt, fields }),
@@ -121,6 +127,7 @@ impl Tree {
         response.vary_by = VaryBy {
             accept: chosen.origin == TargetOrigin::Missing && self.fallback.is_some(),
             accept_encoding: file.codings.len() > 1,
+            accept_language: chosen.by_language,
         };
     }
 
