@@ -75,7 +75,8 @@ impl Conditions {
 pub(super) struct Evaluation<'r> {
     request: RequestConditions<'r>,
     parameters: Option<Parameters<'r>>,
-    language: Option<Option<&'r [u8]>>,
+    /// Empty if the request prefers none.
+    language: Option<&'r [u8]>,
 }
 
 impl<'r> Evaluation<'r> {
@@ -113,8 +114,8 @@ impl<'r> Evaluation<'r> {
     /// Whether the preferred language fulfils the conditions.
     pub(super) fn holds_language(&mut self, conditions: &Conditions) -> bool {
         let fields = self.request.fields;
-        let preferred = *self.language.get_or_insert_with(|| language::preferred(fields));
-        let Some(preferred) = preferred else { return conditions.languages.is_empty() };
+        let preferred = || language::preferred(fields).unwrap_or_default();
+        let preferred = *self.language.get_or_insert_with(preferred);
         let mut ranges = conditions.languages.iter();
         conditions.languages.is_empty()
             || ranges.any(|range| language::covers(range.as_bytes(), preferred))

@@ -205,9 +205,9 @@ impl Pattern {
         let mut filler = Filler { path: Vec::new(), next: 0, value };
         filler.put_parts(&self.front);
         if let Some(Splat { before, behind, back }) = &self.splat {
-            before.iter().for_each(|segment| filler.put_segment(segment));
+            filler.put_open_segment(before.as_ref());
             filler.put_capture();
-            behind.iter().for_each(|segment| filler.put_segment(segment));
+            filler.put_open_segment(behind.as_ref());
             filler.put_parts(back);
         }
         filler.path
@@ -263,6 +263,12 @@ impl Filler<'_> {
                 Part::Literal(text) => self.path.extend_from_slice(text),
                 Part::Segment(segment) => self.put_segment(segment),
             }
+        }
+    }
+
+    fn put_open_segment(&mut self, segment: Option<&Segment>) {
+        if let Some(segment) = segment {
+            self.put_segment(segment);
         }
     }
 

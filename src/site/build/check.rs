@@ -229,7 +229,7 @@ impl CheckReport {
             }
         }
         let account = Account { uid: self.user, gid: self.group };
-        writeln!(text, "read as {account}").expect(STRING);
+        writeln!(text, "\nread as {account}").expect(STRING);
         text
     }
 }

@@ -35,14 +35,15 @@ pub(super) fn mark(plan: &mut SitePlan) {
     let mut redirects = std::mem::take(&mut plan.redirects);
     let mut found: BTreeMap<u32, Cycle> = BTreeMap::new();
     for _ in 0..PASSES_MAX {
-        let mut walk = Walk { redirects: &mut redirects, paths: &paths, ended: HashSet::new() };
+        let mut follower =
+            Follower { redirects: &mut redirects, paths: &paths, ended: HashSet::new() };
         let before = found.len();
         for sample in &samples {
-            while let Some(cycle) = walk.follow(sample) {
+            while let Some(cycle) = follower.follow(sample) {
                 if cycle.rules.iter().all(|rule| found.contains_key(rule)) {
                     break;
                 }
-                walk.redirects.mark_cycles(cycle.rules.iter().copied());
+                follower.redirects.mark_cycles(cycle.rules.iter().copied());
                 for &rule in &cycle.rules {
                     found.entry(rule).or_insert_with(|| cycle.clone());
                 }
@@ -83,7 +84,7 @@ struct Cycle {
 
 /// The place of a client on its way through redirects.
 #[derive(Clone, Debug, Hash, PartialEq, Eq)]
-struct Place {
+struct FollowedRequest {
     /// The decoded path.
     path: Vec<u8>,
     query: Option<Vec<u8>>,
@@ -93,19 +94,19 @@ struct Place {
     language: Option<String>,
 }
 
-struct Walk<'a> {
+struct Follower<'a> {
     redirects: &'a mut Redirects,
     paths: &'a HashMap<&'a [u8], &'a RouteKind>,
     /// Places from which redirects lead to an end.
-    ended: HashSet<Place>,
+    ended: HashSet<FollowedRequest>,
 }
 
-impl Walk<'_> {
+impl Follower<'_> {
     /// Follows the redirects from a place. Returns the rules from the first repetition on, if they
     /// lead to no end.
-    fn follow(&mut self, sample: &Place) -> Option<Cycle> {
-        let mut steps: Vec<(Place, Option<u32>)> = Vec::new();
-        let mut seen: HashMap<Place, usize> = HashMap::new();
+    fn follow(&mut self, sample: &FollowedRequest) -> Option<Cycle> {
+        let mut steps: Vec<(FollowedRequest, Option<u32>)> = Vec::new();
+        let mut seen: HashMap<FollowedRequest, usize> = HashMap::new();
         let mut place = sample.clone();
         loop {
             if self.ended.contains(&place) {
@@ -130,7 +131,7 @@ impl Walk<'_> {
 
     /// The place that a response redirects to, and the rule; none of both for a page or an error.
     /// A redirect to the place itself is never sent, and thus no way on.
-    fn next(&self, place: &Place) -> Option<(Option<u32>, Place)> {
+    fn next(&self, place: &FollowedRequest) -> Option<(Option<u32>, FollowedRequest)> {
         if let Some(outcome) = self.redirected(place, true) {
             return outcome;
         }
@@ -138,7 +139,7 @@ impl Walk<'_> {
             Some(RouteKind::File(_)) => return None,
             Some(RouteKind::Folder) => {
                 let path = [&*place.path, b"/"].concat();
-                return Some((None, Place { path, ..place.clone() }));
+                return Some((None, FollowedRequest { path, ..place.clone() }));
             }
             None => {}
         }
@@ -147,7 +148,11 @@ impl Walk<'_> {
 
     /// The outcome of the first rule that applies, which is a redirect or none.
     #[allow(clippy::option_option, reason = "no rule, or one that ends the way")]
-    fn redirected(&self, place: &Place, forced: bool) -> Option<Option<(Option<u32>, Place)>> {
+    fn redirected(
+        &self,
+        place: &FollowedRequest,
+        forced: bool,
+    ) -> Option<Option<(Option<u32>, FollowedRequest)>> {
         let language = place.language.as_deref().unwrap_or_default();
         let field = [Header { name: "Accept-Language", value: language.as_bytes() }];
         let request = RequestConditions {
@@ -175,14 +180,18 @@ impl Walk<'_> {
     }
 
     /// Whether the site has the path of a place and no forced rule takes it.
-    fn is_there(&self, place: &Place, request: &RequestConditions<'_>) -> bool {
+    fn is_there(&self, place: &FollowedRequest, request: &RequestConditions<'_>) -> bool {
         let forced = self.redirects.find(&place.path, true, request, &mut |_, _| true);
         self.paths.contains_key(&*place.path) && forced.rule.is_none()
     }
 }
 
 /// The place that a redirect leads to, unless it is on another host.
-fn target(rule: &Redirect, captures: &Captures<'_>, place: &Place) -> Option<Place> {
+fn target(
+    rule: &Redirect,
+    captures: &Captures<'_>,
+    place: &FollowedRequest,
+) -> Option<FollowedRequest> {
     let mut location = vec![0; LOCATION_BYTES_MAX];
     let len = rule.to.write(captures, &mut location)?;
     let location = location[..len].split(|&octet| octet == b'#').next()?;
@@ -207,11 +216,11 @@ fn target(rule: &Redirect, captures: &Captures<'_>, place: &Place) -> Option<Pla
     };
     let mut scratch = vec![0; target.len()];
     let path = path::decode(target, &mut scratch).ok()?.to_vec();
-    Some(Place { path, query, ..place.clone() })
+    Some(FollowedRequest { path, query, ..place.clone() })
 }
 
 /// The cycle of steps that repeat.
-fn cycle(steps: &[(Place, Option<u32>)]) -> Cycle {
+fn cycle(steps: &[(FollowedRequest, Option<u32>)]) -> Cycle {
     let mut rules: Vec<u32> = steps.iter().filter_map(|(_, rule)| *rule).collect();
     rules.sort_unstable();
     rules.dedup();
@@ -220,19 +229,19 @@ fn cycle(steps: &[(Place, Option<u32>)]) -> Cycle {
 }
 
 /// The first step with a rule that a later step has, too.
-fn first_repeated(steps: &[(Place, Option<u32>)]) -> usize {
+fn first_repeated(steps: &[(FollowedRequest, Option<u32>)]) -> usize {
     let mut last: HashMap<u32, usize> = HashMap::new();
     for (index, rule) in steps.iter().enumerate().filter_map(|(i, (_, rule))| Some((i, (*rule)?))) {
         last.insert(rule, index);
     }
-    let is_repeated = |(index, (_, rule)): &(usize, &(Place, Option<u32>))| {
+    let is_repeated = |(index, (_, rule)): &(usize, &(FollowedRequest, Option<u32>))| {
         rule.is_some_and(|rule| last[&rule] > *index)
     };
     steps.iter().enumerate().find(is_repeated).map_or(0, |(index, _)| index)
 }
 
 /// Sample places of all redirects.
-fn samples(rules: &[Redirect]) -> Vec<Place> {
+fn samples(rules: &[Redirect]) -> Vec<FollowedRequest> {
     let mut segments: Vec<&[u8]> =
         rules.iter().flat_map(|rule| rule.from.literal_segments()).collect();
     segments.sort_unstable();
@@ -259,7 +268,7 @@ fn samples(rules: &[Redirect]) -> Vec<Place> {
 }
 
 /// A place where a rule applies, with a text for each capture of its path.
-fn sample(rule: &Redirect, fill: &dyn Fn(usize) -> Vec<u8>, marker: &str) -> Place {
+fn sample(rule: &Redirect, fill: &dyn Fn(usize) -> Vec<u8>, marker: &str) -> FollowedRequest {
     let conditions = &rule.conditions;
     let mut query = Vec::new();
     for parameter in &conditions.query {
@@ -271,11 +280,11 @@ fn sample(rule: &Redirect, fill: &dyn Fn(usize) -> Vec<u8>, marker: &str) -> Pla
             ParameterValue::Capture(_) => push_encoded(marker.as_bytes(), &mut query),
         }
     }
-    Place {
+    FollowedRequest {
         path: rule.from.filled(fill),
         query: (!query.is_empty()).then_some(query),
         host: conditions.host.as_ref().map(|host| host.sample("x1")),
-        language: conditions.languages.first().map(|range| range.to_string()),
+        language: conditions.languages.first().map(ToString::to_string),
     }
 }
 
@@ -289,8 +298,8 @@ fn push_encoded(octets: &[u8], query: &mut Vec<u8>) {
 
 /// A text that no rule has.
 fn marker(rules: &[Redirect]) -> String {
-    let is_free = |marker: &String| !rules.iter().any(|rule| rule.text.contains(marker.as_str()));
-    (1..).map(|count| "~".repeat(count)).find(is_free).expect("the rules are finite")
+    let runs = rules.iter().flat_map(|rule| rule.text.split(|c| c != '~')).map(str::len);
+    "~".repeat(runs.max().unwrap_or(0) + 1)
 }
 
 /// Longest `Location` that is followed: a longer one gets 414.

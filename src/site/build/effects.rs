@@ -4,7 +4,8 @@ use super::fields::FieldList;
 use super::problem::Problem;
 use super::rule_files::HEADERS;
 use super::site_plan::SitePlan;
-use crate::site::field_rules::{FieldRules, MatchedBlocks, ResponseKind};
+use crate::site::field_class::ResponseKind;
+use crate::site::field_rules::{FieldRules, MatchedBlocks};
 use std::collections::HashSet;
 
 /// The blocks that apply to a path, and the lines that have an effect on one.

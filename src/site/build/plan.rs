@@ -35,7 +35,7 @@ pub fn plan(
 ) -> SitePlan {
     let ParsedHeaders { rules: field_rules, left_out, problems } =
         headers.map(ParsedHeaders::parse).unwrap_or_default();
-    let mut plan = SitePlan { field_rules, left_out, problems, ..SitePlan::default() };
+    let mut plan = SitePlan { field_rules, problems, left_out, ..SitePlan::default() };
     let served: Vec<usize> = (0..listing.files.len())
         .filter(|&index| !is_rule_file(&listing.files[index].name))
         .collect();

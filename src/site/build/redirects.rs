@@ -75,10 +75,10 @@ pub fn parse(text: &str) -> ParsedRedirects {
                 parsed.rules.push(rule);
                 parsed.warnings.extend(warning.map(|why| Problem::at(REDIRECTS, number, why)));
             }
-            Err(Refusal::Error(why)) => {
+            Err(LineError::Error(why)) => {
                 parsed.problems.push(Problem::at(REDIRECTS, number, why));
             }
-            Err(Refusal::LeftOut { why, is_harmless }) => {
+            Err(LineError::LeftOut { why, is_harmless }) => {
                 let hides = words.hidden_paths().filter(|_| !is_harmless);
                 let problem = Problem::at(REDIRECTS, number, why);
                 parsed.left_out.push(LeftOutLine { problem, hides });
@@ -105,14 +105,14 @@ fn too_many(rules: &[Redirect]) -> Option<Problem> {
 }
 
 /// The reason why a line is no rule.
-enum Refusal {
+enum LineError {
     /// The line prevents the start.
     Error(String),
     /// The line is left out; `is_harmless` if the line protects nothing even if it is forced.
     LeftOut { why: String, is_harmless: bool },
 }
 
-impl From<String> for Refusal {
+impl From<String> for LineError {
     fn from(why: String) -> Self {
         Self::LeftOut { why, is_harmless: false }
     }
@@ -170,10 +170,14 @@ fn is_status(word: &str) -> bool {
 }
 
 /// The rule of a line, and what has no effect in it.
-fn rule(words: &Words<'_>, line: &str, number: u32) -> Result<(Redirect, Option<String>), Refusal> {
+fn rule(
+    words: &Words<'_>,
+    line: &str,
+    number: u32,
+) -> Result<(Redirect, Option<String>), LineError> {
     // Its absence would let everyone in.
     if words.conditions.iter().any(|word| is_condition(word, "Role")) {
-        return Err(Refusal::Error(format!(
+        return Err(LineError::Error(format!(
             "{}: access by role is not supported; remove the line only if everyone may read the \
              paths, or protect them with Basic-Auth in _headers",
             words.from
@@ -273,7 +277,7 @@ fn is_name(text: &str) -> bool {
 }
 
 /// The languages among the conditions behind the status; other conditions can't be honoured.
-fn languages(words: &Words<'_>, effect: Effect) -> Result<Box<[Box<str>]>, Refusal> {
+fn languages(words: &Words<'_>, effect: Effect) -> Result<Box<[Box<str>]>, LineError> {
     let mut languages = Vec::new();
     for word in &words.conditions {
         if is_condition(word, "Language") {
@@ -292,7 +296,7 @@ fn languages(words: &Words<'_>, effect: Effect) -> Result<Box<[Box<str>]>, Refus
         };
         // A redirect for some clients protects nothing: the others see the file.
         let is_harmless = word.contains('=') && matches!(effect, Effect::Redirect(_));
-        return Err(Refusal::LeftOut { why: format!("{word}: {why}"), is_harmless });
+        return Err(LineError::LeftOut { why: format!("{word}: {why}"), is_harmless });
     }
     let is_range = |range: &str| {
         !range.is_empty()
@@ -416,7 +420,7 @@ fn check_loop(
     from: &Pattern,
     conditions: &Conditions,
     to: &str,
-) -> Result<(), Refusal> {
+) -> Result<(), LineError> {
     // Without its parameters, the rule doesn't apply again.
     if !conditions.query.is_empty() {
         return Ok(());
@@ -441,7 +445,7 @@ fn check_loop(
              redirect in the proxy that has the certificate"
         )
     };
-    Err(Refusal::LeftOut { why, is_harmless: true })
+    Err(LineError::LeftOut { why, is_harmless: true })
 }
 
 /// Whether a rule is for the host of a target, and for no other.
@@ -455,8 +459,8 @@ fn authority(to: &str) -> Option<&str> {
     rest.split(['/', '?', '#']).next()
 }
 
-/// Whether a target is the path of its pattern, as `/x/:splat` is for `/x/*`, but for a slash at the
-/// end, with which a rule applies, too.
+/// Whether a target is the path of its pattern, as `/x/:splat` is for `/x/*`. A slash at the end
+/// makes no difference: with it, a rule applies, too.
 fn is_identity(from: &Pattern, to: &str) -> bool {
     let Ok(template) = Template::parse(to, from, TemplateKind::Path) else { return false };
     let path = from.filled(&|capture| format!("~{capture}").into_bytes());

@@ -25,7 +25,7 @@ pub(super) fn add_redirects(plan: &mut SitePlan, listing: &Listing, text: Option
     for rule in rules {
         match resolve(rule, &paths, listing) {
             Ok(rule) => resolved.push(rule),
-            Err(line) => left_out.push(line),
+            Err(line) => left_out.push(*line),
         }
     }
     left_out.sort_by_key(|line| line.problem.line());
@@ -54,7 +54,7 @@ fn resolve(
     mut rule: Redirect,
     paths: &HashMap<&[u8], &RouteKind>,
     listing: &Listing,
-) -> Result<Redirect, LeftOutLine> {
+) -> Result<Redirect, Box<LeftOutLine>> {
     let Effect::Rewrite(_) = rule.effect else { return Ok(rule) };
     let Some(path) = rule.to.fixed() else { return Ok(rule) };
     match paths.get(path) {
@@ -72,5 +72,5 @@ fn resolve(
         None => format!("{}: the root has no such file", escaped(path)),
     };
     let hides = rule.forced.then(|| rule.from.clone());
-    Err(LeftOutLine { problem: Problem::at(REDIRECTS, rule.line, why), hides })
+    Err(Box::new(LeftOutLine { problem: Problem::at(REDIRECTS, rule.line, why), hides }))
 }

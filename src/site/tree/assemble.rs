@@ -46,13 +46,12 @@ impl Tree {
             }
             Answer::Redirection(Redirection { status, location_bytes, by_language, fields }) => {
                 let front = self.heads.front(status, persistence);
-                match fields {
-                    Some(fields) => head.begin(front, fields, 0),
-                    None => {
-                        head.put(front);
-                        head.put(NOSNIFF);
-                        head.put(if by_language { BY_LANGUAGE } else { b"" });
-                    }
+                if let Some(fields) = fields {
+                    head.begin(front, fields, 0);
+                } else {
+                    head.put(front);
+                    head.put(NOSNIFF);
+                    head.put(if by_language { BY_LANGUAGE } else { b"" });
                 }
                 head.put(b"Location: ");
                 Span { len: u64::from(location_bytes), ..self.tail(scratch) }
@@ -120,12 +119,11 @@ impl Tree {
             Select::Unsatisfiable | Select::PreconditionFailed | Select::NotAcceptable => {
                 let prebuilt = response.select.built_in().expect("these are built in");
                 let (front, body) = self.heads.response(prebuilt, persistence);
-                match response.fields {
-                    Some(fields) => head.begin(front, fields, 0),
-                    None => {
-                        head.put(front);
-                        self.put_own_lines(prebuilt, head);
-                    }
+                if let Some(fields) = response.fields {
+                    head.begin(front, fields, 0);
+                } else {
+                    head.put(front);
+                    self.put_own_lines(prebuilt, head);
                 }
                 if response.select == Select::Unsatisfiable {
                     head.put(b"Content-Range: bytes */");

@@ -1,6 +1,7 @@
 //! The construction of a tree at start, from bodies that are in the buffer already and the paths
 //! that lead to them.
 
+use super::Tree;
 use super::composer::{ComposedFile, Composer, DefaultsId};
 use super::heads::Heads;
 use super::missing::NotFoundPages;
@@ -9,7 +10,7 @@ use super::rows::{
     CodedBody, FieldBlock, FieldsId, FileId, PackedCodings, Representation, Resource, RouteEntry,
     RouteTarget, SiteFile,
 };
-use super::{LOCATION_BYTES_MAX, Tree};
+use super::sender::LOCATION_BYTES_MAX;
 use crate::bytes::PAGE_BYTES_MAX;
 use crate::http::coding::Coding;
 use crate::http::request::TARGET_BYTES_MAX;

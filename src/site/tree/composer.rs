@@ -3,9 +3,9 @@
 
 use super::rows::FileId;
 use crate::http::response::is_kept_by_not_modified;
+use crate::site::field_class::{FieldClass, JOIN, ResponseKind};
 use crate::site::field_rules::{
-    AppliedOperation, FieldClass, FieldRules, HostScope, JOIN, MatchedBlocks, NameId, ResponseKind,
-    ResponsePaths,
+    AppliedOperation, FieldRules, HostScope, MatchedBlocks, NameId, ResponsePaths,
 };
 use crate::site::pattern::Captures;
 use std::collections::HashMap;

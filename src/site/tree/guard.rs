@@ -10,6 +10,7 @@ use crate::http::basic_auth::encoded_credentials;
 use crate::http::request::Request;
 use crate::site::credentials::CredentialDigest;
 use crate::site::field_rules::{FieldRules, HostScope};
+use std::cell::OnceCell;
 
 /// The outcome of the comparison of a request's credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,20 +51,19 @@ struct AccessCheck<'a> {
     rules: &'a FieldRules,
     request: &'a Request<'a, 'a>,
     /// Computed for the first block.
-    digest: Option<Option<CredentialDigest>>,
+    digest: OnceCell<Option<CredentialDigest>>,
     access: Access,
 }
 
 impl<'a> AccessCheck<'a> {
     fn new(rules: &'a FieldRules, request: &'a Request<'_, '_>) -> Self {
-        Self { rules, request, digest: None, access: Access::Open }
+        Self { rules, request, digest: OnceCell::new(), access: Access::Open }
     }
 
     fn add(&mut self, block: u32) {
         let fields = self.request.fields;
-        let digest = *self
-            .digest
-            .get_or_insert_with(|| encoded_credentials(fields).map(CredentialDigest::of));
+        let digest =
+            *self.digest.get_or_init(|| encoded_credentials(fields).map(CredentialDigest::of));
         let list = self.rules.blocks()[block as usize].credentials.as_ref();
         let is_listed = list.zip(digest).is_some_and(|(list, digest)| list.has(&digest));
         self.access = match (self.access, is_listed) {

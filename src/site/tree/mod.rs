@@ -45,7 +45,7 @@ use heads::{Heads, StatusIndex};
 use missing::NotFoundPages;
 use route_table::RouteTable;
 use rows::{FieldBlock, Representation, Resource, RouteEntry, RouteTarget, SiteFile};
-use sender::Sender;
+use sender::{LOCATION_BYTES_MAX, Sender};
 use std::num::NonZeroU64;
 use std::ops::Range;
 
@@ -186,7 +186,8 @@ impl Tree {
         by_language: &mut bool,
     ) -> Option<Answer> {
         let conditions = RequestConditions::of(request, query);
-        let sender = Sender { tree: self, path, conditions };
+        let Self { redirects, route_table, .. } = self;
+        let sender = Sender { redirects, route_table, path, conditions };
         let mut is_sent =
             |rule: &Redirect, captures: &Captures<'_>| sender.is_sent(rule, captures, tail);
         let found = self.redirects.find(path, forced, &conditions, &mut is_sent);
@@ -196,8 +197,8 @@ impl Tree {
         match rule.effect {
             Effect::Redirect(status) => {
                 let status = StatusIndex::of(status).expect("rules have statuses of this table");
-                // The parameters that a rule names are its own, and not passed on (Netlify: netlify/cli
-                // pull request 2017, from its production).
+                // The parameters of a rule are its own: with them, the query is not passed on
+                // (netlify/cli, pull request 2017, from Netlify's production).
                 let query = query.filter(|_| rule.conditions.query.is_empty());
                 let written = rule.to.write(&captures, tail);
                 let location_bytes = written.and_then(|len| finish_location(len, query, tail));
@@ -378,6 +379,3 @@ fn finish_location(mut len: usize, query: Option<&[u8]>, tail: &mut [u8]) -> Opt
 fn is_navigation(path: &[u8], request: &Request<'_, '_>) -> bool {
     !path::last_segment(path).contains(&b'.') || names_html(request.fields)
 }
-
-/// Longest `Location`: the longest request target, and room for the text of a rule around it.
-const LOCATION_BYTES_MAX: usize = TARGET_BYTES_MAX + 2048;

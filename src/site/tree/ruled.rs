@@ -8,7 +8,8 @@ use super::heads::StatusIndex;
 use super::rows::{FieldsId, RouteEntry, SiteFile};
 use crate::http::request::{Method, Request};
 use crate::site::answer::Answer;
-use crate::site::field_rules::{ResponseKind, ResponsePaths};
+use crate::site::field_class::ResponseKind;
+use crate::site::field_rules::ResponsePaths;
 use crate::site::rendered::Prebuilt;
 
 impl Tree {
@@ -64,7 +65,7 @@ impl Tree {
         };
         match &answer {
             Answer::FileResponse(chosen) => {
-                if !self.is_composed(composer, chosen) {
+                if !is_composed(composer, chosen) {
                     return answer;
                 }
                 self.describe_file(composer, chosen, request, &mut response);
@@ -95,13 +96,6 @@ impl Tree {
             Answer::Whole(prebuilt) => Answer::BuiltIn(BuiltInResponse { prebuilt, fields }),
             Answer::BuiltIn(_) | Answer::Part { .. } => answer,
         }
-    }
-
-    /// Whether the fields of a response with a file aren't those stored for its target.
-    fn is_composed(&self, composer: &Composer, chosen: &FileResponse) -> bool {
-        let is_stored = chosen.origin == TargetOrigin::Route || composer.rules().is_empty();
-        let is_file = chosen.select.built_in().is_none();
-        !(is_file && is_stored && chosen.target.fields != FieldsId::AT_REQUEST)
     }
 
     fn describe_file<'p>(
@@ -135,4 +129,11 @@ impl Tree {
         let own = composer.files.get(file.id.index())?;
         Some(self.route_table.path(own.canonical))
     }
+}
+
+/// Whether the fields of a response with a file aren't those stored for its target.
+fn is_composed(composer: &Composer, chosen: &FileResponse) -> bool {
+    let is_stored = chosen.origin == TargetOrigin::Route || composer.rules().is_empty();
+    let is_file = chosen.select.built_in().is_none();
+    !(is_file && is_stored && chosen.target.fields != FieldsId::AT_REQUEST)
 }

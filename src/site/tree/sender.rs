@@ -1,15 +1,17 @@
 //! The decision whether a redirect is sent: never to the requested path itself, and one that may be
 //! part of a cycle only to a path of the site.
 
-use super::{LOCATION_BYTES_MAX, Tree};
+use super::route_table::RouteTable;
 use crate::http::path;
+use crate::http::request::TARGET_BYTES_MAX;
 use crate::site::conditions::RequestConditions;
 use crate::site::pattern::{Captures, host_of};
-use crate::site::redirects::{Effect, Redirect};
+use crate::site::redirects::{Effect, Redirect, Redirects};
 
 /// A request that a rule may redirect.
 pub(super) struct Sender<'a> {
-    pub(super) tree: &'a Tree,
+    pub(super) redirects: &'a Redirects,
+    pub(super) route_table: &'a RouteTable,
     /// The decoded path.
     pub(super) path: &'a [u8],
     pub(super) conditions: RequestConditions<'a>,
@@ -67,9 +69,8 @@ impl Sender<'_> {
         if !rule.may_cycle {
             return true;
         }
-        let redirects = &self.tree.redirects;
-        self.tree.route_table.find(target).is_some()
-            && redirects.find(target, true, &self.conditions, &mut |_, _| true).rule.is_none()
+        self.route_table.find(target).is_some()
+            && self.redirects.find(target, true, &self.conditions, &mut |_, _| true).rule.is_none()
     }
 
     /// The path of a `Location`, with one slash at its beginning, unless it names another host.
@@ -87,6 +88,9 @@ impl Sender<'_> {
         is_own.then(|| if end < rest.len() { &rest[end..] } else { b"/" })
     }
 }
+
+/// Longest `Location`: the longest request target, and room for the text of a rule around it.
+pub(super) const LOCATION_BYTES_MAX: usize = TARGET_BYTES_MAX + 2048;
 
 /// The port of an authority; none for the default ports.
 fn port_of(authority: &[u8]) -> Option<&[u8]> {

@@ -109,7 +109,7 @@ proptest! {
             let both = paths(requested.as_bytes(), canonical.as_bytes());
             let matched = rules.matched(both, HostScope::Unconditional);
             let found = cache.of(both, matched, (), &Arc::new(defaults()));
-            let expected = slow(&blocks, [requested, canonical].map(|p| p.as_bytes()), &defaults());
+            let expected = slow(&blocks, [requested, canonical].map(String::as_bytes), &defaults());
             prop_assert_eq!(&*found.expect("the fields are short"), &expected, "{}", text(&blocks));
         }
     }
