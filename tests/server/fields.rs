@@ -27,7 +27,7 @@ fn folder() -> TemporaryFolder {
         ("tail.txt", b"0123456789"),
         (
             "_redirects",
-            b"/app/* /app.html 200\n/old/* /docs/:splat 301\n/gone/* /app.html 410\n",
+            b"/app/* /app.html 200\n/old/* /docs/:splat 301\n/gone/* /login.html 410\n",
         ),
         (
             "_headers",

@@ -5,7 +5,7 @@
 //! credentials of the request.
 
 use super::Tree;
-use super::rows::SiteFile;
+use super::rows::{RouteEntry, SiteFile};
 use crate::http::basic_auth::encoded_credentials;
 use crate::http::request::Request;
 use crate::site::credentials::CredentialDigest;
@@ -43,6 +43,25 @@ impl Tree {
         let blocks = composer.protectors(file.id).iter().copied();
         blocks.filter(|&block| scope.has(composer.rules(), block)).for_each(|b| check.add(b));
         check.access
+    }
+
+    /// The access of a request to the index of a folder, whose path is given without the slash at
+    /// its end: the redirect to it is the index's, too.
+    pub(super) fn access_to_folder(
+        &self,
+        path: &[u8],
+        request: &Request<'_, '_>,
+        scratch: &mut [u8],
+    ) -> Access {
+        let (Some(_), Some(index)) = (&self.composer, scratch.get_mut(..=path.len())) else {
+            return Access::Open;
+        };
+        index[..path.len()].copy_from_slice(path);
+        index[path.len()] = b'/';
+        match self.route_table.find(index) {
+            Some(RouteEntry::File(target)) => self.access_to_file(target.file, request),
+            Some(RouteEntry::Folder) | None => Access::Open,
+        }
     }
 }
 

@@ -148,7 +148,12 @@ impl Tree {
             Some(RouteEntry::File(target)) => {
                 return self.select(target, StatusIndex::OK, TargetOrigin::Route, request);
             }
-            Some(RouteEntry::Folder) => return moved_to_folder(path, query, tail),
+            Some(RouteEntry::Folder) => {
+                if self.access_to_folder(path, request, tail) == Access::Refused {
+                    return Answer::Whole(Prebuilt::Unauthorized);
+                }
+                return moved_to_folder(path, query, tail);
+            }
             None => {}
         }
         if self.redirects.has(false)
