@@ -71,7 +71,7 @@ impl ContentSource {
 
 fn root_request(settings: &StartSettings, root: &Path) -> BuildRequest {
     let mut request =
-        BuildRequest::new(root, &settings.root_options, &settings.headers, settings.slots());
+        BuildRequest::new(root, &settings.root_options, &settings.added_fields(), settings.slots());
     request.memory = MemoryRoom::at_present();
     request.progress = !settings.quiet && io::stderr().is_terminal();
     if settings.without.contains(&Feature::Openat2) {
@@ -140,7 +140,7 @@ fn read_page(
 ) -> Result<(Site, Pages, String), Failure> {
     let mut page = Page::built_in();
     page.status = settings.status;
-    page.headers.clone_from(&settings.headers);
+    page.headers = settings.added_fields();
     if let Some(path) = &settings.page {
         page.content_type = media_type::of_path(path);
     }

@@ -12,6 +12,8 @@ mod common;
 
 mod conditions;
 mod engine;
+mod fields;
+mod protection;
 mod rules;
 mod serve;
 mod service;

@@ -77,8 +77,8 @@ const PATHS: &[PathCase] = &[
     ("/about/", 404, &[], Some("<h1>missing</h1>")),
     ("/About", 404, &[("Content-Type", "text/html; charset=utf-8")], None),
     ("/empty.css", 200, &[("Content-Type", "text/css; charset=utf-8")], Some("")),
-    ("/docs", 308, &[("Location", "/docs/")], Some("")),
-    ("/docs?a=b&c", 308, &[("Location", "/docs/?a=b&c")], Some("")),
+    ("/docs", 308, &[("Location", "docs/")], Some("")),
+    ("/docs?a=b&c", 308, &[("Location", "docs/?a=b&c")], Some("")),
     ("/docs/", 200, &[("X-Docs", "yes")], Some("<h1>docs</h1>")),
     ("/docs/a%20b.txt", 200, &[], Some("a space")),
     ("/docs/%C3%A4.txt", 200, &[], Some("umlaut")),
@@ -283,7 +283,7 @@ fn targets_with_characters_that_browsers_leave_unencoded_are_accepted() {
         ("docs/index.html", b"docs"),
     ]);
     let server = serve(&folder, &[]);
-    let encoded = "/docs/?filter%5B%5D=%7Ba%7Cb%7D&c=%5Ed%5Ce%60f";
+    let encoded = "docs/?filter%5B%5D=%7Ba%7Cb%7D&c=%5Ed%5Ce%60f";
     for (target, status, location) in [
         ("/?filter[]={a|b}&c=^d\\e`f", 200, None),
         ("/a[1]|b.txt", 200, None),
@@ -359,8 +359,9 @@ fn folder_with_problems_prevents_the_start() {
     for (files, options, hint) in [
         (&[("_redirects", long.as_bytes())][..], &[][..], "combine rules"),
         (&[("_redirects", b"/a".as_slice())], &["--strict"], "_redirects:1: "),
-        (&[("_headers", b"x".as_slice())], &[], "_headers:1: "),
-        (&[("_headers", b"/x\n  Content-Type: text".as_slice())], &[], "_headers:2: "),
+        (&[("_headers", b"x".as_slice())], &["--strict"], "_headers:1: "),
+        (&[("_headers", b"/x\n  Content-Type: text".as_slice())], &["--strict"], "_headers:2: "),
+        (&[("_headers", b"/x\n  Basic-Auth: text".as_slice())], &[], "_headers:2: "),
         (&[("_redirects", b"/a?b /c".as_slice())], &["--strict"], "/a?b: no path has ?"),
         (&[("_redirects", b"/a /b 200".as_slice())], &["--strict"], "has no such file"),
         (&[("_redirects", b"/a /b 200! Role=c".as_slice())], &[], "access by role"),

@@ -172,12 +172,23 @@ pub(super) fn read(response: &[u8]) -> (u16, &[u8]) {
             let may = |octet: &u8| octet.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(octet);
             assert!(location.iter().all(may), "{location:?}");
             assert!(!location.starts_with(b"//"), "it leads to another host");
-            assert!([&b"/"[..], b"http://", b"https://"].iter().any(|p| location.starts_with(p)));
+            let is_whole = [&b"/"[..], b"http://", b"https://"];
+            let is_whole = is_whole.iter().any(|start| location.starts_with(start));
+            assert!(is_whole || status == 308 && is_own_folder(location), "{location:?}");
         }
-        (None, 200 | 400 | 404 | 410 | 414 | 451) => {}
+        (None, 200 | 400 | 401 | 404 | 410 | 414 | 451) => {}
         (location, status) => panic!("{status} with Location {location:?}"),
     }
     (status, body)
+}
+
+/// Whether a reference is relative and leads from a path to the same path with a slash.
+fn is_own_folder(location: &[u8]) -> bool {
+    let path = location.split(|&octet| octet == b'?').next().unwrap_or_default();
+    let name = path.strip_prefix(b"./").unwrap_or(path);
+    let segment = name.strip_suffix(b"/").unwrap_or_default();
+    let has_scheme = name.len() == path.len() && name.contains(&b':');
+    !segment.is_empty() && !segment.contains(&b'/') && !has_scheme
 }
 
 /// The status and content of a path, by search of the names.
