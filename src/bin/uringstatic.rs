@@ -81,7 +81,7 @@ fn serve(settings: &StartSettings) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Lists the responses of a folder; a problem is a failure.
+/// Lists the responses of a folder; a problem is a failure, and so is anything that is left out.
 fn check(options: &cli::CheckOptions) -> ExitCode {
     if let Err(failure) = become_reader(&options.account) {
         return fail(&failure);
@@ -94,7 +94,7 @@ fn check(options: &cli::CheckOptions) -> ExitCode {
         Err(failure) => return fail(&failure),
     };
     let text = if options.json { report.to_json() } else { report.to_text() };
-    print_verdict(&text, report.problems.is_empty())
+    print_verdict(&text, report.is_complete())
 }
 
 /// Enters the sandbox and lists its layers; a missing or incomplete layer is a failure.

@@ -10,6 +10,7 @@ use crate::os::pages::Pages;
 use crate::os::privileges::Account;
 use crate::os::process;
 use crate::os::terminal;
+use crate::site::build::site_plan::SitePlan;
 use crate::site::build::{self, BuildRequest, OpenRoot, escape::escaped_path};
 use crate::site::{Page, Site};
 use std::fs::File;
@@ -70,7 +71,7 @@ impl ContentSource {
 
 fn root_request(settings: &StartSettings, root: &Path) -> BuildRequest {
     let mut request =
-        BuildRequest::new(root, &settings.root_options, &settings.headers, settings.slots());
+        BuildRequest::new(root, &settings.root_options, &settings.added_fields(), settings.slots());
     request.memory = MemoryRoom::at_present();
     request.progress = !settings.quiet && io::stderr().is_terminal();
     if settings.without.contains(&Feature::Openat2) {
@@ -92,6 +93,7 @@ fn read_root(
     for skipped in read.listing.skipped.lines() {
         terminal::err(format_args!("uringstatic: left out {skipped}"));
     }
+    report_rules(&read.plan, root, settings.quiet);
     if read.is_empty() {
         terminal::err(format_args!("uringstatic: {}", build::nothing_to_serve(root)));
     }
@@ -105,6 +107,32 @@ fn read_root(
     Ok((Site::of_tree(tree), fixed, escaped_path(root)))
 }
 
+/// Reports how many lines of rules are left out, and how many have no effect unless `quiet` is set.
+fn report_rules(plan: &SitePlan, root: &Path, quiet: bool) {
+    let root = escaped_path(root);
+    let lines = |count: usize| match count {
+        1 => "1 line of _redirects and _headers".to_owned(),
+        many => format!("{many} lines of _redirects and _headers"),
+    };
+    let is = |count: usize| if count == 1 { "is" } else { "are" };
+    let left_out = plan.left_out.len();
+    if left_out > 0 {
+        let (lines, is) = (lines(left_out), is(left_out));
+        terminal::err(format_args!(
+            "uringstatic: {lines} {is} left out; `uringstatic check {root}` lists each with its \
+             reason"
+        ));
+    }
+    let warnings = plan.warnings.len();
+    if warnings > 0 && !quiet {
+        let (lines, is) = (lines(warnings), is(warnings));
+        terminal::err(format_args!(
+            "uringstatic: {lines} {is} without effect; `uringstatic check {root}` lists each with \
+             its reason"
+        ));
+    }
+}
+
 /// Reads the page and builds its responses; also returns a description for the ready line.
 fn read_page(
     settings: &StartSettings,
@@ -112,7 +140,7 @@ fn read_page(
 ) -> Result<(Site, Pages, String), Failure> {
     let mut page = Page::built_in();
     page.status = settings.status;
-    page.headers.clone_from(&settings.headers);
+    page.headers = settings.added_fields();
     if let Some(path) = &settings.page {
         page.content_type = media_type::of_path(path);
     }

@@ -10,7 +10,10 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod conditions;
 mod engine;
+mod fields;
+mod protection;
 mod rules;
 mod serve;
 mod service;
