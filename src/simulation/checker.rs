@@ -91,6 +91,8 @@ fn check_responses(
         return Err(format!("response {} has Connection: close for no reason", complete - 1));
     }
     if complete == expected.len() {
+        let lingered = peer.plan.pace == ReadPace::BetweenSends && consumed > LINGERED_MIN;
+        report.coverage.count(Mark::Lingered, u64::from(lingered));
         count_end(peer, circumstances, (end, end_at), draining, report);
         return Ok(());
     }
@@ -213,6 +215,8 @@ const RESPONSES_IN_A_ROW: usize = 32;
 /// How old a date may be, in seconds: responses with sends in flight are not updated.
 const DATE_SLACK: u64 = 1;
 const DATE_SLACK_LATE: u64 = 6;
+/// Received bytes of a peer of which more than 64 KiB are behind its head.
+const LINGERED_MIN: usize = 80 * 1024;
 /// Below the shortest idle timeout, so that a request which is noticed only then is an error.
 const PROMPT_NS: u64 = 2_800_000_000;
 const PROMPT_BYTES_MAX: usize = 1000;
