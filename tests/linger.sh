@@ -225,7 +225,8 @@ with_ab() {
 }
 
 posts_by_ab() {
-    client ab "$@" -q -s 60 -n 6 -c 2 -p "$work/upload" -T text/plain http://10.98.0.1/ \
+    # After a reset, ab may wait for ever.
+    client timeout 60 ab "$@" -q -s 60 -n 6 -c 2 -p "$work/upload" -T text/plain http://10.98.0.1/ \
         > "$work/ab.txt" 2>&1 || { cat "$work/ab.txt"; return 1; }
     cat "$work/ab.txt"
     grep -q '^Complete requests: *6$' "$work/ab.txt"

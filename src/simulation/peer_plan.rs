@@ -134,6 +134,7 @@ impl PeerPlan {
     /// the server keeps of any body.
     fn draw_upload(&mut self, random: &mut Random, setting: Setting) {
         self.pace = ReadPace::BetweenSends;
+        self.window = self.window.max(65_536);
         self.add_request(draw_upload(random, setting));
         self.draw_pieces(random);
         let end = random.pick(&[PeerStep::Close, PeerStep::AwaitEnd]);
