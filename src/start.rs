@@ -51,7 +51,7 @@ use crate::sandbox::{
     self, LayerState, Possessions, Program, Sandbox, SandboxConfig, SandboxMode, SupervisorSandbox,
     SupervisorTasks,
 };
-use crate::server::{self, Server, ServerConfig, Supervision};
+use crate::server::{self, Server, ServerConfig, Supervision, WITHOUT_EFFECT};
 use crate::site::Site;
 use content::ContentSource;
 pub use endpoint::SocketOptions;
@@ -96,13 +96,15 @@ pub fn report_sandbox(
 }
 
 fn start_on<E: KernelEngine>(settings: &StartSettings) -> Result<Started<E>, Failure> {
+    // A terminal that is closed during the start doesn't end the process either.
+    signal::block(&WITHOUT_EFFECT);
     let inherited = InheritedDescriptors::take().map_err(hints::of_inherited)?;
     let account = look_up_account(settings)?;
     let listeners = bind_all(settings)?;
     let settings = &engine::with_engine(settings, account.as_ref())?;
     let server: LoadedServer<E> = load_on(settings, listeners, account, inherited)?;
     let what = server.what.clone();
-    let signals = signal::signals_to_end()?;
+    let signals = signal::receive(&[&signal::ENDING[..], &WITHOUT_EFFECT].concat())?;
     let (started, words) = server.serve(settings, signals, None)?;
     started.report_missing_layers(settings);
     if !settings.quiet {

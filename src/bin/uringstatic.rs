@@ -58,7 +58,7 @@ fn serve(settings: &StartSettings) -> ExitCode {
     };
     let code = loop {
         match server.turn() {
-            Ok(Turn::Goes) => {}
+            Ok(Turn::Goes) => report_unheeded(server.take_unheeded_signal()),
             Ok(turn) => break exit_code(turn),
             Err(errno) => {
                 terminal::err(format_args!(
@@ -79,6 +79,16 @@ fn serve(settings: &StartSettings) -> ExitCode {
         process::end(code);
     }
     ExitCode::from(code)
+}
+
+/// Says that a signal had no effect on a process that has no supervisor.
+fn report_unheeded(signal: Option<u32>) {
+    if let Some(signal) = signal {
+        terminal::err(format_args!(
+            "uringstatic: signal {signal} has no effect: --single-process can't reload; SIGTERM \
+             ends it, and a new start serves what has changed"
+        ));
+    }
 }
 
 /// Lists the responses of a folder; a problem is a failure, and so is anything that is left out.

@@ -205,7 +205,8 @@ pub struct StartSettings {
 
     /// Serve from the process that is started, without supervisor, loader and workers
     ///
-    /// For debuggers: no reload is possible, and a crash ends the service.
+    /// For debuggers: no reload is possible (SIGHUP has no effect but a message), and a crash ends
+    /// the service.
     #[arg(long, conflicts_with_all = ["workers", "worker_timeout", "reload_grace"])]
     pub single_process: bool,
 
