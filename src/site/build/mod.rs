@@ -18,6 +18,8 @@ pub mod compress;
 mod cycles;
 mod effects;
 pub mod escape;
+#[cfg(test)]
+mod field_files;
 mod field_plan;
 pub mod fields;
 mod gather;
