@@ -68,8 +68,11 @@ fn rule_files_of_public_projects_are_taken_line_by_line() {
         let options = SiteOptions { clean_urls: true, ..SiteOptions::default() };
         let plan = plan(&listing, &options, None, Some(&rules));
         let mut messages = vec![format!("rules: {}", plan.redirects.rules().len())];
-        let lists =
-            [("left out", &plan.left_out), ("problem", &plan.problems), ("warning", &plan.warnings)];
+        let lists = [
+            ("left out", &plan.left_out),
+            ("problem", &plan.problems),
+            ("warning", &plan.warnings),
+        ];
         for (kind, list) in lists {
             messages.extend(list.iter().map(|problem| message(kind, problem)));
         }
