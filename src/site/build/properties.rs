@@ -21,7 +21,8 @@ use std::path::PathBuf;
 
 /// Takes file names, `_headers`, `_redirects` and a request target, separated by 0xff, which occurs
 /// in no UTF-8. The response to the request must be well-formed, its content must be in the folder,
-/// and without rules it must be that of a model.
+/// and without rules it must be that of a model. No redirect leads to the requested path, and no
+/// response has a field that the last block removes.
 ///
 /// # Panics
 /// If a property doesn't hold.
@@ -64,14 +65,60 @@ pub fn site(data: &[u8]) {
     if status == 200 && !plan.redirects.rules().iter().any(is_named) {
         assert!(!is_hidden(body, &plan), "{} is hidden", String::from_utf8_lossy(body));
     }
-    let (Target::Origin { path, .. } | Target::Absolute { path, .. }) = request.target else {
+    let (Target::Origin { path, query } | Target::Absolute { path, query }) = request.target else {
         return;
     };
+    assert!(!leads_to_itself(&response, path, query, &plan), "{redirects:?}");
+    for name in removed_at_last(headers_text) {
+        let has = !matches!(status, 400 | 401 | 414) && field(&response, name).is_some();
+        assert!(!has, "{name} was removed: {}", String::from_utf8_lossy(&response));
+    }
     if plan.redirects.rules().is_empty() {
         let expected = model(path, &names);
         let found = (status, if status == 200 { body } else { b"" });
         assert_eq!(found, (expected.0, &*expected.1), "{}", String::from_utf8_lossy(path));
     }
+}
+
+/// Whether a redirect leads to the path that was requested, and to its query if rules compare that.
+fn leads_to_itself(response: &[u8], path: &[u8], query: Option<&[u8]>, plan: &SitePlan) -> bool {
+    let Some(location) = field(response, "Location") else { return false };
+    let own = location.strip_prefix("http://a").or_else(|| location.strip_prefix("https://a"));
+    let location = own.filter(|rest| rest.starts_with('/')).unwrap_or(&location);
+    let location = location.split('#').next().unwrap_or_default();
+    let (target, target_query) = match location.split_once('?') {
+        Some((target, query)) => (target, Some(query.as_bytes())),
+        None => (location, None),
+    };
+    let has_parameters =
+        plan.redirects.rules().iter().any(|rule| !rule.conditions.query.is_empty());
+    target.starts_with('/')
+        && path_by_segments(target.as_bytes()) == path_by_segments(path)
+        && (!has_parameters || target_query == query)
+}
+
+/// The names of the fields that the last block of `_headers` removes from all responses.
+fn removed_at_last(headers: &str) -> Vec<&str> {
+    let lines: Vec<&str> = headers.lines().collect();
+    let is_pattern = |line: &&str| line.starts_with(|c: char| !c.is_whitespace());
+    let Some(last) = lines.iter().rposition(is_pattern) else { return Vec::new() };
+    let fields = lines[last + 1..].iter().map(|line| line.trim()).filter(|line| !line.is_empty());
+    let fields: Vec<&str> = fields.collect();
+    if lines[last] != "/*" || !fields.iter().all(|line| line.starts_with('!')) {
+        return Vec::new();
+    }
+    let names = fields.iter().map(|line| line[1..].trim());
+    // The others are derived from the file, the connection or the choice.
+    let rule_fields = ["X-Frame-Options", "X-Content-Type-Options", "Cache-Control", "Link", "A"];
+    names.filter(|name| rule_fields.iter().any(|own| own.eq_ignore_ascii_case(name))).collect()
+}
+
+/// The value of the first field of a name.
+fn field(response: &[u8], name: &str) -> Option<String> {
+    let text = String::from_utf8_lossy(response);
+    let head = text.split("\r\n\r\n").next()?;
+    let mut fields = head.lines().skip(1).filter_map(|line| line.split_once(": "));
+    fields.find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_owned())
 }
 
 /// Whether a forced rule sends one of a file's paths to another host.
@@ -94,12 +141,18 @@ fn is_hidden(name: &[u8], plan: &SitePlan) -> bool {
         let request = RequestConditions::default();
         let found = plan.redirects.find(path, true, &request, &mut |_, _| true).rule;
         let rule = found.map(|(number, _)| &plan.redirects.rules()[number as usize]);
-        is_own && rule.is_some_and(|rule| rule.text.contains("://"))
+        // The requests are for the host `a`, to which a redirect may not be sent.
+        let is_other = |rule: &Redirect| rule.text.contains("://") && !rule.text.contains("://a");
+        is_own && rule.is_some_and(is_other)
     })
 }
 
 /// The response to a request.
-pub(super) fn response(request: &http::request::Request<'_, '_>, site: &Site, mut fixed: Vec<u8>) -> Vec<u8> {
+pub(super) fn response(
+    request: &http::request::Request<'_, '_>,
+    site: &Site,
+    mut fixed: Vec<u8>,
+) -> Vec<u8> {
     let mut request_context =
         RequestContext { scratch: ScratchIndex(1), fixed: &mut fixed, draining: false };
     let answer = site.choose(request, &mut request_context);
@@ -115,7 +168,11 @@ fn is_name(name: &[u8]) -> bool {
 }
 
 /// Builds a tree in which the content of each file is its name.
-pub(super) fn build_tree(listing: &Listing, plan: &SitePlan, options: SiteOptions) -> (Tree, Vec<u8>) {
+pub(super) fn build_tree(
+    listing: &Listing,
+    plan: &SitePlan,
+    options: SiteOptions,
+) -> (Tree, Vec<u8>) {
     let mut fixed = Vec::new();
     let bodies: Vec<Vec<CodedBody>> = plan
         .files
