@@ -307,6 +307,24 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(4000))]
 
+        /// The property of the fuzz target, with rules that are likely to match each other.
+        #[test]
+        fn any_two_rule_files_keep_the_property_of_sites(
+            names in "(a\\.html\n)?(b/index\\.html\n)?(a/b\\.html\n)?(x-y\n)?(404\\.html\n)?",
+            headers in "((/\\*|/a|/:x|/a/\\*|https://a/\\*)\n\
+                        (  A: (1|:x|:splat)\n|  ! A\n|  X-Frame-Options: D\n|\
+                        \x20 ! X-Content-Type-Options\n|  Cache-Control: no-store\n){0,3}){0,4}",
+            redirects in "((/a|/b|/a/b|/:x|/:x/:y|/\\*|/a/\\*|/b/|/:x-:y|//a/b|https://a/\\*|b)\
+                          \x20(x=1 |x=:q )?\
+                          (/a|/b|/:x|/:y/:x|/:splat|/a/:splat|/b/\\./:x|/:q|/a/|\
+                          https://a/:splat|https://b/:splat|https://a/a)\
+                          ( 30[12]!?| 200!?| 404)?( Language=de)?\n){0,6}",
+            target in "/(a|b|a/b|x-y|c|%61|b/)?(/[abc])?(\\?x=[12a])?",
+        ) {
+            let pieces = [names.trim_end(), &headers, &redirects, &target].map(str::as_bytes);
+            site(&pieces.join(&0xff));
+        }
+
         /// No request selects the host of a redirect, as browsers parse it.
         #[test]
         fn redirect_leads_to_the_origin_of_its_rule(
