@@ -361,7 +361,6 @@ fn folder_with_problems_prevents_the_start() {
         (&[("_redirects", b"/a".as_slice())], &["--strict"], "_redirects:1: "),
         (&[("_headers", b"x".as_slice())], &["--strict"], "_headers:1: "),
         (&[("_headers", b"/x\n  Content-Type: text".as_slice())], &["--strict"], "_headers:2: "),
-        (&[("_headers", b"/x\n  Basic-Auth: text".as_slice())], &[], "_headers:2: "),
         (&[("_redirects", b"/a?b /c".as_slice())], &["--strict"], "/a?b: no path has ?"),
         (&[("_redirects", b"/a /b 200".as_slice())], &["--strict"], "has no such file"),
         (&[("_redirects", b"/a /b 200! Role=c".as_slice())], &[], "access by role"),

@@ -12,6 +12,7 @@
 //!
 //! Heads of whole files need no formatting; ranges need numbers to be formatted.
 
+mod access;
 mod assemble;
 pub mod build;
 pub(super) mod chosen;
@@ -38,9 +39,9 @@ use crate::http::coding::{Accepted, Coding};
 use crate::http::conditional::{Selection, Validators, select};
 use crate::http::path;
 use crate::http::request::{Method, Request, TARGET_BYTES_MAX, Target};
+use access::PathAccess;
 use chosen::{FileResponse, Redirection, Select, TargetOrigin};
 use composer::Composer;
-use guard::Access;
 use heads::{Heads, StatusIndex};
 use missing::NotFoundPages;
 use route_table::RouteTable;
@@ -120,8 +121,8 @@ impl Tree {
         let mut by_language = false;
         let answer = match access {
             // Nothing else of the path may show, not even a redirect.
-            Access::Refused => Answer::Whole(Prebuilt::Unauthorized),
-            Access::Open | Access::Granted => {
+            PathAccess::Refused => Answer::Whole(Prebuilt::Unauthorized),
+            PathAccess::Open | PathAccess::Granted => {
                 self.resolve(path, query, request, tail, &mut by_language)
             }
         };
@@ -149,7 +150,7 @@ impl Tree {
                 return self.select(target, StatusIndex::OK, TargetOrigin::Route, request);
             }
             Some(RouteEntry::Folder) => {
-                if self.access_to_folder(path, request, tail) == Access::Refused {
+                if self.access_to_folder(path, request, tail) == PathAccess::Refused {
                     return Answer::Whole(Prebuilt::Unauthorized);
                 }
                 return moved_to_folder(path, query, tail);
@@ -253,7 +254,8 @@ impl Tree {
         origin: TargetOrigin,
         request: &Request<'_, '_>,
     ) -> Answer {
-        if target.file.is_protected && self.access_to_file(target.file, request) == Access::Refused
+        if target.file.is_protected
+            && self.access_to_file(target.file, request) == PathAccess::Refused
         {
             return Answer::Whole(Prebuilt::Unauthorized);
         }

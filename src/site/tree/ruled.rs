@@ -1,9 +1,9 @@
 //! The fields of responses that no route decides: rules for the requested path apply to them.
 
 use super::Tree;
+use super::access::PathAccess;
 use super::chosen::{BuiltInResponse, FileResponse, Select, TargetOrigin};
 use super::composer::{ComposedResponse, Composer, VaryBy};
-use super::guard::Access;
 use super::heads::StatusIndex;
 use super::rows::{FieldsId, RouteEntry, SiteFile};
 use crate::http::request::{Method, Request};
@@ -49,7 +49,7 @@ impl Tree {
         &self,
         answer: Answer,
         path: &[u8],
-        access: Access,
+        access: PathAccess,
         request: &Request<'_, '_>,
         block: &mut [u8],
     ) -> Answer {
@@ -59,7 +59,7 @@ impl Tree {
             paths: ResponsePaths { requested: Some(path), canonical: None },
             authority: request.authority,
             defaults: None,
-            is_protected: access == Access::Granted,
+            is_protected: access == PathAccess::Granted,
             vary_by: VaryBy::default(),
             is_preflight: false,
         };
@@ -106,7 +106,7 @@ impl Tree {
         response: &mut ComposedResponse<'p>,
     ) {
         let file = chosen.target.file;
-        response.is_protected |= self.access_to_file(file, request) == Access::Granted;
+        response.is_protected |= self.access_to_file(file, request) == PathAccess::Granted;
         response.paths.canonical = self.canonical(composer, file);
         if chosen.select.built_in().is_some() {
             response.vary_by.accept_encoding = chosen.select == Select::NotAcceptable;
