@@ -11,6 +11,7 @@
 mod common;
 
 mod engine;
+mod files;
 mod rules;
 mod serve;
 mod service;

@@ -1,6 +1,7 @@
 //! The report of everything that a root would serve, as a table or as JSON: with every problem,
 //! everything that is left out, and every warning.
 
+use super::encodings;
 use super::escape::{escape_controls, escaped, escaped_path};
 use super::gather::{Gathered, gather};
 use super::listing::Listing;
@@ -158,9 +159,11 @@ fn left_out(listing: &Listing, plan: &SitePlan) -> Vec<String> {
     plan.left_out.iter().map(ToString::to_string).chain(listing.skipped.lines()).collect()
 }
 
-/// The lines of rules and the precompressed files without effect.
+/// The lines of rules and the precompressed files without effect, and text in another encoding than
+/// UTF-8.
 fn warnings(listing: &Listing, plan: &SitePlan, unused: &[Unused]) -> Vec<String> {
     let mut warnings: Vec<String> = plan.warnings.iter().map(ToString::to_string).collect();
+    warnings.extend(encodings::warnings(listing, plan));
     let name = |file: usize| escaped(&listing.files[plan.files[file].listed].name);
     for &Unused { file, of, coding, reason } in unused {
         if reason == UnusedReason::TooLarge {

@@ -1,6 +1,7 @@
 //! The steps from the disk to the buffer: a root is listed, planned and read, and once more if
 //! files change in the meantime.
 
+use super::encodings;
 use super::escape::escaped;
 use super::listing::Listing;
 use super::load::{self, Loaded, Unused, UnusedReason};
@@ -47,8 +48,9 @@ pub(super) fn gather(
         if !failed.is_empty() && rounds > 0 {
             continue;
         }
-        if !failed.is_empty() {
-            leave_out_failed(&mut listing, &failed);
+        let is_other = encodings::note(&mut listing, &planned, identities.octets());
+        leave_out_failed(&mut listing, &failed);
+        if is_other || !failed.is_empty() {
             planned = plan(&listing);
             check_plan(&planned)?;
         }

@@ -15,6 +15,8 @@ mod beside;
 mod caching;
 pub mod check;
 pub mod compress;
+pub mod dates;
+mod encodings;
 pub mod escape;
 pub mod fields;
 mod gather;

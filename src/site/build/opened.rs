@@ -73,7 +73,7 @@ impl OpenRoot {
         let Ok(path) = target.strip_prefix(&self.canonical) else {
             return Err(format!("it is a link out of the root, to {}", escaped_path(&target)));
         };
-        if path.components().any(|component| is_hidden(component.as_os_str().as_bytes())) {
+        if has_hidden(path) {
             let path = escaped_path(path);
             return Err(format!("it is a link to {path}, and dot files are not served"));
         }
@@ -128,10 +128,23 @@ pub(super) fn why(error: &io::Error) -> String {
     }
 }
 
+/// Whether a path leads to a dot file or through one. Names below `.well-known` may begin with a dot.
+fn has_hidden(path: &Path) -> bool {
+    let mut names = path.iter().map(OsStr::as_bytes).take_while(|name| *name != WELL_KNOWN);
+    names.any(is_hidden)
+}
+
+/// Whether a path from the root lies in a folder `.well-known`, or is one.
+pub(super) fn is_well_known(path: &[u8]) -> bool {
+    path.split(|&octet| octet == b'/').any(|name| name == WELL_KNOWN)
+}
+
 /// Whether a name is that of a dot file. `.well-known` is served (RFC 8615).
 pub(super) fn is_hidden(name: &[u8]) -> bool {
-    name.starts_with(b".") && name != b".well-known"
+    name.starts_with(b".") && name != WELL_KNOWN
 }
+
+const WELL_KNOWN: &[u8] = b".well-known";
 
 fn denied(what: &str, error: &io::Error) -> String {
     format!("{} can't {what} ({error})", Account::current())
