@@ -20,6 +20,7 @@ mod encodings;
 pub mod escape;
 pub mod fields;
 mod gather;
+mod hash;
 pub mod headers;
 mod hidden;
 pub mod listing;

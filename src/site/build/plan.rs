@@ -1,7 +1,7 @@
 //! The plan of a site: the file and the fields of each path. Pure: equal listings and rules make
 //! equal plans on every machine.
 
-use super::caching::caching;
+use super::caching::Caching;
 use super::escape::escaped;
 use super::fields::FieldList;
 use super::headers::Headers;
@@ -44,7 +44,8 @@ pub fn plan(
         .collect();
     plan.files = planned_files(listing, &served, &numbers);
     let fields = FieldsOf::new(&headers);
-    let mut router = Router { options, fields, taken: HashMap::new(), plan: &mut plan };
+    let caching = Caching::of(listing);
+    let mut router = Router { options, caching, fields, taken: HashMap::new(), plan: &mut plan };
     for (number, &index) in served.iter().enumerate() {
         router.by_name(number, &listing.files[index]);
     }
@@ -133,6 +134,7 @@ fn plan_redirects(plan: &mut SitePlan, text: Option<&str>) {
 /// Adds paths to a plan.
 struct Router<'a> {
     options: &'a SiteOptions,
+    caching: Caching,
     /// Keyed by the inputs of the default fields: media type, caching, coding of the file itself.
     fields: FieldsOf<'a, (String, Option<&'static str>, bool)>,
     taken: HashMap<Vec<u8>, usize>,
@@ -185,7 +187,7 @@ impl Router<'_> {
     /// A file with the fields of this path, which is given without its first slash.
     fn target(&mut self, file: usize, path: &[u8]) -> PlannedTarget {
         let Planned { media_type, is_coded, .. } = &self.plan.files[file];
-        let caching = caching(path, media_type);
+        let caching = self.caching.value(path, media_type);
         let defaults = || default_fields(self.options, media_type, caching, *is_coded);
         let key = (media_type.clone(), caching, *is_coded);
         let fields = self.fields.of(&[b"/", path].concat(), key, defaults);
