@@ -2,7 +2,7 @@
 //! [`Site::output`](super::Site::output).
 
 use super::rendered::Prebuilt;
-use super::tree::chosen::{FileResponse, Redirection};
+use super::tree::chosen::{BuiltInResponse, FileResponse, Redirection};
 use crate::http::request::Persistence;
 
 /// The choice of a response.
@@ -10,6 +10,8 @@ use crate::http::request::Persistence;
 pub enum Answer {
     /// A response that was built at start.
     Whole(Prebuilt),
+    /// A built-in response of a tree with fields that depend on the request.
+    BuiltIn(BuiltInResponse),
     /// A range of the single page.
     Part {
         /// Offset of the first byte.

@@ -4,6 +4,10 @@
 //! anything. A pattern has at most one splat, so one comparison from the front and one from the end
 //! of a path decide whether it matches.
 
+mod host;
+
+pub use host::{HostPattern, host_of, split_host};
+
 use crate::http::path;
 use memchr::memmem::FinderRev;
 use std::fmt;
@@ -86,6 +90,8 @@ pub enum PatternError {
     UnknownName(String),
     /// The template has a placeholder in the host of a URI, or directly after it.
     NameInHost(String),
+    /// The host before the path is malformed.
+    WrongHost(String),
 }
 
 impl fmt::Display for PatternError {
@@ -108,6 +114,7 @@ impl fmt::Display for PatternError {
             Self::UnknownName(name) => {
                 write!(f, "the pattern has no :{name} (for a colon, write %3A)")
             }
+            Self::WrongHost(host) => write!(f, "{host} is no host"),
             Self::NameInHost(name) => write!(
                 f,
                 ":{name} is part of the host, so each request could choose the host that it is \

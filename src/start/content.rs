@@ -73,7 +73,7 @@ impl ContentSource {
 
 fn root_request(settings: &StartSettings, root: &Path) -> BuildRequest {
     let mut request =
-        BuildRequest::new(root, &settings.root_options, &settings.headers, settings.slots());
+        BuildRequest::new(root, &settings.root_options, &settings.added_fields(), settings.slots());
     request.memory = MemoryRoom::at_present();
     request.progress = !settings.quiet && io::stderr().is_terminal();
     if settings.without.contains(&Feature::Openat2) {
@@ -142,7 +142,7 @@ fn read_page(
 ) -> Result<(Site, Pages, String), Failure> {
     let mut page = Page::built_in();
     page.status = settings.status;
-    page.headers.clone_from(&settings.headers);
+    page.headers = settings.added_fields();
     let (Some(path), Some((file, memory))) = (&settings.page, file) else {
         page.content_type = settings.content_type.clone().unwrap_or(page.content_type);
         let bytes = Page::BUILT_IN.len() as u64;

@@ -11,7 +11,9 @@
 mod common;
 
 mod engine;
+mod fields;
 mod files;
+mod protection;
 mod rules;
 mod serve;
 mod service;

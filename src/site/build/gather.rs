@@ -13,6 +13,7 @@ use super::site_plan::SitePlan;
 use super::walk;
 use crate::error::Failure;
 use std::collections::HashMap;
+use zeroize::{Zeroize, Zeroizing};
 
 /// A root whose files were read and compressed.
 pub(super) struct Gathered {
@@ -38,7 +39,9 @@ pub(super) fn gather(
         let headers = rules(root, &listing, HEADERS)?;
         let redirects = rules(root, &listing, REDIRECTS)?;
         let plan = |listing: &Listing| {
-            plan::plan(listing, &request.options, headers.as_deref(), redirects.as_deref())
+            let headers = headers.as_ref().map(|text| text.as_str());
+            let redirects = redirects.as_ref().map(|text| text.as_str());
+            plan::plan(listing, &request.options, headers, redirects)
         };
         let mut planned = plan(&listing);
         check_plan(&planned)?;
@@ -93,8 +96,13 @@ fn leave_out_stale(listing: &mut Listing, plan: &SitePlan, unused: &[Unused]) {
     }
 }
 
-/// The text of a file with rules, if the root has it.
-fn rules(root: &OpenRoot, listing: &Listing, name: &str) -> Result<Option<String>, Failure> {
+/// The text of a file with rules, if the root has it. It is wiped when it is dropped: it may have
+/// passwords.
+fn rules(
+    root: &OpenRoot,
+    listing: &Listing,
+    name: &str,
+) -> Result<Option<Zeroizing<String>>, Failure> {
     let Some(listed) = listing.files.iter().find(|file| file.name == name.as_bytes()) else {
         return Ok(None);
     };
@@ -107,14 +115,17 @@ fn rules(root: &OpenRoot, listing: &Listing, name: &str) -> Result<Option<String
         let hint = "combine rules: * matches anything, :name matches one segment";
         return Err(Failure::new(what, why, hint));
     };
-    let mut text = vec![0; bytes];
+    let mut text = Zeroizing::new(vec![0; bytes]);
     if let Err(why) = root.read(listed, &mut text) {
         let hint = "its rules may protect other files, so it is never left out; start again when \
                     the file is stable";
         return Err(Failure::new(what, why, hint));
     }
-    let text = String::from_utf8(text);
-    text.map(Some).map_err(|error| Failure::new(what, error, "write it in UTF-8"))
+    String::from_utf8(std::mem::take(&mut *text)).map(Zeroizing::new).map(Some).map_err(|error| {
+        let why = error.utf8_error();
+        error.into_bytes().zeroize();
+        Failure::new(what, why, "write it in UTF-8")
+    })
 }
 
 /// Most bytes of a file with rules.

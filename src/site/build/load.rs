@@ -17,6 +17,7 @@ use crate::os::memory::MemoryRoom;
 use crate::os::pages::Pages;
 use crate::site::entity_tag;
 use crate::site::tree::build::room_for;
+use crate::site::tree::composer::composed_bytes_max;
 use crate::site::tree::rows::CodedBody;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::sync::Mutex;
@@ -175,15 +176,19 @@ fn jobs(plan: &SitePlan, lengths: &[u64], request: &BuildRequest) -> Vec<CodingJ
     jobs
 }
 
-/// Most bytes of fields of any path.
+/// Most bytes of fields of any response, stored or composed.
 fn fields_bytes_max(plan: &SitePlan) -> usize {
     let of_route = |route: &Route| match &route.kind {
         RouteKind::File(target) => target.fields.bytes(),
         RouteKind::Folder => 0,
     };
-    let others = plan.not_found.iter().chain(&plan.fallback).map(|target| target.fields.bytes());
+    let pages = plan.not_found.iter().map(|page| &page.target);
+    let others = pages.chain(&plan.fallback).map(|target| target.fields.bytes());
     let most = plan.routes.iter().map(of_route).chain(others).max().unwrap_or(0);
-    most + VARY.len()
+    let lists = plan.file_fields.iter().map(|own| &own.defaults).chain([&plan.built_in_fields]);
+    let defaults = lists.map(|lists| lists.open.bytes().max(lists.protected.bytes())).max();
+    let composed = composed_bytes_max(&plan.field_rules, defaults.unwrap_or(0));
+    composed.max(most + VARY.len())
 }
 
 /// Reserves memory for identity bodies, codings and scratch; returns it with the bytes for all

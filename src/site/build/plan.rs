@@ -1,18 +1,18 @@
 //! The plan of a site: the file and the fields of each path. Pure: equal listings and rules make
 //! equal plans on every machine.
 
-use super::caching::Caching;
 use super::escape::escaped;
-use super::fields::FieldList;
-use super::headers::Headers;
+use super::field_plan::plan_fields;
+use super::headers::ParsedHeaders;
 use super::hidden;
 use super::listing::{Listed, Listing};
-use super::merge::FieldsOf;
 use super::options::SiteOptions;
 use super::problem::Problem;
 use super::redirects;
 use super::rule_files::{REDIRECTS, is_rule_file};
-use super::site_plan::{Planned, PlannedTarget, Route, RouteKind, RouteReason, SitePlan};
+use super::site_plan::{
+    NotFoundPage, Planned, PlannedTarget, Route, RouteKind, RouteReason, SitePlan,
+};
 use crate::http::coding::Coding;
 use crate::http::media_type::of_file;
 use crate::site::redirects::{Effect, Redirect, Redirects};
@@ -28,12 +28,9 @@ pub fn plan(
     headers: Option<&str>,
     redirects: Option<&str>,
 ) -> SitePlan {
-    let mut plan = SitePlan::default();
-    let headers = headers.map_or_else(|| Ok(Headers::default()), Headers::parse);
-    let headers = headers.unwrap_or_else(|problems| {
-        plan.problems.extend(problems);
-        Headers::default()
-    });
+    let ParsedHeaders { rules: field_rules, left_out, problems } =
+        headers.map(ParsedHeaders::parse).unwrap_or_default();
+    let mut plan = SitePlan { field_rules, left_out, problems, ..SitePlan::default() };
     let served: Vec<usize> = (0..listing.files.len())
         .filter(|&index| !is_rule_file(&listing.files[index].name))
         .collect();
@@ -43,9 +40,7 @@ pub fn plan(
         .map(|(number, &index)| (&*listing.files[index].name, number))
         .collect();
     plan.files = planned_files(listing, &served, &numbers);
-    let fields = FieldsOf::new(&headers);
-    let caching = Caching::of(listing);
-    let mut router = Router { options, caching, fields, taken: HashMap::new(), plan: &mut plan };
+    let mut router = Router { options, taken: HashMap::new(), plan: &mut plan };
     for (number, &index) in served.iter().enumerate() {
         router.by_name(number, &listing.files[index]);
     }
@@ -55,20 +50,39 @@ pub fn plan(
     for &index in &served {
         router.folders(&listing.files[index].name);
     }
-    router.plan.not_found = numbers.get(NOT_FOUND).map(|&file| router.target(file, NOT_FOUND));
     if let Some(name) = &options.fallback {
         let name = name.trim_start_matches('/').as_bytes();
         if let Some(&file) = numbers.get(name) {
-            router.plan.fallback = Some(router.target(file, name));
+            router.plan.fallback = Some(target(file));
         } else {
             let why = format!("the root has no file {}", escaped(name));
             router.plan.problems.push(Problem::of("--spa", why));
         }
     }
+    plan.not_found = not_found_pages(&numbers);
     plan_redirects(&mut plan, redirects);
     let hidden = hidden::hide(&mut plan, listing);
     refuse_hidden_fallback(&mut plan, listing, &hidden);
+    plan_fields(&mut plan, listing, options);
     plan
+}
+
+/// The `404.html` files by folder; each answers for missing paths below its own.
+fn not_found_pages(numbers: &HashMap<&[u8], usize>) -> Vec<NotFoundPage> {
+    let page = |(name, &file): (&&[u8], &usize)| {
+        let folder = name.strip_suffix(NOT_FOUND)?;
+        let is_whole_name = folder.is_empty() || folder.ends_with(b"/");
+        let folder = [b"/", folder].concat();
+        is_whole_name.then(|| NotFoundPage { folder, target: target(file) })
+    };
+    let mut pages: Vec<_> = numbers.iter().filter_map(page).collect();
+    pages.sort_by(|a, b| a.folder.cmp(&b.folder));
+    pages
+}
+
+/// A file whose fields are planned later.
+fn target(file: usize) -> PlannedTarget {
+    PlannedTarget { file, fields: Arc::default(), is_composed: false }
 }
 
 /// The served files with the files that may be their codings.
@@ -134,9 +148,6 @@ fn plan_redirects(plan: &mut SitePlan, text: Option<&str>) {
 /// Adds paths to a plan.
 struct Router<'a> {
     options: &'a SiteOptions,
-    caching: Caching,
-    /// Keyed by the inputs of the default fields: media type, caching, coding of the file itself.
-    fields: FieldsOf<'a, (String, Option<&'static str>, bool)>,
     taken: HashMap<Vec<u8>, usize>,
     plan: &'a mut SitePlan,
 }
@@ -180,24 +191,7 @@ impl Router<'_> {
         if self.taken.contains_key(&path) {
             return;
         }
-        let target = self.target(file, &path[1..]);
-        self.add(Route { path, kind: RouteKind::File(target), reason });
-    }
-
-    /// A file with the fields of this path, which is given without its first slash.
-    fn target(&mut self, file: usize, path: &[u8]) -> PlannedTarget {
-        let Planned { media_type, is_coded, .. } = &self.plan.files[file];
-        let caching = self.caching.value(path, media_type);
-        let defaults = || default_fields(self.options, media_type, caching, *is_coded);
-        let key = (media_type.clone(), caching, *is_coded);
-        let fields = self.fields.of(&[b"/", path].concat(), key, defaults);
-        let fields = fields.unwrap_or_else(|problem| {
-            if !self.plan.problems.contains(&problem) {
-                self.plan.problems.push(problem);
-            }
-            Arc::default()
-        });
-        PlannedTarget { file, fields }
+        self.add(Route { path, kind: RouteKind::File(target(file)), reason });
     }
 
     fn add(&mut self, route: Route) {
@@ -206,30 +200,6 @@ impl Router<'_> {
             self.plan.routes.push(route);
         }
     }
-}
-
-/// The fields of a file before `_headers` applies.
-fn default_fields(
-    options: &SiteOptions,
-    media_type: &str,
-    caching: Option<&str>,
-    is_coded: bool,
-) -> FieldList {
-    let mut fields = FieldList::default();
-    fields.set("Content-Type", media_type);
-    if let Some(caching) = caching {
-        fields.set("Cache-Control", caching);
-    }
-    for (name, _) in &options.fields {
-        fields.remove(name);
-    }
-    for (name, value) in &options.fields {
-        fields.append(name, value);
-    }
-    if is_coded {
-        fields.set("Content-Encoding", Coding::Gzip.name());
-    }
-    fields
 }
 
 const INDEX: &[u8] = b"index.html";
@@ -329,7 +299,7 @@ mod tests {
         );
         assert_eq!(value("/x.css", "cache-control"), "max-age=1");
         assert_eq!(value("/x.css", "Content-Type"), "text/plain");
-        assert_eq!(value("/y.css", "X-Content-Type-Options"), "", "every response has it");
+        assert_eq!(value("/y.css", "X-Content-Type-Options"), "nosniff", "as the default");
         assert_eq!(value("/y.css", "Cache-Control"), "");
         assert_eq!(value("/y.css", "Content-Type"), "text/css; charset=utf-8");
     }
@@ -340,7 +310,7 @@ mod tests {
         let fields = given.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
         let plan = planned(&["a.html"], &SiteOptions { fields, ..clean() }, [None, None]);
         let RouteKind::File(target) = &plan.routes[0].kind else { panic!("a folder") };
-        let sent: Vec<_> = target.fields.iter().skip(1).collect();
+        let sent: Vec<_> = target.fields.iter().skip(2).collect();
         assert_eq!(sent, given);
     }
 
@@ -349,7 +319,7 @@ mod tests {
         let plan = planned(&["a.svgz", "a.svgz.br"], &clean(), [None, None]);
         let RouteKind::File(target) = &plan.routes[0].kind else { panic!("a folder") };
         let sent: Vec<_> = target.fields.iter().collect();
-        assert_eq!(sent, [("Content-Type", "image/svg+xml"), ("Content-Encoding", "gzip")]);
+        assert_eq!(sent[1..], [("Content-Type", "image/svg+xml"), ("Content-Encoding", "gzip")]);
         assert!(plan.files[0].beside.is_empty());
     }
 
@@ -359,10 +329,12 @@ mod tests {
         let rules = [Some("/x\n"), Some("/a /b 200\n/c /d.html 200\n/e /d.html/:x 200")];
         let plan = planned(&["d.html"], &options, rules);
         let message: Vec<_> = plan.problems.iter().map(ToString::to_string).collect();
-        assert_eq!(message.len(), 3, "{message:?}");
-        for (message, hint) in message.iter().zip(["_headers:1", "--spa", "_redirects:3"]) {
+        assert_eq!(message.len(), 2, "{message:?}");
+        for (message, hint) in message.iter().zip(["--spa", "_redirects:3"]) {
             assert!(message.contains(hint), "{message}");
         }
+        let left_out: Vec<_> = plan.left_out.iter().map(ToString::to_string).collect();
+        assert!(left_out.len() == 1 && left_out[0].starts_with("_headers:1: "), "{left_out:?}");
         let names = ["a b\u{e4}.html"];
         let rules = [None, Some("/x /c/../a%20b%C3%A4.html 200\n/y /a%2520b%C3%A4.html 404")];
         let plan = planned(&names, &clean(), rules);

@@ -9,7 +9,9 @@ use super::load::{self, Loaded};
 use super::opened::OpenRoot;
 use super::options::BuildRequest;
 use super::problem::Problem;
-use super::site_plan::{PlannedTarget, RouteKind, SitePlan};
+use super::site_plan::{
+    DefaultFieldLists, FileFields, NotFoundPage, PlannedTarget, RouteKind, SitePlan,
+};
 use super::summary::Summary;
 use crate::error::Failure;
 use crate::os::pages::Pages;
@@ -129,7 +131,17 @@ pub(super) fn builder(
     request: &BuildRequest,
 ) -> Builder {
     let mut builder = Builder::default();
-    let files = add_files(&mut builder, listing, plan, bodies);
+    let mut files = add_files(&mut builder, listing, plan, bodies);
+    let has_rules = !plan.field_rules.is_empty() || !request.options.fields.is_empty();
+    if has_rules {
+        let DefaultFieldLists { open, protected } = &plan.built_in_fields;
+        builder.field_rules(plan.field_rules.clone(), [open.iter(), protected.iter()]);
+        for (file, fields) in files.iter_mut().zip(&plan.file_fields) {
+            if !fields.protected_by.is_empty() {
+                builder.protect(file, &fields.protected_by);
+            }
+        }
+    }
     let mut targets = Targets { files, bodies, known: HashMap::new() };
     for route in &plan.routes {
         let is_new = match &route.kind {
@@ -143,9 +155,9 @@ pub(super) fn builder(
     }
     // With a fallback, `Accept` selects between the two responses for a missing path.
     let is_by_accept = plan.fallback.is_some();
-    if let Some(target) = &plan.not_found {
+    for NotFoundPage { folder, target } in &plan.not_found {
         let target = targets.add(&mut builder, target, is_by_accept);
-        builder.not_found(target);
+        builder.not_found(folder, target);
     }
     if let Some(target) = &plan.fallback {
         let target = targets.add(&mut builder, target, is_by_accept);
@@ -155,7 +167,21 @@ pub(super) fn builder(
         builder.health(path.as_bytes());
     }
     builder.redirects(plan.redirects.clone());
+    add_file_fields(&mut builder, plan);
     builder
+}
+
+/// Adds the values from which the fields of each file are composed, if there are rules for fields.
+fn add_file_fields(builder: &mut Builder, plan: &SitePlan) {
+    // Files with equal defaults share them.
+    let mut known = HashMap::new();
+    for FileFields { canonical, defaults, .. } in &plan.file_fields {
+        let DefaultFieldLists { open, protected } = defaults;
+        let id = known
+            .entry(Arc::as_ptr(open))
+            .or_insert_with(|| builder.defaults([open.iter(), protected.iter()]));
+        builder.composed_file(canonical, *id);
+    }
 }
 
 fn add_files(
@@ -189,6 +215,10 @@ impl Targets<'_> {
         target: &PlannedTarget,
         is_by_accept: bool,
     ) -> RouteTarget {
+        let file = self.files[target.file];
+        if target.is_composed {
+            return RouteTarget { file, fields: FieldsId::AT_REQUEST };
+        }
         let is_coded = self.bodies[target.file].len() > 1;
         let key = (Arc::as_ptr(&target.fields), is_by_accept, is_coded);
         let fields = *self.known.entry(key).or_insert_with(|| {
@@ -201,6 +231,6 @@ impl Targets<'_> {
             }
             builder.fields(fields.iter())
         });
-        RouteTarget { file: self.files[target.file], fields }
+        RouteTarget { file, fields }
     }
 }

@@ -1,7 +1,9 @@
 //! The responses that a tree can choose, as far as they are not built at start.
 
+use super::composer::Composition;
 use super::heads::StatusIndex;
 use super::rows::RouteTarget;
+use crate::site::rendered::Prebuilt;
 
 /// A response with a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,6 +12,20 @@ pub struct FileResponse {
     pub(super) representation: u32,
     pub(super) status: StatusIndex,
     pub(super) select: Select,
+    pub(super) origin: TargetOrigin,
+    /// The fields, unless they are those of the target.
+    pub(super) fields: Option<Composition>,
+}
+
+/// The reason why a file answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TargetOrigin {
+    /// The requested path leads to it.
+    Route,
+    /// A rewrite leads to it.
+    Rule,
+    /// It is the fallback or a `404.html`.
+    Missing,
 }
 
 /// The part of a representation that is sent.
@@ -20,6 +36,27 @@ pub(super) enum Select {
     Part(u64, u64),
     NotModified,
     Unsatisfiable,
+    PreconditionFailed,
+    NotAcceptable,
+}
+
+impl Select {
+    /// The built-in response that is sent instead of the file.
+    pub(super) fn built_in(self) -> Option<Prebuilt> {
+        match self {
+            Self::Whole | Self::Part(..) | Self::NotModified => None,
+            Self::Unsatisfiable => Some(Prebuilt::RangeNotSatisfiable),
+            Self::PreconditionFailed => Some(Prebuilt::PreconditionFailed),
+            Self::NotAcceptable => Some(Prebuilt::NotAcceptable),
+        }
+    }
+}
+
+/// A built-in response with composed fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BuiltInResponse {
+    pub(super) prebuilt: Prebuilt,
+    pub(super) fields: Composition,
 }
 
 /// A redirect whose `Location` lies in the slot's tail.
@@ -27,4 +64,6 @@ pub(super) enum Select {
 pub struct Redirection {
     pub(super) status: StatusIndex,
     pub(super) location_bytes: u32,
+    /// The fields, unless they are those of every response.
+    pub(super) fields: Option<Composition>,
 }

@@ -7,14 +7,21 @@
 //! progress at a time, so nothing is written to bytes that the kernel may still read, and no
 //! function here borrows the image mutably.
 //!
+//! The fields of a path that leads to a file are prepared at start. Those of other responses, which
+//! depend on the requested path, are composed in the block when the response is chosen.
+//!
 //! Heads of whole files need no formatting; ranges need numbers to be formatted.
 
 mod assemble;
 pub mod build;
 pub(super) mod chosen;
+pub mod composer;
+mod guard;
 mod heads;
+mod missing;
 mod route_table;
 pub mod rows;
+mod ruled;
 #[cfg(test)]
 mod tests;
 
@@ -27,9 +34,12 @@ use crate::http::accept::names_html;
 use crate::http::coding::{Accepted, Coding};
 use crate::http::conditional::{Selection, Validators, select};
 use crate::http::path;
-use crate::http::request::{Request, TARGET_BYTES_MAX, Target};
-use chosen::{FileResponse, Redirection, Select};
+use crate::http::request::{Method, Request, TARGET_BYTES_MAX, Target};
+use chosen::{FileResponse, Redirection, Select, TargetOrigin};
+use composer::Composer;
+use guard::Access;
 use heads::{Heads, StatusIndex};
+use missing::NotFoundPages;
 use route_table::RouteTable;
 use rows::{FieldBlock, Representation, Resource, RouteEntry, RouteTarget, SiteFile};
 use std::num::NonZeroU64;
@@ -42,10 +52,14 @@ pub struct Tree {
     resources: Box<[Resource]>,
     representations: Box<[Representation]>,
     field_blocks: Box<[FieldBlock]>,
-    not_found: Option<RouteTarget>,
+    not_found: NotFoundPages,
     fallback: Option<RouteTarget>,
     redirects: Redirects,
     health: Option<Box<[u8]>>,
+    /// The rules for fields; `None` if responses without a route have the fields of every site.
+    composer: Option<Box<Composer>>,
+    /// Most bytes of composed lines.
+    composed_bytes: usize,
     heads: Heads,
     /// The blocks begin where the scratch does.
     layout: Layout,
@@ -65,30 +79,56 @@ impl Tree {
         self.layout
     }
 
-    /// Chooses the response to a GET or HEAD. Of the buffer, only the scratch is written to: a
-    /// `Location` goes into the slot's tail.
+    /// Chooses the response to a request. Of the buffer, only the scratch is written to: a
+    /// `Location` goes into the slot's tail, and composed fields into its block.
     pub fn choose(
         &self,
         request: &Request<'_, '_>,
         request_context: &mut RequestContext<'_>,
     ) -> Answer {
-        let (path, query) = match request.target {
-            Target::Origin { path, query } | Target::Absolute { path, query } => (path, query),
-            // Only OPTIONS and CONNECT have these forms (RFC 9112 3.2.3, 3.2.4).
-            Target::Asterisk | Target::Authority => return Answer::Whole(Prebuilt::BadRequest),
-        };
+        let slot = request_context.scratch;
         let scratch = self.scratch_of(request_context.fixed);
-        let decode = self.in_scratch(Span { offset: self.decode_at, len: 0 });
-        let (slots, decode) = scratch.split_at_mut(decode.start);
-        assert!(path.len() <= TARGET_BYTES_MAX, "longer targets are refused");
-        let Ok(path) = path::decode(path, decode) else {
-            return Answer::Whole(Prebuilt::BadRequest);
+        let decode_at = self.in_scratch(Span { offset: self.decode_at, len: 0 }).start;
+        let (slots, decode) = scratch.split_at_mut(decode_at);
+        let (path, query) = match request.target {
+            Target::Origin { path, query } | Target::Absolute { path, query } => {
+                assert!(path.len() <= TARGET_BYTES_MAX, "longer targets are refused");
+                (path::decode(path, decode).ok(), query)
+            }
+            // Only OPTIONS and CONNECT have these forms (RFC 9112 3.2.3, 3.2.4).
+            Target::Asterisk | Target::Authority => (None, None),
         };
+        let tails_at = self.in_scratch(Span { offset: self.tails_at, len: 0 }).start;
+        let (blocks, tails) = slots.split_at_mut(tails_at);
+        let block_at = self.in_scratch(self.block(slot)).start;
+        let block = &mut blocks[block_at..block_at + self.composed_bytes];
+        if !matches!(request.method, Method::Get | Method::Head) {
+            return self.other_method(path, request, block);
+        }
+        let Some(path) = path else { return Answer::Whole(Prebuilt::BadRequest) };
         if self.health.as_deref().is_some_and(|health| health == path) {
             let draining = request_context.draining;
             return Answer::Whole(if draining { Prebuilt::Draining } else { Prebuilt::Healthy });
         }
-        let tail = &mut slots[self.in_scratch(self.tail(request_context.scratch))];
+        let tail = self.in_scratch(self.tail(slot));
+        let tail = &mut tails[tail.start - tails_at..tail.end - tails_at];
+        let access = self.access_to_path(path, request);
+        let answer = match access {
+            // Nothing else of the path may show, not even a redirect.
+            Access::Refused => Answer::Whole(Prebuilt::Unauthorized),
+            Access::Open | Access::Granted => self.decide(path, query, request, tail),
+        };
+        self.with_fields(answer, path, access, request, block)
+    }
+
+    /// The answer to a GET or HEAD for a path.
+    fn decide(
+        &self,
+        path: &[u8],
+        query: Option<&[u8]>,
+        request: &Request<'_, '_>,
+        tail: &mut [u8],
+    ) -> Answer {
         if self.redirects.has(true)
             && let Some(answer) = self.redirected(path, query, true, request, tail)
         {
@@ -96,7 +136,7 @@ impl Tree {
         }
         match self.route_table.find(path) {
             Some(RouteEntry::File(target)) => {
-                return self.select(target, StatusIndex::OK, request);
+                return self.select(target, StatusIndex::OK, TargetOrigin::Route, request);
             }
             Some(RouteEntry::Folder) => return moved_to_folder(path, query, tail),
             None => {}
@@ -111,12 +151,15 @@ impl Tree {
 
     /// The answer for a path without a destination.
     fn missing(&self, path: &[u8], request: &Request<'_, '_>) -> Answer {
-        match (self.fallback, self.not_found) {
-            (Some(target), _) if is_navigation(path, request) => {
-                self.select(target, StatusIndex::OK, request)
-            }
-            (_, Some(target)) => self.select(target, StatusIndex::NOT_FOUND, request),
-            (_, None) => Answer::Whole(Prebuilt::NotFound),
+        let origin = TargetOrigin::Missing;
+        if let Some(target) = self.fallback
+            && is_navigation(path, request)
+        {
+            return self.select(target, StatusIndex::OK, origin, request);
+        }
+        match self.not_found.nearest(path) {
+            Some(target) => self.select(target, StatusIndex::NOT_FOUND, origin, request),
+            None => Answer::Whole(Prebuilt::NotFound),
         }
     }
 
@@ -146,7 +189,9 @@ impl Tree {
                 let is_named = rule.to.fixed().is_some();
                 let open = target.filter(|to| is_named || !self.redirects.hides(to, number));
                 match open.and_then(|to| self.route_table.find(to)) {
-                    Some(RouteEntry::File(target)) => Some(self.select(target, status, request)),
+                    Some(RouteEntry::File(target)) => {
+                        Some(self.select(target, status, TargetOrigin::Rule, request))
+                    }
                     Some(RouteEntry::Folder) | None => forced.then(|| self.missing(path, request)),
                 }
             }
@@ -158,22 +203,31 @@ impl Tree {
         &self,
         target: RouteTarget,
         status: StatusIndex,
+        origin: TargetOrigin,
         request: &Request<'_, '_>,
     ) -> Answer {
-        let SiteFile { id, first, codings } = target.file;
-        let accepted = Accepted::of(request.fields);
-        let Some(best) = accepted.best(codings.iter()) else {
-            return Answer::Whole(Prebuilt::NotAcceptable);
-        };
-        let best = u32::try_from(best).expect("four at most");
+        if target.file.is_protected && self.access_to_file(target.file, request) == Access::Refused
+        {
+            return Answer::Whole(Prebuilt::Unauthorized);
+        }
+        let SiteFile { id, first, codings, .. } = target.file;
         let response = |index: u32, select| {
+            let representation = first + index;
+            let fields = None;
             Answer::FileResponse(FileResponse {
                 target,
-                representation: first + index,
+                representation,
                 status,
                 select,
+                origin,
+                fields,
             })
         };
+        let accepted = Accepted::of(request.fields);
+        let Some(best) = accepted.best(codings.iter()) else {
+            return response(0, Select::NotAcceptable);
+        };
+        let best = u32::try_from(best).expect("four at most");
         // Preconditions and ranges apply to a 200 only (RFC 9110 13.2.1, 14.2).
         if !request.selective || status != StatusIndex::OK {
             return response(best, Select::Whole);
@@ -199,7 +253,7 @@ impl Tree {
         }
         match evaluate(best, None) {
             Selection::NotModified => response(best, Select::NotModified),
-            Selection::PreconditionFailed => Answer::Whole(Prebuilt::PreconditionFailed),
+            Selection::PreconditionFailed => response(best, Select::PreconditionFailed),
             Selection::Full | Selection::Partial { .. } | Selection::Unsatisfiable => {
                 response(best, Select::Whole)
             }
@@ -228,11 +282,17 @@ impl Tree {
     }
 }
 
-/// A redirect from `/docs?q` to `/docs/?q`.
+/// A redirect from `/docs?q` to `/docs/?q`, as a reference relative to the path (RFC 3986 5.2): it
+/// holds for a proxy that serves the site below a prefix, too.
 fn moved_to_folder(path: &[u8], query: Option<&[u8]>, tail: &mut [u8]) -> Answer {
-    let written = path::encode(path, tail).and_then(|len| {
-        *tail.get_mut(len)? = b'/';
-        finish_location(len + 1, query, tail)
+    let name = path::last_segment(path);
+    // A colon in the first segment of a reference would end a scheme (RFC 3986 4.2).
+    let start: &[u8] = if name.contains(&b':') { b"./" } else { b"" };
+    tail[..start.len()].copy_from_slice(start);
+    let written = path::encode(name, &mut tail[start.len()..]).and_then(|len| {
+        let end = start.len() + len;
+        *tail.get_mut(end)? = b'/';
+        finish_location(end + 1, query, tail)
     });
     moved(StatusIndex::PERMANENT_REDIRECT, written)
 }
@@ -241,7 +301,7 @@ fn moved(status: StatusIndex, location_bytes: Option<usize>) -> Answer {
     match location_bytes.filter(|&bytes| bytes <= LOCATION_BYTES_MAX) {
         Some(bytes) => {
             let location_bytes = u32::try_from(bytes).expect("LOCATION_BYTES_MAX has 32 bits");
-            Answer::Redirection(Redirection { status, location_bytes })
+            Answer::Redirection(Redirection { status, location_bytes, fields: None })
         }
         // Percent-encoding and the rule made a target of permitted length too long.
         None => Answer::Whole(Prebuilt::UriTooLong),
