@@ -5,6 +5,7 @@ use super::settings::StartSettings;
 use crate::error::Failure;
 use crate::http::media_type::{self, OctetsScan};
 use crate::os::beneath::{self, Resolver, Stamp};
+use crate::os::landlock::Hierarchy;
 use crate::os::memory::MemoryRoom;
 use crate::os::pages::Pages;
 use crate::os::privileges::Account;
@@ -16,7 +17,6 @@ use crate::site::build::{self, BuildRequest, OpenRoot, escape::escaped_path};
 use crate::site::{Page, Site};
 use std::fs::File;
 use std::io::{self, IsTerminal};
-use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -40,7 +40,7 @@ impl ContentSource {
         match (&settings.root, &settings.page) {
             (Some(root), _) => {
                 let request = root_request(settings, root);
-                Ok(Self::Root(OpenRoot::open(root, request.resolver)?, Box::new(request)))
+                Ok(Self::Root(build::open(&request)?, Box::new(request)))
             }
             (None, Some(path)) => {
                 let file = beneath::open_named(path).map_err(|error| unreadable(path, &error))?;
@@ -50,11 +50,11 @@ impl ContentSource {
         }
     }
 
-    /// The folder beneath which files will be opened.
-    pub(super) fn folder(&self) -> Option<BorrowedFd<'_>> {
+    /// The folders beneath which files will be opened, and other files that will be.
+    pub(super) fn hierarchies(&self) -> Vec<Hierarchy<'_>> {
         match self {
-            Self::Root(root, _) => Some(root.as_fd()),
-            Self::Page(..) | Self::BuiltIn => None,
+            Self::Root(root, _) => root.hierarchies(),
+            Self::Page(..) | Self::BuiltIn => Vec::new(),
         }
     }
 

@@ -3,6 +3,8 @@
 
 use crate::common::{Response, Server, TemporaryFolder};
 use std::fs::{File, FileTimes};
+use std::io::Write;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, UNIX_EPOCH};
@@ -203,4 +205,73 @@ fn range_of_an_empty_file_is_ignored() {
     assert_eq!(get(&single, "/", "Range: bytes=-1\r\n").status, 200);
     assert_eq!(get(&server, "/one.css", "Range: bytes=-1\r\n").status, 206);
     assert_eq!(get(&server, "/one.css", "Range: bytes=1-\r\n").status, 416);
+}
+
+fn brotli(text: &[u8]) -> Vec<u8> {
+    let mut coded = Vec::new();
+    brotli::BrotliCompress(&mut &*text, &mut coded, &brotli::enc::BrotliEncoderParams::default())
+        .expect("memory is writable");
+    coded
+}
+
+/// Builds of Unity and other engines are stored in a coding alone. RFC 9110 8.4.
+#[test]
+fn file_stored_in_a_coding_alone_is_sent_with_it_by_rule() {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    gzip.write_all(&b"script();".repeat(200)).expect("memory is writable");
+    let (wasm, script) = (brotli(&[7; 5000]), gzip.finish().expect("memory is writable"));
+    let headers = b"/Build/*.br\n  Content-Encoding: br\n/Build/*.gz\n  Content-Encoding: gzip\n";
+    let folder = TemporaryFolder::with(&[
+        ("Build/g.wasm.br", &wasm),
+        ("Build/g.data.br", &wasm),
+        ("Build/g.js.gz", &script),
+        ("_headers", headers),
+    ]);
+    let server = serve(&folder, &[]);
+    for (target, coding, media_type, body) in [
+        ("/Build/g.wasm.br", "br", "application/wasm", &wasm),
+        ("/Build/g.data.br", "br", "application/octet-stream", &wasm),
+        ("/Build/g.js.gz", "gzip", "text/javascript", &script),
+    ] {
+        for accept in ["", "Accept-Encoding: br, gzip\r\n", "Accept-Encoding: zstd\r\n"] {
+            let response = get(&server, target, accept);
+            assert_eq!(response.status, 200, "{target}");
+            assert_eq!(response.field("Content-Encoding"), Some(coding), "{}", response.head);
+            assert_eq!(response.field("Content-Type"), Some(media_type), "{}", response.head);
+            assert_eq!(&response.body, body, "{target}");
+        }
+        let part = get(&server, target, "Range: bytes=1-4\r\n");
+        assert_eq!((part.status, &*part.body), (206, &body[1..5]), "{target}");
+        assert_eq!(part.field("Content-Encoding"), Some(coding), "{target}");
+    }
+    drop(server);
+    folder.add("Build/bad.br", b"not coded");
+    folder.add("Build/cut.br", &wasm[..wasm.len() - 1]);
+    let exit = Server::run(&["--listen", "127.0.0.1:0", "--root", folder.path()]);
+    assert_eq!(exit.code, Some(1));
+    let expected = "_headers:2: Build/bad.br is not in the coding br: it doesn't decode; nor are 1 \
+                    other files";
+    assert!(exit.text.contains(expected), "{}", exit.text);
+    let report = report(&folder, &[]);
+    assert_eq!(report["problems"][0], expected, "{report}");
+}
+
+#[test]
+fn links_out_of_the_root_are_followed_only_with_the_option() {
+    let other = TemporaryFolder::with(&[("shared/a.css", b"a{}"), ("one.txt", b"one")]);
+    let folder = TemporaryFolder::with(&[("index.html", b"home")]);
+    let link = |target: &str, name: &str| {
+        let target = Path::new(other.path()).join(target);
+        symlink(target, Path::new(folder.path()).join(name)).expect("the folder is writable");
+    };
+    link("shared", "shared");
+    link("one.txt", "one.txt");
+    let server = serve(&folder, &[]);
+    assert_eq!(get(&server, "/shared/a.css", "").status, 404);
+    drop(server);
+    let server = serve(&folder, &["--follow-links"]);
+    assert_eq!(get(&server, "/shared/a.css", "").body, b"a{}");
+    assert_eq!(get(&server, "/one.txt", "").body, b"one");
+    drop(server);
+    assert_eq!(report(&folder, &["--follow-links"])["left_out"].as_array().map(Vec::len), Some(0));
 }

@@ -4,9 +4,9 @@
 use super::encodings;
 use super::escape::{escape_controls, escaped, escaped_path};
 use super::gather::{Gathered, gather};
+use super::links;
 use super::listing::Listing;
 use super::load::{Loaded, Unused, UnusedReason};
-use super::opened::OpenRoot;
 use super::options::BuildRequest;
 use super::problem::Problem;
 use super::rule_files::REDIRECTS;
@@ -92,7 +92,7 @@ pub struct Rule {
 /// # Errors
 /// If the root can't be read or exceeds a limit.
 pub fn check(request: &BuildRequest) -> Result<CheckReport, Failure> {
-    let root = OpenRoot::open(&request.root, request.resolver)?;
+    let root = links::open(request)?;
     // Problems of the plan are part of the report.
     let Gathered { listing, plan, loaded } = gather(request, &root, |_| Ok(()))?;
     let Loaded { bodies, unused, .. } = loaded;

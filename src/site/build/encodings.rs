@@ -19,8 +19,9 @@ pub(super) fn note(
         let planned = &plan.files[file];
         let listed = &mut listing.files[planned.listed];
         listed.octets = kind;
-        is_other |=
-            depends_on_octets(&listed.name) && of_file(&listed.name, kind) != planned.media_type;
+        is_other |= !planned.is_coded
+            && depends_on_octets(&listed.name)
+            && of_file(&listed.name, kind) != planned.media_type;
     }
     is_other
 }
@@ -31,7 +32,8 @@ pub(super) fn warnings(listing: &Listing, plan: &SitePlan) -> Vec<String> {
         let file = &listing.files[listed];
         !file.octets.is_utf8() && of_file(&file.name, OctetsKind::Text).ends_with(CHARSET)
     };
-    let others = plan.files.iter().map(|file| file.listed).filter(|&listed| is_other(listed));
+    let texts = plan.files.iter().filter(|file| !file.is_coded);
+    let others = texts.map(|file| file.listed).filter(|&listed| is_other(listed));
     let others: Vec<usize> = others.collect();
     let name = |&listed: &usize| escaped(&listing.files[listed].name);
     let named = others.iter().take(NAMED_MAX).map(|file| format!("{}: {OTHER}", name(file)));

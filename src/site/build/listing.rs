@@ -13,6 +13,8 @@ pub struct Listing {
     pub files: Vec<Listed>,
     /// The entries that are left out and reported.
     pub skipped: SkippedFiles,
+    /// The targets of links out of the root that are to be followed but aren't open.
+    pub outside: Vec<PathBuf>,
 }
 
 /// A listed file.

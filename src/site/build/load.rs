@@ -83,6 +83,12 @@ impl Identities {
         numbered.filter_map(|(file, read)| Some((file, read.as_ref().err()?.as_str())))
     }
 
+    /// The octets of the files that were read, in the order of the plan.
+    pub(super) fn bodies(&self) -> Vec<&[u8]> {
+        let read = self.files.iter().flatten();
+        read.map(|file| &self.fixed[file.body.span.range()]).collect()
+    }
+
     /// The files of the plan that were read, with the kinds of their octets.
     pub(super) fn octets(&self) -> impl Iterator<Item = (usize, OctetsKind)> {
         let numbered = self.files.iter().enumerate();

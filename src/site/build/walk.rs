@@ -2,7 +2,7 @@
 
 use super::dates::{CommonTime, last_modified};
 use super::listing::{Listed, Listing};
-use super::opened::{OpenRoot, is_hidden, is_well_known, why};
+use super::opened::{LinkError, OpenRoot, is_hidden, is_well_known, why};
 use super::options::SiteLimits;
 use super::rule_files::is_rule_file;
 use crate::error::Failure;
@@ -112,7 +112,11 @@ impl Walk<'_> {
         let link = path.unwrap_or(Path::new(OsStr::from_bytes(name)));
         let target = match self.root.target(link) {
             Ok(target) => target,
-            Err(why) => return self.leave_out(name, &why),
+            Err(LinkError::Refused(why)) => return self.leave_out(name, &why),
+            Err(LinkError::Outside(target)) => {
+                self.listing.outside.push(target);
+                return self.leave_out(name, &CHANGED);
+            }
         };
         match self.root.kind(&target) {
             Ok(FileKind::File) => self.file(self.root.open_file(&target), name, Some(target)),
