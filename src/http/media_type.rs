@@ -1,5 +1,5 @@
-//! Media types (RFC 9110 8.3.1): the grammar of `--content-type`, and the type of a file by its name
-//! and its octets.
+//! Media types (RFC 9110 8.3.1): the grammar of `--content-type`, and the type of a file by its
+//! name and its octets.
 //!
 //! The parser is our own because the one of the `mime` crate (0.3.18) has another grammar. It
 //! refuses whitespace before a semicolon, tabs, an empty quoted string and an escaped quote, all of

@@ -249,8 +249,8 @@ fn file_stored_in_a_coding_alone_is_sent_with_it_by_rule() {
     folder.add("Build/cut.br", &wasm[..wasm.len() - 1]);
     let exit = Server::run(&["--listen", "127.0.0.1:0", "--root", folder.path()]);
     assert_eq!(exit.code, Some(1));
-    let expected = "_headers:2: Build/bad.br is not in the coding br: it doesn't decode; nor are 1 \
-                    other files";
+    let expected = "_headers:2: Build/bad.br is not in the coding br: it doesn't decode; 1 more \
+                    like it";
     assert!(exit.text.contains(expected), "{}", exit.text);
     let report = report(&folder, &[]);
     assert_eq!(report["problems"][0], expected, "{report}");

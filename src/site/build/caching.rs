@@ -59,7 +59,7 @@ impl Caching {
         let of_tree = || ancestors(folder).find_map(|tree| self.trees.get(tree));
         let Some(&length) = self.folders.get(folder).or_else(of_tree) else { return false };
         let Some(stem) = stem(name) else { return false };
-        is_hexadecimal_hash(stem) || Token::of(stem, length) == Some(Token::Random)
+        is_hexadecimal_hash(stem) || NameToken::of(stem, length) == Some(NameToken::Random)
     }
 }
 
@@ -71,7 +71,7 @@ fn has_named_hash(name: &[u8]) -> bool {
 /// What a name says about its folder.
 struct Evidence {
     /// For each length of [`LENGTHS`].
-    tokens: [Option<Token>; LENGTHS.len()],
+    tokens: [Option<NameToken>; LENGTHS.len()],
     is_code: bool,
 }
 
@@ -87,21 +87,22 @@ impl Evidence {
         }
         let stem = stem(name)?;
         let is_hash = has_named_hash(name) || is_hexadecimal_hash(stem);
-        let token = |length| if is_hash { Some(Token::Random) } else { Token::of(stem, length) };
+        let hash = is_hash.then_some(NameToken::Random);
+        let token = |length| hash.or_else(|| NameToken::of(stem, length));
         Some(Self { tokens: LENGTHS.map(token), is_code: is_one_of(CODE) })
     }
 }
 
 /// The end of a stem that has the form of a hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Token {
+enum NameToken {
     /// Nothing that a human writes.
     Random,
     /// A word, a number, a size or a mixture of them.
     Word,
 }
 
-impl Token {
+impl NameToken {
     /// The last `length` octets, if they are base64url (RFC 4648 5) and follow a dash or a dot, or
     /// are the whole stem.
     fn of(stem: &[u8], length: usize) -> Option<Self> {
@@ -131,17 +132,17 @@ impl Counts {
         self.files += 1;
         for (index, token) in evidence.tokens.iter().enumerate() {
             match token {
-                Some(Token::Random) => self.random[index] += 1,
-                Some(Token::Word) => self.words[index] += 1,
+                Some(NameToken::Random) => self.random[index] += 1,
+                Some(NameToken::Word) => self.words[index] += 1,
                 None => {}
             }
         }
-        self.has_code |= evidence.is_code && evidence.tokens.contains(&Some(Token::Random));
+        self.has_code |= evidence.is_code && evidence.tokens.contains(&Some(NameToken::Random));
     }
 
-    /// The length of the hashes if nearly all names have one. Nine of ten names must have a token of
-    /// that length; three of four tokens must be random (of hashes in base64url 96 % are, in base32
-    /// 90 %); and one must be that of code, since folders of pictures alone are named by anything.
+    /// The length of the hashes if nearly all names have one. Nine of ten names must have a token
+    /// of that length; three of four tokens must be random (of hashes in base64url 96 % are, in
+    /// base32 90 %); and one must be that of code, since pictures alone are named by anything.
     fn length(&self, may_be_single: bool) -> Option<usize> {
         let best =
             (0..LENGTHS.len()).max_by_key(|&index| (self.random[index], LENGTHS.len() - index));
@@ -156,8 +157,8 @@ impl Counts {
     }
 }
 
-/// Whether one file in the folder is enough: `assets` is the name of Vite's, and `_astro`, `_app` and
-/// `_nuxt` are those of others.
+/// Whether one file in the folder is enough: `assets` is the name of Vite's, and `_astro`, `_app`
+/// and `_nuxt` are those of others.
 fn is_named_like_output(folder: &[u8]) -> bool {
     let name = folder.rsplit(|&octet| octet == b'/').next().unwrap_or(folder);
     name == b"assets" || name.starts_with(b"_")
@@ -284,8 +285,8 @@ mod tests {
         }
     }
 
-    /// The names of folders that bundlers and generators built, with the number of files, those that
-    /// the generator named by their content, and those of them that are found. A file that isn't
+    /// Sites that bundlers and generators built, with the number of files, of those that the
+    /// generator named by their content, and of those of them that are found. A file that isn't
     /// named by its content is never found.
     const BUILT: &[(&str, usize, usize, usize)] = &[
         ("Astro 5", 37, 36, 35),

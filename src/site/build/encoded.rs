@@ -1,6 +1,6 @@
 //! Files that are stored in a content coding alone: `game.wasm.br` without `game.wasm`, with a rule
-//! `Content-Encoding: br`. Such a file is sent as it is, with that coding and the media type of what
-//! it decodes to. A browser that can't decode it shows nothing, so the rule has to be true of it.
+//! `Content-Encoding: br`. Such a file is sent as it is, with that coding and the media type of
+//! what it decodes to. A browser that can't decode it shows nothing, so the rule has to be true.
 
 use super::beside;
 use super::escape::escaped;
@@ -60,8 +60,10 @@ pub(super) fn verify(
         }
     }
     for (line, (first, count)) in wrong {
-        let more =
-            if count > 1 { format!("; nor are {} other files", count - 1) } else { String::new() };
+        let more = match count {
+            1 => String::new(),
+            _ => format!("; {} more like it", count - 1),
+        };
         plan.problems.push(Problem::at(HEADERS, line, first + &more));
     }
 }

@@ -29,10 +29,10 @@ pub(super) fn last_tokens(name: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Whether a token is a hexadecimal hash: eight or more digits, with at least two decimal digits and
-/// one letter. Of random tokens of eight, one in a hundred isn't taken for a hash by the rest: it
-/// must not begin with a year if it has eight, nor consist of words (`face2face`, `12dec2024`), nor
-/// of doubled digits, as colours do (`ff8800aa`).
+/// Whether a token is a hexadecimal hash: eight or more digits, with at least two decimal digits
+/// and one letter. It must not begin with a year if it has eight digits, nor consist of words
+/// (`face2face`, `12dec2024`), nor of doubled digits, as colours do (`ff8800aa`). Of a hundred
+/// hashes with eight digits, about four are refused.
 pub(super) fn is_hexadecimal_hash(token: &[u8]) -> bool {
     let is_year = token.starts_with(b"19") || token.starts_with(b"20");
     let is_date =
@@ -67,10 +67,13 @@ fn is_uuid(stem: &[u8]) -> bool {
     })
 }
 
-/// Whether a token of letters, digits, dashes and underscores is what a human writes: up to three
-/// words, of which one may be short and those of one case can be spoken, and up to two numbers; or a
-/// size (`1024x768`); or a number behind a few letters (`DSC01234`). Random tokens in base64url are
-/// taken for one in 4 of 100 cases.
+/// Whether a token of letters, digits, dashes and underscores is what a human writes:
+///
+/// - up to three words, of which one may be short, and up to two numbers: `JohnDoe1`, `my_photo`;
+/// - a size: `1024x768`;
+/// - a number behind a few letters: `DSC01234`.
+///
+/// Of random tokens in base64url, 4 of 100 look like that.
 pub(super) fn is_word(token: &[u8]) -> bool {
     let runs = runs(token);
     let is_number = |run: &&[u8]| run[0].is_ascii_digit();

@@ -241,7 +241,7 @@ fn below_common<'p>(root: &Path, path: &'p Path) -> &'p Path {
     common.find_map(|folder| path.strip_prefix(folder).ok()).unwrap_or(path)
 }
 
-/// Whether a path leads to a dot file or through one. Names below `.well-known` may begin with a dot.
+/// Whether a path leads to a dot file or through one, those below `.well-known` aside.
 fn has_hidden(path: &Path) -> bool {
     let mut names = path.iter().map(OsStr::as_bytes).take_while(|name| *name != WELL_KNOWN);
     names.any(is_hidden)

@@ -41,10 +41,10 @@ pub struct RootOptions {
 
     /// Refuse to start if anything has to be left out of the folder
     ///
-    /// Left out are links that lead out of the folder without --follow-links, to dot files or nowhere; entries that the
-    /// serving user can't read or that are neither files nor folders; files that keep changing
-    /// while they are read; and files with the extension .br, .zst or .gz that don't decode to the
-    /// file beside them.
+    /// Left out are links that lead out of the folder without --follow-links, to dot files or
+    /// nowhere; entries that the serving user can't read or that are neither files nor folders;
+    /// files that keep changing while they are read; and files with the extension .br, .zst or .gz
+    /// that don't decode to the file beside them.
     #[arg(long)]
     pub strict: bool,
 
