@@ -31,6 +31,7 @@ mod fields;
 mod framing;
 pub(crate) mod grammar;
 pub mod host;
+pub mod language;
 mod limits;
 pub mod media_type;
 mod method;

@@ -125,6 +125,33 @@ pub fn encode_in_query(octets: &[u8], out: &mut [u8]) -> Option<usize> {
     encode_except(octets, |octet| grammar::is(octet, PATH) && !b"&=+;".contains(&octet), out)
 }
 
+/// Writes octets as one segment of a path has them: as [`encode`], and with slashes
+/// percent-encoded. Returns its length, or `None` if it doesn't fit.
+pub fn encode_segment(octets: &[u8], out: &mut [u8]) -> Option<usize> {
+    encode_except(octets, |octet| grammar::is(octet, PATH) && octet != b'/', out)
+}
+
+/// The octets of a name or a value in a query as forms encode it: `+` is a space, and a percent
+/// sign without two digits stands for itself (URL standard, `application/x-www-form-urlencoded`).
+pub fn unescape_form(text: &[u8]) -> impl Iterator<Item = u8> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let (&octet, behind) = rest.split_first()?;
+        rest = behind;
+        Some(match (octet, behind) {
+            (b'+', _) => b' ',
+            (b'%', [high, low, others @ ..]) => match (hex(*high), hex(*low)) {
+                (Some(high), Some(low)) => {
+                    rest = others;
+                    high << 4 | low
+                }
+                _ => octet,
+            },
+            _ => octet,
+        })
+    })
+}
+
 /// Writes the query of a request target into `out` by the grammar of RFC 3986 3.4: octets that
 /// browsers leave unencoded against it are percent-encoded. Returns its length, or `None` if it
 /// doesn't fit.

@@ -25,6 +25,20 @@ pub enum Answer {
     Redirection(Redirection),
 }
 
+impl Answer {
+    /// The same answer, chosen by the preferred language of the request: the response has
+    /// `Vary: Accept-Language` (RFC 9110 12.5.5). A built-in 404 has it whenever rules have
+    /// languages.
+    #[must_use]
+    pub(super) fn varying_by_language(self) -> Self {
+        match self {
+            Self::FileResponse(response) => Self::FileResponse(response.varying_by_language()),
+            Self::Redirection(redirection) => Self::Redirection(redirection.varying_by_language()),
+            Self::Whole(_) | Self::BuiltIn(_) | Self::Part { .. } => self,
+        }
+    }
+}
+
 /// A choice, and the form in which it is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PendingResponse {

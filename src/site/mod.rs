@@ -28,7 +28,9 @@
 
 mod answer;
 pub mod build;
+pub mod conditions;
 pub mod credentials;
+pub mod field_class;
 pub mod field_rules;
 pub mod index;
 pub mod layout;

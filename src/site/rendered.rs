@@ -1,7 +1,7 @@
 //! One rendered copy: every response that can be built at start, one behind the other, and the
 //! offset of each.
 
-use super::field_rules::{FieldClass, ResponseKind};
+use super::field_class::{FieldClass, ResponseKind};
 use super::page::Page;
 use crate::bytes::Span;
 use crate::http::request::Persistence;

@@ -79,8 +79,8 @@ pub struct StartSettings {
     #[arg(long, value_name = "CODE", default_value = "200", value_parser = values::status)]
     pub status: u16,
 
-    /// Header field of every response for the page or the folder, as 'Name: value'; may be repeated,
-    /// up to 8 KiB in all
+    /// Header field of every response for the page or the folder, as 'Name: value'; may be
+    /// repeated, up to 8 KiB in all
     ///
     /// Built-in errors have it, too, unless it describes the content or the request isn't valid
     /// HTTP. Fields that the server sets itself, such as Content-Length and Date, are refused.

@@ -1,5 +1,5 @@
-//! Parsers of the server's own option values: the status of a page, an origin, the longest head, the
-//! lowest rate. Pure: text in, a value or a sentence about the accepted forms out.
+//! Parsers of the server's own option values: the status of a page, an origin, the longest head,
+//! the lowest rate. Pure: text in, a value or a sentence about the accepted forms out.
 
 use crate::value_parsers::size;
 

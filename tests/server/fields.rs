@@ -25,10 +25,7 @@ fn folder() -> TemporaryFolder {
         ("docs/a/b/c.html", b"deep"),
         ("data.json", b"{}"),
         ("tail.txt", b"0123456789"),
-        (
-            "_redirects",
-            b"/app/* /app.html 200\n/old/* /docs/:splat 301\n/gone/* /app.html 410\n",
-        ),
+        ("_redirects", b"/app/* /app.html 200\n/old/* /docs/:splat 301\n/gone/* /login.html 410\n"),
         (
             "_headers",
             b"/*\n  X-Frame-Options: DENY\n  Strict-Transport-Security: max-age=9\n\
@@ -36,7 +33,8 @@ fn folder() -> TemporaryFolder {
               /login\n  X-Login: 1\n\
               /docs/*\n  X-Docs: 1\n\
               /assets/*\n  Cache-Control: public, max-age=31536000, immutable\n  X-Asset: 1\n\
-              /none\n  ! X-Frame-Options\n  ! X-Content-Type-Options\n  Set-Cookie: a\n  Set-Cookie: b\n\
+              /none\n  ! X-Frame-Options\n  ! X-Content-Type-Options\n\
+              /none\n  Set-Cookie: a\n  Set-Cookie: b\n\
               /old/*\n  X-Old: :splat\n\
               /gone/*\n  Content-Type: text/x-gone\n  Vary: X-Gone\n",
         ),

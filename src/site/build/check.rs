@@ -8,7 +8,6 @@ use super::links;
 use super::listing::Listing;
 use super::load::{Loaded, Unused, UnusedReason};
 use super::options::BuildRequest;
-use super::problem::Problem;
 use super::rule_files::REDIRECTS;
 use super::site_plan::{RouteKind, RouteReason, SitePlan};
 use super::summary::nothing_to_serve;
@@ -16,11 +15,13 @@ use crate::error::Failure;
 use crate::http::coding::Coding;
 use crate::http::path;
 use crate::os::privileges::Account;
+use crate::site::conditions::RequestConditions;
+use crate::site::pattern::Captures;
 use crate::site::redirects::{Effect, Redirect};
 use crate::site::tree::rows::CodedBody;
 use crate::text::columns;
 use serde::Serialize;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// Everything that a root would serve. The fields are the keys of the JSON.
@@ -109,10 +110,15 @@ pub fn check(request: &BuildRequest) -> Result<CheckReport, Failure> {
         left_out: left_out(&listing, &plan),
         warnings: warnings(&listing, &plan, &unused),
     };
+    // Rules with conditions hide a path from some requests only.
+    let request_conditions = RequestConditions::default();
     for route in &plan.routes {
         let mut row = PathRow::new(&route.path, route.reason);
-        match (plan.redirects.find(&route.path, true), &route.kind) {
-            (Some((rule, _)), to) => {
+        let mut is_sent = |rule: &Redirect, _: &Captures<'_>| !rule.may_cycle;
+        let found = plan.redirects.find(&route.path, true, &request_conditions, &mut is_sent);
+        match (found.rule, &route.kind) {
+            (Some((number, _)), to) => {
+                let rule = &plan.redirects.rules()[number as usize];
                 row.status = status(rule);
                 row.rule = Some(rule.line);
                 row.from = match to {
@@ -172,29 +178,7 @@ fn warnings(listing: &Listing, plan: &SitePlan, unused: &[Unused]) -> Vec<String
             warnings.push(format!("{file}: not used as {coding} of {of}: it saves less than 5 %"));
         }
     }
-    let paths: HashSet<&[u8]> = plan.routes.iter().map(|route| &*route.path).collect();
-    for rule in plan.redirects.rules().iter().filter(|rule| !rule.forced) {
-        let Some(path) = literal_path(rule) else { continue };
-        if paths.contains(&*path) {
-            let why = format!(
-                "{} never applies: the root has that path, and only rules with ! after the status \
-                 take precedence",
-                escaped(&path)
-            );
-            warnings.push(Problem::at(REDIRECTS, rule.line, why).to_string());
-        }
-    }
     warnings
-}
-
-/// The path of a rule without placeholders, with the slash at its end if the rule has one.
-fn literal_path(rule: &Redirect) -> Option<Vec<u8>> {
-    let mut path = rule.from.exact()?.to_vec();
-    let written = rule.text.split_ascii_whitespace().next()?;
-    if written.ends_with('/') && path.len() > 1 {
-        path.push(b'/');
-    }
-    Some(path)
 }
 
 fn target(path: &[u8]) -> String {
@@ -248,7 +232,7 @@ impl CheckReport {
             }
         }
         let account = Account { uid: self.user, gid: self.group };
-        writeln!(text, "read as {account}").expect(STRING);
+        writeln!(text, "\nread as {account}").expect(STRING);
         text
     }
 }

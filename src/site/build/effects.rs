@@ -4,7 +4,8 @@ use super::fields::FieldList;
 use super::problem::Problem;
 use super::rule_files::HEADERS;
 use super::site_plan::SitePlan;
-use crate::site::field_rules::{FieldRules, MatchedBlocks, ResponseKind};
+use crate::site::field_class::ResponseKind;
+use crate::site::field_rules::{FieldRules, MatchedBlocks};
 use std::collections::HashSet;
 
 /// The blocks that apply to a path, and the lines that have an effect on one.
@@ -65,28 +66,9 @@ impl Effects {
 /// from either of them shows it.
 fn may_be_requested(rules: &FieldRules, block: u32, plan: &SitePlan) -> bool {
     let pattern = &rules.blocks()[block as usize].pattern;
+    let fill = |_: usize| b"x".to_vec();
+    let path = pattern.filled(&fill);
     plan.redirects.rules().iter().any(|rule| {
-        let from = rule.text.split_ascii_whitespace().next().unwrap_or_default();
-        let from = from.find("://").map_or(from, |at| &from[at + 3..]);
-        let path = from.find('/').map_or("/", |at| &from[at..]);
-        pattern.matches(filled(path).as_bytes()).is_some()
-            || pattern.exact().is_some_and(|exact| rule.from.matches(exact).is_some())
+        rule.from.matches(&path).is_some() || pattern.matches(&rule.from.filled(&fill)).is_some()
     })
-}
-
-/// A path that a pattern matches: an octet in place of each placeholder.
-fn filled(pattern: &str) -> String {
-    let mut path = String::new();
-    let mut rest = pattern.chars().peekable();
-    while let Some(sign) = rest.next() {
-        match sign {
-            '*' => path.push('x'),
-            ':' if rest.peek().is_some_and(char::is_ascii_alphabetic) => {
-                while rest.next_if(|&c| c.is_ascii_alphanumeric() || c == '_').is_some() {}
-                path.push('x');
-            }
-            other => path.push(other),
-        }
-    }
-    path
 }

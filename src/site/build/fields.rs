@@ -1,6 +1,6 @@
 //! The fields of a response under construction.
 
-use crate::site::field_rules::{JOIN, Repeated};
+use crate::site::field_class::{JOIN, Repeated};
 
 /// Names and values, in the order in which they are sent. Names are compared without regard to case
 /// (RFC 9110 5.1).

@@ -80,7 +80,7 @@ enum CurrentBlock {
     /// The same, and a field was reported for it.
     NoneReported,
     /// A pattern, and whether lines below it were reported.
-    Open { block: BlockSource, is_reported: bool },
+    Open { block: Box<BlockSource>, is_reported: bool },
     /// A malformed pattern, which was reported: its fields are left out with it.
     Malformed,
 }
@@ -97,7 +97,7 @@ impl HeadersParser {
             self.finish_block();
             self.current = match parse_pattern(text) {
                 Ok(block) => CurrentBlock::Open {
-                    block: BlockSource { line: number, ..block },
+                    block: Box::new(BlockSource { line: number, ..block }),
                     is_reported: false,
                 },
                 Err(why) => {
@@ -169,7 +169,7 @@ impl HeadersParser {
             }
             return;
         }
-        self.blocks.push(block);
+        self.blocks.push(*block);
     }
 }
 

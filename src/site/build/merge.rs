@@ -8,9 +8,8 @@ use super::fields::FieldList;
 use super::problem::Problem;
 use super::rule_files::HEADERS;
 use crate::http::added_field::ADDED_FIELDS_BYTES_MAX;
-use crate::site::field_rules::{
-    FieldRules, JOIN, MatchedBlocks, OPERATIONS_MAX, ResponseKind, ResponsePaths,
-};
+use crate::site::field_class::{JOIN, ResponseKind};
+use crate::site::field_rules::{FieldRules, MatchedBlocks, OPERATIONS_MAX, ResponsePaths};
 use crate::site::pattern::Captures;
 use crate::site::template::Template;
 use std::borrow::Cow;
@@ -50,12 +49,11 @@ pub(super) fn merge(
             let begin = text.len();
             text.push_str(if index > 0 { JOIN } else { "" });
             let Some(value) = &part.operation.value else { continue };
-            match value.fixed() {
-                Some(fixed) => text.push_str(&String::from_utf8_lossy(fixed)),
-                None => {
-                    let captures = rules.captures(part.block, matched, paths);
-                    text.push_str(&filled_in(value, &captures, &mut scratch));
-                }
+            if let Some(fixed) = value.fixed() {
+                text.push_str(&String::from_utf8_lossy(fixed));
+            } else {
+                let captures = rules.captures(part.block, matched, paths);
+                text.push_str(&filled_in(value, &captures, &mut scratch));
             }
             let own = if index == 0 { first.operation.name.len() + ": \r\n".len() } else { 0 };
             added.push((part.operation.line, text.len() - begin + own));

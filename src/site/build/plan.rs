@@ -1,6 +1,7 @@
 //! The plan of a site: the file and the fields of each path. Pure: equal listings and rules make
 //! equal plans on every machine.
 
+use super::cycles;
 use super::escape::escaped;
 use super::field_plan::plan_fields;
 use super::headers::ParsedHeaders;
@@ -8,14 +9,15 @@ use super::hidden;
 use super::listing::{Listed, Listing};
 use super::options::SiteOptions;
 use super::problem::Problem;
-use super::redirects;
+use super::reach;
+use super::resolve;
 use super::rule_files::{REDIRECTS, is_rule_file};
 use super::site_plan::{
     NotFoundPage, Planned, PlannedTarget, Route, RouteKind, RouteReason, SitePlan,
 };
 use crate::http::coding::Coding;
 use crate::http::media_type::of_file;
-use crate::site::redirects::{Effect, Redirect, Redirects};
+use crate::site::redirects::Redirect;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -30,7 +32,7 @@ pub fn plan(
 ) -> SitePlan {
     let ParsedHeaders { rules: field_rules, left_out, problems } =
         headers.map(ParsedHeaders::parse).unwrap_or_default();
-    let mut plan = SitePlan { field_rules, left_out, problems, ..SitePlan::default() };
+    let mut plan = SitePlan { field_rules, problems, left_out, ..SitePlan::default() };
     let served: Vec<usize> = (0..listing.files.len())
         .filter(|&index| !is_rule_file(&listing.files[index].name))
         .collect();
@@ -60,8 +62,10 @@ pub fn plan(
         }
     }
     plan.not_found = not_found_pages(&numbers);
-    plan_redirects(&mut plan, redirects);
+    resolve::add_redirects(&mut plan, listing, redirects);
     let hidden = hidden::hide(&mut plan, listing);
+    cycles::mark(&mut plan);
+    reach::warn(&mut plan);
     refuse_hidden_fallback(&mut plan, listing, &hidden);
     plan_fields(&mut plan, listing, options);
     plan
@@ -119,30 +123,6 @@ fn refuse_hidden_fallback(plan: &mut SitePlan, listing: &Listing, hidden: &HashM
         let why = format!("{name} is hidden by {REDIRECTS}:{line} ({text})");
         plan.problems.push(Problem::of("--spa", why));
     }
-}
-
-/// Adds the rules, and a problem for each rewrite to a path without a file.
-fn plan_redirects(plan: &mut SitePlan, text: Option<&str>) {
-    let rules = match redirects::parse(text.unwrap_or_default()) {
-        Ok(rules) => rules,
-        Err(problems) => {
-            plan.problems.extend(problems);
-            return;
-        }
-    };
-    let paths: HashMap<&[u8], &RouteKind> =
-        plan.routes.iter().map(|route| (&*route.path, &route.kind)).collect();
-    let mut problems = Vec::new();
-    for rule in &rules {
-        let Effect::Rewrite(_) = rule.effect else { continue };
-        let Some(path) = rule.to.fixed() else { continue };
-        if !matches!(paths.get(path), Some(RouteKind::File(_))) {
-            let why = format!("{}: the root has no such file", escaped(path));
-            problems.push(Problem::at(REDIRECTS, rule.line, why));
-        }
-    }
-    plan.problems.extend(problems);
-    plan.redirects = Redirects::new(rules);
 }
 
 /// Adds paths to a plan.
@@ -329,19 +309,56 @@ mod tests {
         let rules = [Some("/x\n"), Some("/a /b 200\n/c /d.html 200\n/e /d.html/:x 200")];
         let plan = planned(&["d.html"], &options, rules);
         let message: Vec<_> = plan.problems.iter().map(ToString::to_string).collect();
-        assert_eq!(message.len(), 2, "{message:?}");
-        for (message, hint) in message.iter().zip(["--spa", "_redirects:3"]) {
-            assert!(message.contains(hint), "{message}");
-        }
+        assert_eq!(message.len(), 1, "{message:?}");
+        assert!(message[0].contains("--spa"), "{message:?}");
         let left_out: Vec<_> = plan.left_out.iter().map(ToString::to_string).collect();
-        assert!(left_out.len() == 1 && left_out[0].starts_with("_headers:1: "), "{left_out:?}");
+        assert_eq!(left_out.len(), 3, "{left_out:?}");
+        let hints = ["_headers:1: ", "_redirects:1: /b: ", "_redirects:3: "];
+        for (message, hint) in left_out.iter().zip(hints) {
+            assert!(message.starts_with(hint), "{message}");
+        }
         let names = ["a b\u{e4}.html"];
         let rules = [None, Some("/x /c/../a%20b%C3%A4.html 200\n/y /a%2520b%C3%A4.html 404")];
         let plan = planned(&names, &clean(), rules);
-        let message: Vec<_> = plan.problems.iter().map(ToString::to_string).collect();
+        let message: Vec<_> = plan.left_out.iter().map(ToString::to_string).collect();
         assert!(message.len() == 1 && message[0].starts_with("_redirects:2: /a%20"), "{message:?}");
-        let rules = [None, Some("/a /b 200\n/c /d 200\n/e/* /x/:splat 200")];
-        let plan = planned(&["d.html", "x/index.html"], &clean(), rules);
-        assert_eq!(plan.problems.len(), 1, "{:?}", plan.problems);
+    }
+
+    #[test]
+    fn rewrite_is_resolved_to_the_file_of_a_path_or_the_index_of_a_folder() {
+        // Netlify, "Rewrites and proxies": a rewrite to a folder serves its index.
+        let names = ["d.html", "x/index.html", "secret.html"];
+        let rules = "/a /b 200\n/c /d 200\n/e/* /x/:splat 200\n/f /x 200\n/g /x/ 200\n";
+        let plan = planned(&names, &clean(), [None, Some(rules)]);
+        let targets: Vec<_> = plan.redirects.rules().iter().map(|rule| rule.to.fixed()).collect();
+        assert_eq!(targets, [Some(&b"/d"[..]), None, Some(b"/x/"), Some(b"/x/")]);
+        assert!(plan.problems.is_empty() && plan.left_out.len() == 1, "{:?}", plan.left_out);
+        // Without the rule, the file would be open.
+        let rules = "/secret /none 404!\n/nothing /none 404!\nsecret.html /d 301!\n";
+        let plan = planned(&names, &clean(), [None, Some(rules)]);
+        let message: Vec<_> = plan.problems.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            message,
+            [
+                "_redirects:1: /none: the root has no such file; the rule hides /secret, so it \
+                 can't be left out",
+                "_redirects:3: secret.html: a path begins with a slash; the rule hides \
+                 /secret.html, so it can't be left out",
+            ]
+        );
+        assert_eq!(plan.left_out.len(), 1, "{:?}", plan.left_out);
+    }
+
+    #[test]
+    fn rule_that_never_applies_is_a_warning() {
+        let rules = "/a/* /x\n/a/b /y\n/a/:c/d /y\n/d /y\n/e /z 302 Language=de\n/e /z\n/e /q\n\
+                     /:k /y\n/:m /y\n/x-:n /y\n/f/ /y 301!\n/f /z\n/g/:h /y\n/g/* /z\n";
+        let plan = planned(&["d.html"], &clean(), [None, Some(rules)]);
+        let message: Vec<_> = plan.warnings.iter().map(ToString::to_string).collect();
+        let lines: Vec<_> =
+            message.iter().map(|text| text.split(' ').next().unwrap_or_default()).collect();
+        let expected = [2, 3, 4, 7, 9, 10, 12].map(|line| format!("_redirects:{line}:"));
+        assert_eq!(lines, expected, "{message:?}");
+        assert_eq!(message[0], "_redirects:2: /a/b never applies: line 1 covers its paths");
     }
 }

@@ -11,6 +11,7 @@ use crate::http::properties::path_by_segments;
 use crate::http::request::{FieldBuffer, Parsed, Persistence, Scan, Target, parse};
 use crate::http::{self, coding::Coding};
 use crate::os::beneath::Resolver;
+use crate::site::conditions::RequestConditions;
 use crate::site::redirects::{Effect, Redirect};
 use crate::site::tree::Tree;
 use crate::site::tree::rows::CodedBody;
@@ -89,7 +90,9 @@ fn is_hidden(name: &[u8], plan: &SitePlan) -> bool {
     paths.any(|path| {
         // The name of one file may be what another has by convention.
         let is_own = file(path).is_some() && file(path) == own;
-        let rule = plan.redirects.find(path, true).map(|(rule, _)| rule);
+        let request = RequestConditions::default();
+        let found = plan.redirects.find(path, true, &request, &mut |_, _| true).rule;
+        let rule = found.map(|(number, _)| &plan.redirects.rules()[number as usize]);
         is_own && rule.is_some_and(|rule| rule.text.contains("://"))
     })
 }
@@ -169,12 +172,23 @@ fn read(response: &[u8]) -> (u16, &[u8]) {
             let may = |octet: &u8| octet.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(octet);
             assert!(location.iter().all(may), "{location:?}");
             assert!(!location.starts_with(b"//"), "it leads to another host");
-            assert!([&b"/"[..], b"http://", b"https://"].iter().any(|p| location.starts_with(p)));
+            let is_whole = [&b"/"[..], b"http://", b"https://"];
+            let is_whole = is_whole.iter().any(|start| location.starts_with(start));
+            assert!(is_whole || status == 308 && is_own_folder(location), "{location:?}");
         }
-        (None, 200 | 400 | 404 | 410 | 414 | 451) => {}
+        (None, 200 | 400 | 401 | 404 | 410 | 414 | 451) => {}
         (location, status) => panic!("{status} with Location {location:?}"),
     }
     (status, body)
+}
+
+/// Whether a reference is relative and leads from a path to the same path with a slash.
+fn is_own_folder(location: &[u8]) -> bool {
+    let path = location.split(|&octet| octet == b'?').next().unwrap_or_default();
+    let name = path.strip_prefix(b"./").unwrap_or(path);
+    let segment = name.strip_suffix(b"/").unwrap_or_default();
+    let has_scheme = name.len() == path.len() && name.contains(&b':');
+    !segment.is_empty() && !segment.contains(&b'/') && !has_scheme
 }
 
 /// The status and content of a path, by search of the names.

@@ -4,7 +4,10 @@ use super::*;
 use crate::site::pattern::Pattern;
 use crate::site::template::TemplateKind;
 
-fn rules(blocks: &[(&str, &[(&str, Option<&str>)])]) -> FieldRules {
+/// A name and a value; a line without a value removes the field.
+type Line<'a> = (&'a str, Option<&'a str>);
+
+fn rules(blocks: &[(&str, &[Line<'_>])]) -> FieldRules {
     let mut line = 0;
     let blocks = blocks.iter().map(|(text, lines)| {
         let pattern = Pattern::parse(text).expect("a pattern");

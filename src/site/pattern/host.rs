@@ -67,6 +67,24 @@ impl HostPattern {
             }
         }
     }
+
+    /// Whether it matches one host only.
+    #[must_use]
+    pub fn is_exact(&self) -> bool {
+        matches!(self.kind, HostKind::Exact(_))
+    }
+
+    /// A host that the pattern matches, with `fill` for each placeholder.
+    #[must_use]
+    pub fn sample(&self, fill: &str) -> String {
+        match &self.kind {
+            HostKind::Exact(host) => String::from_utf8_lossy(host).into_owned(),
+            HostKind::Labels(pattern) => {
+                let path = pattern.filled(&|_| fill.as_bytes().to_vec());
+                String::from_utf8_lossy(&path[1..]).replace('/', ".")
+            }
+        }
+    }
 }
 
 /// Splits a pattern into the host before its path, if there is one, and the path. `http` and
@@ -119,3 +137,62 @@ fn check_port(text: &str) -> Option<()> {
 
 /// The longest name in DNS (RFC 1035 2.3.4); a longer host matches no pattern with placeholders.
 const HOST_BYTES_MAX: usize = 255;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_compared_by_labels() {
+        // Cloudflare Pages, "Headers": `https://:project.pages.dev/*` and `https://myproject.
+        // pages.dev/*`; RFC 9110 4.2.3: hosts are compared without regard to case.
+        for (pattern, authority, expected) in [
+            ("https://example.org", "example.org", true),
+            ("http://example.org/x", "EXAMPLE.ORG:8080", true),
+            ("//Example.org:443/x", "example.org.", true),
+            ("https://example.org/", "www.example.org", false),
+            ("https://:sub.example.org/*", "a.example.org", true),
+            ("https://:sub.example.org/*", "a.b.example.org", false),
+            ("https://:sub.example.org/*", "example.org", false),
+            ("https://pr-:n.example.org/*", "pr-7.example.org", true),
+            ("https://pr-:n.example.org/*", "pr-.example.org", false),
+            ("https://*.example.org/*", "a.b.example.org", true),
+            ("https://*.example.org/*", "example.org", false),
+            ("https://*/x", "anything", true),
+            ("https://[::1]:80/x", "[::1]", true),
+            ("https://[fe80::a]/x", "[fe80::A]:8080", true),
+            ("https://[::1]/x", "[::2]", false),
+        ] {
+            let (host, _) = split_host(pattern).expect("a pattern");
+            let host = host.expect("a host");
+            assert_eq!(host.matches(Some(authority.as_bytes())), expected, "{pattern} {authority}");
+        }
+        let (host, _) = split_host("https://*/").expect("a pattern");
+        assert!(!host.expect("a host").matches(None), "HTTP/1.0 without Host");
+        let long = "a".repeat(300);
+        let (host, _) = split_host("https://:x/").expect("a pattern");
+        assert!(!host.expect("a host").matches(Some(long.as_bytes())));
+    }
+
+    #[test]
+    fn malformed_hosts_are_refused() {
+        for text in ["https:///x", "//", "https://a b/x", "https://a..b/", "https://a%20b/", "//[x"]
+        {
+            assert!(split_host(text).is_err(), "{text}");
+        }
+        assert!(split_host("https://*.*.x/").is_err(), "two asterisks");
+        for text in ["/a", "/a//b", "a", "https:/x", ""] {
+            let (host, path) = split_host(text).expect("no host");
+            assert!(host.is_none() && path == text, "{text}");
+        }
+    }
+
+    #[test]
+    fn sample_matches_its_pattern() {
+        for pattern in ["https://:a.b-:c.example.org/", "//*.x.example", "https://x.example/"] {
+            let (host, _) = split_host(pattern).expect("a pattern");
+            let host = host.expect("a host");
+            assert!(host.matches(Some(host.sample("q1").as_bytes())), "{pattern}");
+        }
+    }
+}

@@ -29,7 +29,7 @@ impl Tree {
             Answer::Whole(prebuilt) => {
                 let (front, body) = self.heads.response(prebuilt, persistence);
                 head.put(front);
-                head.put(self.own_lines(prebuilt));
+                self.put_own_lines(prebuilt, &mut head);
                 head.put(b"\r\n");
                 head.put(if head_only { b"" } else { body });
                 Span::default()
@@ -44,14 +44,14 @@ impl Tree {
             Answer::FileResponse(response) => {
                 self.put_file_head(&response, persistence, head_only, &mut head)
             }
-            Answer::Redirection(Redirection { status, location_bytes, fields }) => {
+            Answer::Redirection(Redirection { status, location_bytes, by_language, fields }) => {
                 let front = self.heads.front(status, persistence);
-                match fields {
-                    Some(fields) => head.begin(front, fields, 0),
-                    None => {
-                        head.put(front);
-                        head.put(NOSNIFF);
-                    }
+                if let Some(fields) = fields {
+                    head.begin(front, fields, 0);
+                } else {
+                    head.put(front);
+                    head.put(NOSNIFF);
+                    head.put(if by_language { BY_LANGUAGE } else { b"" });
                 }
                 head.put(b"Location: ");
                 Span { len: u64::from(location_bytes), ..self.tail(scratch) }
@@ -119,12 +119,11 @@ impl Tree {
             Select::Unsatisfiable | Select::PreconditionFailed | Select::NotAcceptable => {
                 let prebuilt = response.select.built_in().expect("these are built in");
                 let (front, body) = self.heads.response(prebuilt, persistence);
-                match response.fields {
-                    Some(fields) => head.begin(front, fields, 0),
-                    None => {
-                        head.put(front);
-                        head.put(self.own_lines(prebuilt));
-                    }
+                if let Some(fields) = response.fields {
+                    head.begin(front, fields, 0);
+                } else {
+                    head.put(front);
+                    self.put_own_lines(prebuilt, head);
                 }
                 if response.select == Select::Unsatisfiable {
                     head.put(b"Content-Range: bytes */");
@@ -155,15 +154,20 @@ impl Tree {
         let fields = &self.field_blocks[response.target.fields.index()];
         head.put(front);
         head.put(if is_short { &fields.text[fields.kept_at..] } else { &fields.text });
+        head.put(if response.by_language { BY_LANGUAGE } else { b"" });
     }
 
-    /// The lines of a prebuilt response that rules can change, for a site without rules.
-    fn own_lines(&self, prebuilt: Prebuilt) -> &'static [u8] {
+    /// Writes the lines of a prebuilt response that rules can change, for a site without rules.
+    fn put_own_lines(&self, prebuilt: Prebuilt, head: &mut HeadWriter<'_>) {
+        head.put(NOSNIFF);
         match prebuilt {
-            // A navigation gets the fallback instead.
-            Prebuilt::NotFound if self.fallback.is_some() => NOSNIFF_BY_ACCEPT,
-            Prebuilt::NotAcceptable => NOSNIFF_BY_CODING,
-            _ => NOSNIFF,
+            Prebuilt::NotFound => {
+                // A navigation gets the fallback instead, and a rule may be for another language.
+                head.put(if self.fallback.is_some() { BY_ACCEPT } else { b"" });
+                head.put(if self.redirects.have_languages() { BY_LANGUAGE } else { b"" });
+            }
+            Prebuilt::NotAcceptable => head.put(BY_CODING),
+            _ => {}
         }
     }
 
@@ -234,7 +238,10 @@ impl HeadWriter<'_> {
 
 /// Keeps browsers from guessing another media type than `Content-Type`.
 const NOSNIFF: &[u8] = b"X-Content-Type-Options: nosniff\r\n";
-const NOSNIFF_BY_ACCEPT: &[u8] = b"X-Content-Type-Options: nosniff\r\nVary: Accept\r\n";
-const NOSNIFF_BY_CODING: &[u8] = b"X-Content-Type-Options: nosniff\r\nVary: Accept-Encoding\r\n";
+const BY_ACCEPT: &[u8] = b"Vary: Accept\r\n";
+const BY_CODING: &[u8] = b"Vary: Accept-Encoding\r\n";
+/// The field of a response that was chosen by the preferred language; `Vary` may have several lines
+/// (RFC 9110 5.3).
+const BY_LANGUAGE: &[u8] = b"Vary: Accept-Language\r\n";
 /// The end of a head behind the value of `Location`.
 const NO_CONTENT: &[u8] = b"\r\nContent-Length: 0\r\n\r\n";

@@ -1,6 +1,7 @@
 //! The construction of a tree at start, from bodies that are in the buffer already and the paths
 //! that lead to them.
 
+use super::Tree;
 use super::composer::{ComposedFile, Composer, DefaultsId};
 use super::heads::Heads;
 use super::missing::NotFoundPages;
@@ -9,7 +10,7 @@ use super::rows::{
     CodedBody, FieldBlock, FieldsId, FileId, PackedCodings, Representation, Resource, RouteEntry,
     RouteTarget, SiteFile,
 };
-use super::{LOCATION_BYTES_MAX, Tree};
+use super::sender::LOCATION_BYTES_MAX;
 use crate::bytes::PAGE_BYTES_MAX;
 use crate::http::coding::Coding;
 use crate::http::request::TARGET_BYTES_MAX;
@@ -209,10 +210,11 @@ fn number(value: usize) -> u32 {
     u32::try_from(value).expect("a site has less than 2^32 files and sets of fields")
 }
 
-/// Most bytes of the fields derived from a file: coding, length, range, tag and date.
-const OWN_FIELDS_BYTES_MAX: usize = 320;
+/// Most bytes of the fields derived from a file and its choice: coding, length, range, tag, date
+/// and language.
+const OWN_FIELDS_BYTES_MAX: usize = 352;
 /// Most bytes that are added to a built-in response: its lines without rules, and `Content-Range`.
-const OWN_LINES_BYTES_MAX: usize = 128;
+const OWN_LINES_BYTES_MAX: usize = 160;
 /// Room for the end of a head behind a `Location`.
 const TAIL_RESERVE: usize = 64;
 const HAS_RULES: &str = "Builder::field_rules comes first";

@@ -13,7 +13,9 @@ pub struct FileResponse {
     pub(super) status: StatusIndex,
     pub(super) select: Select,
     pub(super) origin: TargetOrigin,
-    /// The fields, unless they are those of the target.
+    /// Whether the choice depends on the preferred language of the request.
+    pub(super) by_language: bool,
+    /// The fields, unless they are those of the target; then `by_language` is part of them.
     pub(super) fields: Option<Composition>,
 }
 
@@ -64,6 +66,22 @@ pub struct BuiltInResponse {
 pub struct Redirection {
     pub(super) status: StatusIndex,
     pub(super) location_bytes: u32,
-    /// The fields, unless they are those of every response.
+    /// Whether the choice depends on the preferred language of the request.
+    pub(super) by_language: bool,
+    /// The fields, unless they are those of every response; then `by_language` is part of them.
     pub(super) fields: Option<Composition>,
+}
+
+impl FileResponse {
+    /// The same response, chosen by the preferred language of the request.
+    pub(in crate::site) fn varying_by_language(self) -> Self {
+        Self { by_language: true, ..self }
+    }
+}
+
+impl Redirection {
+    /// The same redirect, chosen by the preferred language of the request.
+    pub(in crate::site) fn varying_by_language(self) -> Self {
+        Self { by_language: true, ..self }
+    }
 }

@@ -3,9 +3,9 @@
 
 use super::rows::FileId;
 use crate::http::response::is_kept_by_not_modified;
+use crate::site::field_class::{FieldClass, JOIN, ResponseKind};
 use crate::site::field_rules::{
-    AppliedOperation, FieldClass, FieldRules, HostScope, JOIN, MatchedBlocks, NameId, ResponseKind,
-    ResponsePaths,
+    AppliedOperation, FieldRules, HostScope, MatchedBlocks, NameId, ResponsePaths,
 };
 use crate::site::pattern::Captures;
 use std::collections::HashMap;
@@ -69,6 +69,7 @@ pub(super) struct Composition {
 pub(super) struct VaryBy {
     pub(super) accept: bool,
     pub(super) accept_encoding: bool,
+    pub(super) accept_language: bool,
 }
 
 /// A response whose field lines are to be composed.
@@ -279,15 +280,18 @@ impl LineWriter<'_> {
         let missing = VaryBy {
             accept: vary_by.accept && !names(ACCEPT),
             accept_encoding: vary_by.accept_encoding && !names(ACCEPT_ENCODING),
+            accept_language: vary_by.accept_language && !names(ACCEPT_LANGUAGE),
         };
         *vary_by = VaryBy::default();
         self.put_members(missing, false)
     }
 
     fn put_members(&mut self, members: VaryBy, mut is_first: bool) -> Option<()> {
-        for (is_member, name) in
-            [(members.accept, ACCEPT), (members.accept_encoding, ACCEPT_ENCODING)]
-        {
+        for (is_member, name) in [
+            (members.accept, ACCEPT),
+            (members.accept_encoding, ACCEPT_ENCODING),
+            (members.accept_language, ACCEPT_LANGUAGE),
+        ] {
             if is_member {
                 self.put(if is_first { b"" } else { JOIN.as_bytes() })?;
                 self.put(name.as_bytes())?;
@@ -305,11 +309,13 @@ pub fn composed_bytes_max(rules: &FieldRules, defaults_bytes_max: usize) -> usiz
 }
 
 /// Most bytes that [`VaryBy`] and a preflight add to a response.
-const COMPOSED_EXTRA_BYTES: usize = "Vary: Accept, Accept-Encoding\r\n".len() + METHODS_LINE.len();
+const COMPOSED_EXTRA_BYTES: usize =
+    "Vary: Accept, Accept-Encoding, Accept-Language\r\n".len() + METHODS_LINE.len();
 
 const VARY: &str = "Vary";
 const ACCEPT: &str = "Accept";
 const ACCEPT_ENCODING: &str = "Accept-Encoding";
+const ACCEPT_LANGUAGE: &str = "Accept-Language";
 const ALLOW_ORIGIN: &str = "Access-Control-Allow-Origin";
 const ALLOW_METHODS: &str = "Access-Control-Allow-Methods";
 const METHODS_LINE: &[u8] = b"Access-Control-Allow-Methods: GET, HEAD\r\n";

@@ -5,70 +5,49 @@
 //! credentials of the request.
 
 use super::Tree;
-use super::rows::SiteFile;
-use crate::http::basic_auth::encoded_credentials;
+use super::access::{AccessCheck, PathAccess};
+use super::rows::{RouteEntry, SiteFile};
 use crate::http::request::Request;
-use crate::site::credentials::CredentialDigest;
-use crate::site::field_rules::{FieldRules, HostScope};
-
-/// The outcome of the comparison of a request's credentials.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Access {
-    /// No credentials are needed.
-    Open,
-    /// The request has those that are needed.
-    Granted,
-    /// The request lacks them.
-    Refused,
-}
+use crate::site::field_rules::HostScope;
 
 impl Tree {
     /// The access of a request to a path.
-    pub(super) fn access_to_path(&self, path: &[u8], request: &Request<'_, '_>) -> Access {
-        let Some(composer) = &self.composer else { return Access::Open };
+    pub(super) fn access_to_path(&self, path: &[u8], request: &Request<'_, '_>) -> PathAccess {
+        let Some(composer) = &self.composer else { return PathAccess::Open };
         let mut check = AccessCheck::new(composer.rules(), request);
         let scope = HostScope::Authority(request.authority);
         composer.rules().protecting(path, scope, &mut |block| check.add(block));
-        check.access
+        check.access()
     }
 
     /// The access of a request to a file.
-    pub(super) fn access_to_file(&self, file: SiteFile, request: &Request<'_, '_>) -> Access {
+    pub(super) fn access_to_file(&self, file: SiteFile, request: &Request<'_, '_>) -> PathAccess {
         let (true, Some(composer)) = (file.is_protected, &self.composer) else {
-            return Access::Open;
+            return PathAccess::Open;
         };
         let mut check = AccessCheck::new(composer.rules(), request);
         let scope = HostScope::Authority(request.authority);
         let blocks = composer.protectors(file.id).iter().copied();
         blocks.filter(|&block| scope.has(composer.rules(), block)).for_each(|b| check.add(b));
-        check.access
-    }
-}
-
-/// The comparison of a request's credentials with those of several blocks.
-struct AccessCheck<'a> {
-    rules: &'a FieldRules,
-    request: &'a Request<'a, 'a>,
-    /// Computed for the first block.
-    digest: Option<Option<CredentialDigest>>,
-    access: Access,
-}
-
-impl<'a> AccessCheck<'a> {
-    fn new(rules: &'a FieldRules, request: &'a Request<'_, '_>) -> Self {
-        Self { rules, request, digest: None, access: Access::Open }
+        check.access()
     }
 
-    fn add(&mut self, block: u32) {
-        let fields = self.request.fields;
-        let digest = *self
-            .digest
-            .get_or_insert_with(|| encoded_credentials(fields).map(CredentialDigest::of));
-        let list = self.rules.blocks()[block as usize].credentials.as_ref();
-        let is_listed = list.zip(digest).is_some_and(|(list, digest)| list.has(&digest));
-        self.access = match (self.access, is_listed) {
-            (Access::Refused, _) | (_, false) => Access::Refused,
-            (Access::Open | Access::Granted, true) => Access::Granted,
+    /// The access of a request to the index of a folder, whose path is given without the slash at
+    /// its end: the redirect to it is the index's, too.
+    pub(super) fn access_to_folder(
+        &self,
+        path: &[u8],
+        request: &Request<'_, '_>,
+        scratch: &mut [u8],
+    ) -> PathAccess {
+        let (Some(_), Some(index)) = (&self.composer, scratch.get_mut(..=path.len())) else {
+            return PathAccess::Open;
         };
+        index[..path.len()].copy_from_slice(path);
+        index[path.len()] = b'/';
+        match self.route_table.find(index) {
+            Some(RouteEntry::File(target)) => self.access_to_file(target.file, request),
+            Some(RouteEntry::Folder) | None => PathAccess::Open,
+        }
     }
 }

@@ -12,6 +12,7 @@
 //!
 //! Heads of whole files need no formatting; ranges need numbers to be formatted.
 
+mod access;
 mod assemble;
 pub mod build;
 pub(super) mod chosen;
@@ -22,12 +23,15 @@ mod missing;
 mod route_table;
 pub mod rows;
 mod ruled;
+mod sender;
 #[cfg(test)]
 mod tests;
 
 use super::answer::{Answer, RequestContext, ScratchIndex};
+use super::conditions::RequestConditions;
 use super::layout::Layout;
-use super::redirects::{Effect, Redirects};
+use super::pattern::Captures;
+use super::redirects::{Effect, Redirect, Redirects};
 use super::rendered::Prebuilt;
 use crate::bytes::Span;
 use crate::http::accept::names_html;
@@ -35,13 +39,14 @@ use crate::http::coding::{Accepted, Coding};
 use crate::http::conditional::{Selection, Validators, select};
 use crate::http::path;
 use crate::http::request::{Method, Request, TARGET_BYTES_MAX, Target};
+use access::PathAccess;
 use chosen::{FileResponse, Redirection, Select, TargetOrigin};
 use composer::Composer;
-use guard::Access;
 use heads::{Heads, StatusIndex};
 use missing::NotFoundPages;
 use route_table::RouteTable;
 use rows::{FieldBlock, Representation, Resource, RouteEntry, RouteTarget, SiteFile};
+use sender::{LOCATION_BYTES_MAX, Sender};
 use std::num::NonZeroU64;
 use std::ops::Range;
 
@@ -113,24 +118,30 @@ impl Tree {
         let tail = self.in_scratch(self.tail(slot));
         let tail = &mut tails[tail.start - tails_at..tail.end - tails_at];
         let access = self.access_to_path(path, request);
+        let mut by_language = false;
         let answer = match access {
             // Nothing else of the path may show, not even a redirect.
-            Access::Refused => Answer::Whole(Prebuilt::Unauthorized),
-            Access::Open | Access::Granted => self.decide(path, query, request, tail),
+            PathAccess::Refused => Answer::Whole(Prebuilt::Unauthorized),
+            PathAccess::Open | PathAccess::Granted => {
+                self.resolve(path, query, request, tail, &mut by_language)
+            }
         };
+        let answer = if by_language { answer.varying_by_language() } else { answer };
         self.with_fields(answer, path, access, request, block)
     }
 
-    /// The answer to a GET or HEAD for a path.
-    fn decide(
+    /// The answer for a decoded path: forced rules first, then files, then the other rules. Sets
+    /// `by_language` if the language of the request was compared for it.
+    fn resolve(
         &self,
         path: &[u8],
         query: Option<&[u8]>,
         request: &Request<'_, '_>,
         tail: &mut [u8],
+        by_language: &mut bool,
     ) -> Answer {
         if self.redirects.has(true)
-            && let Some(answer) = self.redirected(path, query, true, request, tail)
+            && let Some(answer) = self.redirected(path, query, true, request, tail, by_language)
         {
             return answer;
         }
@@ -138,11 +149,16 @@ impl Tree {
             Some(RouteEntry::File(target)) => {
                 return self.select(target, StatusIndex::OK, TargetOrigin::Route, request);
             }
-            Some(RouteEntry::Folder) => return moved_to_folder(path, query, tail),
+            Some(RouteEntry::Folder) => {
+                if self.access_to_folder(path, request, tail) == PathAccess::Refused {
+                    return Answer::Whole(Prebuilt::Unauthorized);
+                }
+                return moved_to_folder(path, query, tail);
+            }
             None => {}
         }
         if self.redirects.has(false)
-            && let Some(answer) = self.redirected(path, query, false, request, tail)
+            && let Some(answer) = self.redirected(path, query, false, request, tail, by_language)
         {
             return answer;
         }
@@ -173,26 +189,58 @@ impl Tree {
         forced: bool,
         request: &Request<'_, '_>,
         tail: &mut [u8],
+        by_language: &mut bool,
     ) -> Option<Answer> {
-        let (number, captures) = self.redirects.find_number(path, forced)?;
+        let conditions = RequestConditions::of(request, query);
+        let Self { redirects, route_table, .. } = self;
+        let sender = Sender { redirects, route_table, path, conditions };
+        let mut is_sent =
+            |rule: &Redirect, captures: &Captures<'_>| sender.is_sent(rule, captures, tail);
+        let found = self.redirects.find(path, forced, &conditions, &mut is_sent);
+        *by_language |= found.by_language;
+        let (number, captures) = found.rule?;
         let rule = &self.redirects.rules()[number as usize];
         match rule.effect {
             Effect::Redirect(status) => {
                 let status = StatusIndex::of(status).expect("rules have statuses of this table");
+                // The parameters of a rule are its own: with them, the query is not passed on
+                // (netlify/cli, pull request 2017, from Netlify's production).
+                let query = query.filter(|_| rule.conditions.query.is_empty());
                 let written = rule.to.write(&captures, tail);
                 let location_bytes = written.and_then(|len| finish_location(len, query, tail));
                 Some(moved(status, location_bytes))
             }
             Effect::Rewrite(status) => {
                 let status = StatusIndex::of(status).expect("rules have statuses of this table");
-                let target = rule.to.write(&captures, tail).map(|len| &tail[..len]);
+                let len = rule.to.write(&captures, tail);
                 let is_named = rule.to.fixed().is_some();
-                let open = target.filter(|to| is_named || !self.redirects.hides(to, number));
-                match open.and_then(|to| self.route_table.find(to)) {
-                    Some(RouteEntry::File(target)) => {
-                        Some(self.select(target, status, TargetOrigin::Rule, request))
-                    }
-                    Some(RouteEntry::Folder) | None => forced.then(|| self.missing(path, request)),
+                let is_open =
+                    |to: &&[u8]| is_named || !self.redirects.hides(to, number, &conditions);
+                match len.and_then(|len| self.file_of(tail, len, is_open)) {
+                    Some(target) => Some(self.select(target, status, TargetOrigin::Rule, request)),
+                    None => forced.then(|| self.missing(path, request)),
+                }
+            }
+        }
+    }
+
+    /// The file that a rewrite leads to, whose path is the first `len` bytes of the tail: for a
+    /// folder, that of its index.
+    fn file_of(
+        &self,
+        tail: &mut [u8],
+        len: usize,
+        is_open: impl Fn(&&[u8]) -> bool,
+    ) -> Option<RouteTarget> {
+        let entry =
+            |path: &[u8]| Some(path).filter(&is_open).and_then(|p| self.route_table.find(p));
+        match entry(&tail[..len])? {
+            RouteEntry::File(target) => Some(target),
+            RouteEntry::Folder => {
+                *tail.get_mut(len)? = b'/';
+                match entry(&tail[..=len])? {
+                    RouteEntry::File(target) => Some(target),
+                    RouteEntry::Folder => None,
                 }
             }
         }
@@ -206,7 +254,8 @@ impl Tree {
         origin: TargetOrigin,
         request: &Request<'_, '_>,
     ) -> Answer {
-        if target.file.is_protected && self.access_to_file(target.file, request) == Access::Refused
+        if target.file.is_protected
+            && self.access_to_file(target.file, request) == PathAccess::Refused
         {
             return Answer::Whole(Prebuilt::Unauthorized);
         }
@@ -220,6 +269,7 @@ impl Tree {
                 status,
                 select,
                 origin,
+                by_language: false,
                 fields,
             })
         };
@@ -301,7 +351,8 @@ fn moved(status: StatusIndex, location_bytes: Option<usize>) -> Answer {
     match location_bytes.filter(|&bytes| bytes <= LOCATION_BYTES_MAX) {
         Some(bytes) => {
             let location_bytes = u32::try_from(bytes).expect("LOCATION_BYTES_MAX has 32 bits");
-            Answer::Redirection(Redirection { status, location_bytes, fields: None })
+            let (by_language, fields) = (false, None);
+            Answer::Redirection(Redirection { status, location_bytes, by_language, fields })
         }
         // Percent-encoding and the rule made a target of permitted length too long.
         None => Answer::Whole(Prebuilt::UriTooLong),
@@ -335,6 +386,3 @@ fn finish_location(mut len: usize, query: Option<&[u8]>, tail: &mut [u8]) -> Opt
 fn is_navigation(path: &[u8], request: &Request<'_, '_>) -> bool {
     !path::last_segment(path).contains(&b'.') || names_html(request.fields)
 }
-
-/// Longest `Location`: the longest request target, and room for the text of a rule around it.
-const LOCATION_BYTES_MAX: usize = TARGET_BYTES_MAX + 2048;

@@ -1,14 +1,15 @@
 //! The fields of responses that no route decides: rules for the requested path apply to them.
 
 use super::Tree;
+use super::access::PathAccess;
 use super::chosen::{BuiltInResponse, FileResponse, Select, TargetOrigin};
 use super::composer::{ComposedResponse, Composer, VaryBy};
-use super::guard::Access;
 use super::heads::StatusIndex;
 use super::rows::{FieldsId, RouteEntry, SiteFile};
 use crate::http::request::{Method, Request};
 use crate::site::answer::Answer;
-use crate::site::field_rules::{ResponseKind, ResponsePaths};
+use crate::site::field_class::ResponseKind;
+use crate::site::field_rules::ResponsePaths;
 use crate::site::rendered::Prebuilt;
 
 impl Tree {
@@ -48,7 +49,7 @@ impl Tree {
         &self,
         answer: Answer,
         path: &[u8],
-        access: Access,
+        access: PathAccess,
         request: &Request<'_, '_>,
         block: &mut [u8],
     ) -> Answer {
@@ -58,20 +59,26 @@ impl Tree {
             paths: ResponsePaths { requested: Some(path), canonical: None },
             authority: request.authority,
             defaults: None,
-            is_protected: access == Access::Granted,
+            is_protected: access == PathAccess::Granted,
             vary_by: VaryBy::default(),
             is_preflight: false,
         };
         match &answer {
             Answer::FileResponse(chosen) => {
-                if !self.is_composed(composer, chosen) {
+                if !is_composed(composer, chosen) {
                     return answer;
                 }
                 self.describe_file(composer, chosen, request, &mut response);
             }
-            Answer::Redirection(_) => response.kind = ResponseKind::Redirect,
+            Answer::Redirection(chosen) => {
+                response.kind = ResponseKind::Redirect;
+                response.vary_by.accept_language = chosen.by_language;
+            }
             Answer::Whole(Prebuilt::Unauthorized) => response.kind = ResponseKind::Unauthorized,
-            Answer::Whole(Prebuilt::NotFound) => response.vary_by.accept = self.fallback.is_some(),
+            Answer::Whole(Prebuilt::NotFound) => {
+                response.vary_by.accept = self.fallback.is_some();
+                response.vary_by.accept_language = self.redirects.have_languages();
+            }
             Answer::Whole(_) | Answer::BuiltIn(_) | Answer::Part { .. } => return answer,
         }
         let Some(fields) = composer.compose(&response, block) else {
@@ -79,23 +86,16 @@ impl Tree {
         };
         match answer {
             Answer::FileResponse(mut chosen) => {
-                chosen.fields = Some(fields);
+                (chosen.fields, chosen.by_language) = (Some(fields), false);
                 Answer::FileResponse(chosen)
             }
             Answer::Redirection(mut redirection) => {
-                redirection.fields = Some(fields);
+                (redirection.fields, redirection.by_language) = (Some(fields), false);
                 Answer::Redirection(redirection)
             }
             Answer::Whole(prebuilt) => Answer::BuiltIn(BuiltInResponse { prebuilt, fields }),
             Answer::BuiltIn(_) | Answer::Part { .. } => answer,
         }
-    }
-
-    /// Whether the fields of a response with a file aren't those stored for its target.
-    fn is_composed(&self, composer: &Composer, chosen: &FileResponse) -> bool {
-        let is_stored = chosen.origin == TargetOrigin::Route || composer.rules().is_empty();
-        let is_file = chosen.select.built_in().is_none();
-        !(is_file && is_stored && chosen.target.fields != FieldsId::AT_REQUEST)
     }
 
     fn describe_file<'p>(
@@ -106,7 +106,7 @@ impl Tree {
         response: &mut ComposedResponse<'p>,
     ) {
         let file = chosen.target.file;
-        response.is_protected |= self.access_to_file(file, request) == Access::Granted;
+        response.is_protected |= self.access_to_file(file, request) == PathAccess::Granted;
         response.paths.canonical = self.canonical(composer, file);
         if chosen.select.built_in().is_some() {
             response.vary_by.accept_encoding = chosen.select == Select::NotAcceptable;
@@ -121,6 +121,7 @@ impl Tree {
         response.vary_by = VaryBy {
             accept: chosen.origin == TargetOrigin::Missing && self.fallback.is_some(),
             accept_encoding: file.codings.len() > 1,
+            accept_language: chosen.by_language,
         };
     }
 
@@ -128,4 +129,11 @@ impl Tree {
         let own = composer.files.get(file.id.index())?;
         Some(self.route_table.path(own.canonical))
     }
+}
+
+/// Whether the fields of a response with a file aren't those stored for its target.
+fn is_composed(composer: &Composer, chosen: &FileResponse) -> bool {
+    let is_stored = chosen.origin == TargetOrigin::Route || composer.rules().is_empty();
+    let is_file = chosen.select.built_in().is_none();
+    !(is_file && is_stored && chosen.target.fields != FieldsId::AT_REQUEST)
 }

@@ -4,6 +4,7 @@ use super::build::Builder;
 use super::rows::CodedBody;
 use super::*;
 use crate::http::request::{FieldBuffer, Method, Parsed, Persistence, Scan, parse};
+use crate::site::conditions::Conditions;
 use crate::site::pattern::Pattern;
 use crate::site::redirects::Redirect;
 use crate::site::template::{Template, TemplateKind};
@@ -253,7 +254,8 @@ fn rule(from: &str, to: &str, effect: Effect, forced: bool) -> Redirect {
         Effect::Rewrite(_) => TemplateKind::Path,
     };
     let to = Template::parse(to, &from, purpose).expect("a template");
-    Redirect { from, to, effect, forced, line: 1, text: "".into() }
+    let (conditions, may_cycle) = (Conditions::default(), false);
+    Redirect { from, to, effect, forced, conditions, may_cycle, line: 1, text: "".into() }
 }
 
 #[test]
