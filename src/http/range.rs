@@ -18,7 +18,7 @@ pub(super) enum RangeOutcome {
 ///
 /// The range of an empty representation is ignored, too: no 206 can have an empty range (RFC 9110
 /// 14.4), though a suffix range is satisfiable (14.1.2). The response is then the empty 200 in all
-/// cases, as of Go's `net/http` and of nginx, and not 416, at which players and downloads give up.
+/// cases, as nginx has it, and not 416, at which players and downloads give up.
 pub(super) fn select(value: &[u8], length: u64) -> RangeOutcome {
     if length == 0 {
         return RangeOutcome::Ignored;
