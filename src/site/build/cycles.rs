@@ -21,7 +21,7 @@ use super::site_plan::{RouteKind, SitePlan};
 use crate::http::path;
 use crate::http::request::TARGET_BYTES_MAX;
 use crate::site::conditions::{ParameterValue, RequestConditions};
-use crate::site::pattern::{Captures, host_of};
+use crate::site::pattern::{Captures, host_of, without_slash};
 use crate::site::redirects::{Effect, Redirect, Redirects};
 use httparse::Header;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -92,6 +92,13 @@ struct FollowedRequest {
     host: Option<String>,
     /// The preferred language, which stays the same.
     language: Option<String>,
+}
+
+impl FollowedRequest {
+    /// Whether both are for the same path, but for a slash at its end.
+    fn is_same(&self, other: &Self) -> bool {
+        without_slash(&self.path) == without_slash(&other.path) && self.query == other.query
+    }
 }
 
 struct Follower<'a> {
@@ -166,7 +173,7 @@ impl Follower<'_> {
             }
             let next = target(rule, captures, place);
             next.is_none_or(|next| {
-                next != *place && (!rule.may_cycle || self.is_there(&next, &request))
+                !next.is_same(place) && (!rule.may_cycle || self.is_there(&next, &request))
             })
         };
         let found = self.redirects.find(&place.path, forced, &request, &mut is_sent);

@@ -21,6 +21,8 @@ mod effects;
 mod encoded;
 mod encodings;
 pub mod escape;
+#[cfg(test)]
+mod field_files;
 mod field_plan;
 pub mod fields;
 mod gather;

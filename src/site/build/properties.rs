@@ -98,7 +98,7 @@ fn is_hidden(name: &[u8], plan: &SitePlan) -> bool {
 }
 
 /// The response to a request.
-fn response(request: &http::request::Request<'_, '_>, site: &Site, mut fixed: Vec<u8>) -> Vec<u8> {
+pub(super) fn response(request: &http::request::Request<'_, '_>, site: &Site, mut fixed: Vec<u8>) -> Vec<u8> {
     let mut request_context =
         RequestContext { scratch: ScratchIndex(1), fixed: &mut fixed, draining: false };
     let answer = site.choose(request, &mut request_context);
@@ -114,7 +114,7 @@ fn is_name(name: &[u8]) -> bool {
 }
 
 /// Builds a tree in which the content of each file is its name.
-fn build_tree(listing: &Listing, plan: &SitePlan, options: SiteOptions) -> (Tree, Vec<u8>) {
+pub(super) fn build_tree(listing: &Listing, plan: &SitePlan, options: SiteOptions) -> (Tree, Vec<u8>) {
     let mut fixed = Vec::new();
     let bodies: Vec<Vec<CodedBody>> = plan
         .files
@@ -152,7 +152,7 @@ pub(super) fn request(root: PathBuf) -> BuildRequest {
 }
 
 /// The status and the content of a response; asserts that its head is well-formed.
-fn read(response: &[u8]) -> (u16, &[u8]) {
+pub(super) fn read(response: &[u8]) -> (u16, &[u8]) {
     let mut fields = [httparse::EMPTY_HEADER; 100];
     let mut parsed = httparse::Response::new(&mut fields);
     let Ok(httparse::Status::Complete(head)) = parsed.parse(response) else {

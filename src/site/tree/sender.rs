@@ -5,7 +5,7 @@ use super::route_table::RouteTable;
 use crate::http::path;
 use crate::http::request::TARGET_BYTES_MAX;
 use crate::site::conditions::RequestConditions;
-use crate::site::pattern::{Captures, host_of};
+use crate::site::pattern::{Captures, host_of, without_slash};
 use crate::site::redirects::{Effect, Redirect, Redirects};
 
 /// A request that a rule may redirect.
@@ -61,9 +61,10 @@ impl Sender<'_> {
     }
 
     /// Whether a decoded path of the same host is another one, and an end if the rule may be part
-    /// of a cycle.
+    /// of a cycle. With a slash at its end or without, a path is the same: a rule that matches one
+    /// matches both, and for a folder, the tree redirects from one to the other.
     fn leads_on(&self, target: &[u8], rule: &Redirect, may_repeat: bool) -> bool {
-        if may_repeat && target == self.path {
+        if may_repeat && without_slash(target) == without_slash(self.path) {
             return false;
         }
         if !rule.may_cycle {
