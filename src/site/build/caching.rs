@@ -177,7 +177,7 @@ fn ancestors(folder: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::successors(Some(folder), |folder| (!folder.is_empty()).then(|| split(folder).0))
 }
 
-/// Lengths of hashes: of Vite, Rollup, esbuild, Parcel, SvelteKit, Astro and Nuxt; of Rsbuild; of
+/// Lengths of hashes: of Vite, Rollup, esbuild, Parcel, Astro and Nuxt; of Rsbuild; of
 /// Turbopack; and of webpack, cut or whole.
 const LENGTHS: [usize; 5] = [8, 10, 13, 16, 20];
 const CODE: &[&[u8]] = &[b"js", b"mjs", b"css"];
@@ -326,13 +326,13 @@ mod tests {
         }
         let mut found = Vec::new();
         for (section, files) in &sections {
-            let names: Vec<&str> = files.iter().map(|(_, name)| *name).collect();
-            let hits = hashed(&names);
-            let named: Vec<&str> =
-                files.iter().filter(|(named, _)| *named).map(|(_, it)| *it).collect();
-            let wrong: Vec<_> = hits.iter().filter(|name| !named.contains(name)).collect();
+            let all: Vec<&str> = files.iter().map(|(_, name)| *name).collect();
+            let hits = hashed(&all);
+            let by_content = files.iter().filter(|(is_named, _)| *is_named);
+            let by_content: Vec<&str> = by_content.map(|(_, name)| *name).collect();
+            let wrong: Vec<_> = hits.iter().filter(|name| !by_content.contains(name)).collect();
             assert!(wrong.is_empty(), "{section}: {wrong:?}");
-            found.push((*section, files.len(), named.len(), hits.len()));
+            found.push((*section, all.len(), by_content.len(), hits.len()));
         }
         assert_eq!(found, BUILT);
     }

@@ -113,7 +113,9 @@ mod tests {
             (&[CHANGED, CHANGED], false),
         ] {
             let mut common = CommonTime::default();
-            times.iter().for_each(|&time| common.add_times(time, CHANGED));
+            for &time in times {
+                common.add_times(time, CHANGED);
+            }
             assert_eq!(common.is_common(), expected, "{times:?}");
         }
     }

@@ -30,7 +30,7 @@ pub fn open(request: &BuildRequest) -> Result<OpenRoot, Failure> {
     Ok(root)
 }
 
-/// Most links behind one another, as in path_resolution(7).
+/// Most links behind one another, as in `path_resolution(7)`.
 const ROUNDS_MAX: usize = 40;
 
 #[cfg(test)]
