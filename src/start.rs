@@ -39,6 +39,7 @@ use crate::engine::kernel::{Capabilities, EngineKind, KernelEngine, ReceiveBuffe
 use crate::error::Failure;
 use crate::http::host::AllowedHosts;
 use crate::os::inherited::InheritedDescriptors;
+use crate::os::landlock::Hierarchy;
 use crate::os::net::{Access, Endpoint, Listener, bind_with};
 use crate::os::pages::Pages;
 use crate::os::privileges::Account;
@@ -57,7 +58,7 @@ use content::ContentSource;
 pub use endpoint::SocketOptions;
 use feature::Feature;
 use settings::StartSettings;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 /// A server that accepts connections from its first turn on, and the state of its sandbox.
 pub struct Started<E: KernelEngine = Chosen> {
@@ -284,8 +285,8 @@ impl<E: KernelEngine> Program<E> for ServerProgram<'_> {
         Ok(())
     }
 
-    fn folder(&self) -> Option<BorrowedFd<'_>> {
-        self.source.folder()
+    fn hierarchies(&self) -> Vec<Hierarchy<'_>> {
+        self.source.hierarchies()
     }
 
     fn read(&mut self) -> Result<(Self::Loaded, Pages), Failure> {

@@ -463,7 +463,8 @@ proptest! {
             (None, Some(count)) => (0..length).filter(|&at| at + count >= length).collect(),
             (None, None) => vec![],
         };
-        let ignored = matches!((first, last), (None, None))
+        let ignored = length == 0
+            || matches!((first, last), (None, None))
             || matches!((first, last), (Some(first), Some(last)) if last < first);
         let expected = match (ignored, positions.first(), positions.last()) {
             (true, _, _) => RangeOutcome::Ignored,

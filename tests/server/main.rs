@@ -13,6 +13,7 @@ mod common;
 mod conditions;
 mod engine;
 mod fields;
+mod files;
 mod protection;
 mod rules;
 mod serve;

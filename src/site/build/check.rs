@@ -1,11 +1,12 @@
 //! The report of everything that a root would serve, as a table or as JSON: with every problem,
 //! everything that is left out, and every warning.
 
+use super::encodings;
 use super::escape::{escape_controls, escaped, escaped_path};
 use super::gather::{Gathered, gather};
+use super::links;
 use super::listing::Listing;
 use super::load::{Loaded, Unused, UnusedReason};
-use super::opened::OpenRoot;
 use super::options::BuildRequest;
 use super::rule_files::REDIRECTS;
 use super::site_plan::{RouteKind, RouteReason, SitePlan};
@@ -92,7 +93,7 @@ pub struct Rule {
 /// # Errors
 /// If the root can't be read or exceeds a limit.
 pub fn check(request: &BuildRequest) -> Result<CheckReport, Failure> {
-    let root = OpenRoot::open(&request.root, request.resolver)?;
+    let root = links::open(request)?;
     // Problems of the plan are part of the report.
     let Gathered { listing, plan, loaded } = gather(request, &root, |_| Ok(()))?;
     let Loaded { bodies, unused, .. } = loaded;
@@ -164,9 +165,11 @@ fn left_out(listing: &Listing, plan: &SitePlan) -> Vec<String> {
     plan.left_out.iter().map(ToString::to_string).chain(listing.skipped.lines()).collect()
 }
 
-/// The lines of rules and the precompressed files without effect.
+/// The lines of rules and the precompressed files without effect, and text in another encoding than
+/// UTF-8.
 fn warnings(listing: &Listing, plan: &SitePlan, unused: &[Unused]) -> Vec<String> {
     let mut warnings: Vec<String> = plan.warnings.iter().map(ToString::to_string).collect();
+    warnings.extend(encodings::warnings(listing, plan));
     let name = |file: usize| escaped(&listing.files[plan.files[file].listed].name);
     for &Unused { file, of, coding, reason } in unused {
         if reason == UnusedReason::TooLarge {

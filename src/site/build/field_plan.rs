@@ -1,8 +1,9 @@
 //! The fields of a plan's paths: defaults by file, and the rules of `_headers`, as far as they are
 //! decided at start.
 
-use super::caching::caching;
+use super::caching::Caching;
 use super::effects::Effects;
+use super::encoded;
 use super::fields::FieldList;
 use super::listing::Listing;
 use super::merge::FieldsOf;
@@ -21,15 +22,17 @@ use std::sync::Arc;
 /// fields. Everything else of the plan is decided.
 pub(super) fn plan_fields(plan: &mut SitePlan, listing: &Listing, options: &SiteOptions) {
     plan.built_in_fields = lists(default_fields(options));
-    let mut defaults = FileDefaults::default();
+    let rules = std::mem::take(&mut plan.field_rules);
+    let canonical = canonical_paths(plan);
+    encoded::mark(plan, listing, &rules, &canonical);
+    let mut defaults = FileDefaults { caching: Caching::of(listing), ..FileDefaults::default() };
     let own = |file| defaults.of(file, listing, options);
     let own: Vec<_> = plan.files.iter().map(own).collect();
-    let file_fields = canonical_paths(plan).into_iter().zip(&own).map(|(canonical, &own)| {
+    let file_fields = canonical.into_iter().zip(&own).map(|(canonical, &own)| {
         let defaults = defaults.lists[own].clone();
         FileFields { canonical, defaults, protected_by: Vec::new() }
     });
     plan.file_fields = file_fields.collect();
-    let rules = std::mem::take(&mut plan.field_rules);
     protection::plan_protection(plan, &rules, listing);
     let mut planner = FieldPlanner {
         rules: &rules,
@@ -98,18 +101,20 @@ impl FieldPlanner<'_> {
 /// The defaults of files; equal ones have one number.
 #[derive(Default)]
 struct FileDefaults {
-    /// By media type, caching, and whether the file itself is in a coding.
+    caching: Caching,
+    /// By media type, caching, and whether the file is an SVG in gzip.
     numbers: HashMap<(String, Option<&'static str>, bool), usize>,
     lists: Vec<DefaultFieldLists>,
 }
 
 impl FileDefaults {
     fn of(&mut self, file: &Planned, listing: &Listing, options: &SiteOptions) -> usize {
-        let Planned { media_type, is_coded, .. } = file;
-        let caching = caching(&listing.files[file.listed].name, media_type);
-        let key = (media_type.clone(), caching, *is_coded);
+        let media_type = &file.media_type;
+        let is_svg_in_gzip = listing.files[file.listed].is_svg_in_gzip;
+        let caching = self.caching.value(&listing.files[file.listed].name, media_type);
+        let key = (media_type.clone(), caching, is_svg_in_gzip);
         *self.numbers.entry(key).or_insert_with(|| {
-            self.lists.push(lists(file_fields(options, media_type, caching, *is_coded)));
+            self.lists.push(lists(file_fields(options, media_type, caching, is_svg_in_gzip)));
             self.lists.len() - 1
         })
     }
@@ -128,7 +133,7 @@ fn file_fields(
     options: &SiteOptions,
     media_type: &str,
     caching: Option<&str>,
-    is_coded: bool,
+    is_svg_in_gzip: bool,
 ) -> FieldList {
     let mut fields = FieldList::default();
     fields.set("X-Content-Type-Options", "nosniff");
@@ -137,7 +142,7 @@ fn file_fields(
         fields.set("Cache-Control", caching);
     }
     add_fields(&mut fields, options);
-    if is_coded {
+    if is_svg_in_gzip {
         fields.set("Content-Encoding", Coding::Gzip.name());
     }
     fields

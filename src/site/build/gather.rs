@@ -1,6 +1,8 @@
 //! The steps from the disk to the buffer: a root is listed, planned and read, and once more if
 //! files change in the meantime.
 
+use super::encoded;
+use super::encodings;
 use super::escape::escaped;
 use super::listing::Listing;
 use super::load::{self, Loaded, Unused, UnusedReason};
@@ -50,9 +52,14 @@ pub(super) fn gather(
         if !failed.is_empty() && rounds > 0 {
             continue;
         }
-        if !failed.is_empty() {
-            leave_out_failed(&mut listing, &failed);
+        let is_other = encodings::note(&mut listing, &planned, identities.octets());
+        leave_out_failed(&mut listing, &failed);
+        if is_other || !failed.is_empty() {
             planned = plan(&listing);
+            check_plan(&planned)?;
+        }
+        if planned.files.iter().any(|file| file.is_coded) {
+            encoded::verify(&mut planned, &listing, &identities.bodies(), request.limits.bytes);
             check_plan(&planned)?;
         }
         let loaded = load::code(request, &listing, &planned, identities);
@@ -62,7 +69,7 @@ pub(super) fn gather(
 }
 
 fn leave_out_failed(listing: &mut Listing, failed: &HashMap<usize, &str>) {
-    let Listing { files, skipped } = listing;
+    let Listing { files, skipped, .. } = listing;
     let mut number = 0;
     files.retain(|file| {
         let why = failed.get(&number);
@@ -78,7 +85,7 @@ fn leave_out_failed(listing: &mut Listing, failed: &HashMap<usize, &str>) {
 /// beside them, most likely an older version, or because browsers don't decode them. They are still
 /// served under their own names.
 fn leave_out_stale(listing: &mut Listing, plan: &SitePlan, unused: &[Unused]) {
-    let Listing { files, skipped } = listing;
+    let Listing { files, skipped, .. } = listing;
     let name = |file: usize| &files[plan.files[file].listed].name;
     for unused in unused {
         let of = escaped(name(unused.of));

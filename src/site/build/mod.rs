@@ -16,15 +16,20 @@ mod caching;
 pub mod check;
 pub mod compress;
 mod cycles;
+pub mod dates;
 mod effects;
+mod encoded;
+mod encodings;
 pub mod escape;
 #[cfg(test)]
 mod field_files;
 mod field_plan;
 pub mod fields;
 mod gather;
+mod hash;
 pub mod headers;
 mod hidden;
+mod links;
 pub mod listing;
 mod load;
 mod merge;
@@ -44,6 +49,7 @@ mod summary;
 mod walk;
 
 pub use crate::error::Failure;
+pub use links::open;
 pub use opened::OpenRoot;
 pub use options::{BuildRequest, Effort, RootOptions, SiteLimits, SiteOptions};
 pub use problem::Problem;

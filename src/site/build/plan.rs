@@ -16,12 +16,9 @@ use super::site_plan::{
     NotFoundPage, Planned, PlannedTarget, Route, RouteKind, RouteReason, SitePlan,
 };
 use crate::http::coding::Coding;
-use crate::http::media_type::of_path;
+use crate::http::media_type::of_file;
 use crate::site::redirects::Redirect;
 use std::collections::HashMap;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::sync::Arc;
 
 /// Plans the site of a listing; `headers` and `redirects` are the texts of `_headers` and
@@ -109,7 +106,7 @@ fn planned_files(
         Planned {
             listed: index,
             beside: Coding::ALL.into_iter().filter_map(beside).collect(),
-            media_type: of_path(Path::new(OsStr::from_bytes(name))),
+            media_type: of_file(name, listing.files[index].octets),
             is_coded,
         }
     };

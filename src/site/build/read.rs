@@ -4,6 +4,7 @@
 use super::escape::escaped_path;
 use super::fields::FieldList;
 use super::gather::{Gathered, gather};
+use super::links;
 use super::listing::Listing;
 use super::load::{self, Loaded};
 use super::opened::OpenRoot;
@@ -68,7 +69,7 @@ impl Root {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn read(request: &BuildRequest) -> Result<Root, Failure> {
-    read_opened(request, &OpenRoot::open(&request.root, request.resolver)?)
+    read_opened(request, &links::open(request)?)
 }
 
 /// As [`read`], of a folder that was opened before, for instance because the process may open no

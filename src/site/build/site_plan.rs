@@ -53,8 +53,8 @@ pub struct Planned {
     pub beside: Vec<(Coding, usize)>,
     /// Media type.
     pub media_type: String,
-    /// Whether the file is itself in a coding (gzip, `.svgz`) without an identity beside it: it is
-    /// sent with that `Content-Encoding` and not compressed again.
+    /// Whether the file is itself in a coding, as an SVG in gzip (`.svgz`) or by a rule: it is sent
+    /// with that `Content-Encoding`, not compressed again, and no file beside it is its coding.
     pub is_coded: bool,
 }
 
