@@ -118,8 +118,8 @@ impl Reconciliation<'_> {
         expect("due requests", due, planned)
     }
 
-    /// Whether the client may have cancelled connects at its end: that of its duration or its grace,
-    /// or an early one, when it could connect nothing for the connect timeout.
+    /// Whether the client may have cancelled connects at its end, which its duration or its grace
+    /// sets, or which comes early because nothing could be connected for the connect timeout.
     fn gives_up(&self) -> bool {
         let count = |count| self.counters.get(count);
         let is_early = self.plan.amount.requests.is_some_and(|planned| count(Count::Due) < planned);
