@@ -33,10 +33,10 @@ pub struct RootOptions {
 
     /// Refuse to start if anything has to be left out of the folder
     ///
-    /// Left out are links that lead out of the folder, to dot files or nowhere; entries that the
-    /// serving user can't read or that are neither files nor folders; files that keep changing
-    /// while they are read; and files with the extension .br, .zst or .gz that don't decode to the
-    /// file beside them.
+    /// Left out are lines of _headers and _redirects that can't be honoured; links that lead out of
+    /// the folder, to dot files or nowhere; entries that the serving user can't read or that are
+    /// neither files nor folders; files that keep changing while they are read; and files with the
+    /// extension .br, .zst or .gz that don't decode to the file beside them.
     #[arg(long)]
     pub strict: bool,
 
