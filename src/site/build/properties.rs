@@ -1,7 +1,7 @@
 //! Properties that hold for every folder, all rules and all requests: the body of a fuzz target,
 //! and of the test over its corpus.
 
-use super::listing::{Listed, Listing};
+use super::listing::{Listed, Listing, SkippedFiles};
 use super::options::{BuildRequest, Effort, SiteLimits, SiteOptions};
 use super::plan::plan;
 use super::read::builder;
@@ -22,8 +22,8 @@ use std::path::PathBuf;
 
 /// Takes file names, `_headers`, `_redirects` and a request target, separated by 0xff, which occurs
 /// in no UTF-8. The response to the request must be well-formed, its content must be in the folder,
-/// and without rules it must be that of a model. No redirect leads to the requested path. Fields that
-/// the last block removes must be absent, and nothing of a protected file may show.
+/// and without rules it must be that of a model. No redirect leads to the requested path, no
+/// response has a field that the last block removes, and nothing of a protected file shows.
 ///
 /// # Panics
 /// If a property doesn't hold.
@@ -36,7 +36,8 @@ pub fn site(data: &[u8]) {
     let target = piece();
     let listed =
         |name: &&[u8]| Listed { name: name.to_vec(), modified: Some(1), ..Listed::default() };
-    let listing = Listing { files: names.iter().map(listed).collect(), ..Listing::default() };
+    let listing =
+        Listing { files: names.iter().map(listed).collect(), skipped: SkippedFiles::default() };
     let options = SiteOptions { clean_urls: true, ..SiteOptions::default() };
     let (Ok(headers_text), Ok(rules)) =
         (std::str::from_utf8(headers), std::str::from_utf8(redirects))
@@ -74,7 +75,7 @@ pub fn site(data: &[u8]) {
     let (Target::Origin { path, query } | Target::Absolute { path, query }) = request.target else {
         return;
     };
-    assert!(!leads_to_itself(&response, path, query, &plan), "{rules}");
+    assert!(!leads_to_itself(&response, path, query, &plan), "{redirects:?}");
     let decoded = path_by_segments(path);
     if decoded.is_some_and(|decoded| is_protected(&decoded, &plan)) {
         assert_eq!(status, 401, "{}", String::from_utf8_lossy(path));
@@ -202,7 +203,6 @@ pub(super) fn request(root: PathBuf) -> BuildRequest {
         limits: SiteLimits { files: u32::MAX, bytes: u64::MAX },
         effort: Effort::Off,
         strict: false,
-        follow_links: false,
         slots: 2,
         progress: false,
         resolver: Resolver::default(),
