@@ -152,6 +152,7 @@ mod tests {
             ("//Example.org:443/x", "example.org.", true),
             ("https://example.org/", "www.example.org", false),
             ("https://:sub.example.org/*", "a.example.org", true),
+            ("https://:sub.example.org/*", "A.EXAMPLE.org:80", true),
             ("https://:sub.example.org/*", "a.b.example.org", false),
             ("https://:sub.example.org/*", "example.org", false),
             ("https://pr-:n.example.org/*", "pr-7.example.org", true),

@@ -43,6 +43,8 @@ fn rules_of_a_cycle_are_marked_and_no_others() {
         (&[], "/* https://new.example/:splat\n", &[]),
         // Without the first two rules, the others apply.
         (&[], "/a /b\n/b /a\n/a /c\n/c /a\n", &[1, 2, 3, 4]),
+        // Only after /p/q and /q/p are known, the third rule applies to other paths.
+        (&[], "/p/:x /:x/p\n/q/:x /:x/q\n/p/:x /z/:x\n/z/:x /p/:x\n", &[1, 2, 3, 4]),
         (&["docs/index.html"], "/docs /docs/x 301!\n/docs/x /docs 301!\n", &[1, 2]),
         (&["about.html"], "/about.html /about 301!\n", &[]),
     ] {
