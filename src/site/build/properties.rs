@@ -1,7 +1,7 @@
 //! Properties that hold for every folder, all rules and all requests: the body of a fuzz target,
 //! and of the test over its corpus.
 
-use super::listing::{Listed, Listing, SkippedFiles};
+use super::listing::{Listed, Listing};
 use super::options::{BuildRequest, Effort, SiteLimits, SiteOptions};
 use super::plan::plan;
 use super::read::builder;
@@ -36,8 +36,7 @@ pub fn site(data: &[u8]) {
     let target = piece();
     let listed =
         |name: &&[u8]| Listed { name: name.to_vec(), modified: Some(1), ..Listed::default() };
-    let listing =
-        Listing { files: names.iter().map(listed).collect(), skipped: SkippedFiles::default() };
+    let listing = Listing { files: names.iter().map(listed).collect(), ..Listing::default() };
     let options = SiteOptions { clean_urls: true, ..SiteOptions::default() };
     let (Ok(headers_text), Ok(rules)) =
         (std::str::from_utf8(headers), std::str::from_utf8(redirects))
@@ -206,6 +205,7 @@ pub(super) fn request(root: PathBuf) -> BuildRequest {
         slots: 2,
         progress: false,
         resolver: Resolver::default(),
+        follow_links: false,
         threads: 2,
         memory: None,
     }
