@@ -146,7 +146,7 @@ TABLE = [
     ("GET", "/fonts/a.woff2", [], (200, {"content-type": "font/woff2", "access-control-allow-origin": "*"}), "RFC 8081 4.4.6", {}),
     ("GET", "/module.mjs", [], (200, {"content-type": "text/javascript; charset=utf-8"}), "RFC 9239 6",
      {"nginx": (200, {"content-type": "text/plain; charset=utf-8"})}),
-    ("GET", "/app.webmanifest", [], (200, {"content-type": "application/manifest+json"}), "IANA",
+    ("GET", "/app.webmanifest", [], (200, {"content-type": "application/manifest+json; charset=utf-8"}), "IANA",
      # nginx takes its default type, text/plain; Go has no type for it.
      {"nginx": (200, {"content-type": "text/plain; charset=utf-8"}), "caddy": (200, {"content-type": None})}),
     ("GET", "/picture.avif", [], (200, {"content-type": "image/avif"}), "IANA", {}),
