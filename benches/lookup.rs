@@ -7,6 +7,7 @@ use std::hint::black_box;
 use uringstatic::bytes::Span;
 use uringstatic::http::coding::Coding;
 use uringstatic::http::request::{Framing, Method, Persistence, Request, Target};
+use uringstatic::site::conditions::Conditions;
 use uringstatic::site::pattern::Pattern;
 use uringstatic::site::redirects::{Effect, Redirect, Redirects};
 use uringstatic::site::template::{Template, TemplateKind};
@@ -161,6 +162,7 @@ const RULES: &[(&str, Option<Rule>)] = &[
     ("middles behind a splat", Some(|number| format!("/*/old-{number}/:id"))),
     ("nested prefixes", Some(|number| format!("/{}*z", "a".repeat(number + 1)))),
     ("nested suffixes", Some(|number| format!("/:x{}/y", "-".repeat(number + 1)))),
+    ("several in a segment", Some(|number| format!("/:page.x{number}-:y/z"))),
     ("placeholders", Some(|number| format!("/:a/:b/:c/:d/y{number}"))),
 ];
 
@@ -172,7 +174,16 @@ fn with_rules(pattern: Option<Rule>) -> (Site, Vec<u8>) {
             let from = Pattern::parse(&text).expect("a pattern");
             let to = Template::parse("/to", &from, TemplateKind::Location).expect("a template");
             let effect = Effect::Redirect(301);
-            Redirect { from, to, effect, forced: false, line: 1, text: text.into() }
+            Redirect {
+                from,
+                to,
+                effect,
+                forced: false,
+                conditions: Conditions::default(),
+                may_cycle: false,
+                line: 1,
+                text: text.into(),
+            }
         };
         builder.redirects(Redirects::new((0..200).map(rule).collect()));
     }

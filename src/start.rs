@@ -39,6 +39,7 @@ use crate::engine::kernel::{Capabilities, EngineKind, KernelEngine, ReceiveBuffe
 use crate::error::Failure;
 use crate::http::host::AllowedHosts;
 use crate::os::inherited::InheritedDescriptors;
+use crate::os::landlock::Hierarchy;
 use crate::os::net::{Access, Endpoint, Listener, bind_with};
 use crate::os::pages::Pages;
 use crate::os::privileges::Account;
@@ -51,13 +52,13 @@ use crate::sandbox::{
     self, LayerState, Possessions, Program, Sandbox, SandboxConfig, SandboxMode, SupervisorSandbox,
     SupervisorTasks,
 };
-use crate::server::{self, Server, ServerConfig, Supervision};
+use crate::server::{self, Server, ServerConfig, Supervision, WITHOUT_EFFECT};
 use crate::site::Site;
 use content::ContentSource;
 pub use endpoint::SocketOptions;
 use feature::Feature;
 use settings::StartSettings;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 /// A server that accepts connections from its first turn on, and the state of its sandbox.
 pub struct Started<E: KernelEngine = Chosen> {
@@ -96,13 +97,15 @@ pub fn report_sandbox(
 }
 
 fn start_on<E: KernelEngine>(settings: &StartSettings) -> Result<Started<E>, Failure> {
+    // A terminal that is closed during the start doesn't end the process either.
+    signal::block(&WITHOUT_EFFECT);
     let inherited = InheritedDescriptors::take().map_err(hints::of_inherited)?;
     let account = look_up_account(settings)?;
     let listeners = bind_all(settings)?;
     let settings = &engine::with_engine(settings, account.as_ref())?;
     let server: LoadedServer<E> = load_on(settings, listeners, account, inherited)?;
     let what = server.what.clone();
-    let signals = signal::signals_to_end()?;
+    let signals = signal::receive(&[&signal::ENDING[..], &WITHOUT_EFFECT].concat())?;
     let (started, words) = server.serve(settings, signals, None)?;
     started.report_missing_layers(settings);
     if !settings.quiet {
@@ -282,8 +285,8 @@ impl<E: KernelEngine> Program<E> for ServerProgram<'_> {
         Ok(())
     }
 
-    fn folder(&self) -> Option<BorrowedFd<'_>> {
-        self.source.folder()
+    fn hierarchies(&self) -> Vec<Hierarchy<'_>> {
+        self.source.hierarchies()
     }
 
     fn read(&mut self) -> Result<(Self::Loaded, Pages), Failure> {

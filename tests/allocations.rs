@@ -137,14 +137,24 @@ enum Served {
     Folder,
 }
 
-/// A folder with the page as its index, a redirect rule, and a subfolder.
+/// A folder with the page as its index, rules of both files, and a protected subfolder.
 fn folder() -> (Site, Pages) {
     let root = std::env::temp_dir().join(format!("uringstatic-allocations-{}", std::process::id()));
-    std::fs::create_dir_all(root.join("docs")).expect("the temporary directory is writable");
+    for folder in ["docs", "secret"] {
+        std::fs::create_dir_all(root.join(folder)).expect("the temporary directory is writable");
+    }
     for (name, content) in [
         ("index.html", Page::BUILT_IN),
         ("docs/index.html", Page::BUILT_IN),
-        ("_redirects", b"/moved/* /docs/:splat\n".as_slice()),
+        ("secret/index.html", Page::BUILT_IN),
+        ("404.html", Page::BUILT_IN),
+        ("_redirects", b"/moved/* /docs/:splat\n/as/* /index.html 200\n".as_slice()),
+        (
+            "_headers",
+            b"/*\n  X-A: 1\n  Access-Control-Allow-Origin: *\n/as/*\n  X-B: :splat\n  X-A: 2\n\
+              /moved/*\n  ! X-A\n  Vary: X\nhttps://b/*\n  X-Host: b\n\
+              /secret/*\n  Basic-Auth: anna:se:cret\n",
+        ),
     ] {
         std::fs::write(root.join(name), content).expect("the folder is writable");
     }
@@ -243,7 +253,7 @@ const BUFFERS: ReceiveBuffers = ReceiveBuffers { count: 64, bytes: 4096 };
 
 type Load = fn(SocketAddr);
 
-const LOADS: [(&str, Load); 7] = [
+const LOADS: [(&str, Load); 8] = [
     ("keep-alive", |address| {
         let mut client = connect(address);
         for _ in 0..50 {
@@ -287,6 +297,33 @@ const LOADS: [(&str, Load); 7] = [
             let accept = "Accept: a/b;c=\"d,e\", text/html;q=0.5";
             let request = format!("GET {target} HTTP/1.1\r\nHost: a\r\n{accept}\r\n\r\n");
             ask(&mut client, &request, 1);
+        }
+    }),
+    ("rules for fields, and protection", |address| {
+        let mut client = connect(address);
+        for head in [
+            "GET /as/a/b HTTP/1.1\r\nHost: a",
+            "GET / HTTP/1.1\r\nHost: b:80",
+            "GET /secret/ HTTP/1.1\r\nHost: a\r\nAuthorization: Basic YW5uYTpzZTpjcmV0",
+        ] {
+            ask(&mut client, &format!("{head}\r\n\r\n"), 1);
+        }
+        for head in [
+            "GET /secret/x HTTP/1.1\r\nHost: a",
+            "GET /secret/ HTTP/1.1\r\nHost: a\r\nAuthorization: Basic wrong",
+            "GET /moved/x HTTP/1.1\r\nHost: a",
+            "GET /none.js HTTP/1.1\r\nHost: a\r\nAccept: */*",
+            "POST /as/x HTTP/1.1\r\nHost: a",
+            "OPTIONS /as/x HTTP/1.1\r\nHost: a\r\nOrigin: https://c",
+            "GET / HTTP/1.1\r\nHost: b\r\nRange: bytes=99999-",
+            "GET / HTTP/1.1\r\nHost: b\r\nIf-None-Match: *",
+        ] {
+            let mut client = connect(address);
+            let request = format!("{head}\r\nConnection: close\r\n\r\n");
+            client.write_all(request.as_bytes()).expect("the server takes it");
+            let mut response = Vec::new();
+            client.read_to_end(&mut response).expect("an end comes in time");
+            assert!(response.starts_with(b"HTTP/1.1 "));
         }
     }),
     ("refusals and ranges", |address| {

@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 source tests/frame.sh
 
 main() {
-    install_missing curl:curl wget:wget nginx:nginx-light chromium:chromium npm:npm
+    install_missing curl:curl wget:wget nginx:nginx-light caddy:caddy chromium:chromium npm:npm
     prepare
     picture=${1:-$work/picture.png}
     site=$work/site
@@ -23,7 +23,9 @@ main() {
     with_curl
     with_wget
     against_nginx
+    in_another_encoding
     end site
+    check "rules beside nginx and Caddy" tests/site-others.py "$program"
     beyond_4_gib
     in_a_browser
     summary
@@ -41,6 +43,11 @@ make_site() {
     for number in $(seq 2000); do echo "line $number of a text that compresses"; done > "$site/assets/prose.txt"
     head -c 3000000 /dev/urandom > "$site/big.bin"
     : > "$site/empty.css"
+    echo '{"applinks": {}}' > "$site/apple-app-site-association"
+    printf '<meta charset=Shift_JIS><title>old</title>\x93\xfa\x96\x7b\x8c\xea' > "$site/sjis.html"
+    # Stored in a coding alone.
+    gzip --stdout --best "$site/assets/prose.txt" > "$site/docs/alone.txt.gz"
+    printf '/docs/*.gz\n  Content-Encoding: gzip\n' > "$site/_headers"
 }
 
 with_curl() {
@@ -54,6 +61,11 @@ with_curl() {
     check "curl, 404.html" responds 404 '<h1>missing</h1>' nothing
     check "curl -L, a folder without its slash" responds 200 '<h1>docs</h1>' docs -L
     check "curl, ETag" not_modified assets/prose.txt
+    check "curl, charset of UTF-8" typed about.html 'text/html; charset=utf-8'
+    check "curl, no charset of Shift_JIS" typed sjis.html text/html
+    check "curl, JSON without extension" typed apple-app-site-association application/json
+    check "curl, a file stored in gzip alone" typed docs/alone.txt.gz text/plain
+    check "curl --compressed, a file stored in gzip alone" alone
     check "curl, ETag of a coding" not_modified assets/prose.txt --compressed
 }
 
@@ -108,10 +120,11 @@ CONF
     check "as nginx: HEAD" alike_in_status /about --head
     check "as nginx: If-None-Match: *" alike /about -H 'If-None-Match: *'
     check "as nginx: Range: bytes=0-3" alike /about -H 'Range: bytes=0-3'
+    check "as nginx: Range of an empty file" alike /empty.css -H 'Range: bytes=-1'
     check "as nginx: Range: bytes=99999-" alike_in_status /about -H 'Range: bytes=99999-'
     # 308 keeps the method, which 301 does not (RFC 9110 15.4.9).
-    check "unlike nginx: a folder" differ /docs '308 /docs/' '301 /docs/'
-    check "unlike nginx: a folder, query" differ '/docs?a=b' '308 /docs/?a=b' '301 /docs/?a=b'
+    check "unlike nginx: a folder" differ /docs '308 docs/' '301 /docs/'
+    check "unlike nginx: a folder, query" differ '/docs?a=b' '308 docs/?a=b' '301 /docs/?a=b'
     # Implementations disagree on whether an encoded slash separates segments: refused.
     check "unlike nginx: an encoded slash" differ '/docs%2findex.html' '400 ' '200 '
     # Two slashes are not equivalent to one (RFC 3986 6.2.2).
@@ -120,6 +133,11 @@ CONF
     check "unlike nginx: above the root" differ '/../about' '200 ' '400 '
     check "unlike nginx: above the root, encoded" differ '/%2e%2e/about' '200 ' '400 '
     end nginx
+}
+
+# A page in Shift_JIS: a charset of the transport would take precedence over that of the page.
+in_another_encoding() {
+    check "a browser decodes Shift_JIS" shows_japanese
 }
 
 # A real site: Swagger UI from npm, in Debian's browser.
@@ -154,6 +172,17 @@ decodes() {
     curl -sS --fail -H "Accept-Encoding: $coding" -D "$work/head" -o "$work/got" "${url}assets/prose.txt"
     grep -qi "^content-encoding: $coding" "$work/head"
     "$program" < "$work/got" | cmp - "$site/assets/prose.txt"
+}
+
+typed() {
+    local type
+    type=$(curl -sS --fail -o /dev/null -w '%{content_type}' "$url$1")
+    [ "$type" = "$2" ] || { echo "got $type"; return 1; }
+}
+
+alone() {
+    curl -sS --fail --compressed -o "$work/got" "${url}docs/alone.txt.gz"
+    cmp "$work/got" "$site/assets/prose.txt"
 }
 
 part_is() {
@@ -239,6 +268,12 @@ differ() {
     ask_both "$target"
     [ "$ours" = "$our_way" ] && [ "$theirs" = "$their_way" ] ||
         { echo "ours: $ours, nginx's: $theirs"; return 1; }
+}
+
+shows_japanese() {
+    timeout 120 chromium --headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage \
+        --user-data-dir="$work/profile" --dump-dom "${url}sjis.html" 2> /dev/null > "$work/dom"
+    grep -q '日本語' "$work/dom" || { cat "$work/dom"; return 1; }
 }
 
 # The page has its content, and the console is empty: failed requests would be logged there.

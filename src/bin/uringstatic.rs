@@ -58,7 +58,7 @@ fn serve(settings: &StartSettings) -> ExitCode {
     };
     let code = loop {
         match server.turn() {
-            Ok(Turn::Goes) => {}
+            Ok(Turn::Goes) => report_unheeded(server.take_unheeded_signal()),
             Ok(turn) => break exit_code(turn),
             Err(errno) => {
                 terminal::err(format_args!(
@@ -81,7 +81,17 @@ fn serve(settings: &StartSettings) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Lists the responses of a folder; a problem is a failure.
+/// Says that a signal had no effect on a process that has no supervisor.
+fn report_unheeded(signal: Option<u32>) {
+    if let Some(signal) = signal {
+        terminal::err(format_args!(
+            "uringstatic: signal {signal} has no effect: --single-process can't reload; SIGTERM \
+             ends it, and a new start serves what has changed"
+        ));
+    }
+}
+
+/// Lists the responses of a folder; a problem is a failure, and so is anything that is left out.
 fn check(options: &cli::CheckOptions) -> ExitCode {
     if let Err(failure) = become_reader(&options.account) {
         return fail(&failure);
@@ -94,7 +104,7 @@ fn check(options: &cli::CheckOptions) -> ExitCode {
         Err(failure) => return fail(&failure),
     };
     let text = if options.json { report.to_json() } else { report.to_text() };
-    print_verdict(&text, report.problems.is_empty())
+    print_verdict(&text, report.is_complete())
 }
 
 /// Enters the sandbox and lists its layers; a missing or incomplete layer is a failure.

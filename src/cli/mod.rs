@@ -230,7 +230,8 @@ const MAN_SECTIONS: [ManSection; 2] = [
                 "SIGHUP",
                 "Reload: read the folder or the page anew, and serve it with the program that is \
                  at its path by then. The old workers end when the new ones serve (see \
-                 --reload-grace). If anything fails, they go on, and a message says why.",
+                 --reload-grace). If anything fails, they go on, and a message says why. During \
+                 the drain and with --single-process, no effect but a message.",
             ),
             (
                 "SIGTERM, SIGINT",

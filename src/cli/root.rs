@@ -20,7 +20,7 @@ pub struct CheckOptions {
     #[command(flatten)]
     pub account: AccountOptions,
 
-    /// Print JSON (schema uringstatic-check/1)
+    /// Print JSON (schema uringstatic-check/2)
     #[arg(long)]
     pub json: bool,
 }

@@ -27,6 +27,7 @@ fn every_option_has_its_documented_default() {
         content_type: None,
         status: 200,
         headers: Vec::new(),
+        cors: None,
         allowed_hosts: Vec::new(),
         backlog: 4096,
         head_timeout: Duration::from_secs(10),
@@ -68,6 +69,8 @@ fn each_option_sets_its_own_field() {
         (&["--content-type", "text/plain"], |c| c.content_type = Some("text/plain".into())),
         (&["--status", "503"], |c| c.status = 503),
         (&["--header", "A: b"], |c| c.headers = vec![("A".into(), "b".into())]),
+        (&["--cors", "*"], |c| c.cors = Some("*".into())),
+        (&["--cors", "https://a.example:8443"], |c| c.cors = Some("https://a.example:8443".into())),
         (&["--allowed-hosts", "a.example,[::1]:80"], |c| {
             c.allowed_hosts = ["a.example", "[::1]:80"].map(|host| host.parse().unwrap()).into();
         }),
@@ -130,6 +133,13 @@ fn a_usage_error_names_the_option_and_the_remedy() {
         (&["--socket-mode", "0660"], &["--socket-mode", "one with --listen unix:PATH"]),
         (&["--socket-group", "web"], &["--socket-group", "one with --listen unix:PATH"]),
         (&["--header", "Date: now"], &["--header <HEADER>", "the server sets it itself"]),
+        (&["--header", "Basic-Auth: a:b"], &["--header <HEADER>", "_headers"]),
+        (&["--cors", "a.example"], &["--cors <ORIGIN>", "https://app.example"]),
+        (&["--cors", "https://a.example/"], &["--cors <ORIGIN>", "without a path"]),
+        (
+            &["--cors", "*", "--header", "access-control-allow-origin: *"],
+            &["--cors", "--header", "Access-Control-Allow-Origin"],
+        ),
         (&["--header", "Content-Type: a/b"], &["--header <HEADER>", "use --content-type"]),
         (&["--allowed-hosts", "a,http://b"], &["--allowed-hosts <HOST>", "without a scheme"]),
         (&["--backlog", "0"], &["--backlog <N>", "0 is not in 1..=2147483647"]),

@@ -62,9 +62,10 @@ const SERVERS_OWN: &str = "the server sets it itself";
 const HOP_BY_HOP: &str = "it describes the connection, which the server manages";
 
 /// Names of fields that would contradict the server's own, each with the reason.
-const RESERVED: [(&str, &str); 15] = [
+const RESERVED: [(&str, &str); 16] = [
     ("Accept-Ranges", SERVERS_OWN),
     ("Allow", SERVERS_OWN),
+    ("Basic-Auth", "it protects paths, and stands in _headers below their pattern"),
     ("Connection", HOP_BY_HOP),
     ("Content-Length", SERVERS_OWN),
     ("Content-Range", SERVERS_OWN),

@@ -3,6 +3,7 @@
 
 use super::framing::{Framing, TransferCodings};
 use super::grammar::{decimal, list_members};
+use super::limits::CONTENT_LENGTH_MAX;
 use super::persistence::{ConnectionOptions, Persistence};
 use super::reject::RejectStatus;
 use super::target;
@@ -73,7 +74,7 @@ impl<'b> RequestFields<'b> {
             14 if is("Content-Length") => {
                 // Repeated lengths are refused even if equal, as RFC 9110 8.6 permits.
                 let repeated = self.length.is_some();
-                self.length = decimal(field.value);
+                self.length = decimal(field.value).filter(|&length| length <= CONTENT_LENGTH_MAX);
                 self.length_is_bad |= repeated || self.length.is_none();
             }
             17 if is("If-Modified-Since") => self.selective = true,

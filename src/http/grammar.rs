@@ -8,7 +8,8 @@ pub(super) const TOKEN: u8 = 1;
 /// The octets of a path besides percent-encoding: `pchar` and `/` (RFC 3986 3.3).
 pub(super) const PATH: u8 = 2;
 /// The octets accepted in a query: [`PATH_ACCEPTED`], `?`, and further octets that browsers leave
-/// unencoded there.
+/// unencoded there. `%` is one of them whatever follows it: a form that is typed into a link, as in
+/// `?q=50%`, reaches servers so (URL standard, query state).
 pub(super) const QUERY_ACCEPTED: u8 = 4;
 /// The octets of a `reg-name` besides percent-encoding (RFC 3986 3.2.2).
 pub(super) const REG_NAME: u8 = 8;
@@ -33,11 +34,17 @@ pub(super) fn find(octet: u8, text: &[u8]) -> Option<usize> {
     }
 }
 
-/// Whether the text consists of octets of the class and percent-encoded octets (RFC 3986 2.1).
-pub(super) fn all_or_encoded(text: &[u8], class: u8) -> bool {
-    // `%` is in no class. Most texts have none, and take one table look-up and no branch per octet.
+/// Whether the text consists of octets of the class. One table look-up and no branch per octet.
+pub(super) fn all(text: &[u8], class: u8) -> bool {
     let common = text.iter().fold(u8::MAX, |common, &octet| common & CLASSES[octet as usize]);
-    common & class != 0 || encoded(text, class)
+    common & class != 0
+}
+
+/// Whether the text consists of octets of the class, of which `%` isn't one, and percent-encoded
+/// octets (RFC 3986 2.1).
+pub(super) fn all_or_encoded(text: &[u8], class: u8) -> bool {
+    // Most texts have no percent-encoding.
+    all(text, class) || encoded(text, class)
 }
 
 /// Whether the character is a `tchar` (RFC 9110 5.6.2).
@@ -173,7 +180,7 @@ const fn classes_of(octet: u8) -> u8 {
     // The URL standard has browsers encode less than RFC 3986 requires (its path and query
     // percent-encode sets), so that links with these octets exist and must work.
     let left_in_path = matches!(octet, b'[' | b']' | b'|');
-    let left_in_query = left_in_path || matches!(octet, b'{' | b'}' | b'^' | b'\\' | b'`');
+    let left_in_query = left_in_path || matches!(octet, b'{' | b'}' | b'^' | b'\\' | b'`' | b'%');
     if path || left_in_path {
         classes |= PATH_ACCEPTED;
     }

@@ -12,6 +12,9 @@ pub const FIELDS_MAX: usize = 100;
 /// The most empty lines before a request line, of which RFC 9112 2.2 wants at least one ignored.
 pub const EMPTY_LINES_MAX: u8 = 4;
 
+/// The greatest `Content-Length` of a request; a greater one gets 400. Recipients with signed
+/// integers of 64 bits, which are common, read such a length as another one (RFC 9110 8.6).
+pub(super) const CONTENT_LENGTH_MAX: u64 = i64::MAX.unsigned_abs();
 /// The longest request body that is discarded to keep the connection, in bytes of content.
 pub const BODY_BYTES_MAX: u64 = 64 * 1024;
 /// The most digits of a chunk size: the grammar allows leading zeros without end (RFC 9112 7.1).

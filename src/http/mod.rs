@@ -6,7 +6,7 @@
 //!
 //! ```text
 //!  receive   request   response_parser   body
-//!  decide    conditional   coding   accept   path   host
+//!  decide    conditional   coding   accept   path   host   basic_auth
 //!  send      response   added_field   media_type
 //!  parts     scan   fields   response_parser::head
 //!            request_line   range   chunks
@@ -22,6 +22,7 @@
 
 pub mod accept;
 pub(crate) mod added_field;
+pub mod basic_auth;
 pub mod body;
 mod chunks;
 pub mod coding;
@@ -30,6 +31,7 @@ mod fields;
 mod framing;
 pub(crate) mod grammar;
 pub mod host;
+pub mod language;
 mod limits;
 pub mod media_type;
 mod method;

@@ -40,7 +40,7 @@ fn any_target() -> impl Strategy<Value = String> {
         8 => Just("/".to_owned()),
         4 => any_of(&["/", "*", "/a?b=c", "host:80", "[::1]:80", "http://a/b", "a", "//", ":80"]),
         1 => "/[!-~]{0,4}(%[0-9A-Ga-g]{2})?[!-~]?",
-        1 => "/[a\\[\\]|{}^`\\\\]{0,2}(\\?[a\\[\\]|{}^`\\\\<\"]{0,3})?",
+        2 => "/[a\\[\\]|{}^`\\\\]{0,2}(\\?[a\\[\\]|{}^`\\\\<\"%1]{0,3})?",
         1 => "(http|a\\+b|1x)://[a:@0-9%.]{0,4}[/?]?[a%/?]{0,4}",
     ]
 }
@@ -72,6 +72,8 @@ fn any_field() -> impl Strategy<Value = String> {
             "content-length:0",
             "Content-Length: 3, 3",
             "Content-Length: +3",
+            "Content-Length: 9223372036854775807",
+            "Content-Length: 9223372036854775808",
             "Content-Length: 18446744073709551615",
             "Content-Length: 18446744073709551616",
             "Expect: 100-continue",

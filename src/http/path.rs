@@ -125,9 +125,36 @@ pub fn encode_in_query(octets: &[u8], out: &mut [u8]) -> Option<usize> {
     encode_except(octets, |octet| grammar::is(octet, PATH) && !b"&=+;".contains(&octet), out)
 }
 
+/// Writes octets as one segment of a path has them: as [`encode`], and with slashes
+/// percent-encoded. Returns its length, or `None` if it doesn't fit.
+pub fn encode_segment(octets: &[u8], out: &mut [u8]) -> Option<usize> {
+    encode_except(octets, |octet| grammar::is(octet, PATH) && octet != b'/', out)
+}
+
+/// The octets of a name or a value in a query as forms encode it: `+` is a space, and a percent
+/// sign without two digits stands for itself (URL standard, `application/x-www-form-urlencoded`).
+pub fn unescape_form(text: &[u8]) -> impl Iterator<Item = u8> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let (&octet, behind) = rest.split_first()?;
+        rest = behind;
+        Some(match (octet, behind) {
+            (b'+', _) => b' ',
+            (b'%', [high, low, others @ ..]) => match (hex(*high), hex(*low)) {
+                (Some(high), Some(low)) => {
+                    rest = others;
+                    high << 4 | low
+                }
+                _ => octet,
+            },
+            _ => octet,
+        })
+    })
+}
+
 /// Writes the query of a request target into `out` by the grammar of RFC 3986 3.4: octets that
-/// browsers leave unencoded against it are percent-encoded. Returns its length, or `None` if it
-/// doesn't fit.
+/// browsers leave unencoded against it are percent-encoded, but for `%`, which is copied whatever
+/// follows it, so that nothing is encoded twice. Returns its length, or `None` if it doesn't fit.
 pub fn encode_query(query: &[u8], out: &mut [u8]) -> Option<usize> {
     encode_except(query, is_query_octet, out)
 }
@@ -139,7 +166,6 @@ pub fn query_bytes(query: &[u8]) -> usize {
 }
 
 fn is_query_octet(octet: u8) -> bool {
-    // A percent sign begins percent-encoding: `request_line` checked the target.
     grammar::is(octet, PATH) || matches!(octet, b'?' | b'%')
 }
 
@@ -226,8 +252,8 @@ mod tests {
     #[test]
     fn query_octets_outside_rfc_3986_are_encoded() {
         let mut out = [0; 64];
-        let query = b"a=%5B1]&b[]={x|y}?\\^`/:";
-        let expected = b"a=%5B1%5D&b%5B%5D=%7Bx%7Cy%7D?%5C%5E%60/:";
+        let query = b"a=%5B1]&b[]={x|y}?\\^`/:&c=50%&%zz%";
+        let expected = b"a=%5B1%5D&b%5B%5D=%7Bx%7Cy%7D?%5C%5E%60/:&c=50%&%zz%";
         assert_eq!(encode_query(query, &mut out), Some(expected.len()));
         assert_eq!(&out[..expected.len()], expected);
         assert_eq!(query_bytes(query), expected.len());

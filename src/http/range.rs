@@ -15,7 +15,14 @@ pub(super) enum RangeOutcome {
 
 /// Evaluates a `Range` value. RFC 9110 14.2 requires to ignore an unknown unit, and permits to
 /// ignore the field; a list of ranges would need `multipart/byteranges`.
+///
+/// The range of an empty representation is ignored, too: no 206 can have an empty range (RFC 9110
+/// 14.4), though a suffix range is satisfiable (14.1.2). The response is then the empty 200 in all
+/// cases, as nginx has it, and not 416, at which players and downloads give up.
 pub(super) fn select(value: &[u8], length: u64) -> RangeOutcome {
+    if length == 0 {
+        return RangeOutcome::Ignored;
+    }
     let Some(set) = range_set(value) else { return RangeOutcome::Ignored };
     let Some(dash) = memchr::memchr(b'-', set) else { return RangeOutcome::Ignored };
     let (first, last) = (&set[..dash], &set[dash + 1..]);
@@ -41,7 +48,7 @@ fn range_set(value: &[u8]) -> Option<&[u8]> {
 fn suffix(last: &[u8], length: u64) -> RangeOutcome {
     match saturating(last) {
         None => RangeOutcome::Ignored,
-        Some(count) if count == 0 || length == 0 => RangeOutcome::Unsatisfiable,
+        Some(0) => RangeOutcome::Unsatisfiable,
         Some(count) => {
             let first = length.saturating_sub(count);
             RangeOutcome::Satisfiable { first, last: length - 1 }

@@ -65,10 +65,12 @@ pub fn write_head<'a>(
 }
 
 /// Whether a 304 has this field if the corresponding 200 has it (RFC 9110 15.4.5). Validators and
-/// date are written separately.
+/// date are written separately. `X-Content-Type-Options` is no field of that list, but then no
+/// response lacks it.
 #[must_use]
 pub fn is_kept_by_not_modified(name: &str) -> bool {
-    const KEPT: [&str; 4] = ["Cache-Control", "Content-Location", "Expires", "Vary"];
+    const KEPT: [&str; 5] =
+        ["Cache-Control", "Content-Location", "Expires", "Vary", "X-Content-Type-Options"];
     KEPT.iter().any(|kept| kept.eq_ignore_ascii_case(name))
 }
 

@@ -10,7 +10,7 @@ pub enum Target<'b> {
     Origin {
         /// The path, which begins with a slash.
         path: &'b [u8],
-        /// The query without its question mark.
+        /// The query without its question mark. A `%` in it need not begin percent-encoding.
         query: Option<&'b [u8]>,
     },
     /// `scheme://authority/path?query`, as sent to proxies, which a server must accept, too
@@ -18,7 +18,7 @@ pub enum Target<'b> {
     Absolute {
         /// The path, which may be empty.
         path: &'b [u8],
-        /// The query without its question mark.
+        /// The query without its question mark. A `%` in it need not begin percent-encoding.
         query: Option<&'b [u8]>,
     },
     /// `host:port`, for CONNECT only (RFC 9112 3.2.3).
@@ -58,7 +58,7 @@ fn path_and_query(text: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
         None => (text, None),
     };
     let valid = grammar::all_or_encoded(path, PATH_ACCEPTED)
-        && query.is_none_or(|query| grammar::all_or_encoded(query, QUERY_ACCEPTED));
+        && query.is_none_or(|query| grammar::all(query, QUERY_ACCEPTED));
     valid.then_some((path, query))
 }
 

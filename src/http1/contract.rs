@@ -27,10 +27,13 @@ pub enum Output {
     /// Receive, and report [`Input::Deadline`] when the timeout has passed: one of
     /// [`Timeout::Head`], [`Timeout::Idle`] and [`Timeout::Body`].
     Receive(Timeout),
-    /// Send, then report [`Input::Taken`]. If this send is in flight already, it goes on.
+    /// Send, then report [`Input::Taken`]. If this send is in flight already, it goes on. While it
+    /// waits for room in the socket, and [`Then::Linger`] follows, also receive: the client may
+    /// read only after it has sent everything.
     Send(Transmission),
     /// Shut down the sending side, if that is not done yet, and receive under [`Timeout::Linger`]:
-    /// a close at once could destroy the last response with a reset (RFC 9112 9.6).
+    /// a close at once could destroy the last response with a reset (RFC 9112 9.6). The received
+    /// bytes are of no use, and their number has no bound here.
     Linger,
     /// Close. The connection is not to be used again.
     Close,
@@ -74,7 +77,8 @@ pub enum Timeout {
     Body,
     /// Until the client takes bytes of a response: of [`Output::Send`].
     Response,
-    /// Until the client closes, after the last response: of [`Output::Linger`].
+    /// Until the client sends more or closes, after the last response: of [`Output::Linger`].
+    /// It starts anew when bytes arrive, within a bound that the driver has.
     Linger,
 }
 

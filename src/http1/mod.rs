@@ -31,7 +31,10 @@
 //!
 //! No response here depends on content, so every request is answered as soon as its head is
 //! complete. A body that is still arriving is discarded afterwards, so that the connection can
-//! persist (RFC 9112 9.3).
+//! persist (RFC 9112 9.3). Behind the last response, any number of bytes is discarded until the
+//! client has closed its sending side, because a close before that would answer them with a reset,
+//! which destroys the part of the response that the client hasn't read (RFC 9112 9.6). The driver
+//! decides how long that may take.
 //!
 //! This module knows the bytes of HTTP and the responses of the site; it knows no engine, no socket
 //! and no clock.
@@ -112,8 +115,8 @@ enum ConnectionPhase {
     /// `output` is left to send. `body` is the request's, as far as it has not arrived. `then`
     /// becomes [`Then::Continue`] in an [`Output`] while input is there that follows the response.
     Response { output: Spans, body: RequestBody, then: Then },
-    /// Bytes behind the last response are discarded, up to `left` of them.
-    Linger { left: u32 },
+    /// Bytes behind the last response are discarded.
+    Linger,
     /// Nothing is left to do.
     Over,
 }
@@ -164,7 +167,7 @@ impl ServerConnection {
                     input_is_full: self.kept.len() >= head_buffers.block_bytes(),
                 })
             }
-            ConnectionPhase::Linger { .. } => Output::Linger,
+            ConnectionPhase::Linger => Output::Linger,
             ConnectionPhase::Over => Output::Close,
         }
     }
@@ -201,14 +204,7 @@ impl ServerConnection {
             // No request is answered after the one that ended the connection, but a close with
             // unread bytes would send a reset.
             ConnectionPhase::Response { then, .. } => *then = Then::Linger,
-            ConnectionPhase::Linger { left } => {
-                let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-                match left.checked_sub(len) {
-                    Some(rest) => *left = rest,
-                    None => self.phase = ConnectionPhase::Over,
-                }
-            }
-            ConnectionPhase::Over => {}
+            ConnectionPhase::Linger | ConnectionPhase::Over => {}
         }
     }
 
@@ -311,11 +307,13 @@ impl ServerConnection {
 
     fn end_of_stream(&mut self, context: &mut Context<'_>) {
         self.end_of_stream = true;
-        match self.phase {
+        match &mut self.phase {
             ConnectionPhase::Head => self.end_between_responses(self.kept.is_empty(), context),
-            ConnectionPhase::Body { .. } | ConnectionPhase::Linger { .. } => {
+            ConnectionPhase::Body { .. } | ConnectionPhase::Linger => {
                 self.phase = ConnectionPhase::Over;
             }
+            // Nothing follows that a close could answer with a reset.
+            ConnectionPhase::Response { then: then @ Then::Linger, .. } => *then = Then::Close,
             ConnectionPhase::Response { .. } | ConnectionPhase::Over => {}
         }
     }
@@ -337,7 +335,7 @@ impl ServerConnection {
                 }
             }
             Then::Close => self.phase = ConnectionPhase::Over,
-            Then::Idle | Then::Continue | Then::Linger if self.end_of_stream => {
+            Then::Idle | Then::Continue if self.end_of_stream => {
                 self.phase = ConnectionPhase::Over;
             }
             Then::Idle | Then::Continue => self.phase = ConnectionPhase::Body { body: *body },
@@ -355,7 +353,7 @@ impl ServerConnection {
             // The request has been answered, so a 408 would answer no request.
             ConnectionPhase::Body { .. } => context.stats.errors.request_timeouts += 1,
             ConnectionPhase::Response { .. } => context.stats.errors.send_timeouts += 1,
-            ConnectionPhase::Head | ConnectionPhase::Linger { .. } | ConnectionPhase::Over => {}
+            ConnectionPhase::Head | ConnectionPhase::Linger | ConnectionPhase::Over => {}
         }
         self.phase = ConnectionPhase::Over;
     }
@@ -365,7 +363,7 @@ impl ServerConnection {
         let is_unfinished = match self.phase {
             ConnectionPhase::Head => !self.kept.is_empty(),
             ConnectionPhase::Body { .. } | ConnectionPhase::Response { .. } => true,
-            ConnectionPhase::Linger { .. } | ConnectionPhase::Over => false,
+            ConnectionPhase::Linger | ConnectionPhase::Over => false,
         };
         context.stats.errors.displaced += u64::from(is_unfinished);
         self.phase = ConnectionPhase::Over;
@@ -373,12 +371,10 @@ impl ServerConnection {
 
     fn linger(&mut self, context: &mut Context<'_>) {
         context.head_buffers.give_back(&mut self.kept);
-        self.phase = ConnectionPhase::Linger { left: LINGER_BYTES_MAX };
+        self.phase = ConnectionPhase::Linger;
     }
 }
 
 /// The most bytes offered to a socket at once, so that one large response doesn't hold up the
 /// others.
 const SEND_BYTES_MAX: u64 = 512 * 1024;
-/// The most bytes discarded while lingering.
-const LINGER_BYTES_MAX: u32 = 256 * 1024;

@@ -111,6 +111,8 @@ impl ServerConnection {
         context: &mut Context<'_>,
     ) {
         context.stats.requests += u64::from(count);
+        // Behind the end of the stream, nothing follows that a close could answer with a reset.
+        let then = if self.end_of_stream && then == Then::Linger { Then::Close } else { then };
         let one = context.site.output(pending, context.scratch, context.fixed);
         self.phase = ConnectionPhase::Response { output: one.repeated(count), body, then };
     }

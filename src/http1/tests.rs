@@ -348,15 +348,60 @@ fn range_request_gets_206_with_its_own_head() {
     assert!(text.ends_with("\r\n\r\npppppppppp"));
 }
 
+/// RFC 9112 9.6: the server reads until the client has closed, and only time bounds it.
 #[test]
-fn bytes_behind_the_last_response_are_discarded_up_to_a_limit() {
-    let mut fixture = Fixture::new();
-    let output = fixture.bytes("BAD\r\n");
-    assert_eq!(fixture.send_all(output).1, Output::Linger);
+fn bytes_behind_the_last_response_are_discarded_until_the_stream_or_the_time_ends() {
     let junk = "x".repeat(64 * 1024);
-    let outputs: Vec<Output> = (0..5).map(|_| fixture.bytes(&junk)).collect();
-    assert_eq!(outputs[..4], [Output::Linger; 4]);
-    assert_eq!(outputs[4], Output::Close);
+    for request in [
+        "BAD\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4194304\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9223372036854775807\r\n\r\n",
+        "POST / HTTP/1.0\r\nContent-Length: 40000\r\n\r\n",
+        "PUT / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\nx",
+    ] {
+        for end in [Input::EndOfStream, Input::Deadline, Input::Displaced] {
+            let mut fixture = Fixture::new();
+            let output = fixture.bytes(request);
+            assert_eq!(fixture.send_all(output).1, Output::Linger, "{request:?}");
+            for _ in 0..64 {
+                assert_eq!(fixture.bytes(&junk), Output::Linger, "{request:?}");
+            }
+            assert_eq!(fixture.handle(end), Output::Close, "{request:?} {end:?}");
+            assert_eq!(fixture.stats.errors.displaced, 0, "the response was sent");
+        }
+    }
+}
+
+#[test]
+fn chunked_body_without_end_is_discarded_behind_the_last_response() {
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let chunk = format!("8000\r\n{}\r\n", "x".repeat(0x8000));
+    let mut fixture = Fixture::new();
+    let output = fixture.bytes(head);
+    assert_eq!(fixture.send_all(output).1, Output::Receive(Timeout::Body));
+    assert_eq!(fixture.bytes(&chunk), Output::Receive(Timeout::Body));
+    assert_eq!(fixture.bytes(&chunk), Output::Receive(Timeout::Body), "64 KiB is the limit");
+    for _ in 0..200 {
+        assert_eq!(fixture.bytes(&chunk), Output::Linger);
+    }
+    assert_eq!(fixture.handle(Input::EndOfStream), Output::Close);
+}
+
+/// A client that has ended its stream can send nothing that a close would answer with a reset.
+#[test]
+fn end_of_stream_makes_lingering_needless() {
+    let long = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4194304\r\n\r\n";
+    let mut fixture = Fixture::new();
+    let output = fixture.bytes(long);
+    assert_eq!(transmission(output).then, Then::Linger);
+    let output = fixture.handle(Input::EndOfStream);
+    assert_eq!(transmission(output).then, Then::Close);
+    assert_eq!(fixture.send_all(output).1, Output::Close);
+    let mut fixture = Fixture::new();
+    fixture.bytes("GET / HT");
+    let output = fixture.handle(Input::EndOfStream);
+    assert_eq!(transmission(output).then, Then::Close);
 }
 
 fn piece() -> impl Strategy<Value = Vec<u8>> {

@@ -28,6 +28,8 @@ pub enum FileAccess {
     ReadAndExecute,
     /// Reading files and listing folders.
     Read,
+    /// Reading one file, which is no folder.
+    ReadFile,
     /// Listing folders.
     List,
     /// Removing files.
@@ -41,6 +43,7 @@ impl FileAccess {
         match self {
             Self::ReadAndExecute => AccessFs::ReadFile | AccessFs::ReadDir | AccessFs::Execute,
             Self::Read => AccessFs::ReadFile | AccessFs::ReadDir,
+            Self::ReadFile => AccessFs::ReadFile.into(),
             Self::List => AccessFs::ReadDir.into(),
             Self::Remove => AccessFs::RemoveFile.into(),
             Self::ReadAndWriteFile => AccessFs::ReadFile | AccessFs::WriteFile,

@@ -101,7 +101,7 @@ fn set_of(signals: &[libc::c_int]) -> libc::sigset_t {
 }
 
 /// The signals that request the end of the process.
-const ENDING: [libc::c_int; 2] = [libc::SIGTERM, libc::SIGINT];
+pub const ENDING: [libc::c_int; 2] = [libc::SIGTERM, libc::SIGINT];
 
 const SIGNALFD_FLAGS: libc::c_int = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
 

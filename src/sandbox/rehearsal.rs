@@ -6,10 +6,10 @@ use super::steps::{Program, Sandbox};
 use crate::engine::kernel::{KernelEngine, Requirements};
 use crate::error::Failure;
 use crate::os::inherited::InheritedDescriptors;
+use crate::os::landlock::Hierarchy;
 use crate::os::net::Listener;
 use crate::os::pages::Pages;
 use crate::os::privileges::Account;
-use std::os::fd::BorrowedFd;
 
 /// Creates an engine as a worker does: as its user, after the steps of its loader and its own. The
 /// descriptors, the environment and the system calls are kept, so that the process can report the
@@ -48,8 +48,8 @@ impl<E> Program<E> for Empty {
         Ok(())
     }
 
-    fn folder(&self) -> Option<BorrowedFd<'_>> {
-        None
+    fn hierarchies(&self) -> Vec<Hierarchy<'_>> {
+        Vec::new()
     }
 
     fn read(&mut self) -> Result<((), Pages), Failure> {

@@ -17,7 +17,7 @@ use crate::os::process::{ThreadFolder, ThreadsError, await_single_thread};
 use crate::os::seccomp::{self, Call, FilterError};
 use crate::os::signal::{self, Signals};
 use std::fs::File;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
 /// A sandbox that is being entered, or was entered: that of a loader first, then that of a worker.
 pub struct Sandbox {
@@ -56,8 +56,9 @@ pub trait Program<E> {
     /// If it can't be opened.
     fn open(&mut self) -> Result<(), Failure>;
 
-    /// The folder beneath which [`Program::read`] opens files, if it opens any.
-    fn folder(&self) -> Option<BorrowedFd<'_>>;
+    /// The folders beneath which [`Program::read`] opens files, and other files that it opens: the
+    /// root first, if there is one, then the targets of links out of it.
+    fn hierarchies(&self) -> Vec<Hierarchy<'_>>;
 
     /// Reads the content as the user that serves it; the bytes are those to send from.
     ///
@@ -138,7 +139,7 @@ impl Sandbox {
         self.clear_environment()?;
         self.close_descriptors()?;
         program.open()?;
-        self.deny_all_but(program.folder())?;
+        self.deny_all_but(program.hierarchies())?;
         self.refuse_calls()?;
         self.while_reading.clone_from(&self.record.states);
         let content = program.read()?;
@@ -222,16 +223,20 @@ impl Sandbox {
         self.record.record(Layer::Environment, LayerState::On(CLEARED.to_owned()))
     }
 
-    /// Denies files but those beneath this folder, connections, signals to other processes.
-    fn deny_all_but(&mut self, folder: Option<BorrowedFd<'_>>) -> Result<(), SandboxError> {
+    /// Denies files but those beneath these folders, connections, signals to other processes.
+    fn deny_all_but(&mut self, content: Vec<Hierarchy<'_>>) -> Result<(), SandboxError> {
         if self.record.config.applies(Layer::Landlock) {
             self.threads = Some(ThreadFolder::open().map_err(ThreadsError::Unreadable)?);
         }
         let hierarchy = |fd, access| Hierarchy { fd, access };
         let threads = self.threads.as_ref().map(|it| hierarchy(it.as_fd(), FileAccess::List));
-        let content = folder.map(|fd| hierarchy(fd, FileAccess::Read));
         let exceptions: Vec<_> = content.into_iter().chain(threads).collect();
-        let words = "; except reading files of the root, and listing the process's own threads";
+        let words = if exceptions.len() > 2 {
+            "; except reading files of the root and of the targets of links out of it, and listing \
+             the process's own threads"
+        } else {
+            "; except reading files of the root, and listing the process's own threads"
+        };
         self.record.deny_files(&exceptions, words)
     }
 

@@ -12,7 +12,8 @@
 //! connection that has made the least use of its slot makes room:
 //!
 //! 1. a connection that has been in the middle of a request for more than [`UNFINISHED_MIN`]: in a
-//!    head, in a body, in a slow response, or lingering after the last response; the longest first;
+//!    head, in a body, in a slow response, or lingering after the last response, however fast the
+//!    rest of the input arrives ([`super::lingering`]); the longest first;
 //! 2. a connection that has been idle for [`IDLE_MIN`], the longest first, or for [`QUIET_MIN`] if
 //!    all connections are idle;
 //! 3. otherwise a busy connection: its next response has `Connection: close`, so that no request is
@@ -305,7 +306,7 @@ impl<E: Engine> Server<E> {
             if since.plus(UNFINISHED_MIN) > self.now {
                 return None;
             }
-            if !self.connections[slot.0 as usize].is_held_up() {
+            if !self.connections[slot.0 as usize].is_held_up(self.now) {
                 return Some(slot);
             }
             self.unfinished.arm(slot, class, self.now);

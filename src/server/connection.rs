@@ -1,6 +1,7 @@
 //! The state of one slot of the server: reserved for an accept, or a connection.
 
 use super::acceptor::Class;
+use super::lingering::Lingering;
 use super::rate::ResponseRate;
 use crate::engine::{Nanos, Slot};
 use crate::http1::{Output, ServerConnection};
@@ -20,6 +21,8 @@ pub(super) struct Connection {
     pub(super) accepted: Nanos,
     /// How the response under way is taken, once it has filled the socket's buffer.
     pub(super) rate: Option<ResponseRate>,
+    /// Since when input is dropped, once the socket has taken the last response.
+    pub(super) lingering: Option<Lingering>,
     /// The response under way is its last, because another connection needs the slot.
     pub(super) gives_way: bool,
 }
@@ -36,6 +39,7 @@ impl Connection {
             class,
             accepted: Nanos(0),
             rate: None,
+            lingering: None,
             gives_way: false,
         }
     }
@@ -46,14 +50,16 @@ impl Connection {
     }
 
     /// Whether the time that a request takes is not the client's fault: the client takes the
-    /// response well, or its bytes wait for a receive buffer.
-    pub(super) fn is_held_up(&self) -> bool {
+    /// response well, its bytes wait for a receive buffer, or the last response has just been sent.
+    pub(super) fn is_held_up(&self, now: Nanos) -> bool {
         let is_taken_well = match self.socket.transmitting() {
             Transmit::Sending { .. } => true,
             Transmit::AwaitingRoom => self.rate.is_none_or(|rate| !rate.is_slow()),
             Transmit::Idle | Transmit::Cancelled => false,
         };
-        is_taken_well || self.socket.receiving() == Receive::OutOfBuffers
+        is_taken_well
+            || self.socket.receiving() == Receive::OutOfBuffers
+            || self.lingering.is_some_and(|lingering| lingering.is_new(now))
     }
 
     /// Whether buffered input fills a head buffer.

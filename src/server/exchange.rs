@@ -12,9 +12,10 @@
 //! after any event. The states of the operations are drawn in [`crate::socket`].
 
 use super::acceptor::Class;
+use super::lingering::Lingering;
 use super::worker::Server;
 use crate::engine::{Completion, Engine, Errno, Kind, Received, Slot};
-use crate::http1::{Context, Input, Output, Timeout};
+use crate::http1::{Context, Input, Output, Then, Timeout};
 use crate::site::ScratchIndex;
 use crate::socket::{Receive, Submission, Transmit};
 use std::time::Duration;
@@ -73,6 +74,9 @@ impl<E: Engine> Server<E> {
 
     fn handle_bytes(&mut self, slot: Slot, received: Received) {
         self.reopen_if_idle(slot);
+        if self.drops_input(slot) {
+            return;
+        }
         let gives_way = self.should_give_way(slot);
         self.deliver(slot, Some(received), gives_way, |bytes| Input::Bytes(bytes));
         let connection = &mut self.connections[slot.0 as usize];
@@ -82,6 +86,16 @@ impl<E: Engine> Server<E> {
             connection.gives_way = true;
             self.giving_way += 1;
         }
+    }
+
+    /// Drops received bytes if the connection lingers; returns whether it does.
+    fn drops_input(&mut self, slot: Slot) -> bool {
+        let connection = &self.connections[slot.0 as usize];
+        let Some(lingering) = connection.lingering else { return false };
+        if lingering.may_go_on(self.now) && connection.socket.is_open() {
+            self.arm_timeout(slot, Timeout::Linger);
+        }
+        true
     }
 
     pub(super) fn handle(&mut self, slot: Slot, input: impl for<'a> FnOnce(&'a [u8]) -> Input<'a>) {
@@ -116,6 +130,7 @@ impl<E: Engine> Server<E> {
         let output = connection.conn.handle(input(memory.received), &mut context);
         let lingered = std::mem::replace(&mut connection.output, output) == Output::Linger;
         if output == Output::Linger && !lingered {
+            connection.lingering = Some(Lingering::new(self.now));
             let entry = connection.socket.shutdown();
             self.push(entry);
         }
@@ -135,6 +150,9 @@ impl<E: Engine> Server<E> {
                     self.send(slot, transmission);
                 }
                 self.apply_backpressure(slot);
+                if transmission.then == Then::Linger {
+                    self.receive_while_waiting(slot);
+                }
             }
             Output::Close => return self.end(slot, false),
         }
@@ -149,6 +167,17 @@ impl<E: Engine> Server<E> {
             self.arm_timeout(slot, timeout);
         }
         if self.connections[slot.0 as usize].socket.receiving() == Receive::Idle {
+            self.receive(slot);
+        }
+    }
+
+    /// Receives while the last response waits for room, from a client that may read it only after
+    /// it has sent everything. The bytes are dropped. The rate of the response bounds how long that
+    /// goes on.
+    fn receive_while_waiting(&mut self, slot: Slot) {
+        let socket = &self.connections[slot.0 as usize].socket;
+        let waits = socket.transmitting() == Transmit::AwaitingRoom;
+        if waits && socket.receiving() == Receive::Idle {
             self.receive(slot);
         }
     }
@@ -184,8 +213,7 @@ impl<E: Engine> Server<E> {
         let connection = &mut self.connections[slot.0 as usize];
         let persists = match connection.output {
             Output::Receive(timeout) => timeout == Timeout::Idle,
-            Output::Send(_) => true,
-            Output::Linger | Output::Close => false,
+            Output::Send(_) | Output::Linger | Output::Close => !connection.output.is_last(),
         };
         let entry = if self.config.recv_many && persists && !connection.backpressured {
             connection.socket.receive_many()

@@ -11,6 +11,7 @@ mod config;
 mod connection;
 mod ending;
 mod exchange;
+mod lingering;
 mod rate;
 mod sending;
 mod supervision;
@@ -19,4 +20,4 @@ mod worker;
 
 pub use config::{HEALTH_SLOTS, ServerConfig, accepts_for};
 pub use supervision::{Supervision, Usage};
-pub use worker::{RETIRE, Server, TRY_ACCEPTS, Turn};
+pub use worker::{RETIRE, Server, TRY_ACCEPTS, Turn, WITHOUT_EFFECT};

@@ -3,6 +3,7 @@
 use super::acceptor::{Acceptor, Class};
 use super::config::ServerConfig;
 use super::connection::Connection;
+use super::lingering::SILENCE_MAX;
 use super::rate::MinRate;
 use super::supervision::{Supervision, Usage};
 use super::timeouts::Timeouts;
@@ -59,6 +60,8 @@ pub struct Server<E: Engine> {
     /// Connections that gave way: their last response is under way.
     pub(super) giving_way: u32,
     pub(super) life: Life,
+    /// The latest signal without an effect, until it is taken.
+    unheeded: Option<u32>,
     /// The next wait must not block, because the completion of a lazy send, which causes no
     /// wake-up, is needed.
     pub(super) poll_now: bool,
@@ -151,7 +154,7 @@ impl<E: Engine> Server<E> {
             idle: config.idle_timeout,
             body: config.body_timeout,
             response: min_rate.check_every(),
-            linger: LINGER,
+            linger: SILENCE_MAX,
         };
         let slots = config.slots() as usize;
         let now = engine.now();
@@ -175,6 +178,7 @@ impl<E: Engine> Server<E> {
             leaving: 0,
             giving_way: 0,
             life: Life::Serving,
+            unheeded: None,
             // The first turn of a supervised server ends at once, which shows that it serves.
             poll_now: supervision.is_some(),
             now,
@@ -261,6 +265,12 @@ impl<E: Engine> Server<E> {
         self.acceptor.live(Class::Public)
     }
 
+    /// The number of the latest signal that had no effect, if one has arrived since the last call:
+    /// SIGHUP, SIGUSR1 or SIGUSR2, by which other servers reload or upgrade. For a message.
+    pub fn take_unheeded_signal(&mut self) -> Option<u32> {
+        self.unheeded.take()
+    }
+
     /// When the next wait has to end even if no operation completes.
     fn deadline(&self) -> Option<Nanos> {
         let drain = match self.life {
@@ -305,10 +315,11 @@ impl<E: Engine> Server<E> {
         }
     }
 
-    /// Acts on a signal: [`RETIRE`] and [`TRY_ACCEPTS`] are of a supervisor, any other one asks for
-    /// the end.
+    /// Acts on a signal: [`RETIRE`] and [`TRY_ACCEPTS`] are of a supervisor, those of
+    /// [`WITHOUT_EFFECT`] are noted, and any other one asks for the end.
     fn obey(&mut self, signal: u32) {
         match (signal, self.life) {
+            _ if WITHOUT_EFFECT.contains(&signal.cast_signed()) => self.unheeded = Some(signal),
             (RETIRE, Life::Serving) => {
                 self.life = Life::Retiring { until: self.now.plus(self.config.reload_grace) };
                 self.cancel_accepts(&[Class::Public, Class::Health]);
@@ -385,8 +396,9 @@ pub const RETIRE: u32 = libc::SIGWINCH.unsigned_abs();
 /// The signal by which a supervisor has a server take a turn and try its accepts once more: the
 /// wake-up for a connection is lost if an accept took it whose process then ended.
 pub const TRY_ACCEPTS: u32 = libc::SIGURG.unsigned_abs();
-/// How long a client may go on sending after the last response.
-const LINGER: Duration = Duration::from_secs(2);
+/// Signals that end a process by default (signal(7)), and have no effect on a server: the kernel
+/// sends SIGHUP when a terminal is closed, and operators send all three to servers that reload.
+pub const WITHOUT_EFFECT: [libc::c_int; 3] = [libc::SIGHUP, libc::SIGUSR1, libc::SIGUSR2];
 /// How long after a burst of incomplete heads its memory is released.
 const RELEASE_AFTER: Duration = Duration::from_secs(1);
 const UNSUBMITTED_RESERVE: usize = 64;

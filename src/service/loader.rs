@@ -14,7 +14,7 @@ use crate::os::process;
 use crate::os::reaping::die_with_parent;
 use crate::os::shared::CounterPart;
 use crate::os::{signal, terminal};
-use crate::server::{RETIRE, TRY_ACCEPTS, Turn};
+use crate::server::{RETIRE, TRY_ACCEPTS, Turn, WITHOUT_EFFECT};
 use crate::start::settings::StartSettings;
 use crate::start::workers::WorkerCount;
 use crate::start::{self, LoadedServer, Started, WorkerLink};
@@ -30,7 +30,8 @@ pub fn run(settings: &StartSettings, spec: &LoaderSpec) -> u8 {
     user.remember(spec.user_name.clone());
     // The supervisor decides when a loader and its workers end: signals to the process group or
     // the control group reach it, too.
-    signal::block(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGUSR1, libc::SIGUSR2]);
+    signal::block(&signal::ENDING);
+    signal::block(&WITHOUT_EFFECT);
     // Those of the supervisor to a worker are pending until the worker receives them.
     signal::block(&WORKER_SIGNALS);
     process::set_name("uringstatic-l");

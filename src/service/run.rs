@@ -153,6 +153,9 @@ impl Service<'_> {
     fn read_signals(&mut self) {
         while let Ok(signal) = self.signals.read() {
             match signal.cast_signed() {
+                libc::SIGHUP if self.is_ending => {
+                    terminal::err("uringstatic: not reloaded: the service is ending");
+                }
                 libc::SIGHUP => self.handle(Event::Reload),
                 // Ended processes are reaped after each wait.
                 libc::SIGCHLD => {}

@@ -5,6 +5,7 @@ use super::draw::unix_at;
 use super::peer::{ConnectionEnd, PeerState};
 use super::peer_plan::{PeerStep, ReadPace};
 use super::report::SimulationReport;
+use super::responses::ExpectedContent;
 use crate::engine::Nanos;
 use crate::engine::sim::{Network, SimSocket};
 
@@ -55,6 +56,9 @@ pub(super) fn check_peer(
         // The server had sent its response and was idle when the next request arrived.
         return Ok(());
     }
+    if end == ConnectionEnd::Reset && took_no_response(peer, end_at) {
+        return Ok(());
+    }
     if peer.received.len() > peer.responses_end() {
         return Err(format!("the end is within a response ({end:?} at {end_at:?})"));
     }
@@ -91,6 +95,8 @@ fn check_responses(
         return Err(format!("response {} has Connection: close for no reason", complete - 1));
     }
     if complete == expected.len() {
+        let lingered = peer.plan.pace == ReadPace::BetweenSends && consumed > LINGERED_MIN;
+        report.coverage.count(Mark::Lingered, u64::from(lingered));
         count_end(peer, circumstances, (end, end_at), draining, report);
         return Ok(());
     }
@@ -129,12 +135,25 @@ fn was_unfinished(
     }
     let begun_at = match first {
         0 => Nanos(peer.plan.start_ns),
+        // The body of an answered request belongs to it.
+        _ if consumed < answered_bytes(peer) => peer.begun_at[first - 1],
         _ => peer.responded_at[first - 1],
     };
     // Fewer bytes are consumed while the body of an answered request is still arriving.
     let is_begun = peer.responses.is_empty() || consumed != answered_bytes(peer);
     // A late completion of a send makes its peer seem slow.
     is_begun && (circumstances.late_sends || end_at.0 - begun_at.0 >= UNFINISHED_NS)
+}
+
+/// Whether the response doesn't fit into the peer's queue, and the peer went on sending for so long
+/// that it was below the lowest rate of taking it.
+fn took_no_response(peer: &PeerState, end_at: Nanos) -> bool {
+    let reads_late = peer.plan.pace == ReadPace::BetweenSends;
+    let content = peer.plan.expected.first().map(|expected| expected.content);
+    let is_long =
+        matches!(content, Some(ExpectedContent::Page { to, .. }) if to > peer.plan.window / 2);
+    let begun_at = peer.begun_at.first().copied().unwrap_or(end_at);
+    reads_late && is_long && end_at.0 - begun_at.0 >= GRACE_NS
 }
 
 fn count_end(
@@ -208,11 +227,15 @@ fn check_dates(peer: &PeerState, late_sends: bool) -> Result<(), String> {
 /// How long a request may take while connections wait for a slot (2 s from the server's last send,
 /// which the peer receives a little later), in nanoseconds.
 const UNFINISHED_NS: u64 = 1_950_000_000;
+/// How long a peer may take a response below the lowest rate: 4 s by the shortest send timeout.
+const GRACE_NS: u64 = 3_900_000_000;
 /// The most responses in one send.
 const RESPONSES_IN_A_ROW: usize = 32;
 /// How old a date may be, in seconds: responses with sends in flight are not updated.
 const DATE_SLACK: u64 = 1;
 const DATE_SLACK_LATE: u64 = 6;
+/// Received bytes of a peer of which more than 64 KiB are behind its head.
+const LINGERED_MIN: usize = 80 * 1024;
 /// Below the shortest idle timeout, so that a request which is noticed only then is an error.
 const PROMPT_NS: u64 = 2_800_000_000;
 const PROMPT_BYTES_MAX: usize = 1000;

@@ -20,6 +20,8 @@ pub enum Mark {
     GaveWay,
     /// A peer shut down its sending side and received its responses.
     HalfClose,
+    /// A peer sent more than 64 KiB behind its last request, and read the response afterwards.
+    Lingered,
     /// A signal began a drain, and no connection was cut off.
     Drained,
     /// A peer received a response during the drain delay.
@@ -72,7 +74,7 @@ pub enum Mark {
 
 impl Mark {
     /// All of them.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::HeadTimeout,
         Self::IdleTimeout,
         Self::SendTimeout,
@@ -80,6 +82,7 @@ impl Mark {
         Self::Displaced,
         Self::GaveWay,
         Self::HalfClose,
+        Self::Lingered,
         Self::Drained,
         Self::ServedInDelay,
         Self::CountersEqual,

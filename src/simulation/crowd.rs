@@ -103,25 +103,36 @@ impl Crowd {
     }
 
     fn notify_peer(&mut self, number: u32, socket: SocketId, now: Nanos, network: &Network) {
+        self.schedule_read(number, socket, now, network);
         let peer = &mut self.peers[number as usize];
-        let delay = match peer.plan.pace {
-            ReadPace::Eager => Some(self.random.below(200_000)),
-            ReadPace::Slow { every_ns, .. } => Some(every_ns),
-            // Such a peer still notices the end of its connection.
-            ReadPace::Never => network.is_over(socket).then_some(0),
-        };
         if peer.end.is_some() {
             return;
-        }
-        if let Some(delay) = delay
-            && network.is_readable(socket)
-            && !std::mem::replace(&mut peer.read_is_scheduled, true)
-        {
-            self.events.schedule(Nanos(now.0 + delay), PeerEvent::Read(number));
         }
         let sends = matches!(peer.plan.steps.get(peer.step), Some(PeerStep::Send(_)));
         if sends && network.takes_bytes(socket) {
             self.events.schedule(Nanos(now.0 + 1), PeerEvent::Act(number));
+        }
+    }
+
+    /// Has a peer receive soon, if there is anything to receive and its pace permits that.
+    fn schedule_read(&mut self, number: u32, socket: SocketId, now: Nanos, network: &Network) {
+        let peer = &mut self.peers[number as usize];
+        let delay = match peer.plan.pace {
+            ReadPace::Eager => Some(self.random.below(200_000)),
+            ReadPace::Slow { every_ns, .. } => Some(every_ns),
+            ReadPace::BetweenSends => match peer.plan.steps.get(peer.step) {
+                Some(PeerStep::Send(_) | PeerStep::Pause(_)) => None,
+                _ => Some(self.random.below(200_000)),
+            },
+            // Such a peer still notices the end of its connection.
+            ReadPace::Never => network.is_over(socket).then_some(0),
+        };
+        if let Some(delay) = delay
+            && peer.end.is_none()
+            && network.is_readable(socket)
+            && !std::mem::replace(&mut peer.read_is_scheduled, true)
+        {
+            self.events.schedule(Nanos(now.0 + delay), PeerEvent::Read(number));
         }
     }
 
@@ -135,6 +146,10 @@ impl Crowd {
             self.by_socket.insert(socket, number);
         }
         while self.peers[number as usize].end.is_none() && self.take_step(number, now, network) {}
+        let peer = &self.peers[number as usize];
+        if let (ReadPace::BetweenSends, Some(socket)) = (peer.plan.pace, peer.socket) {
+            self.schedule_read(number, socket, now, network);
+        }
     }
 
     /// Takes one step; returns whether the next one may follow at once.
@@ -196,7 +211,7 @@ impl Crowd {
         }
         let socket = peer.socket.expect("it has connected");
         let max = match peer.plan.pace {
-            ReadPace::Eager => usize::MAX,
+            ReadPace::Eager | ReadPace::BetweenSends => usize::MAX,
             ReadPace::Slow { bytes, .. } => bytes,
             ReadPace::Never => 4096,
         };

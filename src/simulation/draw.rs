@@ -5,6 +5,7 @@ use crate::engine::Nanos;
 use crate::engine::sim::{FaultLevel, ListenerId, Random, SimSetup};
 use crate::http::coding::Coding;
 use crate::server::ServerConfig;
+use crate::site::conditions::Conditions;
 use crate::site::pattern::Pattern;
 use crate::site::redirects::{Effect, Redirect, Redirects};
 use crate::site::template::{Template, TemplateKind};
@@ -64,7 +65,17 @@ fn build_folder(page: &[u8], spawn: u32) -> (Site, Vec<u8>) {
     let from = Pattern::parse("/*").expect("a pattern");
     let to = Template::parse("/page", &from, TemplateKind::Location).expect("a template");
     let effect = Effect::Rewrite(200);
-    let rule = Redirect { from, to, effect, forced: true, line: 1, text: "".into() };
+    let (conditions, may_cycle) = (Conditions::default(), false);
+    let rule = Redirect {
+        from,
+        to,
+        effect,
+        forced: true,
+        conditions,
+        may_cycle,
+        line: 1,
+        text: "".into(),
+    };
     builder.redirects(Redirects::new(vec![rule]));
     let (tree, layout) = builder.build(all.len, spawn);
     let mut fixed = page.to_vec();

@@ -32,15 +32,18 @@ pub enum Attack {
     HeadsInHalves,
     /// Receives a response a byte at a time.
     OneByteReader,
-    /// Continues its body after the request was refused.
+    /// Continues its body after the request was refused, a byte at a time, and ignores the end of
+    /// the stream.
     LingeringAfterRefusal,
+    /// The same, at a rate above 16 KiB/s.
+    LingeringAtRate,
     /// Sends a complete request every 90 ms.
     Busy,
 }
 
 impl Attack {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Silence,
         Self::SlowHead,
         Self::SlowBody,
@@ -49,6 +52,7 @@ impl Attack {
         Self::HeadsInHalves,
         Self::OneByteReader,
         Self::LingeringAfterRefusal,
+        Self::LingeringAtRate,
         Self::Busy,
     ];
 }
@@ -69,7 +73,9 @@ pub fn run_hostile(
         page.resize(300_000, b'p');
     }
     let new_client_ns = random.between(2_000_000_000, 9_000_000_000);
-    let mut world = draw_world(&mut random, spawn, page, attack, new_client_ns, options)?;
+    let attacks: Vec<Attack> =
+        (1..spawn).map(|_| attack.unwrap_or_else(|| random.pick(&Attack::ALL))).collect();
+    let mut world = draw_world(&mut random, page, &attacks, new_client_ns, options)?;
     let mut report = SimulationReport::default();
     while world.now() < RUN && world.crowd.peers.last().is_some_and(|peer| peer.end.is_none()) {
         if world.step()? == WorldStep::Idle {
@@ -97,12 +103,12 @@ pub fn run_hostile(
 
 fn draw_world(
     random: &mut Random,
-    spawn: u32,
     page: Vec<u8>,
-    attack: Option<Attack>,
+    attacks: &[Attack],
     new_client_ns: u64,
     options: SimulationOptions,
 ) -> Result<World<'static>, String> {
+    let spawn = 1 + u32::try_from(attacks.len()).expect("few");
     let (site, fixed) = draw_site(&page, spawn, random)?;
     let config = ServerConfig {
         recv_many: random.chance(500),
@@ -116,8 +122,7 @@ fn draw_world(
     let page_bytes = page.len();
     let mut crowd = Crowd::new(listeners, page, random.split());
     crowd.add(requests_every(1_000_000_000, 60, 0, page_bytes));
-    for _ in 1..spawn {
-        let attack = attack.unwrap_or_else(|| random.pick(&Attack::ALL));
+    for &attack in attacks {
         crowd.add(hostile(attack, random, page_bytes));
     }
     crowd.add(new_client(new_client_ns, page_bytes));
@@ -127,7 +132,8 @@ fn draw_world(
     Ok(world)
 }
 
-fn config(spawn: u32) -> ServerConfig {
+/// The settings of a server with default timeouts, of which this is the connection limit.
+pub(super) fn config(spawn: u32) -> ServerConfig {
     ServerConfig {
         spawn,
         listeners: 1,
@@ -191,7 +197,9 @@ fn hostile(attack: Attack, random: &mut Random, page_bytes: usize) -> PeerPlan {
         Attack::SlowBody => post("Content-Length: 60000", ""),
         Attack::ChunkExtension => post(chunked, "5;x="),
         Attack::Trailers => post(chunked, "0\r\nX: "),
-        Attack::LingeringAfterRefusal => post("Content-Length: 100000", ""),
+        Attack::LingeringAfterRefusal | Attack::LingeringAtRate => {
+            post("Content-Length: 100000", "")
+        }
         Attack::OneByteReader => String::from_utf8_lossy(GET).into_owned(),
         Attack::HeadsInHalves => String::from_utf8_lossy(&GET[..9]).into_owned(),
         Attack::Busy => unreachable!("its plan is made above"),
@@ -202,8 +210,9 @@ fn hostile(attack: Attack, random: &mut Random, page_bytes: usize) -> PeerPlan {
         Attack::SlowBody | Attack::ChunkExtension | Attack::Trailers => {
             plan.expected.push(refused(plan.bytes.len()));
         }
-        Attack::LingeringAfterRefusal => {
+        Attack::LingeringAfterRefusal | Attack::LingeringAtRate => {
             plan.expected.push(ExpectedResponse { closes: true, ..refused(plan.bytes.len()) });
+            plan.pace = ReadPace::Never;
         }
         Attack::OneByteReader => {
             plan.expected.push(page_response(plan.bytes.len(), page_bytes));
@@ -212,7 +221,10 @@ fn hostile(attack: Attack, random: &mut Random, page_bytes: usize) -> PeerPlan {
         }
         _ => {}
     }
-    let pause_ns = random.between(100_000_000, 1_900_000_000);
+    let pause_ns = match attack {
+        Attack::LingeringAtRate => 100_000_000,
+        _ => random.between(100_000_000, 1_900_000_000),
+    };
     for _ in 0..200 {
         plan.steps.push(PeerStep::Pause(pause_ns));
         match attack {
@@ -222,6 +234,7 @@ fn hostile(attack: Attack, random: &mut Random, page_bytes: usize) -> PeerPlan {
                 plan.expected.push(page_response(plan.bytes.len(), page_bytes));
                 plan.bytes.extend(&GET[..9]);
             }
+            Attack::LingeringAtRate => plan.bytes.resize(plan.bytes.len() + 2000, b'y'),
             _ => plan.bytes.push(b'y'),
         }
         plan.steps.push(PeerStep::Send(plan.bytes.len()));
@@ -232,6 +245,5 @@ fn hostile(attack: Attack, random: &mut Random, page_bytes: usize) -> PeerPlan {
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 /// The length of a run.
 const RUN: Nanos = Nanos(30_000_000_000);
-/// The time of a request while connections wait for a slot (2 s), the linger after the last
-/// response, and a margin.
+/// The time of a request while connections wait for a slot (2 s), and a margin.
 const BOUND: Duration = Duration::from_secs(3);

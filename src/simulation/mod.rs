@@ -20,6 +20,8 @@ mod coverage;
 mod crowd;
 mod draw;
 mod hostile;
+#[cfg(test)]
+mod lingering;
 mod mixed;
 mod pair;
 mod participant;

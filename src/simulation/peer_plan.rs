@@ -1,7 +1,7 @@
 //! The plan of a simulated peer, drawn from the random source: its requests, how it sends them,
 //! how it receives, and the responses it expects.
 
-use super::requests::{PlannedRequest, Setting, draw_request, get_page};
+use super::requests::{PlannedRequest, Setting, draw_request, draw_upload, get_page};
 use super::responses::ExpectedResponse;
 use crate::engine::sim::Random;
 
@@ -51,6 +51,9 @@ pub(super) enum ReadPace {
     Eager,
     /// Up to `bytes` bytes every `every_ns` nanoseconds.
     Slow { bytes: usize, every_ns: u64 },
+    /// All bytes, but none before the current [`PeerStep::Send`] is complete, nor in a pause, as a
+    /// browser reads the response to a form only after it has sent all of it.
+    BetweenSends,
     /// No bytes.
     Never,
 }
@@ -70,6 +73,10 @@ impl PeerPlan {
             },
             ..Self::empty(start_ns)
         };
+        if random.chance(60) {
+            plan.draw_upload(random, setting);
+            return plan;
+        }
         plan.draw_requests(random, setting);
         plan.draw_end(random);
         plan.draw_behaviour(random, setting);
@@ -121,6 +128,17 @@ impl PeerPlan {
                 return;
             }
         }
+    }
+
+    /// Makes it a peer that reads the last response only after it has sent everything, more than
+    /// the server keeps of any body.
+    fn draw_upload(&mut self, random: &mut Random, setting: Setting) {
+        self.pace = ReadPace::BetweenSends;
+        self.window = self.window.max(65_536);
+        self.add_request(draw_upload(random, setting));
+        self.draw_pieces(random);
+        let end = random.pick(&[PeerStep::Close, PeerStep::AwaitEnd]);
+        self.steps.extend([PeerStep::AwaitResponses(1), end]);
     }
 
     /// Appends a request and the response that it expects.

@@ -77,6 +77,31 @@ pub(super) fn draw_request(random: &mut Random, setting: Setting) -> PlannedRequ
     }
 }
 
+/// Draws a request after whose response the server closes while the peer still sends.
+pub(super) fn draw_upload(random: &mut Random, setting: Setting) -> PlannedRequest {
+    let len = random.count(LINGERED_BYTES, 2 * LINGERED_BYTES);
+    let to_page = random.chance(300);
+    let get = |extra: &str| {
+        get_page(&format!("GET / HTTP/1.1\r\nHost: a\r\n{extra}\r\n"), setting.page_bytes)
+    };
+    let request = |extra: &str| if to_page { get(extra) } else { post(extra) };
+    let request = match random.below(5) {
+        0 => request(&format!("Content-Length: {len}\r\n")),
+        1 => request("Content-Length: 9223372036854775807\r\n"),
+        2 => request(&format!("Content-Length: {len}\r\nExpect: 100-continue\r\n")),
+        3 => request(&format!("Connection: close\r\nContent-Length: {len}\r\n")),
+        _ => request("Connection: close\r\nTransfer-Encoding: chunked\r\n"),
+    };
+    let is_chunked = request.bytes.ends_with(b"chunked\r\n\r\n");
+    let mut upload = request.closing();
+    upload.expected.has_body = true;
+    if is_chunked {
+        upload.bytes.extend(format!("{len:x}\r\n").bytes());
+    }
+    upload.bytes.resize(upload.bytes.len() + len, b'u');
+    upload
+}
+
 fn method(name: &str, extra: &str) -> PlannedRequest {
     PlannedRequest {
         bytes: format!("{name} / HTTP/1.1\r\nHost: a\r\n{extra}\r\n").into_bytes(),
@@ -152,3 +177,5 @@ fn draw_malformed(random: &mut Random, setting: Setting) -> PlannedRequest {
 
 /// The longest body that the server discards without closing the connection, in bytes.
 const BODY_MAX: usize = 64 * 1024;
+/// Some bytes that a lingering server drops: more than it once did.
+const LINGERED_BYTES: usize = 270_000;

@@ -2,7 +2,7 @@
 //! [`Site::output`](super::Site::output).
 
 use super::rendered::Prebuilt;
-use super::tree::chosen::{FileResponse, Redirection};
+use super::tree::chosen::{BuiltInResponse, FileResponse, Redirection};
 use crate::http::request::Persistence;
 
 /// The choice of a response.
@@ -10,6 +10,8 @@ use crate::http::request::Persistence;
 pub enum Answer {
     /// A response that was built at start.
     Whole(Prebuilt),
+    /// A built-in response of a tree with fields that depend on the request.
+    BuiltIn(BuiltInResponse),
     /// A range of the single page.
     Part {
         /// Offset of the first byte.
@@ -21,6 +23,20 @@ pub enum Answer {
     FileResponse(FileResponse),
     /// A redirect of a tree.
     Redirection(Redirection),
+}
+
+impl Answer {
+    /// The same answer, chosen by the preferred language of the request: the response has
+    /// `Vary: Accept-Language` (RFC 9110 12.5.5). A built-in 404 has it whenever rules have
+    /// languages.
+    #[must_use]
+    pub(super) fn varying_by_language(self) -> Self {
+        match self {
+            Self::FileResponse(response) => Self::FileResponse(response.varying_by_language()),
+            Self::Redirection(redirection) => Self::Redirection(redirection.varying_by_language()),
+            Self::Whole(_) | Self::BuiltIn(_) | Self::Part { .. } => self,
+        }
+    }
 }
 
 /// A choice, and the form in which it is sent.

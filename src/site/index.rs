@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! /:lang/old/*      ─ "/" ─ :segment ─ "/old" ─ open
-//! /:page.html       ─ "/" ─ :segment that ends in ".html" ─ closed
+//! /@:page.html      ─ "/@" ─ :segment that ends in ".html" ─ closed
 //! /img/*/:size.png  ─ "/img/" ─ splat │ ".png" ─ :segment ─ "/" ─ open      from the end
 //! ```
 //!
@@ -16,7 +16,7 @@
 //!
 //! The result is a set of candidates: [`Pattern::matches`] decides.
 
-use super::pattern::{Part, Pattern, without_slash};
+use super::pattern::{Part, Pattern, Segment, without_slash};
 use std::collections::BTreeMap;
 
 /// An index of numbered patterns.
@@ -231,24 +231,30 @@ impl TrieBuilder {
         if self.nodes.is_empty() {
             self.node(false);
         }
-        let Some(back) = &pattern.back else {
-            let node = self.add_front(&pattern.front, false);
+        let Some(splat) = &pattern.splat else {
+            let node = self.add_front(&pattern.front, None, false);
             self.nodes[node as usize].closed.push(number);
             return;
         };
-        let mut node = self.add_front(&pattern.front, back.is_empty());
-        if !back.is_empty() {
+        let mut node = self.add_front(&pattern.front, splat.before.as_ref(), splat.is_last());
+        if !splat.is_last() {
             node = if let Some(behind) = self.nodes[node as usize].behind {
                 behind
             } else {
                 let behind = self.node(true);
                 *self.nodes[node as usize].behind.insert(behind)
             };
-            for part in back.iter().rev() {
+            for part in splat.back.iter().rev() {
                 node = match part {
                     Part::Literal(text) => self.text(node, text),
-                    Part::Segment | Part::SegmentBefore(_) => self.segment(node, b""),
+                    Part::Segment(segment) => {
+                        let node = self.text(node, segment.suffix());
+                        self.segment(node, b"")
+                    }
                 };
+            }
+            if let Some(segment) = &splat.behind {
+                node = self.text(node, segment.suffix());
             }
         }
         self.nodes[node as usize].open.push(number);
@@ -257,31 +263,29 @@ impl TrieBuilder {
     /// The node after the parts before a splat, or after all parts.
     ///
     /// The edges leave out slashes before a splat at the end, since `/blog/*` matches `/blog`, and
-    /// a placeholder in a segment that a splat continues (`/:name.html*`): [`Pattern::matches`]
-    /// compares these.
-    fn add_front(&mut self, parts: &[Part], may_lack_slash: bool) -> u32 {
+    /// what follows the first placeholder in the segment of a splat (`/:name.html*`), and texts
+    /// between two placeholders: [`Pattern::matches`] compares these.
+    fn add_front(&mut self, parts: &[Part], before: Option<&Segment>, may_lack_slash: bool) -> u32 {
         let mut node = 0;
-        // Octets of the next text that belong to the segment before it.
-        let mut taken = 0;
-        for (index, part) in parts.iter().enumerate() {
-            let next = parts.get(index + 1);
-            node = match part {
-                Part::Literal(text) => {
-                    let mut text = &text[std::mem::take(&mut taken)..];
-                    while next.is_none() && may_lack_slash && text.ends_with(b"/") {
-                        text = &text[..text.len() - 1];
-                    }
-                    if text.is_empty() { node } else { self.text(node, text) }
+        // The last text, to which the text before a placeholder is added.
+        let mut text: &[u8] = b"";
+        for part in parts {
+            match part {
+                Part::Literal(literal) => text = literal,
+                Part::Segment(segment) => {
+                    node = self.text(node, &[text, segment.prefix()].concat());
+                    node = self.segment(node, segment.suffix());
+                    text = b"";
                 }
-                Part::Segment => {
-                    let end = next.map_or(&[][..], Part::end_of_segment);
-                    taken = end.len();
-                    self.segment(node, end)
-                }
-                Part::SegmentBefore(_) => return node,
-            };
+            }
         }
-        node
+        if let Some(segment) = before {
+            return self.text(node, &[text, segment.prefix()].concat());
+        }
+        while may_lack_slash && text.ends_with(b"/") {
+            text = &text[..text.len() - 1];
+        }
+        self.text(node, text)
     }
 
     fn node(&mut self, is_from_end: bool) -> u32 {
@@ -290,7 +294,11 @@ impl TrieBuilder {
         number
     }
 
+    /// The node behind a text; without a text, the same node.
     fn text(&mut self, from: u32, text: &[u8]) -> u32 {
+        if text.is_empty() {
+            return from;
+        }
         let is_from_end = self.nodes[from as usize].is_from_end;
         let key = if is_from_end { reversed(text) } else { text.to_vec() };
         if let Some(&known) = self.nodes[from as usize].texts.get(&key) {

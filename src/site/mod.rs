@@ -28,6 +28,10 @@
 
 mod answer;
 pub mod build;
+pub mod conditions;
+pub mod credentials;
+pub mod field_class;
+pub mod field_rules;
 pub mod index;
 pub mod layout;
 mod page;
@@ -156,13 +160,11 @@ impl Site {
         request_context: &mut RequestContext<'_>,
     ) -> Answer {
         let answer = match (request.method, &self.kind) {
-            (Method::Get | Method::Head, SiteKind::Single(single)) => single.choose(request),
-            (Method::Get | Method::Head, SiteKind::Tree(tree)) => {
-                tree.choose(request, request_context)
-            }
-            (Method::Options, _) => Answer::Whole(Prebuilt::Allow),
-            (Method::NotAllowed, _) => Answer::Whole(Prebuilt::MethodNotAllowed),
             (Method::Unknown, _) => Answer::Whole(Prebuilt::NotImplemented),
+            (_, SiteKind::Tree(tree)) => tree.choose(request, request_context),
+            (Method::Get | Method::Head, SiteKind::Single(single)) => single.choose(request),
+            (Method::Options, SiteKind::Single(_)) => Answer::Whole(Prebuilt::Allow),
+            (Method::NotAllowed, SiteKind::Single(_)) => Answer::Whole(Prebuilt::MethodNotAllowed),
         };
         match answer {
             // A probe has the address as its host, and its response shows nothing of the site.

@@ -1,11 +1,20 @@
 //! Patterns over decoded paths, in the syntax of `_redirects` and `_headers`.
 //!
-//! `/blog/:year/*` has a placeholder, which matches one segment, and a splat, which matches
-//! anything. A pattern has at most one splat, so one comparison from the front and one from the end
-//! of a path decide whether it matches.
+//! `/blog/:year/*` has a placeholder, which matches octets of one segment, and a splat, which
+//! matches anything. A placeholder begins at a colon before a letter, anywhere in the path, and
+//! ends before the next octet that isn't a letter, digit or `_`, as on Cloudflare Pages
+//! ("Placeholders" of its `_headers` and `_redirects`). A pattern has at most one splat, so one
+//! comparison from the end and one from the front of a path decide whether it matches.
+
+mod captures;
+mod host;
+mod segment;
+
+pub use captures::{CAPTURES_MAX, Captures};
+pub use host::{HostPattern, host_of, split_host};
+pub(super) use segment::Segment;
 
 use crate::http::path;
-use memchr::memmem::FinderRev;
 use std::fmt;
 
 /// A pattern over decoded paths.
@@ -13,57 +22,45 @@ use std::fmt;
 /// ```
 /// use uringstatic::site::pattern::Pattern;
 ///
-/// let pattern = Pattern::parse("/blog/:year/*").expect("a valid pattern");
-/// let captures = pattern.matches(b"/blog/2010/03/a").expect("a matching path");
-/// assert_eq!(captures.values(), [&b"2010"[..], b"03/a"]);
+/// let pattern = Pattern::parse("/blog/:year-:month/*").expect("a valid pattern");
+/// let captures = pattern.matches(b"/blog/2010-03/a/b").expect("a matching path");
+/// assert_eq!(captures.values(), [&b"2010"[..], b"03", b"a/b"]);
 /// assert!(pattern.matches(b"/about").is_none());
 /// ```
 #[derive(Clone, Debug)]
 pub struct Pattern {
-    /// The parts before the splat, or all parts.
+    /// The parts before the segment of the splat, or all parts.
     pub(super) front: Box<[Part]>,
-    /// The parts after the splat; `None` without a splat.
-    pub(super) back: Option<Box<[Part]>>,
+    /// The splat and what follows it; `None` without a splat.
+    pub(super) splat: Option<Splat>,
     /// The names of the captures, in the order of the pattern.
     pub(super) names: Box<[Box<str>]>,
 }
 
+/// A part of a pattern. A literal stands before each segment, and ends with its slash.
 #[derive(Clone, Debug)]
 pub(super) enum Part {
-    /// These octets.
+    /// These octets, which may extend over several segments.
     Literal(Box<[u8]>),
-    /// One non-empty segment, or its part before the text that follows in the pattern.
-    Segment,
-    /// The part of a segment before the last occurrence of a text, where a splat continues the
-    /// segment: `/:name.html*`. The text is the next part, and the last one before the splat.
-    SegmentBefore(FinderRev<'static>),
+    /// A segment with placeholders.
+    Segment(Segment),
 }
 
-impl Part {
-    /// The text at the end of a segment before this part.
-    pub(super) fn end_of_segment(&self) -> &[u8] {
-        let Self::Literal(text) = self else { return b"" };
-        &text[..memchr::memchr(b'/', text).unwrap_or(text.len())]
-    }
+/// A splat, the placeholders in its segment, and the parts behind it.
+#[derive(Clone, Debug)]
+pub(super) struct Splat {
+    /// The placeholders in its segment before it: `/:name.html*`.
+    pub(super) before: Option<Segment>,
+    /// The placeholders in its segment behind it: `/*.:hash.js`.
+    pub(super) behind: Option<Segment>,
+    /// The parts behind both.
+    pub(super) back: Box<[Part]>,
 }
 
-/// The parts of a path that the placeholders and the splat of a pattern match.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Captures<'p> {
-    values: [&'p [u8]; CAPTURES_MAX],
-    count: usize,
-}
-
-impl<'p> Captures<'p> {
-    /// The captured values, in the order of the pattern.
-    #[must_use]
-    pub fn values(&self) -> &[&'p [u8]] {
-        &self.values[..self.count]
-    }
-
-    fn add(&mut self, value: &'p [u8]) {
-        self.values[self.count] = value;
-        self.count += 1;
+impl Splat {
+    /// Whether it ends the pattern, and matches the rest of every path.
+    pub(super) fn is_last(&self) -> bool {
+        self.behind.is_none() && self.back.is_empty()
     }
 }
 
@@ -86,6 +83,8 @@ pub enum PatternError {
     UnknownName(String),
     /// The template has a placeholder in the host of a URI, or directly after it.
     NameInHost(String),
+    /// The host before the path is malformed.
+    WrongHost(String),
 }
 
 impl fmt::Display for PatternError {
@@ -108,6 +107,11 @@ impl fmt::Display for PatternError {
             Self::UnknownName(name) => {
                 write!(f, "the pattern has no :{name} (for a colon, write %3A)")
             }
+            Self::WrongHost(host) => write!(
+                f,
+                "{host:?} is no host: write a name, an address, or a name with :name or * in it, \
+                 before a path that begins with a slash"
+            ),
             Self::NameInHost(name) => write!(
                 f,
                 ":{name} is part of the host, so each request could choose the host that it is \
@@ -133,20 +137,23 @@ impl Pattern {
         let decoded = decode_but_signs(text)?;
         let decoded = &*decoded;
         let mut names = Vec::new();
-        let (front, back) = match memchr::memchr(b'*', decoded) {
-            None => (parts(without_slash(decoded), &mut names)?, None),
-            Some(at) => {
-                let behind = &decoded[at + 1..];
-                if behind.contains(&b'*') {
-                    return Err(PatternError::TwoSplats);
-                }
-                let front = parts(&decoded[..at], &mut names)?;
-                add_name(SPLAT, &mut names)?;
-                let behind = if behind == b"/" { b"" } else { without_slash(behind) };
-                (before_splat(front), Some(parts(behind, &mut names)?))
-            }
+        let Some(at) = memchr::memchr(b'*', decoded) else {
+            let front = PartsBuilder::parse(without_slash(decoded), &mut names)?.finished();
+            return Ok(Self { front, splat: None, names: names.into() });
         };
-        Ok(Self { front, back, names: names.into() })
+        let behind = &decoded[at + 1..];
+        if behind.contains(&b'*') {
+            return Err(PatternError::TwoSplats);
+        }
+        let mut front = PartsBuilder::parse(&decoded[..at], &mut names)?;
+        let before = front.open_segment();
+        add_name(SPLAT, &mut names)?;
+        let behind = if behind == b"/" { b"" } else { without_slash(behind) };
+        let mut back = PartsBuilder::parse(behind, &mut names)?;
+        back.end_segment();
+        let behind = back.first.take();
+        let splat = Splat { before, behind, back: back.finished() };
+        Ok(Self { front: front.finished(), splat: Some(splat), names: names.into() })
     }
 
     /// The captures of a decoded path if it matches. A slash at the end of the path makes no
@@ -155,38 +162,82 @@ impl Pattern {
     #[must_use]
     pub fn matches<'p>(&self, path: &'p [u8]) -> Option<Captures<'p>> {
         let mut captures = Captures::default();
-        let Some(back) = &self.back else {
+        let Some(splat) = &self.splat else {
             let rest = match_front(&self.front, without_slash(path), &mut captures)?;
             return rest.is_empty().then_some(captures);
         };
-        if back.is_empty() {
-            if let Some(rest) = match_front(&self.front, path, &mut captures) {
-                captures.add(rest);
-                return Some(captures);
-            }
-            return self.matches_without_its_end(path);
+        if !splat.is_last() {
+            let path = without_slash(path);
+            let mut reversed = Captures::default();
+            let end = match_back(splat, path, &mut reversed)?;
+            captures = self.match_to_splat(splat, &path[..end])?;
+            captures.add_reversed(&reversed);
+            return Some(captures);
         }
-        let rest = match_front(&self.front, without_slash(path), &mut captures)?;
-        let mut behind = [&[][..]; CAPTURES_MAX];
-        let (splat, count) = match_back(back, rest, &mut behind)?;
-        captures.add(splat);
-        // `match_back` found the last capture first.
-        behind[..count].iter().rev().for_each(|value| captures.add(value));
+        self.match_to_splat(splat, path).or_else(|| self.matches_without_its_end(path))
+    }
+
+    /// The captures of the parts before the splat, and of the splat, which matches the rest.
+    fn match_to_splat<'p>(&self, splat: &Splat, path: &'p [u8]) -> Option<Captures<'p>> {
+        let mut captures = Captures::default();
+        let mut rest = match_front(&self.front, path, &mut captures)?;
+        if let Some(before) = &splat.before {
+            let taken = before.matches_front(&rest[..segment_bytes(rest)], &mut captures)?;
+            rest = &rest[taken..];
+        }
+        captures.add(rest);
         Some(captures)
     }
 
     /// The path of a pattern without placeholders, without a slash at its end.
     #[must_use]
     pub fn exact(&self) -> Option<&[u8]> {
-        match (&*self.front, &self.back) {
+        match (&*self.front, &self.splat) {
             ([Part::Literal(path)], None) => Some(path),
             _ => None,
         }
     }
 
+    /// A path that the pattern matches, with a value for each capture by its index. Values of
+    /// placeholders have an octet at least, and no slash.
+    #[must_use]
+    pub fn filled(&self, value: &dyn Fn(usize) -> Vec<u8>) -> Vec<u8> {
+        let mut filler = Filler { path: Vec::new(), next: 0, value };
+        filler.put_parts(&self.front);
+        if let Some(Splat { before, behind, back }) = &self.splat {
+            filler.put_open_segment(before.as_ref());
+            filler.put_capture();
+            filler.put_open_segment(behind.as_ref());
+            filler.put_parts(back);
+        }
+        filler.path
+    }
+
+    /// The names of the captures, in the order of the pattern.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(|name| &**name)
+    }
+
+    /// Whether a capture, by its index, is that of the splat.
+    #[must_use]
+    pub fn is_splat(&self, capture: usize) -> bool {
+        self.names.get(capture).is_some_and(|name| &**name == SPLAT)
+    }
+
+    /// The texts of the pattern between slashes and placeholders that are whole segments.
+    pub(super) fn literal_segments(&self) -> impl Iterator<Item = &[u8]> {
+        let back = self.splat.iter().flat_map(|splat| &*splat.back);
+        let literals = self.front.iter().chain(back).filter_map(|part| match part {
+            Part::Literal(text) => Some(&**text),
+            Part::Segment(_) => None,
+        });
+        literals.flat_map(|text| text.split(|&octet| octet == b'/')).filter(|text| !text.is_empty())
+    }
+
     /// `/blog` for `/blog/*`.
     fn matches_without_its_end<'p>(&self, path: &'p [u8]) -> Option<Captures<'p>> {
-        let (last, parts) = self.front.split_last()?;
+        let has_names = self.splat.as_ref().is_some_and(|splat| splat.before.is_some());
+        let (last, parts) = self.front.split_last().filter(|_| !has_names)?;
         let Part::Literal(literal) = last else { return None };
         let literal = literal.strip_suffix(b"/")?;
         let mut captures = Captures::default();
@@ -195,6 +246,44 @@ impl Pattern {
         let matches = rest == literal && !path.is_empty();
         captures.add(b"");
         matches.then_some(captures)
+    }
+}
+
+/// Fills in the captures of a pattern, one after the other.
+struct Filler<'a> {
+    path: Vec<u8>,
+    next: usize,
+    value: &'a dyn Fn(usize) -> Vec<u8>,
+}
+
+impl Filler<'_> {
+    fn put_parts(&mut self, parts: &[Part]) {
+        for part in parts {
+            match part {
+                Part::Literal(text) => self.path.extend_from_slice(text),
+                Part::Segment(segment) => self.put_segment(segment),
+            }
+        }
+    }
+
+    fn put_open_segment(&mut self, segment: Option<&Segment>) {
+        if let Some(segment) = segment {
+            self.put_segment(segment);
+        }
+    }
+
+    fn put_segment(&mut self, segment: &Segment) {
+        self.path.extend_from_slice(segment.prefix());
+        for text in segment.texts() {
+            self.put_capture();
+            self.path.extend_from_slice(text);
+        }
+    }
+
+    fn put_capture(&mut self) {
+        let value = (self.value)(self.next);
+        self.path.extend_from_slice(&value);
+        self.next += 1;
     }
 }
 
@@ -240,43 +329,75 @@ fn is_sign(digits: &[u8]) -> bool {
     [b"25", b"2A", b"3A"].iter().any(|sign| digits.eq_ignore_ascii_case(*sign))
 }
 
-/// Splits a text at its placeholders.
-fn parts(text: &[u8], names: &mut Vec<Box<str>>) -> Result<Box<[Part]>, PatternError> {
-    let mut parts = Vec::new();
-    let mut literal = Vec::new();
-    let mut at = 0;
-    while at < text.len() {
-        let behind_slash = at > 0 && text[at - 1] == b'/';
-        match name_at(text, at) {
-            Some(name) if behind_slash => {
-                if !literal.is_empty() {
-                    parts.push(Part::Literal(std::mem::take(&mut literal).into()));
-                }
-                parts.push(Part::Segment);
+/// Collects the parts of a text.
+#[derive(Default)]
+struct PartsBuilder {
+    parts: Vec<Part>,
+    /// The octets since the last part, up to the first placeholder of their segment.
+    literal: Vec<u8>,
+    /// The texts behind the placeholders of the present segment.
+    texts: Vec<Vec<u8>>,
+    /// The segment that the text begins within, if it has placeholders.
+    first: Option<Segment>,
+}
+
+impl PartsBuilder {
+    /// Splits a text from [`decode_but_signs`] at its slashes and placeholders.
+    fn parse(text: &[u8], names: &mut Vec<Box<str>>) -> Result<Self, PatternError> {
+        let mut builder = Self::default();
+        let mut at = 0;
+        while at < text.len() {
+            if let Some(name) = name_at(text, at) {
                 add_name(name, names)?;
+                builder.texts.push(Vec::new());
                 at += 1 + name.len();
+                continue;
             }
-            _ => {
-                let (octet, len) = unescape(&text[at..]);
-                literal.push(octet);
-                at += len;
+            let (octet, len) = unescape(&text[at..]);
+            // No escape encodes a slash.
+            if octet == b'/' {
+                builder.end_segment();
+            }
+            builder.texts.last_mut().unwrap_or(&mut builder.literal).push(octet);
+            at += len;
+        }
+        Ok(builder)
+    }
+
+    /// Ends a segment with placeholders.
+    fn end_segment(&mut self) {
+        let is_first = self.parts.is_empty() && !self.literal.contains(&b'/');
+        if let Some(segment) = self.open_segment() {
+            if is_first {
+                self.first = Some(segment);
+            } else {
+                self.parts.push(Part::Segment(segment));
             }
         }
     }
-    if !literal.is_empty() {
-        parts.push(Part::Literal(literal.into()));
-    }
-    Ok(parts.into())
-}
 
-/// Adapts the parts before a splat, whose last text may end within a segment.
-fn before_splat(mut parts: Box<[Part]>) -> Box<[Part]> {
-    if let [.., segment @ Part::Segment, Part::Literal(text)] = &mut *parts
-        && memchr::memchr(b'/', text).is_none()
-    {
-        *segment = Part::SegmentBefore(FinderRev::new(&**text).into_owned());
+    /// The last segment, if it has placeholders; the text before it becomes a part.
+    fn open_segment(&mut self) -> Option<Segment> {
+        if self.texts.is_empty() {
+            return None;
+        }
+        let start = memchr::memrchr(b'/', &self.literal).map_or(0, |at| at + 1);
+        let prefix = self.literal.split_off(start);
+        self.end_literal();
+        Some(Segment::new(&prefix, &std::mem::take(&mut self.texts)))
     }
-    parts
+
+    fn end_literal(&mut self) {
+        if !self.literal.is_empty() {
+            self.parts.push(Part::Literal(std::mem::take(&mut self.literal).into()));
+        }
+    }
+
+    fn finished(mut self) -> Box<[Part]> {
+        self.end_segment();
+        self.end_literal();
+        self.parts.into()
+    }
 }
 
 fn add_name(name: &str, names: &mut Vec<Box<str>>) -> Result<(), PatternError> {
@@ -305,28 +426,15 @@ fn match_front<'p>(
     mut path: &'p [u8],
     captures: &mut Captures<'p>,
 ) -> Option<&'p [u8]> {
-    for (index, part) in parts.iter().enumerate() {
+    for part in parts {
         match part {
             Part::Literal(literal) => path = path.strip_prefix(&**literal)?,
-            Part::Segment => {
-                let segment = &path[..segment_bytes(path)];
-                let end = parts.get(index + 1).map_or(&[][..], Part::end_of_segment);
-                let value = if end.is_empty() { segment } else { segment.strip_suffix(end)? };
-                if value.is_empty() {
+            Part::Segment(segment) => {
+                let (own, rest) = path.split_at(segment_bytes(path));
+                if !segment.matches(own, captures) {
                     return None;
                 }
-                captures.add(value);
-                path = &path[value.len()..];
-            }
-            Part::SegmentBefore(finder) => {
-                let near = &path[..path.len().min(SEGMENT_BYTES_MAX + 1)];
-                let segment = &near[..segment_bytes(near)];
-                if segment.len() > SEGMENT_BYTES_MAX {
-                    return None;
-                }
-                let len = finder.rfind(segment).filter(|&len| len > 0)?;
-                captures.add(&path[..len]);
-                path = &path[len..];
+                path = rest;
             }
         }
     }
@@ -338,150 +446,31 @@ fn segment_bytes(path: &[u8]) -> usize {
     memchr::memchr(b'/', path).unwrap_or(path.len())
 }
 
-/// The rest of a path before the parts of a pattern, and the number of captures, of which the last
-/// comes first.
-fn match_back<'p>(
-    parts: &[Part],
-    mut path: &'p [u8],
-    captures: &mut [&'p [u8]],
-) -> Option<(&'p [u8], usize)> {
-    let mut count = 0;
-    for part in parts.iter().rev() {
+/// The end of a path's part before all that follows a splat. The captures are found from the end
+/// on.
+fn match_back<'p>(splat: &Splat, path: &'p [u8], reversed: &mut Captures<'p>) -> Option<usize> {
+    let mut rest = path;
+    let segment_start = |rest: &[u8]| memchr::memrchr(b'/', rest).map_or(0, |at| at + 1);
+    for part in splat.back.iter().rev() {
         match part {
-            Part::Literal(literal) => path = path.strip_suffix(&**literal)?,
-            Part::Segment => {
-                let start = memchr::memrchr(b'/', path).map_or(0, |at| at + 1);
-                if start == path.len() {
+            Part::Literal(literal) => rest = rest.strip_suffix(&**literal)?,
+            Part::Segment(segment) => {
+                let (before, own) = rest.split_at(segment_start(rest));
+                let mut captures = Captures::default();
+                if !segment.matches(own, &mut captures) {
                     return None;
                 }
-                captures[count] = &path[start..];
-                count += 1;
-                path = &path[..start];
+                reversed.add_reversed(&captures);
+                rest = before;
             }
-            Part::SegmentBefore(_) => unreachable!("this part stands before a splat"),
         }
     }
-    Some((path, count))
+    let Some(segment) = &splat.behind else { return Some(rest.len()) };
+    let start = segment_start(rest);
+    Some(start + segment.matches_back(&rest[start..], reversed)?)
 }
 
-/// Most placeholders of a pattern, its splat included.
-pub const CAPTURES_MAX: usize = 8;
 const SPLAT: &str = "splat";
-/// Longest segment that is searched for a text (`/:name.html*`): the longest name of a file
-/// (`NAME_MAX`, limits.h). Without this bound, each such rule costs a search of the whole path.
-const SEGMENT_BYTES_MAX: usize = 255;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn captured(pattern: &str, path: &str) -> Option<Vec<String>> {
-        let pattern = Pattern::parse(pattern).expect("a pattern");
-        let captures = pattern.matches(path.as_bytes())?;
-        let text = |value: &&[u8]| String::from_utf8_lossy(value).into_owned();
-        Some(captures.values().iter().map(text).collect())
-    }
-
-    #[test]
-    fn patterns_match_paths_and_capture_values() {
-        let found = |values: &[&str]| Some(values.iter().map(|v| (*v).to_owned()).collect());
-        for (pattern, path, expected) in [
-            ("/a", "/a", found(&[])),
-            ("/a", "/a/", found(&[])),
-            ("/a/", "/a", found(&[])),
-            ("/", "/", found(&[])),
-            ("/a", "/ab", None),
-            ("/a", "/A", None),
-            ("/a%20b", "/a b", found(&[])),
-            ("/*", "/", found(&[""])),
-            ("/*", "/a/b", found(&["a/b"])),
-            ("/a/*", "/a", found(&[""])),
-            ("/a/*", "/a/", found(&[""])),
-            ("/a/*", "/a/b/", found(&["b/"])),
-            ("/a/*", "/ab", None),
-            ("/a*", "/ab", found(&["b"])),
-            ("/*.js", "/x/y.js", found(&["x/y"])),
-            ("/*.js", "/x/y.css", None),
-            ("/a/*/z", "/a/b/c/z", found(&["b/c"])),
-            ("/a/*/z", "/a/z", None),
-            ("/:year/:month", "/2010/03", found(&["2010", "03"])),
-            ("/:year/:month", "/2010/", None),
-            ("/:year/:month", "/2010/03/01", None),
-            ("/:name.html", "/a.b.html", found(&["a.b"])),
-            ("/:name.html", "/.html", None),
-            ("/:name.x*", "/q.x.xy/z", found(&["q.x", "y/z"])),
-            ("/:name.x*", "/.xy", None),
-            ("/x/:id/*", "/x/7/a/b", found(&["7", "a/b"])),
-            ("/x/:id/*", "/x/7", found(&["7", ""])),
-            ("/*/by/:who", "/a/b/by/me", found(&["a/b", "me"])),
-            ("/*/:a/:b", "/1/2/3/4", found(&["1/2", "3", "4"])),
-            ("/a:b", "/a:b", found(&[])),
-            ("/%2A", "/*", found(&[])),
-            ("/%2a", "/x", None),
-            ("/%2a/*", "/*/x", found(&["x"])),
-            ("/%3Aname", "/:name", found(&[])),
-            ("/%3aname", "/x", None),
-            ("/%253Aname", "/%3Aname", found(&[])),
-            ("/%25", "/%", found(&[])),
-            ("/a/%2E%2e/b%25%2A", "/b%*", found(&[])),
-            ("/:1", "/:1", found(&[])),
-        ] {
-            assert_eq!(captured(pattern, path), expected, "{pattern} {path}");
-        }
-    }
-
-    #[test]
-    fn segments_over_255_bytes_are_not_searched() {
-        for (bytes, expected) in [(255, Some("y")), (256, None)] {
-            let path = format!("/{}.xy", "a".repeat(bytes - 3));
-            let splat = captured("/:name.x*", &path).and_then(|mut values| values.pop());
-            assert_eq!(splat.as_deref(), expected, "{bytes}");
-        }
-    }
-
-    #[test]
-    fn malformed_patterns_are_refused_with_a_reason() {
-        for (text, expected) in [
-            ("a", PatternError::NoSlash),
-            ("/%2f", PatternError::Unnameable),
-            ("/a?b", PatternError::NotOfPath('?')),
-            ("/a#b", PatternError::NotOfPath('#')),
-            ("/*/*", PatternError::TwoSplats),
-            ("/:a/:a", PatternError::SameName("a".to_owned())),
-            ("/:a/:b/:c/:d/:e/:f/:g/:h/:i", PatternError::TooManyNames),
-            ("/:splat/*", PatternError::SameName("splat".to_owned())),
-        ] {
-            assert_eq!(Pattern::parse(text).err(), Some(expected), "{text}");
-        }
-    }
-
-    proptest! {
-        /// Compares with every division of a path.
-        #[test]
-        fn splat_matches_anything(
-            front in "/[ab/]{0,3}",
-            back in "[ab/]{0,3}",
-            path in "/[ab/]{0,6}",
-        ) {
-            let pattern = Pattern::parse(&format!("{front}*{back}"));
-            let Ok(pattern) = pattern else { return Ok(()) };
-            let (front, mut back) = (front.as_bytes(), back.as_bytes());
-            let whole = path.as_bytes();
-            let mut path = whole;
-            if back == b"/" {
-                back = b"";
-            }
-            let without_end = front.strip_suffix(b"/").filter(|path| !path.is_empty());
-            let shorter = back.is_empty() && without_end == Some(path);
-            if !back.is_empty() {
-                back = without_slash(back);
-                path = without_slash(path);
-            }
-            let divided = path.len() >= front.len() + back.len()
-                && path.starts_with(front)
-                && path.ends_with(back);
-            prop_assert_eq!(pattern.matches(whole).is_some(), divided || shorter);
-        }
-    }
-}
+mod tests;

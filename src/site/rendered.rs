@@ -1,6 +1,7 @@
 //! One rendered copy: every response that can be built at start, one behind the other, and the
 //! offset of each.
 
+use super::field_class::{FieldClass, ResponseKind};
 use super::page::Page;
 use crate::bytes::Span;
 use crate::http::request::Persistence;
@@ -22,6 +23,8 @@ pub enum Prebuilt {
     Allow,
     /// 400.
     BadRequest,
+    /// 401.
+    Unauthorized,
     /// 405.
     MethodNotAllowed,
     /// 404.
@@ -50,13 +53,14 @@ pub enum Prebuilt {
 
 impl Prebuilt {
     /// All of them, in their order in a rendered copy.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Page,
         Self::NotModified,
         Self::PreconditionFailed,
         Self::RangeNotSatisfiable,
         Self::Allow,
         Self::BadRequest,
+        Self::Unauthorized,
         Self::MethodNotAllowed,
         Self::NotFound,
         Self::NotAcceptable,
@@ -80,6 +84,7 @@ impl Prebuilt {
             Self::RangeNotSatisfiable => 416,
             Self::Allow => 204,
             Self::BadRequest => 400,
+            Self::Unauthorized => 401,
             Self::MethodNotAllowed => 405,
             Self::NotFound => 404,
             Self::NotAcceptable => 406,
@@ -94,6 +99,32 @@ impl Prebuilt {
         }
     }
 
+    /// Whether the response answers a valid request for the site, so that it has the fields that
+    /// the operator adds: neither an error of framing nor a health check.
+    pub(super) fn is_about_the_site(self) -> bool {
+        match self {
+            Self::Page
+            | Self::NotModified
+            | Self::PreconditionFailed
+            | Self::RangeNotSatisfiable
+            | Self::Allow
+            | Self::Unauthorized
+            | Self::MethodNotAllowed
+            | Self::NotFound
+            | Self::NotAcceptable => true,
+            Self::BadRequest
+            | Self::RequestTimeout
+            | Self::UriTooLong
+            | Self::ExpectationFailed
+            | Self::Misdirected
+            | Self::FieldsTooLarge
+            | Self::NotImplemented
+            | Self::VersionNotSupported
+            | Self::Healthy
+            | Self::Draining => false,
+        }
+    }
+
     /// The sentence in the body of an error; `None` for responses that are no error page.
     fn explanation(self) -> Option<&'static str> {
         match self {
@@ -101,6 +132,7 @@ impl Prebuilt {
             Self::PreconditionFailed => Some("The page is not as the request requires."),
             Self::RangeNotSatisfiable => Some("The range lies beyond the end of the page."),
             Self::BadRequest => Some("The request is not valid HTTP."),
+            Self::Unauthorized => Some("This page needs a user name and a password."),
             Self::MethodNotAllowed => Some("Only GET, HEAD and OPTIONS are answered here."),
             Self::NotFound => Some("There is nothing here by this name."),
             Self::NotAcceptable => Some("It is not there in a content coding that is accepted."),
@@ -164,6 +196,22 @@ impl<'a> PageFields<'a> {
 
     fn added(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.page.headers.iter().map(|(name, value)| (&**name, &**value))
+    }
+
+    /// The added fields of a built-in response, which don't describe the page.
+    fn added_to(&self, which: Prebuilt) -> Vec<(&'a str, &'a str)> {
+        if !which.is_about_the_site() {
+            return Vec::new();
+        }
+        let permitted = |&(name, value): &(&str, &str)| {
+            ResponseKind::BuiltIn.permits(FieldClass::of(name, Some(value)), true)
+        };
+        let mut added: Vec<_> = self.added().filter(permitted).collect();
+        let has = |name: &str| added.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
+        if which == Prebuilt::Allow && has(ALLOW_ORIGIN) && !has(ALLOW_METHODS.0) {
+            added.push(ALLOW_METHODS);
+        }
+        added
     }
 }
 
@@ -304,28 +352,22 @@ fn write_fields(
         Prebuilt::NotModified => write_head(out, 304, fields.of_not_modified(), persistence),
         Prebuilt::RangeNotSatisfiable => {
             let range = format!("bytes */{}", fields.body_bytes);
-            return write_plain_head(
-                out,
-                which,
-                &[("Content-Range", &range)],
-                body_bytes,
-                persistence,
-            );
+            let mut added = vec![("Content-Range", &*range)];
+            added.extend(fields.added_to(which));
+            return write_plain_head(out, which, &added, body_bytes, persistence);
         }
-        _ => return write_plain_head(out, which, &[], body_bytes, persistence),
+        _ => {
+            let added = fields.added_to(which);
+            return write_plain_head(out, which, &added, body_bytes, persistence);
+        }
     };
     written.expect(VECTOR);
 }
 
-/// Writes a response that doesn't depend on the site, with the fields `added`.
-pub(super) fn write_plain(
-    out: &mut Vec<u8>,
-    which: Prebuilt,
-    added: &[(&str, &str)],
-    persistence: Persistence,
-) {
+/// Writes a response that doesn't depend on the site.
+pub(super) fn write_plain(out: &mut Vec<u8>, which: Prebuilt, persistence: Persistence) {
     let body = plain_body(which);
-    write_plain_head(out, which, added, body.len(), persistence);
+    write_plain_head(out, which, &[], body.len(), persistence);
     out.extend_from_slice(body.as_bytes());
 }
 
@@ -338,16 +380,17 @@ fn write_plain_head(
 ) {
     let length = body_bytes.to_string();
     let content = |media_type| [("Content-Type", media_type), ("Content-Length", &*length)];
-    let (content, own) = match which {
-        Prebuilt::Allow => (None, Some(ALLOW)),
-        Prebuilt::MethodNotAllowed => (Some(content(ERROR_TYPE)), Some(ALLOW)),
-        Prebuilt::NotAcceptable => (Some(content(ERROR_TYPE)), Some(VARY)),
-        Prebuilt::Healthy | Prebuilt::Draining => (Some(content(HEALTH_TYPE)), Some(NO_STORE)),
+    let (content, own): (_, &[_]) = match which {
+        Prebuilt::Allow => (None, &[ALLOW]),
+        Prebuilt::MethodNotAllowed => (Some(content(ERROR_TYPE)), &[ALLOW]),
+        Prebuilt::Unauthorized => (Some(content(ERROR_TYPE)), &[CHALLENGE, NO_STORE]),
+        Prebuilt::Healthy | Prebuilt::Draining => (Some(content(HEALTH_TYPE)), &[NO_STORE]),
         Prebuilt::Page
         | Prebuilt::NotModified
         | Prebuilt::PreconditionFailed
         | Prebuilt::RangeNotSatisfiable
         | Prebuilt::BadRequest
+        | Prebuilt::NotAcceptable
         | Prebuilt::NotFound
         | Prebuilt::RequestTimeout
         | Prebuilt::UriTooLong
@@ -355,9 +398,10 @@ fn write_plain_head(
         | Prebuilt::Misdirected
         | Prebuilt::FieldsTooLarge
         | Prebuilt::NotImplemented
-        | Prebuilt::VersionNotSupported => (Some(content(ERROR_TYPE)), None),
+        | Prebuilt::VersionNotSupported => (Some(content(ERROR_TYPE)), &[]),
     };
-    let fields = content.into_iter().flatten().chain(own).chain(added.iter().copied());
+    let fields = content.into_iter().flatten().chain(own.iter().copied());
+    let fields = fields.chain(added.iter().copied());
     write_head(out, which.status(), fields, persistence).expect(VECTOR);
 }
 
@@ -387,7 +431,11 @@ fn position(bytes: &[u8]) -> u32 {
     u32::try_from(bytes.len()).expect("a rendered copy is far below 4 GiB")
 }
 
-const VARY: (&str, &str) = ("Vary", "Accept-Encoding");
+/// The charset asks for user names and passwords in UTF-8, as `_headers` has them (RFC 7617 2.1).
+const CHALLENGE: (&str, &str) =
+    ("WWW-Authenticate", "Basic realm=\"protected\", charset=\"UTF-8\"");
+const ALLOW_ORIGIN: &str = "Access-Control-Allow-Origin";
+const ALLOW_METHODS: (&str, &str) = ("Access-Control-Allow-Methods", "GET, HEAD");
 const NO_STORE: (&str, &str) = ("Cache-Control", "no-store");
 const HEALTH_TYPE: &str = "text/plain; charset=utf-8";
 const VECTOR: &str = "writing to a vector does not fail";

@@ -12,8 +12,10 @@ pub struct Template {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Piece {
     Literal(Box<[u8]>),
-    /// A capture, by its index in the pattern.
+    /// A capture of a path, by its index.
     Capture(usize, Escaping),
+    /// A capture of a query, by its index, which is decoded first.
+    QueryCapture(usize, Escaping),
 }
 
 /// The encoding of a capture.
@@ -45,6 +47,28 @@ impl Template {
     /// # Errors
     /// [`PatternError::UnknownName`], [`PatternError::Unnameable`] or [`PatternError::NameInHost`].
     pub fn parse(text: &str, pattern: &Pattern, kind: TemplateKind) -> Result<Self, PatternError> {
+        Self::parse_with(text, pattern, &[], kind)
+    }
+
+    /// The same, with names of parameters of a query, whose values follow the captures of the
+    /// pattern.
+    ///
+    /// # Errors
+    /// As for [`parse`](Self::parse).
+    pub fn parse_with(
+        text: &str,
+        pattern: &Pattern,
+        query_names: &[&str],
+        kind: TemplateKind,
+    ) -> Result<Self, PatternError> {
+        let path_names = pattern.names.len();
+        let piece = |name: &str, escaping: Escaping| {
+            let in_path = pattern.names.iter().position(|known| &**known == name);
+            let in_query = || query_names.iter().position(|known| *known == name);
+            in_path
+                .map(|index| Piece::Capture(index, escaping))
+                .or_else(|| Some(Piece::QueryCapture(path_names + in_query()?, escaping)))
+        };
         let decoded = match kind {
             TemplateKind::Path => decode_but_signs(text)?,
             TemplateKind::Location | TemplateKind::Value => text.as_bytes().to_vec(),
@@ -63,13 +87,13 @@ impl Template {
         literal.extend_from_slice(&text[..at]);
         while at < text.len() {
             let name = name_at(text, at);
-            let known = name.and_then(|name| pattern.names.iter().position(|n| &**n == name));
+            let known = name.and_then(|name| piece(name, escaping));
             match (name, known) {
-                (Some(name), Some(index)) => {
+                (Some(name), Some(piece)) => {
                     if !literal.is_empty() {
                         pieces.push(Piece::Literal(std::mem::take(&mut literal).into()));
                     }
-                    pieces.push(Piece::Capture(index, escaping));
+                    pieces.push(piece);
                     at += 1 + name.len();
                 }
                 (Some(name), None) if kind != TemplateKind::Value => {
@@ -94,6 +118,12 @@ impl Template {
             pieces.push(Piece::Literal(literal.into()));
         }
         Ok(Self { pieces: pieces.into() })
+    }
+
+    /// A template without placeholders, of a text as it is.
+    #[must_use]
+    pub fn literal(text: &[u8]) -> Self {
+        Self { pieces: [Piece::Literal(text.into())].into() }
     }
 
     /// The text of a template without placeholders.
@@ -123,6 +153,9 @@ impl Template {
                         Escaping::Query => path::encode_in_query(value, room)?,
                     }
                 }
+                Piece::QueryCapture(index, how) => {
+                    decode_into(captures.values()[*index], *how, room)?
+                }
             };
         }
         Some(written)
@@ -151,6 +184,20 @@ fn host_end(text: &[u8]) -> Result<usize, PatternError> {
         Some(name) => Err(PatternError::NameInHost(name.to_owned())),
         None => Ok(end),
     }
+}
+
+/// Writes the value of a parameter. It is one segment of a path: its slashes are percent-encoded.
+fn decode_into(value: &[u8], how: Escaping, out: &mut [u8]) -> Option<usize> {
+    let mut written = 0;
+    for octet in path::unescape_form(value) {
+        let room = &mut out[written..];
+        written += match how {
+            Escaping::Plain => copy(&[octet], room)?,
+            Escaping::Path => path::encode_segment(&[octet], room)?,
+            Escaping::Query => path::encode_in_query(&[octet], room)?,
+        };
+    }
+    Some(written)
 }
 
 fn copy(text: &[u8], out: &mut [u8]) -> Option<usize> {

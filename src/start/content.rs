@@ -3,20 +3,23 @@
 use super::feature::Feature;
 use super::settings::StartSettings;
 use crate::error::Failure;
-use crate::http::media_type;
+use crate::http::media_type::{self, OctetsScan};
 use crate::os::beneath::{self, Resolver, Stamp};
+use crate::os::landlock::Hierarchy;
 use crate::os::memory::MemoryRoom;
 use crate::os::pages::Pages;
 use crate::os::privileges::Account;
 use crate::os::process;
 use crate::os::terminal;
+use crate::site::build::dates::last_modified;
+use crate::site::build::site_plan::SitePlan;
 use crate::site::build::{self, BuildRequest, OpenRoot, escape::escaped_path};
 use crate::site::{Page, Site};
 use std::fs::File;
 use std::io::{self, IsTerminal};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What the content is read from.
 pub(super) enum ContentSource {
@@ -37,7 +40,7 @@ impl ContentSource {
         match (&settings.root, &settings.page) {
             (Some(root), _) => {
                 let request = root_request(settings, root);
-                Ok(Self::Root(OpenRoot::open(root, request.resolver)?, Box::new(request)))
+                Ok(Self::Root(build::open(&request)?, Box::new(request)))
             }
             (None, Some(path)) => {
                 let file = beneath::open_named(path).map_err(|error| unreadable(path, &error))?;
@@ -47,11 +50,11 @@ impl ContentSource {
         }
     }
 
-    /// The folder beneath which files will be opened.
-    pub(super) fn folder(&self) -> Option<BorrowedFd<'_>> {
+    /// The folders beneath which files will be opened, and other files that will be.
+    pub(super) fn hierarchies(&self) -> Vec<Hierarchy<'_>> {
         match self {
-            Self::Root(root, _) => Some(root.as_fd()),
-            Self::Page(..) | Self::BuiltIn => None,
+            Self::Root(root, _) => root.hierarchies(),
+            Self::Page(..) | Self::BuiltIn => Vec::new(),
         }
     }
 
@@ -70,7 +73,7 @@ impl ContentSource {
 
 fn root_request(settings: &StartSettings, root: &Path) -> BuildRequest {
     let mut request =
-        BuildRequest::new(root, &settings.root_options, &settings.headers, settings.slots());
+        BuildRequest::new(root, &settings.root_options, &settings.added_fields(), settings.slots());
     request.memory = MemoryRoom::at_present();
     request.progress = !settings.quiet && io::stderr().is_terminal();
     if settings.without.contains(&Feature::Openat2) {
@@ -92,6 +95,7 @@ fn read_root(
     for skipped in read.listing.skipped.lines() {
         terminal::err(format_args!("uringstatic: left out {skipped}"));
     }
+    report_rules(&read.plan, root, settings.quiet);
     if read.is_empty() {
         terminal::err(format_args!("uringstatic: {}", build::nothing_to_serve(root)));
     }
@@ -105,6 +109,32 @@ fn read_root(
     Ok((Site::of_tree(tree), fixed, escaped_path(root)))
 }
 
+/// Reports how many lines of rules are left out, and how many have no effect unless `quiet` is set.
+fn report_rules(plan: &SitePlan, root: &Path, quiet: bool) {
+    let root = escaped_path(root);
+    let lines = |count: usize| match count {
+        1 => "1 line of _redirects and _headers".to_owned(),
+        many => format!("{many} lines of _redirects and _headers"),
+    };
+    let is = |count: usize| if count == 1 { "is" } else { "are" };
+    let left_out = plan.left_out.len();
+    if left_out > 0 {
+        let (lines, is) = (lines(left_out), is(left_out));
+        terminal::err(format_args!(
+            "uringstatic: {lines} {is} left out; `uringstatic check {root}` lists each with its \
+             reason"
+        ));
+    }
+    let warnings = plan.warnings.len();
+    if warnings > 0 && !quiet {
+        let (lines, is) = (lines(warnings), is(warnings));
+        terminal::err(format_args!(
+            "uringstatic: {lines} {is} without effect; `uringstatic check {root}` lists each with \
+             its reason"
+        ));
+    }
+}
+
 /// Reads the page and builds its responses; also returns a description for the ready line.
 fn read_page(
     settings: &StartSettings,
@@ -112,14 +142,9 @@ fn read_page(
 ) -> Result<(Site, Pages, String), Failure> {
     let mut page = Page::built_in();
     page.status = settings.status;
-    page.headers.clone_from(&settings.headers);
-    if let Some(path) = &settings.page {
-        page.content_type = media_type::of_path(path);
-    }
-    if let Some(content_type) = &settings.content_type {
-        page.content_type.clone_from(content_type);
-    }
+    page.headers = settings.added_fields();
     let (Some(path), Some((file, memory))) = (&settings.page, file) else {
+        page.content_type = settings.content_type.clone().unwrap_or(page.content_type);
         let bytes = Page::BUILT_IN.len() as u64;
         let (site, fixed) = Site::build(page, bytes, settings.slots(), Pages::zeroed, |place| {
             place.copy_from_slice(Page::BUILT_IN);
@@ -137,13 +162,35 @@ fn read_page(
         let why = format!("it has {bytes} bytes, and {} has {} left", room.owner, room.bytes);
         return Err(unreadable(path, &io::Error::new(io::ErrorKind::OutOfMemory, why)));
     }
-    let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-    page.last_modified = modified.duration_since(UNIX_EPOCH).ok().map(|age| age.as_secs());
+    page.last_modified = last_modified(&metadata);
+    page.content_type = match &settings.content_type {
+        Some(content_type) => content_type.clone(),
+        None => media_type_of(path, file, bytes).map_err(|error| unreadable(path, &error))?,
+    };
     let stamp = Stamp::of(&metadata);
     let read = |place: &mut [u8]| beneath::read_whole(file, &stamp, place);
     let (site, fixed) = Site::build(page, bytes, settings.slots(), Pages::zeroed, read)
         .map_err(|error| unreadable(path, &error))?;
     Ok((site, fixed, format!("{} ({bytes} bytes)", path.display())))
+}
+
+/// The media type of a page of `bytes` bytes, which is read in pieces for it.
+fn media_type_of(path: &Path, file: &File, bytes: u64) -> io::Result<String> {
+    let name = path.as_os_str().as_bytes();
+    let mut scan = OctetsScan::default();
+    if media_type::depends_on_octets(name) {
+        let mut piece = vec![0; PIECE_BYTES];
+        let mut at = 0;
+        while at < bytes {
+            let count = file.read_at(&mut piece, at)?;
+            if count == 0 {
+                break;
+            }
+            scan.push(&piece[..count]);
+            at += count as u64;
+        }
+    }
+    Ok(media_type::of_file(name, scan.kind()))
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Failure {
@@ -163,3 +210,5 @@ fn unreadable(path: &Path, error: &io::Error) -> Failure {
     let hint = format!("`ls -lL {path}` shows its type; the page must be a regular file");
     Failure::new(what, error, hint)
 }
+
+const PIECE_BYTES: usize = 64 * 1024;

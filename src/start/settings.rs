@@ -79,12 +79,20 @@ pub struct StartSettings {
     #[arg(long, value_name = "CODE", default_value = "200", value_parser = values::status)]
     pub status: u16,
 
-    /// Header field of the page or of every file, as 'Name: value'; may be repeated, up to 8 KiB in
-    /// all
+    /// Header field of every response for the page or the folder, as 'Name: value'; may be
+    /// repeated, up to 8 KiB in all
     ///
-    /// Fields that the server sets itself, such as Content-Length and Date, are refused.
+    /// Built-in errors have it, too, unless it describes the content or the request isn't valid
+    /// HTTP. Fields that the server sets itself, such as Content-Length and Date, are refused.
     #[arg(long = "header", value_name = "HEADER", value_parser = added_field::parse)]
     pub headers: Vec<(String, String)>,
+
+    /// Origin whose scripts may read the responses, such as `https://app.example`, or * for any
+    ///
+    /// It sets Access-Control-Allow-Origin, and `Vary: Origin` unless it is *. The preflight of a
+    /// request by GET or HEAD is answered. `_headers` can set other values for a path of a folder.
+    #[arg(long, value_name = "ORIGIN", value_parser = values::origin)]
+    pub cors: Option<String>,
 
     /// Host to answer for; may be repeated, or given as a list with commas [default: any]
     ///
@@ -197,7 +205,8 @@ pub struct StartSettings {
 
     /// Serve from the process that is started, without supervisor, loader and workers
     ///
-    /// For debuggers: no reload is possible, and a crash ends the service.
+    /// For debuggers: no reload is possible (SIGHUP has no effect but a message), and a crash ends
+    /// the service.
     #[arg(long, conflicts_with_all = ["workers", "worker_timeout", "reload_grace"])]
     pub single_process: bool,
 
@@ -231,7 +240,12 @@ impl StartSettings {
         let addresses: Vec<_> = self.listen.iter().chain(&self.health_listen).cloned().collect();
         endpoint::check_all(&addresses)?;
         self.socket.check(&addresses)?;
-        added_field::check_all(&self.headers)?;
+        added_field::check_all(&self.added_fields())?;
+        let names_origin =
+            |(name, _): &(String, String)| name.eq_ignore_ascii_case(values::ALLOW_ORIGIN);
+        if self.cors.is_some() && self.headers.iter().any(names_origin) {
+            return Err(format!("--cors and --header both set {}", values::ALLOW_ORIGIN));
+        }
         if self.allowed_hosts.len() > ALLOWED_HOSTS_MAX {
             return Err(format!("--allowed-hosts may name {ALLOWED_HOSTS_MAX} hosts at most"));
         }
@@ -256,6 +270,22 @@ impl StartSettings {
             return Err(format!("--without {name} has no effect with --engine epoll"));
         }
         Ok(self)
+    }
+
+    /// The fields that options add to responses: those of `--cors`, then those of `--header`.
+    #[must_use]
+    pub fn added_fields(&self) -> Vec<(String, String)> {
+        let mut fields = Vec::new();
+        if let Some(origin) = &self.cors {
+            fields.push((values::ALLOW_ORIGIN.to_owned(), origin.clone()));
+            if origin != "*" {
+                // A cache must not answer another origin with this response (Fetch standard,
+                // "CORS protocol and HTTP caches").
+                fields.push(("Vary".to_owned(), "Origin".to_owned()));
+            }
+        }
+        fields.extend(self.headers.iter().cloned());
+        fields
     }
 
     /// The path that the health address answers.

@@ -1,5 +1,5 @@
-//! Parsers of the server's own option values: the status of a page, the longest head, the lowest
-//! rate. Pure: text in, a value or a sentence about the accepted forms out.
+//! Parsers of the server's own option values: the status of a page, an origin, the longest head,
+//! the lowest rate. Pure: text in, a value or a sentence about the accepted forms out.
 
 use crate::value_parsers::size;
 
@@ -16,6 +16,32 @@ pub(super) fn status(text: &str) -> Result<u16, String> {
         )),
         Ok(code @ 200..=599) => Ok(code),
         _ => Err("a status is a number from 200 to 599".to_owned()),
+    }
+}
+
+/// Parses an origin (`--cors`) as browsers write it: scheme, host and port in lower case (RFC 6454
+/// 6.2), or an asterisk. Another text would match no `Origin`.
+pub(super) fn origin(text: &str) -> Result<String, String> {
+    if text == "*" {
+        return Ok(text.to_owned());
+    }
+    let Some((scheme, host)) = text.split_once("://") else {
+        return Err("write * or an origin, as in https://app.example".to_owned());
+    };
+    let is_scheme = scheme.starts_with(|c: char| c.is_ascii_lowercase())
+        && scheme
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c));
+    let is_host = !host.is_empty()
+        && host
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-._:[]".contains(c));
+    if is_scheme && is_host {
+        Ok(text.to_owned())
+    } else {
+        Err("an origin is a scheme, a host and possibly a port, in lower case and without a path, \
+             as in https://app.example:8443"
+            .to_owned())
     }
 }
 
@@ -37,6 +63,8 @@ pub(super) fn rate(text: &str) -> Result<u32, String> {
         .ok_or_else(|| format!("{bytes} bytes per second is not within 0 to 1m"))
 }
 
+/// The field that `--cors` sets.
+pub(super) const ALLOW_ORIGIN: &str = "Access-Control-Allow-Origin";
 const HEAD_BYTES_MIN: u32 = 1024;
 const HEAD_BYTES_MAX: u32 = 64 * 1024;
 
@@ -46,6 +74,17 @@ const RATE_MAX: u32 = 1024 * 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn origins_have_the_form_of_the_field_that_browsers_send() {
+        for text in ["*", "https://a.example", "http://[::1]:80", "http://localhost:3000"] {
+            assert_eq!(origin(text).as_deref(), Ok(text));
+        }
+        for text in ["", "null", "a.example", "https://", "https://a.example/", "HTTPS://a", "*.a"]
+        {
+            assert!(origin(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn a_status_that_cannot_carry_a_page_is_refused() {

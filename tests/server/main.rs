@@ -10,7 +10,11 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod conditions;
 mod engine;
+mod fields;
+mod files;
+mod protection;
 mod rules;
 mod serve;
 mod service;

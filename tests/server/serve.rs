@@ -3,6 +3,7 @@
 
 mod cap;
 mod drain;
+mod edge;
 mod exchange;
 pub(crate) mod health;
 mod hosts;
@@ -81,11 +82,12 @@ fn without_defer_accept() {
 
 /// Runs all cases, many at a time as most of them wait for timeouts, and names those that failed.
 fn suite(flags: &[&str]) {
-    let groups: [&[Case]; 7] = [
+    let groups: [&[Case]; 8] = [
         // The longest cases come first, so that the last ones don't run alone.
         timeouts::CASES,
         exchange::CASES,
         refusals::CASES,
+        edge::CASES,
         selective::CASES,
         cap::CASES,
         drain::CASES,

@@ -5,6 +5,7 @@ mod deaths;
 mod ending;
 mod faulty;
 mod reload;
+mod signals;
 mod workers;
 
 use crate::common::processes::{Process, signal, until};

@@ -87,7 +87,7 @@ fn check_reads_with_the_permissions_of_the_serving_user() {
     }
     let (code, text) = check(&folder, &[]);
     assert_eq!(code, Some(1), "{text}");
-    assert!(text.contains("private.key: left out: user 65534 ("), "{text}");
+    assert!(text.contains("left out\n  private.key: user 65534 ("), "{text}");
     assert!(text.contains("\nread as user 65534 ("), "{text}");
     let (_, json) = check(&folder, &["--json", "--user", "12345"]);
     let report: serde_json::Value = serde_json::from_str(&json).expect("JSON");

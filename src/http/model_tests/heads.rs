@@ -87,13 +87,11 @@ fn is_target(method: &str, target: &str) -> bool {
 
 fn is_path_and_query(text: &str) -> bool {
     let (path, query) = text.split_once('?').unwrap_or((text, ""));
-    let (path, query) = (without_triplets(path), without_triplets(query));
+    let path = without_triplets(path);
     let is_pchar = |one: char| one.is_ascii_alphanumeric() || "-._~!$&'()*+,;=:@/".contains(one);
     // The octets beyond RFC 3986 that the URL standard has browsers leave unencoded.
     path.is_some_and(|path| path.chars().all(|one| is_pchar(one) || "[]|".contains(one)))
-        && query.is_some_and(|query| {
-            query.chars().all(|one| is_pchar(one) || "?[]|{}^\\`".contains(one))
-        })
+        && query.chars().all(|one| is_pchar(one) || "?[]|{}^\\`%".contains(one))
 }
 
 /// The text with an `x` in place of each percent-encoded octet; none if there is a `%` more.
@@ -209,10 +207,14 @@ fn meaning(fields: &[(String, String)], is_http10: bool, head_len: usize) -> Mod
     }
     let framing = match (&all("content-length")[..], &all("transfer-encoding")[..]) {
         ([], []) => Framing::None,
-        ([length], []) if !length.is_empty() && is_digits(length) => match length.parse() {
-            Ok(length) => Framing::Length(length),
-            Err(_) => return bad,
-        },
+        ([length], []) if !length.is_empty() && is_digits(length) => {
+            // RFC 9110 8.6: a recipient must expect lengths that its integers can't hold. Those of
+            // common peers have 64 bits and a sign.
+            match length.parse::<i64>() {
+                Ok(length) => Framing::Length(length.unsigned_abs()),
+                Err(_) => return bad,
+            }
+        }
         ([], codings) if !is_http10 => transfer_coding(&codings.join(","))?,
         (_, _) => return bad,
     };

@@ -26,9 +26,10 @@ pub(super) fn verify(coded: &[u8], coding: Coding, identity: &[u8]) -> Verificat
     match coding {
         Coding::Identity if coded == identity => return Verification::Same,
         Coding::Identity => return Verification::Other,
-        Coding::Brotli if has_large_window(coded) => return Verification::Refused(LARGE_WINDOW),
-        Coding::Zstd if !has_small_windows(coded) => return Verification::Refused(OVER_8_MB),
         Coding::Gzip | Coding::Brotli | Coding::Zstd => {}
+    }
+    if let Some(why) = refused_window(coded, coding) {
+        return Verification::Refused(why);
     }
     let mut rest = identity;
     let end = decode(coded, coding, &mut |decoded| match rest.strip_prefix(decoded) {
@@ -46,6 +47,41 @@ pub(super) fn verify(coded: &[u8], coding: Coding, identity: &[u8]) -> Verificat
             Verification::Refused(if coding == Coding::Gzip { MEMBERS } else { TRAILING })
         }
         Ok(DecodeEnd::Complete(_) | DecodeEnd::Stopped) | Err(_) => Verification::Other,
+    }
+}
+
+/// Checks that every browser decodes `coded` as a whole, to at most `decoded_bytes_max`.
+///
+/// # Errors
+/// The reason why not.
+pub(super) fn decodes(
+    coded: &[u8],
+    coding: Coding,
+    decoded_bytes_max: u64,
+) -> Result<(), &'static str> {
+    refused_window(coded, coding).map_or(Ok(()), Err)?;
+    let mut left = decoded_bytes_max;
+    let end = decode(coded, coding, &mut |decoded| {
+        let rest = left.checked_sub(decoded.len() as u64);
+        left = rest.unwrap_or_default();
+        rest.is_some()
+    });
+    match end {
+        // Zstandard has no end but that of the file.
+        Ok(DecodeEnd::Complete([])) if !(coding == Coding::Zstd && coded.is_empty()) => Ok(()),
+        Ok(DecodeEnd::Complete(_)) if coding == Coding::Gzip => Err(MEMBERS),
+        Ok(DecodeEnd::Complete(_)) if !coded.is_empty() => Err(TRAILING),
+        Ok(DecodeEnd::Complete(_)) | Err(_) => Err("it doesn't decode"),
+        Ok(DecodeEnd::Stopped) => Err("it decodes to more than --site-bytes permits"),
+    }
+}
+
+/// The reason why browsers refuse the window of a coded file.
+fn refused_window(coded: &[u8], coding: Coding) -> Option<&'static str> {
+    match coding {
+        Coding::Brotli if has_large_window(coded) => Some(LARGE_WINDOW),
+        Coding::Zstd if !has_small_windows(coded) => Some(OVER_8_MB),
+        Coding::Identity | Coding::Gzip | Coding::Brotli | Coding::Zstd => None,
     }
 }
 
@@ -299,6 +335,26 @@ mod tests {
         ] {
             assert_eq!(verify(&coded, coding, text), expected, "{coding:?}");
         }
+    }
+
+    #[test]
+    fn coded_file_has_to_decode_as_a_whole() {
+        let text = "the same again and ".repeat(400);
+        let text = text.as_bytes();
+        let bytes = text.len() as u64;
+        let (gz, br, zst) = (gzip(text), brotli(text, 22), zstd(text, None));
+        for (coded, coding) in [(&gz, Coding::Gzip), (&br, Coding::Brotli), (&zst, Coding::Zstd)] {
+            assert_eq!(decodes(coded, coding, bytes), Ok(()), "{coding:?}");
+            let more = "it decodes to more than --site-bytes permits";
+            assert_eq!(decodes(coded, coding, bytes - 1), Err(more), "{coding:?}");
+            assert!(decodes(&coded[..coded.len() - 1], coding, bytes).is_err(), "{coding:?}");
+            assert!(decodes(&[&coded[..], b"\0"].concat(), coding, bytes).is_err(), "{coding:?}");
+            assert!(decodes(b"plain text", coding, bytes).is_err(), "{coding:?}");
+            assert!(decodes(b"", coding, bytes).is_err(), "{coding:?}");
+        }
+        assert_eq!(decodes(&[&*gz, &gz].concat(), Coding::Gzip, 2 * bytes), Err(MEMBERS));
+        assert_eq!(decodes(&brotli(text, 25), Coding::Brotli, bytes), Err(LARGE_WINDOW));
+        assert_eq!(decodes(&zstd(text, Some(24)), Coding::Zstd, bytes), Err(OVER_8_MB));
     }
 
     #[test]

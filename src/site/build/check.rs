@@ -1,12 +1,13 @@
-//! The report of everything that a root would serve, as a table or as JSON, with every problem.
+//! The report of everything that a root would serve, as a table or as JSON: with every problem,
+//! everything that is left out, and every warning.
 
+use super::encodings;
 use super::escape::{escape_controls, escaped, escaped_path};
 use super::gather::{Gathered, gather};
+use super::links;
 use super::listing::Listing;
 use super::load::{Loaded, Unused, UnusedReason};
-use super::opened::OpenRoot;
 use super::options::BuildRequest;
-use super::problem::Problem;
 use super::rule_files::REDIRECTS;
 use super::site_plan::{RouteKind, RouteReason, SitePlan};
 use super::summary::nothing_to_serve;
@@ -14,17 +15,19 @@ use crate::error::Failure;
 use crate::http::coding::Coding;
 use crate::http::path;
 use crate::os::privileges::Account;
+use crate::site::conditions::RequestConditions;
+use crate::site::pattern::Captures;
 use crate::site::redirects::{Effect, Redirect};
 use crate::site::tree::rows::CodedBody;
 use crate::text::columns;
 use serde::Serialize;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// Everything that a root would serve. The fields are the keys of the JSON.
 #[derive(Debug, Serialize)]
 pub struct CheckReport {
-    /// Name and version of this schema: `uringstatic-check/1`.
+    /// Name and version of this schema: `uringstatic-check/2`.
     pub schema: &'static str,
     /// Path of the root, escaped.
     pub root: String,
@@ -36,8 +39,12 @@ pub struct CheckReport {
     pub paths: Vec<PathRow>,
     /// The rules of `_redirects`, in the order of the file.
     pub redirects: Vec<Rule>,
-    /// Every error, and every entry that is left out.
+    /// Every error that prevents the start, and the lack of anything to serve.
     pub problems: Vec<String>,
+    /// Every line of a rule and every entry of the folder that is left out.
+    pub left_out: Vec<String>,
+    /// Every line of a rule and every precompressed file without effect.
+    pub warnings: Vec<String>,
 }
 
 /// A path and its response.
@@ -80,31 +87,38 @@ pub struct Rule {
     pub text: String,
 }
 
-/// Reads a root and reports everything that it would serve. Problems and entries that are left out
-/// are part of the report.
+/// Reads a root and reports everything that it would serve. Problems are part of the report, as is
+/// everything that is left out.
 ///
 /// # Errors
 /// If the root can't be read or exceeds a limit.
 pub fn check(request: &BuildRequest) -> Result<CheckReport, Failure> {
-    let root = OpenRoot::open(&request.root, request.resolver)?;
+    let root = links::open(request)?;
     // Problems of the plan are part of the report.
     let Gathered { listing, plan, loaded } = gather(request, &root, |_| Ok(()))?;
     let Loaded { bodies, unused, .. } = loaded;
     let name = |file: usize| escaped(&listing.files[plan.files[file].listed].name);
     let Account { uid: user, gid: group } = Account::current();
     let mut report = CheckReport {
-        schema: "uringstatic-check/1",
+        schema: SCHEMA,
         root: escaped_path(&request.root),
         user,
         group,
         paths: Vec::new(),
         redirects: Vec::new(),
-        problems: problems(request, &listing, &plan, &unused),
+        problems: problems(request, &plan),
+        left_out: left_out(&listing, &plan),
+        warnings: warnings(&listing, &plan, &unused),
     };
+    // Rules with conditions hide a path from some requests only.
+    let request_conditions = RequestConditions::default();
     for route in &plan.routes {
         let mut row = PathRow::new(&route.path, route.reason);
-        match (plan.redirects.find(&route.path, true), &route.kind) {
-            (Some((rule, _)), to) => {
+        let mut is_sent = |rule: &Redirect, _: &Captures<'_>| !rule.may_cycle;
+        let found = plan.redirects.find(&route.path, true, &request_conditions, &mut is_sent);
+        match (found.rule, &route.kind) {
+            (Some((number, _)), to) => {
+                let rule = &plan.redirects.rules()[number as usize];
                 row.status = status(rule);
                 row.rule = Some(rule.line);
                 row.from = match to {
@@ -137,54 +151,34 @@ fn status(rule: &Redirect) -> u16 {
     status
 }
 
-/// Every error, and every entry that is left out.
-fn problems(
-    request: &BuildRequest,
-    listing: &Listing,
-    plan: &SitePlan,
-    unused: &[Unused],
-) -> Vec<String> {
+/// Every error that prevents the start, and the lack of anything to serve.
+fn problems(request: &BuildRequest, plan: &SitePlan) -> Vec<String> {
     let mut problems: Vec<String> = plan.problems.iter().map(ToString::to_string).collect();
-    for skipped in listing.skipped.named() {
-        problems.push(format!("{}: left out: {}", escaped(&skipped.name), skipped.why));
-    }
-    if listing.skipped.more() > 0 {
-        problems.push(format!("{} more are left out", listing.skipped.more()));
-    }
-    let name = |file: usize| escaped(&listing.files[plan.files[file].listed].name);
-    for &Unused { file, of, coding, reason } in unused {
-        if reason == UnusedReason::TooLarge {
-            let (file, of) = (name(file), name(of));
-            let coding = coding.name();
-            problems.push(format!("{file}: not used as {coding} of {of}: it saves less than 5 %"));
-        }
-    }
-    let paths: HashSet<&[u8]> = plan.routes.iter().map(|route| &*route.path).collect();
-    for rule in plan.redirects.rules().iter().filter(|rule| !rule.forced) {
-        let Some(path) = literal_path(rule) else { continue };
-        if paths.contains(&*path) {
-            let why = format!(
-                "{} never applies: the root has that path, and only rules with ! after the status \
-                 take precedence",
-                escaped(&path)
-            );
-            problems.push(Problem::at(REDIRECTS, rule.line, why).to_string());
-        }
-    }
     if plan.is_empty() {
         problems.push(nothing_to_serve(&request.root));
     }
     problems
 }
 
-/// The path of a rule without placeholders, with the slash at its end if the rule has one.
-fn literal_path(rule: &Redirect) -> Option<Vec<u8>> {
-    let mut path = rule.from.exact()?.to_vec();
-    let written = rule.text.split_ascii_whitespace().next()?;
-    if written.ends_with('/') && path.len() > 1 {
-        path.push(b'/');
+/// The lines of rules and the entries of the folder that are left out.
+fn left_out(listing: &Listing, plan: &SitePlan) -> Vec<String> {
+    plan.left_out.iter().map(ToString::to_string).chain(listing.skipped.lines()).collect()
+}
+
+/// The lines of rules and the precompressed files without effect, and text in another encoding than
+/// UTF-8.
+fn warnings(listing: &Listing, plan: &SitePlan, unused: &[Unused]) -> Vec<String> {
+    let mut warnings: Vec<String> = plan.warnings.iter().map(ToString::to_string).collect();
+    warnings.extend(encodings::warnings(listing, plan));
+    let name = |file: usize| escaped(&listing.files[plan.files[file].listed].name);
+    for &Unused { file, of, coding, reason } in unused {
+        if reason == UnusedReason::TooLarge {
+            let (file, of) = (name(file), name(of));
+            let coding = coding.name();
+            warnings.push(format!("{file}: not used as {coding} of {of}: it saves less than 5 %"));
+        }
     }
-    Some(path)
+    warnings
 }
 
 fn target(path: &[u8]) -> String {
@@ -201,7 +195,14 @@ impl CheckReport {
         serde_json::to_string_pretty(self).expect("texts and numbers have a form in JSON") + "\n"
     }
 
-    /// The report as a table, followed by rules and problems.
+    /// Whether the server serves the folder as it is: without a problem, and without leaving
+    /// anything out. Warnings don't count.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.problems.is_empty() && self.left_out.is_empty()
+    }
+
+    /// The report as a table, followed by rules, problems, what is left out, and warnings.
     #[must_use]
     pub fn to_text(&self) -> String {
         let heading =
@@ -218,18 +219,40 @@ impl CheckReport {
         for Rule { line, text: rule, .. } in &self.redirects {
             writeln!(text, "{line:>6}  {}", escape_controls(rule)).expect(STRING);
         }
-        let problems = match self.problems.len() {
-            0 => "no problems".to_owned(),
-            1 => "1 problem".to_owned(),
-            many => format!("{many} problems"),
-        };
-        writeln!(text, "\n{} paths, {problems}", self.paths.len()).expect(STRING);
-        for problem in &self.problems {
-            writeln!(text, "  {problem}").expect(STRING);
+        writeln!(text, "\n{}", self.totals()).expect(STRING);
+        let lists = [
+            ("problems", &self.problems),
+            ("left out", &self.left_out),
+            ("warnings", &self.warnings),
+        ];
+        for (heading, list) in lists.into_iter().filter(|(_, list)| !list.is_empty()) {
+            writeln!(text, "\n{heading}").expect(STRING);
+            for line in list {
+                writeln!(text, "  {line}").expect(STRING);
+            }
         }
         let account = Account { uid: self.user, gid: self.group };
-        writeln!(text, "read as {account}").expect(STRING);
+        writeln!(text, "\nread as {account}").expect(STRING);
         text
+    }
+}
+
+impl CheckReport {
+    /// The numbers of paths, problems, things left out, and warnings.
+    fn totals(&self) -> String {
+        let counted = |count: usize, one: &str, many: &str| match count {
+            0 => None,
+            1 => Some(format!("1 {one}")),
+            _ => Some(format!("{count} {many}")),
+        };
+        let problems = counted(self.problems.len(), "problem", "problems");
+        let parts = [
+            Some(format!("{} paths", self.paths.len())),
+            problems.or_else(|| Some("no problems".to_owned())),
+            counted(self.left_out.len(), "left out", "left out"),
+            counted(self.warnings.len(), "warning", "warnings"),
+        ];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -292,4 +315,6 @@ fn reason(reason: RouteReason) -> &'static str {
     }
 }
 
+/// The schema of the JSON. Version 2 has `left_out` and `warnings` beside `problems`.
+const SCHEMA: &str = "uringstatic-check/2";
 const STRING: &str = "writing to a string doesn't fail";

@@ -1,5 +1,7 @@
 //! The fields of a response under construction.
 
+use crate::site::field_class::{JOIN, Repeated};
+
 /// Names and values, in the order in which they are sent. Names are compared without regard to case
 /// (RFC 9110 5.1).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -77,36 +79,10 @@ impl FieldList {
     }
 }
 
-/// The treatment of a repeated name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Repeated {
-    /// The values are joined.
-    Joins,
-    /// Each value has a field of its own: a cookie may have commas (RFC 6265 3).
-    StandsAlone,
-    /// The last value counts.
-    Replaces,
-}
-
-impl Repeated {
-    pub(super) fn of(name: &str) -> Self {
-        if name.eq_ignore_ascii_case("Content-Type") {
-            Self::Replaces
-        } else if name.eq_ignore_ascii_case("Set-Cookie") {
-            Self::StandsAlone
-        } else {
-            Self::Joins
-        }
-    }
-}
-
 /// Bytes of a field line in a head.
 pub(super) fn field_bytes(name: &str, value: &str) -> usize {
     name.len() + ": \r\n".len() + value.len()
 }
-
-/// The separator of the members of a list (RFC 9110 5.6.1).
-pub(super) const JOIN: &str = ", ";
 
 #[cfg(test)]
 mod tests {

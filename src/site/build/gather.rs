@@ -1,6 +1,8 @@
 //! The steps from the disk to the buffer: a root is listed, planned and read, and once more if
 //! files change in the meantime.
 
+use super::encoded;
+use super::encodings;
 use super::escape::escaped;
 use super::listing::Listing;
 use super::load::{self, Loaded, Unused, UnusedReason};
@@ -12,6 +14,7 @@ use super::site_plan::SitePlan;
 use super::walk;
 use crate::error::Failure;
 use std::collections::HashMap;
+use zeroize::{Zeroize, Zeroizing};
 
 /// A root whose files were read and compressed.
 pub(super) struct Gathered {
@@ -37,7 +40,9 @@ pub(super) fn gather(
         let headers = rules(root, &listing, HEADERS)?;
         let redirects = rules(root, &listing, REDIRECTS)?;
         let plan = |listing: &Listing| {
-            plan::plan(listing, &request.options, headers.as_deref(), redirects.as_deref())
+            let headers = headers.as_ref().map(|text| text.as_str());
+            let redirects = redirects.as_ref().map(|text| text.as_str());
+            plan::plan(listing, &request.options, headers, redirects)
         };
         let mut planned = plan(&listing);
         check_plan(&planned)?;
@@ -47,9 +52,14 @@ pub(super) fn gather(
         if !failed.is_empty() && rounds > 0 {
             continue;
         }
-        if !failed.is_empty() {
-            leave_out_failed(&mut listing, &failed);
+        let is_other = encodings::note(&mut listing, &planned, identities.octets());
+        leave_out_failed(&mut listing, &failed);
+        if is_other || !failed.is_empty() {
             planned = plan(&listing);
+            check_plan(&planned)?;
+        }
+        if planned.files.iter().any(|file| file.is_coded) {
+            encoded::verify(&mut planned, &listing, &identities.bodies(), request.limits.bytes);
             check_plan(&planned)?;
         }
         let loaded = load::code(request, &listing, &planned, identities);
@@ -59,7 +69,7 @@ pub(super) fn gather(
 }
 
 fn leave_out_failed(listing: &mut Listing, failed: &HashMap<usize, &str>) {
-    let Listing { files, skipped } = listing;
+    let Listing { files, skipped, .. } = listing;
     let mut number = 0;
     files.retain(|file| {
         let why = failed.get(&number);
@@ -75,7 +85,7 @@ fn leave_out_failed(listing: &mut Listing, failed: &HashMap<usize, &str>) {
 /// beside them, most likely an older version, or because browsers don't decode them. They are still
 /// served under their own names.
 fn leave_out_stale(listing: &mut Listing, plan: &SitePlan, unused: &[Unused]) {
-    let Listing { files, skipped } = listing;
+    let Listing { files, skipped, .. } = listing;
     let name = |file: usize| &files[plan.files[file].listed].name;
     for unused in unused {
         let of = escaped(name(unused.of));
@@ -91,8 +101,13 @@ fn leave_out_stale(listing: &mut Listing, plan: &SitePlan, unused: &[Unused]) {
     }
 }
 
-/// The text of a file with rules, if the root has it.
-fn rules(root: &OpenRoot, listing: &Listing, name: &str) -> Result<Option<String>, Failure> {
+/// The text of a file with rules, if the root has it. It is wiped when it is dropped: it may have
+/// passwords.
+fn rules(
+    root: &OpenRoot,
+    listing: &Listing,
+    name: &str,
+) -> Result<Option<Zeroizing<String>>, Failure> {
     let Some(listed) = listing.files.iter().find(|file| file.name == name.as_bytes()) else {
         return Ok(None);
     };
@@ -105,14 +120,17 @@ fn rules(root: &OpenRoot, listing: &Listing, name: &str) -> Result<Option<String
         let hint = "combine rules: * matches anything, :name matches one segment";
         return Err(Failure::new(what, why, hint));
     };
-    let mut text = vec![0; bytes];
+    let mut text = Zeroizing::new(vec![0; bytes]);
     if let Err(why) = root.read(listed, &mut text) {
         let hint = "its rules may protect other files, so it is never left out; start again when \
                     the file is stable";
         return Err(Failure::new(what, why, hint));
     }
-    let text = String::from_utf8(text);
-    text.map(Some).map_err(|error| Failure::new(what, error, "write it in UTF-8"))
+    String::from_utf8(std::mem::take(&mut *text)).map(Zeroizing::new).map(Some).map_err(|error| {
+        let why = error.utf8_error();
+        error.into_bytes().zeroize();
+        Failure::new(what, why, "write it in UTF-8")
+    })
 }
 
 /// Most bytes of a file with rules.

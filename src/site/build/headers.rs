@@ -1,5 +1,5 @@
-//! The parser of `_headers`, a convention of static hosts: a path pattern, and below it, indented,
-//! the fields of responses to matching paths.
+//! The parser of `_headers`, a convention of static hosts: a path pattern, and below it the fields
+//! of responses to matching paths.
 //!
 //! ```text
 //! /*
@@ -7,265 +7,257 @@
 //! /assets/*
 //!   Cache-Control: public, max-age=31536000, immutable
 //!   ! X-Frame-Options
+//! /private/*
+//!   Basic-Auth: anna:secret ben:other
+//! https://preview.example.org/*
+//!   X-Robots-Tag: noindex
 //! ```
 //!
 //! If several patterns match, all their fields apply, in the order of the file. The values of a
 //! repeated name are joined with a comma, except `Content-Type`, of which the last value counts.
-//! `! name` removes a field set before it, including the server's defaults.
+//! `! name` removes a field set before it, including the server's defaults. `Basic-Auth` is never
+//! sent: it lists the credentials any of which opens the paths.
+//!
+//! A line that can't be honoured is left out and reported. A malformed `Basic-Auth`, or one below a
+//! malformed pattern, is a problem: without it, the paths that it protects would be open. No report
+//! has credentials.
 
-use super::fields::Repeated;
 use super::problem::Problem;
 use super::rule_files::{HEADERS, lines};
+use crate::http::basic_auth::encode_credentials;
 use crate::http::{added_field, media_type};
-use crate::site::index::PatternIndex;
-use crate::site::pattern::Pattern;
+use crate::site::credentials::{CredentialDigest, CredentialList};
+use crate::site::field_rules::{BLOCKS_MAX, BlockSource, FieldRules, OperationSource};
+use crate::site::pattern::{Pattern, split_host};
 use crate::site::template::{Template, TemplateKind};
-use std::collections::HashMap;
+use zeroize::Zeroizing;
 
-/// The blocks of the file.
+/// The rules of the file, and the lines without a rule.
 #[derive(Clone, Debug, Default)]
-pub struct Headers {
-    blocks: Vec<HeaderBlock>,
-    index: PatternIndex,
+pub struct ParsedHeaders {
+    /// The blocks, as far as they are valid.
+    pub rules: FieldRules,
+    /// Lines that are left out, one for each cause.
+    pub left_out: Vec<Problem>,
+    /// Errors that prevent the start.
+    pub problems: Vec<Problem>,
 }
 
-/// The lines below a pattern: first the removed fields, then the added ones. A field that a later
-/// line of the block removes is not among the added ones.
-#[derive(Clone, Debug)]
-pub(super) struct HeaderBlock {
-    pub(super) pattern: Pattern,
-    /// Names in lower case; each with the number of added fields above the last line of the block
-    /// that removes it.
-    pub(super) removed: HashMap<String, usize>,
-    pub(super) added: Vec<Addition>,
-    has_type: bool,
-}
-
-/// An added field.
-#[derive(Clone, Debug)]
-pub(super) struct Addition {
-    pub(super) line: u32,
-    pub(super) name: String,
-    pub(super) value: Template,
-}
-
-impl Headers {
+impl ParsedHeaders {
     /// Parses the text of the file.
-    ///
-    /// # Errors
-    /// A problem for every malformed line.
-    pub fn parse(text: &str) -> Result<Self, Vec<Problem>> {
-        let mut headers = Self::default();
-        let mut problems = Vec::new();
-        let mut last_pattern = None;
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        let mut parser = HeadersParser::default();
         for (number, line) in lines(text) {
-            let outcome = if line.starts_with([' ', '\t']) {
-                headers.field(number, line.trim())
-            } else {
-                last_pattern = Some(number);
-                headers.pattern(line.trim())
-            };
-            if let Err(why) = outcome {
-                problems.push(Problem::at(HEADERS, number, why));
-            }
+            parser.line(number, line);
         }
-        if headers.blocks.len() > BLOCKS_MAX {
-            let why = format!(
-                "it has {} patterns; at most {BLOCKS_MAX} are allowed",
-                headers.blocks.len()
-            );
+        parser.finish_block();
+        let HeadersParser { blocks, left_out, mut problems, .. } = parser;
+        if blocks.len() > BLOCKS_MAX {
+            let why = format!("it has {} patterns; at most {BLOCKS_MAX} are allowed", blocks.len());
             problems.push(Problem::of(HEADERS, why));
+            return Self { rules: FieldRules::default(), left_out, problems };
         }
-        let last_is_empty = headers.blocks.last().is_some_and(HeaderBlock::is_empty);
-        if let Some(number) = last_pattern.filter(|_| last_is_empty && problems.is_empty()) {
-            problems.push(Problem::at(HEADERS, number, NO_FIELDS.to_owned()));
-        }
-        if !problems.is_empty() {
-            return Err(problems);
-        }
-        headers.blocks.iter_mut().for_each(HeaderBlock::drop_removed);
-        let patterns = headers.blocks.iter().map(|block| &block.pattern);
-        headers.index = PatternIndex::new((0..).zip(patterns));
-        Ok(headers)
-    }
-
-    fn pattern(&mut self, text: &str) -> Result<(), String> {
-        if self.blocks.last().is_some_and(HeaderBlock::is_empty) {
-            return Err(format!("the pattern above it: {NO_FIELDS}"));
-        }
-        if text.contains("://") {
-            return Err(format!("{text}: a pattern is a path without a host"));
-        }
-        let pattern = Pattern::parse(text)
-            .map_err(|why| format!("{text}: {why} (a line with a field is indented)"))?;
-        let (removed, added) = (HashMap::new(), Vec::new());
-        self.blocks.push(HeaderBlock { pattern, removed, added, has_type: false });
-        Ok(())
-    }
-
-    fn field(&mut self, number: u32, text: &str) -> Result<(), String> {
-        let Some(block) = self.blocks.last_mut() else {
-            return Err("a field must stand below a pattern".to_owned());
-        };
-        if let Some(name) = text.strip_prefix('!') {
-            let name = name.trim();
-            // The name must be valid, as in a line that adds the field.
-            added_field::field(&format!("{name}:"))?;
-            check_name(name)?;
-            block.removed.insert(name.to_ascii_lowercase(), block.added.len());
-            return Ok(());
-        }
-        let (name, value) = added_field::field(text)?;
-        check_name(&name)?;
-        if Repeated::of(&name) == Repeated::Replaces {
-            media_type::parse(&value).map_err(|why| format!("{value}: {why}"))?;
-            if std::mem::replace(&mut block.has_type, true) {
-                return Err(format!("the pattern has {name} twice"));
-            }
-        }
-        let template = Template::parse(&value, &block.pattern, TemplateKind::Value);
-        let value = template.map_err(|why| why.to_string())?;
-        block.added.push(Addition { line: number, name, value });
-        Ok(())
-    }
-
-    /// The blocks whose patterns match a decoded path, in the order of the file.
-    pub(super) fn matching(&self, path: &[u8]) -> Vec<u32> {
-        let mut numbers = Vec::new();
-        self.index.candidates(path, &mut |number| {
-            if self.block(number).pattern.matches(path).is_some() {
-                numbers.push(number);
-            }
-        });
-        numbers.sort_unstable();
-        numbers
-    }
-
-    pub(super) fn block(&self, number: u32) -> &HeaderBlock {
-        &self.blocks[number as usize]
+        Self { rules: FieldRules::new(blocks), left_out, problems }
     }
 }
 
-impl HeaderBlock {
-    fn is_empty(&self) -> bool {
-        self.removed.is_empty() && self.added.is_empty()
+/// The state of the parser between two lines.
+#[derive(Default)]
+struct HeadersParser {
+    blocks: Vec<BlockSource>,
+    current: CurrentBlock,
+    left_out: Vec<Problem>,
+    problems: Vec<Problem>,
+}
+
+/// The block that a field belongs to.
+#[derive(Default)]
+enum CurrentBlock {
+    /// No pattern stands above it.
+    #[default]
+    None,
+    /// The same, and a field was reported for it.
+    NoneReported,
+    /// A pattern, and whether lines below it were reported.
+    Open { block: Box<BlockSource>, is_reported: bool },
+    /// A malformed pattern, which was reported: its fields are left out with it.
+    Malformed,
+}
+
+impl HeadersParser {
+    fn line(&mut self, number: u32, line: &str) {
+        let text = line.trim();
+        let is_indented = line.starts_with([' ', '\t']);
+        if is_protection(text) {
+            if let Err(why) = self.protection(text) {
+                self.problems.push(Problem::at(HEADERS, number, why.to_owned()));
+            }
+        } else if is_pattern(text) || !is_indented && !is_field(text) {
+            self.finish_block();
+            self.current = match parse_pattern(text) {
+                Ok(block) => CurrentBlock::Open {
+                    block: Box::new(BlockSource { line: number, ..block }),
+                    is_reported: false,
+                },
+                Err(why) => {
+                    self.left_out.push(Problem::at(HEADERS, number, why));
+                    CurrentBlock::Malformed
+                }
+            };
+        } else {
+            self.field(number, text);
+        }
     }
 
-    /// Drops added fields that a later line of the block removes.
-    fn drop_removed(&mut self) {
-        let removed = &self.removed;
-        let mut place = 0;
-        self.added.retain(|added| {
-            place += 1;
-            removed.get(&added.name.to_ascii_lowercase()).is_none_or(|&end| end < place)
-        });
+    fn field(&mut self, number: u32, text: &str) {
+        let outcome = match &mut self.current {
+            CurrentBlock::Malformed | CurrentBlock::NoneReported => return,
+            CurrentBlock::None => {
+                self.current = CurrentBlock::NoneReported;
+                Err("a field must stand below a pattern".to_owned())
+            }
+            CurrentBlock::Open { block, is_reported } => {
+                let outcome = add_operation(number, text, block);
+                *is_reported |= outcome.is_err();
+                outcome
+            }
+        };
+        if let Err(why) = outcome {
+            self.left_out.push(Problem::at(HEADERS, number, why));
+        }
     }
+
+    /// Adds credentials to the block. The reasons of errors repeat nothing of the line.
+    fn protection(&mut self, text: &str) -> Result<(), &'static str> {
+        let block = match &mut self.current {
+            CurrentBlock::Open { block, .. } => block,
+            CurrentBlock::Malformed => {
+                return Err("the pattern above Basic-Auth is malformed, so that the paths it is \
+                            meant for would be open");
+            }
+            CurrentBlock::None | CurrentBlock::NoneReported => {
+                return Err("Basic-Auth must stand below a pattern");
+            }
+        };
+        let value = text.get(PROTECTION.len()..).and_then(|rest| rest.strip_prefix(':'));
+        let list = block.credentials.get_or_insert_with(CredentialList::default);
+        let mut is_empty = true;
+        for credentials in value.ok_or(AS_BASIC_AUTH)?.split_ascii_whitespace() {
+            let (user, password) = credentials.split_once(':').ok_or(AS_BASIC_AUTH)?;
+            if user.is_empty() || password.is_empty() {
+                return Err(AS_BASIC_AUTH);
+            }
+            if credentials.chars().any(char::is_control) {
+                return Err("a user name or a password can't contain control characters");
+            }
+            let encoded = encode_credentials(credentials.as_bytes()).map(Zeroizing::new);
+            let encoded = encoded.ok_or("a user name and its password may have 768 bytes")?;
+            list.add(CredentialDigest::of(&encoded));
+            is_empty = false;
+        }
+        if is_empty { Err(AS_BASIC_AUTH) } else { Ok(()) }
+    }
+
+    fn finish_block(&mut self) {
+        let current = std::mem::take(&mut self.current);
+        let CurrentBlock::Open { block, is_reported } = current else { return };
+        if block.operations.is_empty() && block.credentials.is_none() {
+            if !is_reported {
+                let why = "it has no fields; write them below it, indented".to_owned();
+                self.left_out.push(Problem::at(HEADERS, block.line, why));
+            }
+            return;
+        }
+        self.blocks.push(*block);
+    }
+}
+
+/// Whether a line states credentials, or is meant to.
+fn is_protection(text: &str) -> bool {
+    let text = text.trim_start_matches(['!', ' ', '\t']);
+    text.get(..PROTECTION.len()).is_some_and(|start| start.eq_ignore_ascii_case(PROTECTION))
+}
+
+/// Whether a line is a pattern, indented or not: no name of a field begins like that. Other lines
+/// that aren't indented may be fields, as hosts take them.
+fn is_pattern(text: &str) -> bool {
+    let has_scheme = text.split_once("://").is_some_and(|(scheme, _)| {
+        !scheme.is_empty() && scheme.bytes().all(|octet| octet.is_ascii_alphanumeric())
+    });
+    text.starts_with('/') || has_scheme
+}
+
+/// Whether a line that isn't indented is a field.
+fn is_field(text: &str) -> bool {
+    text.starts_with('!') || added_field::field(text).is_ok()
+}
+
+fn parse_pattern(text: &str) -> Result<BlockSource, String> {
+    let malformed = |why| format!("{text}: {why}");
+    let (host, path) = split_host(text).map_err(malformed)?;
+    let pattern = Pattern::parse(path).map_err(malformed)?;
+    Ok(BlockSource { pattern, host, line: 0, operations: Vec::new(), credentials: None })
+}
+
+/// Adds the line of a field to a block.
+fn add_operation(line: u32, text: &str, block: &mut BlockSource) -> Result<(), String> {
+    if let Some(name) = text.strip_prefix('!') {
+        let name = name.trim();
+        // The name must be valid, as in a line that adds the field.
+        added_field::field(&format!("{name}:"))?;
+        check_name(name)?;
+        if name.eq_ignore_ascii_case("Content-Encoding") {
+            return Err(format!("{name} can't be removed: it is a fact of the file"));
+        }
+        block.operations.push(OperationSource { line, name: name.to_owned(), value: None });
+        return Ok(());
+    }
+    let (name, value) = added_field::field(text)?;
+    check_name(&name)?;
+    let is_repeated = || {
+        let mut added = block.operations.iter().filter(|known| known.value.is_some());
+        added.any(|known| known.name.eq_ignore_ascii_case(&name))
+    };
+    if name.eq_ignore_ascii_case("Content-Type") {
+        media_type::parse(&value).map_err(|why| format!("{value}: {why}"))?;
+        if is_repeated() {
+            return Err(format!("the pattern has {name} twice"));
+        }
+    }
+    if name.eq_ignore_ascii_case("Content-Encoding") {
+        if !CODINGS.iter().any(|coding| coding.eq_ignore_ascii_case(&value)) {
+            let known = CODINGS.join(", ");
+            return Err(format!("{value}: a file can be stored in one of these codings: {known}"));
+        }
+        if is_repeated() {
+            return Err(format!("the pattern has {name} twice"));
+        }
+    }
+    let template = Template::parse(&value, &block.pattern, TemplateKind::Value);
+    let value = Some(template.map_err(|why| why.to_string())?);
+    block.operations.push(OperationSource { line, name, value });
+    Ok(())
 }
 
 /// Refuses fields that the server sets itself.
 fn check_name(name: &str) -> Result<(), String> {
     match added_field::reserved_reason(name) {
-        // Content-Type: for files, its value is only a default.
-        Some(_) if Repeated::of(name) == Repeated::Replaces => Ok(()),
+        // For files, its value is only a default.
+        Some(_) if name.eq_ignore_ascii_case("Content-Type") => Ok(()),
         Some(why) => Err(format!("{name} can't be changed: {why}")),
-        None => match OWN_OF_FILES.iter().find(|own| own.eq_ignore_ascii_case(name)) {
-            Some(own) => Err(format!("{own} can't be changed: it is derived from the file")),
-            None => Ok(()),
-        },
+        None if name.eq_ignore_ascii_case("Location") => {
+            Err(format!("{name} can't be changed: write a redirect into _redirects"))
+        }
+        None => Ok(()),
     }
 }
 
-const OWN_OF_FILES: [&str; 2] = ["Content-Encoding", "Location"];
-const NO_FIELDS: &str = "it has no fields; write them below it, indented";
-/// Most patterns.
-const BLOCKS_MAX: usize = 1_000;
+/// The codings that browsers decode and a file can be stored in.
+const CODINGS: [&str; 3] = ["gzip", "br", "zstd"];
+const PROTECTION: &str = "Basic-Auth";
+const AS_BASIC_AUTH: &str = "write one or more user:password pairs, separated by spaces, as in \
+                             'Basic-Auth: USER:PASSWORD'";
 
 #[cfg(test)]
-mod tests {
-    use super::super::fields::FieldList;
-    use super::super::merge::Merged;
-    use super::*;
-    use crate::http::added_field::ADDED_FIELDS_BYTES_MAX;
-
-    fn applied(text: &str, path: &str) -> Vec<(String, String)> {
-        let headers = Headers::parse(text).expect("the rules are valid");
-        let mut fields = FieldList::default();
-        fields.set("Cache-Control", "no-cache");
-        let merged = Merged::new(&headers, &headers.matching(path.as_bytes()), &fields);
-        let fields = merged.fill(&headers, path.as_bytes()).expect("the fields are short");
-        fields.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
-    }
-
-    #[test]
-    fn fields_of_all_matching_patterns_apply_in_order() {
-        let text = "# all\n/*\n  X-A: 1\n\tX-B:  two words \n\n/a/*\n  X-A: 2\n  ! X-B\n\
-                    /a/:id/x\n  Link: </:id>; rel=\"a:b\"\n  cache-control: max-age=9\n";
-        let fields = |path| {
-            let applied = applied(text, path);
-            applied.iter().map(|(n, v)| format!("{n}: {v}")).collect::<Vec<_>>()
-        };
-        assert_eq!(fields("/"), ["Cache-Control: no-cache", "X-A: 1", "X-B: two words"]);
-        assert_eq!(fields("/a/b"), ["Cache-Control: no-cache", "X-A: 1, 2"]);
-        assert_eq!(
-            fields("/a/7 8/x"),
-            ["X-A: 1, 2", "Link: </7%208>; rel=\"a:b\"", "cache-control: max-age=9"]
-        );
-    }
-
-    #[test]
-    fn exclamation_mark_removes_a_default_and_cookies_stay_apart() {
-        assert_eq!(applied("/x\n  ! Cache-Control\n", "/x"), []);
-        let joined = applied("/x\n  A: 1\n  A: 2\n  Set-Cookie: a\n  Set-Cookie: b\n", "/x");
-        let values: Vec<_> = joined.iter().map(|(_, value)| &**value).collect();
-        assert_eq!(values, ["no-cache", "1, 2", "a", "b"]);
-    }
-
-    #[test]
-    fn last_content_type_counts() {
-        let text = "/*\n  Content-Type: a/b\n/x\n  content-type: a/c\n";
-        assert_eq!(applied(text, "/x")[1..], [("content-type".to_owned(), "a/c".to_owned())]);
-    }
-
-    #[test]
-    fn fields_of_a_path_over_8_kib_are_an_error() {
-        let half = "v".repeat(ADDED_FIELDS_BYTES_MAX / 2);
-        let text = format!("/*\n  A: {half}\n/x\n  B: 1\n  A: {half}\n");
-        let headers = Headers::parse(&text).expect("the rules are valid");
-        let fill = |path: &[u8]| {
-            let merged = Merged::new(&headers, &headers.matching(path), &FieldList::default());
-            merged.fill(&headers, path)
-        };
-        assert!(fill(b"/y").is_ok());
-        let problem = fill(b"/x").expect_err("too much");
-        assert!(problem.to_string().starts_with("_headers:5: "), "{problem}");
-    }
-
-    #[test]
-    fn problems_name_the_line_and_the_reason() {
-        for (text, place, hint) in [
-            ("  A: 1\n", ":1: ", "below a pattern"),
-            ("x\n  A: 1\n", ":1: ", "begins with a slash"),
-            ("/x\nA: 1\n", ":2: ", "indented"),
-            ("/x\n  A 1\n", ":2: ", "a colon"),
-            ("/x\n  A: \u{7}\n", ":2: ", "control"),
-            ("/x\n  Content-Length: 1\n", ":2: ", "can't be changed"),
-            ("/x\n  ! ETag\n", ":2: ", "can't be changed"),
-            ("/x\n  content-encoding: br\n", ":2: ", "derived from the file"),
-            ("/x\n  Content-Type: text\n", ":2: ", "as in text/html"),
-            ("/x\n  Content-Type:\n", ":2: ", "as in text/html"),
-            ("/x\n  Content-Type: a/b\n  content-type: a/c\n", ":3: ", "twice"),
-            ("/x?y\n  A: 1\n", ":1: ", "no path has ?"),
-            ("/x#y\n  A: 1\n", ":1: ", "no path has #"),
-            ("/x\n\n", ":1: ", "no fields"),
-            ("/x\n/y\n  A: 1\n", ":2: ", "no fields"),
-            ("https://x.example/*\n  A: 1\n", ":1: ", "without a host"),
-        ] {
-            let problems = Headers::parse(text).expect_err(text);
-            let message = problems[0].to_string();
-            assert!(
-                message.starts_with(&format!("_headers{place}")) && message.contains(hint),
-                "{message}"
-            );
-        }
-    }
-}
+mod tests;

@@ -13,8 +13,8 @@ use crate::site::pattern::Captures;
 use crate::site::redirects::{Effect, Hiding, Redirect};
 use std::collections::HashMap;
 
-/// Extends forced rules to every path of the files that they hide. Returns the rule of each hidden
-/// file by the file's index in the plan.
+/// Extends forced rules to every path of the files that they hide. Returns the first rule of each
+/// file that is hidden whatever the request is, by the file's index in the plan.
 pub(super) fn hide(plan: &mut SitePlan, listing: &Listing) -> HashMap<usize, u32> {
     let is_open =
         |rule: &Redirect| matches!(rule.effect, Effect::Rewrite(_)) && rule.to.fixed().is_none();
@@ -24,37 +24,65 @@ pub(super) fn hide(plan: &mut SitePlan, listing: &Listing) -> HashMap<usize, u32
     }
     // Paths that a rule matches by itself are only needed if a placeholder can lead to them.
     let keeps_all = rules.iter().any(is_open);
-    let paths = Paths::new(plan);
-    let mut hidden: HashMap<usize, Hiding> = HashMap::new();
-    for route in &plan.routes {
-        let Some(file) = paths.file(&route.path) else { continue };
-        let Some((rule, captures)) = plan.redirects.find_number(&route.path, true) else {
-            continue;
-        };
-        let is_first = hidden.get(&file).is_none_or(|known| rule < known.rule);
-        if is_first && paths.target(&rules[rule as usize], &captures) != Some(file) {
-            hidden.insert(file, Hiding { rule, matched: route.path.as_slice().into() });
-        }
-    }
+    let is_always = |rule: &u32| rules[*rule as usize].conditions.is_empty();
+    let mut hidden = hidings(plan);
     hide_codings(plan, listing, &mut hidden);
+    let paths = Paths::new(plan);
     let mut found = Vec::new();
     for route in &plan.routes {
-        let Some(hiding) = paths.file(&route.path).and_then(|file| hidden.get(&file)) else {
+        let Some(hidings) = paths.file(&route.path).and_then(|file| hidden.get(&file)) else {
             continue;
         };
-        if keeps_all || plan.redirects.find_number(&route.path, true).is_none() {
-            found.push((route.path.clone(), hiding.clone()));
+        if keeps_all || !plan.redirects.forced_rules(&route.path).iter().any(is_always) {
+            found.push((&*route.path, hidings.clone().into_boxed_slice()));
         }
     }
-    for (path, hiding) in found {
-        plan.redirects.hide(&path, hiding);
+    let always = hidden.iter().filter_map(|(&file, hidings)| {
+        let mut rules = hidings.iter().map(|hiding| hiding.rule);
+        Some((file, rules.find(is_always)?))
+    });
+    let always = always.collect();
+    for (path, hidings) in found {
+        plan.redirects.hide(path, hidings);
     }
-    hidden.into_iter().map(|(file, hiding)| (file, hiding.rule)).collect()
+    always
+}
+
+/// The forced rules that hide each file, by the file's index in the plan: in the order of the
+/// rules, up to the first one without conditions.
+fn hidings(plan: &SitePlan) -> HashMap<usize, Vec<Hiding>> {
+    let rules = plan.redirects.rules();
+    let paths = Paths::new(plan);
+    let mut hidden: HashMap<usize, Vec<Hiding>> = HashMap::new();
+    for route in &plan.routes {
+        let Some(file) = paths.file(&route.path) else { continue };
+        for number in plan.redirects.forced_rules(&route.path) {
+            let rule = &rules[number as usize];
+            let Some(captures) = rule.from.matches(&route.path) else { continue };
+            // The values of a query are not known: such a rule may lead anywhere.
+            let is_known = rule.conditions.names().next().is_none();
+            if is_known && paths.target(rule, &captures) == Some(file) {
+                continue;
+            }
+            hidden
+                .entry(file)
+                .or_default()
+                .push(Hiding { rule: number, matched: route.path.as_slice().into() });
+        }
+    }
+    for hidings in hidden.values_mut() {
+        hidings.sort_by_key(|hiding| hiding.rule);
+        hidings.dedup_by_key(|hiding| hiding.rule);
+        let is_last = |hiding: &Hiding| rules[hiding.rule as usize].conditions.is_empty();
+        let end = hidings.iter().position(is_last).map_or(hidings.len(), |last| last + 1);
+        hidings.truncate(end);
+    }
+    hidden
 }
 
 /// Hides the precompressed copies of hidden files, even if they don't decode to the file: they may
 /// be copies of an older version.
-fn hide_codings(plan: &SitePlan, listing: &Listing, hidden: &mut HashMap<usize, Hiding>) {
+fn hide_codings(plan: &SitePlan, listing: &Listing, hidden: &mut HashMap<usize, Vec<Hiding>>) {
     let name = |file: usize| &*listing.files[plan.files[file].listed].name;
     let numbers: HashMap<&[u8], usize> =
         (0..plan.files.len()).map(|file| (name(file), file)).collect();
@@ -64,8 +92,8 @@ fn hide_codings(plan: &SitePlan, listing: &Listing, hidden: &mut HashMap<usize, 
             name(file).strip_suffix(coding.extension()?.as_bytes())?.strip_suffix(b".")
         });
         let original = original.and_then(|original| numbers.get(original));
-        if let Some(hiding) = original.and_then(|original| hidden.get(original)).cloned() {
-            hidden.entry(file).or_insert(hiding);
+        if let Some(hidings) = original.and_then(|original| hidden.get(original)).cloned() {
+            hidden.entry(file).or_insert(hidings);
         }
     }
 }

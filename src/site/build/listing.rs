@@ -1,6 +1,7 @@
 //! The files of a root and the entries that are left out of the site.
 
 use super::escape::escaped;
+use crate::http::media_type::OctetsKind;
 use crate::os::beneath::Stamp;
 use std::fmt;
 use std::path::PathBuf;
@@ -12,6 +13,8 @@ pub struct Listing {
     pub files: Vec<Listed>,
     /// The entries that are left out and reported.
     pub skipped: SkippedFiles,
+    /// The targets of links out of the root that are to be followed but aren't open.
+    pub outside: Vec<PathBuf>,
 }
 
 /// A listed file.
@@ -25,6 +28,8 @@ pub struct Listed {
     pub modified: Option<u64>,
     /// Whether the file is an SVG in gzip, by its extension (`.svgz`) and its first octets.
     pub is_svg_in_gzip: bool,
+    /// The kind of its octets, once it was read.
+    pub octets: OctetsKind,
     /// Path from the root with all links resolved, if it differs from the name.
     pub path: Option<PathBuf>,
     /// Identity and version of the file; no other file is read in its place.

@@ -12,10 +12,12 @@ use super::summary::size;
 use crate::bytes::Span;
 use crate::error::Failure;
 use crate::http::coding::Coding;
+use crate::http::media_type::{OctetsKind, kind_of};
 use crate::os::memory::MemoryRoom;
 use crate::os::pages::Pages;
 use crate::site::entity_tag;
 use crate::site::tree::build::room_for;
+use crate::site::tree::composer::composed_bytes_max;
 use crate::site::tree::rows::CodedBody;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::sync::Mutex;
@@ -63,15 +65,34 @@ pub(super) struct Identities {
     bytes: u64,
     /// Bytes of the files and of the room for codings.
     room: u64,
-    /// The body of each file, in the order of the plan, or the reason why it could not be read.
-    bodies: Vec<Result<CodedBody, String>>,
+    /// Each file, in the order of the plan, or the reason why it could not be read.
+    files: Vec<Result<Identity, String>>,
+}
+
+/// A file that was read.
+#[derive(Clone, Copy)]
+struct Identity {
+    body: CodedBody,
+    octets: OctetsKind,
 }
 
 impl Identities {
     /// The files of the plan that could not be read, with the reasons.
     pub(super) fn failed(&self) -> impl Iterator<Item = (usize, &str)> {
-        let numbered = self.bodies.iter().enumerate();
-        numbered.filter_map(|(file, body)| Some((file, body.as_ref().err()?.as_str())))
+        let numbered = self.files.iter().enumerate();
+        numbered.filter_map(|(file, read)| Some((file, read.as_ref().err()?.as_str())))
+    }
+
+    /// The octets of the files that were read, in the order of the plan.
+    pub(super) fn bodies(&self) -> Vec<&[u8]> {
+        let read = self.files.iter().flatten();
+        read.map(|file| &self.fixed[file.body.span.range()]).collect()
+    }
+
+    /// The files of the plan that were read, with the kinds of their octets.
+    pub(super) fn octets(&self) -> impl Iterator<Item = (usize, OctetsKind)> {
+        let numbered = self.files.iter().enumerate();
+        numbered.filter_map(|(file, read)| Some((file, read.as_ref().ok()?.octets)))
     }
 }
 
@@ -105,9 +126,9 @@ pub(super) fn read(
     let progress = bar(request.progress, bytes);
     progress.set_message(format!("reading {} files", plan.files.len()));
     let place = &mut fixed[..usize_of(bytes)];
-    let bodies = read_all(request.threads, root, listing, plan, place, &progress);
+    let files = read_all(request.threads, root, listing, plan, place, &progress);
     progress.finish_and_clear();
-    Ok(Identities { fixed, bytes, room: bodies_room, bodies })
+    Ok(Identities { fixed, bytes, room: bodies_room, files })
 }
 
 /// Adds codings to the files that were read, which are exactly the files of `plan`.
@@ -117,9 +138,9 @@ pub(super) fn code(
     plan: &SitePlan,
     identities: Identities,
 ) -> Loaded {
-    let Identities { mut fixed, bytes, room, bodies } = identities;
+    let Identities { mut fixed, bytes, room, files } = identities;
     let mut bodies: Vec<Vec<CodedBody>> =
-        bodies.into_iter().flatten().map(|body| vec![body]).collect();
+        files.into_iter().flatten().map(|file| vec![file.body]).collect();
     assert_eq!(
         bodies.len(),
         plan.files.len(),
@@ -161,15 +182,19 @@ fn jobs(plan: &SitePlan, lengths: &[u64], request: &BuildRequest) -> Vec<CodingJ
     jobs
 }
 
-/// Most bytes of fields of any path.
+/// Most bytes of fields of any response, stored or composed.
 fn fields_bytes_max(plan: &SitePlan) -> usize {
     let of_route = |route: &Route| match &route.kind {
         RouteKind::File(target) => target.fields.bytes(),
         RouteKind::Folder => 0,
     };
-    let others = plan.not_found.iter().chain(&plan.fallback).map(|target| target.fields.bytes());
+    let pages = plan.not_found.iter().map(|page| &page.target);
+    let others = pages.chain(&plan.fallback).map(|target| target.fields.bytes());
     let most = plan.routes.iter().map(of_route).chain(others).max().unwrap_or(0);
-    most + VARY.len()
+    let lists = plan.file_fields.iter().map(|own| &own.defaults).chain([&plan.built_in_fields]);
+    let defaults = lists.map(|lists| lists.open.bytes().max(lists.protected.bytes())).max();
+    let composed = composed_bytes_max(&plan.field_rules, defaults.unwrap_or(0));
+    composed.max(most + VARY.len())
 }
 
 /// Reserves memory for identity bodies, codings and scratch; returns it with the bytes for all
@@ -192,7 +217,7 @@ fn read_all(
     plan: &SitePlan,
     mut place: &mut [u8],
     progress: &ProgressBar,
-) -> Vec<Result<CodedBody, String>> {
+) -> Vec<Result<Identity, String>> {
     let mut jobs = Vec::with_capacity(plan.files.len());
     let mut offset = 0;
     for (number, file) in plan.files.iter().enumerate() {
@@ -203,23 +228,24 @@ fn read_all(
         jobs.push((number, offset, listed, own));
         offset += len;
     }
-    let bodies: Vec<_> = plan.files.iter().map(|_| Err(String::new())).collect();
-    let state = Mutex::new((jobs.into_iter(), bodies));
+    let files: Vec<_> = plan.files.iter().map(|_| Err(String::new())).collect();
+    let state = Mutex::new((jobs.into_iter(), files));
     on_threads(threads, || {
         loop {
             let job = state.lock().expect(NO_PANIC).0.next();
             let Some((number, offset, listed, place)) = job else { return };
             let outcome = root.read(listed, place);
-            let body = outcome.map(|()| {
+            let file = outcome.map(|()| {
                 let (span, tag) = (span(offset, place.len()), entity_tag(place));
-                CodedBody { coding: Coding::Identity, span, tag }
+                let body = CodedBody { coding: Coding::Identity, span, tag };
+                Identity { body, octets: kind_of(&listed.name, place) }
             });
-            if body.is_err() {
+            if file.is_err() {
                 // A partly read file must not stay in the image.
                 place.fill(0);
             }
             progress.inc(listed.bytes);
-            state.lock().expect(NO_PANIC).1[number] = body;
+            state.lock().expect(NO_PANIC).1[number] = file;
         }
     });
     state.into_inner().expect(NO_PANIC).1

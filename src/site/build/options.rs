@@ -31,12 +31,21 @@ pub struct RootOptions {
     #[arg(long, value_name = "PATH", value_parser = health)]
     pub health: Option<String>,
 
+    /// Follow symbolic links out of the folder
+    ///
+    /// A user who may write to the folder can then publish any file that the serving user can read.
+    /// Dot files stay left out. The targets are those at the start or reload: before anything is
+    /// read, the process gives up access to all other files.
+    #[arg(long)]
+    pub follow_links: bool,
+
     /// Refuse to start if anything has to be left out of the folder
     ///
-    /// Left out are links that lead out of the folder, to dot files or nowhere; entries that the
-    /// serving user can't read or that are neither files nor folders; files that keep changing
-    /// while they are read; and files with the extension .br, .zst or .gz that don't decode to the
-    /// file beside them.
+    /// Left out are lines of _headers and _redirects that can't be honoured; links that lead out of
+    /// the folder without --follow-links, to dot files or nowhere; entries that the serving user
+    /// can't read or that are neither files nor folders; files that keep changing while they are
+    /// read; and files with the extension .br, .zst or .gz that don't decode to the file beside
+    /// them.
     #[arg(long)]
     pub strict: bool,
 
@@ -101,6 +110,8 @@ pub struct BuildRequest {
     pub effort: Effort,
     /// Whether to fail if anything is left out.
     pub strict: bool,
+    /// Whether to follow symbolic links out of the folder.
+    pub follow_links: bool,
     /// Number of connections that need scratch memory.
     pub slots: u32,
     /// Whether to draw a progress bar on standard error.
@@ -134,6 +145,7 @@ impl BuildRequest {
             limits: SiteLimits { files: options.site_files, bytes: options.site_bytes },
             effort: options.compress,
             strict: options.strict,
+            follow_links: options.follow_links,
             slots,
             progress: false,
             resolver: Resolver::default(),

@@ -1,25 +1,24 @@
 //! The plan of a site: the file and the fields of each path. Pure: equal listings and rules make
 //! equal plans on every machine.
 
-use super::caching::caching;
+use super::cycles;
 use super::escape::escaped;
-use super::fields::FieldList;
-use super::headers::Headers;
+use super::field_plan::plan_fields;
+use super::headers::ParsedHeaders;
 use super::hidden;
 use super::listing::{Listed, Listing};
-use super::merge::FieldsOf;
 use super::options::SiteOptions;
 use super::problem::Problem;
-use super::redirects;
+use super::reach;
+use super::resolve;
 use super::rule_files::{REDIRECTS, is_rule_file};
-use super::site_plan::{Planned, PlannedTarget, Route, RouteKind, RouteReason, SitePlan};
+use super::site_plan::{
+    NotFoundPage, Planned, PlannedTarget, Route, RouteKind, RouteReason, SitePlan,
+};
 use crate::http::coding::Coding;
-use crate::http::media_type::of_path;
-use crate::site::redirects::{Effect, Redirect, Redirects};
+use crate::http::media_type::of_file;
+use crate::site::redirects::Redirect;
 use std::collections::HashMap;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::sync::Arc;
 
 /// Plans the site of a listing; `headers` and `redirects` are the texts of `_headers` and
@@ -31,12 +30,9 @@ pub fn plan(
     headers: Option<&str>,
     redirects: Option<&str>,
 ) -> SitePlan {
-    let mut plan = SitePlan::default();
-    let headers = headers.map_or_else(|| Ok(Headers::default()), Headers::parse);
-    let headers = headers.unwrap_or_else(|problems| {
-        plan.problems.extend(problems);
-        Headers::default()
-    });
+    let ParsedHeaders { rules: field_rules, left_out, problems } =
+        headers.map(ParsedHeaders::parse).unwrap_or_default();
+    let mut plan = SitePlan { field_rules, problems, left_out, ..SitePlan::default() };
     let served: Vec<usize> = (0..listing.files.len())
         .filter(|&index| !is_rule_file(&listing.files[index].name))
         .collect();
@@ -46,8 +42,7 @@ pub fn plan(
         .map(|(number, &index)| (&*listing.files[index].name, number))
         .collect();
     plan.files = planned_files(listing, &served, &numbers);
-    let fields = FieldsOf::new(&headers);
-    let mut router = Router { options, fields, taken: HashMap::new(), plan: &mut plan };
+    let mut router = Router { options, taken: HashMap::new(), plan: &mut plan };
     for (number, &index) in served.iter().enumerate() {
         router.by_name(number, &listing.files[index]);
     }
@@ -57,20 +52,41 @@ pub fn plan(
     for &index in &served {
         router.folders(&listing.files[index].name);
     }
-    router.plan.not_found = numbers.get(NOT_FOUND).map(|&file| router.target(file, NOT_FOUND));
     if let Some(name) = &options.fallback {
         let name = name.trim_start_matches('/').as_bytes();
         if let Some(&file) = numbers.get(name) {
-            router.plan.fallback = Some(router.target(file, name));
+            router.plan.fallback = Some(target(file));
         } else {
             let why = format!("the root has no file {}", escaped(name));
             router.plan.problems.push(Problem::of("--spa", why));
         }
     }
-    plan_redirects(&mut plan, redirects);
+    plan.not_found = not_found_pages(&numbers);
+    resolve::add_redirects(&mut plan, listing, redirects);
     let hidden = hidden::hide(&mut plan, listing);
+    cycles::mark(&mut plan);
+    reach::warn(&mut plan);
     refuse_hidden_fallback(&mut plan, listing, &hidden);
+    plan_fields(&mut plan, listing, options);
     plan
+}
+
+/// The `404.html` files by folder; each answers for missing paths below its own.
+fn not_found_pages(numbers: &HashMap<&[u8], usize>) -> Vec<NotFoundPage> {
+    let page = |(name, &file): (&&[u8], &usize)| {
+        let folder = name.strip_suffix(NOT_FOUND)?;
+        let is_whole_name = folder.is_empty() || folder.ends_with(b"/");
+        let folder = [b"/", folder].concat();
+        is_whole_name.then(|| NotFoundPage { folder, target: target(file) })
+    };
+    let mut pages: Vec<_> = numbers.iter().filter_map(page).collect();
+    pages.sort_by(|a, b| a.folder.cmp(&b.folder));
+    pages
+}
+
+/// A file whose fields are planned later.
+fn target(file: usize) -> PlannedTarget {
+    PlannedTarget { file, fields: Arc::default(), is_composed: false }
 }
 
 /// The served files with the files that may be their codings.
@@ -90,7 +106,7 @@ fn planned_files(
         Planned {
             listed: index,
             beside: Coding::ALL.into_iter().filter_map(beside).collect(),
-            media_type: of_path(Path::new(OsStr::from_bytes(name))),
+            media_type: of_file(name, listing.files[index].octets),
             is_coded,
         }
     };
@@ -109,35 +125,9 @@ fn refuse_hidden_fallback(plan: &mut SitePlan, listing: &Listing, hidden: &HashM
     }
 }
 
-/// Adds the rules, and a problem for each rewrite to a path without a file.
-fn plan_redirects(plan: &mut SitePlan, text: Option<&str>) {
-    let rules = match redirects::parse(text.unwrap_or_default()) {
-        Ok(rules) => rules,
-        Err(problems) => {
-            plan.problems.extend(problems);
-            return;
-        }
-    };
-    let paths: HashMap<&[u8], &RouteKind> =
-        plan.routes.iter().map(|route| (&*route.path, &route.kind)).collect();
-    let mut problems = Vec::new();
-    for rule in &rules {
-        let Effect::Rewrite(_) = rule.effect else { continue };
-        let Some(path) = rule.to.fixed() else { continue };
-        if !matches!(paths.get(path), Some(RouteKind::File(_))) {
-            let why = format!("{}: the root has no such file", escaped(path));
-            problems.push(Problem::at(REDIRECTS, rule.line, why));
-        }
-    }
-    plan.problems.extend(problems);
-    plan.redirects = Redirects::new(rules);
-}
-
 /// Adds paths to a plan.
 struct Router<'a> {
     options: &'a SiteOptions,
-    /// Keyed by the inputs of the default fields: media type, caching, coding of the file itself.
-    fields: FieldsOf<'a, (String, Option<&'static str>, bool)>,
     taken: HashMap<Vec<u8>, usize>,
     plan: &'a mut SitePlan,
 }
@@ -181,24 +171,7 @@ impl Router<'_> {
         if self.taken.contains_key(&path) {
             return;
         }
-        let target = self.target(file, &path[1..]);
-        self.add(Route { path, kind: RouteKind::File(target), reason });
-    }
-
-    /// A file with the fields of this path, which is given without its first slash.
-    fn target(&mut self, file: usize, path: &[u8]) -> PlannedTarget {
-        let Planned { media_type, is_coded, .. } = &self.plan.files[file];
-        let caching = caching(path, media_type);
-        let defaults = || default_fields(self.options, media_type, caching, *is_coded);
-        let key = (media_type.clone(), caching, *is_coded);
-        let fields = self.fields.of(&[b"/", path].concat(), key, defaults);
-        let fields = fields.unwrap_or_else(|problem| {
-            if !self.plan.problems.contains(&problem) {
-                self.plan.problems.push(problem);
-            }
-            Arc::default()
-        });
-        PlannedTarget { file, fields }
+        self.add(Route { path, kind: RouteKind::File(target(file)), reason });
     }
 
     fn add(&mut self, route: Route) {
@@ -207,30 +180,6 @@ impl Router<'_> {
             self.plan.routes.push(route);
         }
     }
-}
-
-/// The fields of a file before `_headers` applies.
-fn default_fields(
-    options: &SiteOptions,
-    media_type: &str,
-    caching: Option<&str>,
-    is_coded: bool,
-) -> FieldList {
-    let mut fields = FieldList::default();
-    fields.set("Content-Type", media_type);
-    if let Some(caching) = caching {
-        fields.set("Cache-Control", caching);
-    }
-    for (name, _) in &options.fields {
-        fields.remove(name);
-    }
-    for (name, value) in &options.fields {
-        fields.append(name, value);
-    }
-    if is_coded {
-        fields.set("Content-Encoding", Coding::Gzip.name());
-    }
-    fields
 }
 
 const INDEX: &[u8] = b"index.html";
@@ -330,7 +279,7 @@ mod tests {
         );
         assert_eq!(value("/x.css", "cache-control"), "max-age=1");
         assert_eq!(value("/x.css", "Content-Type"), "text/plain");
-        assert_eq!(value("/y.css", "X-Content-Type-Options"), "", "every response has it");
+        assert_eq!(value("/y.css", "X-Content-Type-Options"), "nosniff", "as the default");
         assert_eq!(value("/y.css", "Cache-Control"), "");
         assert_eq!(value("/y.css", "Content-Type"), "text/css; charset=utf-8");
     }
@@ -341,7 +290,7 @@ mod tests {
         let fields = given.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
         let plan = planned(&["a.html"], &SiteOptions { fields, ..clean() }, [None, None]);
         let RouteKind::File(target) = &plan.routes[0].kind else { panic!("a folder") };
-        let sent: Vec<_> = target.fields.iter().skip(1).collect();
+        let sent: Vec<_> = target.fields.iter().skip(2).collect();
         assert_eq!(sent, given);
     }
 
@@ -350,7 +299,7 @@ mod tests {
         let plan = planned(&["a.svgz", "a.svgz.br"], &clean(), [None, None]);
         let RouteKind::File(target) = &plan.routes[0].kind else { panic!("a folder") };
         let sent: Vec<_> = target.fields.iter().collect();
-        assert_eq!(sent, [("Content-Type", "image/svg+xml"), ("Content-Encoding", "gzip")]);
+        assert_eq!(sent[1..], [("Content-Type", "image/svg+xml"), ("Content-Encoding", "gzip")]);
         assert!(plan.files[0].beside.is_empty());
     }
 
@@ -360,17 +309,56 @@ mod tests {
         let rules = [Some("/x\n"), Some("/a /b 200\n/c /d.html 200\n/e /d.html/:x 200")];
         let plan = planned(&["d.html"], &options, rules);
         let message: Vec<_> = plan.problems.iter().map(ToString::to_string).collect();
-        assert_eq!(message.len(), 3, "{message:?}");
-        for (message, hint) in message.iter().zip(["_headers:1", "--spa", "_redirects:3"]) {
-            assert!(message.contains(hint), "{message}");
+        assert_eq!(message.len(), 1, "{message:?}");
+        assert!(message[0].contains("--spa"), "{message:?}");
+        let left_out: Vec<_> = plan.left_out.iter().map(ToString::to_string).collect();
+        assert_eq!(left_out.len(), 3, "{left_out:?}");
+        let hints = ["_headers:1: ", "_redirects:1: /b: ", "_redirects:3: "];
+        for (message, hint) in left_out.iter().zip(hints) {
+            assert!(message.starts_with(hint), "{message}");
         }
         let names = ["a b\u{e4}.html"];
         let rules = [None, Some("/x /c/../a%20b%C3%A4.html 200\n/y /a%2520b%C3%A4.html 404")];
         let plan = planned(&names, &clean(), rules);
-        let message: Vec<_> = plan.problems.iter().map(ToString::to_string).collect();
+        let message: Vec<_> = plan.left_out.iter().map(ToString::to_string).collect();
         assert!(message.len() == 1 && message[0].starts_with("_redirects:2: /a%20"), "{message:?}");
-        let rules = [None, Some("/a /b 200\n/c /d 200\n/e/* /x/:splat 200")];
-        let plan = planned(&["d.html", "x/index.html"], &clean(), rules);
-        assert_eq!(plan.problems.len(), 1, "{:?}", plan.problems);
+    }
+
+    #[test]
+    fn rewrite_is_resolved_to_the_file_of_a_path_or_the_index_of_a_folder() {
+        // Netlify, "Rewrites and proxies": a rewrite to a folder serves its index.
+        let names = ["d.html", "x/index.html", "secret.html"];
+        let rules = "/a /b 200\n/c /d 200\n/e/* /x/:splat 200\n/f /x 200\n/g /x/ 200\n";
+        let plan = planned(&names, &clean(), [None, Some(rules)]);
+        let targets: Vec<_> = plan.redirects.rules().iter().map(|rule| rule.to.fixed()).collect();
+        assert_eq!(targets, [Some(&b"/d"[..]), None, Some(b"/x/"), Some(b"/x/")]);
+        assert!(plan.problems.is_empty() && plan.left_out.len() == 1, "{:?}", plan.left_out);
+        // Without the rule, the file would be open.
+        let rules = "/secret /none 404!\n/nothing /none 404!\nsecret.html /d 301!\n";
+        let plan = planned(&names, &clean(), [None, Some(rules)]);
+        let message: Vec<_> = plan.problems.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            message,
+            [
+                "_redirects:1: /none: the root has no such file; the rule hides /secret, so it \
+                 can't be left out",
+                "_redirects:3: secret.html: a path begins with a slash; the rule hides \
+                 /secret.html, so it can't be left out",
+            ]
+        );
+        assert_eq!(plan.left_out.len(), 1, "{:?}", plan.left_out);
+    }
+
+    #[test]
+    fn rule_that_never_applies_is_a_warning() {
+        let rules = "/a/* /x\n/a/b /y\n/a/:c/d /y\n/d /y\n/e /z 302 Language=de\n/e /z\n/e /q\n\
+                     /:k /y\n/:m /y\n/x-:n /y\n/f/ /y 301!\n/f /z\n/g/:h /y\n/g/* /z\n";
+        let plan = planned(&["d.html"], &clean(), [None, Some(rules)]);
+        let message: Vec<_> = plan.warnings.iter().map(ToString::to_string).collect();
+        let lines: Vec<_> =
+            message.iter().map(|text| text.split(' ').next().unwrap_or_default()).collect();
+        let expected = [2, 3, 4, 7, 9, 10, 12].map(|line| format!("_redirects:{line}:"));
+        assert_eq!(lines, expected, "{message:?}");
+        assert_eq!(message[0], "_redirects:2: /a/b never applies: line 1 covers its paths");
     }
 }

@@ -26,6 +26,21 @@ impl Problem {
     }
 }
 
+impl Problem {
+    /// The number of its line, unless it is in a whole file or an option.
+    #[must_use]
+    pub fn line(&self) -> Option<u32> {
+        self.line
+    }
+
+    /// The same error with another reason behind the first.
+    #[must_use]
+    pub fn and(mut self, why: &str) -> Self {
+        self.why = format!("{}; {why}", self.why);
+        self
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { place, line, why } = self;

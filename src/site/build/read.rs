@@ -4,12 +4,15 @@
 use super::escape::escaped_path;
 use super::fields::FieldList;
 use super::gather::{Gathered, gather};
+use super::links;
 use super::listing::Listing;
 use super::load::{self, Loaded};
 use super::opened::OpenRoot;
 use super::options::BuildRequest;
 use super::problem::Problem;
-use super::site_plan::{PlannedTarget, RouteKind, SitePlan};
+use super::site_plan::{
+    DefaultFieldLists, FileFields, NotFoundPage, PlannedTarget, RouteKind, SitePlan,
+};
 use super::summary::Summary;
 use crate::error::Failure;
 use crate::os::pages::Pages;
@@ -50,7 +53,7 @@ impl Root {
 ///
 /// # Errors
 /// If the folder can't be read, exceeds a limit, or has problems, each of which the message names.
-/// With [`BuildRequest::strict`], also if anything is left out.
+/// With [`BuildRequest::strict`], also if a file or a line of a rule is left out.
 ///
 /// ```
 /// use uringstatic::site::build::{BuildRequest, RootOptions, read};
@@ -66,7 +69,7 @@ impl Root {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn read(request: &BuildRequest) -> Result<Root, Failure> {
-    read_opened(request, &OpenRoot::open(&request.root, request.resolver)?)
+    read_opened(request, &links::open(request)?)
 }
 
 /// As [`read`], of a folder that was opened before, for instance because the process may open no
@@ -92,10 +95,11 @@ pub fn read_opened(request: &BuildRequest, root: &OpenRoot) -> Result<Root, Fail
 }
 
 fn refuse_problems(request: &BuildRequest, plan: &SitePlan) -> Result<(), Failure> {
-    if plan.problems.is_empty() {
+    let left_out = plan.left_out.iter().filter(|_| request.strict);
+    let problems: Vec<_> = plan.problems.iter().chain(left_out).map(Problem::to_string).collect();
+    if problems.is_empty() {
         return Ok(());
     }
-    let problems: Vec<_> = plan.problems.iter().map(Problem::to_string).collect();
     let root = escaped_path(&request.root);
     let hint = format!("`uringstatic check {root}` lists every path and every problem");
     Err(unreadable(request, &problems, hint))
@@ -128,7 +132,17 @@ pub(super) fn builder(
     request: &BuildRequest,
 ) -> Builder {
     let mut builder = Builder::default();
-    let files = add_files(&mut builder, listing, plan, bodies);
+    let mut files = add_files(&mut builder, listing, plan, bodies);
+    let has_rules = !plan.field_rules.is_empty() || !request.options.fields.is_empty();
+    if has_rules {
+        let DefaultFieldLists { open, protected } = &plan.built_in_fields;
+        builder.field_rules(plan.field_rules.clone(), [open.iter(), protected.iter()]);
+        for (file, fields) in files.iter_mut().zip(&plan.file_fields) {
+            if !fields.protected_by.is_empty() {
+                builder.protect(file, &fields.protected_by);
+            }
+        }
+    }
     let mut targets = Targets { files, bodies, known: HashMap::new() };
     for route in &plan.routes {
         let is_new = match &route.kind {
@@ -142,9 +156,9 @@ pub(super) fn builder(
     }
     // With a fallback, `Accept` selects between the two responses for a missing path.
     let is_by_accept = plan.fallback.is_some();
-    if let Some(target) = &plan.not_found {
+    for NotFoundPage { folder, target } in &plan.not_found {
         let target = targets.add(&mut builder, target, is_by_accept);
-        builder.not_found(target);
+        builder.not_found(folder, target);
     }
     if let Some(target) = &plan.fallback {
         let target = targets.add(&mut builder, target, is_by_accept);
@@ -154,7 +168,21 @@ pub(super) fn builder(
         builder.health(path.as_bytes());
     }
     builder.redirects(plan.redirects.clone());
+    add_file_fields(&mut builder, plan);
     builder
+}
+
+/// Adds the values from which the fields of each file are composed, if there are rules for fields.
+fn add_file_fields(builder: &mut Builder, plan: &SitePlan) {
+    // Files with equal defaults share them.
+    let mut known = HashMap::new();
+    for FileFields { canonical, defaults, .. } in &plan.file_fields {
+        let DefaultFieldLists { open, protected } = defaults;
+        let id = known
+            .entry(Arc::as_ptr(open))
+            .or_insert_with(|| builder.defaults([open.iter(), protected.iter()]));
+        builder.composed_file(canonical, *id);
+    }
 }
 
 fn add_files(
@@ -188,6 +216,10 @@ impl Targets<'_> {
         target: &PlannedTarget,
         is_by_accept: bool,
     ) -> RouteTarget {
+        let file = self.files[target.file];
+        if target.is_composed {
+            return RouteTarget { file, fields: FieldsId::AT_REQUEST };
+        }
         let is_coded = self.bodies[target.file].len() > 1;
         let key = (Arc::as_ptr(&target.fields), is_by_accept, is_coded);
         let fields = *self.known.entry(key).or_insert_with(|| {
@@ -200,6 +232,6 @@ impl Targets<'_> {
             }
             builder.fields(fields.iter())
         });
-        RouteTarget { file: self.files[target.file], fields }
+        RouteTarget { file, fields }
     }
 }

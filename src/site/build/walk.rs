@@ -1,10 +1,12 @@
 //! The listing of a root's files: names, lengths and dates, without their content.
 
+use super::dates::{CommonTime, last_modified};
 use super::listing::{Listed, Listing};
-use super::opened::{OpenRoot, is_hidden, why};
+use super::opened::{LinkError, OpenRoot, is_hidden, is_well_known, why};
 use super::options::SiteLimits;
 use super::rule_files::is_rule_file;
 use crate::error::Failure;
+use crate::http::media_type::OctetsKind;
 use crate::os::beneath::{CHANGED, FileKind, FolderEntry, OpenFolder, Stamp};
 use std::ffi::OsStr;
 use std::fmt;
@@ -13,10 +15,9 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
 
-/// Lists a root. Dot files are left out silently, except `.well-known` (RFC 8615); links to them
-/// are left out and reported.
+/// Lists a root. Dot files are left out silently, except `.well-known` and all below it (RFC 8615);
+/// links to dot files are left out and reported.
 ///
 /// # Errors
 /// If the root can't be read or exceeds a limit; or if `_headers` or `_redirects` would be left
@@ -25,9 +26,19 @@ pub(super) fn walk(root: &OpenRoot, limits: SiteLimits) -> Result<Listing, Failu
     let folder = root.folder()?;
     let identity = folder.identity().map_err(|error| root.unreadable(&error))?;
     let ancestors = vec![Ancestor { identity, path: None }];
-    let mut walk =
-        Walk { root, ancestors, limits, bytes: 0, folders: 0, listing: Listing::default() };
+    let mut walk = Walk {
+        root,
+        ancestors,
+        limits,
+        bytes: 0,
+        folders: 0,
+        common_time: CommonTime::default(),
+        listing: Listing::default(),
+    };
     walk.folder(folder, &mut Vec::new())?;
+    if walk.common_time.is_common() {
+        walk.listing.files.iter_mut().for_each(|file| file.modified = None);
+    }
     walk.listing.files.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(walk.listing)
 }
@@ -40,6 +51,8 @@ struct Walk<'a> {
     bytes: u64,
     /// Folders listed so far; a folder behind links counts once per link.
     folders: usize,
+    /// The time that all files have, those with rules aside.
+    common_time: CommonTime,
     listing: Listing,
 }
 
@@ -61,7 +74,7 @@ impl Walk<'_> {
                 Err(error) if name.is_empty() => return Err(self.root.unreadable(&error)),
                 Err(error) => return self.leave_out(name, &why(&error)),
             };
-            if is_hidden(entry.name()) {
+            if is_hidden(entry.name()) && !is_well_known(name) {
                 continue;
             }
             let before = name.len();
@@ -99,7 +112,11 @@ impl Walk<'_> {
         let link = path.unwrap_or(Path::new(OsStr::from_bytes(name)));
         let target = match self.root.target(link) {
             Ok(target) => target,
-            Err(why) => return self.leave_out(name, &why),
+            Err(LinkError::Refused(why)) => return self.leave_out(name, &why),
+            Err(LinkError::Outside(target)) => {
+                self.listing.outside.push(target);
+                return self.leave_out(name, &CHANGED);
+            }
         };
         match self.root.kind(&target) {
             Ok(FileKind::File) => self.file(self.root.open_file(&target), name, Some(target)),
@@ -152,13 +169,15 @@ impl Walk<'_> {
         if !metadata.is_file() {
             return self.leave_out(name, &CHANGED);
         }
-        let modified = metadata.modified().ok();
-        let modified = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        if !is_rule_file(name) {
+            self.common_time.add(&metadata);
+        }
         self.listing.files.push(Listed {
             name: name.to_vec(),
             bytes: metadata.size(),
-            modified: modified.map(|age| age.as_secs()),
+            modified: last_modified(&metadata),
             is_svg_in_gzip: name.ends_with(b".svgz") && begins_like_gzip(file),
+            octets: OctetsKind::Unread,
             path,
             stamp: Stamp::of(&metadata),
         });

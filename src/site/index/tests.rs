@@ -3,74 +3,86 @@
 use super::*;
 use proptest::prelude::*;
 
-/// The captures of a path, part by part: a segment ends at the last occurrence of the text after
-/// it.
-fn slow(pattern: &Pattern, path: &[u8]) -> Option<Vec<Vec<u8>>> {
-    let mut captures = Vec::new();
-    let trimmed = without_slash(path);
-    let Some(back) = &pattern.back else {
-        let rest = slow_front(&pattern.front, trimmed, &mut captures)?;
-        return rest.is_empty().then_some(captures);
-    };
-    if back.is_empty() {
-        if let Some(rest) = slow_front(&pattern.front, path, &mut captures) {
-            captures.push(rest.to_vec());
-            return Some(captures);
-        }
-        let (Part::Literal(text), parts) = pattern.front.split_last()? else { return None };
-        let text = text.strip_suffix(b"/")?;
-        captures.clear();
-        let rest = slow_front(parts, path, &mut captures)?;
-        captures.push(Vec::new());
-        return (rest == text && !path.is_empty()).then_some(captures);
-    }
-    let mut rest = slow_front(&pattern.front, trimmed, &mut captures)?;
-    let splat = captures.len();
-    for part in back.iter().rev() {
-        let Part::Literal(text) = part else {
-            let start = rest.iter().rposition(|&octet| octet == b'/').map_or(0, |at| at + 1);
-            captures.insert(splat, rest[start..].to_vec());
-            if start == rest.len() {
-                return None;
-            }
-            rest = &rest[..start];
-            continue;
-        };
-        rest = rest.strip_suffix(&**text)?;
-    }
-    captures.insert(splat, rest.to_vec());
-    Some(captures)
+/// An element of a pattern's text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Element {
+    Octet(u8),
+    /// `([^/]+)`
+    Name,
+    /// `(.*)`
+    Splat,
 }
 
-fn slow_front<'p>(
-    parts: &[Part],
-    mut path: &'p [u8],
-    captures: &mut Vec<Vec<u8>>,
-) -> Option<&'p [u8]> {
-    for (index, part) in parts.iter().enumerate() {
-        if let Part::Literal(text) = part {
-            path = path.strip_prefix(&**text)?;
-            continue;
-        }
-        let mut end = path.iter().position(|&octet| octet == b'/').unwrap_or(path.len());
-        if let Some(Part::Literal(next)) = parts.get(index + 1)
-            && next.first() != Some(&b'/')
-        {
-            let within = next.split(|&octet| octet == b'/').next().unwrap_or_default();
-            end = path[..end].windows(within.len()).rposition(|window| window == within)?;
-        }
-        if end == 0 {
-            return None;
-        }
-        captures.push(path[..end].to_vec());
-        path = &path[end..];
+fn elements(text: &str) -> Vec<Element> {
+    let mut elements = Vec::new();
+    let mut rest = text.as_bytes();
+    while let Some((&octet, behind)) = rest.split_first() {
+        rest = behind;
+        elements.push(match octet {
+            b'*' => Element::Splat,
+            b':' if behind.first().is_some_and(u8::is_ascii_alphabetic) => {
+                let is_end = |octet: &u8| !octet.is_ascii_alphanumeric() && *octet != b'_';
+                rest = &behind[behind.iter().position(is_end).unwrap_or(behind.len())..];
+                Element::Name
+            }
+            octet => Element::Octet(octet),
+        });
     }
-    Some(path)
+    elements
+}
+
+/// Matches by trying every division of a path, as a regular expression does: each capture is as
+/// long as possible, the first one first.
+fn divided(elements: &[Element], path: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let Some((element, others)) = elements.split_first() else {
+        return path.is_empty().then(Vec::new);
+    };
+    let (least, most) = match element {
+        Element::Octet(octet) => {
+            return divided(others, path.strip_prefix(&[*octet])?);
+        }
+        Element::Name => (1, path.iter().position(|&octet| octet == b'/').unwrap_or(path.len())),
+        Element::Splat => (0, path.len()),
+    };
+    (least..=most).rev().find_map(|len| {
+        let mut captures = divided(others, &path[len..])?;
+        captures.insert(0, path[..len].to_vec());
+        Some(captures)
+    })
+}
+
+/// The captures of a path, by the rules about slashes at the end.
+fn slow(text: &str, path: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let text = match text.strip_suffix("*/") {
+        Some(front) => format!("{front}*"),
+        None => String::from_utf8_lossy(without_slash(text.as_bytes())).into_owned(),
+    };
+    let all = elements(&text);
+    if all.last() != Some(&Element::Splat) {
+        return divided(&all, without_slash(path));
+    }
+    divided(&all, path).or_else(|| {
+        let (Element::Octet(b'/'), shorter) = all[..all.len() - 1].split_last()? else {
+            return None;
+        };
+        let mut captures = divided(shorter, path).filter(|_| !path.is_empty())?;
+        captures.push(Vec::new());
+        Some(captures)
+    })
+}
+
+/// The patterns among texts, but for those whose dot segments the parser removes.
+fn parsed(texts: impl Iterator<Item = String>) -> Vec<(String, Pattern)> {
+    let is_plain = |text: &String| !text.split('/').any(|segment| matches!(segment, "." | ".."));
+    texts
+        .filter(is_plain)
+        .filter_map(|text| Pattern::parse(&text).ok().map(|pattern| (text, pattern)))
+        .collect()
 }
 
 /// Compares the captures of a path found by the index with those of each pattern.
-fn check(patterns: &[Pattern], path: &[u8]) {
-    let numbered = || (0..).zip(patterns);
+fn check(patterns: &[(String, Pattern)], path: &[u8]) {
+    let numbered = || (0..).zip(patterns.iter().map(|(_, pattern)| pattern));
     let index = PatternIndex::new(numbered());
     let mut seen = Vec::new();
     index.candidates(path, &mut |number| seen.push(number));
@@ -79,13 +91,14 @@ fn check(patterns: &[Pattern], path: &[u8]) {
     seen.dedup();
     assert_eq!(seen.len(), count, "each is a candidate once");
     for (number, pattern) in numbered() {
-        let expected = slow(pattern, path);
+        let (text, _) = &patterns[number as usize];
+        let expected = slow(text, path);
         let found = pattern.matches(path).map(|captures| {
             captures.values().iter().map(|value| value.to_vec()).collect::<Vec<_>>()
         });
-        assert_eq!(found, expected, "{pattern:?} {}", String::from_utf8_lossy(path));
+        assert_eq!(found, expected, "{text} {}", String::from_utf8_lossy(path));
         let is_candidate = seen.binary_search(&number).is_ok();
-        assert!(is_candidate || expected.is_none(), "{pattern:?} is not found");
+        assert!(is_candidate || expected.is_none(), "{text} is not found");
     }
 }
 
@@ -93,10 +106,31 @@ fn check(patterns: &[Pattern], path: &[u8]) {
 fn texts_that_are_prefixes_or_suffixes_of_each_other_are_all_found() {
     let texts = ["/a/*", "/a/b/*", "/a/b/c", "/*c", "/*/c", "/*bc", "/:x", "/:xc", "/:xbc"];
     let more = ["/a/:x/*", "/*/:x/c", "/:x/b/:y", "/:xbc*", "/:xc*y", "/*", "/", "/:x/*/c/"];
-    let parse = |text: &&str| Pattern::parse(text).expect("a pattern");
-    let patterns: Vec<_> = texts.iter().chain(&more).map(parse).collect();
+    let names = ["/@:x", "/:x-:y", "/:xb:y", "/a:x/b", "/*.:x.:y", "/*b:x/c", "/:x-:yb*c", "/*:x"];
+    let texts = texts.iter().chain(&more).chain(&names);
+    let patterns = parsed(texts.map(|text| (*text).to_owned()));
+    assert_eq!(patterns.len(), 25, "all are patterns");
     let paths = ["/", "//", "/a", "/a/", "/a/b", "/a/b/c", "/a/b/c/", "/abc", "/bc", "/c", ""];
-    let others = ["/xbc/y", "/a//c", "/a/b/c/c", "/xbcbcy", "/a.b/c", "/x/b/y/", "abc", "/abc//"];
+    let others = [
+        "/xbc/y",
+        "/a//c",
+        "/a/b/c/c",
+        "/xbcbcy",
+        "/a.b/c",
+        "/x/b/y/",
+        "abc",
+        "/abc//",
+        "/@",
+        "/@a",
+        "/a-b",
+        "/a--b",
+        "-",
+        "/ax/b",
+        "/x.y.z",
+        "/q/x.y.z/",
+        "/abq/c",
+        "/1-2bc",
+    ];
     for path in paths.iter().chain(&others) {
         check(&patterns, path.as_bytes());
     }
@@ -104,14 +138,12 @@ fn texts_that_are_prefixes_or_suffixes_of_each_other_are_all_found() {
 
 #[test]
 fn shortest_of_200_nested_texts_is_reached_in_logarithmic_steps() {
-    let texts: Vec<_> = (1..=200).map(|count| format!("/{}*z", "a".repeat(count))).collect();
-    let patterns: Vec<_> =
-        texts.iter().map(|text| Pattern::parse(text).expect("a pattern")).collect();
+    let patterns = parsed((1..=200).map(|count| format!("/{}*z", "a".repeat(count))));
     for count in 0..=200 {
         check(&patterns, format!("/{}", "a".repeat(count)).as_bytes());
         check(&patterns, format!("/{}z", "a".repeat(count)).as_bytes());
     }
-    let index = PatternIndex::new((0..).zip(&patterns));
+    let index = PatternIndex::new((0..).zip(patterns.iter().map(|(_, pattern)| pattern)));
     let edges = &index.nodes[0].texts;
     let mut edge = edges.edges.last();
     let mut steps = 0;
@@ -126,8 +158,7 @@ fn shortest_of_200_nested_texts_is_reached_in_logarithmic_steps() {
 fn texts_longer_than_a_chunk_are_compared_completely() {
     let long = "ab".repeat(40);
     let texts = ["/LONGx/*", "/LONG*", "/*xLONG", "/*LONG", "/:xLONG", "/:xbLONG", "/LONG"];
-    let parse = |text: &&str| Pattern::parse(&text.replace("LONG", &long)).expect("a pattern");
-    let patterns: Vec<_> = texts.iter().map(parse).collect();
+    let patterns = parsed(texts.iter().map(|text| text.replace("LONG", &long)));
     for path in ["/LONG", "/LONGx", "/xLONG", "/bLONG", "/LONG/", "/LON", "/qbLONG", "/xLONG/"] {
         check(&patterns, path.replace("LONG", &long).as_bytes());
     }
@@ -140,14 +171,14 @@ proptest! {
     #[test]
     fn index_agrees_with_a_search_of_all_patterns(
         texts in prop::collection::vec(
-            "/(([ab.]{0,2}|:[xyz][ab.]{0,2})/){0,3}([ab.]{0,3}|:[uv][ab.]{0,2})\
-             (\\*[ab/]{0,3}(/:w(/[ab])?)?)?",
+            "/(([ab.]{0,2}|[ab.]?:[xyz][.-]([ab]|:[pq])?)/){0,3}\
+             ([ab.]{0,3}|a?:[uv][.-][ab.]{0,2}(:r)?)\
+             (\\*(:s|[.-]:t[.-])?[ab/]{0,3}(/b?:w(-:v)?(/[ab])?)?)?",
             1..30,
         ),
-        paths in prop::collection::vec("(/[ab.]{0,4}){0,5}/?", 1..30),
+        paths in prop::collection::vec("(/[ab.-]{0,5}){0,5}/?", 1..30),
     ) {
-        let patterns: Vec<_> =
-            texts.iter().filter_map(|text| Pattern::parse(text).ok()).collect();
+        let patterns = parsed(texts.into_iter());
         for path in &paths {
             check(&patterns, path.as_bytes());
         }
@@ -159,13 +190,16 @@ proptest! {
         texts in prop::collection::vec("/([ab]{0,2}|:x)(/[ab]{0,2}|/:y|\\*b?|/\\*)?", 1..20),
         paths in prop::collection::vec("(/[ab]{0,3}){1,3}", 1..20),
     ) {
+        use crate::site::conditions::{Conditions, RequestConditions};
         use crate::site::redirects::{Effect, Redirect, Redirects};
         use crate::site::template::{Template, TemplateKind};
         let rule = |(line, text): (u32, &String)| {
             let from = Pattern::parse(text).ok()?;
             let to = Template::parse("/to", &from, TemplateKind::Location).ok()?;
             let effect = Effect::Redirect(301);
-            Some(Redirect { from, to, effect, forced: line % 3 == 0, line, text: "".into() })
+            let (conditions, may_cycle) = (Conditions::default(), false);
+            let (forced, text) = (line % 3 == 0, text.as_str().into());
+            Some(Redirect { from, to, effect, forced, conditions, may_cycle, line, text })
         };
         let rules: Vec<_> = (0..).zip(&texts).filter_map(rule).collect();
         let redirects = Redirects::new(rules.clone());
@@ -173,9 +207,11 @@ proptest! {
             for forced in [false, true] {
                 let path = path.as_bytes();
                 let mut rules = rules.iter().filter(|rule| rule.forced == forced);
-                let expected = rules.find(|rule| slow(&rule.from, path).is_some());
-                let found = redirects.find(path, forced).map(|(rule, _)| rule.line);
-                prop_assert_eq!(found, expected.map(|rule| rule.line));
+                let expected = rules.find(|rule| slow(&rule.text, path).is_some());
+                let request = RequestConditions::default();
+                let found = redirects.find(path, forced, &request, &mut |_, _| true).rule;
+                let line = found.map(|(number, _)| redirects.rules()[number as usize].line);
+                prop_assert_eq!(line, expected.map(|rule| rule.line));
             }
         }
     }

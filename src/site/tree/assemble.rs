@@ -1,8 +1,10 @@
 //! The assembly of a response in the block of its slot: prepared pieces are copied one behind the
-//! other.
+//! other. Composed field lines are at the beginning of the block already, and move behind the
+//! front of the head.
 
 use super::Tree;
-use super::chosen::{FileResponse, Redirection, Select};
+use super::chosen::{BuiltInResponse, FileResponse, Redirection, Select};
+use super::composer::Composition;
 use super::heads::StatusIndex;
 use super::rows::{Representation, RouteTarget};
 use crate::bytes::{Span, Spans};
@@ -27,6 +29,14 @@ impl Tree {
             Answer::Whole(prebuilt) => {
                 let (front, body) = self.heads.response(prebuilt, persistence);
                 head.put(front);
+                self.put_own_lines(prebuilt, &mut head);
+                head.put(b"\r\n");
+                head.put(if head_only { b"" } else { body });
+                Span::default()
+            }
+            Answer::BuiltIn(BuiltInResponse { prebuilt, fields }) => {
+                let (front, body) = self.heads.response(prebuilt, persistence);
+                head.begin(front, fields, 0);
                 head.put(b"\r\n");
                 head.put(if head_only { b"" } else { body });
                 Span::default()
@@ -34,8 +44,15 @@ impl Tree {
             Answer::FileResponse(response) => {
                 self.put_file_head(&response, persistence, head_only, &mut head)
             }
-            Answer::Redirection(Redirection { status, location_bytes }) => {
-                head.put(self.heads.front(status, persistence));
+            Answer::Redirection(Redirection { status, location_bytes, by_language, fields }) => {
+                let front = self.heads.front(status, persistence);
+                if let Some(fields) = fields {
+                    head.begin(front, fields, 0);
+                } else {
+                    head.put(front);
+                    head.put(NOSNIFF);
+                    head.put(if by_language { BY_LANGUAGE } else { b"" });
+                }
                 head.put(b"Location: ");
                 Span { len: u64::from(location_bytes), ..self.tail(scratch) }
             }
@@ -61,11 +78,9 @@ impl Tree {
         head: &mut HeadWriter<'_>,
     ) -> Span {
         let representation = &self.representations[response.representation as usize];
-        let fields = &self.field_blocks[response.target.fields.index()];
         match response.select {
             Select::Whole => {
-                head.put(self.heads.front(response.status, persistence));
-                head.put(&fields.text);
+                self.begin_file_head(response, response.status, persistence, head);
                 head.put_coding(representation.coding);
                 head.put(b"Content-Length: ");
                 match representation.digits_len as usize {
@@ -81,8 +96,7 @@ impl Tree {
                 representation.body
             }
             Select::Part(first, last) => {
-                head.put(self.heads.front(StatusIndex::PARTIAL_CONTENT, persistence));
-                head.put(&fields.text);
+                self.begin_file_head(response, StatusIndex::PARTIAL_CONTENT, persistence, head);
                 head.put(b"Content-Length: ");
                 head.put_number(last - first + 1);
                 head.put(b"\r\nContent-Range: bytes ");
@@ -97,21 +111,63 @@ impl Tree {
                 Span { offset: representation.body.offset + first, len: last - first + 1 }
             }
             Select::NotModified => {
-                head.put(self.heads.front(StatusIndex::NOT_MODIFIED, persistence));
-                head.put(&fields.text[fields.kept_at..]);
+                self.begin_file_head(response, StatusIndex::NOT_MODIFIED, persistence, head);
                 self.put_validators(response.target, representation, head);
                 head.put(b"\r\n");
                 Span::default()
             }
-            Select::Unsatisfiable => {
-                let (front, body) = self.heads.response(Prebuilt::RangeNotSatisfiable, persistence);
-                head.put(front);
-                head.put(b"Content-Range: bytes */");
-                head.put_number(representation.body.len);
-                head.put(b"\r\n\r\n");
+            Select::Unsatisfiable | Select::PreconditionFailed | Select::NotAcceptable => {
+                let prebuilt = response.select.built_in().expect("these are built in");
+                let (front, body) = self.heads.response(prebuilt, persistence);
+                if let Some(fields) = response.fields {
+                    head.begin(front, fields, 0);
+                } else {
+                    head.put(front);
+                    self.put_own_lines(prebuilt, head);
+                }
+                if response.select == Select::Unsatisfiable {
+                    head.put(b"Content-Range: bytes */");
+                    head.put_number(representation.body.len);
+                    head.put(b"\r\n");
+                }
+                head.put(b"\r\n");
                 head.put(if head_only { b"" } else { body });
                 Span::default()
             }
+        }
+    }
+
+    /// Writes the front of a head and the fields of a file.
+    fn begin_file_head(
+        &self,
+        response: &FileResponse,
+        status: StatusIndex,
+        persistence: Persistence,
+        head: &mut HeadWriter<'_>,
+    ) {
+        let front = self.heads.front(status, persistence);
+        let is_short = status == StatusIndex::NOT_MODIFIED;
+        if let Some(fields) = response.fields {
+            head.begin(front, fields, if is_short { fields.kept_at } else { 0 });
+            return;
+        }
+        let fields = &self.field_blocks[response.target.fields.index()];
+        head.put(front);
+        head.put(if is_short { &fields.text[fields.kept_at..] } else { &fields.text });
+        head.put(if response.by_language { BY_LANGUAGE } else { b"" });
+    }
+
+    /// Writes the lines of a prebuilt response that rules can change, for a site without rules.
+    fn put_own_lines(&self, prebuilt: Prebuilt, head: &mut HeadWriter<'_>) {
+        head.put(NOSNIFF);
+        match prebuilt {
+            Prebuilt::NotFound => {
+                // A navigation gets the fallback instead, and a rule may be for another language.
+                head.put(if self.fallback.is_some() { BY_ACCEPT } else { b"" });
+                head.put(if self.redirects.have_languages() { BY_LANGUAGE } else { b"" });
+            }
+            Prebuilt::NotAcceptable => head.put(BY_CODING),
+            _ => {}
         }
     }
 
@@ -139,6 +195,16 @@ struct HeadWriter<'a> {
 }
 
 impl HeadWriter<'_> {
+    /// Writes the front of a head, and behind it the composed lines from `from` on, which are at
+    /// the beginning of the block.
+    fn begin(&mut self, front: &[u8], fields: Composition, from: u32) {
+        assert_eq!(self.used, 0, "composed lines would be overwritten");
+        let lines = from as usize..fields.bytes as usize;
+        self.used = front.len() + lines.len();
+        self.block.copy_within(lines, front.len());
+        self.block[..front.len()].copy_from_slice(front);
+    }
+
     fn put(&mut self, piece: &[u8]) {
         self.block[self.used..self.used + piece.len()].copy_from_slice(piece);
         self.used += piece.len();
@@ -170,5 +236,12 @@ impl HeadWriter<'_> {
     }
 }
 
+/// Keeps browsers from guessing another media type than `Content-Type`.
+const NOSNIFF: &[u8] = b"X-Content-Type-Options: nosniff\r\n";
+const BY_ACCEPT: &[u8] = b"Vary: Accept\r\n";
+const BY_CODING: &[u8] = b"Vary: Accept-Encoding\r\n";
+/// The field of a response that was chosen by the preferred language; `Vary` may have several lines
+/// (RFC 9110 5.3).
+const BY_LANGUAGE: &[u8] = b"Vary: Accept-Language\r\n";
 /// The end of a head behind the value of `Location`.
 const NO_CONTENT: &[u8] = b"\r\nContent-Length: 0\r\n\r\n";

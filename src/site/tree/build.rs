@@ -1,17 +1,21 @@
 //! The construction of a tree at start, from bodies that are in the buffer already and the paths
 //! that lead to them.
 
+use super::Tree;
+use super::composer::{ComposedFile, Composer, DefaultsId};
 use super::heads::Heads;
+use super::missing::NotFoundPages;
 use super::route_table::RouteTable;
 use super::rows::{
     CodedBody, FieldBlock, FieldsId, FileId, PackedCodings, Representation, Resource, RouteEntry,
     RouteTarget, SiteFile,
 };
-use super::{LOCATION_BYTES_MAX, Tree};
+use super::sender::LOCATION_BYTES_MAX;
 use crate::bytes::PAGE_BYTES_MAX;
 use crate::http::coding::Coding;
 use crate::http::request::TARGET_BYTES_MAX;
 use crate::http::response::{DATE_BYTES, is_kept_by_not_modified, write_date};
+use crate::site::field_rules::FieldRules;
 use crate::site::layout::Layout;
 use crate::site::redirects::Redirects;
 use std::collections::HashMap;
@@ -25,10 +29,11 @@ pub struct Builder {
     representations: Vec<Representation>,
     field_blocks: Vec<FieldBlock>,
     known_fields: HashMap<Vec<(String, String)>, u32>,
-    not_found: Option<RouteTarget>,
+    not_found: NotFoundPages,
     fallback: Option<RouteTarget>,
     redirects: Redirects,
     health: Option<Box<[u8]>>,
+    composer: Option<Composer>,
 }
 
 impl Builder {
@@ -49,7 +54,7 @@ impl Builder {
         let codings = PackedCodings::new(bodies.iter().map(|body| body.coding));
         self.resources.push(Resource { modified, modified_text });
         self.representations.extend(bodies.iter().map(Representation::new));
-        SiteFile { id, first, codings }
+        SiteFile { id, first, codings, is_protected: false }
     }
 
     /// Adds a set of fields, as names and values; equal sets are stored once.
@@ -85,9 +90,51 @@ impl Builder {
         self.route_table.add(path, RouteEntry::Folder)
     }
 
-    /// Sets the content of 404 responses.
-    pub fn not_found(&mut self, target: RouteTarget) {
-        self.not_found = Some(target);
+    /// Sets the content of 404 responses below a folder, whose path has a slash at its end.
+    pub fn not_found(&mut self, folder: &[u8], target: RouteTarget) {
+        self.not_found.add(folder, target);
+    }
+
+    /// Sets the rules for fields, and the fields of responses without a file, for open and for
+    /// protected paths. Without them, these responses have `X-Content-Type-Options` only.
+    pub fn field_rules<'a>(
+        &mut self,
+        rules: FieldRules,
+        built_in: [impl Iterator<Item = (&'a str, &'a str)>; 2],
+    ) {
+        self.composer = Some(Composer::new(rules, built_in));
+    }
+
+    /// Adds the fields of files before rules apply, for open and for protected paths.
+    ///
+    /// # Panics
+    /// If there are no rules for fields.
+    pub fn defaults<'a>(
+        &mut self,
+        fields: [impl Iterator<Item = (&'a str, &'a str)>; 2],
+    ) -> DefaultsId {
+        self.composer.as_mut().expect(HAS_RULES).add_defaults(fields)
+    }
+
+    /// Sets the canonical path and the defaults of a file; to be called for each file, in the
+    /// order of [`Builder::file`], when all paths are added.
+    ///
+    /// # Panics
+    /// If the tree lacks that path, or there are no rules for fields.
+    pub fn composed_file(&mut self, canonical: &[u8], defaults: DefaultsId) {
+        let canonical = self.route_table.offset(canonical).expect("a file has its path");
+        let composer = self.composer.as_mut().expect(HAS_RULES);
+        composer.files.push(ComposedFile { canonical, defaults });
+    }
+
+    /// Protects a file by blocks of the rules for fields; to be called before its paths are added.
+    ///
+    /// # Panics
+    /// If there are no rules for fields.
+    pub fn protect(&mut self, file: &mut SiteFile, blocks: &[u32]) {
+        file.is_protected = true;
+        let composer = self.composer.as_mut().expect(HAS_RULES);
+        composer.protection.insert(file.id.0, blocks.into());
     }
 
     /// Sets the page that navigations to missing paths get with status 200; its script reads the
@@ -110,9 +157,10 @@ impl Builder {
     /// that the buffer needs for `slots` connections.
     #[must_use]
     pub fn build(self, body_bytes: u64, slots: u32) -> (Tree, Layout) {
-        let heads = Heads::new(self.fallback.is_some());
-        let fields = self.field_blocks.iter().map(|block| block.text.len()).max().unwrap_or(0);
-        let block_bytes = block_bytes(&heads, fields);
+        let heads = Heads::new();
+        let stored = self.field_blocks.iter().map(|block| block.text.len()).max().unwrap_or(0);
+        let composed_bytes = self.composer.as_ref().map_or(0, Composer::bytes_max);
+        let block_bytes = block_bytes(&heads, stored.max(composed_bytes));
         let tail_bytes = tail_bytes();
         let blocks_at = Layout::new(body_bytes, 0).scratch().offset;
         let tails_at = blocks_at + u64::from(slots) * u64::from(block_bytes);
@@ -127,6 +175,8 @@ impl Builder {
             fallback: self.fallback,
             redirects: self.redirects,
             health: self.health,
+            composer: self.composer.map(Box::new),
+            composed_bytes,
             heads,
             layout,
             block_bytes,
@@ -138,17 +188,18 @@ impl Builder {
     }
 }
 
-/// Most bytes that a buffer needs behind its bodies, padding included, if the fields of a path
-/// take at most `fields_bytes_max` bytes.
+/// Most bytes that a buffer needs behind its bodies, padding included, if the fields of a response,
+/// stored or composed, take at most `fields_bytes_max` bytes.
 #[must_use]
 pub fn room_for(fields_bytes_max: usize, slots: u32) -> u64 {
-    let slot = block_bytes(&Heads::new(true), fields_bytes_max) + tail_bytes();
+    let slot = block_bytes(&Heads::new(), fields_bytes_max) + tail_bytes();
     PAGE_BYTES_MAX + u64::from(slots) * u64::from(slot) + TARGET_BYTES_MAX as u64
 }
 
 fn block_bytes(heads: &Heads, fields_bytes_max: usize) -> u32 {
-    let head = heads.front_bytes_max() + fields_bytes_max + OWN_FIELDS_BYTES_MAX;
-    number(head.max(heads.response_bytes_max())).next_multiple_of(ALIGNMENT)
+    let file_head = heads.front_bytes_max() + OWN_FIELDS_BYTES_MAX;
+    let response = heads.response_bytes_max() + OWN_LINES_BYTES_MAX;
+    number(file_head.max(response) + fields_bytes_max).next_multiple_of(ALIGNMENT)
 }
 
 fn tail_bytes() -> u32 {
@@ -159,9 +210,13 @@ fn number(value: usize) -> u32 {
     u32::try_from(value).expect("a site has less than 2^32 files and sets of fields")
 }
 
-/// Most bytes of the fields derived from a file: coding, length, range, tag and date.
-const OWN_FIELDS_BYTES_MAX: usize = 320;
+/// Most bytes of the fields derived from a file and its choice: coding, length, range, tag, date
+/// and language.
+const OWN_FIELDS_BYTES_MAX: usize = 352;
+/// Most bytes that are added to a built-in response: its lines without rules, and `Content-Range`.
+const OWN_LINES_BYTES_MAX: usize = 160;
 /// Room for the end of a head behind a `Location`.
 const TAIL_RESERVE: usize = 64;
+const HAS_RULES: &str = "Builder::field_rules comes first";
 /// Blocks and tails begin on a cache line.
 const ALIGNMENT: u32 = 64;

@@ -47,8 +47,7 @@ impl StatusIndex {
 }
 
 impl Heads {
-    /// With a fallback, 404 responses vary by `Accept`: a navigation gets the page instead.
-    pub(super) fn new(has_fallback: bool) -> Self {
+    pub(super) fn new() -> Self {
         let mut heads = Self {
             text: Vec::new(),
             fronts: Default::default(),
@@ -64,9 +63,7 @@ impl Heads {
         }
         for prebuilt in Prebuilt::ALL {
             // Responses with the one page are never sent from a tree, whose files take their place.
-            let by_accept = has_fallback && prebuilt == Prebuilt::NotFound;
-            let own = if by_accept { &[NOSNIFF, BY_ACCEPT][..] } else { &[NOSNIFF] };
-            let response = |persistence| heads.response_of(prebuilt, own, persistence);
+            let response = |persistence| heads.response_of(prebuilt, persistence);
             let responses = Persistence::ALL.map(response);
             heads.responses.push(responses);
         }
@@ -76,22 +73,17 @@ impl Heads {
 
     fn front_of(&mut self, status: u16, persistence: Persistence) -> Range<usize> {
         let at = self.text.len();
-        write_head(&mut self.text, status, [NOSNIFF], persistence).expect(VECTOR);
+        write_head(&mut self.text, status, [], persistence).expect(VECTOR);
         // The fields of the file follow, then the empty line.
         self.text.truncate(self.text.len() - LINE_END);
         self.dates.push(at + date_offset(status));
         at..self.text.len()
     }
 
-    fn response_of(
-        &mut self,
-        prebuilt: Prebuilt,
-        own: &[(&str, &str)],
-        persistence: Persistence,
-    ) -> PrebuiltRanges {
+    fn response_of(&mut self, prebuilt: Prebuilt, persistence: Persistence) -> PrebuiltRanges {
         let at = self.text.len();
         let status = prebuilt.status();
-        write_plain(&mut self.text, prebuilt, own, persistence);
+        write_plain(&mut self.text, prebuilt, persistence);
         self.dates.push(at + date_offset(status));
         let head_end = memchr::memmem::find(&self.text[at..], b"\r\n\r\n").expect("a head ends");
         PrebuiltRanges { head: at..at + head_end + LINE_END, end: self.text.len() }
@@ -113,12 +105,13 @@ impl Heads {
         }
     }
 
-    /// The status line and the fields of every response, without the empty line.
+    /// The status line, date and server, without the empty line.
     pub(super) fn front(&self, status: StatusIndex, persistence: Persistence) -> &[u8] {
         &self.text[self.fronts[status.0 as usize][persistence as usize].clone()]
     }
 
-    /// A prebuilt response: its head without the empty line, and its body.
+    /// A prebuilt response: its head without the empty line and without the fields that rules can
+    /// change, and its body.
     pub(super) fn response(&self, prebuilt: Prebuilt, persistence: Persistence) -> (&[u8], &[u8]) {
         let PrebuiltRanges { head, end } = &self.responses[prebuilt as usize][persistence as usize];
         (&self.text[head.clone()], &self.text[head.end + LINE_END..*end])
@@ -135,8 +128,5 @@ impl Heads {
 }
 
 const STATUSES: [u16; 11] = [200, 206, 304, 404, 308, 301, 302, 303, 307, 410, 451];
-/// Keeps browsers from guessing another media type than `Content-Type`.
-const NOSNIFF: (&str, &str) = ("X-Content-Type-Options", "nosniff");
-const BY_ACCEPT: (&str, &str) = ("Vary", "Accept");
 const LINE_END: usize = "\r\n".len();
 const VECTOR: &str = "writing to a vector doesn't fail";

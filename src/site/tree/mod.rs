@@ -7,31 +7,46 @@
 //! progress at a time, so nothing is written to bytes that the kernel may still read, and no
 //! function here borrows the image mutably.
 //!
+//! The fields of a path that leads to a file are prepared at start. Those of other responses, which
+//! depend on the requested path, are composed in the block when the response is chosen.
+//!
 //! Heads of whole files need no formatting; ranges need numbers to be formatted.
 
+mod access;
 mod assemble;
 pub mod build;
 pub(super) mod chosen;
+pub mod composer;
+mod guard;
 mod heads;
+mod missing;
 mod route_table;
 pub mod rows;
+mod ruled;
+mod sender;
 #[cfg(test)]
 mod tests;
 
 use super::answer::{Answer, RequestContext, ScratchIndex};
+use super::conditions::RequestConditions;
 use super::layout::Layout;
-use super::redirects::{Effect, Redirects};
+use super::pattern::Captures;
+use super::redirects::{Effect, Redirect, Redirects};
 use super::rendered::Prebuilt;
 use crate::bytes::Span;
 use crate::http::accept::names_html;
 use crate::http::coding::{Accepted, Coding};
 use crate::http::conditional::{Selection, Validators, select};
 use crate::http::path;
-use crate::http::request::{Request, TARGET_BYTES_MAX, Target};
-use chosen::{FileResponse, Redirection, Select};
+use crate::http::request::{Method, Request, TARGET_BYTES_MAX, Target};
+use access::PathAccess;
+use chosen::{FileResponse, Redirection, Select, TargetOrigin};
+use composer::Composer;
 use heads::{Heads, StatusIndex};
+use missing::NotFoundPages;
 use route_table::RouteTable;
 use rows::{FieldBlock, Representation, Resource, RouteEntry, RouteTarget, SiteFile};
+use sender::{LOCATION_BYTES_MAX, Sender};
 use std::num::NonZeroU64;
 use std::ops::Range;
 
@@ -42,10 +57,14 @@ pub struct Tree {
     resources: Box<[Resource]>,
     representations: Box<[Representation]>,
     field_blocks: Box<[FieldBlock]>,
-    not_found: Option<RouteTarget>,
+    not_found: NotFoundPages,
     fallback: Option<RouteTarget>,
     redirects: Redirects,
     health: Option<Box<[u8]>>,
+    /// The rules for fields; `None` if responses without a route have the fields of every site.
+    composer: Option<Box<Composer>>,
+    /// Most bytes of composed lines.
+    composed_bytes: usize,
     heads: Heads,
     /// The blocks begin where the scratch does.
     layout: Layout,
@@ -65,44 +84,81 @@ impl Tree {
         self.layout
     }
 
-    /// Chooses the response to a GET or HEAD. Of the buffer, only the scratch is written to: a
-    /// `Location` goes into the slot's tail.
+    /// Chooses the response to a request. Of the buffer, only the scratch is written to: a
+    /// `Location` goes into the slot's tail, and composed fields into its block.
     pub fn choose(
         &self,
         request: &Request<'_, '_>,
         request_context: &mut RequestContext<'_>,
     ) -> Answer {
-        let (path, query) = match request.target {
-            Target::Origin { path, query } | Target::Absolute { path, query } => (path, query),
-            // Only OPTIONS and CONNECT have these forms (RFC 9112 3.2.3, 3.2.4).
-            Target::Asterisk | Target::Authority => return Answer::Whole(Prebuilt::BadRequest),
-        };
+        let slot = request_context.scratch;
         let scratch = self.scratch_of(request_context.fixed);
-        let decode = self.in_scratch(Span { offset: self.decode_at, len: 0 });
-        let (slots, decode) = scratch.split_at_mut(decode.start);
-        assert!(path.len() <= TARGET_BYTES_MAX, "longer targets are refused");
-        let Ok(path) = path::decode(path, decode) else {
-            return Answer::Whole(Prebuilt::BadRequest);
+        let decode_at = self.in_scratch(Span { offset: self.decode_at, len: 0 }).start;
+        let (slots, decode) = scratch.split_at_mut(decode_at);
+        let (path, query) = match request.target {
+            Target::Origin { path, query } | Target::Absolute { path, query } => {
+                assert!(path.len() <= TARGET_BYTES_MAX, "longer targets are refused");
+                (path::decode(path, decode).ok(), query)
+            }
+            // Only OPTIONS and CONNECT have these forms (RFC 9112 3.2.3, 3.2.4).
+            Target::Asterisk | Target::Authority => (None, None),
         };
+        let tails_at = self.in_scratch(Span { offset: self.tails_at, len: 0 }).start;
+        let (blocks, tails) = slots.split_at_mut(tails_at);
+        let block_at = self.in_scratch(self.block(slot)).start;
+        let block = &mut blocks[block_at..block_at + self.composed_bytes];
+        if !matches!(request.method, Method::Get | Method::Head) {
+            return self.other_method(path, request, block);
+        }
+        let Some(path) = path else { return Answer::Whole(Prebuilt::BadRequest) };
         if self.health.as_deref().is_some_and(|health| health == path) {
             let draining = request_context.draining;
             return Answer::Whole(if draining { Prebuilt::Draining } else { Prebuilt::Healthy });
         }
-        let tail = &mut slots[self.in_scratch(self.tail(request_context.scratch))];
+        let tail = self.in_scratch(self.tail(slot));
+        let tail = &mut tails[tail.start - tails_at..tail.end - tails_at];
+        let access = self.access_to_path(path, request);
+        let mut by_language = false;
+        let answer = match access {
+            // Nothing else of the path may show, not even a redirect.
+            PathAccess::Refused => Answer::Whole(Prebuilt::Unauthorized),
+            PathAccess::Open | PathAccess::Granted => {
+                self.resolve(path, query, request, tail, &mut by_language)
+            }
+        };
+        let answer = if by_language { answer.varying_by_language() } else { answer };
+        self.with_fields(answer, path, access, request, block)
+    }
+
+    /// The answer for a decoded path: forced rules first, then files, then the other rules. Sets
+    /// `by_language` if the language of the request was compared for it.
+    fn resolve(
+        &self,
+        path: &[u8],
+        query: Option<&[u8]>,
+        request: &Request<'_, '_>,
+        tail: &mut [u8],
+        by_language: &mut bool,
+    ) -> Answer {
         if self.redirects.has(true)
-            && let Some(answer) = self.redirected(path, query, true, request, tail)
+            && let Some(answer) = self.redirected(path, query, true, request, tail, by_language)
         {
             return answer;
         }
         match self.route_table.find(path) {
             Some(RouteEntry::File(target)) => {
-                return self.select(target, StatusIndex::OK, request);
+                return self.select(target, StatusIndex::OK, TargetOrigin::Route, request);
             }
-            Some(RouteEntry::Folder) => return moved_to_folder(path, query, tail),
+            Some(RouteEntry::Folder) => {
+                if self.access_to_folder(path, request, tail) == PathAccess::Refused {
+                    return Answer::Whole(Prebuilt::Unauthorized);
+                }
+                return moved_to_folder(path, query, tail);
+            }
             None => {}
         }
         if self.redirects.has(false)
-            && let Some(answer) = self.redirected(path, query, false, request, tail)
+            && let Some(answer) = self.redirected(path, query, false, request, tail, by_language)
         {
             return answer;
         }
@@ -111,12 +167,15 @@ impl Tree {
 
     /// The answer for a path without a destination.
     fn missing(&self, path: &[u8], request: &Request<'_, '_>) -> Answer {
-        match (self.fallback, self.not_found) {
-            (Some(target), _) if is_navigation(path, request) => {
-                self.select(target, StatusIndex::OK, request)
-            }
-            (_, Some(target)) => self.select(target, StatusIndex::NOT_FOUND, request),
-            (_, None) => Answer::Whole(Prebuilt::NotFound),
+        let origin = TargetOrigin::Missing;
+        if let Some(target) = self.fallback
+            && is_navigation(path, request)
+        {
+            return self.select(target, StatusIndex::OK, origin, request);
+        }
+        match self.not_found.nearest(path) {
+            Some(target) => self.select(target, StatusIndex::NOT_FOUND, origin, request),
+            None => Answer::Whole(Prebuilt::NotFound),
         }
     }
 
@@ -130,24 +189,58 @@ impl Tree {
         forced: bool,
         request: &Request<'_, '_>,
         tail: &mut [u8],
+        by_language: &mut bool,
     ) -> Option<Answer> {
-        let (number, captures) = self.redirects.find_number(path, forced)?;
+        let conditions = RequestConditions::of(request, query);
+        let Self { redirects, route_table, .. } = self;
+        let sender = Sender { redirects, route_table, path, conditions };
+        let mut is_sent =
+            |rule: &Redirect, captures: &Captures<'_>| sender.is_sent(rule, captures, tail);
+        let found = self.redirects.find(path, forced, &conditions, &mut is_sent);
+        *by_language |= found.by_language;
+        let (number, captures) = found.rule?;
         let rule = &self.redirects.rules()[number as usize];
         match rule.effect {
             Effect::Redirect(status) => {
                 let status = StatusIndex::of(status).expect("rules have statuses of this table");
+                // The parameters of a rule are its own: with them, the query is not passed on
+                // (netlify/cli, pull request 2017, from Netlify's production).
+                let query = query.filter(|_| rule.conditions.query.is_empty());
                 let written = rule.to.write(&captures, tail);
                 let location_bytes = written.and_then(|len| finish_location(len, query, tail));
                 Some(moved(status, location_bytes))
             }
             Effect::Rewrite(status) => {
                 let status = StatusIndex::of(status).expect("rules have statuses of this table");
-                let target = rule.to.write(&captures, tail).map(|len| &tail[..len]);
+                let len = rule.to.write(&captures, tail);
                 let is_named = rule.to.fixed().is_some();
-                let open = target.filter(|to| is_named || !self.redirects.hides(to, number));
-                match open.and_then(|to| self.route_table.find(to)) {
-                    Some(RouteEntry::File(target)) => Some(self.select(target, status, request)),
-                    Some(RouteEntry::Folder) | None => forced.then(|| self.missing(path, request)),
+                let is_open =
+                    |to: &&[u8]| is_named || !self.redirects.hides(to, number, &conditions);
+                match len.and_then(|len| self.file_of(tail, len, is_open)) {
+                    Some(target) => Some(self.select(target, status, TargetOrigin::Rule, request)),
+                    None => forced.then(|| self.missing(path, request)),
+                }
+            }
+        }
+    }
+
+    /// The file that a rewrite leads to, whose path is the first `len` bytes of the tail: for a
+    /// folder, that of its index.
+    fn file_of(
+        &self,
+        tail: &mut [u8],
+        len: usize,
+        is_open: impl Fn(&&[u8]) -> bool,
+    ) -> Option<RouteTarget> {
+        let entry =
+            |path: &[u8]| Some(path).filter(&is_open).and_then(|p| self.route_table.find(p));
+        match entry(&tail[..len])? {
+            RouteEntry::File(target) => Some(target),
+            RouteEntry::Folder => {
+                *tail.get_mut(len)? = b'/';
+                match entry(&tail[..=len])? {
+                    RouteEntry::File(target) => Some(target),
+                    RouteEntry::Folder => None,
                 }
             }
         }
@@ -158,22 +251,33 @@ impl Tree {
         &self,
         target: RouteTarget,
         status: StatusIndex,
+        origin: TargetOrigin,
         request: &Request<'_, '_>,
     ) -> Answer {
-        let SiteFile { id, first, codings } = target.file;
-        let accepted = Accepted::of(request.fields);
-        let Some(best) = accepted.best(codings.iter()) else {
-            return Answer::Whole(Prebuilt::NotAcceptable);
-        };
-        let best = u32::try_from(best).expect("four at most");
+        if target.file.is_protected
+            && self.access_to_file(target.file, request) == PathAccess::Refused
+        {
+            return Answer::Whole(Prebuilt::Unauthorized);
+        }
+        let SiteFile { id, first, codings, .. } = target.file;
         let response = |index: u32, select| {
+            let representation = first + index;
+            let fields = None;
             Answer::FileResponse(FileResponse {
                 target,
-                representation: first + index,
+                representation,
                 status,
                 select,
+                origin,
+                by_language: false,
+                fields,
             })
         };
+        let accepted = Accepted::of(request.fields);
+        let Some(best) = accepted.best(codings.iter()) else {
+            return response(0, Select::NotAcceptable);
+        };
+        let best = u32::try_from(best).expect("four at most");
         // Preconditions and ranges apply to a 200 only (RFC 9110 13.2.1, 14.2).
         if !request.selective || status != StatusIndex::OK {
             return response(best, Select::Whole);
@@ -199,7 +303,7 @@ impl Tree {
         }
         match evaluate(best, None) {
             Selection::NotModified => response(best, Select::NotModified),
-            Selection::PreconditionFailed => Answer::Whole(Prebuilt::PreconditionFailed),
+            Selection::PreconditionFailed => response(best, Select::PreconditionFailed),
             Selection::Full | Selection::Partial { .. } | Selection::Unsatisfiable => {
                 response(best, Select::Whole)
             }
@@ -228,11 +332,17 @@ impl Tree {
     }
 }
 
-/// A redirect from `/docs?q` to `/docs/?q`.
+/// A redirect from `/docs?q` to `/docs/?q`, as a reference relative to the path (RFC 3986 5.2): it
+/// holds for a proxy that serves the site below a prefix, too.
 fn moved_to_folder(path: &[u8], query: Option<&[u8]>, tail: &mut [u8]) -> Answer {
-    let written = path::encode(path, tail).and_then(|len| {
-        *tail.get_mut(len)? = b'/';
-        finish_location(len + 1, query, tail)
+    let name = path::last_segment(path);
+    // A colon in the first segment of a reference would end a scheme (RFC 3986 4.2).
+    let start: &[u8] = if name.contains(&b':') { b"./" } else { b"" };
+    tail[..start.len()].copy_from_slice(start);
+    let written = path::encode(name, &mut tail[start.len()..]).and_then(|len| {
+        let end = start.len() + len;
+        *tail.get_mut(end)? = b'/';
+        finish_location(end + 1, query, tail)
     });
     moved(StatusIndex::PERMANENT_REDIRECT, written)
 }
@@ -241,7 +351,8 @@ fn moved(status: StatusIndex, location_bytes: Option<usize>) -> Answer {
     match location_bytes.filter(|&bytes| bytes <= LOCATION_BYTES_MAX) {
         Some(bytes) => {
             let location_bytes = u32::try_from(bytes).expect("LOCATION_BYTES_MAX has 32 bits");
-            Answer::Redirection(Redirection { status, location_bytes })
+            let (by_language, fields) = (false, None);
+            Answer::Redirection(Redirection { status, location_bytes, by_language, fields })
         }
         // Percent-encoding and the rule made a target of permitted length too long.
         None => Answer::Whole(Prebuilt::UriTooLong),
@@ -275,6 +386,3 @@ fn finish_location(mut len: usize, query: Option<&[u8]>, tail: &mut [u8]) -> Opt
 fn is_navigation(path: &[u8], request: &Request<'_, '_>) -> bool {
     !path::last_segment(path).contains(&b'.') || names_html(request.fields)
 }
-
-/// Longest `Location`: the longest request target, and room for the text of a rule around it.
-const LOCATION_BYTES_MAX: usize = TARGET_BYTES_MAX + 2048;

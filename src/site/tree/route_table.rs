@@ -33,9 +33,18 @@ impl RouteTable {
 
     /// The destination of a path.
     pub(super) fn find(&self, path: &[u8]) -> Option<RouteEntry> {
+        Some(self.destination(self.offset(path)?))
+    }
+
+    /// The offset of the record of a path.
+    pub(super) fn offset(&self, path: &[u8]) -> Option<u32> {
         let is_own = |&at: &u32| path_at(&self.records, at) == path;
-        let at = self.offsets.find(self.hasher.hash_one(path), is_own)?;
-        Some(self.destination(*at))
+        self.offsets.find(self.hasher.hash_one(path), is_own).copied()
+    }
+
+    /// The path of the record at an offset.
+    pub(super) fn path(&self, offset: u32) -> &[u8] {
+        path_at(&self.records, offset)
     }
 
     fn write(&mut self, path: &[u8], destination: RouteEntry) {
@@ -46,7 +55,8 @@ impl RouteTable {
         for word in [file.id.0, file.first, fields.0] {
             self.records.extend_from_slice(&word.to_le_bytes());
         }
-        self.records.extend([file.codings.bits, file.codings.count]);
+        let protected = if file.is_protected { PROTECTED } else { 0 };
+        self.records.extend([file.codings.bits, file.codings.count | protected]);
         let path_len = u16::try_from(path.len()).expect("a path has at most 4 KiB (PATH_MAX)");
         self.records.extend_from_slice(&path_len.to_le_bytes());
         self.records.extend_from_slice(path);
@@ -56,11 +66,12 @@ impl RouteTable {
         let head = head_at(&self.records, at);
         let word =
             |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
-        let codings = PackedCodings { bits: head[12], count: head[13] };
+        let codings = PackedCodings { bits: head[12], count: head[13] & !PROTECTED };
         if codings.count == 0 {
             return RouteEntry::Folder;
         }
-        let file = SiteFile { id: FileId(word(0)), first: word(4), codings };
+        let is_protected = head[13] & PROTECTED != 0;
+        let file = SiteFile { id: FileId(word(0)), first: word(4), codings, is_protected };
         RouteEntry::File(RouteTarget { file, fields: FieldsId(word(8)) })
     }
 
@@ -83,8 +94,14 @@ fn head_at(records: &[u8], at: u32) -> &[u8; HEAD_BYTES] {
 }
 
 /// Marks a record of a folder: every file has at least one coding.
-const NO_FILE: SiteFile =
-    SiteFile { id: FileId(0), first: 0, codings: PackedCodings { bits: 0, count: 0 } };
+const NO_FILE: SiteFile = SiteFile {
+    id: FileId(0),
+    first: 0,
+    codings: PackedCodings { bits: 0, count: 0 },
+    is_protected: false,
+};
+/// Marks a protected file in the octet with the number of its codings, four at most.
+const PROTECTED: u8 = 0x80;
 /// Three words, the codings and the length of the path.
 const HEAD_BYTES: usize = 16;
 
@@ -101,7 +118,8 @@ mod tests {
         for number in 0..5000u32 {
             let path = format!("/{}/{number}", number % 7);
             let codings = PackedCodings::new([Coding::Brotli, Coding::Identity].into_iter());
-            let file = SiteFile { id: FileId(number), first: number * 2, codings };
+            let is_protected = number % 5 == 0;
+            let file = SiteFile { id: FileId(number), first: number * 2, codings, is_protected };
             let target = RouteTarget { file, fields: FieldsId(number % 3) };
             assert!(route_table.add(path.as_bytes(), RouteEntry::File(target)));
             assert!(!route_table.add(path.as_bytes(), RouteEntry::Folder), "it was added before");

@@ -24,6 +24,8 @@ pub struct SiteFile {
     /// Index of the first of its representations.
     pub(super) first: u32,
     pub(super) codings: PackedCodings,
+    /// Whether a block of `_headers` protects it, possibly for certain hosts.
+    pub(super) is_protected: bool,
 }
 
 /// Index of a file's [`Resource`].
@@ -41,6 +43,9 @@ impl FileId {
 pub struct FieldsId(pub(super) u32);
 
 impl FieldsId {
+    /// The fields of a path that depend on the host of the request, too, and are composed for it.
+    pub const AT_REQUEST: Self = Self(u32::MAX);
+
     pub(super) fn index(self) -> usize {
         self.0 as usize
     }

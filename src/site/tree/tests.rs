@@ -4,6 +4,7 @@ use super::build::Builder;
 use super::rows::CodedBody;
 use super::*;
 use crate::http::request::{FieldBuffer, Method, Parsed, Persistence, Scan, parse};
+use crate::site::conditions::Conditions;
 use crate::site::pattern::Pattern;
 use crate::site::redirects::Redirect;
 use crate::site::template::{Template, TemplateKind};
@@ -11,6 +12,8 @@ use crate::site::{PendingResponse, Site, SiteKind, entity_tag};
 use proptest::prelude::*;
 
 const SECOND: u64 = 784_111_777;
+const TEXT_FIELDS: [(&str, &str); 2] =
+    [("X-Content-Type-Options", "nosniff"), ("Content-Type", "text/plain")];
 
 /// A site with its buffer.
 struct SiteFixture {
@@ -41,7 +44,7 @@ impl TreeFixture {
     }
 
     fn path(&mut self, path: &str, text: &str) {
-        let target = self.target(&[(Coding::Identity, text)], &[("Content-Type", "text/plain")]);
+        let target = self.target(&[(Coding::Identity, text)], &TEXT_FIELDS);
         assert!(self.builder.path(path.as_bytes(), target));
     }
 
@@ -104,7 +107,7 @@ fn response_with_a_file_has_all_its_fields() {
         site.response("GET /a.txt?q HTTP/1.1"),
         format!(
             "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nServer: uringstatic\r\n\
-             X-Content-Type-Options: nosniff\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\
+             Content-Type: text/plain\r\nX-Content-Type-Options: nosniff\r\nContent-Length: 5\r\n\
              Accept-Ranges: bytes\r\nETag: {tag}\r\n\
              Last-Modified: Sun, 06 Nov 1994 08:32:57 GMT\r\n\r\nhello"
         )
@@ -206,7 +209,7 @@ fn missing_path_gets_the_fallback_for_navigations_and_404_otherwise() {
     fixture.path("/a.js", "js");
     let missing = fixture.target(&[(Coding::Identity, "missing")], &[]);
     let app = fixture.target(&[(Coding::Identity, "app")], &[]);
-    fixture.builder.not_found(missing);
+    fixture.builder.not_found(b"/", missing);
     fixture.builder.fallback(app);
     let mut site = fixture.finish();
     for (head, status, text) in [
@@ -251,7 +254,8 @@ fn rule(from: &str, to: &str, effect: Effect, forced: bool) -> Redirect {
         Effect::Rewrite(_) => TemplateKind::Path,
     };
     let to = Template::parse(to, &from, purpose).expect("a template");
-    Redirect { from, to, effect, forced, line: 1, text: "".into() }
+    let (conditions, may_cycle) = (Conditions::default(), false);
+    Redirect { from, to, effect, forced, conditions, may_cycle, line: 1, text: "".into() }
 }
 
 #[test]
@@ -261,6 +265,8 @@ fn redirects_and_rewrites_apply_to_paths() {
     fixture.path("/here", "here");
     fixture.path("/forced", "never");
     fixture.builder.folder(b"/docs");
+    fixture.builder.folder(b"/x/a:b");
+    fixture.builder.folder("/x/\u{e4}".as_bytes());
     fixture.builder.redirects(Redirects::new(vec![
         rule("/old", "/new", Effect::Redirect(301), false),
         rule("/here", "/new", Effect::Redirect(301), false),
@@ -278,10 +284,12 @@ fn redirects_and_rewrites_apply_to_paths() {
         ("/blog/2010/a/b%20c", 302, "/b/a/b%20c/2010#top"),
         ("/blog/2010/a?q", 302, "/b/a/2010?q#top"),
         ("/open//evil.example/", 302, "/evil.example/"),
-        ("/docs", 308, "/docs/"),
-        ("/docs?a=%2F", 308, "/docs/?a=%2F"),
-        ("/x/../docs", 308, "/docs/"),
-        ("/docs?a[]={x|y}", 308, "/docs/?a%5B%5D=%7Bx%7Cy%7D"),
+        ("/docs", 308, "docs/"),
+        ("/docs?a=%2F", 308, "docs/?a=%2F"),
+        ("/x/../docs", 308, "docs/"),
+        ("/docs?a[]={x|y}", 308, "docs/?a%5B%5D=%7Bx%7Cy%7D"),
+        ("/x/a:b", 308, "./a:b/"),
+        ("/x/%C3%A4?q", 308, "%C3%A4/?q"),
         ("/old?^\\`%7B", 301, "/new?%5E%5C%60%7B"),
         ("/open/[a|b]?[", 302, "/%5Ba%7Cb%5D?%5B"),
     ] {
