@@ -62,7 +62,13 @@ impl Conditions {
         self.host.is_none() && self.query.is_empty() && self.languages.is_empty()
     }
 
-    /// The names of the captured parameters, in the order of their captures.
+    /// The names of the captured parts of the host, in the order of their captures.
+    pub fn host_names(&self) -> impl Iterator<Item = &str> {
+        self.host.iter().flat_map(HostPattern::names)
+    }
+
+    /// The names of the captured parameters, in the order of their captures, which follow those of
+    /// the host.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.query.iter().filter_map(|parameter| match &parameter.value {
             ParameterValue::Literal(_) => None,
@@ -91,7 +97,7 @@ impl<'r> Evaluation<'r> {
         captures: &mut Captures<'r>,
     ) -> bool {
         let host = conditions.host.as_ref();
-        if !host.is_none_or(|host| host.matches(self.request.authority)) {
+        if !host.is_none_or(|host| host.capture(self.request.authority, captures)) {
             return false;
         }
         if conditions.query.is_empty() {

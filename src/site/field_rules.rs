@@ -351,12 +351,17 @@ impl FieldRules {
         block: u32,
         matched: &MatchedBlocks,
         paths: ResponsePaths<'p>,
+        authority: Option<&'p [u8]>,
     ) -> Captures<'p> {
         let by_requested = matched.requested.has(block);
         let path = if by_requested { paths.requested } else { paths.canonical };
         let path = path.expect("the block applies by this path");
-        let pattern = &self.blocks[block as usize].pattern;
-        pattern.matches(path).expect("the block matches this path")
+        let block = &self.blocks[block as usize];
+        let mut captures = block.pattern.matches(path).expect("the block matches this path");
+        if let Some(host) = &block.host {
+            assert!(host.capture(authority, &mut captures), "the block matches this host");
+        }
+        captures
     }
 
     /// Most bytes of the field lines that the blocks can add to a response.

@@ -47,27 +47,29 @@ impl Template {
     /// # Errors
     /// [`PatternError::UnknownName`], [`PatternError::Unnameable`] or [`PatternError::NameInHost`].
     pub fn parse(text: &str, pattern: &Pattern, kind: TemplateKind) -> Result<Self, PatternError> {
-        Self::parse_with(text, pattern, &[], kind)
+        Self::parse_with(text, pattern, &[], &[], kind)
     }
 
-    /// The same, with names of parameters of a query, whose values follow the captures of the
-    /// pattern.
+    /// The same, with names of parts of a host and of parameters of a query, whose values follow
+    /// the captures of the pattern in this order.
     ///
     /// # Errors
     /// As for [`parse`](Self::parse).
     pub fn parse_with(
         text: &str,
         pattern: &Pattern,
+        host_names: &[&str],
         query_names: &[&str],
         kind: TemplateKind,
     ) -> Result<Self, PatternError> {
-        let path_names = pattern.names.len();
+        let plain_names = || pattern.names().chain(host_names.iter().copied());
+        let plain_count = plain_names().count();
         let piece = |name: &str, escaping: Escaping| {
-            let in_path = pattern.names.iter().position(|known| &**known == name);
             let in_query = || query_names.iter().position(|known| *known == name);
-            in_path
+            plain_names()
+                .position(|known| known == name)
                 .map(|index| Piece::Capture(index, escaping))
-                .or_else(|| Some(Piece::QueryCapture(path_names + in_query()?, escaping)))
+                .or_else(|| Some(Piece::QueryCapture(plain_count + in_query()?, escaping)))
         };
         let decoded = match kind {
             TemplateKind::Path => decode_but_signs(text)?,

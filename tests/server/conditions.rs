@@ -25,7 +25,8 @@ fn parameters_hosts_and_languages_select_rules() {
               /find q=:q&x /none\n/p v=1 /one 302\n/p v=2 /two?x=y 302\n/p v=:v /other/:v 302\n\
               / /de/ 302! Language=de\n/lang /fr 302 Language=fr,it\n/lang /en 302\n\
               https://old.example/* https://new.example/:splat 301!\n\
-              /manual/* /docs 200\n/u/@:name /users/:name\n",
+              /manual/* /docs 200\n/u/@:name /users/:name\n\
+              https://:lang.w.example/* https://w.example/:lang/:splat 302\n",
         ),
     ]);
     let server = Server::start(&["--root", folder.path()]);
@@ -51,6 +52,7 @@ fn parameters_hosts_and_languages_select_rules() {
         // Netlify, "Domain-level redirects".
         ("/a/b?c", "Host: OLD.example:8080\r\n", 301, "https://new.example/a/b?c", ""),
         ("/docs/", "Host: old.example\r\n", 301, "https://new.example/docs/", ""),
+        ("/x/y", "Host: DE.w.example\r\n", 302, "https://w.example/DE/x/y", ""),
         // A rewrite to a folder serves its index.
         ("/manual/x", "", 200, "", ""),
         // Cloudflare Pages, "Placeholders".

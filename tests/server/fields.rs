@@ -258,6 +258,38 @@ fn block_with_a_host_applies_to_its_requests_alone() {
     assert_eq!((none.status, none.field("X-Robots-Tag")), (200, None));
 }
 
+/// Cloudflare Pages, "Headers", the example for CORS: a value has a part of the host. The part is
+/// percent-encoded, so no host forges a field.
+#[test]
+fn value_has_the_captured_part_of_a_host() {
+    let rules = b"https://:project.pages.example/:page\n\
+        \x20 Access-Control-Allow-Origin: https://staging.:project.pages.example\n\
+        \x20 X-Page: :page of :project\n";
+    let folder =
+        TemporaryFolder::with(&[("index.html", b"home"), ("a.txt", b"a"), ("_headers", rules)]);
+    let server = serve(&folder, &[]);
+    for (host, target, origin, page) in [
+        (
+            "demo.pages.example",
+            "/a.txt",
+            Some("https://staging.demo.pages.example"),
+            "a.txt of demo",
+        ),
+        (
+            "Demo.pages.example:80",
+            "/none",
+            Some("https://staging.Demo.pages.example"),
+            "none of Demo",
+        ),
+        ("a!\"b.pages.example", "/a.txt", None, ""),
+        ("pages.example", "/a.txt", None, ""),
+    ] {
+        let response = server.ask(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        assert_eq!(response.field("Access-Control-Allow-Origin"), origin, "{host} {target}");
+        assert_eq!(response.field("X-Page").unwrap_or_default(), page, "{host} {target}");
+    }
+}
+
 /// Fields that captures make too long have no room; the request's target is the reason.
 #[test]
 fn fields_too_long_for_a_request_get_414() {

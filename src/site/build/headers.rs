@@ -28,7 +28,7 @@ use crate::http::basic_auth::encode_credentials;
 use crate::http::{added_field, media_type};
 use crate::site::credentials::{CredentialDigest, CredentialList};
 use crate::site::field_rules::{BLOCKS_MAX, BlockSource, FieldRules, OperationSource};
-use crate::site::pattern::{Pattern, split_host};
+use crate::site::pattern::{CAPTURES_MAX, HostPattern, Pattern, PatternError, split_host};
 use crate::site::template::{Template, TemplateKind};
 use zeroize::Zeroizing;
 
@@ -197,6 +197,10 @@ fn parse_pattern(text: &str) -> Result<BlockSource, String> {
     let malformed = |why| format!("{text}: {why}");
     let (host, path) = split_host(text).map_err(malformed)?;
     let pattern = Pattern::parse(path).map_err(malformed)?;
+    let host_names = host.iter().flat_map(HostPattern::names);
+    if pattern.names().chain(host_names).count() > CAPTURES_MAX {
+        return Err(malformed(PatternError::TooManyNames));
+    }
     Ok(BlockSource { pattern, host, line: 0, operations: Vec::new(), credentials: None })
 }
 
@@ -234,7 +238,9 @@ fn add_operation(line: u32, text: &str, block: &mut BlockSource) -> Result<(), S
             return Err(format!("the pattern has {name} twice"));
         }
     }
-    let template = Template::parse(&value, &block.pattern, TemplateKind::Value);
+    let host_names: Vec<&str> = block.host.iter().flat_map(HostPattern::names).collect();
+    let kind = TemplateKind::Value;
+    let template = Template::parse_with(&value, &block.pattern, &host_names, &[], kind);
     let value = Some(template.map_err(|why| why.to_string())?);
     block.operations.push(OperationSource { line, name, value });
     Ok(())

@@ -59,8 +59,9 @@ fn hidings(plan: &SitePlan) -> HashMap<usize, Vec<Hiding>> {
         for number in plan.redirects.forced_rules(&route.path) {
             let rule = &rules[number as usize];
             let Some(captures) = rule.from.matches(&route.path) else { continue };
-            // The values of a query are not known: such a rule may lead anywhere.
-            let is_known = rule.conditions.names().next().is_none();
+            // The values of a host and a query are not known: such a rule may lead anywhere.
+            let mut unknown = rule.conditions.host_names().chain(rule.conditions.names());
+            let is_known = unknown.next().is_none();
             if is_known && paths.target(rule, &captures) == Some(file) {
                 continue;
             }

@@ -52,7 +52,7 @@ pub(super) fn merge(
             if let Some(fixed) = value.fixed() {
                 text.push_str(&String::from_utf8_lossy(fixed));
             } else {
-                let captures = rules.captures(part.block, matched, paths);
+                let captures = rules.captures(part.block, matched, paths, None);
                 text.push_str(&filled_in(value, &captures, &mut scratch));
             }
             let own = if index == 0 { first.operation.name.len() + ": \r\n".len() } else { 0 };

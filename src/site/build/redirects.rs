@@ -192,7 +192,7 @@ fn rule(
     let from = Pattern::parse(path).map_err(|why| explain_pattern(words.from, &why))?;
     let mut conditions = Conditions { host, query: parameters(words)?, ..Conditions::default() };
     conditions.languages = languages(words, effect)?;
-    let names = conditions.names().count() + from.names().count();
+    let names = conditions.host_names().chain(conditions.names()).chain(from.names()).count();
     if names > CAPTURES_MAX {
         return Err(explain_pattern(words.from, &PatternError::TooManyNames).into());
     }
@@ -206,8 +206,9 @@ fn rule(
         Effect::Redirect(_) => TemplateKind::Location,
         Effect::Rewrite(_) => TemplateKind::Path,
     };
+    let host_names: Vec<&str> = conditions.host_names().collect();
     let query_names: Vec<&str> = conditions.names().collect();
-    let template = Template::parse_with(&to, &from, &query_names, purpose);
+    let template = Template::parse_with(&to, &from, &host_names, &query_names, purpose);
     let template = template.map_err(|why| format!("{to_text}: {why}"))?;
     check_host(&to).map_err(|why| format!("{to_text}: {why}"))?;
     if matches!(effect, Effect::Redirect(_)) {

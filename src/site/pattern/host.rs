@@ -1,9 +1,10 @@
 //! Patterns over the host of a request: `https://docs.example.org/*` in a file of rules.
 
-use super::{Pattern, PatternError};
+use super::{Captures, Pattern, PatternError, name_at};
 use std::fmt::Write;
 
-/// A pattern over hosts, compared without regard to case, to a port and to a final dot.
+/// A pattern over hosts, compared without regard to case, to a port and to a final dot. Its
+/// captures follow those of the path.
 ///
 /// `:name` matches one label or a part of it, `*` anything, as Cloudflare Pages documents for
 /// `_headers` ("match a domain", "placeholders": a placeholder in the host matches everything but
@@ -34,7 +35,7 @@ impl HostPattern {
         }
         // A placeholder begins with a letter, a port with a digit.
         let end = text.rfind(':').filter(|&at| check_port(&text[at..]).is_some());
-        let host = text[..end.unwrap_or(text.len())].to_ascii_lowercase();
+        let host = lowered(&text[..end.unwrap_or(text.len())]);
         let host = host.strip_suffix('.').unwrap_or(&host);
         let may = |octet: u8| octet.is_ascii_alphanumeric() || b"-_.:*".contains(&octet);
         if !host.bytes().all(may) || host.split('.').any(str::is_empty) {
@@ -54,6 +55,15 @@ impl HostPattern {
     /// Whether the authority of a request has this host. A request without one (HTTP/1.0) has none.
     #[must_use]
     pub fn matches(&self, authority: Option<&[u8]>) -> bool {
+        self.capture(authority, &mut Captures::default())
+    }
+
+    /// The same; adds the captured parts of the host, as the request has them.
+    pub(in crate::site) fn capture<'a>(
+        &self,
+        authority: Option<&'a [u8]>,
+        captures: &mut Captures<'a>,
+    ) -> bool {
         let Some(host) = authority.map(host_of) else { return false };
         match &self.kind {
             HostKind::Exact(exact) => exact.eq_ignore_ascii_case(host),
@@ -63,9 +73,26 @@ impl HostPattern {
                 for (octet, &given) in labels.iter_mut().zip(host) {
                     *octet = if given == b'.' { b'/' } else { given.to_ascii_lowercase() };
                 }
-                pattern.matches(&path[..=host.len()]).is_some()
+                let path = &path[..=host.len()];
+                let Some(found) = pattern.matches(path) else { return false };
+                for value in found.values() {
+                    // The same octets of the host, before which the path has a slash.
+                    let at = (value.as_ptr().addr()).checked_sub(path.as_ptr().addr() + 1);
+                    let own = at.and_then(|at| host.get(at..at + value.len()));
+                    captures.add(own.unwrap_or_default());
+                }
+                true
             }
         }
+    }
+
+    /// The names of the captures, in their order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let pattern = match &self.kind {
+            HostKind::Exact(_) => None,
+            HostKind::Labels(pattern) => Some(pattern),
+        };
+        pattern.into_iter().flat_map(Pattern::names)
     }
 
     /// Whether it matches one host only.
@@ -85,6 +112,17 @@ impl HostPattern {
             }
         }
     }
+}
+
+/// A host in lower case, but for the names of its placeholders.
+fn lowered(host: &str) -> String {
+    let mut lowered = host.to_ascii_lowercase();
+    for (at, _) in host.match_indices(':') {
+        if let Some(name) = name_at(host.as_bytes(), at) {
+            lowered.replace_range(at + 1..=at + name.len(), name);
+        }
+    }
+    lowered
 }
 
 /// Splits a pattern into the host before its path, if there is one, and the path. `http` and
@@ -173,6 +211,26 @@ mod tests {
         let long = "a".repeat(300);
         let (host, _) = split_host("https://:x/").expect("a pattern");
         assert!(!host.expect("a host").matches(Some(long.as_bytes())));
+    }
+
+    #[test]
+    fn parts_of_a_host_are_captured_as_the_request_has_them() {
+        for (pattern, authority, expected) in [
+            ("https://:project.pages.dev/*", "Demo.pages.dev:80", &["Demo"][..]),
+            ("https://:a.b-:C.example.org/", "x.B-y.example.org", &["x", "y"]),
+            ("https://*.example.org/", "a.b.example.org", &["a.b"]),
+            ("https://*/", "x", &["x"]),
+            ("https://example.org/", "example.org", &[]),
+        ] {
+            let (host, _) = split_host(pattern).expect("a pattern");
+            let host = host.expect("a host");
+            let mut captures = Captures::default();
+            assert!(host.capture(Some(authority.as_bytes()), &mut captures), "{pattern}");
+            let expected: Vec<&[u8]> = expected.iter().map(|text| text.as_bytes()).collect();
+            assert_eq!(captures.values(), expected, "{pattern} {authority}");
+        }
+        let (host, _) = split_host("https://:Project.PAGES.dev/").expect("a pattern");
+        assert_eq!(host.expect("a host").names().collect::<Vec<_>>(), ["Project"]);
     }
 
     #[test]

@@ -234,7 +234,7 @@ impl Composer {
             }
             let captures = match known {
                 Some((block, captures)) if block == part.block => captures,
-                _ => self.rules.captures(part.block, matched, response.paths),
+                _ => self.rules.captures(part.block, matched, response.paths, response.authority),
             };
             known = Some((part.block, captures));
             lines.used += value.write(&captures, &mut lines.out[lines.used..])?;
