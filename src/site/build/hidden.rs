@@ -5,9 +5,9 @@
 //! of these paths applies to all of them, unless it leads to the file itself, as
 //! `/about.html /about 301!` does: such a rule only selects among the paths.
 
+use super::copies::{PrecompressedCopy, copies};
 use super::listing::Listing;
 use super::site_plan::{RouteKind, SitePlan};
-use crate::http::coding::Coding;
 use crate::http::path;
 use crate::site::pattern::Captures;
 use crate::site::redirects::{Effect, Hiding, Redirect};
@@ -81,19 +81,10 @@ fn hidings(plan: &SitePlan) -> HashMap<usize, Vec<Hiding>> {
     hidden
 }
 
-/// Hides the precompressed copies of hidden files, even if they don't decode to the file: they may
-/// be copies of an older version.
+/// Hides the precompressed copies of hidden files.
 fn hide_codings(plan: &SitePlan, listing: &Listing, hidden: &mut HashMap<usize, Vec<Hiding>>) {
-    let name = |file: usize| &*listing.files[plan.files[file].listed].name;
-    let numbers: HashMap<&[u8], usize> =
-        (0..plan.files.len()).map(|file| (name(file), file)).collect();
-    // A name sorts before the names that it begins, so copies of copies are hidden, too.
-    for file in 0..plan.files.len() {
-        let original = Coding::ALL.into_iter().find_map(|coding| {
-            name(file).strip_suffix(coding.extension()?.as_bytes())?.strip_suffix(b".")
-        });
-        let original = original.and_then(|original| numbers.get(original));
-        if let Some(hidings) = original.and_then(|original| hidden.get(original)).cloned() {
+    for PrecompressedCopy { file, original } in copies(plan, listing) {
+        if let Some(hidings) = hidden.get(&original).cloned() {
             hidden.entry(file).or_insert(hidings);
         }
     }

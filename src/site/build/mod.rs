@@ -15,6 +15,7 @@ mod beside;
 mod caching;
 pub mod check;
 pub mod compress;
+mod copies;
 mod cycles;
 pub mod dates;
 mod effects;

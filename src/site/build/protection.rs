@@ -4,12 +4,12 @@
 //! `/docs/`, `/docs`, `/docs/index`), and a precompressed copy (`/secret.html.br`) by those of the
 //! file beside it, too, even if it is a copy of an older version.
 
+use super::copies::{PrecompressedCopy, copies};
 use super::escape::escaped;
 use super::listing::Listing;
 use super::problem::Problem;
 use super::rule_files::HEADERS;
 use super::site_plan::{RouteKind, SitePlan};
-use crate::http::coding::Coding;
 use crate::site::credentials::{CredentialDigest, CredentialList};
 use crate::site::field_rules::{FieldRules, HostScope};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -38,19 +38,11 @@ pub(super) fn plan_protection(plan: &mut SitePlan, rules: &FieldRules, listing: 
             blocks[file].insert(block);
         });
     }
-    let name = |file: usize| &*listing.files[plan.files[file].listed].name;
-    let numbers: HashMap<&[u8], usize> =
-        (0..plan.files.len()).map(|file| (name(file), file)).collect();
-    // A name sorts before the names that it begins, so copies of copies are protected, too.
-    for file in 0..plan.files.len() {
-        let original = Coding::ALL.into_iter().find_map(|coding| {
-            name(file).strip_suffix(coding.extension()?.as_bytes())?.strip_suffix(b".")
-        });
-        if let Some(&original) = original.and_then(|original| numbers.get(original)) {
-            let inherited = blocks[original].clone();
-            blocks[file].extend(inherited);
-        }
+    for PrecompressedCopy { file, original } in copies(plan, listing) {
+        let inherited = blocks[original].clone();
+        blocks[file].extend(inherited);
     }
+    let name = |file: usize| &*listing.files[plan.files[file].listed].name;
     let mut known = HashSet::new();
     for (file, blocks) in blocks.iter().enumerate() {
         if !blocks.is_empty() && known.insert(blocks) && !can_be_opened(rules, blocks) {
