@@ -94,6 +94,19 @@ prepare() {
     trap end_all EXIT
 }
 
+# Runs the calling script once more, as root and in network and mount namespaces of its own, with
+# `--inside` and the folder of the program, which is built if none is given.
+in_own_network() {
+    local folder=$1
+    if [ -z "$folder" ]; then
+        cargo build --release
+        folder=${CARGO_TARGET_DIR:-target}/release
+    fi
+    local as_root=()
+    [ "$(id -u)" -eq 0 ] || as_root=(sudo)
+    "${as_root[@]}" unshare --net --mount "$0" --inside "$(realpath "$folder")"
+}
+
 # Fails if a check has.
 summary() {
     echo "$passed passed, $failed failed"

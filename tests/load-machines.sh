@@ -21,14 +21,7 @@ main() {
         return
     fi
     install_missing ip:iproute2 python3:python3
-    local folder=${1:-}
-    if [ -z "$folder" ]; then
-        cargo build --release
-        folder=${CARGO_TARGET_DIR:-target}/release
-    fi
-    local as_root=()
-    [ "$(id -u)" -eq 0 ] || as_root=(sudo)
-    "${as_root[@]}" unshare --net --mount "$0" --inside "$(realpath "$folder")"
+    in_own_network "${1:-}"
 }
 
 inside() {

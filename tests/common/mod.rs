@@ -11,6 +11,7 @@ pub(crate) mod connections;
 pub(crate) mod files;
 pub(crate) mod filter;
 pub(crate) mod processes;
+pub(crate) mod requests;
 
 pub(crate) use files::{TemporaryFile, TemporaryFolder};
 use processes::{Process, until};

@@ -1,17 +1,8 @@
 //! The fields of responses that no file's own path decides: rewrites, the fallback of `--spa`, 404
 //! pages, redirects, built-in errors, preflights; and blocks for hosts.
 
-use crate::common::{Exit, Response, Server, TemporaryFolder};
-
-fn serve(folder: &TemporaryFolder, options: &[&str]) -> Server {
-    Server::start(&[&["--root", folder.path()], options].concat())
-}
-
-fn ask(server: &Server, method: &str, target: &str, fields: &str) -> Response {
-    let mut client = server.connect();
-    client.send(format!("{method} {target} HTTP/1.1\r\nHost: a\r\n{fields}\r\n"));
-    if method == "HEAD" { client.response_to_head() } else { client.response() }
-}
+use crate::common::requests::{ask, serve};
+use crate::common::{Exit, Server, TemporaryFolder};
 
 /// A folder with rules for requested paths.
 fn folder() -> TemporaryFolder {

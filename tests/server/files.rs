@@ -1,6 +1,7 @@
 //! The files of a folder as the real program serves them: media types, charsets, dates, dot files
 //! and ranges of nothing.
 
+use crate::common::requests::serve;
 use crate::common::{Response, Server, TemporaryFolder};
 use std::fs::{File, FileTimes};
 use std::io::Write;
@@ -8,10 +9,6 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, UNIX_EPOCH};
-
-fn serve(folder: &TemporaryFolder, options: &[&str]) -> Server {
-    Server::start(&[&["--root", folder.path()], options].concat())
-}
 
 fn get(server: &Server, target: &str, fields: &str) -> Response {
     server.ask(format!("GET {target} HTTP/1.1\r\nHost: a\r\n{fields}\r\n"))

@@ -1,6 +1,7 @@
 //! `Basic-Auth` in `_headers` against requests without the credentials, in every form that could
 //! lead to a protected file.
 
+use crate::common::requests::{ask, serve};
 use crate::common::{Response, Server, TemporaryFolder};
 use std::process::Command;
 
@@ -45,16 +46,6 @@ fn folder() -> TemporaryFolder {
                 .as_bytes(),
         ),
     ])
-}
-
-fn serve(folder: &TemporaryFolder, options: &[&str]) -> Server {
-    Server::start(&[&["--root", folder.path()], options].concat())
-}
-
-fn ask(server: &Server, method: &str, target: &str, fields: &str) -> Response {
-    let mut client = server.connect();
-    client.send(format!("{method} {target} HTTP/1.1\r\nHost: a\r\n{fields}\r\n"));
-    if method == "HEAD" { client.response_to_head() } else { client.response() }
 }
 
 /// Asserts a 401 by RFC 9110 15.5.2 and RFC 7617 2 that shows nothing of the file.

@@ -1,5 +1,6 @@
 //! A folder served by the real program, over raw sockets: paths, codings, rules and reports.
 
+use crate::common::requests::serve;
 use crate::common::{Response, Server, TemporaryFolder, assert_same_bytes};
 use std::ffi::OsStr;
 use std::io::Read;
@@ -45,9 +46,6 @@ fn folder() -> TemporaryFolder {
     folder
 }
 
-fn serve(folder: &TemporaryFolder, options: &[&str]) -> Server {
-    Server::start(&[&["--root", folder.path()], options].concat())
-}
 fn get(server: &Server, target: &str, fields: &str) -> Response {
     server.ask(format!("GET {target} HTTP/1.1\r\nHost: a\r\n{fields}\r\n"))
 }

@@ -3,6 +3,7 @@
 
 mod swap;
 
+use crate::common::requests::serve;
 use crate::common::{Exit, Response, Server, TemporaryFile, TemporaryFolder, assert_same_bytes};
 use std::io::ErrorKind;
 use std::net::TcpStream;
@@ -17,10 +18,6 @@ const RESOLVERS: [&[&str]; 2] = [&[], &["--without", "openat2"]];
 
 fn get(server: &Server, target: &str) -> Response {
     server.ask(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n"))
-}
-
-fn serve(folder: &TemporaryFolder, options: &[&str]) -> Server {
-    Server::start(&[&["--root", folder.path()], options].concat())
 }
 
 /// Runs a server that must fail to start.
