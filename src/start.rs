@@ -31,6 +31,7 @@ pub mod engine;
 pub mod feature;
 mod hints;
 pub mod settings;
+mod sockets;
 mod values;
 pub mod workers;
 
@@ -40,7 +41,7 @@ use crate::error::Failure;
 use crate::http::host::AllowedHosts;
 use crate::os::inherited::InheritedDescriptors;
 use crate::os::landlock::Hierarchy;
-use crate::os::net::{Access, Endpoint, Listener, bind_with};
+use crate::os::net::{Endpoint, Listener};
 use crate::os::pages::Pages;
 use crate::os::privileges::Account;
 use crate::os::process;
@@ -58,6 +59,7 @@ use content::ContentSource;
 pub use endpoint::SocketOptions;
 use feature::Feature;
 use settings::StartSettings;
+pub use sockets::{SocketRole, open_listeners, start_listening, with_passed};
 use std::os::fd::OwnedFd;
 
 /// A server that accepts connections from its first turn on, and the state of its sandbox.
@@ -99,10 +101,10 @@ pub fn report_sandbox(
 fn start_on<E: KernelEngine>(settings: &StartSettings) -> Result<Started<E>, Failure> {
     // A terminal that is closed during the start doesn't end the process either.
     signal::block(&WITHOUT_EFFECT);
-    let inherited = InheritedDescriptors::take().map_err(hints::of_inherited)?;
+    let mut inherited = InheritedDescriptors::take().map_err(hints::of_inherited)?;
     let account = look_up_account(settings)?;
-    let listeners = bind_all(settings)?;
-    let settings = &engine::with_engine(settings, account.as_ref())?;
+    let (settings, listeners) = open_listeners(settings, &mut inherited)?;
+    let settings = &engine::with_engine(&settings, account.as_ref())?;
     let server: LoadedServer<E> = load_on(settings, listeners, account, inherited)?;
     let what = server.what.clone();
     let signals = signal::receive(&[&signal::ENDING[..], &WITHOUT_EFFECT].concat())?;
@@ -336,33 +338,6 @@ pub fn become_reader(options: &AccountOptions) -> Result<(), Failure> {
     Sandbox::prepare(config, account, InheritedDescriptors::default())
         .and_then(|mut sandbox| sandbox.give_up_privileges())
         .map_err(hints::of_sandbox)
-}
-
-/// Starts to listen on bound sockets.
-///
-/// # Errors
-/// If another process has taken a port meanwhile.
-pub fn start_listening(settings: &StartSettings, listeners: &[Listener]) -> Result<(), Failure> {
-    let start = |listener: &Listener| listener.start(settings.backlog);
-    listeners.iter().try_for_each(start).map_err(hints::of_listener)
-}
-
-/// Raises the limit of open files and binds the sockets: both may need a privilege.
-///
-/// # Errors
-/// If a limit is too low, or an address can't be bound.
-pub fn bind_all(settings: &StartSettings) -> Result<Vec<Listener>, Failure> {
-    let group = settings.socket.socket_group.as_deref();
-    let access = Access::look_up(settings.socket.socket_mode, group)
-        .map_err(|error| hints::of_name("--socket-group", &error.name, &error))?;
-    process::raise_open_files(
-        u64::from(settings.slots()) + process::OPEN_FILES_RESERVE,
-        "--spawn",
-    )?;
-    let defer_accept = !settings.without.contains(&Feature::DeferAccept);
-    let addresses = settings.listen.iter().chain(&settings.health_listen);
-    let bind = |address| bind_with(address, settings.backlog, defer_accept, access);
-    addresses.map(bind).collect::<Result<_, _>>().map_err(hints::of_listener)
 }
 
 fn server_config(settings: &StartSettings, engine: &impl KernelEngine) -> ServerConfig {

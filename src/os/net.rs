@@ -3,11 +3,13 @@
 
 mod endpoint;
 mod listener;
+mod passed;
 mod socket;
 mod unix;
 
 pub use endpoint::{Endpoint, ListenError};
 pub use listener::Listener;
+pub use passed::PassedError;
 pub use socket::RETRY;
 pub(crate) use socket::{OwnedSocket, set_option, stream_socket};
 pub use unix::Access;

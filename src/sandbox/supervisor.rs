@@ -12,7 +12,7 @@ use crate::os::inherited::{
     InheritedDescriptors, clear_environment, open_null, replace_standard_streams,
 };
 use crate::os::landlock::{FileAccess, Hierarchy, open_path};
-use crate::os::net::{Endpoint, Listener};
+use crate::os::net::Listener;
 use crate::os::privileges::{self, KeptPrivileges};
 use crate::os::process::await_single_thread;
 use crate::os::seccomp;
@@ -168,16 +168,14 @@ impl SupervisorSandbox {
     }
 }
 
-/// The folders of the socket files, each once.
+/// The folders of the socket files that are removed at the end, each once.
 fn socket_folders(listeners: &[Listener]) -> Vec<PathBuf> {
-    let folder_of = |listener: &Listener| match &listener.endpoint {
-        Endpoint::Tcp(_) => None,
-        Endpoint::Unix(path) => match path.parent() {
-            Some(folder) if folder.as_os_str().is_empty() => Some(PathBuf::from(".")),
-            folder => folder.map(Path::to_owned),
-        },
+    let folder_of = |path: &Path| match path.parent() {
+        Some(folder) if folder.as_os_str().is_empty() => Some(PathBuf::from(".")),
+        folder => folder.map(Path::to_owned),
     };
-    let mut folders: Vec<PathBuf> = listeners.iter().filter_map(folder_of).collect();
+    let files = listeners.iter().filter_map(Listener::own_file);
+    let mut folders: Vec<PathBuf> = files.filter_map(folder_of).collect();
     folders.sort();
     folders.dedup();
     folders

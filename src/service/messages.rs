@@ -2,10 +2,11 @@
 
 use crate::engine::kernel::EngineKind;
 use crate::os::privileges::Account;
+use crate::start::SocketRole;
 
 /// The version of the messages and of the scoreboard. A supervisor may start a loader of another
 /// program, because a reload takes the program that is at its path by then.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// The longest packet, in bytes.
 pub const BYTES_MAX: usize = 8 * 1024;
@@ -142,7 +143,39 @@ pub struct LoaderSpec {
     /// The name of the user that serves, for messages: no database is asked by a loader.
     pub user_name: Option<String>,
     /// The listeners, in the order of the addresses.
-    pub listeners: Vec<i32>,
+    pub listeners: Vec<ListenerSpec>,
+}
+
+/// A listener of a loader. Its text is the number of the descriptor, with a letter behind it if the
+/// socket is that of a service manager.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListenerSpec {
+    /// The number of the descriptor.
+    pub number: i32,
+    /// The address that the socket takes the place of; `None` if the supervisor has bound the
+    /// address of an option.
+    pub passed: Option<SocketRole>,
+}
+
+impl ListenerSpec {
+    fn to_text(self) -> String {
+        let letter = LETTERS.iter().find(|(_, role)| Some(*role) == self.passed);
+        let letter = letter.map_or(String::new(), |(letter, _)| letter.to_string());
+        format!(":{}{letter}", self.number)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let passed = LETTERS.iter().find(|(letter, _)| text.ends_with(*letter));
+        let number = text.trim_end_matches(|c| passed.is_some_and(|(letter, _)| c == *letter));
+        Some(Self { number: parse_fd(number)?, passed: passed.map(|(_, role)| *role) })
+    }
+}
+
+const LETTERS: [(char, SocketRole); 2] = [('p', SocketRole::Public), ('h', SocketRole::Health)];
+
+/// The number of a descriptor, which isn't negative.
+fn parse_fd(text: &str) -> Option<i32> {
+    text.parse::<u32>().ok().and_then(|number| number.try_into().ok())
 }
 
 impl LoaderSpec {
@@ -156,7 +189,7 @@ impl LoaderSpec {
         let mut text = format!(
             "{VERSION}:{supervisor}:{channel}:{scoreboard}:{places}:{workers}:{engine}:{uid}:{gid}"
         );
-        text.extend(self.listeners.iter().map(|listener| format!(":{listener}")));
+        text.extend(self.listeners.iter().map(|listener| listener.to_text()));
         if let Some(name) = &self.user_name {
             text.push('@');
             text.push_str(name);
@@ -173,32 +206,26 @@ impl LoaderSpec {
             Some((text, name)) => (text, Some(name.to_owned())),
             None => (text, None),
         };
-        let numbers: Option<Vec<u32>> = text.split(':').map(|part| part.parse().ok()).collect();
-        let numbers = numbers.unwrap_or_default();
+        let mut words = text.split(':');
+        let numbers: Vec<u32> =
+            words.by_ref().take(NUMBERS).map_while(|word| word.parse().ok()).collect();
         let fd = |number: u32| i32::try_from(number).map_err(|_| FORM.to_owned());
         match numbers[..] {
-            [
-                VERSION,
-                supervisor,
-                channel,
-                scoreboard,
-                places,
-                workers,
-                engine,
-                uid,
-                gid,
-                ref listeners @ ..,
-            ] if workers > 0 => Ok(Self {
-                supervisor,
-                channel: fd(channel)?,
-                scoreboard: fd(scoreboard)?,
-                places,
-                workers,
-                engine: *ENGINES.get(engine as usize).ok_or(FORM)?,
-                account: Some(Account { uid, gid }).filter(|account| *account != NO_ACCOUNT),
-                user_name: name,
-                listeners: listeners.iter().map(|&number| fd(number)).collect::<Result<_, _>>()?,
-            }),
+            [VERSION, supervisor, channel, scoreboard, places, workers, engine, uid, gid]
+                if workers > 0 =>
+            {
+                Ok(Self {
+                    supervisor,
+                    channel: fd(channel)?,
+                    scoreboard: fd(scoreboard)?,
+                    places,
+                    workers,
+                    engine: *ENGINES.get(engine as usize).ok_or(FORM)?,
+                    account: Some(Account { uid, gid }).filter(|it| *it != NO_ACCOUNT),
+                    user_name: name,
+                    listeners: words.map(ListenerSpec::parse).collect::<Option<_>>().ok_or(FORM)?,
+                })
+            }
             [version, ..] if version != VERSION => Err(format!(
                 "the supervisor is of version {version}, this program of version {VERSION}: end \
                  the old one and start this one in its place"
@@ -207,6 +234,9 @@ impl LoaderSpec {
         }
     }
 }
+
+/// The numbers before those of the listeners.
+const NUMBERS: usize = 9;
 
 /// The kinds of engines in the order of their numbers.
 const ENGINES: [EngineKind; 2] = [EngineKind::IoUring, EngineKind::Epoll];
@@ -252,21 +282,26 @@ mod tests {
             engine: EngineKind::Epoll,
             account: Some(Account { uid: 33, gid: 34 }),
             user_name: Some("www@data".to_owned()),
-            listeners: vec![5, 6],
+            listeners: [(5, None), (6, Some(SocketRole::Public)), (7, Some(SocketRole::Health))]
+                .map(|(number, passed)| ListenerSpec { number, passed })
+                .to_vec(),
         };
-        assert_eq!(spec.to_text(), "2:12:3:4:20:2:1:33:34:5:6@www@data");
+        assert_eq!(spec.to_text(), "3:12:3:4:20:2:1:33:34:5:6p:7h@www@data");
         assert_eq!(LoaderSpec::parse(&spec.to_text()), Ok(spec.clone()));
         let stays = LoaderSpec { account: None, user_name: None, ..spec };
         assert_eq!(LoaderSpec::parse(&stays.to_text()), Ok(stays));
         assert!(LoaderSpec::parse("1:12:3:4:20:5").unwrap_err().contains("version 1"));
         let wrong = [
             "",
-            "2",
-            "2:2:3:4",
-            "2:2:x:4:5",
-            "2:2:4000000000:4:5:1:0:0:0",
-            "2:2:3:4:5:0:0:0:0",
-            "2:2:3:4:5:1:2:0:0",
+            "3",
+            "3:2:3:4",
+            "3:2:x:4:5",
+            "3:2:4000000000:4:5:1:0:0:0",
+            "3:2:3:4:5:0:0:0:0",
+            "3:2:3:4:5:1:2:0:0",
+            "3:2:3:4:5:1:0:0:0:-6",
+            "3:2:3:4:5:1:0:0:0:6x",
+            "3:2:3:4:5:1:0:0:0:p",
         ];
         for text in wrong {
             assert_eq!(LoaderSpec::parse(text), Err(FORM.to_owned()), "{text}");

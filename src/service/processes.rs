@@ -2,7 +2,7 @@
 //! with their places in the scoreboard, and how they are started, signalled and found to have
 //! ended.
 
-use super::messages::{BYTES_MAX, ForkRequest, LoaderReport, LoaderSpec};
+use super::messages::{BYTES_MAX, ForkRequest, ListenerSpec, LoaderReport, LoaderSpec};
 use super::scoreboard::{Place, Scoreboard};
 use super::supervisor::WorkerId;
 use crate::engine::kernel::EngineKind;
@@ -12,7 +12,9 @@ use crate::os::net::Listener;
 use crate::os::poll::wait_readable;
 use crate::os::privileges::Account;
 use crate::os::reaping::{ProcessEnd, is_child, signal_child};
+use crate::os::service_manager;
 use crate::sandbox::SupervisorTasks;
+use crate::start::SocketRole;
 use std::ffi::OsString;
 use std::io::{self, PipeReader};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -128,17 +130,20 @@ impl LoaderProcess {
         let (channel, theirs) = Channel::pair()?;
         let mut inherits = vec![theirs.as_fd(), scoreboard.as_fd()];
         inherits.extend(listeners.iter().map(Listener::socket));
-        let numbers: Vec<i32> = inherits.iter().map(AsRawFd::as_raw_fd).collect();
+        let spec_of = |listener: &Listener| ListenerSpec {
+            number: listener.socket().as_raw_fd(),
+            passed: listener.passed_name().and_then(SocketRole::of_name),
+        };
         let spec = LoaderSpec {
             supervisor: std::process::id(),
-            channel: numbers[0],
-            scoreboard: numbers[1],
+            channel: theirs.as_fd().as_raw_fd(),
+            scoreboard: scoreboard.as_fd().as_raw_fd(),
             places: u32::try_from(scoreboard.places()).expect("workers are counted by u32"),
             workers,
             engine: command.engine,
             account: command.account.clone(),
             user_name: command.user_name.clone(),
-            listeners: numbers[2..].to_vec(),
+            listeners: listeners.iter().map(spec_of).collect(),
         };
         let process = start_heir(command.to_command(&spec), &inherits)?;
         let channel = Some(channel);
@@ -221,6 +226,10 @@ impl LoaderCommand {
         use std::os::unix::process::CommandExt;
         let mut command = Command::new(&self.program);
         command.arg0(&self.name).arg("--loader").arg(spec.to_text()).args(&self.arguments);
+        // Without a sandbox, the environment isn't empty.
+        for variable in service_manager::VARIABLES {
+            command.env_remove(variable);
+        }
         command.envs(self.backtrace.iter().map(|value| (BACKTRACE, value)));
         command
     }

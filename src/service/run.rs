@@ -1,6 +1,7 @@
 //! The supervisor's process: waits for signals, for messages of loaders and for the ends of
 //! processes, passes them to [`Supervisor`] and carries out its orders.
 
+mod notify;
 mod operator;
 
 use super::loader::DRAIN;
@@ -24,7 +25,8 @@ use crate::server::{RETIRE, TRY_ACCEPTS};
 use crate::start::engine::with_engine;
 use crate::start::settings::StartSettings;
 use crate::start::workers::WorkerCount;
-use crate::start::{bind_all, enter_supervision, look_up_account, start_listening};
+use crate::start::{enter_supervision, look_up_account, open_listeners, start_listening};
+use notify::Notifier;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::AsFd;
@@ -37,12 +39,13 @@ use std::time::{Duration, Instant};
 /// If it can't be started: what was tried, the cause, and a hint for the operator.
 pub fn run(settings: &StartSettings, words: Vec<OsString>) -> Result<u8, Failure> {
     let mount = |what: &str, error: io::Error| Failure::new(what, error, "mount /proc");
-    let inherited =
+    let mut inherited =
         InheritedDescriptors::take().map_err(|error| mount("reading /proc/self/fd", error))?;
     let account = look_up_account(settings)?;
     let signals = signal::receive(&SIGNALS)?;
-    let listeners = bind_all(settings)?;
-    let settings = &with_engine(settings, account.as_ref())?;
+    let (settings, listeners) = open_listeners(settings, &mut inherited)?;
+    let notifier = Notifier::of_environment();
+    let settings = &with_engine(&settings, account.as_ref())?;
     let kind = settings.engine.kind().expect("it was decided");
     let command = LoaderCommand::of(words, account, kind)
         .map_err(|error| mount("reading /proc/self/exe", error))?;
@@ -53,6 +56,7 @@ pub fn run(settings: &StartSettings, words: Vec<OsString>) -> Result<u8, Failure
         workers,
         limit: settings.spawn,
         worker_timeout: settings.worker_timeout,
+        watchdog: notifier.watchdog_period(),
     };
     let scoreboard = Scoreboard::new(places)?;
     enter_supervision(settings, command.tasks(&listeners), inherited)?;
@@ -64,6 +68,8 @@ pub fn run(settings: &StartSettings, words: Vec<OsString>) -> Result<u8, Failure
         listeners,
         scoreboard,
         supervisor: Supervisor::new(config),
+        notifier,
+        serving: String::new(),
         started: monotonic_ns(),
         loaders: Vec::new(),
         workers: Vec::new(),
@@ -86,6 +92,9 @@ struct Service<'a> {
     listeners: Vec<Listener>,
     scoreboard: Scoreboard,
     supervisor: Supervisor,
+    notifier: Notifier,
+    /// The generation that serves, in words for the service manager.
+    serving: String,
     /// The monotonic clock at the supervisor's time 0.
     started: u64,
     loaders: Vec<LoaderProcess>,
@@ -117,6 +126,7 @@ impl Service<'_> {
             self.reap();
             self.find_changes();
             self.handle(Event::Tick);
+            self.notify_life();
         }
     }
 
@@ -139,12 +149,12 @@ impl Service<'_> {
             || self.workers.iter().any(|worker| !worker.is_armed || worker.end.is_some());
         let is_new = self.busy_since.elapsed() < CHANGES_WITHIN;
         let soon = is_changing.then_some(if is_new { SOON } else { LATER });
-        let times = deadline.map(Duration::from_nanos).into_iter().chain(soon);
+        let times = [deadline.map(Duration::from_nanos), soon, self.notifier.next()];
         let mut fds = vec![self.signals.as_fd()];
         let channels = self.loaders.iter().filter_map(|loader| loader.channel.as_ref());
         fds.extend(channels.map(AsFd::as_fd));
         // An interruption or a shortage of memory is an early end of the wait.
-        let has_news = wait_any_readable(&fds, times.min()).unwrap_or(false);
+        let has_news = wait_any_readable(&fds, times.into_iter().flatten().min()).unwrap_or(false);
         if has_news || !is_changing {
             self.busy_since = Instant::now();
         }
@@ -167,6 +177,7 @@ impl Service<'_> {
                     // reset then.
                     self.listeners.iter_mut().for_each(Listener::close);
                     self.is_ending = true;
+                    self.notify_end();
                     self.handle(Event::Terminate(signal));
                 }
             }
@@ -394,6 +405,7 @@ impl Service<'_> {
         if self.is_ending {
             return;
         }
+        self.notify_load();
         let Self { worker_count, command, scoreboard, listeners, .. } = &*self;
         let started =
             LoaderProcess::start(generation, *worker_count, command, scoreboard, listeners);

@@ -17,6 +17,7 @@ pub(crate) use files::{TemporaryFile, TemporaryFolder};
 use processes::{Process, until};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
@@ -65,7 +66,31 @@ impl Server {
     /// Starts the program that these words name, the last of which is its path.
     pub(crate) fn start_program(words: &[&str], addresses: &[&str], options: &[&str]) -> Self {
         let listen = addresses.iter().flat_map(|address| ["--listen", address]);
-        let mut server = Self::spawn(words, listen.chain(options.iter().copied()));
+        Self::spawn(words, listen.chain(options.iter().copied()), []).ready()
+    }
+
+    /// Starts the program as a service manager does that passes two sockets under these names,
+    /// separated by a colon, and waits until it is ready.
+    pub(crate) fn start_passed(names: &str, sockets: [OwnedFd; 2], options: &[&str]) -> Self {
+        Self::spawn_passed(names, sockets, options).ready()
+    }
+
+    /// Runs the program as a service manager does, with options that make it end by itself.
+    pub(crate) fn run_passed(names: &str, sockets: [OwnedFd; 2], options: &[&str]) -> Exit {
+        Self::spawn_passed(names, sockets, options).wait()
+    }
+
+    fn spawn_passed(names: &str, sockets: [OwnedFd; 2], options: &[&str]) -> Self {
+        let names = format!("LISTEN_FDNAMES={names}");
+        let shell = "exec 3<&0 4<&1 0</dev/null 1>/dev/null; LISTEN_PID=$$ exec \"$0\" \"$@\"";
+        let shell = ["sh", "-c", shell, env!("CARGO_BIN_EXE_uringstatic")];
+        let words = [&["env", &names, "LISTEN_FDS=2"][..], &shell].concat();
+        Self::spawn(&words, options.iter().copied(), sockets)
+    }
+
+    /// Waits for the ready line.
+    fn ready(self) -> Self {
+        let mut server = self;
         let ready = loop {
             let line = server.line().expect("the program is ready before it ends");
             if line.contains("ready on ") {
@@ -177,11 +202,18 @@ impl Server {
 
     /// Runs the program with options that make it end by itself.
     pub(crate) fn run(options: &[&str]) -> Exit {
-        Self::spawn(&[env!("CARGO_BIN_EXE_uringstatic")], options.iter().copied()).wait()
+        Self::spawn(&[env!("CARGO_BIN_EXE_uringstatic")], options.iter().copied(), []).wait()
     }
 
-    /// The started program, and its lines on stderr as they come.
-    fn spawn<'a>(words: &[&'a str], options: impl Iterator<Item = &'a str>) -> Self {
+    /// The started program, and its lines on stderr as they come. The streams are its standard
+    /// input and output, which are /dev/null otherwise.
+    fn spawn<'a>(
+        words: &[&'a str],
+        options: impl Iterator<Item = &'a str>,
+        streams: impl IntoIterator<Item = OwnedFd>,
+    ) -> Self {
+        let mut streams = streams.into_iter();
+        let mut stream = || streams.next().map_or_else(Stdio::null, Stdio::from);
         let mut words = words.to_vec();
         words.extend(options);
         if !ENGINE.is_empty() && !words.iter().any(|word| HAS_NO_CHOICE.contains(word)) {
@@ -189,8 +221,8 @@ impl Server {
         }
         let mut child = Command::new(words[0])
             .args(&words[1..])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdin(stream())
+            .stdout(stream())
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program was built");

@@ -182,23 +182,25 @@ fn end(answer: Result<(), i32>) -> ! {
 }
 
 fn attack_supervisor(name: &str, settings: &StartSettings) -> ! {
-    let inherited = InheritedDescriptors::take().expect("there is /proc");
+    let mut inherited = InheritedDescriptors::take().expect("there is /proc");
     let prepared = attempts::Prepared::new();
-    let listeners = start::bind_all(settings).unwrap_or_else(|failure| panic!("{failure}"));
+    let (settings, listeners) = start::open_listeners(settings, &mut inherited)
+        .unwrap_or_else(|failure| panic!("{failure}"));
     let program = std::env::current_exe().expect("it has a path");
     let tasks =
         SupervisorTasks { program: &program, becomes_other: is_root(), listeners: &listeners };
-    start::enter_supervision(settings, tasks, inherited)
-        .and_then(|_| start::start_listening(settings, &listeners))
+    start::enter_supervision(&settings, tasks, inherited)
+        .and_then(|_| start::start_listening(&settings, &listeners))
         .unwrap_or_else(|failure| panic!("{failure}"));
     end(attempts::make(name, Attacked::Other(&listeners), &prepared))
 }
 
 fn attack_loader(name: &str, settings: &StartSettings) -> ! {
-    let inherited = InheritedDescriptors::take().expect("there is /proc");
+    let mut inherited = InheritedDescriptors::take().expect("there is /proc");
     let prepared = attempts::Prepared::new();
-    let (listeners, _loaded) = start::bind_all(settings)
-        .and_then(|listeners| {
+    let (listeners, _loaded) = start::open_listeners(settings, &mut inherited)
+        .and_then(|(settings, listeners)| {
+            let settings = &settings;
             start::start_listening(settings, &listeners)?;
             let share = |listener: &Listener| listener.share().expect("there are descriptors");
             let shared = listeners.iter().map(share).collect();

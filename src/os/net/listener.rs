@@ -16,8 +16,10 @@ pub struct Listener {
     fd: Option<OwnedFd>,
     /// The address that it is bound to, with the port that the kernel chose for port 0.
     pub endpoint: Endpoint,
-    /// The file of a Unix socket.
+    /// The file of a Unix socket, if this process made it.
     file: Option<FileIdentity>,
+    /// The name under which a service manager passed it, which keeps the socket.
+    passed: Option<String>,
 }
 
 impl Drop for Listener {
@@ -28,7 +30,27 @@ impl Drop for Listener {
 
 impl Listener {
     pub(super) fn new(fd: OwnedFd, endpoint: Endpoint, file: Option<FileIdentity>) -> Self {
-        Self { fd: Some(fd), endpoint, file }
+        Self { fd: Some(fd), endpoint, file, passed: None }
+    }
+
+    /// A socket of a service manager ([`Listener::passed`]).
+    pub(super) fn of_manager(fd: OwnedFd, endpoint: Endpoint, name: &str) -> Self {
+        Self { fd: Some(fd), endpoint, file: None, passed: Some(name.to_owned()) }
+    }
+
+    /// The name under which a service manager passed the socket, if one did.
+    #[must_use]
+    pub fn passed_name(&self) -> Option<&str> {
+        self.passed.as_deref()
+    }
+
+    /// The path of the socket file that this process removes at its end.
+    #[must_use]
+    pub fn own_file(&self) -> Option<&Path> {
+        match &self.endpoint {
+            Endpoint::Unix(path) if self.file.is_some() => Some(path),
+            Endpoint::Unix(_) | Endpoint::Tcp(_) => None,
+        }
     }
 
     /// The socket.
@@ -63,7 +85,8 @@ impl Listener {
     /// If the socket was taken.
     pub fn share(&self) -> io::Result<Self> {
         let fd = self.socket().try_clone_to_owned()?;
-        Ok(Self { fd: Some(fd), endpoint: self.endpoint.clone(), file: None })
+        let (endpoint, passed) = (self.endpoint.clone(), self.passed.clone());
+        Ok(Self { fd: Some(fd), endpoint, file: None, passed })
     }
 
     /// Sets whether an accept waits for a connection, for all descriptors of the socket. That is
@@ -131,9 +154,13 @@ impl Listener {
     /// a process without a ring.
     ///
     /// # Errors
-    /// If the kernel refuses (socket(7), `SO_ATTACH_FILTER`, `SO_LOCK_FILTER`).
+    /// If the kernel refuses (socket(7), `SO_ATTACH_FILTER`, `SO_LOCK_FILTER`), and for the socket
+    /// of a service manager: the next program that it is passed to couldn't remove the filter.
     pub fn drop_answers(&self) -> io::Result<()> {
         let is_unix = matches!(self.endpoint, Endpoint::Unix(_));
+        if self.passed.is_some() && !is_unix {
+            return Err(io::Error::other("the service manager keeps the socket"));
+        }
         if is_unix || get_option(&self.socket(), libc::SOL_SOCKET, libc::SO_LOCK_FILTER)? != 0 {
             // The process that bound the socket has attached this filter and locked it.
             return Ok(());

@@ -50,7 +50,8 @@ impl ServicePlan {
         // that is missing: the bound of a wait in the accept queue is shorter.
         let worker_timeout = Duration::from_secs(random.pick(&[10, 7]));
         let listeners = u32::try_from(random.between(1, 2)).expect("few");
-        let settings = SupervisorConfig { workers, limit, worker_timeout };
+        let watchdog = Duration::ZERO;
+        let settings = SupervisorConfig { workers, limit, worker_timeout, watchdog };
         let config = ServerConfig {
             spawn: settings.slots_of_worker(),
             accepts: random.pick(&[1, 2]),
