@@ -26,6 +26,7 @@
 pub mod allowance;
 pub mod loader;
 pub mod messages;
+mod notifier;
 mod processes;
 mod report;
 mod run;

@@ -6,6 +6,7 @@ mod operator;
 
 use super::loader::DRAIN;
 use super::messages::{ForkRequest, LoaderReport};
+use super::notifier::Notifier;
 use super::processes::{LoaderCommand, LoaderProcess, WorkerEnd, WorkerProcess, is_worker};
 use super::report::Totals;
 use super::scoreboard::{Place, Scoreboard};
@@ -26,7 +27,6 @@ use crate::start::engine::with_engine;
 use crate::start::settings::StartSettings;
 use crate::start::workers::WorkerCount;
 use crate::start::{enter_supervision, look_up_account, open_listeners, start_listening};
-use notify::Notifier;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::AsFd;

@@ -7,12 +7,15 @@
 #![allow(dead_code, unused_imports, reason = "each test program uses a part of it")]
 #![allow(clippy::print_stderr, reason = "a failing test shows what the server wrote")]
 
+pub(crate) mod bytes;
 pub(crate) mod connections;
 pub(crate) mod files;
 pub(crate) mod filter;
+pub(crate) mod passed;
 pub(crate) mod processes;
 pub(crate) mod requests;
 
+pub(crate) use bytes::{assert_same_bytes, pattern};
 pub(crate) use files::{TemporaryFile, TemporaryFolder};
 use processes::{Process, until};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -69,28 +72,9 @@ impl Server {
         Self::spawn(words, listen.chain(options.iter().copied()), []).ready()
     }
 
-    /// Starts the program as a service manager does that passes two sockets under these names,
-    /// separated by a colon, and waits until it is ready.
-    pub(crate) fn start_passed(names: &str, sockets: [OwnedFd; 2], options: &[&str]) -> Self {
-        Self::spawn_passed(names, sockets, options).ready()
-    }
-
-    /// Runs the program as a service manager does, with options that make it end by itself.
-    pub(crate) fn run_passed(names: &str, sockets: [OwnedFd; 2], options: &[&str]) -> Exit {
-        Self::spawn_passed(names, sockets, options).wait()
-    }
-
-    fn spawn_passed(names: &str, sockets: [OwnedFd; 2], options: &[&str]) -> Self {
-        let names = format!("LISTEN_FDNAMES={names}");
-        let shell = "exec 3<&0 4<&1 0</dev/null 1>/dev/null; LISTEN_PID=$$ exec \"$0\" \"$@\"";
-        let shell = ["sh", "-c", shell, env!("CARGO_BIN_EXE_uringstatic")];
-        let words = [&["env", &names, "LISTEN_FDS=2"][..], &shell].concat();
-        Self::spawn(&words, options.iter().copied(), sockets)
-    }
-
     /// Waits for the ready line.
-    fn ready(self) -> Self {
-        let mut server = self;
+    fn ready(mut self) -> Self {
+        let server = &mut self;
         let ready = loop {
             let line = server.line().expect("the program is ready before it ends");
             if line.contains("ready on ") {
@@ -105,7 +89,7 @@ impl Server {
             .map(|url| url.trim_start_matches("http://").trim_end_matches('/').to_owned())
             .collect();
         server.ready = ready;
-        server
+        self
     }
 
     /// The process ID of the service: of its supervisor, unless it is a single process.
@@ -484,24 +468,6 @@ impl Client {
                 true
             }
         }
-    }
-}
-
-/// Bytes that reveal a shift by any distance below 99,991: a block without a period, repeated.
-pub(crate) fn pattern(count: usize) -> Vec<u8> {
-    let scatter = |i: u64| i.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes()[0];
-    let block: Vec<u8> = (0..99_991).map(scatter).collect();
-    let mut bytes = block.repeat(count.div_ceil(block.len()));
-    bytes.truncate(count);
-    bytes
-}
-
-/// Asserts equality; the message has the lengths and the first difference, not the bytes.
-pub(crate) fn assert_same_bytes(actual: &[u8], expected: &[u8]) {
-    if actual != expected {
-        let differ = actual.iter().zip(expected).position(|(a, b)| a != b);
-        let (got, wanted) = (actual.len(), expected.len());
-        panic!("{got} bytes instead of {wanted}, the first that differs: {differ:?}");
     }
 }
 
