@@ -61,6 +61,7 @@ use feature::Feature;
 use settings::StartSettings;
 pub use sockets::{SocketRole, open_listeners, start_listening, with_passed};
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 /// A server that accepts connections from its first turn on, and the state of its sandbox.
 pub struct Started<E: KernelEngine = Chosen> {
@@ -345,6 +346,8 @@ fn server_config(settings: &StartSettings, engine: &impl KernelEngine) -> Server
     let listeners = engine.listeners().len();
     let health_listener = settings.health_listen.is_some();
     let accepting = listeners - usize::from(health_listener);
+    // A service manager's sockets keep what waits in them for the next process.
+    let are_kept = engine.listeners().iter().any(|it| it.passed_name().is_some());
     let accepts = server::accepts_for(settings.worker_spawn(), accepting, accepts_max);
     ServerConfig {
         spawn: settings.worker_spawn(),
@@ -359,6 +362,7 @@ fn server_config(settings: &StartSettings, engine: &impl KernelEngine) -> Server
         min_rate: settings.min_rate,
         drain_delay: settings.drain_delay,
         reload_grace: settings.reload_grace,
+        drain_grace: if are_kept { settings.reload_grace } else { Duration::ZERO },
         drain_timeout: settings.drain_timeout,
         head_bytes_max: settings.head_bytes_max,
         recv_many,

@@ -137,10 +137,12 @@ reload_fails() {
 restarts_under_load() {
     local number
     start_load close --connections 20 --close http://127.0.0.1/shared.txt
+    start_load kept --connections 20 http://127.0.0.1/shared.txt
     for number in 1 2 3 4 5; do
         check "restart $number" inside systemctl restart uringstatic.service
     done
     end_load "5 restarts, --close" close
+    end_load "5 restarts, connections kept" kept
     check "restart: generation 1 again" status_is 'generation 1: '
     check "restart: the drain was orderly" journal_has 'served [0-9]* connections.*; errors: none$'
 }

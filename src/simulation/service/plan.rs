@@ -56,6 +56,7 @@ impl ServicePlan {
             spawn: settings.slots_of_worker(),
             accepts: random.pick(&[1, 2]),
             reload_grace: Duration::from_millis(random.between(0, 2000)),
+            drain_grace: Duration::from_millis(random.pick(&[0, 0, 800])),
             drain_delay: Duration::from_millis(random.pick(&[0, 0, 300, 1500])),
             ..draw_config(random, listeners)
         };

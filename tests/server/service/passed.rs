@@ -1,6 +1,6 @@
 //! Listening sockets that a service manager made and passes on (`sd_listen_fds(3)`).
 
-use super::reload;
+use super::{body, reload};
 use crate::common::{Client, GET, PAGE, Server, TemporaryFile, assert_same_bytes};
 use rustix::fs::{OFlags, fcntl_getfl};
 use std::net::TcpListener;
@@ -65,6 +65,29 @@ fn connection_that_comes_during_a_restart_is_served_by_the_next_process() {
         assert_same_bytes(&client.response().body, PAGE);
     }
     server.end();
+}
+
+#[test]
+fn kept_connection_is_told_of_the_end_by_its_next_response() {
+    for options in [&[][..], &["--single-process"], &["--drain-delay", "1ms"]] {
+        let sockets = Sockets::new();
+        let server = Server::start_passed("http:http-2", sockets.pass(), options);
+        let (mut kept, mut idle) = (server.connect(), server.connect());
+        assert!(kept.is_served() && idle.is_served());
+        server.signal("TERM");
+        // The signal is on its way. A connection that is lost by it would fail the test.
+        while !body(&mut kept).1 {}
+        kept.ended();
+        // What comes now waits for the next process.
+        let mut waiting = server.connect();
+        waiting.send(GET);
+        assert!(body(&mut idle).1, "{options:?}");
+        let exit = server.wait();
+        assert_eq!(exit.code, Some(0), "{}", exit.text);
+        let server = Server::start_passed("http:http-2", sockets.pass(), options);
+        assert_same_bytes(&waiting.response().body, PAGE);
+        server.end();
+    }
 }
 
 #[test]
