@@ -59,7 +59,7 @@ use content::ContentSource;
 pub use endpoint::SocketOptions;
 use feature::Feature;
 use settings::StartSettings;
-pub use sockets::{SocketRole, open_listeners, start_listening, with_passed};
+pub use sockets::{OpenSockets, SocketRole, open_sockets, start_listening};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -104,7 +104,7 @@ fn start_on<E: KernelEngine>(settings: &StartSettings) -> Result<Started<E>, Fai
     signal::block(&WITHOUT_EFFECT);
     let mut inherited = InheritedDescriptors::take().map_err(hints::of_inherited)?;
     let account = look_up_account(settings)?;
-    let (settings, listeners) = open_listeners(settings, &mut inherited)?;
+    let OpenSockets { settings, listeners, .. } = open_sockets(settings, &mut inherited)?;
     let settings = &engine::with_engine(&settings, account.as_ref())?;
     let server: LoadedServer<E> = load_on(settings, listeners, account, inherited)?;
     let what = server.what.clone();
@@ -347,7 +347,7 @@ fn server_config(settings: &StartSettings, engine: &impl KernelEngine) -> Server
     let health_listener = settings.health_listen.is_some();
     let accepting = listeners - usize::from(health_listener);
     // A service manager's sockets keep what waits in them for the next process.
-    let are_kept = engine.listeners().iter().any(|it| it.passed_name().is_some());
+    let are_kept = engine.listeners().iter().any(Listener::is_passed);
     let accepts = server::accepts_for(settings.worker_spawn(), accepting, accepts_max);
     ServerConfig {
         spawn: settings.worker_spawn(),

@@ -2,7 +2,7 @@
 //! supervisor asks for one. It is the mould of its workers: their image of the content is its own,
 //! shared until a process writes to it, so that a worker that is forked late serves the same files.
 
-use super::messages::{BYTES_MAX, ForkRequest, ListenerSpec, LoaderReport, LoaderSpec};
+use super::messages::{BYTES_MAX, ForkRequest, LoaderReport, LoaderSpec};
 use super::scoreboard::{Scoreboard, Seat};
 use crate::error::Failure;
 use crate::os::channel::Channel;
@@ -18,7 +18,6 @@ use crate::server::{RETIRE, TRY_ACCEPTS, Turn, WITHOUT_EFFECT};
 use crate::start::settings::StartSettings;
 use crate::start::workers::WorkerCount;
 use crate::start::{self, LoadedServer, Started, WorkerLink};
-use std::fmt::Display;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
@@ -53,7 +52,7 @@ pub fn run(settings: &StartSettings, spec: &LoaderSpec) -> u8 {
     match loader.fork_on_request(&channel) {
         Some(worker) => {
             drop(channel);
-            worker.run()
+            worker.run(settings)
         }
         None => 0,
     }
@@ -66,8 +65,6 @@ fn refuse(why: &str) -> u8 {
 }
 
 struct Loader {
-    /// With the addresses of the sockets that a service manager has passed.
-    settings: StartSettings,
     supervisor: u32,
     server: LoadedServer,
     scoreboard: Scoreboard,
@@ -87,13 +84,22 @@ impl Loader {
         spec: &LoaderSpec,
         mut inherited: InheritedDescriptors,
     ) -> Result<Self, Failure> {
-        die_with_parent(spec.supervisor).map_err(|_| lost(&"the supervisor has ended"))?;
+        let lost = |what: &str| Failure::new("inheriting from the supervisor", what, "");
+        die_with_parent(spec.supervisor).map_err(|_| lost("the supervisor has ended"))?;
         let scoreboard = Scoreboard::inherited(spec.scoreboard, spec.places as usize)?;
-        let all = scoreboard.read_only().map_err(|error| lost(&error))?;
+        let all = scoreboard.read_only().map_err(|error| lost(&error.to_string()))?;
         drop(inherited.claim(spec.scoreboard));
-        let (settings, listeners) = listeners_of(spec, settings, &mut inherited)?;
-        let server = start::load(&settings, listeners, spec.account.clone(), inherited)?;
-        Ok(Self { settings, supervisor: spec.supervisor, server, scoreboard, all })
+        let addresses = settings.listen.iter().chain(&settings.health_listen);
+        let listeners = spec.listeners.iter().zip(addresses).map(|(&number, address)| {
+            let fd = inherited.claim(number).ok_or_else(|| lost("a listener is missing"))?;
+            let listener = Listener::inherited(fd, address);
+            let listener = listener.map_err(|error| lost(&error.to_string()))?;
+            let is_passed = spec.passed.contains(&number);
+            Ok(if is_passed { listener.kept_by_manager() } else { listener })
+        });
+        let listeners = listeners.collect::<Result<_, Failure>>()?;
+        let server = start::load(settings, listeners, spec.account.clone(), inherited)?;
+        Ok(Self { supervisor: spec.supervisor, server, scoreboard, all })
     }
 
     /// Forks workers until the supervisor closes the channel. Returns in each worker, and at the
@@ -122,45 +128,11 @@ impl Loader {
     }
 }
 
-/// The listeners, and the settings whose addresses they have.
-fn listeners_of(
-    spec: &LoaderSpec,
-    settings: &StartSettings,
-    inherited: &mut InheritedDescriptors,
-) -> Result<(StartSettings, Vec<Listener>), Failure> {
-    let mut claim = |listener: &ListenerSpec| {
-        inherited.claim(listener.number).ok_or_else(|| lost(&"a listener is missing"))
-    };
-    let mut passed = Vec::new();
-    for listener in &spec.listeners {
-        if let Some(role) = listener.passed {
-            let listener = Listener::passed(claim(listener)?, role.name());
-            passed.push((role, listener.map_err(|error| lost(&error))?));
-        }
-    }
-    let (settings, passed) = start::with_passed(settings, passed)?;
-    let mut passed = passed.into_iter();
-    let addresses = settings.listen.iter().chain(&settings.health_listen);
-    let listeners = spec.listeners.iter().zip(addresses).map(|(listener, address)| {
-        match listener.passed {
-            // In the order of the addresses, as the list is.
-            Some(_) => Ok(passed.next().expect("each was put into the list")),
-            None => Listener::inherited(claim(listener)?, address).map_err(|error| lost(&error)),
-        }
-    });
-    let listeners = listeners.collect::<Result<_, _>>()?;
-    Ok((settings, listeners))
-}
-
-fn lost(why: &dyn Display) -> Failure {
-    Failure::new("inheriting from the supervisor", why, "")
-}
-
 impl NewWorker {
     /// Serves until the supervisor ends it. Returns the exit status.
-    fn run(self) -> u8 {
+    fn run(self, settings: &StartSettings) -> u8 {
         let Self { loader, request, held } = self;
-        let Loader { settings, supervisor, server, scoreboard, all } = loader;
+        let Loader { supervisor, server, scoreboard, all } = loader;
         let place = request.place as usize;
         process::set_name(&format!("uringstatic-w{}", request.number));
         if die_with_parent(supervisor).is_err() || place >= scoreboard.places() {
@@ -172,7 +144,7 @@ impl NewWorker {
         if !await_acknowledgement(&seat) {
             return 1;
         }
-        match serve(&settings, server, request, (seat, held)) {
+        match serve(settings, server, request, (seat, held)) {
             Ok((started, engine)) => {
                 text.write(&format!("{engine}; lockdown {}", started.lockdown.summary()));
                 turn(started)

@@ -2,7 +2,6 @@
 
 use crate::engine::kernel::EngineKind;
 use crate::os::privileges::Account;
-use crate::start::SocketRole;
 
 /// The version of the messages and of the scoreboard. A supervisor may start a loader of another
 /// program, because a reload takes the program that is at its path by then.
@@ -143,35 +142,10 @@ pub struct LoaderSpec {
     /// The name of the user that serves, for messages: no database is asked by a loader.
     pub user_name: Option<String>,
     /// The listeners, in the order of the addresses.
-    pub listeners: Vec<ListenerSpec>,
+    pub listeners: Vec<i32>,
+    /// Those of the listeners that a service manager keeps, which have a letter in the text.
+    pub passed: Vec<i32>,
 }
-
-/// A listener of a loader. Its text is the number of the descriptor, with a letter behind it if the
-/// socket is that of a service manager.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ListenerSpec {
-    /// The number of the descriptor.
-    pub number: i32,
-    /// The address that the socket takes the place of; `None` if the supervisor has bound the
-    /// address of an option.
-    pub passed: Option<SocketRole>,
-}
-
-impl ListenerSpec {
-    fn to_text(self) -> String {
-        let letter = LETTERS.iter().find(|(_, role)| Some(*role) == self.passed);
-        let letter = letter.map_or(String::new(), |(letter, _)| letter.to_string());
-        format!(":{}{letter}", self.number)
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        let passed = LETTERS.iter().find(|(letter, _)| text.ends_with(*letter));
-        let number = text.trim_end_matches(|c| passed.is_some_and(|(letter, _)| c == *letter));
-        Some(Self { number: parse_fd(number)?, passed: passed.map(|(_, role)| *role) })
-    }
-}
-
-const LETTERS: [(char, SocketRole); 2] = [('p', SocketRole::Public), ('h', SocketRole::Health)];
 
 /// The number of a descriptor, which isn't negative.
 fn parse_fd(text: &str) -> Option<i32> {
@@ -189,7 +163,8 @@ impl LoaderSpec {
         let mut text = format!(
             "{VERSION}:{supervisor}:{channel}:{scoreboard}:{places}:{workers}:{engine}:{uid}:{gid}"
         );
-        text.extend(self.listeners.iter().map(|listener| listener.to_text()));
+        let letter = |listener| if self.passed.contains(listener) { PASSED } else { "" };
+        text.extend(self.listeners.iter().map(|it| format!(":{it}{}", letter(it))));
         if let Some(name) = &self.user_name {
             text.push('@');
             text.push_str(name);
@@ -210,6 +185,12 @@ impl LoaderSpec {
         let numbers: Vec<u32> =
             words.by_ref().take(NUMBERS).map_while(|word| word.parse().ok()).collect();
         let fd = |number: u32| i32::try_from(number).map_err(|_| FORM.to_owned());
+        let descriptors: Vec<&str> = words.collect();
+        let all = |words: &mut dyn Iterator<Item = &&str>| {
+            let numbers: Option<_> =
+                words.map(|word| parse_fd(word.trim_end_matches(PASSED))).collect();
+            numbers.ok_or(FORM)
+        };
         match numbers[..] {
             [VERSION, supervisor, channel, scoreboard, places, workers, engine, uid, gid]
                 if workers > 0 =>
@@ -223,7 +204,8 @@ impl LoaderSpec {
                     engine: *ENGINES.get(engine as usize).ok_or(FORM)?,
                     account: Some(Account { uid, gid }).filter(|it| *it != NO_ACCOUNT),
                     user_name: name,
-                    listeners: words.map(ListenerSpec::parse).collect::<Option<_>>().ok_or(FORM)?,
+                    listeners: all(&mut descriptors.iter())?,
+                    passed: all(&mut descriptors.iter().filter(|word| word.ends_with(PASSED)))?,
                 })
             }
             [version, ..] if version != VERSION => Err(format!(
@@ -237,6 +219,7 @@ impl LoaderSpec {
 
 /// The numbers before those of the listeners.
 const NUMBERS: usize = 9;
+const PASSED: &str = "p";
 
 /// The kinds of engines in the order of their numbers.
 const ENGINES: [EngineKind; 2] = [EngineKind::IoUring, EngineKind::Epoll];
@@ -282,11 +265,10 @@ mod tests {
             engine: EngineKind::Epoll,
             account: Some(Account { uid: 33, gid: 34 }),
             user_name: Some("www@data".to_owned()),
-            listeners: [(5, None), (6, Some(SocketRole::Public)), (7, Some(SocketRole::Health))]
-                .map(|(number, passed)| ListenerSpec { number, passed })
-                .to_vec(),
+            listeners: vec![5, 6, 7],
+            passed: vec![6, 7],
         };
-        assert_eq!(spec.to_text(), "3:12:3:4:20:2:1:33:34:5:6p:7h@www@data");
+        assert_eq!(spec.to_text(), "3:12:3:4:20:2:1:33:34:5:6p:7p@www@data");
         assert_eq!(LoaderSpec::parse(&spec.to_text()), Ok(spec.clone()));
         let stays = LoaderSpec { account: None, user_name: None, ..spec };
         assert_eq!(LoaderSpec::parse(&stays.to_text()), Ok(stays));

@@ -2,7 +2,7 @@
 //! with their places in the scoreboard, and how they are started, signalled and found to have
 //! ended.
 
-use super::messages::{BYTES_MAX, ForkRequest, ListenerSpec, LoaderReport, LoaderSpec};
+use super::messages::{BYTES_MAX, ForkRequest, LoaderReport, LoaderSpec};
 use super::scoreboard::{Place, Scoreboard};
 use super::supervisor::WorkerId;
 use crate::engine::kernel::EngineKind;
@@ -14,7 +14,6 @@ use crate::os::privileges::Account;
 use crate::os::reaping::{ProcessEnd, is_child, signal_child};
 use crate::os::service_manager;
 use crate::sandbox::SupervisorTasks;
-use crate::start::SocketRole;
 use std::ffi::OsString;
 use std::io::{self, PipeReader};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -130,20 +129,19 @@ impl LoaderProcess {
         let (channel, theirs) = Channel::pair()?;
         let mut inherits = vec![theirs.as_fd(), scoreboard.as_fd()];
         inherits.extend(listeners.iter().map(Listener::socket));
-        let spec_of = |listener: &Listener| ListenerSpec {
-            number: listener.socket().as_raw_fd(),
-            passed: listener.passed_name().and_then(SocketRole::of_name),
-        };
+        let numbers: Vec<i32> = inherits.iter().map(AsRawFd::as_raw_fd).collect();
+        let passed = listeners.iter().filter(|listener| listener.is_passed());
         let spec = LoaderSpec {
             supervisor: std::process::id(),
-            channel: theirs.as_fd().as_raw_fd(),
-            scoreboard: scoreboard.as_fd().as_raw_fd(),
+            channel: numbers[0],
+            scoreboard: numbers[1],
             places: u32::try_from(scoreboard.places()).expect("workers are counted by u32"),
             workers,
             engine: command.engine,
             account: command.account.clone(),
             user_name: command.user_name.clone(),
-            listeners: listeners.iter().map(spec_of).collect(),
+            listeners: numbers[2..].to_vec(),
+            passed: passed.map(|listener| listener.socket().as_raw_fd()).collect(),
         };
         let process = start_heir(command.to_command(&spec), &inherits)?;
         let channel = Some(channel);

@@ -26,7 +26,9 @@ use crate::server::{RETIRE, TRY_ACCEPTS};
 use crate::start::engine::with_engine;
 use crate::start::settings::StartSettings;
 use crate::start::workers::WorkerCount;
-use crate::start::{enter_supervision, look_up_account, open_listeners, start_listening};
+use crate::start::{
+    OpenSockets, enter_supervision, look_up_account, open_sockets, start_listening,
+};
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::AsFd;
@@ -43,7 +45,9 @@ pub fn run(settings: &StartSettings, words: Vec<OsString>) -> Result<u8, Failure
         InheritedDescriptors::take().map_err(|error| mount("reading /proc/self/fd", error))?;
     let account = look_up_account(settings)?;
     let signals = signal::receive(&SIGNALS)?;
-    let (settings, listeners) = open_listeners(settings, &mut inherited)?;
+    let OpenSockets { settings, listeners, words: of_passed } =
+        open_sockets(settings, &mut inherited)?;
+    let words = [words, of_passed].concat();
     let notifier = Notifier::of_environment();
     let settings = &with_engine(&settings, account.as_ref())?;
     let kind = settings.engine.kind().expect("it was decided");

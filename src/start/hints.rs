@@ -1,5 +1,6 @@
 //! Failures of the other rooms in the server's own terms: remedies name its options here.
 
+use super::sockets::SocketRole;
 use crate::engine::chosen::UndecidedError;
 use crate::engine::kernel::{EngineError, Remedy};
 use crate::error::Failure;
@@ -102,7 +103,7 @@ pub(super) fn of_listener(error: ListenError) -> Failure {
 }
 
 /// The sockets of a service manager can't be taken.
-pub(super) fn of_passed_sockets(why: io::Error) -> Failure {
+pub(super) fn of_passed_sockets(why: impl Display) -> Failure {
     let hint = "sd_listen_fds(3) describes the variables; `env -u LISTEN_FDS` starts without them";
     Failure::new("taking the sockets that LISTEN_FDS announces", why, hint)
 }
@@ -122,14 +123,16 @@ pub(super) fn of_socket_name(name: &str) -> Failure {
 }
 
 /// An address comes from an option and from a service manager.
-pub(super) fn of_two_sources(option: &str, name: &str) -> Failure {
+pub(super) fn of_two_sources(role: SocketRole) -> Failure {
+    let (option, name) = (role.option(), role.name());
     let what = format!("taking the socket '{name}' of the service manager");
     let hint = format!("remove {option}, or the socket unit that passes '{name}'");
     Failure::new(what, format!("{option} names an address besides"), hint)
 }
 
 /// A service manager has passed several sockets of which one is used.
-pub(super) fn of_several_sockets(name: &str) -> Failure {
+pub(super) fn of_several_sockets(role: SocketRole) -> Failure {
+    let name = role.name();
     let what = format!("taking the socket '{name}' of the service manager");
     Failure::new(what, "it passed two sockets of that name", "leave one ListenStream= of them")
 }

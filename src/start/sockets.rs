@@ -13,6 +13,7 @@ use crate::os::inherited::InheritedDescriptors;
 use crate::os::net::{Access, Endpoint, Listener, bind_with};
 use crate::os::process;
 use crate::os::service_manager::{PassedSocket, passed_sockets};
+use std::ffi::OsString;
 
 /// The address that a passed socket takes the place of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,35 +53,59 @@ impl SocketRole {
             Self::Health => "health",
         }
     }
+
+    /// The option for the same address.
+    #[must_use]
+    pub fn option(self) -> &'static str {
+        match self {
+            Self::Public => "--listen",
+            Self::Health => "--health-listen",
+        }
+    }
+}
+
+/// The sockets of a server.
+pub struct OpenSockets {
+    /// The settings, with the addresses of passed sockets.
+    pub settings: StartSettings,
+    /// The listeners in the order of the addresses; that for health checks is the last.
+    pub listeners: Vec<Listener>,
+    /// The options for the addresses of passed sockets, by which a process with the same command
+    /// line comes to the same settings.
+    pub words: Vec<OsString>,
 }
 
 /// Raises the limit of open files, takes the sockets that a service manager has passed out of the
-/// inherited descriptors, and binds the others: both may need a privilege. The listeners come in
-/// the order of the addresses in the returned settings, that for health checks last.
+/// inherited descriptors, and binds the others: both may need a privilege.
 ///
 /// # Errors
 /// If a limit is too low, an address can't be bound, or a passed socket can't be used.
-pub fn open_listeners(
+pub fn open_sockets(
     settings: &StartSettings,
     inherited: &mut InheritedDescriptors,
-) -> Result<(StartSettings, Vec<Listener>), Failure> {
+) -> Result<OpenSockets, Failure> {
     let passed = passed_sockets(inherited).map_err(hints::of_passed_sockets)?;
-    let passed = passed.into_iter().map(adopt).collect::<Result<_, _>>()?;
+    let passed: Vec<_> = passed.into_iter().map(adopt).collect::<Result<_, _>>()?;
+    let words = passed.iter().flat_map(|(role, listener)| words_of(*role, listener)).collect();
     let (settings, passed) = with_passed(settings, passed)?;
     process::raise_open_files(
         u64::from(settings.slots()) + process::OPEN_FILES_RESERVE,
         "--spawn",
     )?;
     let listeners = bind_others(&settings, passed)?;
-    Ok((settings, listeners))
+    Ok(OpenSockets { settings, listeners, words })
 }
 
 fn adopt(socket: PassedSocket) -> Result<(SocketRole, Listener), Failure> {
     let PassedSocket { fd, name } = socket;
     let role = SocketRole::of_name(&name).ok_or_else(|| hints::of_socket_name(&name))?;
-    let listener =
-        Listener::passed(fd, &name).map_err(|error| hints::of_passed_socket(&name, &error))?;
+    let listener = Listener::passed(fd).map_err(|error| hints::of_passed_socket(&name, &error))?;
     Ok((role, listener))
+}
+
+/// The option that has the address of a passed socket.
+fn words_of(role: SocketRole, listener: &Listener) -> [OsString; 2] {
+    [role.option().into(), listener.endpoint.to_word()]
 }
 
 /// The settings whose addresses are those of the passed sockets, and these sockets in the order of
@@ -89,7 +114,7 @@ fn adopt(socket: PassedSocket) -> Result<(SocketRole, Listener), Failure> {
 /// # Errors
 /// If there is a passed socket and an option for the same kind of address, or several sockets for
 /// an address of which there is one.
-pub fn with_passed(
+fn with_passed(
     settings: &StartSettings,
     mut passed: Vec<(SocketRole, Listener)>,
 ) -> Result<(StartSettings, Vec<Listener>), Failure> {
@@ -103,7 +128,7 @@ pub fn with_passed(
     let mut settings = settings.clone();
     if !public.is_empty() {
         if settings.listen != StartSettings::default().listen {
-            return Err(hints::of_two_sources("--listen", SocketRole::Public.name()));
+            return Err(hints::of_two_sources(SocketRole::Public));
         }
         settings.listen = public;
     }
@@ -112,9 +137,10 @@ pub fn with_passed(
         [address] if settings.health_listen.is_none() => {
             settings.health_listen = Some(address.clone());
         }
-        [_] => return Err(hints::of_two_sources("--health-listen", SocketRole::Health.name())),
-        [_, _, ..] => return Err(hints::of_several_sockets(SocketRole::Health.name())),
+        [_] => return Err(hints::of_two_sources(SocketRole::Health)),
+        [_, _, ..] => return Err(hints::of_several_sockets(SocketRole::Health)),
     }
+    let settings = settings.checked().map_err(hints::of_passed_sockets)?;
     Ok((settings, passed.into_iter().map(|(_, listener)| listener).collect()))
 }
 
@@ -176,7 +202,7 @@ mod tests {
         let order: Vec<_> = listeners.iter().map(|it| it.endpoint.clone()).collect();
         assert_eq!(order[..3], addresses[1..]);
         assert_eq!(order[3], addresses[0]);
-        assert!(listeners.iter().all(|listener| listener.passed_name().is_some()));
+        assert!(listeners.iter().all(Listener::is_passed));
     }
 
     #[test]
@@ -193,7 +219,7 @@ mod tests {
         let (settings, sockets) =
             with_passed(&with("127.0.0.1:0", false), passed(&["health"])).unwrap();
         let listeners = bind_others(&settings, sockets).unwrap();
-        let is_passed: Vec<_> = listeners.iter().map(|it| it.passed_name().is_some()).collect();
+        let is_passed: Vec<_> = listeners.iter().map(Listener::is_passed).collect();
         assert_eq!(is_passed, [false, true]);
     }
 

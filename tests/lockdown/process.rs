@@ -17,7 +17,7 @@ use uringstatic::os::net::{Endpoint, Listener, listen, sends_connect};
 use uringstatic::os::privileges::is_root;
 use uringstatic::sandbox::{Layer, ProcessKind, SupervisorTasks};
 use uringstatic::start::settings::StartSettings;
-use uringstatic::start::{self, Started};
+use uringstatic::start::{self, OpenSockets, Started};
 
 /// The outcome of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -184,8 +184,8 @@ fn end(answer: Result<(), i32>) -> ! {
 fn attack_supervisor(name: &str, settings: &StartSettings) -> ! {
     let mut inherited = InheritedDescriptors::take().expect("there is /proc");
     let prepared = attempts::Prepared::new();
-    let (settings, listeners) = start::open_listeners(settings, &mut inherited)
-        .unwrap_or_else(|failure| panic!("{failure}"));
+    let OpenSockets { settings, listeners, .. } =
+        start::open_sockets(settings, &mut inherited).unwrap_or_else(|failure| panic!("{failure}"));
     let program = std::env::current_exe().expect("it has a path");
     let tasks =
         SupervisorTasks { program: &program, becomes_other: is_root(), listeners: &listeners };
@@ -198,8 +198,8 @@ fn attack_supervisor(name: &str, settings: &StartSettings) -> ! {
 fn attack_loader(name: &str, settings: &StartSettings) -> ! {
     let mut inherited = InheritedDescriptors::take().expect("there is /proc");
     let prepared = attempts::Prepared::new();
-    let (listeners, _loaded) = start::open_listeners(settings, &mut inherited)
-        .and_then(|(settings, listeners)| {
+    let (listeners, _loaded) = start::open_sockets(settings, &mut inherited)
+        .and_then(|OpenSockets { settings, listeners, .. }| {
             let settings = &settings;
             start::start_listening(settings, &listeners)?;
             let share = |listener: &Listener| listener.share().expect("there are descriptors");

@@ -18,8 +18,8 @@ pub struct Listener {
     pub endpoint: Endpoint,
     /// The file of a Unix socket, if this process made it.
     file: Option<FileIdentity>,
-    /// The name under which a service manager passed it, which keeps the socket.
-    passed: Option<String>,
+    /// Whether a service manager passed it, which keeps the socket.
+    is_passed: bool,
 }
 
 impl Drop for Listener {
@@ -30,18 +30,20 @@ impl Drop for Listener {
 
 impl Listener {
     pub(super) fn new(fd: OwnedFd, endpoint: Endpoint, file: Option<FileIdentity>) -> Self {
-        Self { fd: Some(fd), endpoint, file, passed: None }
+        Self { fd: Some(fd), endpoint, file, is_passed: false }
     }
 
-    /// A socket of a service manager ([`Listener::passed`]).
-    pub(super) fn of_manager(fd: OwnedFd, endpoint: Endpoint, name: &str) -> Self {
-        Self { fd: Some(fd), endpoint, file: None, passed: Some(name.to_owned()) }
-    }
-
-    /// The name under which a service manager passed the socket, if one did.
+    /// The same listener, of a socket that a service manager keeps ([`Listener::passed`]).
     #[must_use]
-    pub fn passed_name(&self) -> Option<&str> {
-        self.passed.as_deref()
+    pub fn kept_by_manager(mut self) -> Self {
+        self.is_passed = true;
+        self
+    }
+
+    /// Whether a service manager has passed the socket, and keeps it.
+    #[must_use]
+    pub fn is_passed(&self) -> bool {
+        self.is_passed
     }
 
     /// The path of the socket file that this process removes at its end.
@@ -85,8 +87,8 @@ impl Listener {
     /// If the socket was taken.
     pub fn share(&self) -> io::Result<Self> {
         let fd = self.socket().try_clone_to_owned()?;
-        let (endpoint, passed) = (self.endpoint.clone(), self.passed.clone());
-        Ok(Self { fd: Some(fd), endpoint, file: None, passed })
+        let (endpoint, is_passed) = (self.endpoint.clone(), self.is_passed);
+        Ok(Self { fd: Some(fd), endpoint, file: None, is_passed })
     }
 
     /// Sets whether an accept waits for a connection, for all descriptors of the socket. That is
@@ -158,7 +160,7 @@ impl Listener {
     /// of a service manager: the next program that it is passed to couldn't remove the filter.
     pub fn drop_answers(&self) -> io::Result<()> {
         let is_unix = matches!(self.endpoint, Endpoint::Unix(_));
-        if self.passed.is_some() && !is_unix {
+        if self.is_passed && !is_unix {
             return Err(io::Error::other("the service manager keeps the socket"));
         }
         if is_unix || get_option(&self.socket(), libc::SOL_SOCKET, libc::SO_LOCK_FILTER)? != 0 {

@@ -57,15 +57,15 @@ impl From<rustix::io::Errno> for PassedError {
 }
 
 impl Listener {
-    /// Makes a listener of a socket that a service manager passed under a name. The socket keeps
-    /// its options, but no accepted connection waits for an ACK with a response (`TCP_NODELAY`).
+    /// Makes a listener of a socket that a service manager passed. The socket keeps its options, but
+    /// no accepted connection waits for an ACK with a response (`TCP_NODELAY`).
     ///
     /// A socket that doesn't listen is accepted: [`Listener::start`] makes it listen, which also
     /// mends one that an earlier process has shut down.
     ///
     /// # Errors
     /// If it is something else than the socket of a server.
-    pub fn passed(fd: OwnedFd, name: &str) -> Result<Self, PassedError> {
+    pub fn passed(fd: OwnedFd) -> Result<Self, PassedError> {
         if sockopt::socket_type(&fd)? != SocketType::STREAM {
             return Err(PassedError::NoStream);
         }
@@ -77,7 +77,7 @@ impl Listener {
         if let Endpoint::Tcp(_) = endpoint {
             sockopt::set_tcp_nodelay(&fd, true)?;
         }
-        Ok(Self::of_manager(fd, endpoint, name))
+        Ok(Self::new(fd, endpoint, None).kept_by_manager())
     }
 }
 
@@ -114,9 +114,9 @@ mod tests {
     fn listening_socket_is_taken_with_its_address_and_made_to_send_at_once() {
         let socket = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = socket.local_addr().unwrap();
-        let listener = Listener::passed(socket.into(), "http").unwrap();
+        let listener = Listener::passed(socket.into()).unwrap();
         assert_eq!(listener.endpoint, Endpoint::Tcp(address));
-        assert_eq!(listener.passed_name(), Some("http"));
+        assert!(listener.is_passed());
         assert!(sockopt::tcp_nodelay(listener.socket()).unwrap());
         let mut client = TcpStream::connect(address).unwrap();
         assert!(sockopt::tcp_nodelay(&client).is_ok());
@@ -138,7 +138,7 @@ mod tests {
             (std::io::pipe().unwrap().0.into(), "Socket operation on non-socket", ""),
         ];
         for (fd, why, hint) in cases {
-            let error = Listener::passed(fd, "http").err().expect("it is refused");
+            let error = Listener::passed(fd).err().expect("it is refused");
             assert!(error.to_string().contains(why), "{error}");
             assert!(error.hint().contains(hint), "{error}: {}", error.hint());
         }
@@ -148,7 +148,7 @@ mod tests {
     fn socket_file_of_a_manager_stays_and_its_filter_is_left_alone() {
         let path = std::env::temp_dir().join(format!("uringstatic-passed-{}", std::process::id()));
         let socket = UnixListener::bind(&path).unwrap();
-        let listener = Listener::passed(socket.into(), "http").unwrap();
+        let listener = Listener::passed(socket.into()).unwrap();
         assert_eq!(listener.endpoint, Endpoint::Unix(path.clone()));
         drop(listener);
         assert!(path.exists());
@@ -156,7 +156,7 @@ mod tests {
 
         let socket = TcpListener::bind("127.0.0.1:0").unwrap();
         let kept = socket.as_fd().try_clone_to_owned().unwrap();
-        let listener = Listener::passed(socket.into(), "http").unwrap();
+        let listener = Listener::passed(socket.into()).unwrap();
         assert!(listener.drop_answers().is_err());
         assert_eq!(get_option(&kept, libc::SOL_SOCKET, libc::SO_LOCK_FILTER).unwrap(), 0);
     }
