@@ -3,6 +3,7 @@
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
 use uringstatic::http1::{Context, HeadBuffers, Input, Output, ServerConnection, Timeout};
+use uringstatic::peer_address::PeerAddress;
 use uringstatic::site::{Page, ScratchIndex, Site};
 use uringstatic::stats::Stats;
 
@@ -34,6 +35,7 @@ fn responses(c: &mut Criterion) {
             draining: false,
             is_last: false,
             health_only: false,
+            peer: &mut PeerAddress::Unknown,
         };
         let (mut conn, _) = ServerConnection::accept();
         let Output::Send(response) = conn.handle(Input::Bytes(input), &mut context) else {

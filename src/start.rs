@@ -17,7 +17,7 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let mut settings = StartSettings::default();
-//! settings.listen = vec![Endpoint::Tcp("[::1]:8080".parse()?)];
+//! settings.listen = vec![Endpoint::Tcp("[::1]:8080".parse()?).into()];
 //! settings.lockdown.mode = SandboxMode::Off;
 //! let Started { mut server, .. } = start(&settings)?;
 //! while let Turn::Goes = server.turn().map_err(|errno| errno.to_string())? {}
@@ -52,10 +52,10 @@ use crate::sandbox::{
     self, LayerState, Possessions, Program, Sandbox, SandboxConfig, SandboxMode, SupervisorSandbox,
     SupervisorTasks,
 };
-use crate::server::{self, Server, ServerConfig, Supervision, WITHOUT_EFFECT};
+use crate::server::{self, ProxiedListeners, Server, ServerConfig, Supervision, WITHOUT_EFFECT};
 use crate::site::Site;
 use content::ContentSource;
-pub use endpoint::SocketOptions;
+pub use endpoint::{ListenAddress, SocketOptions};
 use feature::Feature;
 use settings::StartSettings;
 use std::os::fd::OwnedFd;
@@ -362,9 +362,10 @@ pub fn bind_all(settings: &StartSettings) -> Result<Vec<Listener>, Failure> {
         "--spawn",
     )?;
     let defer_accept = !settings.without.contains(&Feature::DeferAccept);
-    let addresses = settings.listen.iter().chain(&settings.health_listen);
-    let bind = |address| bind_with(address, settings.backlog, defer_accept, access);
-    addresses.map(bind).collect::<Result<_, _>>().map_err(hints::of_listener)
+    let bind = |address: &ListenAddress| {
+        bind_with(&address.endpoint, settings.backlog, defer_accept, access)
+    };
+    settings.addresses().map(bind).collect::<Result<_, _>>().map_err(hints::of_listener)
 }
 
 fn server_config(settings: &StartSettings, engine: &impl KernelEngine) -> ServerConfig {
@@ -377,6 +378,7 @@ fn server_config(settings: &StartSettings, engine: &impl KernelEngine) -> Server
         spawn: settings.worker_spawn(),
         listeners: u32::try_from(listeners).expect("a command line is short"),
         health_listener,
+        proxied: ProxiedListeners::new(settings.addresses().map(|it| it.is_for_proxies)),
         accepts,
         accepts_at_rest: if settings.worker_count() == 1 { accepts } else { 1 },
         head_timeout: settings.head_timeout,
@@ -401,12 +403,17 @@ pub fn ready_line<'a>(
     what: &str,
     engine: &str,
 ) -> String {
-    let mut addresses: Vec<String> = addresses
-        .map(|address| match address {
+    let words = |(address, setting): (&Endpoint, &ListenAddress)| {
+        let mut words = match address {
             Endpoint::Tcp(address) => format!("http://{address}/"),
             Endpoint::Unix(path) => format!("unix:{}", path.display()),
-        })
-        .collect();
+        };
+        if setting.is_for_proxies {
+            words.push_str(" (PROXY protocol)");
+        }
+        words
+    };
+    let mut addresses: Vec<String> = addresses.zip(settings.addresses()).map(words).collect();
     let health = match settings.health_listen.as_ref().and_then(|_| addresses.pop()) {
         Some(address) if address.ends_with('/') => {
             format!(

@@ -5,6 +5,7 @@ use crate::os::net::Endpoint;
 use crate::sandbox::options::AccountOptions;
 use crate::sandbox::{Layer, SandboxMode};
 use crate::site::build::RootOptions;
+use crate::start::ListenAddress;
 use crate::start::SocketOptions;
 use crate::start::workers::{CpuList, WorkerCount};
 use clap::ValueEnum;
@@ -75,7 +76,7 @@ fn each_option_sets_its_own_field() {
             c.allowed_hosts = ["a.example", "[::1]:80"].map(|host| host.parse().unwrap()).into();
         }),
         (&["--listen", "unix:a", "--socket-mode", "0660", "--socket-group", "web"], |c| {
-            c.listen = vec![Endpoint::Unix("a".into())];
+            c.listen = vec![Endpoint::Unix("a".into()).into()];
             c.socket.socket_mode = Some(0o660);
             c.socket.socket_group = Some("web".to_owned());
         }),
@@ -88,7 +89,7 @@ fn each_option_sets_its_own_field() {
         (&["--min-rate", "0"], |c| c.min_rate = 0),
         (&["--min-rate", "1m"], |c| c.min_rate = 1 << 20),
         (&["--health-listen", "127.0.0.1:9"], |c| {
-            c.health_listen = Some(Endpoint::Tcp("127.0.0.1:9".parse().expect("an address")));
+            c.health_listen = Some(tcp("127.0.0.1:9"));
         }),
         (&["--drain-delay", "6s"], |c| c.drain_delay = Duration::from_secs(6)),
         (&["--drain-timeout", "4s"], |c| c.drain_timeout = Duration::from_secs(4)),
@@ -209,7 +210,7 @@ fn the_doctor_has_its_own_options_and_the_server_s_defaults() {
 fn repeated_options_keep_their_order() {
     let argv = ["--listen", "[::1]:80", "--listen", "unix:/a", "--header", "B: 2", "--header"];
     let config = config(&[&argv[..], &["A: 1"]].concat());
-    assert_eq!(config.listen, [tcp("[::1]:80"), Endpoint::Unix("/a".into())]);
+    assert_eq!(config.listen, [tcp("[::1]:80"), Endpoint::Unix("/a".into()).into()]);
     assert_eq!(config.headers, [("B", "2"), ("A", "1")].map(|(n, v)| (n.into(), v.into())));
 }
 
@@ -268,7 +269,7 @@ fn the_examples_in_the_help_parse() {
     assert_eq!(config(&words).headers, [("Retry-After".to_owned(), "600".to_owned())]);
     assert_eq!(config(&["--spawn", "5000"]), config(&[]));
     let listen = config(&["--listen", "unix:/run/uringstatic.sock"]).listen;
-    assert_eq!(listen, [Endpoint::Unix("/run/uringstatic.sock".into())]);
+    assert_eq!(listen, [Endpoint::Unix("/run/uringstatic.sock".into()).into()]);
 }
 
 #[test]
@@ -306,8 +307,8 @@ fn config(options: &[&str]) -> StartSettings {
     }
 }
 
-fn tcp(text: &str) -> Endpoint {
-    Endpoint::Tcp(text.parse().unwrap())
+fn tcp(text: &str) -> ListenAddress {
+    Endpoint::Tcp(text.parse().unwrap()).into()
 }
 
 fn name_of(feature: Feature) -> String {

@@ -16,7 +16,9 @@
 //! # States
 //!
 //! ```text
-//!              a request, an invalid head, a head that is late
+//!   ► ProxyHeader ──────────────► Over: no header, a header that is late
+//!       │ complete
+//!       ▼      a request, an invalid head, a head that is late
 //!   ► Head ───────────────────────────────────────────────► Response
 //!       ▲                                                     │ all bytes taken
 //!       ├─────────────────────────────────────────────────────┤
@@ -28,6 +30,9 @@
 //!                                          │                  │ nothing more can arrive
 //!                                          └────────► Over ◄──┘
 //! ```
+//!
+//! On a listener for proxies, a connection begins with a PROXY header
+//! ([`ServerConnection::accept_from_proxy`]), elsewhere with a head.
 //!
 //! No response here depends on content, so every request is answered as soon as its head is
 //! complete. A body that is still arriving is discarded afterwards, so that the connection can
@@ -43,6 +48,7 @@
 //!
 //! ```
 //! use uringstatic::http1::{Context, HeadBuffers, Input, Output, ServerConnection, Then, Timeout};
+//! use uringstatic::peer_address::PeerAddress;
 //! use uringstatic::site::{Page, ScratchIndex, Site};
 //! use uringstatic::stats::Stats;
 //!
@@ -61,6 +67,7 @@
 //!     draining: false,
 //!     is_last: false,
 //!     health_only: false,
+//!     peer: &mut PeerAddress::Unknown,
 //! };
 //! let (mut connection, output) = ServerConnection::accept();
 //! assert_eq!(output, Output::Receive(Timeout::Head));
@@ -81,6 +88,7 @@
 mod contract;
 mod head_buffers;
 pub mod properties;
+mod proxied;
 mod respond;
 #[cfg(test)]
 mod tests;
@@ -108,6 +116,8 @@ pub struct ServerConnection {
 
 #[derive(Debug)]
 enum ConnectionPhase {
+    /// A PROXY header, or the rest of one, is to arrive.
+    ProxyHeader,
     /// A head, or the rest of one, is to arrive.
     Head,
     /// The rest of a body, whose request has been answered, is discarded.
@@ -130,6 +140,15 @@ impl ServerConnection {
         let conn =
             Self { phase: ConnectionPhase::Head, kept: Vec::new(), scan, end_of_stream, served };
         (conn, Output::Receive(Timeout::Head))
+    }
+
+    /// A connection that was just accepted on a listener for proxies, and its first output. Its
+    /// first bytes must be a PROXY header ([`crate::http::proxy_header`]): whether there is one is
+    /// never guessed.
+    #[must_use]
+    pub fn accept_from_proxy() -> (Self, Output) {
+        let (conn, output) = Self::accept();
+        (Self { phase: ConnectionPhase::ProxyHeader, ..conn }, output)
     }
 
     /// Takes an input, and returns what the connection needs from now on.
@@ -155,7 +174,7 @@ impl ServerConnection {
             ConnectionPhase::Head if self.served && self.kept.is_empty() => {
                 Output::Receive(Timeout::Idle)
             }
-            ConnectionPhase::Head => Output::Receive(Timeout::Head),
+            ConnectionPhase::Head | ConnectionPhase::ProxyHeader => Output::Receive(Timeout::Head),
             ConnectionPhase::Body { .. } => Output::Receive(Timeout::Body),
             ConnectionPhase::Response { output, body, then } => {
                 let spans = output.up_to(SEND_BYTES_MAX);
@@ -174,6 +193,7 @@ impl ServerConnection {
 
     fn bytes(&mut self, bytes: &[u8], context: &mut Context<'_>) {
         match &mut self.phase {
+            ConnectionPhase::ProxyHeader => self.header_bytes(bytes, context),
             ConnectionPhase::Head | ConnectionPhase::Body { .. } if self.kept.is_empty() => {
                 let used = self.parse_next(bytes, context);
                 if used < bytes.len() {
@@ -308,6 +328,7 @@ impl ServerConnection {
     fn end_of_stream(&mut self, context: &mut Context<'_>) {
         self.end_of_stream = true;
         match &mut self.phase {
+            ConnectionPhase::ProxyHeader => self.end_in_header(context),
             ConnectionPhase::Head => self.end_between_responses(self.kept.is_empty(), context),
             ConnectionPhase::Body { .. } | ConnectionPhase::Linger => {
                 self.phase = ConnectionPhase::Over;
@@ -345,6 +366,7 @@ impl ServerConnection {
 
     fn deadline(&mut self, context: &mut Context<'_>) {
         match self.phase {
+            ConnectionPhase::ProxyHeader => return self.end_in_header(context),
             ConnectionPhase::Head if !self.kept.is_empty() => {
                 context.stats.errors.request_timeouts += 1;
                 self.last_response(Prebuilt::RequestTimeout, false, Then::Linger, context);
@@ -361,7 +383,7 @@ impl ServerConnection {
     /// Ends at once and without a response, which might not fit into the socket.
     fn displaced(&mut self, context: &mut Context<'_>) {
         let is_unfinished = match self.phase {
-            ConnectionPhase::Head => !self.kept.is_empty(),
+            ConnectionPhase::Head | ConnectionPhase::ProxyHeader => !self.kept.is_empty(),
             ConnectionPhase::Body { .. } | ConnectionPhase::Response { .. } => true,
             ConnectionPhase::Linger | ConnectionPhase::Over => false,
         };

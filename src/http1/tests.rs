@@ -2,9 +2,12 @@
 
 use super::properties::connection;
 use super::*;
+use crate::peer_address::PeerAddress;
 use crate::site::{Page, ScratchIndex, Site};
 use crate::stats::Stats;
 use proptest::prelude::*;
+
+mod proxied;
 
 const PAGE_BYTES: u64 = 100;
 const HEAD_BYTES_MAX: u32 = 16 * 1024;
@@ -16,6 +19,7 @@ struct Fixture {
     head_buffers: HeadBuffers,
     stats: Stats,
     draining: bool,
+    peer: PeerAddress,
 }
 
 impl Fixture {
@@ -38,7 +42,8 @@ impl Fixture {
         let head_buffers = HeadBuffers::new(1, HEAD_BYTES_MAX);
         let (conn, output) = ServerConnection::accept();
         assert_eq!(output, Output::Receive(Timeout::Head));
-        Self { conn, site, fixed, head_buffers, stats: Stats::default(), draining: false }
+        let peer = PeerAddress::Unknown;
+        Self { conn, site, fixed, head_buffers, stats: Stats::default(), draining: false, peer }
     }
 
     fn handle(&mut self, input: Input<'_>) -> Output {
@@ -52,6 +57,7 @@ impl Fixture {
             draining: self.draining,
             is_last: self.draining,
             health_only: false,
+            peer: &mut self.peer,
         };
         self.conn.handle(input, &mut context)
     }

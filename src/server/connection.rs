@@ -5,6 +5,7 @@ use super::lingering::Lingering;
 use super::rate::ResponseRate;
 use crate::engine::{Nanos, Slot};
 use crate::http1::{Output, ServerConnection};
+use crate::peer_address::PeerAddress;
 use crate::socket::{Receive, Socket, Transmit};
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ pub(super) struct Connection {
     pub(super) backpressured: bool,
     pub(super) class: Class,
     pub(super) accepted: Nanos,
+    /// The address of the client, if anybody asks for addresses.
+    pub(super) peer: PeerAddress,
     /// How the response under way is taken, once it has filled the socket's buffer.
     pub(super) rate: Option<ResponseRate>,
     /// Since when input is dropped, once the socket has taken the last response.
@@ -28,9 +31,13 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// A slot reserved for a connection to be accepted.
-    pub(super) fn reserved(slot: Slot, generation: u32, class: Class) -> Self {
-        let (conn, output) = ServerConnection::accept();
+    /// A slot reserved for a connection to be accepted, from a proxy or from a client itself.
+    pub(super) fn reserved(slot: Slot, generation: u32, class: Class, is_proxied: bool) -> Self {
+        let (conn, output) = if is_proxied {
+            ServerConnection::accept_from_proxy()
+        } else {
+            ServerConnection::accept()
+        };
         Self {
             conn,
             output,
@@ -38,6 +45,7 @@ impl Connection {
             backpressured: false,
             class,
             accepted: Nanos(0),
+            peer: PeerAddress::Unknown,
             rate: None,
             lingering: None,
             gives_way: false,

@@ -25,7 +25,9 @@ impl<E: Engine> Server<E> {
     pub(super) fn begin(&mut self, slot: Slot) {
         self.stats.connections += 1;
         self.stats.in_flight_max = self.stats.in_flight_max.max(self.live());
-        self.connections[slot.0 as usize].accepted = self.now;
+        let connection = &mut self.connections[slot.0 as usize];
+        connection.accepted = self.now;
+        connection.peer = self.engine.peer(slot);
         self.arm_timeout(slot, Timeout::Head);
         self.receive(slot);
     }
@@ -126,6 +128,7 @@ impl<E: Engine> Server<E> {
             draining: self.life.announces_drain(),
             is_last: self.life.ends_connections() || gives_way || health_only,
             health_only,
+            peer: &mut connection.peer,
         };
         let output = connection.conn.handle(input(memory.received), &mut context);
         let lingered = std::mem::replace(&mut connection.output, output) == Output::Linger;

@@ -89,7 +89,7 @@ impl Loader {
         let scoreboard = Scoreboard::inherited(spec.scoreboard, spec.places as usize)?;
         let all = scoreboard.read_only().map_err(|error| lost(&error.to_string()))?;
         drop(inherited.claim(spec.scoreboard));
-        let addresses = settings.listen.iter().chain(&settings.health_listen);
+        let addresses = settings.addresses().map(|address| &address.endpoint);
         let listeners = spec.listeners.iter().zip(addresses).map(|(&number, address)| {
             let fd = inherited.claim(number).ok_or_else(|| lost("a listener is missing"))?;
             Listener::inherited(fd, address).map_err(|error| lost(&error.to_string()))

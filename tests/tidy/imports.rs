@@ -14,11 +14,11 @@ const IMPORTS: &[(&str, &str)] = &[
         "start",
         "server sandbox site/build site http engine/chosen engine/kernel os value_parsers error",
     ),
-    ("server", "http1 site socket engine timers bytes stats"),
-    ("http1", "site http bytes stats"),
+    ("server", "http1 site socket engine timers bytes stats peer_address"),
+    ("http1", "site http bytes stats peer_address"),
     ("site/build", "site http os bytes value_parsers text error"),
     ("site", "http bytes"),
-    ("http", ""),
+    ("http", "peer_address"),
     // The load client, and what uses it.
     ("experiment", "load os value_parsers text error"),
     (
