@@ -39,6 +39,7 @@ pub mod pattern;
 pub mod redirects;
 mod rendered;
 mod single;
+mod summary;
 pub mod tag;
 pub mod template;
 pub mod tree;
@@ -46,6 +47,7 @@ pub mod tree;
 pub use answer::{Answer, PendingResponse, RequestContext, ScratchIndex};
 pub use page::{Page, entity_tag};
 pub use rendered::Prebuilt;
+pub use summary::ResponseSummary;
 
 use crate::bytes::Spans;
 use crate::http::host::AllowedHosts;

@@ -14,8 +14,10 @@ const IMPORTS: &[(&str, &str)] = &[
         "start",
         "server sandbox site/build site http engine/chosen engine/kernel os value_parsers error",
     ),
-    ("server", "http1 site socket engine timers bytes stats"),
-    ("http1", "site http bytes stats"),
+    ("server", "http1 site socket engine telemetry timers bytes stats"),
+    ("http1", "site http telemetry bytes stats"),
+    // What is recorded of responses, from the connection to the log.
+    ("telemetry", "http engine os error"),
     ("site/build", "site http os bytes value_parsers text error"),
     ("site", "http bytes"),
     ("http", ""),
@@ -31,7 +33,7 @@ const IMPORTS: &[(&str, &str)] = &[
         "doctor",
         "sandbox engine/chosen engine/uring engine/kernel engine os text value_parsers error",
     ),
-    ("simulation", "server service load site http engine/sim engine os bytes stats"),
+    ("simulation", "server service load site http telemetry engine/sim engine os bytes stats"),
     // The engines, and the kernel.
     ("engine/chosen", "engine/uring engine/epoll engine/kernel engine os"),
     ("engine/epoll", "engine/kernel engine os bytes error"),
