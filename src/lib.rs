@@ -64,6 +64,7 @@
 //! | [`error`], [`text`] | failures and reports as the programs print them |
 //! | [`socket`] | the operations in flight on one socket, for the server and the load client |
 //! | [`bytes`], [`timers`], [`stats`] | spans of a buffer; deadlines of slots; counters |
+//! | [`peer_address`] | the address of a connection's peer |
 //!
 //! The simulation runs the same [`server::Server`] and [`load::client::Client`] as the programs.
 
@@ -77,6 +78,7 @@ pub mod http;
 pub mod http1;
 pub mod load;
 pub mod os;
+pub mod peer_address;
 pub mod sandbox;
 pub mod server;
 pub mod service;

@@ -231,7 +231,9 @@ impl<E: KernelEngine> LoadedServer<E> {
             None => (None, None),
         };
         let slots = settings.slots();
-        let possessions = Possessions { listeners: self.listeners, signals, slots, held };
+        let wants_peers = settings.wants_peers();
+        let possessions =
+            Possessions { listeners: self.listeners, signals, slots, held, wants_peers };
         let (server, engine) = self
             .lockdown
             .serve(
