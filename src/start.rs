@@ -25,6 +25,7 @@
 //! # }
 //! ```
 
+mod auxiliary;
 mod content;
 mod endpoint;
 pub mod engine;
@@ -54,8 +55,9 @@ use crate::sandbox::{
 };
 use crate::server::{self, Server, ServerConfig, Supervision, WITHOUT_EFFECT};
 use crate::site::Site;
+pub use auxiliary::{bind_admin, confine_logger, serve_live};
 use content::ContentSource;
-pub use endpoint::SocketOptions;
+pub use endpoint::{AdminOptions, SocketOptions};
 use feature::Feature;
 use settings::StartSettings;
 use std::os::fd::OwnedFd;
@@ -231,7 +233,8 @@ impl<E: KernelEngine> LoadedServer<E> {
             None => (None, None),
         };
         let slots = settings.slots();
-        let possessions = Possessions { listeners: self.listeners, signals, slots, held };
+        let (listeners, buffers) = (self.listeners, ReceiveBuffers::SERVER);
+        let possessions = Possessions { listeners, signals, slots, buffers, held };
         let (server, engine) = self
             .lockdown
             .serve(

@@ -1,6 +1,7 @@
 //! The choice of a response, from [`Site::choose`](super::Site::choose) to
 //! [`Site::output`](super::Site::output).
 
+use super::live::LiveAnswer;
 use super::rendered::Prebuilt;
 use super::tree::chosen::{BuiltInResponse, FileResponse, Redirection};
 use crate::http::request::Persistence;
@@ -23,6 +24,8 @@ pub enum Answer {
     FileResponse(FileResponse),
     /// A redirect of a tree.
     Redirection(Redirection),
+    /// A page that was rendered while the server runs.
+    Live(LiveAnswer),
 }
 
 impl Answer {
@@ -34,7 +37,7 @@ impl Answer {
         match self {
             Self::FileResponse(response) => Self::FileResponse(response.varying_by_language()),
             Self::Redirection(redirection) => Self::Redirection(redirection.varying_by_language()),
-            Self::Whole(_) | Self::BuiltIn(_) | Self::Part { .. } => self,
+            Self::Whole(_) | Self::BuiltIn(_) | Self::Part { .. } | Self::Live(_) => self,
         }
     }
 }

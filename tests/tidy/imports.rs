@@ -8,12 +8,13 @@ use super::{Source, assert_none, sources};
 const IMPORTS: &[(&str, &str)] = &[
     ("cli", "service start sandbox doctor experiment load site/build engine/chosen os"),
     // The processes of the service.
-    ("service", "start sandbox server engine/kernel engine os error stats"),
+    ("service", "start telemetry sandbox server engine/kernel engine os error stats"),
     // The server, from the settings down to the bytes.
     (
         "start",
         "server sandbox site/build site http engine/chosen engine/kernel os value_parsers error",
     ),
+    ("telemetry", "site http"),
     ("server", "http1 site socket engine timers bytes stats"),
     ("http1", "site http bytes stats"),
     ("site/build", "site http os bytes value_parsers text error"),

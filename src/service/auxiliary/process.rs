@@ -1,0 +1,89 @@
+//! The side of the auxiliary process: what all roles do before their work.
+
+use super::spec::{AuxiliaryRole, AuxiliarySpec};
+use super::{admin, logger};
+use crate::error::Failure;
+use crate::os::channel::Channel;
+use crate::os::inherited::InheritedDescriptors;
+use crate::os::privileges::Account;
+use crate::os::reaping::die_with_parent;
+use crate::os::{process, signal, terminal};
+use crate::server::WITHOUT_EFFECT;
+use crate::service::loader::DRAIN;
+use crate::service::messages::{LoaderReport, LoaderSpec};
+use crate::start::settings::StartSettings;
+use crate::start::workers::WorkerCount;
+use std::os::fd::OwnedFd;
+
+/// What a role begins with.
+pub(super) struct Beginning<'a> {
+    pub(super) settings: &'a StartSettings,
+    pub(super) spec: &'a LoaderSpec,
+    pub(super) channel: Channel,
+    pub(super) inherited: InheritedDescriptors,
+}
+
+/// Runs an auxiliary process. Returns the exit status.
+#[must_use]
+pub fn run(settings: &StartSettings, spec: &AuxiliarySpec) -> u8 {
+    let AuxiliarySpec { role, inherits: spec } = spec;
+    let settings = &StartSettings {
+        workers: WorkerCount::Count(spec.workers),
+        engine: spec.engine.into(),
+        ..settings.clone()
+    };
+    let user = spec.account.clone().unwrap_or_else(Account::current);
+    user.remember(spec.user_name.clone());
+    // The supervisor decides when it ends: signals to the process group or the control group reach
+    // it, too.
+    signal::block(&signal::ENDING);
+    signal::block(&WITHOUT_EFFECT);
+    signal::block(&[DRAIN]);
+    process::set_name(role.process_name());
+    let refuse = |why: &str| {
+        terminal::err(format_args!("uringstatic: starting the {} process: {why}", role.name()));
+        1
+    };
+    let mut inherited = match InheritedDescriptors::take() {
+        Ok(inherited) => inherited,
+        Err(error) => return refuse(&format!("reading /proc/self/fd: {error}")),
+    };
+    let Some(channel) = inherited.claim(spec.channel).map(Channel::inherited) else {
+        return refuse("it has no channel to a supervisor");
+    };
+    if die_with_parent(spec.supervisor).is_err() {
+        return refuse("the supervisor has ended");
+    }
+    let beginning = Beginning { settings, spec, channel, inherited };
+    match role {
+        AuxiliaryRole::Logger => logger::run(beginning),
+        AuxiliaryRole::Admin => admin::run(beginning),
+    }
+}
+
+impl Beginning<'_> {
+    /// Takes the descriptor of the role at this place of the specification.
+    ///
+    /// # Errors
+    /// If it wasn't inherited.
+    pub(super) fn claim(&mut self, place: usize) -> Result<OwnedFd, Failure> {
+        let number = self.spec.listeners.get(place);
+        let fd = number.and_then(|&number| self.inherited.claim(number));
+        fd.ok_or_else(|| {
+            Failure::new("inheriting from the supervisor", "a descriptor is missing", "")
+        })
+    }
+}
+
+/// Reports that a process is ready. The channel of a process that is about to be locked down may
+/// be unusable afterwards, so this comes before.
+pub(super) fn report_ready(channel: &Channel) -> Result<(), Failure> {
+    let sent = channel.send(&LoaderReport::Loaded(String::new()).to_bytes(), None);
+    sent.map_err(|error| Failure::new("reporting to the supervisor", error, ""))
+}
+
+/// Reports why a process gives up. Returns the exit status.
+pub(super) fn report_failure(channel: &Channel, failure: &Failure) -> u8 {
+    let _ = channel.send(&LoaderReport::Failed(failure.to_string()).to_bytes(), None);
+    1
+}

@@ -1,0 +1,11 @@
+//! What operators learn about a running service: its metrics and its status.
+//!
+//! ```text
+//!   worker ─────► counters: words of its own in shared memory
+//!                     │
+//!   supervisor ───────┤ state of the service
+//!                     ▼
+//!   admin process   snapshot ─► metrics, status ─► pages ─► its server
+//! ```
+
+pub mod pages;
