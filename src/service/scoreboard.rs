@@ -160,7 +160,7 @@ impl Scoreboard {
 
     /// Publishes the state of the service, and that the supervisor runs at this moment of the
     /// monotonic clock.
-    pub(super) fn publish_state(&self, state: ServiceState, now: u64) {
+    pub(super) fn publish_state(&self, state: ProbedState, now: u64) {
         let page = service_page(self.counters.counters(), self.places);
         page[STATE].store(state as u64, Ordering::Relaxed);
         page[HEARTBEAT].store(now, Ordering::Relaxed);
@@ -183,7 +183,7 @@ impl AsFd for Scoreboard {
 
 /// The state of the service, as far as it concerns probes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ServiceState {
+pub(super) enum ProbedState {
     /// No generation has served yet.
     Starting = 0,
     /// A generation serves.
@@ -224,7 +224,7 @@ impl ServiceView for ScoreboardView {
     }
 
     fn is_ready(&self) -> bool {
-        self.service(STATE) == ServiceState::Serving as u64
+        self.service(STATE) == ProbedState::Serving as u64
     }
 }
 

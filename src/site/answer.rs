@@ -1,7 +1,6 @@
 //! The choice of a response, from [`Site::choose`](super::Site::choose) to
 //! [`Site::output`](super::Site::output).
 
-use super::live::LiveAnswer;
 use super::rendered::Prebuilt;
 use super::tree::chosen::{BuiltInResponse, FileResponse, Redirection};
 use crate::http::request::Persistence;
@@ -26,6 +25,19 @@ pub enum Answer {
     Redirection(Redirection),
     /// A page that was rendered while the server runs.
     Live(LiveAnswer),
+}
+
+/// The number of a page, whose meaning its source knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LivePage(pub u8);
+
+/// A page as the answer to a request, with its status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LiveAnswer {
+    /// The page.
+    pub page: LivePage,
+    /// The status code, with content.
+    pub status: u16,
 }
 
 impl Answer {

@@ -6,7 +6,7 @@
 //! and a slow client delays no rendering. Errors of HTTP and other methods have the responses of a
 //! [`Single`].
 
-use super::answer::{Answer, PendingResponse, ScratchIndex};
+use super::answer::{Answer, LiveAnswer, LivePage, PendingResponse, ScratchIndex};
 use super::layout::Layout;
 use super::page::Page;
 use super::rendered::Prebuilt;
@@ -34,10 +34,6 @@ pub trait LiveSource: fmt::Debug {
     fn bytes_max(&self) -> usize;
 }
 
-/// The number of a page, whose meaning its source knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LivePage(pub u8);
-
 /// The content of a page, and its media type.
 #[derive(Clone, Copy, Debug)]
 pub struct LiveContent<'a> {
@@ -47,18 +43,9 @@ pub struct LiveContent<'a> {
     pub bytes: &'a [u8],
 }
 
-/// A page as the answer to a request, with its status.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LiveAnswer {
-    /// The page.
-    pub page: LivePage,
-    /// The status code, with content.
-    pub status: u16,
-}
-
 /// The pages of a source, and the responses to all other requests.
 #[derive(Debug)]
-pub(super) struct Live {
+pub(super) struct LiveSite {
     source: Box<dyn LiveSource>,
     errors: Single,
     /// The time of the latest rendering, in seconds since the Unix epoch.
@@ -67,7 +54,7 @@ pub(super) struct Live {
     block_bytes: u64,
 }
 
-impl Live {
+impl LiveSite {
     /// As [`Site::build_live`](super::Site::build_live).
     pub(super) fn build<M: DerefMut<Target = [u8]>>(
         source: Box<dyn LiveSource>,

@@ -44,7 +44,7 @@ pub mod tag;
 pub mod template;
 pub mod tree;
 
-pub use answer::{Answer, PendingResponse, RequestContext, ScratchIndex};
+pub use answer::{Answer, LiveAnswer, LivePage, PendingResponse, RequestContext, ScratchIndex};
 pub use page::{Page, entity_tag};
 pub use rendered::Prebuilt;
 
@@ -52,7 +52,7 @@ use crate::bytes::Spans;
 use crate::http::host::AllowedHosts;
 use crate::http::request::{Method, Request, Target};
 use layout::Layout;
-use live::{Live, LiveSource};
+use live::{LiveSite, LiveSource};
 use single::Single;
 use std::io;
 use std::ops::DerefMut;
@@ -71,7 +71,7 @@ pub struct Site {
 enum SiteKind {
     Single(Single),
     Tree(Tree),
-    Live(Live),
+    Live(LiveSite),
 }
 
 impl Site {
@@ -108,7 +108,7 @@ impl Site {
         slots: u32,
         zeroed: impl FnOnce(usize) -> io::Result<M>,
     ) -> io::Result<(Self, M)> {
-        let (live, fixed) = Live::build(source, slots, zeroed)?;
+        let (live, fixed) = LiveSite::build(source, slots, zeroed)?;
         Ok((Self::of(SiteKind::Live(live)), fixed))
     }
 

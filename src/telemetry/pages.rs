@@ -1,7 +1,8 @@
 //! The pages of the admin listener: which path has which, and with which status.
 
 use crate::http::request::Request;
-use crate::site::live::{LiveAnswer, LiveContent, LivePage, LiveSource};
+use crate::site::live::{LiveContent, LiveSource};
+use crate::site::{LiveAnswer, LivePage};
 use std::fmt;
 
 /// The service as the admin process sees it.

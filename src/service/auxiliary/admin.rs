@@ -1,6 +1,6 @@
 //! The process that answers questions about the service.
 
-use super::process::{Beginning, report_failure, report_ready};
+use super::beginning::{Beginning, report_failure, report_ready};
 use crate::error::Failure;
 use crate::os::net::Listener;
 use crate::os::{process, signal, terminal};

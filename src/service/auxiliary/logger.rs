@@ -1,6 +1,6 @@
 //! The logger's process.
 
-use super::process::{Beginning, report_failure, report_ready};
+use super::beginning::{Beginning, report_failure, report_ready};
 use crate::os::channel::Channel;
 use crate::sandbox::calls::LoggerDescriptors;
 use crate::service::messages::BYTES_MAX;

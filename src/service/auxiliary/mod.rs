@@ -11,9 +11,11 @@
 //! anything, replaced when it ends, and told to end when no worker is left. The service doesn't
 //! depend on it: workers neither know of it nor wait for it.
 //!
-//! `spec` is what it is started with, `children` the supervisor's side, `process` its own.
+//! `spec` is what it is started with; `children` is the side of the supervisor; `process` and
+//! `beginning` are its own.
 
 mod admin;
+mod beginning;
 mod children;
 mod logger;
 mod process;

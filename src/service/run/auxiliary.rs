@@ -6,7 +6,7 @@ use crate::os::net::Listener;
 use crate::os::poll::wait_any_readable;
 use crate::os::process::monotonic_ns;
 use crate::service::auxiliary::{Auxiliaries, AuxiliaryRole};
-use crate::service::scoreboard::{Scoreboard, ServiceState};
+use crate::service::scoreboard::{ProbedState, Scoreboard};
 use std::io;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
@@ -34,9 +34,9 @@ impl Service<'_> {
     /// Publishes that the supervisor runs, and what it knows.
     pub(super) fn publish(&self) {
         let state = match () {
-            () if self.is_ending || self.is_over => ServiceState::Ending,
-            () if self.is_ready => ServiceState::Serving,
-            () => ServiceState::Starting,
+            () if self.is_ending || self.is_over => ProbedState::Ending,
+            () if self.is_ready => ProbedState::Serving,
+            () => ProbedState::Starting,
         };
         self.scoreboard.publish_state(state, monotonic_ns());
     }
