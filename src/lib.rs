@@ -56,6 +56,7 @@
 //! | [`start`] | from settings to a server that is ready |
 //! | [`sandbox`] | what the process gives up before it serves |
 //! | [`os`] | all other system calls; unsafe code is here and in [`engine::uring`] only |
+//! | [`telemetry`] | what operators learn about a running service: its metrics and its status |
 //! | [`doctor`] | checks of the machine |
 //! | [`load`], [`experiment`] | the load client; sweeps of servers over loads, and charts |
 //! | [`engine::sim`] | an engine without a kernel, its faults, and the simulated network |

@@ -8,16 +8,16 @@ use super::{Source, assert_none, sources};
 const IMPORTS: &[(&str, &str)] = &[
     ("cli", "service start sandbox doctor experiment load site/build engine/chosen os"),
     // The processes of the service.
-    ("service", "start sandbox server engine/kernel engine os error stats"),
+    ("service", "start telemetry sandbox server engine/kernel engine os error stats"),
     // The server, from the settings down to the bytes.
     (
         "start",
         "server sandbox site/build site http engine/chosen engine/kernel os value_parsers error",
     ),
-    ("server", "http1 site socket engine telemetry timers bytes stats"),
+    ("server", "http1 site socket engine telemetry peer_address timers bytes stats"),
     ("http1", "site http telemetry bytes stats"),
-    // What is recorded of responses, from the connection to the log.
-    ("telemetry", "http engine os error"),
+    // What operators learn about a running service.
+    ("telemetry", "site http engine os peer_address error"),
     ("site/build", "site http os bytes value_parsers text error"),
     ("site", "http bytes"),
     ("http", ""),
