@@ -6,6 +6,7 @@ use uringstatic::http1::{Context, HeadBuffers, Input, Output, ServerConnection, 
 use uringstatic::peer_address::PeerAddress;
 use uringstatic::site::{Page, ScratchIndex, Site};
 use uringstatic::stats::Stats;
+use uringstatic::telemetry::record::Observation;
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: 127.0.0.1:10001\r\n\r\n";
 
@@ -36,6 +37,7 @@ fn responses(c: &mut Criterion) {
             is_last: false,
             health_only: false,
             peer: &mut PeerAddress::Unknown,
+            observation: Observation::none(),
         };
         let (mut conn, _) = ServerConnection::accept();
         let Output::Send(response) = conn.handle(Input::Bytes(input), &mut context) else {

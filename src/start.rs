@@ -25,6 +25,7 @@
 //! # }
 //! ```
 
+mod auxiliary;
 mod content;
 mod endpoint;
 pub mod engine;
@@ -54,8 +55,9 @@ use crate::sandbox::{
 };
 use crate::server::{self, ProxiedListeners, Server, ServerConfig, Supervision, WITHOUT_EFFECT};
 use crate::site::Site;
+pub use auxiliary::{bind_admin, confine_logger, serve_live};
 use content::ContentSource;
-pub use endpoint::{ListenAddress, SocketOptions};
+pub use endpoint::{AdminOptions, ListenAddress, SocketOptions};
 use feature::Feature;
 use settings::StartSettings;
 use std::os::fd::OwnedFd;
@@ -231,9 +233,9 @@ impl<E: KernelEngine> LoadedServer<E> {
             None => (None, None),
         };
         let slots = settings.slots();
+        let (listeners, buffers) = (self.listeners, ReceiveBuffers::SERVER);
         let wants_peers = settings.wants_peers();
-        let possessions =
-            Possessions { listeners: self.listeners, signals, slots, held, wants_peers };
+        let possessions = Possessions { listeners, signals, slots, buffers, held, wants_peers };
         let (server, engine) = self
             .lockdown
             .serve(

@@ -85,6 +85,9 @@ pub trait Engine {
     /// Monotonic time, as of the last wake-up.
     fn now(&self) -> Nanos;
 
+    /// The same clock, read now. Kernels offer it without a system call (vdso(7)).
+    fn read_clock(&self) -> Nanos;
+
     /// Seconds since the Unix epoch, as of the last wake-up.
     fn unix_seconds(&self) -> u64;
 }

@@ -5,6 +5,7 @@ use crate::bytes::Spans;
 use crate::peer_address::PeerAddress;
 use crate::site::{RequestContext, ScratchIndex, Site};
 use crate::stats::Stats;
+use crate::telemetry::record::Observation;
 
 /// An event on the socket of a connection, or on its timer.
 #[derive(Clone, Copy, Debug)]
@@ -118,6 +119,8 @@ pub struct Context<'a> {
     pub health_only: bool,
     /// The address of the client. A PROXY header replaces it.
     pub peer: &'a mut PeerAddress,
+    /// What is told of each response, if anything is.
+    pub observation: Observation<'a>,
 }
 
 impl Context<'_> {

@@ -6,6 +6,7 @@ use crate::http::proxy_header::properties::proxy_header;
 use crate::peer_address::PeerAddress;
 use crate::site::{Page, ScratchIndex, Site};
 use crate::stats::Stats;
+use crate::telemetry::record::Observation;
 use std::cell::RefCell;
 
 /// One response, as a client parses it.
@@ -192,6 +193,7 @@ impl Driver<'_> {
             is_last: false,
             health_only: false,
             peer: &mut self.peer,
+            observation: Observation::none(),
         };
         self.conn.handle(input, &mut context)
     }

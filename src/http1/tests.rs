@@ -5,6 +5,7 @@ use super::*;
 use crate::peer_address::PeerAddress;
 use crate::site::{Page, ScratchIndex, Site};
 use crate::stats::Stats;
+use crate::telemetry::record::Observation;
 use proptest::prelude::*;
 
 mod proxied;
@@ -12,8 +13,8 @@ mod proxied;
 const PAGE_BYTES: u64 = 100;
 const HEAD_BYTES_MAX: u32 = 16 * 1024;
 
-struct Fixture {
-    conn: ServerConnection,
+pub(super) struct Fixture {
+    pub(super) conn: ServerConnection,
     site: Site,
     fixed: Vec<u8>,
     head_buffers: HeadBuffers,
@@ -23,7 +24,7 @@ struct Fixture {
 }
 
 impl Fixture {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::with_page(PAGE_BYTES)
     }
 
@@ -47,6 +48,14 @@ impl Fixture {
     }
 
     fn handle(&mut self, input: Input<'_>) -> Output {
+        self.handle_observed(input, Observation::none())
+    }
+
+    pub(super) fn handle_observed(
+        &mut self,
+        input: Input<'_>,
+        observation: Observation<'_>,
+    ) -> Output {
         let mut context = Context {
             site: &self.site,
             fixed: &mut self.fixed,
@@ -58,6 +67,7 @@ impl Fixture {
             is_last: self.draining,
             health_only: false,
             peer: &mut self.peer,
+            observation,
         };
         self.conn.handle(input, &mut context)
     }

@@ -28,6 +28,7 @@ impl<E: Engine> Server<E> {
         let connection = &mut self.connections[slot.0 as usize];
         connection.accepted = self.now;
         connection.peer = self.engine.peer(slot);
+        self.observe_accept(slot);
         self.arm_timeout(slot, Timeout::Head);
         self.receive(slot);
     }
@@ -129,6 +130,7 @@ impl<E: Engine> Server<E> {
             is_last: self.life.ends_connections() || gives_way || health_only,
             health_only,
             peer: &mut connection.peer,
+            observation: self.observing.of(slot, self.now),
         };
         let output = connection.conn.handle(input(memory.received), &mut context);
         let lingered = std::mem::replace(&mut connection.output, output) == Output::Linger;

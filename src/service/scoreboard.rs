@@ -3,6 +3,7 @@
 //!
 //! ```text
 //!   pages of the supervisor      one line of 64 bytes a place: the allowance, the process ID
+//!   page of the service          what the supervisor publishes about itself
 //!   page of place 0              slots in use, turns, counters, a text: written by its worker
 //!   page of place 1              ...
 //! ```
@@ -13,11 +14,14 @@
 
 use super::supervisor::Published;
 use crate::error::Failure;
+use crate::os::process::monotonic_ns;
 use crate::os::shared::{COUNTERS_PER_PAGE, CounterPart, SharedCounters};
 use crate::server::{Supervision, Usage};
 use crate::stats::{STATS_WORDS, Stats};
+use crate::telemetry::pages::ServiceView;
+use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The supervisor's side, and a loader's until it has made a worker.
@@ -113,6 +117,20 @@ impl Scoreboard {
         self.places
     }
 
+    /// The number of places, for a command line.
+    #[must_use]
+    pub(super) fn places_u32(&self) -> u32 {
+        u32::try_from(self.places).expect("workers are counted by u32")
+    }
+
+    /// A descriptor by which the scoreboard can only be read.
+    ///
+    /// # Errors
+    /// If there is no descriptor for it, or no `/proc`.
+    pub(super) fn open_read_only(&self) -> io::Result<File> {
+        self.counters.open_read_only()
+    }
+
     /// The side of the worker of a place, with [`Scoreboard::read_only`]. Once this value is
     /// dropped, the process can write to the page of the place only.
     ///
@@ -140,6 +158,14 @@ impl Scoreboard {
         self.counters.read_only()
     }
 
+    /// Publishes the state of the service, and that the supervisor runs at this moment of the
+    /// monotonic clock.
+    pub(super) fn publish_state(&self, state: ProbedState, now: u64) {
+        let page = service_page(self.counters.counters(), self.places);
+        page[STATE].store(state as u64, Ordering::Relaxed);
+        page[HEARTBEAT].store(now, Ordering::Relaxed);
+    }
+
     fn line(&self, place: Place) -> &[AtomicU64] {
         line(self.counters.counters(), place)
     }
@@ -154,6 +180,56 @@ impl AsFd for Scoreboard {
         self.counters.as_fd()
     }
 }
+
+/// The state of the service, as far as it concerns probes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ProbedState {
+    /// No generation has served yet.
+    Starting = 0,
+    /// A generation serves.
+    Serving = 1,
+    /// A signal has announced the end.
+    Ending = 2,
+}
+
+/// The side of a process that only reads.
+#[derive(Debug)]
+pub(super) struct ScoreboardView {
+    all: CounterPart,
+    places: usize,
+}
+
+impl ScoreboardView {
+    /// The scoreboard of the supervisor, by a descriptor inherited from it.
+    ///
+    /// # Errors
+    /// If it isn't one of a scoreboard with so many places.
+    pub(super) fn inherited(fd: OwnedFd, places: usize) -> Result<Self, Failure> {
+        let all = CounterPart::inherited_read_only(&File::from(fd), words(places))?;
+        // The first reading of the clock looks for the vDSO, by a call (`PR_GET_AUXV`, prctl(2))
+        // that isn't permitted once the process is locked down.
+        let _ = monotonic_ns();
+        Ok(Self { all, places })
+    }
+
+    fn service(&self, word: usize) -> u64 {
+        service_page(self.all.counters(), self.places)[word].load(Ordering::Relaxed)
+    }
+}
+
+impl ServiceView for ScoreboardView {
+    fn is_live(&self) -> bool {
+        let silent = monotonic_ns().saturating_sub(self.service(HEARTBEAT));
+        silent < LIVE_WITHIN_NS
+    }
+
+    fn is_ready(&self) -> bool {
+        self.service(STATE) == ProbedState::Serving as u64
+    }
+}
+
+/// A supervisor publishes once a second, and may have to wait for a processor.
+const LIVE_WITHIN_NS: u64 = 10_000_000_000;
 
 /// A worker's side.
 pub(super) struct Seat {
@@ -224,6 +300,10 @@ const ALLOWANCE: usize = 0;
 const PROCESS: usize = 1;
 const LINE_WORDS: usize = 8;
 
+/// The words of the page of the service.
+const STATE: usize = 0;
+const HEARTBEAT: usize = 1;
+
 /// The words of the page of a place.
 const ADOPTED: usize = 0;
 const IN_USE: usize = 1;
@@ -241,7 +321,16 @@ fn words(places: usize) -> usize {
 
 /// The first word of the page of a place; those of the supervisor come before.
 fn first_word(places: usize, place: Place) -> usize {
-    (places * LINE_WORDS).next_multiple_of(COUNTERS_PER_PAGE) + place * COUNTERS_PER_PAGE
+    service_word(places) + (1 + place) * COUNTERS_PER_PAGE
+}
+
+/// The first word of the page of the service; the lines of the places come before.
+fn service_word(places: usize) -> usize {
+    (places * LINE_WORDS).next_multiple_of(COUNTERS_PER_PAGE)
+}
+
+fn service_page(counters: &[AtomicU64], places: usize) -> &[AtomicU64] {
+    &counters[service_word(places)..][..COUNTERS_PER_PAGE]
 }
 
 fn line(counters: &[AtomicU64], place: Place) -> &[AtomicU64] {

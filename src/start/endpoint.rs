@@ -3,6 +3,7 @@
 
 use crate::os::net::Endpoint;
 use crate::server::LISTENERS_MAX;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use std::ffi::OsString;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -47,6 +48,19 @@ pub struct SocketOptions {
     pub socket_group: Option<String>,
 }
 
+/// The listener for questions about the service. The comments on fields are help texts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
+pub struct AdminOptions {
+    /// Address for metrics and probes, as for --listen: /metrics, /live, /ready and /status
+    ///
+    /// A process of its own answers there, so that it is reached whatever the service is busy with.
+    /// The address has no authentication and should be out of reach of clients: one of the loopback
+    /// interface, or a socket file, which has the mode of --socket-mode.
+    #[arg(long, value_name = "ADDR:PORT", conflicts_with = "single_process")]
+    #[arg(value_parser = OsStringValueParser::new().try_map(parse_admin))]
+    pub admin: Option<Endpoint>,
+}
+
 impl SocketOptions {
     /// Refuses options for socket files if none of the addresses is one: they would have no effect.
     pub(super) fn check(&self, addresses: &[Endpoint]) -> Result<(), String> {
@@ -76,6 +90,15 @@ pub(super) fn parse(text: OsString) -> Result<ListenAddress, String> {
         text.truncate(text.len() - PROXY_SUFFIX.len());
     }
     Ok(ListenAddress { endpoint: endpoint(text)?, is_for_proxies })
+}
+
+/// Parses the address of `--admin`, which is not for proxies.
+fn parse_admin(text: OsString) -> Result<Endpoint, String> {
+    let address = parse(text)?;
+    if address.is_for_proxies {
+        return Err(format!("it has no PROXY header: write {}", address.endpoint));
+    }
+    Ok(address.endpoint)
 }
 
 fn endpoint(text: Vec<u8>) -> Result<Endpoint, String> {

@@ -1,6 +1,6 @@
 //! The server's settings, each within its bounds. The comments on fields are help texts.
 
-use super::endpoint::{self, ListenAddress, SocketOptions};
+use super::endpoint::{self, AdminOptions, ListenAddress, SocketOptions};
 use super::feature::Feature;
 use super::values;
 use super::workers::{CpuList, WorkerCount};
@@ -48,6 +48,10 @@ pub struct StartSettings {
     #[arg(long, value_name = "ADDR:PORT")]
     #[arg(value_parser = OsStringValueParser::new().try_map(endpoint::parse))]
     pub health_listen: Option<ListenAddress>,
+
+    /// The listener for questions about the service.
+    #[command(flatten)]
+    pub admin: AdminOptions,
 
     /// Permissions of socket files.
     #[command(flatten)]
@@ -240,7 +244,8 @@ impl StartSettings {
     /// # Errors
     /// If settings that are valid by themselves exclude each other; names the options.
     pub fn checked(mut self) -> Result<Self, String> {
-        let addresses: Vec<_> = self.addresses().map(|it| it.endpoint.clone()).collect();
+        let listeners = self.addresses().map(|address| &address.endpoint);
+        let addresses: Vec<_> = listeners.chain(&self.admin.admin).cloned().collect();
         endpoint::check_all(&addresses)?;
         self.socket.check(&addresses)?;
         added_field::check_all(&self.added_fields())?;

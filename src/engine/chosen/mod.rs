@@ -166,6 +166,11 @@ impl Engine for Chosen {
     }
 
     #[inline]
+    fn read_clock(&self) -> Nanos {
+        either!(self, engine => engine.read_clock())
+    }
+
+    #[inline]
     fn unix_seconds(&self) -> u64 {
         either!(self, engine => engine.unix_seconds())
     }

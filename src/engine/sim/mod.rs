@@ -465,6 +465,10 @@ impl Engine for SimEngine {
         self.clock.woken
     }
 
+    fn read_clock(&self) -> Nanos {
+        self.clock.current
+    }
+
     fn unix_seconds(&self) -> u64 {
         self.clock.unix_start + self.clock.woken.0 / 1_000_000_000
     }

@@ -418,6 +418,10 @@ impl Engine for Uring {
         self.clock.now()
     }
 
+    fn read_clock(&self) -> Nanos {
+        self.clock.elapsed()
+    }
+
     fn unix_seconds(&self) -> u64 {
         self.clock.unix_seconds()
     }

@@ -96,6 +96,7 @@ impl Service<'_> {
             let _ = wait_any_readable(&[self.signals.as_fd()], Some(SOON));
             while self.signals.read().is_ok() {}
         }
+        self.end_auxiliaries();
     }
 }
 

@@ -177,6 +177,10 @@ impl Engine for WaitingEngine {
         self.engine.now()
     }
 
+    fn read_clock(&self) -> Nanos {
+        self.engine.read_clock()
+    }
+
     fn unix_seconds(&self) -> u64 {
         self.engine.unix_seconds()
     }
