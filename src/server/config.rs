@@ -73,7 +73,8 @@ impl ProxiedListeners {
     }
 
     /// Whether the listener with this index is for proxies.
-    pub(super) fn contains(self, index: usize) -> bool {
+    #[must_use]
+    pub fn contains(self, index: usize) -> bool {
         self.0 >> index & 1 != 0
     }
 }
