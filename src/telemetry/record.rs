@@ -17,6 +17,7 @@
 
 pub use crate::engine::Nanos;
 use crate::http::request::Method;
+use crate::peer_address::PeerAddress;
 use httparse::Header;
 
 /// A response that has ended, or several equal ones that were sent as one.
@@ -91,7 +92,7 @@ pub trait Observer {
     fn describes_requests(&self) -> bool;
 
     /// A connection was accepted into a slot.
-    fn accepted(&mut self, slot: u32, listener: ListenerKind);
+    fn accepted(&mut self, slot: u32, peer: PeerAddress, listener: ListenerKind);
 
     /// A response begins. `record` has no bytes yet. Before the next one on the same slot,
     /// [`Observer::ended`] follows.

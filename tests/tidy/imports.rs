@@ -15,7 +15,7 @@ const IMPORTS: &[(&str, &str)] = &[
         "server sandbox site/build site http engine/chosen engine/kernel os value_parsers error",
     ),
     ("server", "http1 site socket engine telemetry peer_address timers bytes stats"),
-    ("http1", "site http telemetry bytes stats"),
+    ("http1", "site http telemetry peer_address bytes stats"),
     // What operators learn about a running service.
     ("telemetry", "site http engine os peer_address error"),
     ("site/build", "site http os bytes value_parsers text error"),
@@ -33,7 +33,10 @@ const IMPORTS: &[(&str, &str)] = &[
         "doctor",
         "sandbox engine/chosen engine/uring engine/kernel engine os text value_parsers error",
     ),
-    ("simulation", "server service load site http telemetry engine/sim engine os bytes stats"),
+    (
+        "simulation",
+        "server service load site http telemetry peer_address engine/sim engine os bytes stats",
+    ),
     // The engines, and the kernel.
     ("engine/chosen", "engine/uring engine/epoll engine/kernel engine os peer_address"),
     ("engine/epoll", "engine/kernel engine os bytes error peer_address"),
