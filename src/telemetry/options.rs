@@ -1,7 +1,7 @@
 //! The options of the access log.
 
 use super::format::LogFormat;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Whether there is an access log, and its form.
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
@@ -18,4 +18,12 @@ pub struct AccessLogOptions {
     #[arg(long, value_name = "FORMAT", value_enum, default_value = "combined")]
     #[arg(conflicts_with = "single_process", requires = "access_log")]
     pub log_format: LogFormat,
+}
+
+impl AccessLogOptions {
+    /// The file of the log, unless it is standard output.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        self.access_log.as_deref().filter(|path| path.as_os_str() != "-")
+    }
 }
