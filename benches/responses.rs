@@ -3,7 +3,6 @@
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
 use uringstatic::http1::{Context, HeadBuffers, Input, Output, ServerConnection, Timeout};
-use uringstatic::peer_address::PeerAddress;
 use uringstatic::site::{Page, ScratchIndex, Site};
 use uringstatic::stats::Stats;
 use uringstatic::telemetry::record::Observation;
@@ -36,7 +35,6 @@ fn responses(c: &mut Criterion) {
             draining: false,
             is_last: false,
             health_only: false,
-            peer: &mut PeerAddress::Unknown,
             observation: Observation::none(),
         };
         let (mut conn, _) = ServerConnection::accept();

@@ -1,12 +1,15 @@
 //! Complete command lines of `uringstatic`.
 
 use super::*;
+use crate::http::forwarded::{ForwardedField, ForwardingOptions, TrustedProxy};
 use crate::os::net::Endpoint;
 use crate::sandbox::options::AccountOptions;
 use crate::sandbox::{Layer, SandboxMode};
 use crate::site::build::RootOptions;
 use crate::start::workers::{CpuList, WorkerCount};
 use crate::start::{AdminOptions, ListenAddress, SocketOptions};
+use crate::telemetry::format::LogFormat;
+use crate::telemetry::options::AccessLogOptions;
 use clap::ValueEnum;
 use std::time::Duration;
 
@@ -36,6 +39,8 @@ fn every_option_has_its_documented_default() {
         send_timeout: Duration::from_secs(30),
         min_rate: 240,
         health_listen: None,
+        log: AccessLogOptions::default(),
+        forwarding: ForwardingOptions::default(),
         admin: AdminOptions::default(),
         drain_delay: Duration::ZERO,
         drain_timeout: Duration::from_secs(10),
@@ -65,6 +70,9 @@ fn each_option_sets_its_own_field() {
         (&["--spawn", "1"], |c| c.spawn = 1),
         (&["--spawn=4294967295"], |c| c.spawn = u32::MAX),
         (&["--listen", "[::1]:80"], |c| c.listen = vec![tcp("[::1]:80")]),
+        (&["--listen", "[::1]:80,proxy"], |c| {
+            c.listen = vec![ListenAddress { is_for_proxies: true, ..tcp("[::1]:80") }];
+        }),
         (&["--page", "down.html"], |c| c.page = Some("down.html".into())),
         (&["--root", "public"], |c| c.root = Some("public".into())),
         (&["--content-type", "text/plain"], |c| c.content_type = Some("text/plain".into())),
@@ -91,6 +99,23 @@ fn each_option_sets_its_own_field() {
         (&["--health-listen", "127.0.0.1:9"], |c| {
             c.health_listen = Some(tcp("127.0.0.1:9"));
         }),
+        (&["--access-log", "-"], |c| c.log.access_log = Some("-".into())),
+        (&["--access-log", "a", "--log-format", "json"], |c| {
+            c.log = AccessLogOptions { access_log: Some("a".into()), log_format: LogFormat::Json };
+        }),
+        (&["--access-log", "-", "--trusted-proxies", "10.0.0.0/8,unix:"], |c| {
+            c.log.access_log = Some("-".into());
+            let network = TrustedProxy::Network { address: [10, 0, 0, 0].into(), bits: 8 };
+            c.forwarding.trusted_proxies = vec![network, TrustedProxy::Unix];
+        }),
+        (
+            &["--access-log", "-", "--trusted-proxies", "unix:", "--forwarded-field", "forwarded"],
+            |c| {
+                c.log.access_log = Some("-".into());
+                c.forwarding.trusted_proxies = vec![TrustedProxy::Unix];
+                c.forwarding.forwarded_field = ForwardedField::Forwarded;
+            },
+        ),
         (&["--admin", "unix:admin"], |c| c.admin.admin = Some(Endpoint::Unix("admin".into()))),
         (&["--drain-delay", "6s"], |c| c.drain_delay = Duration::from_secs(6)),
         (&["--drain-timeout", "4s"], |c| c.drain_timeout = Duration::from_secs(4)),

@@ -38,7 +38,7 @@ pub struct ForwardingOptions {
     /// Each is an address, a network such as 10.0.0.0/8, or `unix:` for the peers of socket files.
     /// The proxy must be the peer, or named by the PROXY header. The address is used for the access
     /// log alone.
-    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    #[arg(long, value_name = "CIDR", value_delimiter = ',', requires = "access_log")]
     pub trusted_proxies: Vec<TrustedProxy>,
 
     /// Header field in which trusted proxies name the client
@@ -46,6 +46,7 @@ pub struct ForwardingOptions {
     /// Only the field that the proxies set themselves is safe: they pass on the other one as the
     /// client sent it.
     #[arg(long, value_name = "FIELD", value_enum, default_value = "x-forwarded-for")]
+    #[arg(requires = "trusted_proxies")]
     pub forwarded_field: ForwardedField,
 }
 
@@ -97,6 +98,12 @@ impl ForwardingOptions {
             }
         }
         client.unwrap_or(peer)
+    }
+
+    /// Whether any proxy is trusted.
+    #[must_use]
+    pub fn trusts_any(&self) -> bool {
+        !self.trusted_proxies.is_empty()
     }
 
     /// Whether a peer's word about the client is taken. Without trusted proxies, nobody's is.

@@ -2,7 +2,6 @@
 
 use super::head_buffers::HeadBuffers;
 use crate::bytes::Spans;
-use crate::peer_address::PeerAddress;
 use crate::site::{RequestContext, ScratchIndex, Site};
 use crate::stats::Stats;
 use crate::telemetry::record::Observation;
@@ -117,8 +116,6 @@ pub struct Context<'a> {
     pub is_last: bool,
     /// Whether the connection came from the listener for health checks.
     pub health_only: bool,
-    /// The address of the client. A PROXY header replaces it.
-    pub peer: &'a mut PeerAddress,
     /// What is told of each response, if anything is.
     pub observation: Observation<'a>,
 }

@@ -48,7 +48,6 @@
 //!
 //! ```
 //! use uringstatic::http1::{Context, HeadBuffers, Input, Output, ServerConnection, Then, Timeout};
-//! use uringstatic::peer_address::PeerAddress;
 //! use uringstatic::site::{Page, ScratchIndex, Site};
 //! use uringstatic::stats::Stats;
 //! use uringstatic::telemetry::record::Observation;
@@ -68,7 +67,6 @@
 //!     draining: false,
 //!     is_last: false,
 //!     health_only: false,
-//!     peer: &mut PeerAddress::Unknown,
 //!     observation: Observation::none(),
 //! };
 //! let (mut connection, output) = ServerConnection::accept();

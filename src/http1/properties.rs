@@ -6,7 +6,9 @@ use crate::http::proxy_header::properties::proxy_header;
 use crate::peer_address::PeerAddress;
 use crate::site::{Page, ScratchIndex, Site};
 use crate::stats::Stats;
-use crate::telemetry::record::Observation;
+use crate::telemetry::record::{
+    ListenerKind, Nanos, Observation, Observer, RequestHead, ResponseRecord,
+};
 use std::cell::RefCell;
 
 /// One response, as a client parses it.
@@ -42,11 +44,11 @@ pub fn proxied_connection(data: &[u8]) {
 
 fn any_connection(data: &[u8], is_proxied: bool) {
     let Some((choice, bytes)) = data.split_first_chunk::<4>() else { return };
-    let Heard { responses: unsplit, stats: unsplit_stats, peer } =
+    let Heard { responses: unsplit, stats: unsplit_stats, client } =
         responses_to(bytes, Splits::none(), is_proxied);
-    let Heard { responses: split, stats: split_stats, peer: split_peer } =
+    let Heard { responses: split, stats: split_stats, client: of_split } =
         responses_to(bytes, Splits::from(*choice), is_proxied);
-    assert_eq!(peer, split_peer, "the address of the client doesn't depend on the splits");
+    assert_eq!(client, of_split, "the address of the client doesn't depend on the splits");
     let headers = unsplit_stats.errors.proxy_headers;
     assert_eq!(headers, split_stats.errors.proxy_headers);
     assert!(headers == 0 || is_proxied && unsplit.is_empty() && split.is_empty());
@@ -120,14 +122,38 @@ struct Driver<'a> {
     head_buffers: HeadBuffers,
     stats: Stats,
     sent: Vec<u8>,
-    peer: PeerAddress,
+    named: NamedClient,
+}
+
+/// An observer that notes the client of the PROXY header.
+#[derive(Debug, Default)]
+pub(super) struct NamedClient(pub(super) Option<PeerAddress>);
+
+impl Observer for NamedClient {
+    fn describes_requests(&self) -> bool {
+        false
+    }
+
+    fn accepted(&mut self, _slot: u32, _peer: PeerAddress, _listener: ListenerKind) {}
+
+    fn named(&mut self, _slot: u32, client: PeerAddress) {
+        assert_eq!(self.0.replace(client), None, "a connection has one header");
+    }
+
+    fn began(&mut self, _slot: u32, _record: &ResponseRecord, _head: RequestHead<'_, '_>) {}
+
+    fn progressed(&mut self, _slot: u32, _record: &ResponseRecord) {}
+
+    fn ended(&mut self, _slot: u32, _record: &ResponseRecord) {}
+
+    fn turned(&mut self, _woken: Nanos, _waits: Nanos) {}
 }
 
 /// The outcome of a connection.
 struct Heard {
     responses: Vec<SentResponse>,
     stats: Stats,
-    peer: PeerAddress,
+    client: Option<PeerAddress>,
 }
 
 fn responses_to(bytes: &[u8], splits: Splits, is_proxied: bool) -> Heard {
@@ -144,8 +170,8 @@ fn responses_of(
     let head_buffers = HeadBuffers::new(1, HEAD_BYTES_MAX);
     let (conn, mut output) =
         if is_proxied { ServerConnection::accept_from_proxy() } else { ServerConnection::accept() };
-    let (stats, sent, peer) = (Stats::default(), Vec::new(), PeerAddress::Unknown);
-    let mut driver = Driver { conn, site, fixed, head_buffers, stats, sent, peer };
+    let (stats, sent, named) = (Stats::default(), Vec::new(), NamedClient::default());
+    let mut driver = Driver { conn, site, fixed, head_buffers, stats, sent, named };
     let mut left = bytes;
     let mut end_of_stream = false;
     while output != Output::Close {
@@ -177,7 +203,7 @@ fn responses_of(
         }
     }
     driver.conn.release(&mut driver.head_buffers);
-    Heard { responses: parse_all(&driver.sent), stats: driver.stats, peer: driver.peer }
+    Heard { responses: parse_all(&driver.sent), stats: driver.stats, client: driver.named.0 }
 }
 
 impl Driver<'_> {
@@ -192,8 +218,7 @@ impl Driver<'_> {
             draining: false,
             is_last: false,
             health_only: false,
-            peer: &mut self.peer,
-            observation: Observation::none(),
+            observation: Observation { observer: Some(&mut self.named), ..Observation::none() },
         };
         self.conn.handle(input, &mut context)
     }

@@ -39,6 +39,7 @@ impl ServerConnection {
                     context.head_buffers.give_back(&mut self.kept);
                 } else {
                     self.kept.drain(..len);
+                    self.observed.head_begins(&context.observation);
                     self.parse_kept(context);
                 }
             }
@@ -50,7 +51,7 @@ impl ServerConnection {
     fn begin_for(&mut self, client: Option<PeerAddress>, context: &mut Context<'_>) {
         self.phase = ConnectionPhase::Head;
         if let Some(client) = client {
-            *context.peer = client;
+            context.observation.named(client);
         }
     }
 

@@ -2,7 +2,6 @@
 
 use super::properties::connection;
 use super::*;
-use crate::peer_address::PeerAddress;
 use crate::site::{Page, ScratchIndex, Site};
 use crate::stats::Stats;
 use crate::telemetry::record::Observation;
@@ -20,7 +19,6 @@ pub(super) struct Fixture {
     head_buffers: HeadBuffers,
     stats: Stats,
     draining: bool,
-    peer: PeerAddress,
 }
 
 impl Fixture {
@@ -43,8 +41,7 @@ impl Fixture {
         let head_buffers = HeadBuffers::new(1, HEAD_BYTES_MAX);
         let (conn, output) = ServerConnection::accept();
         assert_eq!(output, Output::Receive(Timeout::Head));
-        let peer = PeerAddress::Unknown;
-        Self { conn, site, fixed, head_buffers, stats: Stats::default(), draining: false, peer }
+        Self { conn, site, fixed, head_buffers, stats: Stats::default(), draining: false }
     }
 
     fn handle(&mut self, input: Input<'_>) -> Output {
@@ -66,7 +63,6 @@ impl Fixture {
             draining: self.draining,
             is_last: self.draining,
             health_only: false,
-            peer: &mut self.peer,
             observation,
         };
         self.conn.handle(input, &mut context)

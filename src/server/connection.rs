@@ -5,7 +5,6 @@ use super::lingering::Lingering;
 use super::rate::ResponseRate;
 use crate::engine::{Nanos, Slot};
 use crate::http1::{Output, ServerConnection};
-use crate::peer_address::PeerAddress;
 use crate::socket::{Receive, Socket, Transmit};
 use std::time::Duration;
 
@@ -20,8 +19,6 @@ pub(super) struct Connection {
     pub(super) backpressured: bool,
     pub(super) class: Class,
     pub(super) accepted: Nanos,
-    /// The address of the client, if anybody asks for addresses.
-    pub(super) peer: PeerAddress,
     /// How the response under way is taken, once it has filled the socket's buffer.
     pub(super) rate: Option<ResponseRate>,
     /// Since when input is dropped, once the socket has taken the last response.
@@ -45,7 +42,6 @@ impl Connection {
             backpressured: false,
             class,
             accepted: Nanos(0),
-            peer: PeerAddress::Unknown,
             rate: None,
             lingering: None,
             gives_way: false,

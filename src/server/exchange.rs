@@ -25,9 +25,7 @@ impl<E: Engine> Server<E> {
     pub(super) fn begin(&mut self, slot: Slot) {
         self.stats.connections += 1;
         self.stats.in_flight_max = self.stats.in_flight_max.max(self.live());
-        let connection = &mut self.connections[slot.0 as usize];
-        connection.accepted = self.now;
-        connection.peer = self.engine.peer(slot);
+        self.connections[slot.0 as usize].accepted = self.now;
         self.observe_accept(slot);
         self.arm_timeout(slot, Timeout::Head);
         self.receive(slot);
@@ -129,7 +127,6 @@ impl<E: Engine> Server<E> {
             draining: self.life.announces_drain(),
             is_last: self.life.ends_connections() || gives_way || health_only,
             health_only,
-            peer: &mut connection.peer,
             observation: self.observing.of(slot, self.now),
         };
         let output = connection.conn.handle(input(memory.received), &mut context);

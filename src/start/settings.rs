@@ -6,11 +6,13 @@ use super::values;
 use super::workers::{CpuList, WorkerCount};
 use crate::engine::chosen::EngineChoice;
 use crate::engine::kernel::EngineKind;
+use crate::http::forwarded::ForwardingOptions;
 use crate::http::host::{ALLOWED_HOSTS_MAX, AllowedHost};
 use crate::http::{added_field, media_type};
 use crate::sandbox::options::LockdownOptions;
 use crate::server;
 use crate::site::build::RootOptions;
+use crate::telemetry::options::AccessLogOptions;
 use crate::value_parsers::{self, BACKLOG_MAX};
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, FromArgMatches};
@@ -52,6 +54,14 @@ pub struct StartSettings {
     /// The listener for questions about the service.
     #[command(flatten)]
     pub admin: AdminOptions,
+
+    /// The access log.
+    #[command(flatten)]
+    pub log: AccessLogOptions,
+
+    /// The proxies that are trusted.
+    #[command(flatten)]
+    pub forwarding: ForwardingOptions,
 
     /// Permissions of socket files.
     #[command(flatten)]
@@ -299,7 +309,7 @@ impl StartSettings {
     /// Whether the server takes note of the addresses of its peers.
     #[must_use]
     pub fn wants_peers(&self) -> bool {
-        false
+        self.log.access_log.is_some()
     }
 
     /// All addresses to listen on; that for health checks is the last.
@@ -327,7 +337,8 @@ impl StartSettings {
 
     /// The number of connection slots of a worker: its part of `spawn`, and those of the health
     /// address.
-    pub(super) fn slots(&self) -> u32 {
+    #[must_use]
+    pub fn slots(&self) -> u32 {
         let health = if self.health_listen.is_some() { server::HEALTH_SLOTS } else { 0 };
         self.worker_spawn().saturating_add(health)
     }

@@ -11,6 +11,18 @@
 //!
 //! A connection ([`http1`](crate::http1)) reports each of its responses to an
 //! [`Observer`](record::Observer). This room knows neither connections nor the engine.
+//!
+//! The access log: [`recorder`] writes records to a [`ring`] in [`log_memory`], and [`logger`] makes
+//! lines of them ([`format`](mod@format), [`escape`]).
 
+pub mod access_record;
+mod calendar;
+pub mod escape;
+pub mod format;
+pub mod log_memory;
+pub mod logger;
+pub mod options;
 pub mod pages;
 pub mod record;
+pub mod recorder;
+pub mod ring;

@@ -17,6 +17,7 @@
 
 pub use crate::engine::Nanos;
 use crate::http::request::Method;
+use crate::peer_address::PeerAddress;
 use httparse::Header;
 
 /// A response that has ended, or several equal ones that were sent as one.
@@ -91,7 +92,10 @@ pub trait Observer {
     fn describes_requests(&self) -> bool;
 
     /// A connection was accepted into a slot.
-    fn accepted(&mut self, slot: u32, listener: ListenerKind);
+    fn accepted(&mut self, slot: u32, peer: PeerAddress, listener: ListenerKind);
+
+    /// A PROXY header names the client of the connection, which replaces the address of its peer.
+    fn named(&mut self, _slot: u32, _client: PeerAddress) {}
 
     /// A response begins. `record` has no bytes yet. Before the next one on the same slot,
     /// [`Observer::ended`] follows.
@@ -134,6 +138,13 @@ impl Observation<'_> {
     #[must_use]
     pub fn none() -> Self {
         Self { observer: None, slot: 0, woken: Nanos(0), submitted: Nanos(0) }
+    }
+
+    /// As [`Observer::named`].
+    pub fn named(&mut self, client: PeerAddress) {
+        if let Some(observer) = &mut self.observer {
+            observer.named(self.slot, client);
+        }
     }
 
     /// As [`Observer::describes_requests`].

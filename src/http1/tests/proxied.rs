@@ -1,15 +1,39 @@
 //! Connections on a listener for proxies.
 
 use super::*;
-use crate::http1::properties::proxied_connection;
+use crate::http1::properties::{NamedClient, proxied_connection};
 use crate::peer_address::PeerAddress;
+use crate::telemetry::record::Observer;
 
-impl Fixture {
-    /// A connection that must begin with a PROXY header.
-    fn proxied() -> Self {
+/// A connection that must begin with a PROXY header.
+struct Proxied {
+    fixture: Fixture,
+    named: NamedClient,
+}
+
+impl Proxied {
+    fn new() -> Self {
         let (conn, output) = ServerConnection::accept_from_proxy();
         assert_eq!(output, Output::Receive(Timeout::Head));
-        Self { conn, ..Self::new() }
+        Self { fixture: Fixture { conn, ..Fixture::new() }, named: NamedClient::default() }
+    }
+
+    fn handle(&mut self, input: Input<'_>) -> Output {
+        let observer = Some(&mut self.named as &mut (dyn Observer + 'static));
+        let observation = Observation { observer, ..Observation::none() };
+        self.fixture.handle_observed(input, observation)
+    }
+
+    fn bytes(&mut self, text: &str) -> Output {
+        self.handle(Input::Bytes(text.as_bytes()))
+    }
+
+    fn taken(&mut self, spans: Spans) -> Output {
+        self.handle(Input::Taken(u32::try_from(spans.len()).expect("a send is small")))
+    }
+
+    fn stats(&self) -> &Stats {
+        &self.fixture.stats
     }
 }
 
@@ -22,57 +46,56 @@ fn client() -> PeerAddress {
 
 #[test]
 fn request_behind_the_header_is_answered_and_so_is_the_next_one() {
-    let mut fixture = Fixture::proxied();
-    let output = fixture.bytes(&format!("{HEADER}{REQUEST}"));
-    let (text, then) = fixture.text(output);
+    let mut proxied = Proxied::new();
+    let output = proxied.bytes(&format!("{HEADER}{REQUEST}"));
+    let (text, then) = proxied.fixture.text(output);
     assert!(text.starts_with("HTTP/1.1 200 OK\r\n"), "{text}");
-    assert_eq!((then, fixture.peer), (Then::Idle, client()));
-    let output = fixture.taken(transmission(output).spans);
+    assert_eq!((then, proxied.named.0), (Then::Idle, Some(client())));
+    let output = proxied.taken(transmission(output).spans);
     assert_eq!(output, Output::Receive(Timeout::Idle));
     // One header for a connection: another one is no request.
-    let output = fixture.bytes(HEADER);
-    let (text, _) = fixture.text(output);
+    let output = proxied.bytes(HEADER);
+    let (text, _) = proxied.fixture.text(output);
     assert!(text.starts_with("HTTP/1.1 400 "), "{text}");
-    assert_eq!(fixture.stats.errors.proxy_headers, 0);
+    assert_eq!(proxied.stats().errors.proxy_headers, 0);
 }
 
 #[test]
 fn header_alone_is_followed_by_the_head_under_the_same_timeout() {
-    let mut fixture = Fixture::proxied();
+    let mut proxied = Proxied::new();
     for piece in [&HEADER[..9], &HEADER[9..]] {
-        assert_eq!(fixture.bytes(piece), Output::Receive(Timeout::Head));
+        assert_eq!(proxied.bytes(piece), Output::Receive(Timeout::Head));
     }
-    assert_eq!(fixture.peer, client());
-    assert_eq!(fixture.handle(Input::EndOfStream), Output::Close, "a check of the proxy's");
-    assert_eq!(fixture.stats, Stats::default());
+    assert_eq!(proxied.named.0, Some(client()));
+    assert_eq!(proxied.handle(Input::EndOfStream), Output::Close, "a check of the proxy's");
+    assert_eq!(*proxied.stats(), Stats::default());
 }
 
 #[test]
 fn local_and_unknown_leave_the_address_of_the_socket() {
     let local = b"\r\n\r\n\0\r\nQUIT\n\x20\x00\0\0";
     for header in [&b"PROXY UNKNOWN\r\n"[..], local] {
-        let mut fixture = Fixture::proxied();
-        fixture.peer = PeerAddress::Unix;
-        let output = fixture.handle(Input::Bytes(&[header, REQUEST.as_bytes()].concat()));
+        let mut proxied = Proxied::new();
+        let output = proxied.handle(Input::Bytes(&[header, REQUEST.as_bytes()].concat()));
         assert!(matches!(output, Output::Send(_)), "{output:?}");
-        assert_eq!(fixture.peer, PeerAddress::Unix);
+        assert_eq!(proxied.named.0, None);
     }
 }
 
 #[test]
 fn connection_without_a_header_is_closed_without_a_response() {
-    let mut fixture = Fixture::proxied();
-    assert_eq!(fixture.bytes(REQUEST), Output::Close);
-    assert_eq!((fixture.stats.requests, fixture.stats.errors.proxy_headers), (0, 1));
+    let mut proxied = Proxied::new();
+    assert_eq!(proxied.bytes(REQUEST), Output::Close);
+    assert_eq!((proxied.stats().requests, proxied.stats().errors.proxy_headers), (0, 1));
     for end in [Input::EndOfStream, Input::Deadline] {
-        let mut fixture = Fixture::proxied();
-        assert_eq!(fixture.bytes(&HEADER[..20]), Output::Receive(Timeout::Head));
-        assert_eq!(fixture.handle(end), Output::Close);
-        assert_eq!((fixture.stats.requests, fixture.stats.errors.proxy_headers), (0, 1));
+        let mut proxied = Proxied::new();
+        assert_eq!(proxied.bytes(&HEADER[..20]), Output::Receive(Timeout::Head));
+        assert_eq!(proxied.handle(end), Output::Close);
+        assert_eq!((proxied.stats().requests, proxied.stats().errors.proxy_headers), (0, 1));
         // A check that connects and sends nothing is no error.
-        let mut fixture = Fixture::proxied();
-        assert_eq!(fixture.handle(end), Output::Close);
-        assert_eq!(fixture.stats, Stats::default());
+        let mut proxied = Proxied::new();
+        assert_eq!(proxied.handle(end), Output::Close);
+        assert_eq!(*proxied.stats(), Stats::default());
     }
 }
 
@@ -83,7 +106,6 @@ fn header_elsewhere_is_an_invalid_request() {
         let output = fixture.handle(Input::Bytes(header));
         let (text, _) = fixture.text(output);
         assert!(text.starts_with("HTTP/1.1 400 "), "{text}");
-        assert_eq!(fixture.peer, PeerAddress::Unknown);
     }
 }
 
@@ -104,17 +126,17 @@ fn every_split_has_the_same_outcome() {
 }
 
 fn expect_two_responses(pieces: &[&[u8]]) {
-    let mut fixture = Fixture::proxied();
+    let mut proxied = Proxied::new();
     let mut output = Output::Receive(Timeout::Head);
     for piece in pieces.iter().filter(|piece| !piece.is_empty()) {
-        output = fixture.handle(Input::Bytes(piece));
+        output = proxied.handle(Input::Bytes(piece));
     }
     while let Output::Send(transmission) = output {
-        output = fixture.taken(transmission.spans);
+        output = proxied.taken(transmission.spans);
     }
     assert_eq!(output, Output::Receive(Timeout::Idle), "{pieces:?}");
-    assert_eq!(fixture.stats.requests, 2, "{pieces:?}");
-    assert!(matches!(fixture.peer, PeerAddress::Ip { .. }), "{pieces:?}");
+    assert_eq!(proxied.stats().requests, 2, "{pieces:?}");
+    assert!(matches!(proxied.named.0, Some(PeerAddress::Ip { .. })), "{pieces:?}");
 }
 
 proptest! {
