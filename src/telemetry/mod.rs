@@ -8,4 +8,10 @@
 //!   admin process   snapshot ─► metrics, status ─► pages ─► its server
 //! ```
 
+pub mod counters;
+pub mod exposition;
+pub mod histogram;
+pub mod metrics;
 pub mod pages;
+pub mod snapshot;
+pub mod status;
