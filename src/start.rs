@@ -234,7 +234,8 @@ impl<E: KernelEngine> LoadedServer<E> {
         };
         let slots = settings.slots();
         let (listeners, buffers) = (self.listeners, ReceiveBuffers::SERVER);
-        let possessions = Possessions { listeners, signals, slots, buffers, held };
+        let wants_peers = settings.wants_peers();
+        let possessions = Possessions { listeners, signals, slots, buffers, held, wants_peers };
         let (server, engine) = self
             .lockdown
             .serve(

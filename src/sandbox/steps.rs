@@ -43,6 +43,8 @@ pub struct Possessions {
     pub buffers: ReceiveBuffers,
     /// As in [`Parts::held`].
     pub held: Option<OwnedFd>,
+    /// As in [`Parts::wants_peers`].
+    pub wants_peers: bool,
 }
 
 /// The steps of a program between the steps of its sandbox.
@@ -122,7 +124,8 @@ impl Sandbox {
         let content = self.read(program, &listeners)?;
         let signals = signal::signals_to_end()?;
         let buffers = ReceiveBuffers::SERVER;
-        let possessions = Possessions { listeners, signals, slots, buffers, held: None };
+        let possessions =
+            Possessions { listeners, signals, slots, buffers, held: None, wants_peers: false };
         self.serve(program, content, possessions, preparation)
     }
 
@@ -161,13 +164,13 @@ impl Sandbox {
         possessions: Possessions,
         preparation: E::Preparation,
     ) -> Result<P::Assembled, SandboxError> {
-        let Possessions { listeners, signals, slots, buffers, held } = possessions;
+        let Possessions { listeners, signals, slots, buffers, held, wants_peers } = possessions;
         program.listen(&listeners)?;
         self.threads = None;
         self.record.deny_files(&[], "")?;
         let role = Role::Server { listeners, signals };
         let restricted = self.record.config.applies(Layer::Engine);
-        let parts = Parts { slots, role, fixed, buffers, held, restricted };
+        let parts = Parts { slots, role, fixed, buffers, held, restricted, wants_peers };
         let mut engine = E::create(preparation, parts)?;
         self.note_restriction(engine.restriction())?;
         if self.is_on() {

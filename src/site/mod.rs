@@ -40,6 +40,7 @@ pub mod pattern;
 pub mod redirects;
 mod rendered;
 mod single;
+mod summary;
 pub mod tag;
 pub mod template;
 pub mod tree;
@@ -47,6 +48,7 @@ pub mod tree;
 pub use answer::{Answer, LiveAnswer, LivePage, PendingResponse, RequestContext, ScratchIndex};
 pub use page::{Page, entity_tag};
 pub use rendered::Prebuilt;
+pub use summary::ResponseSummary;
 
 use crate::bytes::Spans;
 use crate::http::host::AllowedHosts;

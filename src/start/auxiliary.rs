@@ -75,8 +75,14 @@ pub fn serve_live(
     let listeners = vec![listener];
     let serve = || {
         let content = sandbox.read::<Chosen, _>(&mut program, &listeners)?;
-        let possessions =
-            Possessions { listeners, signals, slots: SLOTS, buffers: BUFFERS, held: None };
+        let possessions = Possessions {
+            listeners,
+            signals,
+            slots: SLOTS,
+            buffers: BUFFERS,
+            held: None,
+            wants_peers: false,
+        };
         sandbox.serve(&mut program, content, possessions, preparation)
     };
     let server = serve().map_err(hints::of_sandbox)?;

@@ -293,6 +293,12 @@ impl StartSettings {
         fields
     }
 
+    /// Whether the server takes note of the addresses of its peers.
+    #[must_use]
+    pub fn wants_peers(&self) -> bool {
+        false
+    }
+
     /// The path that the health address answers.
     #[must_use]
     pub fn health_path(&self) -> &str {
