@@ -5,11 +5,12 @@ mod auxiliary;
 mod operator;
 
 use super::auxiliary::Auxiliaries;
+use super::board_layout::{BoardLayout, Place};
 use super::loader::DRAIN;
 use super::messages::{ForkRequest, LoaderReport};
 use super::processes::{LoaderCommand, LoaderProcess, WorkerEnd, WorkerProcess, is_worker};
 use super::report::Totals;
-use super::scoreboard::{Place, Scoreboard};
+use super::scoreboard::Scoreboard;
 use super::supervisor::{
     Event, Order, Published, Supervisor, SupervisorConfig, WorkerExit, WorkerId,
 };
@@ -27,6 +28,7 @@ use crate::start::engine::with_engine;
 use crate::start::settings::StartSettings;
 use crate::start::workers::WorkerCount;
 use crate::start::{bind_admin, bind_all, enter_supervision, look_up_account, start_listening};
+use auxiliary::Publication;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::AsFd;
@@ -58,8 +60,9 @@ pub fn run(settings: &StartSettings, words: Vec<OsString>) -> Result<u8, Failure
         limit: settings.spawn,
         worker_timeout: settings.worker_timeout,
     };
-    let scoreboard = Scoreboard::new(places)?;
-    let auxiliaries = auxiliary::wanted(&scoreboard, &listeners[served..])?;
+    let has_counters = settings.admin.admin.is_some();
+    let scoreboard = Scoreboard::new(BoardLayout { places, has_counters })?;
+    let auxiliaries = auxiliary::wanted(&scoreboard, workers, &listeners[served..])?;
     enter_supervision(settings, command.tasks(&listeners), inherited)?;
     let admin = listeners.split_off(served);
     let mut service = Service {
@@ -68,8 +71,9 @@ pub fn run(settings: &StartSettings, words: Vec<OsString>) -> Result<u8, Failure
         command,
         signals,
         listeners,
-        _admin: admin,
+        admin,
         auxiliaries,
+        published: Publication::new(),
         scoreboard,
         supervisor: Supervisor::new(config),
         started: monotonic_ns(),
@@ -94,8 +98,9 @@ struct Service<'a> {
     signals: Signals,
     listeners: Vec<Listener>,
     /// The listener of the admin process, whose file is removed at the end.
-    _admin: Vec<Listener>,
+    admin: Vec<Listener>,
     auxiliaries: Auxiliaries,
+    published: Publication,
     scoreboard: Scoreboard,
     supervisor: Supervisor,
     /// The monotonic clock at the supervisor's time 0.
@@ -313,6 +318,7 @@ impl Service<'_> {
         };
         let connections = self.scoreboard.connections(place, spawn);
         self.total.stats.add(&self.scoreboard.stats(place));
+        self.scoreboard.leave(place);
         let has_exited = end == ProcessEnd::Exited(0);
         // A worker that fails to start leaves the failure there and exits; one that serves leaves a
         // description before its first turn.
@@ -447,6 +453,7 @@ impl Service<'_> {
         };
         let loader = self.loader(id.generation).ok_or("its loader ended")?;
         loader.request(request, &held).map_err(|error| format!("asking its loader: {error}"))?;
+        self.scoreboard.enter(place, id);
         self.workers.push(worker);
         Ok(())
     }

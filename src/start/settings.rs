@@ -319,7 +319,8 @@ impl StartSettings {
 
     /// The number of connection slots of a worker: its part of `spawn`, and those of the health
     /// address.
-    pub(super) fn slots(&self) -> u32 {
+    #[must_use]
+    pub fn slots(&self) -> u32 {
         let health = if self.health_listen.is_some() { server::HEALTH_SLOTS } else { 0 };
         self.worker_spawn().saturating_add(health)
     }

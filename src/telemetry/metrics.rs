@@ -106,7 +106,7 @@ fn of_connections(
     single(
         text,
         ("uringstatic_connections_accepted_total", Counter),
-        "Connections accepted.",
+        "Connections accepted, those for health checks included.",
         stats.connections,
     );
     single(
@@ -149,11 +149,7 @@ fn of_connections(
     }
 }
 
-fn of_listeners(
-    text: &mut Exposition<'_>,
-    identity: &ServiceIdentity,
-    snapshot: &ServiceSnapshot,
-) {
+fn of_listeners(text: &mut Exposition<'_>, identity: &ServiceIdentity, snapshot: &ServiceSnapshot) {
     let addresses = snapshot.addresses(identity);
     let queues: Vec<_> = addresses
         .iter()
