@@ -109,6 +109,38 @@ pub trait Observer {
     fn turned(&mut self, woken: Nanos, waits: Nanos);
 }
 
+/// Two observers of the same responses.
+impl<A: Observer, B: Observer> Observer for (A, B) {
+    fn describes_requests(&self) -> bool {
+        self.0.describes_requests() || self.1.describes_requests()
+    }
+
+    fn accepted(&mut self, slot: u32, peer: PeerAddress, listener: ListenerKind) {
+        self.0.accepted(slot, peer, listener);
+        self.1.accepted(slot, peer, listener);
+    }
+
+    fn began(&mut self, slot: u32, record: &ResponseRecord, head: RequestHead<'_, '_>) {
+        self.0.began(slot, record, head);
+        self.1.began(slot, record, head);
+    }
+
+    fn progressed(&mut self, slot: u32, record: &ResponseRecord) {
+        self.0.progressed(slot, record);
+        self.1.progressed(slot, record);
+    }
+
+    fn ended(&mut self, slot: u32, record: &ResponseRecord) {
+        self.0.ended(slot, record);
+        self.1.ended(slot, record);
+    }
+
+    fn turned(&mut self, woken: Nanos, waits: Nanos) {
+        self.0.turned(woken, waits);
+        self.1.turned(woken, waits);
+    }
+}
+
 /// The purpose of a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListenerKind {
