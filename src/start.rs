@@ -112,7 +112,7 @@ fn start_on<E: KernelEngine>(settings: &StartSettings) -> Result<Started<E>, Fai
     started.report_missing_layers(settings);
     if !settings.quiet {
         let addresses = started.addresses.iter();
-        let ready = ready_line(settings, addresses, &what, &words);
+        let ready = ready_line(settings, addresses, None, &what, &words);
         terminal::err(format_args!("{ready}; lockdown {}", started.lockdown.summary()));
     }
     Ok(started)
@@ -402,20 +402,20 @@ fn server_config(settings: &StartSettings, engine: &impl KernelEngine) -> Server
 pub fn ready_line<'a>(
     settings: &StartSettings,
     addresses: impl Iterator<Item = &'a Endpoint>,
+    admin: Option<&Endpoint>,
     what: &str,
     engine: &str,
 ) -> String {
+    let url = |address: &Endpoint| match address {
+        Endpoint::Tcp(address) => format!("http://{address}/"),
+        Endpoint::Unix(path) => format!("unix:{}", path.display()),
+    };
     let words = |(address, setting): (&Endpoint, &ListenAddress)| {
-        let mut words = match address {
-            Endpoint::Tcp(address) => format!("http://{address}/"),
-            Endpoint::Unix(path) => format!("unix:{}", path.display()),
-        };
-        if setting.is_for_proxies {
-            words.push_str(" (PROXY protocol)");
-        }
-        words
+        let behind = if setting.is_for_proxies { " (PROXY protocol)" } else { "" };
+        format!("{}{behind}", url(address))
     };
     let mut addresses: Vec<String> = addresses.zip(settings.addresses()).map(words).collect();
+    let admin = admin.map_or_else(String::new, |address| format!("; admin on {}", url(address)));
     let health = match settings.health_listen.as_ref().and_then(|_| addresses.pop()) {
         Some(address) if address.ends_with('/') => {
             format!(
@@ -433,7 +433,7 @@ pub fn ready_line<'a>(
         count => format!("{count} workers"),
     };
     format!(
-        "uringstatic: ready on {} with {what}, at most {} connections{health}; {workers}; {engine}",
+        "uringstatic: ready on {} with {what}, at most {} connections{health}{admin}; {workers}; {engine}",
         addresses.join(" "),
         settings.spawn,
     )

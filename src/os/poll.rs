@@ -45,10 +45,9 @@ pub fn wait_readable_or_writable(
     writable: Option<BorrowedFd<'_>>,
     time: Duration,
 ) -> io::Result<bool> {
-    let entry = |fd: BorrowedFd<'_>, events| PollFd::from_borrowed_fd(fd, events);
     let mut entries = Vec::with_capacity(2);
-    entries.extend(readable.map(|fd| entry(fd, PollFlags::IN)));
-    entries.extend(writable.map(|fd| entry(fd, PollFlags::OUT)));
+    entries.extend(readable.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
+    entries.extend(writable.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::OUT)));
     rustix::event::poll(&mut entries, Some(&timespec(time)))?;
     Ok(readable.is_some() && !entries[0].revents().is_empty())
 }

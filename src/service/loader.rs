@@ -2,6 +2,7 @@
 //! supervisor asks for one. It is the mould of its workers: their image of the content is its own,
 //! shared until a process writes to it, so that a worker that is forked late serves the same files.
 
+use super::board_layout::BoardLayout;
 use super::messages::{BYTES_MAX, ForkRequest, LoaderReport, LoaderSpec};
 use super::scoreboard::{Scoreboard, Seat};
 use crate::engine::Engine;
@@ -19,7 +20,9 @@ use crate::server::{RETIRE, TRY_ACCEPTS, Turn, WITHOUT_EFFECT};
 use crate::start::settings::StartSettings;
 use crate::start::workers::WorkerCount;
 use crate::start::{self, LoadedServer, Started, WorkerLink};
+use crate::telemetry::counters::WorkerCounters;
 use crate::telemetry::log_memory::LogMemory;
+use crate::telemetry::record::Observer;
 use crate::telemetry::recorder::AccessRecorder;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
@@ -90,7 +93,10 @@ impl Loader {
     ) -> Result<Self, Failure> {
         let lost = |what: &str| Failure::new("inheriting from the supervisor", what, "");
         die_with_parent(spec.supervisor).map_err(|_| lost("the supervisor has ended"))?;
-        let scoreboard = Scoreboard::inherited(spec.scoreboard, spec.places as usize)?;
+        let places = spec.places as usize;
+        let has_counters = settings.admin.admin.is_some();
+        let layout = BoardLayout { places, has_counters };
+        let scoreboard = Scoreboard::inherited(spec.scoreboard, layout)?;
         let all = scoreboard.read_only().map_err(|error| lost(&error.to_string()))?;
         drop(inherited.claim(spec.scoreboard));
         let addresses = settings.addresses().map(|address| &address.endpoint);
@@ -151,6 +157,8 @@ impl NewWorker {
         }
         let Ok(text) = scoreboard.text_place(place) else { return 1 };
         let Ok(seat) = scoreboard.seat(all, place) else { return 1 };
+        let Ok(counters) = scoreboard.worker_counters(place) else { return 1 };
+        let counters = counters.map(|words| WorkerCounters::new(words, settings.slots()));
         drop(scoreboard);
         let Ok(part) = log.as_ref().map(|log| log.worker_part(place)).transpose() else { return 1 };
         drop(log);
@@ -162,8 +170,13 @@ impl NewWorker {
         }
         match serve(settings, server, request, (seat, held)) {
             Ok((mut started, engine)) => {
-                if let Some(part) = part {
-                    record_requests(&mut started, part, request.number, settings);
+                let recorder =
+                    part.map(|part| recorder(&mut started, part, request.number, settings));
+                match (counters, recorder) {
+                    (Some(counters), Some(recorder)) => observe(&mut started, (counters, recorder)),
+                    (Some(counters), None) => observe(&mut started, counters),
+                    (None, Some(recorder)) => observe(&mut started, recorder),
+                    (None, None) => {}
                 }
                 text.write(&format!("{engine}; lockdown {}", started.lockdown.summary()));
                 turn(started)
@@ -192,18 +205,21 @@ fn serve(
     Ok((started, engine))
 }
 
-/// Has the requests of a server recorded for the access log.
-fn record_requests(
+/// The recorder of a server's requests for the access log.
+fn recorder(
     started: &mut Started,
     part: CounterPart,
     number: u32,
     settings: &StartSettings,
-) {
+) -> AccessRecorder {
     let since_start = started.server.engine_mut().read_clock();
     let base_ns = process::monotonic_ns().saturating_sub(since_start.0);
-    let recorder = AccessRecorder::new(part, number, base_ns)
-        .with_forwarding(settings.forwarding.clone(), settings.slots());
-    started.server.observe(Box::new(recorder));
+    AccessRecorder::new(part, number, base_ns)
+        .with_forwarding(settings.forwarding.clone(), settings.slots())
+}
+
+fn observe(started: &mut Started, observer: impl Observer + 'static) {
+    started.server.observe(Box::new(observer));
 }
 
 /// Takes turns to the end.

@@ -26,6 +26,8 @@
 
 pub mod allowance;
 pub mod auxiliary;
+mod board_layout;
+mod board_state;
 pub mod loader;
 pub mod messages;
 mod processes;

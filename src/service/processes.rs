@@ -2,8 +2,9 @@
 //! with their places in the scoreboard, and how they are started, signalled and found to have
 //! ended.
 
+use super::board_layout::Place;
 use super::messages::{ForkRequest, LoaderReport, LoaderSpec, next_report};
-use super::scoreboard::{Place, Scoreboard};
+use super::scoreboard::Scoreboard;
 use super::supervisor::WorkerId;
 use crate::engine::kernel::EngineKind;
 use crate::os::channel::Channel;

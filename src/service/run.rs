@@ -6,11 +6,12 @@ mod auxiliary;
 mod operator;
 
 use super::auxiliary::Auxiliaries;
+use super::board_layout::{BoardLayout, Place};
 use super::loader::DRAIN;
 use super::messages::{ForkRequest, LoaderReport};
 use super::processes::{LoaderCommand, LoaderProcess, WorkerEnd, WorkerProcess, is_worker};
 use super::report::Totals;
-use super::scoreboard::{Place, Scoreboard};
+use super::scoreboard::Scoreboard;
 use super::supervisor::{
     Event, Order, Published, Supervisor, SupervisorConfig, WorkerExit, WorkerId,
 };
@@ -29,6 +30,7 @@ use crate::start::settings::StartSettings;
 use crate::start::workers::WorkerCount;
 use crate::start::{bind_admin, bind_all, enter_supervision, look_up_account, start_listening};
 use crate::telemetry::log_memory::LogMemory;
+use auxiliary::Publication;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::AsFd;
@@ -60,8 +62,9 @@ pub fn run(settings: &StartSettings, words: Vec<OsString>) -> Result<u8, Failure
         limit: settings.spawn,
         worker_timeout: settings.worker_timeout,
     };
-    let scoreboard = Scoreboard::new(places)?;
-    let mut auxiliaries = auxiliary::wanted(&scoreboard, &listeners[served..])?;
+    let has_counters = settings.admin.admin.is_some();
+    let scoreboard = Scoreboard::new(BoardLayout { places, has_counters })?;
+    let mut auxiliaries = auxiliary::wanted(&scoreboard, workers, &listeners[served..])?;
     let log = access_log::open(settings, places, &mut auxiliaries)?;
     enter_supervision(settings, command.tasks(&listeners, settings), inherited)?;
     let admin = listeners.split_off(served);
@@ -71,8 +74,9 @@ pub fn run(settings: &StartSettings, words: Vec<OsString>) -> Result<u8, Failure
         command,
         signals,
         listeners,
-        _admin: admin,
+        admin,
         auxiliaries,
+        published: Publication::new(),
         scoreboard,
         log,
         supervisor: Supervisor::new(config),
@@ -98,8 +102,9 @@ struct Service<'a> {
     signals: Signals,
     listeners: Vec<Listener>,
     /// The listener of the admin process, whose file is removed at the end.
-    _admin: Vec<Listener>,
+    admin: Vec<Listener>,
     auxiliaries: Auxiliaries,
+    published: Publication,
     scoreboard: Scoreboard,
     /// The memory of the access log.
     log: Option<LogMemory>,
@@ -314,13 +319,14 @@ impl Service<'_> {
 
     /// A worker's process ended.
     fn ended(&mut self, place: Place, end: ProcessEnd) {
+        self.recover_records(place);
         let spawn = self.settings.spawn;
         let Some(worker) = self.workers.iter_mut().find(|worker| worker.place == place) else {
             return;
         };
         let connections = self.scoreboard.connections(place, spawn);
-        self.recover_records(place);
         self.total.stats.add(&self.scoreboard.stats(place));
+        self.scoreboard.leave(place);
         let has_exited = end == ProcessEnd::Exited(0);
         // A worker that fails to start leaves the failure there and exits; one that serves leaves a
         // description before its first turn.
@@ -455,6 +461,7 @@ impl Service<'_> {
         };
         let loader = self.loader(id.generation).ok_or("its loader ended")?;
         loader.request(request, &held).map_err(|error| format!("asking its loader: {error}"))?;
+        self.scoreboard.enter(place, id);
         self.workers.push(worker);
         Ok(())
     }

@@ -17,12 +17,18 @@
 
 pub mod access_record;
 mod calendar;
+pub mod counters;
 pub mod escape;
+pub mod exposition;
 pub mod format;
+pub mod histogram;
 pub mod log_memory;
 pub mod logger;
+pub mod metrics;
 pub mod options;
 pub mod pages;
 pub mod record;
 pub mod recorder;
 pub mod ring;
+pub mod snapshot;
+pub mod status;

@@ -5,10 +5,12 @@ use crate::error::Failure;
 use crate::os::net::Listener;
 use crate::os::{process, signal, terminal};
 use crate::server::Turn;
+use crate::service::board_layout::BoardLayout;
+use crate::service::board_state::ScoreboardView;
 use crate::service::loader::DRAIN;
-use crate::service::scoreboard::ScoreboardView;
 use crate::start::serve_live;
 use crate::telemetry::pages::AdminPages;
+use crate::telemetry::snapshot::ServiceIdentity;
 
 /// Runs the process until the supervisor ends it. Returns the exit status.
 pub(super) fn run(mut beginning: Beginning<'_>) -> u8 {
@@ -26,14 +28,26 @@ fn try_to_serve(beginning: &mut Beginning<'_>) -> Result<u8, Failure> {
     let listener =
         Listener::inherited(socket, address).map_err(|error| lost(&error.to_string()))?;
     let scoreboard = inherited.claim(spec.scoreboard).ok_or_else(|| lost("no scoreboard"))?;
-    let view = ScoreboardView::inherited(scoreboard, spec.places as usize)?;
+    let places = spec.places as usize;
+    let layout = BoardLayout { places, has_counters: true };
+    let view = ScoreboardView::inherited(scoreboard, layout, settings.spawn)?;
+    let listeners = settings.addresses().map(|address| address.endpoint.clone());
+    let identity = ServiceIdentity {
+        version: env!("CARGO_PKG_VERSION"),
+        engine: spec.engine.name(),
+        process: spec.supervisor,
+        listeners: listeners.collect(),
+        workers: spec.workers,
+        connection_limit: settings.spawn,
+        has_access_log: settings.log.access_log.is_some(),
+    };
     let signals = signal::receive(&[DRAIN])?;
     let (mut server, sandbox) = serve_live(
         settings,
         spec.account.clone(),
         std::mem::take(inherited),
         (listener, signals),
-        Box::new(AdminPages::new(view)),
+        Box::new(AdminPages::new(view, identity, places)),
         || drop(report_ready(channel)),
     )?;
     let code = loop {

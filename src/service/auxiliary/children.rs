@@ -21,6 +21,7 @@ pub(crate) struct Auxiliaries {
     /// The scoreboard, open for reading.
     scoreboard: File,
     places: u32,
+    workers: u32,
     members: Vec<Auxiliary>,
     is_ending: bool,
 }
@@ -49,9 +50,9 @@ struct Running {
 }
 
 impl Auxiliaries {
-    /// None yet, on this scoreboard of so many places.
-    pub(crate) fn new(scoreboard: File, places: u32) -> Self {
-        Self { scoreboard, places, members: Vec::new(), is_ending: false }
+    /// None yet, on this scoreboard of so many places, for a service of so many workers.
+    pub(crate) fn new(scoreboard: File, places: u32, workers: u32) -> Self {
+        Self { scoreboard, places, workers, members: Vec::new(), is_ending: false }
     }
 
     /// Adds a process, which [`Auxiliaries::start`] starts.
@@ -123,11 +124,11 @@ impl Auxiliaries {
             return;
         }
         let now = Instant::now();
-        let (scoreboard, places) = (&self.scoreboard, self.places);
+        let (scoreboard, counts) = (&self.scoreboard, (self.places, self.workers));
         for member in &mut self.members {
             if member.running.is_none()
                 && member.due <= now
-                && let Err(error) = member.start(command, scoreboard, places)
+                && let Err(error) = member.start(command, scoreboard, counts)
             {
                 let pause = member.retire();
                 terminal::err(format_args!(
@@ -222,12 +223,17 @@ impl Auxiliary {
         self.running.as_ref().is_some_and(|running| running.is_ready)
     }
 
-    fn start(&mut self, command: &LoaderCommand, scoreboard: &File, places: u32) -> io::Result<()> {
+    fn start(
+        &mut self,
+        command: &LoaderCommand,
+        scoreboard: &File,
+        (places, workers): (u32, u32),
+    ) -> io::Result<()> {
         let (channel, theirs) = Channel::pair()?;
         let mut heirlooms = vec![theirs.as_fd(), scoreboard.as_fd()];
         heirlooms.extend(self.descriptors.iter().map(AsFd::as_fd));
         let numbers: Vec<i32> = heirlooms.iter().map(AsRawFd::as_raw_fd).collect();
-        let inherits = command.spec(&numbers, places, 1);
+        let inherits = command.spec(&numbers, places, workers);
         let spec = AuxiliarySpec { role: self.role, inherits };
         let process = start_heir(command.to_auxiliary(&spec.to_text()), &heirlooms)?;
         self.running = Some(Running {

@@ -6,12 +6,14 @@ use crate::error::Failure;
 use crate::os::log_file::LogFile;
 use crate::os::terminal;
 use crate::service::auxiliary::{Auxiliaries, AuxiliaryRole};
-use crate::service::scoreboard::Place;
+use crate::service::board_layout::Place;
 use crate::start::settings::StartSettings;
-use crate::telemetry::log_memory::LogMemory;
+use crate::telemetry::log_memory::{LogMemory, LoggerCounter};
+use crate::telemetry::snapshot::LogFacts;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 /// Opens the log, if one is wanted, and adds its logger to the auxiliary processes.
 ///
@@ -59,7 +61,7 @@ impl Service<'_> {
             // Standard output can't be opened anew.
             return;
         }
-        let reopen = || -> io::Result<()> {
+        let mut reopen = || -> io::Result<()> {
             let file = open_file(path)?;
             let kind = file.kind();
             let descriptors = descriptors(file, memory)?;
@@ -89,5 +91,14 @@ impl Service<'_> {
         if let Some(memory) = &self.log {
             memory.recover(place);
         }
+    }
+
+    /// What metrics say about the log.
+    pub(super) fn log_facts(&self) -> LogFacts {
+        let count = |memory: &LogMemory| LogFacts {
+            dropped: memory.dropped(),
+            write_errors: memory.counter(LoggerCounter::WriteErrors).load(Ordering::Relaxed),
+        };
+        self.log.as_ref().map(count).unwrap_or_default()
     }
 }
