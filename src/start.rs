@@ -17,7 +17,7 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let mut settings = StartSettings::default();
-//! settings.listen = vec![Endpoint::Tcp("[::1]:8080".parse()?)];
+//! settings.listen = vec![Endpoint::Tcp("[::1]:8080".parse()?).into()];
 //! settings.lockdown.mode = SandboxMode::Off;
 //! let Started { mut server, .. } = start(&settings)?;
 //! while let Turn::Goes = server.turn().map_err(|errno| errno.to_string())? {}
@@ -25,6 +25,7 @@
 //! # }
 //! ```
 
+mod auxiliary;
 mod content;
 mod endpoint;
 pub mod engine;
@@ -53,10 +54,11 @@ use crate::sandbox::{
     self, LayerState, Possessions, Program, Sandbox, SandboxConfig, SandboxMode, SupervisorSandbox,
     SupervisorTasks,
 };
-use crate::server::{self, Server, ServerConfig, Supervision, WITHOUT_EFFECT};
+use crate::server::{self, ProxiedListeners, Server, ServerConfig, Supervision, WITHOUT_EFFECT};
 use crate::site::Site;
+pub use auxiliary::{confine_logger, serve_live};
 use content::ContentSource;
-pub use endpoint::SocketOptions;
+pub use endpoint::{AdminOptions, ListenAddress, SocketOptions};
 use feature::Feature;
 use settings::StartSettings;
 pub use sockets::{OpenSockets, SocketRole, open_sockets, start_listening};
@@ -113,7 +115,7 @@ fn start_on<E: KernelEngine>(settings: &StartSettings) -> Result<Started<E>, Fai
     started.report_missing_layers(settings);
     if !settings.quiet {
         let addresses = started.addresses.iter();
-        let ready = ready_line(settings, addresses, &what, &words);
+        let ready = ready_line(settings, addresses, None, &what, &words);
         terminal::err(format_args!("{ready}; lockdown {}", started.lockdown.summary()));
     }
     Ok(started)
@@ -234,7 +236,9 @@ impl<E: KernelEngine> LoadedServer<E> {
             None => (None, None),
         };
         let slots = settings.slots();
-        let possessions = Possessions { listeners: self.listeners, signals, slots, held };
+        let (listeners, buffers) = (self.listeners, ReceiveBuffers::SERVER);
+        let wants_peers = settings.wants_peers();
+        let possessions = Possessions { listeners, signals, slots, buffers, held, wants_peers };
         let (server, engine) = self
             .lockdown
             .serve(
@@ -353,6 +357,7 @@ fn server_config(settings: &StartSettings, engine: &impl KernelEngine) -> Server
         spawn: settings.worker_spawn(),
         listeners: u32::try_from(listeners).expect("a command line is short"),
         health_listener,
+        proxied: ProxiedListeners::new(settings.addresses().map(|it| it.is_for_proxies)),
         accepts,
         accepts_at_rest: if settings.worker_count() == 1 { accepts } else { 1 },
         head_timeout: settings.head_timeout,
@@ -375,15 +380,20 @@ fn server_config(settings: &StartSettings, engine: &impl KernelEngine) -> Server
 pub fn ready_line<'a>(
     settings: &StartSettings,
     addresses: impl Iterator<Item = &'a Endpoint>,
+    admin: Option<&Endpoint>,
     what: &str,
     engine: &str,
 ) -> String {
-    let mut addresses: Vec<String> = addresses
-        .map(|address| match address {
-            Endpoint::Tcp(address) => format!("http://{address}/"),
-            Endpoint::Unix(path) => format!("unix:{}", path.display()),
-        })
-        .collect();
+    let url = |address: &Endpoint| match address {
+        Endpoint::Tcp(address) => format!("http://{address}/"),
+        Endpoint::Unix(path) => format!("unix:{}", path.display()),
+    };
+    let words = |(address, setting): (&Endpoint, &ListenAddress)| {
+        let behind = if setting.is_for_proxies { " (PROXY protocol)" } else { "" };
+        format!("{}{behind}", url(address))
+    };
+    let mut addresses: Vec<String> = addresses.zip(settings.addresses()).map(words).collect();
+    let admin = admin.map_or_else(String::new, |address| format!("; admin on {}", url(address)));
     let health = match settings.health_listen.as_ref().and_then(|_| addresses.pop()) {
         Some(address) if address.ends_with('/') => {
             format!(
@@ -401,7 +411,7 @@ pub fn ready_line<'a>(
         count => format!("{count} workers"),
     };
     format!(
-        "uringstatic: ready on {} with {what}, at most {} connections{health}; {workers}; {engine}",
+        "uringstatic: ready on {} with {what}, at most {} connections{health}{admin}; {workers}; {engine}",
         addresses.join(" "),
         settings.spawn,
     )

@@ -1,7 +1,9 @@
 //! The messages between the supervisor and a loader, each one in a packet of their channel.
 
 use crate::engine::kernel::EngineKind;
+use crate::os::channel::Channel;
 use crate::os::privileges::Account;
+use std::io;
 
 /// The version of the messages and of the scoreboard. A supervisor may start a loader of another
 /// program, because a reload takes the program that is at its path by then.
@@ -112,6 +114,21 @@ impl LoaderReport {
             _ => None,
         }
     }
+}
+
+/// Takes the next report that has arrived. A process that sends anything else, or has closed its
+/// end, loses its channel.
+pub(super) fn next_report(channel: &mut Option<Channel>) -> Option<LoaderReport> {
+    let mut place = [0; BYTES_MAX];
+    let report = match channel.as_ref()?.try_receive(&mut place) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
+        Ok(Some(message)) => LoaderReport::from_bytes(&place[..message.len]),
+        Ok(None) | Err(_) => None,
+    };
+    if report.is_none() {
+        *channel = None;
+    }
+    report
 }
 
 const LOADED: u8 = 1;

@@ -1,15 +1,19 @@
 //! The supervisor's process: waits for signals, for messages of loaders and for the ends of
 //! processes, passes them to [`Supervisor`] and carries out its orders.
 
+mod access_log;
+mod auxiliary;
 mod notify;
 mod operator;
 
+use super::auxiliary::Auxiliaries;
+use super::board_layout::{BoardLayout, Place};
 use super::loader::DRAIN;
 use super::messages::{ForkRequest, LoaderReport};
 use super::notifier::Notifier;
 use super::processes::{LoaderCommand, LoaderProcess, WorkerEnd, WorkerProcess, is_worker};
 use super::report::Totals;
-use super::scoreboard::{Place, Scoreboard};
+use super::scoreboard::Scoreboard;
 use super::supervisor::{
     Event, Order, Published, Supervisor, SupervisorConfig, WorkerExit, WorkerId,
 };
@@ -29,6 +33,8 @@ use crate::start::workers::WorkerCount;
 use crate::start::{
     OpenSockets, enter_supervision, look_up_account, open_sockets, start_listening,
 };
+use crate::telemetry::log_memory::LogMemory;
+use auxiliary::Publication;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::AsFd;
@@ -45,10 +51,12 @@ pub fn run(settings: &StartSettings, words: Vec<OsString>) -> Result<u8, Failure
         InheritedDescriptors::take().map_err(|error| mount("reading /proc/self/fd", error))?;
     let account = look_up_account(settings)?;
     let signals = signal::receive(&SIGNALS)?;
-    let OpenSockets { settings, listeners, words: of_passed } =
+    let OpenSockets { settings, mut listeners, admin, words: of_passed } =
         open_sockets(settings, &mut inherited)?;
     let words = [words, of_passed].concat();
     let notifier = Notifier::of_environment();
+    let served = listeners.len();
+    listeners.extend(admin);
     let settings = &with_engine(&settings, account.as_ref())?;
     let kind = settings.engine.kind().expect("it was decided");
     let command = LoaderCommand::of(words, account, kind)
@@ -62,15 +70,23 @@ pub fn run(settings: &StartSettings, words: Vec<OsString>) -> Result<u8, Failure
         worker_timeout: settings.worker_timeout,
         watchdog: notifier.watchdog_period(),
     };
-    let scoreboard = Scoreboard::new(places)?;
-    enter_supervision(settings, command.tasks(&listeners), inherited)?;
+    let has_counters = settings.admin.admin.is_some();
+    let scoreboard = Scoreboard::new(BoardLayout { places, has_counters })?;
+    let mut auxiliaries = auxiliary::wanted(&scoreboard, workers, &listeners[served..])?;
+    let log = access_log::open(settings, places, &mut auxiliaries)?;
+    enter_supervision(settings, command.tasks(&listeners, settings), inherited)?;
+    let admin = listeners.split_off(served);
     let mut service = Service {
         settings,
         worker_count: workers,
         command,
         signals,
         listeners,
+        admin,
+        auxiliaries,
+        published: Publication::new(),
         scoreboard,
+        log,
         supervisor: Supervisor::new(config),
         notifier,
         serving: String::new(),
@@ -84,6 +100,7 @@ pub fn run(settings: &StartSettings, words: Vec<OsString>) -> Result<u8, Failure
         is_over: false,
         busy_since: Instant::now(),
     };
+    service.auxiliaries.start(&service.command)?;
     Ok(service.run())
 }
 
@@ -94,7 +111,13 @@ struct Service<'a> {
     command: LoaderCommand,
     signals: Signals,
     listeners: Vec<Listener>,
+    /// The listener of the admin process, whose file is removed at the end.
+    admin: Vec<Listener>,
+    auxiliaries: Auxiliaries,
+    published: Publication,
     scoreboard: Scoreboard,
+    /// The memory of the access log.
+    log: Option<LogMemory>,
     supervisor: Supervisor,
     notifier: Notifier,
     /// The generation that serves, in words for the service manager.
@@ -124,8 +147,11 @@ impl Service<'_> {
                 }
                 self.obey(order);
             }
+            self.auxiliaries.start_due(&self.command);
+            self.publish();
             self.wait();
             self.read_signals();
+            self.auxiliaries.read_reports();
             self.read_reports();
             self.reap();
             self.find_changes();
@@ -154,11 +180,12 @@ impl Service<'_> {
         let is_new = self.busy_since.elapsed() < CHANGES_WITHIN;
         let soon = is_changing.then_some(if is_new { SOON } else { LATER });
         let times = [deadline.map(Duration::from_nanos), soon, self.notifier.next()];
+        let times = times.into_iter().flatten().chain(self.auxiliary_deadline());
         let mut fds = vec![self.signals.as_fd()];
         let channels = self.loaders.iter().filter_map(|loader| loader.channel.as_ref());
-        fds.extend(channels.map(AsFd::as_fd));
+        fds.extend(channels.map(AsFd::as_fd).chain(self.auxiliaries.channels()));
         // An interruption or a shortage of memory is an early end of the wait.
-        let has_news = wait_any_readable(&fds, times.into_iter().flatten().min()).unwrap_or(false);
+        let has_news = wait_any_readable(&fds, times.min()).unwrap_or(false);
         if has_news || !is_changing {
             self.busy_since = Instant::now();
         }
@@ -173,7 +200,8 @@ impl Service<'_> {
                 libc::SIGHUP => self.handle(Event::Reload),
                 // Ended processes are reaped after each wait.
                 libc::SIGCHLD => {}
-                libc::SIGUSR1 | libc::SIGUSR2 => terminal::err(format_args!(
+                libc::SIGUSR1 => self.reopen_access_log(),
+                libc::SIGUSR2 => terminal::err(format_args!(
                     "uringstatic: signal {signal} has no effect: SIGHUP reloads, SIGTERM ends"
                 )),
                 signal => {
@@ -260,6 +288,9 @@ impl Service<'_> {
 
     fn reap(&mut self) {
         while let Some((process, end)) = reap() {
+            if self.auxiliaries.ended(process, end) {
+                continue;
+            }
             // Its last messages come before its end.
             self.read_reports();
             if let Some(place) = self.loaders.iter().position(|it| it.process == process) {
@@ -303,12 +334,14 @@ impl Service<'_> {
 
     /// A worker's process ended.
     fn ended(&mut self, place: Place, end: ProcessEnd) {
+        self.recover_records(place);
         let spawn = self.settings.spawn;
         let Some(worker) = self.workers.iter_mut().find(|worker| worker.place == place) else {
             return;
         };
         let connections = self.scoreboard.connections(place, spawn);
         self.total.stats.add(&self.scoreboard.stats(place));
+        self.scoreboard.leave(place);
         let has_exited = end == ProcessEnd::Exited(0);
         // A worker that fails to start leaves the failure there and exits; one that serves leaves a
         // description before its first turn.
@@ -410,9 +443,9 @@ impl Service<'_> {
             return;
         }
         self.notify_load();
-        let Self { worker_count, command, scoreboard, listeners, .. } = &*self;
-        let started =
-            LoaderProcess::start(generation, *worker_count, command, scoreboard, listeners);
+        let Self { worker_count, command, scoreboard, listeners, log, .. } = &*self;
+        let shared = (scoreboard, log.as_ref());
+        let started = LoaderProcess::start(generation, *worker_count, command, shared, listeners);
         match started {
             Ok(loader) => self.loaders.push(loader),
             Err(error) => {
@@ -444,6 +477,7 @@ impl Service<'_> {
         };
         let loader = self.loader(id.generation).ok_or("its loader ended")?;
         loader.request(request, &held).map_err(|error| format!("asking its loader: {error}"))?;
+        self.scoreboard.enter(place, id);
         self.workers.push(worker);
         Ok(())
     }

@@ -117,8 +117,9 @@ pub(super) fn of_passed_socket(name: &str, error: &PassedError) -> Failure {
 /// The name of a socket selects no address.
 pub(super) fn of_socket_name(name: &str) -> Failure {
     let what = format!("taking the socket '{name}' of the service manager");
-    let hint = "set FileDescriptorName= to http or http-NAME for the place of --listen, or to \
-                health for that of --health-listen";
+    let hint = "set FileDescriptorName= to http, proxy, health or admin, in place of --listen \
+                ADDR, --listen ADDR,proxy, --health-listen and --admin; http-NAME and proxy-NAME \
+                will do, too";
     Failure::new(what, "its name selects no address", hint)
 }
 
@@ -135,6 +136,13 @@ pub(super) fn of_several_sockets(role: SocketRole) -> Failure {
     let name = role.name();
     let what = format!("taking the socket '{name}' of the service manager");
     Failure::new(what, "it passed two sockets of that name", "leave one ListenStream= of them")
+}
+
+/// The admin address can't be bound.
+pub(super) fn of_admin(error: ListenError) -> Failure {
+    let mut failure = Failure::from(error);
+    failure.hint.push_str(" with --admin");
+    failure
 }
 
 /// An option names a user or group that doesn't exist.

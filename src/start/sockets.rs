@@ -5,12 +5,14 @@
 //! Each kind of address comes from one source: either passed sockets or an option, so that no
 //! address of a command line is silently without effect.
 
+use super::auxiliary::bind_admin;
+use super::endpoint::ListenAddress;
 use super::feature::Feature;
 use super::hints;
 use super::settings::StartSettings;
 use crate::error::Failure;
 use crate::os::inherited::InheritedDescriptors;
-use crate::os::net::{Access, Endpoint, Listener, bind_with};
+use crate::os::net::{Access, Listener, bind_with};
 use crate::os::process;
 use crate::os::service_manager::{PassedSocket, passed_sockets};
 use std::ffi::OsString;
@@ -18,10 +20,14 @@ use std::ffi::OsString;
 /// The address that a passed socket takes the place of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SocketRole {
-    /// `--listen`.
+    /// `--listen ADDR`.
     Public,
+    /// `--listen ADDR,proxy`.
+    Proxy,
     /// `--health-listen`.
     Health,
+    /// `--admin`.
+    Admin,
 }
 
 impl SocketRole {
@@ -39,7 +45,10 @@ impl SocketRole {
     pub fn of_name(name: &str) -> Option<Self> {
         match name {
             "health" => Some(Self::Health),
+            "admin" => Some(Self::Admin),
+            "proxy" => Some(Self::Proxy),
             "" | "unknown" | "http" => Some(Self::Public),
+            name if name.starts_with("proxy-") => Some(Self::Proxy),
             name if name.starts_with("http-") || name.ends_with(".socket") => Some(Self::Public),
             _ => None,
         }
@@ -50,7 +59,9 @@ impl SocketRole {
     pub fn name(self) -> &'static str {
         match self {
             Self::Public => "http",
+            Self::Proxy => "proxy",
             Self::Health => "health",
+            Self::Admin => "admin",
         }
     }
 
@@ -58,8 +69,9 @@ impl SocketRole {
     #[must_use]
     pub fn option(self) -> &'static str {
         match self {
-            Self::Public => "--listen",
+            Self::Public | Self::Proxy => "--listen",
             Self::Health => "--health-listen",
+            Self::Admin => "--admin",
         }
     }
 }
@@ -70,6 +82,8 @@ pub struct OpenSockets {
     pub settings: StartSettings,
     /// The listeners in the order of the addresses; that for health checks is the last.
     pub listeners: Vec<Listener>,
+    /// The listener of the admin process.
+    pub admin: Option<Listener>,
     /// The options for the addresses of passed sockets, by which a process with the same command
     /// line comes to the same settings.
     pub words: Vec<OsString>,
@@ -86,14 +100,20 @@ pub fn open_sockets(
 ) -> Result<OpenSockets, Failure> {
     let passed = passed_sockets(inherited).map_err(hints::of_passed_sockets)?;
     let passed: Vec<_> = passed.into_iter().map(adopt).collect::<Result<_, _>>()?;
-    let words = passed.iter().flat_map(|(role, listener)| words_of(*role, listener)).collect();
     let (settings, passed) = with_passed(settings, passed)?;
+    let words = passed.iter().flat_map(|(role, listener)| words_of(*role, listener)).collect();
     process::raise_open_files(
         u64::from(settings.slots()) + process::OPEN_FILES_RESERVE,
         "--spawn",
     )?;
-    let listeners = bind_others(&settings, passed)?;
-    Ok(OpenSockets { settings, listeners, words })
+    let (admin, passed): (Vec<_>, Vec<_>) =
+        passed.into_iter().partition(|(role, _)| *role == SocketRole::Admin);
+    let listeners = bind_others(&settings, passed.into_iter().map(|(_, it)| it).collect())?;
+    let admin = match admin.into_iter().next() {
+        Some((_, listener)) => Some(listener),
+        None => bind_admin(&settings)?,
+    };
+    Ok(OpenSockets { settings, listeners, admin, words })
 }
 
 fn adopt(socket: PassedSocket) -> Result<(SocketRole, Listener), Failure> {
@@ -105,7 +125,11 @@ fn adopt(socket: PassedSocket) -> Result<(SocketRole, Listener), Failure> {
 
 /// The option that has the address of a passed socket.
 fn words_of(role: SocketRole, listener: &Listener) -> [OsString; 2] {
-    [role.option().into(), listener.endpoint.to_word()]
+    let mut word = listener.endpoint.to_word();
+    if role == SocketRole::Proxy {
+        word.push(",proxy");
+    }
+    [role.option().into(), word]
 }
 
 /// The settings whose addresses are those of the passed sockets, and these sockets in the order of
@@ -117,31 +141,34 @@ fn words_of(role: SocketRole, listener: &Listener) -> [OsString; 2] {
 fn with_passed(
     settings: &StartSettings,
     mut passed: Vec<(SocketRole, Listener)>,
-) -> Result<(StartSettings, Vec<Listener>), Failure> {
+) -> Result<(StartSettings, Vec<(SocketRole, Listener)>), Failure> {
     // Sorting is stable: sockets of one role stay in their order.
     passed.sort_by_key(|(role, _)| *role);
-    let of = |wanted: SocketRole| -> Vec<Endpoint> {
-        let sockets = passed.iter().filter(|(role, _)| *role == wanted);
-        sockets.map(|(_, listener)| listener.endpoint.clone()).collect()
-    };
-    let (public, health) = (of(SocketRole::Public), of(SocketRole::Health));
     let mut settings = settings.clone();
-    if !public.is_empty() {
-        if settings.listen != StartSettings::default().listen {
-            return Err(hints::of_two_sources(SocketRole::Public));
+    let of_option = settings.listen.clone();
+    for (place, (role, listener)) in passed.iter().enumerate() {
+        let endpoint = listener.endpoint.clone();
+        let is_first = place == 0 || passed[place - 1].0.option() != role.option();
+        let is_free = match role {
+            SocketRole::Public | SocketRole::Proxy => {
+                if is_first {
+                    settings.listen.clear();
+                }
+                let is_for_proxies = *role == SocketRole::Proxy;
+                settings.listen.push(ListenAddress { is_for_proxies, ..endpoint.into() });
+                of_option == StartSettings::default().listen
+            }
+            SocketRole::Health => settings.health_listen.replace(endpoint.into()).is_none(),
+            SocketRole::Admin => settings.admin.admin.replace(endpoint).is_none(),
+        };
+        match (is_free, is_first) {
+            (true, _) => {}
+            (false, true) => return Err(hints::of_two_sources(*role)),
+            (false, false) => return Err(hints::of_several_sockets(*role)),
         }
-        settings.listen = public;
-    }
-    match &health[..] {
-        [] => {}
-        [address] if settings.health_listen.is_none() => {
-            settings.health_listen = Some(address.clone());
-        }
-        [_] => return Err(hints::of_two_sources(SocketRole::Health)),
-        [_, _, ..] => return Err(hints::of_several_sockets(SocketRole::Health)),
     }
     let settings = settings.checked().map_err(hints::of_passed_sockets)?;
-    Ok((settings, passed.into_iter().map(|(_, listener)| listener).collect()))
+    Ok((settings, passed))
 }
 
 /// Binds the addresses that no passed socket stands for.
@@ -151,12 +178,13 @@ fn bind_others(settings: &StartSettings, passed: Vec<Listener>) -> Result<Vec<Li
         .map_err(|error| hints::of_name("--socket-group", &error.name, &error))?;
     let defer_accept = !settings.without.contains(&Feature::DeferAccept);
     let mut passed = passed.into_iter().peekable();
-    let addresses = settings.listen.iter().chain(&settings.health_listen);
-    let open = |address: &Endpoint| match passed.next_if(|listener| listener.endpoint == *address) {
+    let open = |ListenAddress { endpoint, .. }: &ListenAddress| match passed
+        .next_if(|listener| listener.endpoint == *endpoint)
+    {
         Some(listener) => Ok(listener),
-        None => bind_with(address, settings.backlog, defer_accept, access),
+        None => bind_with(endpoint, settings.backlog, defer_accept, access),
     };
-    addresses.map(open).collect::<Result<_, _>>().map_err(hints::of_listener)
+    settings.addresses().map(open).collect::<Result<_, _>>().map_err(hints::of_listener)
 }
 
 /// Starts to listen on bound sockets. A passed socket listens already, and gets the length of the
@@ -172,6 +200,7 @@ pub fn start_listening(settings: &StartSettings, listeners: &[Listener]) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::os::net::Endpoint;
     use std::net::TcpListener;
 
     fn passed(names: &[&str]) -> Vec<(SocketRole, Listener)> {
@@ -183,7 +212,9 @@ mod tests {
     }
 
     fn with(listen: &str, health: bool) -> StartSettings {
-        let endpoint = |text: &str| Endpoint::Tcp(text.parse().expect("it is an address"));
+        let endpoint = |text: &str| -> ListenAddress {
+            Endpoint::Tcp(text.parse().expect("it is an address")).into()
+        };
         StartSettings {
             listen: vec![endpoint(listen)],
             health_listen: health.then(|| endpoint("127.0.0.1:0")),
@@ -191,18 +222,48 @@ mod tests {
         }
     }
 
+    /// The listeners that are served from, as the service opens them.
+    fn open(settings: &StartSettings, passed: Vec<(SocketRole, Listener)>) -> Vec<Listener> {
+        bind_others(settings, passed.into_iter().map(|(_, listener)| listener).collect()).unwrap()
+    }
+
     #[test]
     fn passed_sockets_replace_the_default_address_in_their_order() {
-        let sockets = passed(&["health", "http-b", "unknown", "http-a"]);
+        let sockets = passed(&["health", "http-b", "proxy", "unknown", "http-a"]);
         let addresses: Vec<_> = sockets.iter().map(|(_, it)| it.endpoint.clone()).collect();
-        let (settings, listeners) = with_passed(&StartSettings::default(), sockets).unwrap();
-        assert_eq!(settings.listen, addresses[1..]);
-        assert_eq!(settings.health_listen.as_ref(), Some(&addresses[0]));
-        let listeners = bind_others(&settings, listeners).unwrap();
-        let order: Vec<_> = listeners.iter().map(|it| it.endpoint.clone()).collect();
-        assert_eq!(order[..3], addresses[1..]);
-        assert_eq!(order[3], addresses[0]);
+        let (settings, sockets) = with_passed(&StartSettings::default(), sockets).unwrap();
+        let order = [1, 3, 4, 2, 0].map(|place| addresses[place].clone());
+        let of_settings: Vec<_> = settings.addresses().map(|it| it.endpoint.clone()).collect();
+        assert_eq!(of_settings, order);
+        let for_proxies: Vec<_> = settings.listen.iter().map(|it| it.is_for_proxies).collect();
+        assert_eq!(for_proxies, [false, false, false, true]);
+        let listeners = open(&settings, sockets);
+        let of_listeners: Vec<_> = listeners.iter().map(|it| it.endpoint.clone()).collect();
+        assert_eq!(of_listeners, order);
         assert!(listeners.iter().all(Listener::is_passed));
+    }
+
+    #[test]
+    fn admin_socket_is_no_listener_of_the_workers() {
+        let sockets = passed(&["admin", "http"]);
+        let admin = sockets[0].1.endpoint.clone();
+        let (settings, sockets) = with_passed(&StartSettings::default(), sockets).unwrap();
+        assert_eq!(settings.admin.admin, Some(admin));
+        assert_eq!(
+            sockets.iter().map(|(role, _)| *role).collect::<Vec<_>>(),
+            [SocketRole::Public, SocketRole::Admin]
+        );
+    }
+
+    #[test]
+    fn words_of_passed_sockets_lead_to_the_same_settings() {
+        use clap::{Args, FromArgMatches};
+        let sockets = passed(&["health", "proxy-a", "http", "admin"]);
+        let (settings, sockets) = with_passed(&StartSettings::default(), sockets).unwrap();
+        let words: Vec<_> = sockets.iter().flat_map(|(role, it)| words_of(*role, it)).collect();
+        let command = StartSettings::augment_args(clap::Command::new("uringstatic"));
+        let matches = command.no_binary_name(true).get_matches_from(words);
+        assert_eq!(StartSettings::from_arg_matches(&matches).unwrap(), settings);
     }
 
     #[test]
@@ -218,7 +279,7 @@ mod tests {
         }
         let (settings, sockets) =
             with_passed(&with("127.0.0.1:0", false), passed(&["health"])).unwrap();
-        let listeners = bind_others(&settings, sockets).unwrap();
+        let listeners = open(&settings, sockets);
         let is_passed: Vec<_> = listeners.iter().map(Listener::is_passed).collect();
         assert_eq!(is_passed, [false, true]);
     }

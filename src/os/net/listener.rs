@@ -1,7 +1,7 @@
 //! A bound socket, its file if it is a Unix socket, and the filter that keeps it from connecting.
 
 use super::endpoint::{Endpoint, ListenError};
-use super::socket::{get_option, set_option, start_listening, until_free};
+use super::socket::{get_option, set_option, start_listening, tcp_info, until_free};
 use crate::os::call::checked;
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use std::fs::Metadata;
@@ -18,8 +18,18 @@ pub struct Listener {
     pub endpoint: Endpoint,
     /// The file of a Unix socket, if this process made it.
     file: Option<FileIdentity>,
-    /// Whether a service manager passed it, which keeps the socket.
-    is_passed: bool,
+    origin: SocketOrigin,
+}
+
+/// The process that made a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SocketOrigin {
+    /// This one.
+    Own,
+    /// Its supervisor, or the one that this process was copied from.
+    Inherited,
+    /// A service manager, which keeps the socket.
+    Passed,
 }
 
 impl Drop for Listener {
@@ -30,20 +40,20 @@ impl Drop for Listener {
 
 impl Listener {
     pub(super) fn new(fd: OwnedFd, endpoint: Endpoint, file: Option<FileIdentity>) -> Self {
-        Self { fd: Some(fd), endpoint, file, is_passed: false }
+        Self { fd: Some(fd), endpoint, file, origin: SocketOrigin::Own }
     }
 
     /// The same listener, of a socket that a service manager keeps ([`Listener::passed`]).
     #[must_use]
     pub fn kept_by_manager(mut self) -> Self {
-        self.is_passed = true;
+        self.origin = SocketOrigin::Passed;
         self
     }
 
     /// Whether a service manager has passed the socket, and keeps it.
     #[must_use]
     pub fn is_passed(&self) -> bool {
-        self.is_passed
+        self.origin == SocketOrigin::Passed
     }
 
     /// The path of the socket file that this process removes at its end.
@@ -74,7 +84,7 @@ impl Listener {
             Endpoint::Tcp(_) => Endpoint::Tcp(rustix::net::getsockname(&fd)?.try_into()?),
             Endpoint::Unix(path) => Endpoint::Unix(path.clone()),
         };
-        Ok(Self::new(fd, endpoint, None))
+        Ok(Self { fd: Some(fd), endpoint, file: None, origin: SocketOrigin::Inherited })
     }
 
     /// The same socket by a descriptor of its own, for another engine. It has the accept queue in
@@ -87,8 +97,8 @@ impl Listener {
     /// If the socket was taken.
     pub fn share(&self) -> io::Result<Self> {
         let fd = self.socket().try_clone_to_owned()?;
-        let (endpoint, is_passed) = (self.endpoint.clone(), self.is_passed);
-        Ok(Self { fd: Some(fd), endpoint, file: None, is_passed })
+        let (endpoint, origin) = (self.endpoint.clone(), self.origin);
+        Ok(Self { fd: Some(fd), endpoint, file: None, origin })
     }
 
     /// Sets whether an accept waits for a connection, for all descriptors of the socket. That is
@@ -133,6 +143,16 @@ impl Listener {
         }
     }
 
+    /// The connections that are established and wait to be accepted, and the most that may wait
+    /// (`TCP_INFO`, tcp(7), whose fields `tcpi_unacked` and `tcpi_sacked` have them for a listener);
+    /// `None` of a Unix socket, of a closed one, and where the kernel doesn't tell.
+    #[must_use]
+    pub fn accept_queue(&self) -> Option<(u32, u32)> {
+        let Endpoint::Tcp(_) = self.endpoint else { return None };
+        let info = tcp_info(self.fd.as_ref()?).ok()?;
+        Some((info.tcpi_unacked, info.tcpi_sacked))
+    }
+
     /// Listens. Two sockets with `SO_REUSEADDR` can be bound to one port while neither listens
     /// (socket(7)); only the first of them succeeds here.
     ///
@@ -160,12 +180,18 @@ impl Listener {
     /// of a service manager: the next program that it is passed to couldn't remove the filter.
     pub fn drop_answers(&self) -> io::Result<()> {
         let is_unix = matches!(self.endpoint, Endpoint::Unix(_));
-        if self.is_passed && !is_unix {
-            return Err(io::Error::other("the service manager keeps the socket"));
-        }
         if is_unix || get_option(&self.socket(), libc::SOL_SOCKET, libc::SO_LOCK_FILTER)? != 0 {
             // The process that bound the socket has attached this filter and locked it.
             return Ok(());
+        }
+        match self.origin {
+            SocketOrigin::Own => {}
+            SocketOrigin::Inherited => {
+                return Err(io::Error::other("the process that made the socket attached none"));
+            }
+            SocketOrigin::Passed => {
+                return Err(io::Error::other("the service manager keeps the socket"));
+            }
         }
         let mut filter = DROP_ANSWERS;
         let len = u16::try_from(filter.len()).expect("the program has 8 instructions");
