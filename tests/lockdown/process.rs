@@ -195,8 +195,12 @@ fn attack_supervisor(name: &str, settings: &StartSettings) -> ! {
     let prepared = attempts::Prepared::new();
     let listeners = start::bind_all(settings).unwrap_or_else(|failure| panic!("{failure}"));
     let program = std::env::current_exe().expect("it has a path");
-    let tasks =
-        SupervisorTasks { program: &program, becomes_other: is_root(), listeners: &listeners };
+    let tasks = SupervisorTasks {
+        program: &program,
+        becomes_other: is_root(),
+        listeners: &listeners,
+        log: None,
+    };
     start::enter_supervision(settings, tasks, inherited)
         .and_then(|_| start::start_listening(settings, &listeners))
         .unwrap_or_else(|failure| panic!("{failure}"));

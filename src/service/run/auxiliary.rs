@@ -47,6 +47,7 @@ impl Service<'_> {
             () if self.is_ready => ServicePhase::Serving,
             () => ServicePhase::Starting,
         };
+        self.published.facts.log = self.log_facts();
         self.published.read_queues(&self.listeners);
         self.scoreboard.publish(&self.published.facts);
     }
