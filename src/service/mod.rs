@@ -32,6 +32,7 @@ pub mod loader;
 pub mod messages;
 mod notifier;
 mod processes;
+mod publication;
 mod report;
 mod run;
 mod scoreboard;

@@ -12,6 +12,7 @@ use super::loader::DRAIN;
 use super::messages::{ForkRequest, LoaderReport};
 use super::notifier::Notifier;
 use super::processes::{LoaderCommand, LoaderProcess, WorkerEnd, WorkerProcess, is_worker};
+use super::publication::Publication;
 use super::report::Totals;
 use super::scoreboard::Scoreboard;
 use super::supervisor::{
@@ -34,7 +35,6 @@ use crate::start::{
     OpenSockets, enter_supervision, look_up_account, open_sockets, start_listening,
 };
 use crate::telemetry::log_memory::LogMemory;
-use auxiliary::Publication;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::AsFd;

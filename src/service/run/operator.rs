@@ -15,9 +15,11 @@ impl Service<'_> {
     pub(super) fn report(&mut self, report: &Report) {
         self.notify_report(report);
         self.published.note(report);
+        self.is_ready |= matches!(report, Report::Ready { .. });
+        // A reader of the line finds what it says.
+        self.publish();
         match report {
             Report::Ready { generation } => {
-                self.is_ready = true;
                 if !self.settings.quiet {
                     terminal::err(self.ready_line(*generation));
                 }
