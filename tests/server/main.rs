@@ -11,6 +11,7 @@
 mod common;
 
 mod access_log;
+mod admin;
 mod conditions;
 mod engine;
 mod fields;
