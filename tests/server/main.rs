@@ -17,6 +17,7 @@ mod engine;
 mod fields;
 mod files;
 mod protection;
+mod proxied;
 mod rules;
 mod serve;
 mod service;
