@@ -10,6 +10,7 @@ use super::board_layout::{BoardLayout, Place};
 use super::loader::DRAIN;
 use super::messages::{ForkRequest, LoaderReport};
 use super::processes::{LoaderCommand, LoaderProcess, WorkerEnd, WorkerProcess, is_worker};
+use super::publication::Publication;
 use super::report::Totals;
 use super::scoreboard::Scoreboard;
 use super::supervisor::{
@@ -30,7 +31,6 @@ use crate::start::settings::StartSettings;
 use crate::start::workers::WorkerCount;
 use crate::start::{bind_admin, bind_all, enter_supervision, look_up_account, start_listening};
 use crate::telemetry::log_memory::LogMemory;
-use auxiliary::Publication;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::AsFd;

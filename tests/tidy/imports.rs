@@ -18,7 +18,7 @@ const IMPORTS: &[(&str, &str)] = &[
     ("server", "http1 site socket engine telemetry peer_address timers bytes stats"),
     ("http1", "site http telemetry peer_address bytes stats"),
     // What operators learn about a running service.
-    ("telemetry", "site http engine os peer_address error"),
+    ("telemetry", "site http engine os peer_address stats error"),
     ("site/build", "site http os bytes value_parsers text error"),
     ("site", "http bytes"),
     ("http", "peer_address"),

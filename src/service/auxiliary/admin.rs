@@ -46,7 +46,7 @@ fn try_to_serve(beginning: &mut Beginning<'_>) -> Result<u8, Failure> {
         settings,
         spec.account.clone(),
         std::mem::take(inherited),
-        (listener, signals),
+        (vec![listener], signals),
         Box::new(AdminPages::new(view, identity, places)),
         || drop(report_ready(channel)),
     )?;
