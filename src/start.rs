@@ -388,11 +388,16 @@ pub fn ready_line<'a>(
         Endpoint::Tcp(address) => format!("http://{address}/"),
         Endpoint::Unix(path) => format!("unix:{}", path.display()),
     };
-    let words = |(address, setting): (&Endpoint, &ListenAddress)| {
-        let behind = if setting.is_for_proxies { " (PROXY protocol)" } else { "" };
-        format!("{}{behind}", url(address))
+    let mut addresses: Vec<String> = addresses.map(url).collect();
+    let of_proxies = addresses.iter().zip(settings.addresses());
+    let of_proxies: Vec<_> = of_proxies.filter(|(_, it)| it.is_for_proxies).collect();
+    let proxies = match &of_proxies[..] {
+        [] => String::new(),
+        some => {
+            let urls: Vec<_> = some.iter().map(|(url, _)| url.as_str()).collect();
+            format!("; PROXY headers on {}", urls.join(" "))
+        }
     };
-    let mut addresses: Vec<String> = addresses.zip(settings.addresses()).map(words).collect();
     let admin = admin.map_or_else(String::new, |address| format!("; admin on {}", url(address)));
     let health = match settings.health_listen.as_ref().and_then(|_| addresses.pop()) {
         Some(address) if address.ends_with('/') => {
@@ -411,8 +416,8 @@ pub fn ready_line<'a>(
         count => format!("{count} workers"),
     };
     format!(
-        "uringstatic: ready on {} with {what}, at most {} connections{health}{admin}; {workers}; \
-         {engine}",
+        "uringstatic: ready on {} with {what}, at most {} connections{proxies}{health}{admin}; \
+         {workers}; {engine}",
         addresses.join(" "),
         settings.spawn,
     )
