@@ -56,6 +56,8 @@
 //! | [`sandbox`] | what the process gives up before it serves |
 //! | [`os`] | all other system calls; unsafe code is here and in [`engine::uring`] only |
 //! | [`doctor`] | checks of the machine |
+//! | [`image`] | container images of the program and a site |
+//! | [`healthcheck`] | the health of a running service, asked from beside it |
 //! | [`load`], [`experiment`] | the load client; sweeps of servers over loads, and charts |
 //! | [`engine::sim`] | an engine without a kernel, its faults, and the simulated network |
 //! | [`simulation`] | worlds of servers, load clients and peers in virtual time, with checkers |
@@ -72,8 +74,10 @@ pub mod doctor;
 pub mod engine;
 pub mod error;
 pub mod experiment;
+pub mod healthcheck;
 pub mod http;
 pub mod http1;
+pub mod image;
 pub mod load;
 pub mod os;
 pub mod sandbox;
