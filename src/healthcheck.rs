@@ -80,12 +80,13 @@ struct Question<'a> {
 
 impl<'a> Question<'a> {
     fn of(settings: &'a StartSettings) -> Self {
-        match &settings.health_listen {
-            Some(endpoint) => Self { endpoint, path: Some(settings.health_path()) },
-            None => Self {
-                endpoint: &settings.listen[0],
-                path: settings.root_options.health.as_deref(),
-            },
+        match (&settings.health_listen, &settings.admin.admin) {
+            (Some(endpoint), _) => Self { endpoint, path: Some(settings.health_path()) },
+            (None, Some(endpoint)) => Self { endpoint, path: Some(READY_PATH) },
+            (None, None) => {
+                let path = settings.root_options.health.as_deref();
+                Self { endpoint: &settings.listen[0], path }
+            }
         }
     }
 
@@ -142,6 +143,8 @@ fn status_in(start: &[u8]) -> Option<u16> {
     digits.parse().ok().filter(|status| (100..600).contains(status))
 }
 
+/// The path of the admin address that says whether a generation serves and no drain is announced.
+const READY_PATH: &str = "/ready";
 const PROGRAM: &str = env!("CARGO_PKG_NAME");
 /// Bytes of the start of a response up to the status and a space.
 const STATUS_LINE_BYTES: u64 = 13;
@@ -176,6 +179,8 @@ mod tests {
         settings.root_options.health = Some("/up".to_owned());
         let health = Some("/up".to_owned());
         assert_eq!(asked(&settings), ("127.0.0.1:10001".to_owned(), health.clone()));
+        settings.admin.admin = Some(Endpoint::Unix("admin".into()));
+        assert_eq!(asked(&settings), ("unix:admin".to_owned(), Some("/ready".to_owned())));
         settings.health_listen = Some(Endpoint::Tcp(([0, 0, 0, 0], 9).into()));
         assert_eq!(asked(&settings), ("0.0.0.0:9".to_owned(), health));
         settings.root_options.health = None;

@@ -25,6 +25,7 @@
 //! # }
 //! ```
 
+mod auxiliary;
 mod content;
 mod endpoint;
 pub mod engine;
@@ -54,8 +55,9 @@ use crate::sandbox::{
 };
 use crate::server::{self, Server, ServerConfig, Supervision, WITHOUT_EFFECT};
 use crate::site::Site;
+pub use auxiliary::{bind_admin, confine_logger, serve_live};
 use content::ContentSource;
-pub use endpoint::SocketOptions;
+pub use endpoint::{AdminOptions, SocketOptions};
 use feature::Feature;
 use settings::StartSettings;
 use std::os::fd::OwnedFd;
@@ -110,7 +112,7 @@ fn start_on<E: KernelEngine>(settings: &StartSettings) -> Result<Started<E>, Fai
     started.report_missing_layers(settings);
     if !settings.quiet {
         let addresses = started.addresses.iter();
-        let ready = ready_line(settings, addresses, &what, &words);
+        let ready = ready_line(settings, addresses, None, &what, &words);
         terminal::err(format_args!("{ready}; lockdown {}", started.lockdown.summary()));
     }
     Ok(started)
@@ -231,7 +233,9 @@ impl<E: KernelEngine> LoadedServer<E> {
             None => (None, None),
         };
         let slots = settings.slots();
-        let possessions = Possessions { listeners: self.listeners, signals, slots, held };
+        let (listeners, buffers) = (self.listeners, ReceiveBuffers::SERVER);
+        let wants_peers = settings.wants_peers();
+        let possessions = Possessions { listeners, signals, slots, buffers, held, wants_peers };
         let (server, engine) = self
             .lockdown
             .serve(
@@ -396,15 +400,16 @@ fn server_config(settings: &StartSettings, engine: &impl KernelEngine) -> Server
 pub fn ready_line<'a>(
     settings: &StartSettings,
     addresses: impl Iterator<Item = &'a Endpoint>,
+    admin: Option<&Endpoint>,
     what: &str,
     engine: &str,
 ) -> String {
-    let mut addresses: Vec<String> = addresses
-        .map(|address| match address {
-            Endpoint::Tcp(address) => format!("http://{address}/"),
-            Endpoint::Unix(path) => format!("unix:{}", path.display()),
-        })
-        .collect();
+    let url = |address: &Endpoint| match address {
+        Endpoint::Tcp(address) => format!("http://{address}/"),
+        Endpoint::Unix(path) => format!("unix:{}", path.display()),
+    };
+    let mut addresses: Vec<String> = addresses.map(url).collect();
+    let admin = admin.map_or_else(String::new, |address| format!("; admin on {}", url(address)));
     let health = match settings.health_listen.as_ref().and_then(|_| addresses.pop()) {
         Some(address) if address.ends_with('/') => {
             format!(
@@ -422,7 +427,7 @@ pub fn ready_line<'a>(
         count => format!("{count} workers"),
     };
     format!(
-        "uringstatic: ready on {} with {what}, at most {} connections{health}; {workers}; {engine}",
+        "uringstatic: ready on {} with {what}, at most {} connections{health}{admin}; {workers}; {engine}",
         addresses.join(" "),
         settings.spawn,
     )

@@ -205,6 +205,7 @@ fn start(engine: TestedEngine, what: Served) -> SocketAddr {
                     buffer_bytes: BUFFERS.bytes,
                     held: None,
                     restricted: false,
+                    wants_peers: true,
                     obstacles: Obstacles::read(),
                 };
                 serve(Uring::new(setup).expect("the kernel has io_uring"), site, is_ready);
@@ -212,7 +213,15 @@ fn start(engine: TestedEngine, what: Served) -> SocketAddr {
             TestedEngine::Epoll => {
                 let role = Role::Server { listeners, signals };
                 let (slots, buffers) = (SPAWN, BUFFERS);
-                let parts = Parts { slots, role, fixed, buffers, held: None, restricted: false };
+                let parts = Parts {
+                    slots,
+                    role,
+                    fixed,
+                    buffers,
+                    held: None,
+                    restricted: false,
+                    wants_peers: true,
+                };
                 let preparation = EpollPreparation;
                 let engine = Epoll::create(preparation, parts).expect("the kernel has epoll");
                 serve(engine, site, is_ready);

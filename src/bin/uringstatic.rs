@@ -16,7 +16,7 @@ use uringstatic::os::process;
 use uringstatic::os::signal;
 use uringstatic::os::terminal;
 use uringstatic::server::Turn;
-use uringstatic::service::{self, loader};
+use uringstatic::service::{self, auxiliary, loader};
 use uringstatic::site::build;
 use uringstatic::start::engine::decide_by_default;
 use uringstatic::start::settings::StartSettings;
@@ -30,6 +30,9 @@ fn main() -> ExitCode {
         }
         Ok(ServerCommand::Serve(settings)) => settings,
         Ok(ServerCommand::Load(settings, spec)) => return loader::run(&settings, &spec).into(),
+        Ok(ServerCommand::Assist(settings, spec)) => {
+            return auxiliary::run(&settings, &spec).into();
+        }
         Ok(ServerCommand::Doctor(options)) => return examine(&options),
         Ok(ServerCommand::Check(options)) => return check(&options),
         Ok(ServerCommand::Lockdown(options)) => return list_lockdown(&options),

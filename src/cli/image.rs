@@ -22,7 +22,13 @@ pub(super) fn request(options: ImageOptions) -> Result<Box<ImageRequest>, clap::
     let line = ServerCommandLine::from_arg_matches(&matches).map_err(|error| of_server(&error))?;
     if !matches!(
         line,
-        ServerCommandLine { action: None::<Action>, loader: None, generate: None, .. }
+        ServerCommandLine {
+            action: None::<Action>,
+            loader: None,
+            auxiliary: None,
+            generate: None,
+            ..
+        }
     ) {
         return Err(usage_error("behind -- stand options of the server".to_owned()));
     }

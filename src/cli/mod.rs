@@ -20,6 +20,7 @@ use crate::healthcheck::HealthCheckOptions;
 use crate::image::ImageRequest;
 use crate::image::options::ImageOptions;
 use crate::sandbox::options::LockdownOptions;
+use crate::service::auxiliary::AuxiliarySpec;
 use crate::service::messages::LoaderSpec;
 use crate::start::feature::Feature;
 use crate::start::settings::StartSettings;
@@ -38,6 +39,8 @@ pub enum ServerCommand {
     Serve(Box<StartSettings>),
     /// Read the content and fork workers for the supervisor that started this process.
     Load(Box<StartSettings>, LoaderSpec),
+    /// Be an auxiliary process of the supervisor that started this process.
+    Assist(Box<StartSettings>, AuxiliarySpec),
     /// Check the machine.
     Doctor(DoctorArgs),
     /// List the responses of a folder.
@@ -94,9 +97,10 @@ where
         None => {
             let settings = line.settings.checked().map_err(usage_error)?;
             let settings = Box::new(settings);
-            Ok(match line.loader {
-                Some(spec) => ServerCommand::Load(settings, spec),
-                None => ServerCommand::Serve(settings),
+            Ok(match (line.loader, line.auxiliary) {
+                (Some(spec), _) => ServerCommand::Load(settings, spec),
+                (None, Some(spec)) => ServerCommand::Assist(settings, spec),
+                (None, None) => ServerCommand::Serve(settings),
             })
         }
     }
@@ -154,6 +158,10 @@ struct ServerCommandLine {
     /// Be the loader of the supervisor that started this process
     #[arg(long, value_name = "SPEC", value_parser = LoaderSpec::parse, hide = true)]
     loader: Option<LoaderSpec>,
+
+    /// Be an auxiliary process of the supervisor that started this process
+    #[arg(long, value_name = "SPEC", value_parser = AuxiliarySpec::parse, hide = true)]
+    auxiliary: Option<AuxiliarySpec>,
 
     /// Print the manual page or a shell's completion script, and exit
     #[arg(long, value_name = "KIND", exclusive = true)]

@@ -5,8 +5,8 @@ use crate::os::net::Endpoint;
 use crate::sandbox::options::AccountOptions;
 use crate::sandbox::{Layer, SandboxMode};
 use crate::site::build::RootOptions;
-use crate::start::SocketOptions;
 use crate::start::workers::{CpuList, WorkerCount};
+use crate::start::{AdminOptions, SocketOptions};
 use clap::ValueEnum;
 use std::time::Duration;
 
@@ -36,6 +36,7 @@ fn every_option_has_its_documented_default() {
         send_timeout: Duration::from_secs(30),
         min_rate: 240,
         health_listen: None,
+        admin: AdminOptions::default(),
         drain_delay: Duration::ZERO,
         drain_timeout: Duration::from_secs(10),
         head_bytes_max: 16 * 1024,
@@ -90,6 +91,7 @@ fn each_option_sets_its_own_field() {
         (&["--health-listen", "127.0.0.1:9"], |c| {
             c.health_listen = Some(Endpoint::Tcp("127.0.0.1:9".parse().expect("an address")));
         }),
+        (&["--admin", "unix:admin"], |c| c.admin.admin = Some(Endpoint::Unix("admin".into()))),
         (&["--drain-delay", "6s"], |c| c.drain_delay = Duration::from_secs(6)),
         (&["--drain-timeout", "4s"], |c| c.drain_timeout = Duration::from_secs(4)),
         (&["--max-head", "8k"], |c| c.head_bytes_max = 8192),

@@ -4,6 +4,7 @@ use super::head_buffers::HeadBuffers;
 use crate::bytes::Spans;
 use crate::site::{RequestContext, ScratchIndex, Site};
 use crate::stats::Stats;
+use crate::telemetry::record::Observation;
 
 /// An event on the socket of a connection, or on its timer.
 #[derive(Clone, Copy, Debug)]
@@ -114,6 +115,8 @@ pub struct Context<'a> {
     pub is_last: bool,
     /// Whether the connection came from the listener for health checks.
     pub health_only: bool,
+    /// What is told of each response, if anything is.
+    pub observation: Observation<'a>,
 }
 
 impl Context<'_> {

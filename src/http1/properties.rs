@@ -4,6 +4,7 @@
 use super::{Context, HeadBuffers, Input, Output, ServerConnection};
 use crate::site::{Page, ScratchIndex, Site};
 use crate::stats::Stats;
+use crate::telemetry::record::Observation;
 use std::cell::RefCell;
 
 /// One response, as a client parses it.
@@ -156,6 +157,7 @@ impl Driver<'_> {
             draining: false,
             is_last: false,
             health_only: false,
+            observation: Observation::none(),
         };
         self.conn.handle(input, &mut context)
     }

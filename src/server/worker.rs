@@ -4,6 +4,7 @@ use super::acceptor::{Acceptor, Class};
 use super::config::ServerConfig;
 use super::connection::Connection;
 use super::lingering::SILENCE_MAX;
+use super::observing::Observing;
 use super::rate::MinRate;
 use super::supervision::{Supervision, Usage};
 use super::timeouts::Timeouts;
@@ -68,6 +69,7 @@ pub struct Server<E: Engine> {
     pub(super) now: Nanos,
     /// Unset for a server that has the whole connection limit.
     pub(super) supervision: Option<Box<dyn Supervision>>,
+    pub(super) observing: Observing,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,6 +185,7 @@ impl<E: Engine> Server<E> {
             poll_now: supervision.is_some(),
             now,
             supervision,
+            observing: Observing::default(),
         };
         server.adopt_allowance();
         let unix_seconds = server.engine.unix_seconds();
@@ -199,9 +202,11 @@ impl<E: Engine> Server<E> {
     /// If the engine is unusable.
     pub fn turn(&mut self) -> Result<Turn, Errno> {
         self.unsubmitted.push_waiting(&mut self.engine);
+        self.observe_turn();
         self.engine.submit_and_wait(self.deadline())?;
         self.now = self.engine.now();
         self.poll_now = false;
+        self.observing.sent_lazily = false;
         self.site.tick(self.engine.unix_seconds(), self.engine.memory(None).fixed);
         self.adopt_allowance();
         while let Some(completion) = self.engine.pop() {
@@ -215,6 +220,9 @@ impl<E: Engine> Server<E> {
         self.stop_listeners();
         self.release_surplus();
         let turn = self.progress_of_drain();
+        if turn != Turn::Goes {
+            self.end_observations();
+        }
         self.publish();
         Ok(turn)
     }
@@ -283,7 +291,16 @@ impl<E: Engine> Server<E> {
         let at_once = (self.poll_now || !self.unsubmitted.is_empty()).then_some(self.now);
         let awaiting_buffers = (!self.awaiting_buffers.is_empty()).then_some(self.no_buffers_until);
         let room = self.acceptor_deadline();
-        let times = [self.timers.next(), room, drain, at_once, awaiting_buffers, self.release_at];
+        let observation = self.observing.deadline(self.now);
+        let times = [
+            self.timers.next(),
+            room,
+            drain,
+            at_once,
+            awaiting_buffers,
+            self.release_at,
+            observation,
+        ];
         times.into_iter().flatten().min()
     }
 

@@ -2,6 +2,7 @@
 //! supervisor asks for one. It is the mould of its workers: their image of the content is its own,
 //! shared until a process writes to it, so that a worker that is forked late serves the same files.
 
+use super::board_layout::BoardLayout;
 use super::messages::{BYTES_MAX, ForkRequest, LoaderReport, LoaderSpec};
 use super::scoreboard::{Scoreboard, Seat};
 use crate::error::Failure;
@@ -18,6 +19,7 @@ use crate::server::{RETIRE, TRY_ACCEPTS, Turn, WITHOUT_EFFECT};
 use crate::start::settings::StartSettings;
 use crate::start::workers::WorkerCount;
 use crate::start::{self, LoadedServer, Started, WorkerLink};
+use crate::telemetry::counters::WorkerCounters;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
@@ -86,7 +88,10 @@ impl Loader {
     ) -> Result<Self, Failure> {
         let lost = |what: &str| Failure::new("inheriting from the supervisor", what, "");
         die_with_parent(spec.supervisor).map_err(|_| lost("the supervisor has ended"))?;
-        let scoreboard = Scoreboard::inherited(spec.scoreboard, spec.places as usize)?;
+        let places = spec.places as usize;
+        let has_counters = settings.admin.admin.is_some();
+        let layout = BoardLayout { places, has_counters };
+        let scoreboard = Scoreboard::inherited(spec.scoreboard, layout)?;
         let all = scoreboard.read_only().map_err(|error| lost(&error.to_string()))?;
         drop(inherited.claim(spec.scoreboard));
         let addresses = settings.listen.iter().chain(&settings.health_listen);
@@ -137,12 +142,17 @@ impl NewWorker {
         }
         let Ok(text) = scoreboard.text_place(place) else { return 1 };
         let Ok(seat) = scoreboard.seat(all, place) else { return 1 };
+        let Ok(counters) = scoreboard.worker_counters(place) else { return 1 };
+        let counters = counters.map(|words| WorkerCounters::new(words, settings.slots()));
         drop(scoreboard);
         if !await_acknowledgement(&seat) {
             return 1;
         }
         match serve(settings, server, request, (seat, held)) {
-            Ok((started, engine)) => {
+            Ok((mut started, engine)) => {
+                if let Some(counters) = counters {
+                    started.server.observe(Box::new(counters));
+                }
                 text.write(&format!("{engine}; lockdown {}", started.lockdown.summary()));
                 turn(started)
             }

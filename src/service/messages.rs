@@ -1,11 +1,13 @@
 //! The messages between the supervisor and a loader, each one in a packet of their channel.
 
 use crate::engine::kernel::EngineKind;
+use crate::os::channel::Channel;
 use crate::os::privileges::Account;
+use std::io;
 
 /// The version of the messages and of the scoreboard. A supervisor may start a loader of another
 /// program, because a reload takes the program that is at its path by then.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// The longest packet, in bytes.
 pub const BYTES_MAX: usize = 8 * 1024;
@@ -112,6 +114,21 @@ impl LoaderReport {
             _ => None,
         }
     }
+}
+
+/// Takes the next report that has arrived. A process that sends anything else, or has closed its
+/// end, loses its channel.
+pub(super) fn next_report(channel: &mut Option<Channel>) -> Option<LoaderReport> {
+    let mut place = [0; BYTES_MAX];
+    let report = match channel.as_ref()?.try_receive(&mut place) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
+        Ok(Some(message)) => LoaderReport::from_bytes(&place[..message.len]),
+        Ok(None) | Err(_) => None,
+    };
+    if report.is_none() {
+        *channel = None;
+    }
+    report
 }
 
 const LOADED: u8 = 1;
@@ -254,19 +271,19 @@ mod tests {
             user_name: Some("www@data".to_owned()),
             listeners: vec![5, 6],
         };
-        assert_eq!(spec.to_text(), "2:12:3:4:20:2:1:33:34:5:6@www@data");
+        assert_eq!(spec.to_text(), "3:12:3:4:20:2:1:33:34:5:6@www@data");
         assert_eq!(LoaderSpec::parse(&spec.to_text()), Ok(spec.clone()));
         let stays = LoaderSpec { account: None, user_name: None, ..spec };
         assert_eq!(LoaderSpec::parse(&stays.to_text()), Ok(stays));
         assert!(LoaderSpec::parse("1:12:3:4:20:5").unwrap_err().contains("version 1"));
         let wrong = [
             "",
-            "2",
-            "2:2:3:4",
-            "2:2:x:4:5",
-            "2:2:4000000000:4:5:1:0:0:0",
-            "2:2:3:4:5:0:0:0:0",
-            "2:2:3:4:5:1:2:0:0",
+            "3",
+            "3:2:3:4",
+            "3:2:x:4:5",
+            "3:2:4000000000:4:5:1:0:0:0",
+            "3:2:3:4:5:0:0:0:0",
+            "3:2:3:4:5:1:2:0:0",
         ];
         for text in wrong {
             assert_eq!(LoaderSpec::parse(text), Err(FORM.to_owned()), "{text}");

@@ -2,8 +2,9 @@
 //! with their places in the scoreboard, and how they are started, signalled and found to have
 //! ended.
 
-use super::messages::{BYTES_MAX, ForkRequest, LoaderReport, LoaderSpec};
-use super::scoreboard::{Place, Scoreboard};
+use super::board_layout::Place;
+use super::messages::{ForkRequest, LoaderReport, LoaderSpec, next_report};
+use super::scoreboard::Scoreboard;
 use super::supervisor::WorkerId;
 use crate::engine::kernel::EngineKind;
 use crate::os::channel::Channel;
@@ -129,17 +130,7 @@ impl LoaderProcess {
         let mut inherits = vec![theirs.as_fd(), scoreboard.as_fd()];
         inherits.extend(listeners.iter().map(Listener::socket));
         let numbers: Vec<i32> = inherits.iter().map(AsRawFd::as_raw_fd).collect();
-        let spec = LoaderSpec {
-            supervisor: std::process::id(),
-            channel: numbers[0],
-            scoreboard: numbers[1],
-            places: u32::try_from(scoreboard.places()).expect("workers are counted by u32"),
-            workers,
-            engine: command.engine,
-            account: command.account.clone(),
-            user_name: command.user_name.clone(),
-            listeners: numbers[2..].to_vec(),
-        };
+        let spec = command.spec(&numbers, scoreboard.places_u32(), workers);
         let process = start_heir(command.to_command(&spec), &inherits)?;
         let channel = Some(channel);
         Ok(Self { generation, process, channel, what: None, failure: None })
@@ -151,19 +142,9 @@ impl LoaderProcess {
         channel.send(&request.to_bytes(), Some(held.as_fd()))
     }
 
-    /// The next report that has arrived. A loader that sends anything else has lost its channel.
+    /// The next report that has arrived.
     pub(super) fn next_report(&mut self) -> Option<LoaderReport> {
-        let channel = self.channel.as_ref()?;
-        let mut place = [0; BYTES_MAX];
-        let report = match channel.try_receive(&mut place) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
-            Ok(Some(message)) => LoaderReport::from_bytes(&place[..message.len]),
-            Ok(None) | Err(_) => None,
-        };
-        if report.is_none() {
-            self.channel = None;
-        }
-        report
+        next_report(&mut self.channel)
     }
 
     /// Ends it at once.
@@ -217,10 +198,35 @@ impl LoaderCommand {
         SupervisorTasks { program: &self.program, becomes_other, listeners }
     }
 
+    /// What a child inherits as these descriptors: the channel, the scoreboard, others.
+    pub(super) fn spec(&self, numbers: &[i32], places: u32, workers: u32) -> LoaderSpec {
+        LoaderSpec {
+            supervisor: std::process::id(),
+            channel: numbers[0],
+            scoreboard: numbers[1],
+            places,
+            workers,
+            engine: self.engine,
+            account: self.account.clone(),
+            user_name: self.user_name.clone(),
+            listeners: numbers[2..].to_vec(),
+        }
+    }
+
     fn to_command(&self, spec: &LoaderSpec) -> Command {
+        self.with_option("--loader", &spec.to_text())
+    }
+
+    /// The command of an auxiliary process.
+    pub(super) fn to_auxiliary(&self, spec: &str) -> Command {
+        self.with_option("--auxiliary", spec)
+    }
+
+    /// This program with its own arguments, behind an option that makes it a child.
+    fn with_option(&self, option: &str, value: &str) -> Command {
         use std::os::unix::process::CommandExt;
         let mut command = Command::new(&self.program);
-        command.arg0(&self.name).arg("--loader").arg(spec.to_text()).args(&self.arguments);
+        command.arg0(&self.name).arg(option).arg(value).args(&self.arguments);
         command.envs(self.backtrace.iter().map(|value| (BACKTRACE, value)));
         command
     }

@@ -1,13 +1,16 @@
 //! The supervisor's process: waits for signals, for messages of loaders and for the ends of
 //! processes, passes them to [`Supervisor`] and carries out its orders.
 
+mod auxiliary;
 mod operator;
 
+use super::auxiliary::Auxiliaries;
+use super::board_layout::{BoardLayout, Place};
 use super::loader::DRAIN;
 use super::messages::{ForkRequest, LoaderReport};
 use super::processes::{LoaderCommand, LoaderProcess, WorkerEnd, WorkerProcess, is_worker};
 use super::report::Totals;
-use super::scoreboard::{Place, Scoreboard};
+use super::scoreboard::Scoreboard;
 use super::supervisor::{
     Event, Order, Published, Supervisor, SupervisorConfig, WorkerExit, WorkerId,
 };
@@ -24,7 +27,8 @@ use crate::server::{RETIRE, TRY_ACCEPTS};
 use crate::start::engine::with_engine;
 use crate::start::settings::StartSettings;
 use crate::start::workers::WorkerCount;
-use crate::start::{bind_all, enter_supervision, look_up_account, start_listening};
+use crate::start::{bind_admin, bind_all, enter_supervision, look_up_account, start_listening};
+use auxiliary::Publication;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::AsFd;
@@ -41,7 +45,9 @@ pub fn run(settings: &StartSettings, words: Vec<OsString>) -> Result<u8, Failure
         InheritedDescriptors::take().map_err(|error| mount("reading /proc/self/fd", error))?;
     let account = look_up_account(settings)?;
     let signals = signal::receive(&SIGNALS)?;
-    let listeners = bind_all(settings)?;
+    let mut listeners = bind_all(settings)?;
+    let served = listeners.len();
+    listeners.extend(bind_admin(settings)?);
     let settings = &with_engine(settings, account.as_ref())?;
     let kind = settings.engine.kind().expect("it was decided");
     let command = LoaderCommand::of(words, account, kind)
@@ -54,14 +60,20 @@ pub fn run(settings: &StartSettings, words: Vec<OsString>) -> Result<u8, Failure
         limit: settings.spawn,
         worker_timeout: settings.worker_timeout,
     };
-    let scoreboard = Scoreboard::new(places)?;
+    let has_counters = settings.admin.admin.is_some();
+    let scoreboard = Scoreboard::new(BoardLayout { places, has_counters })?;
+    let auxiliaries = auxiliary::wanted(&scoreboard, workers, &listeners[served..])?;
     enter_supervision(settings, command.tasks(&listeners), inherited)?;
+    let admin = listeners.split_off(served);
     let mut service = Service {
         settings,
         worker_count: workers,
         command,
         signals,
         listeners,
+        admin,
+        auxiliaries,
+        published: Publication::new(),
         scoreboard,
         supervisor: Supervisor::new(config),
         started: monotonic_ns(),
@@ -74,6 +86,7 @@ pub fn run(settings: &StartSettings, words: Vec<OsString>) -> Result<u8, Failure
         is_over: false,
         busy_since: Instant::now(),
     };
+    service.auxiliaries.start(&service.command)?;
     Ok(service.run())
 }
 
@@ -84,6 +97,10 @@ struct Service<'a> {
     command: LoaderCommand,
     signals: Signals,
     listeners: Vec<Listener>,
+    /// The listener of the admin process, whose file is removed at the end.
+    admin: Vec<Listener>,
+    auxiliaries: Auxiliaries,
+    published: Publication,
     scoreboard: Scoreboard,
     supervisor: Supervisor,
     /// The monotonic clock at the supervisor's time 0.
@@ -111,8 +128,11 @@ impl Service<'_> {
                 }
                 self.obey(order);
             }
+            self.auxiliaries.start_due(&self.command);
+            self.publish();
             self.wait();
             self.read_signals();
+            self.auxiliaries.read_reports();
             self.read_reports();
             self.reap();
             self.find_changes();
@@ -140,9 +160,10 @@ impl Service<'_> {
         let is_new = self.busy_since.elapsed() < CHANGES_WITHIN;
         let soon = is_changing.then_some(if is_new { SOON } else { LATER });
         let times = deadline.map(Duration::from_nanos).into_iter().chain(soon);
+        let times = times.chain(self.auxiliary_deadline());
         let mut fds = vec![self.signals.as_fd()];
         let channels = self.loaders.iter().filter_map(|loader| loader.channel.as_ref());
-        fds.extend(channels.map(AsFd::as_fd));
+        fds.extend(channels.map(AsFd::as_fd).chain(self.auxiliaries.channels()));
         // An interruption or a shortage of memory is an early end of the wait.
         let has_news = wait_any_readable(&fds, times.min()).unwrap_or(false);
         if has_news || !is_changing {
@@ -245,6 +266,9 @@ impl Service<'_> {
 
     fn reap(&mut self) {
         while let Some((process, end)) = reap() {
+            if self.auxiliaries.ended(process, end) {
+                continue;
+            }
             // Its last messages come before its end.
             self.read_reports();
             if let Some(place) = self.loaders.iter().position(|it| it.process == process) {
@@ -294,6 +318,7 @@ impl Service<'_> {
         };
         let connections = self.scoreboard.connections(place, spawn);
         self.total.stats.add(&self.scoreboard.stats(place));
+        self.scoreboard.leave(place);
         let has_exited = end == ProcessEnd::Exited(0);
         // A worker that fails to start leaves the failure there and exits; one that serves leaves a
         // description before its first turn.
@@ -428,6 +453,7 @@ impl Service<'_> {
         };
         let loader = self.loader(id.generation).ok_or("its loader ended")?;
         loader.request(request, &held).map_err(|error| format!("asking its loader: {error}"))?;
+        self.scoreboard.enter(place, id);
         self.workers.push(worker);
         Ok(())
     }

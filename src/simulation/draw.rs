@@ -28,6 +28,7 @@ pub(super) fn setup_of_server(slots: u32, listeners: Vec<ListenerId>, fixed: Vec
         unix_seconds: UNIX_START,
         faults: FaultLevel::None,
         polls_lazy_sends: true,
+        wants_peers: true,
         trace: None,
     }
 }

@@ -2,6 +2,7 @@
 //! message for the usual mistakes. Resolves no name and binds no socket.
 
 use crate::os::net::Endpoint;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -20,6 +21,19 @@ pub struct SocketOptions {
     /// Group of socket files, by name or number [default: the group of the starting process]
     #[arg(long, value_name = "GROUP")]
     pub socket_group: Option<String>,
+}
+
+/// The listener for questions about the service. The comments on fields are help texts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
+pub struct AdminOptions {
+    /// Address for metrics and probes, as for --listen: /metrics, /live, /ready and /status
+    ///
+    /// A process of its own answers there, so that it is reached whatever the service is busy with.
+    /// The address has no authentication and should be out of reach of clients: one of the loopback
+    /// interface, or a socket file, which has the mode of --socket-mode.
+    #[arg(long, value_name = "ADDR:PORT", conflicts_with = "single_process")]
+    #[arg(value_parser = OsStringValueParser::new().try_map(parse))]
+    pub admin: Option<Endpoint>,
 }
 
 impl SocketOptions {

@@ -101,6 +101,13 @@ pub(super) fn of_listener(error: ListenError) -> Failure {
     failure
 }
 
+/// The admin address can't be bound.
+pub(super) fn of_admin(error: ListenError) -> Failure {
+    let mut failure = Failure::from(error);
+    failure.hint.push_str(" with --admin");
+    failure
+}
+
 /// An option names a user or group that doesn't exist.
 pub(super) fn of_name(option: &str, value: &str, error: &UnknownName) -> Failure {
     let database = error.database.name();

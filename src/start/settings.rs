@@ -1,6 +1,6 @@
 //! The server's settings, each within its bounds. The comments on fields are help texts.
 
-use super::endpoint::{self, SocketOptions};
+use super::endpoint::{self, AdminOptions, SocketOptions};
 use super::feature::Feature;
 use super::values;
 use super::workers::{CpuList, WorkerCount};
@@ -45,6 +45,10 @@ pub struct StartSettings {
     #[arg(long, value_name = "ADDR:PORT")]
     #[arg(value_parser = OsStringValueParser::new().try_map(endpoint::parse))]
     pub health_listen: Option<Endpoint>,
+
+    /// The listener for questions about the service.
+    #[command(flatten)]
+    pub admin: AdminOptions,
 
     /// Permissions of socket files.
     #[command(flatten)]
@@ -237,7 +241,8 @@ impl StartSettings {
     /// # Errors
     /// If settings that are valid by themselves exclude each other; names the options.
     pub fn checked(mut self) -> Result<Self, String> {
-        let addresses: Vec<_> = self.listen.iter().chain(&self.health_listen).cloned().collect();
+        let others = self.health_listen.iter().chain(&self.admin.admin);
+        let addresses: Vec<_> = self.listen.iter().chain(others).cloned().collect();
         endpoint::check_all(&addresses)?;
         self.socket.check(&addresses)?;
         added_field::check_all(&self.added_fields())?;
@@ -288,6 +293,12 @@ impl StartSettings {
         fields
     }
 
+    /// Whether the server takes note of the addresses of its peers.
+    #[must_use]
+    pub fn wants_peers(&self) -> bool {
+        false
+    }
+
     /// The path that the health address answers.
     #[must_use]
     pub fn health_path(&self) -> &str {
@@ -308,7 +319,8 @@ impl StartSettings {
 
     /// The number of connection slots of a worker: its part of `spawn`, and those of the health
     /// address.
-    pub(super) fn slots(&self) -> u32 {
+    #[must_use]
+    pub fn slots(&self) -> u32 {
         let health = if self.health_listen.is_some() { server::HEALTH_SLOTS } else { 0 };
         self.worker_spawn().saturating_add(health)
     }

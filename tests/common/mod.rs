@@ -112,7 +112,11 @@ impl Server {
     pub(crate) fn loader(&self) -> u32 {
         until("there is one loader", || {
             let children = Process::children_of(self.id()).into_iter();
-            let mut loaders = children.filter(|it| it.worker_number().is_none() && !it.is_zombie());
+            let is_loader = |it: &Process| {
+                let is_auxiliary = ["uringstatic-log", "uringstatic-adm"].contains(&&*it.name);
+                it.worker_number().is_none() && !is_auxiliary && !it.is_zombie()
+            };
+            let mut loaders = children.filter(is_loader);
             let loader = loaders.next()?;
             loaders.next().is_none().then_some(loader.pid)
         })

@@ -1,7 +1,7 @@
 //! A bound socket, its file if it is a Unix socket, and the filter that keeps it from connecting.
 
 use super::endpoint::{Endpoint, ListenError};
-use super::socket::{get_option, set_option, start_listening, until_free};
+use super::socket::{get_option, set_option, start_listening, tcp_info, until_free};
 use crate::os::call::checked;
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use std::fs::Metadata;
@@ -106,6 +106,16 @@ impl Listener {
             // A failure has no remedy here; the next server replaces a stale file.
             let _ = file.remove_at(path);
         }
+    }
+
+    /// The connections that are established and wait to be accepted, and the most that may wait
+    /// (`TCP_INFO`, tcp(7), whose fields `tcpi_unacked` and `tcpi_sacked` have them for a listener);
+    /// `None` of a Unix socket, of a closed one, and where the kernel doesn't tell.
+    #[must_use]
+    pub fn accept_queue(&self) -> Option<(u32, u32)> {
+        let Endpoint::Tcp(_) = self.endpoint else { return None };
+        let info = tcp_info(self.fd.as_ref()?).ok()?;
+        Some((info.tcpi_unacked, info.tcpi_sacked))
     }
 
     /// Listens. Two sockets with `SO_REUSEADDR` can be bound to one port while neither listens

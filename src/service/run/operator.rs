@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 impl Service<'_> {
     /// Prints a line for the operator: always if something is wrong.
     pub(super) fn report(&mut self, report: &Report) {
+        self.published.note(report);
         match report {
             Report::Ready { generation } => {
                 self.is_ready = true;
@@ -48,7 +49,8 @@ impl Service<'_> {
         let first = self.workers.iter().find(|worker| is_first(worker.id));
         let engine = first.map_or_else(String::new, |it| self.scoreboard.text(it.place));
         let addresses = self.listeners.iter().map(|listener| &listener.endpoint);
-        ready_line(self.settings, addresses, self.what(generation), &engine)
+        let admin = self.admin.first().map(|listener| &listener.endpoint);
+        ready_line(self.settings, addresses, admin, self.what(generation), &engine)
     }
 
     /// Ends all processes and prints the totals.
@@ -96,6 +98,7 @@ impl Service<'_> {
             let _ = wait_any_readable(&[self.signals.as_fd()], Some(SOON));
             while self.signals.read().is_ok() {}
         }
+        self.end_auxiliaries();
     }
 }
 
