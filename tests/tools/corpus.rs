@@ -43,6 +43,11 @@ fn forwarded_corpus_keeps_its_properties() {
 }
 
 #[test]
+fn log_corpus_keeps_its_properties() {
+    replay("log", uringstatic::telemetry::properties::log);
+}
+
+#[test]
 fn site_corpus_keeps_its_properties() {
     replay("site", uringstatic::site::build::properties::site);
 }
