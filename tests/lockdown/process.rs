@@ -252,10 +252,11 @@ impl LiveSource for NoPages {
 }
 
 fn attack_admin(name: &str, settings: &StartSettings) -> ! {
-    let inherited = InheritedDescriptors::take().expect("there is /proc");
+    let mut inherited = InheritedDescriptors::take().expect("there is /proc");
     let prepared = attempts::Prepared::new();
-    let (mut server, _sandbox) = start::bind_all(settings)
-        .and_then(|listeners| {
+    let (mut server, _sandbox) = start::open_sockets(settings, &mut inherited)
+        .and_then(|OpenSockets { settings, listeners, .. }| {
+            let settings = &settings;
             start::start_listening(settings, &listeners)?;
             let account = start::look_up_account(settings)?;
             let signals = signal::receive(&[libc::SIGIO])?;
@@ -267,14 +268,15 @@ fn attack_admin(name: &str, settings: &StartSettings) -> ! {
 }
 
 fn attack_logger(name: &str, settings: &StartSettings) -> ! {
-    let inherited = InheritedDescriptors::take().expect("there is /proc");
+    let mut inherited = InheritedDescriptors::take().expect("there is /proc");
     let prepared = attempts::Prepared::new();
     let (channel, _supervisor) = Channel::pair().expect("there are descriptors");
     let output = fs::File::create("/dev/null").expect("there is /dev");
     let descriptors =
         LoggerDescriptors { channel: channel.as_fd().as_raw_fd(), output: output.as_raw_fd() };
-    let (listeners, _sandbox) = start::bind_all(settings)
-        .and_then(|listeners| {
+    let (listeners, _sandbox) = start::open_sockets(settings, &mut inherited)
+        .and_then(|OpenSockets { settings, listeners, .. }| {
+            let settings = &settings;
             start::start_listening(settings, &listeners)?;
             let account = start::look_up_account(settings)?;
             let sandbox = start::confine_logger(settings, account, inherited, descriptors)?;
