@@ -1,6 +1,6 @@
 # A machine of Debian 12 with systemd as its first process, for scripts that need one: its files, made
-# once by debootstrap and kept below the target folder, and a container of systemd-nspawn that runs
-# them, with changes in memory only. To be sourced after tests/frame.sh; not run by itself.
+# once by debootstrap and kept below the target folder, a container of systemd-nspawn that runs them,
+# with changes in memory only, and load within it. To be sourced after tests/frame.sh; not run by itself.
 # shellcheck shell=bash
 
 rootfs_packages=systemd,systemd-sysv,dbus,curl,logrotate,procps,man-db
@@ -75,4 +75,45 @@ halt_machine() {
     find /sys/fs/cgroup -type d | grep -vxFf "$work/groups" | sort -r | while read -r group; do
         rmdir "$group" 2> /dev/null || true
     done
+}
+
+# Tries for 20 s.
+becomes() {
+    local tries
+    for tries in $(seq 200); do
+        if "$@" > "$work/becomes" 2>&1; then return; fi
+        sleep 0.1
+    done
+    cat "$work/becomes"
+    return 1
+}
+
+# Load from within the machine, until it is ended.
+start_load() {
+    local name=$1
+    shift
+    inside uringload --duration 1h --processes 1 --quiet --json - "$@" > "$work/$name.json" 2> "$work/$name.out" &
+    pids[$name]=$!
+    # It is under way.
+    sleep 0.5
+}
+
+end_load() {
+    # A shell and nsenter(1) wait for it, and pass no signal on.
+    pkill -INT -P "$(pgrep -P "${pids[$2]}")"
+    wait "${pids[$2]}" || true
+    unset "pids[$2]"
+    check "$1: no failed request" has_no_failures "$2"
+    cat "$work/$2.summary"
+}
+
+has_no_failures() {
+    python3 - "$work/$1.json" "$1" > "$work/$1.summary" << 'PYTHON' || { cat "$work/$1.summary" "$work/$1.out"; return 1; }
+import json, sys
+
+run = json.load(open(sys.argv[1]))["runs"][0]
+print(f'uringload, {sys.argv[2]}: {run["requests"]} requests, {run["failed"]} failed,',
+      f'{run["connects"]} connections, the slowest response {run["response_us"]["max"] / 1000:.0f} ms')
+assert run["requests"] > 0 and run["failed"] + run["connects_failed"] == 0, run
+PYTHON
 }

@@ -264,17 +264,6 @@ journal_becomes() {
     becomes journal_has "$1"
 }
 
-# Tries for 20 s.
-becomes() {
-    local tries
-    for tries in $(seq 200); do
-        if "$@" > "$work/becomes"; then return; fi
-        sleep 0.1
-    done
-    cat "$work/becomes"
-    return 1
-}
-
 # All processes of the service belong to one user, which isn't root.
 processes_are_unprivileged() {
     local users
@@ -292,36 +281,6 @@ has_no_network() {
 
 no_process() {
     ! inside pgrep uringstatic
-}
-
-# Load from within the machine, until it is ended.
-start_load() {
-    local name=$1
-    shift
-    inside uringload --duration 1h --processes 1 --quiet --json - "$@" > "$work/$name.json" 2> "$work/$name.out" &
-    pids[$name]=$!
-    # It is under way.
-    sleep 0.5
-}
-
-end_load() {
-    # A shell and nsenter(1) wait for it, and pass no signal on.
-    pkill -INT -P "$(pgrep -P "${pids[$2]}")"
-    wait "${pids[$2]}" || true
-    unset "pids[$2]"
-    check "$1: no failed request" has_no_failures "$2"
-    cat "$work/$2.summary"
-}
-
-has_no_failures() {
-    python3 - "$work/$1.json" "$1" > "$work/$1.summary" << 'PYTHON' || { cat "$work/$1.summary" "$work/$1.out"; return 1; }
-import json, sys
-
-run = json.load(open(sys.argv[1]))["runs"][0]
-print(f'uringload, {sys.argv[2]}: {run["requests"]} requests, {run["failed"]} failed,',
-      f'{run["connects"]} connections, the slowest response {run["response_us"]["max"] / 1000:.0f} ms')
-assert run["requests"] > 0 and run["failed"] + run["connects_failed"] == 0, run
-PYTHON
 }
 
 main "$@"

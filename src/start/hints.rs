@@ -1,6 +1,5 @@
 //! Failures of the other rooms in the server's own terms: remedies name its options here.
 
-use super::sockets::SocketRole;
 use crate::engine::chosen::UndecidedError;
 use crate::engine::kernel::{EngineError, Remedy};
 use crate::error::Failure;
@@ -124,16 +123,14 @@ pub(super) fn of_socket_name(name: &str) -> Failure {
 }
 
 /// An address comes from an option and from a service manager.
-pub(super) fn of_two_sources(role: SocketRole) -> Failure {
-    let (option, name) = (role.option(), role.name());
+pub(super) fn of_two_sources(option: &str, name: &str) -> Failure {
     let what = format!("taking the socket '{name}' of the service manager");
     let hint = format!("remove {option}, or the socket unit that passes '{name}'");
     Failure::new(what, format!("{option} names an address besides"), hint)
 }
 
 /// A service manager has passed several sockets of which one is used.
-pub(super) fn of_several_sockets(role: SocketRole) -> Failure {
-    let name = role.name();
+pub(super) fn of_several_sockets(name: &str) -> Failure {
     let what = format!("taking the socket '{name}' of the service manager");
     Failure::new(what, "it passed two sockets of that name", "leave one ListenStream= of them")
 }

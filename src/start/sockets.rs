@@ -163,8 +163,8 @@ fn with_passed(
         };
         match (is_free, is_first) {
             (true, _) => {}
-            (false, true) => return Err(hints::of_two_sources(*role)),
-            (false, false) => return Err(hints::of_several_sockets(*role)),
+            (false, true) => return Err(hints::of_two_sources(role.option(), role.name())),
+            (false, false) => return Err(hints::of_several_sockets(role.name())),
         }
     }
     let settings = settings.checked().map_err(hints::of_passed_sockets)?;

@@ -57,8 +57,8 @@ impl From<rustix::io::Errno> for PassedError {
 }
 
 impl Listener {
-    /// Makes a listener of a socket that a service manager passed. The socket keeps its options, but
-    /// no accepted connection waits for an ACK with a response (`TCP_NODELAY`).
+    /// Makes a listener of a socket that a service manager passed. The socket keeps its options,
+    /// but no response waits for an ACK (`TCP_NODELAY`).
     ///
     /// A socket that doesn't listen is accepted: [`Listener::start`] makes it listen, which also
     /// mends one that an earlier process has shut down.

@@ -33,8 +33,9 @@ pub(super) fn run(mut beginning: Beginning<'_>) -> u8 {
         channel: channel.as_fd().as_raw_fd(),
         output: output.as_fd().as_raw_fd(),
     };
-    let confined = report_ready(&channel)
-        .and_then(|()| confine_logger(settings, spec.account.clone(), inherited, descriptors));
+    // A supervisor that ends meanwhile has closed the channel, and still waits for the lines.
+    let _ = report_ready(&channel);
+    let confined = confine_logger(settings, spec.account.clone(), inherited, descriptors);
     match confined {
         Ok(sandbox) => {
             let state = OutputState::Writes;
