@@ -427,7 +427,8 @@ pub fn ready_line<'a>(
         count => format!("{count} workers"),
     };
     format!(
-        "uringstatic: ready on {} with {what}, at most {} connections{health}{admin}; {workers}; {engine}",
+        "uringstatic: ready on {} with {what}, at most {} connections{health}{admin}; {workers}; \
+         {engine}",
         addresses.join(" "),
         settings.spawn,
     )

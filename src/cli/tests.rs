@@ -7,6 +7,8 @@ use crate::sandbox::{Layer, SandboxMode};
 use crate::site::build::RootOptions;
 use crate::start::workers::{CpuList, WorkerCount};
 use crate::start::{AdminOptions, SocketOptions};
+use crate::telemetry::format::LogFormat;
+use crate::telemetry::options::AccessLogOptions;
 use clap::ValueEnum;
 use std::time::Duration;
 
@@ -36,6 +38,7 @@ fn every_option_has_its_documented_default() {
         send_timeout: Duration::from_secs(30),
         min_rate: 240,
         health_listen: None,
+        log: AccessLogOptions::default(),
         admin: AdminOptions::default(),
         drain_delay: Duration::ZERO,
         drain_timeout: Duration::from_secs(10),
@@ -90,6 +93,10 @@ fn each_option_sets_its_own_field() {
         (&["--min-rate", "1m"], |c| c.min_rate = 1 << 20),
         (&["--health-listen", "127.0.0.1:9"], |c| {
             c.health_listen = Some(Endpoint::Tcp("127.0.0.1:9".parse().expect("an address")));
+        }),
+        (&["--access-log", "-"], |c| c.log.access_log = Some("-".into())),
+        (&["--access-log", "a", "--log-format", "json"], |c| {
+            c.log = AccessLogOptions { access_log: Some("a".into()), log_format: LogFormat::Json };
         }),
         (&["--admin", "unix:admin"], |c| c.admin.admin = Some(Endpoint::Unix("admin".into()))),
         (&["--drain-delay", "6s"], |c| c.drain_delay = Duration::from_secs(6)),

@@ -14,6 +14,7 @@ pub mod fork;
 pub mod inherited;
 pub mod landlock;
 pub mod lock;
+pub mod log_file;
 pub mod net;
 pub mod pages;
 pub mod poll;

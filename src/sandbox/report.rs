@@ -158,7 +158,7 @@ pub fn list<E: KernelEngine>(config: SandboxConfig) -> Result<SandboxReport, San
     let listeners = vec![listen(&any, 1, false).map_err(Failure::from)?];
     let program = Path::new("/proc/self/exe");
     let becomes_other = account.is_some();
-    let tasks = SupervisorTasks { program, becomes_other, listeners: &listeners };
+    let tasks = SupervisorTasks { program, becomes_other, listeners: &listeners, log: None };
     let supervisor = SupervisorSandbox::rehearse(config.clone(), tasks)?;
     let mut sandbox = Sandbox::prepare(config, account, inherited)?;
     sandbox.rehearse();

@@ -20,7 +20,7 @@ impl<E: Engine> Server<E> {
             Class::Public => ListenerKind::Public,
             Class::Health => ListenerKind::Health,
         };
-        observer.accepted(slot.0, listener);
+        observer.accepted(slot.0, self.engine.peer(slot), listener);
     }
 
     /// The turn is over but for the wait.

@@ -2,7 +2,7 @@
 //! writes begins on a page of its own.
 //!
 //! ```text
-//!   lines       one of 64 bytes a place, written by the supervisor: allowance, process, which worker
+//!   lines       one of 64 bytes a place, of the supervisor: allowance, process, which worker
 //!   service     a page of the supervisor: the state of the service
 //!   totals      the counters of all workers that have ended, with `--admin` only
 //!   place 0     a page of its worker: slots in use, turns, errors, a text

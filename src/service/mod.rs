@@ -31,6 +31,7 @@ mod board_state;
 pub mod loader;
 pub mod messages;
 mod processes;
+mod publication;
 mod report;
 mod run;
 mod scoreboard;

@@ -14,6 +14,8 @@ use crate::os::poll::wait_readable;
 use crate::os::privileges::Account;
 use crate::os::reaping::{ProcessEnd, is_child, signal_child};
 use crate::sandbox::SupervisorTasks;
+use crate::start::settings::StartSettings;
+use crate::telemetry::log_memory::LogMemory;
 use std::ffi::OsString;
 use std::io::{self, PipeReader};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -123,12 +125,13 @@ impl LoaderProcess {
         generation: u32,
         workers: u32,
         command: &LoaderCommand,
-        scoreboard: &Scoreboard,
+        (scoreboard, log): (&Scoreboard, Option<&LogMemory>),
         listeners: &[Listener],
     ) -> io::Result<Self> {
         let (channel, theirs) = Channel::pair()?;
         let mut inherits = vec![theirs.as_fd(), scoreboard.as_fd()];
         inherits.extend(listeners.iter().map(Listener::socket));
+        inherits.extend(log.map(AsFd::as_fd));
         let numbers: Vec<i32> = inherits.iter().map(AsRawFd::as_raw_fd).collect();
         let spec = command.spec(&numbers, scoreboard.places_u32(), workers);
         let process = start_heir(command.to_command(&spec), &inherits)?;
@@ -193,9 +196,14 @@ impl LoaderCommand {
     }
 
     /// What a supervisor does in its sandbox with this command and these listeners.
-    pub(super) fn tasks<'a>(&'a self, listeners: &'a [Listener]) -> SupervisorTasks<'a> {
+    pub(super) fn tasks<'a>(
+        &'a self,
+        listeners: &'a [Listener],
+        settings: &'a StartSettings,
+    ) -> SupervisorTasks<'a> {
         let becomes_other = self.account.is_some();
-        SupervisorTasks { program: &self.program, becomes_other, listeners }
+        let log = settings.log.file();
+        SupervisorTasks { program: &self.program, becomes_other, listeners, log }
     }
 
     /// What a child inherits as these descriptors: the channel, the scoreboard, others.

@@ -1,6 +1,7 @@
 //! The supervisor's process: waits for signals, for messages of loaders and for the ends of
 //! processes, passes them to [`Supervisor`] and carries out its orders.
 
+mod access_log;
 mod auxiliary;
 mod operator;
 
@@ -9,6 +10,7 @@ use super::board_layout::{BoardLayout, Place};
 use super::loader::DRAIN;
 use super::messages::{ForkRequest, LoaderReport};
 use super::processes::{LoaderCommand, LoaderProcess, WorkerEnd, WorkerProcess, is_worker};
+use super::publication::Publication;
 use super::report::Totals;
 use super::scoreboard::Scoreboard;
 use super::supervisor::{
@@ -28,7 +30,7 @@ use crate::start::engine::with_engine;
 use crate::start::settings::StartSettings;
 use crate::start::workers::WorkerCount;
 use crate::start::{bind_admin, bind_all, enter_supervision, look_up_account, start_listening};
-use auxiliary::Publication;
+use crate::telemetry::log_memory::LogMemory;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::AsFd;
@@ -62,8 +64,9 @@ pub fn run(settings: &StartSettings, words: Vec<OsString>) -> Result<u8, Failure
     };
     let has_counters = settings.admin.admin.is_some();
     let scoreboard = Scoreboard::new(BoardLayout { places, has_counters })?;
-    let auxiliaries = auxiliary::wanted(&scoreboard, workers, &listeners[served..])?;
-    enter_supervision(settings, command.tasks(&listeners), inherited)?;
+    let mut auxiliaries = auxiliary::wanted(&scoreboard, workers, &listeners[served..])?;
+    let log = access_log::open(settings, places, &mut auxiliaries)?;
+    enter_supervision(settings, command.tasks(&listeners, settings), inherited)?;
     let admin = listeners.split_off(served);
     let mut service = Service {
         settings,
@@ -75,6 +78,7 @@ pub fn run(settings: &StartSettings, words: Vec<OsString>) -> Result<u8, Failure
         auxiliaries,
         published: Publication::new(),
         scoreboard,
+        log,
         supervisor: Supervisor::new(config),
         started: monotonic_ns(),
         loaders: Vec::new(),
@@ -102,6 +106,8 @@ struct Service<'a> {
     auxiliaries: Auxiliaries,
     published: Publication,
     scoreboard: Scoreboard,
+    /// The memory of the access log.
+    log: Option<LogMemory>,
     supervisor: Supervisor,
     /// The monotonic clock at the supervisor's time 0.
     started: u64,
@@ -180,7 +186,8 @@ impl Service<'_> {
                 libc::SIGHUP => self.handle(Event::Reload),
                 // Ended processes are reaped after each wait.
                 libc::SIGCHLD => {}
-                libc::SIGUSR1 | libc::SIGUSR2 => terminal::err(format_args!(
+                libc::SIGUSR1 => self.reopen_access_log(),
+                libc::SIGUSR2 => terminal::err(format_args!(
                     "uringstatic: signal {signal} has no effect: SIGHUP reloads, SIGTERM ends"
                 )),
                 signal => {
@@ -312,6 +319,7 @@ impl Service<'_> {
 
     /// A worker's process ended.
     fn ended(&mut self, place: Place, end: ProcessEnd) {
+        self.recover_records(place);
         let spawn = self.settings.spawn;
         let Some(worker) = self.workers.iter_mut().find(|worker| worker.place == place) else {
             return;
@@ -419,9 +427,9 @@ impl Service<'_> {
         if self.is_ending {
             return;
         }
-        let Self { worker_count, command, scoreboard, listeners, .. } = &*self;
-        let started =
-            LoaderProcess::start(generation, *worker_count, command, scoreboard, listeners);
+        let Self { worker_count, command, scoreboard, listeners, log, .. } = &*self;
+        let shared = (scoreboard, log.as_ref());
+        let started = LoaderProcess::start(generation, *worker_count, command, shared, listeners);
         match started {
             Ok(loader) => self.loaders.push(loader),
             Err(error) => {

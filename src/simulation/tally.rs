@@ -1,5 +1,6 @@
 //! An observer that adds up the records of a server, and compares them with its counters.
 
+use crate::peer_address::PeerAddress;
 use crate::stats::Stats;
 use crate::telemetry::record::{ListenerKind, Nanos, Observer, RequestHead, ResponseRecord};
 use std::cell::RefCell;
@@ -50,7 +51,7 @@ impl Observer for Tally {
         self.0.borrow().describes
     }
 
-    fn accepted(&mut self, slot: u32, _listener: ListenerKind) {
+    fn accepted(&mut self, slot: u32, _peer: PeerAddress, _listener: ListenerKind) {
         let sums = &mut *self.0.borrow_mut();
         if sums.begun.contains_key(&slot) {
             sums.violation.get_or_insert(format!("slot {slot} was reused before its record"));

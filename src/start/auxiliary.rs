@@ -52,7 +52,7 @@ pub fn bind_admin(settings: &StartSettings) -> Result<Option<Listener>, Failure>
     Ok(Some(bound.map_err(hints::of_admin)?))
 }
 
-/// Becomes a server of pages that are rendered while it runs, on one listener and in its sandbox.
+/// Becomes a server of pages that are rendered while it runs, on these listeners, in its sandbox.
 /// `is_ready` is called when nothing but the filter of system calls is left to do.
 ///
 /// # Errors
@@ -61,7 +61,7 @@ pub fn serve_live(
     settings: &StartSettings,
     account: Option<Account>,
     inherited: InheritedDescriptors,
-    (listener, signals): (Listener, Signals),
+    (listeners, signals): (Vec<Listener>, Signals),
     source: Box<dyn LiveSource>,
     is_ready: impl FnOnce(),
 ) -> Result<(Server<Chosen>, Sandbox), Failure> {
@@ -72,7 +72,6 @@ pub fn serve_live(
     let preparation = Chosen::prepare(&requirements).map_err(hints::of_engine)?;
     let mut sandbox = Sandbox::prepare(config, account, inherited).map_err(hints::of_sandbox)?;
     let mut program = LiveProgram { source: Some(source), is_ready: Some(is_ready) };
-    let listeners = vec![listener];
     let serve = || {
         let content = sandbox.read::<Chosen, _>(&mut program, &listeners)?;
         let possessions = Possessions {
@@ -120,10 +119,11 @@ impl<F: FnOnce()> Program<Chosen> for LiveProgram<F> {
 
     fn assemble(&mut self, engine: Chosen, site: Site) -> Server<Chosen> {
         let Capabilities { recv_many, send_close, accepts_max } = engine.capabilities();
-        let accepts = server::accepts_for(SLOTS, 1, accepts_max);
+        let listeners = engine.listeners().len();
+        let accepts = server::accepts_for(SLOTS, listeners, accepts_max);
         let config = ServerConfig {
             spawn: SLOTS,
-            listeners: 1,
+            listeners: u32::try_from(listeners).expect("a command line is short"),
             health_listener: false,
             accepts,
             accepts_at_rest: accepts,

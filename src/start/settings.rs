@@ -12,6 +12,7 @@ use crate::os::net::Endpoint;
 use crate::sandbox::options::LockdownOptions;
 use crate::server;
 use crate::site::build::RootOptions;
+use crate::telemetry::options::AccessLogOptions;
 use crate::value_parsers::{self, BACKLOG_MAX};
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, FromArgMatches};
@@ -49,6 +50,10 @@ pub struct StartSettings {
     /// The listener for questions about the service.
     #[command(flatten)]
     pub admin: AdminOptions,
+
+    /// The access log.
+    #[command(flatten)]
+    pub log: AccessLogOptions,
 
     /// Permissions of socket files.
     #[command(flatten)]
@@ -296,7 +301,7 @@ impl StartSettings {
     /// Whether the server takes note of the addresses of its peers.
     #[must_use]
     pub fn wants_peers(&self) -> bool {
-        false
+        self.log.access_log.is_some()
     }
 
     /// The path that the health address answers.

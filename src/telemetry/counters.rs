@@ -7,6 +7,7 @@ use super::histogram::{HistogramLayout, add};
 use super::record::{ListenerKind, Nanos, Observer, RequestHead, ResponseRecord};
 use crate::http::request::Method;
 use crate::os::shared::{COUNTERS_PER_PAGE, CounterPart};
+use crate::peer_address::PeerAddress;
 
 /// The number of pages of a worker's counters.
 pub const COUNTER_PAGES: usize = 4;
@@ -110,7 +111,7 @@ impl Observer for WorkerCounters {
         false
     }
 
-    fn accepted(&mut self, _: u32, _: ListenerKind) {}
+    fn accepted(&mut self, _: u32, _: PeerAddress, _: ListenerKind) {}
 
     /// A request counts here, so that the death of its worker doesn't lose it.
     fn began(&mut self, slot: u32, record: &ResponseRecord, _: RequestHead<'_, '_>) {

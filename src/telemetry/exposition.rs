@@ -167,8 +167,8 @@ mod tests {
 
     #[test]
     fn both_formats_have_the_same_samples_and_names_of_families_of_their_own() {
-        let samples = "c_bucket{le=\"0.00025\"} 1\nc_bucket{le=\"1.0\"} 3\nc_bucket{le=\"+Inf\"} 6\n\
-                       c_sum 1.5\nc_count 6\n";
+        let samples = "c_bucket{le=\"0.00025\"} 1\nc_bucket{le=\"1.0\"} 3\n\
+                       c_bucket{le=\"+Inf\"} 6\nc_sum 1.5\nc_count 6\n";
         assert_eq!(
             exposition(Format::Prometheus),
             format!(

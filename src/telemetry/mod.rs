@@ -11,12 +11,24 @@
 //!
 //! A connection ([`http1`](crate::http1)) reports each of its responses to an
 //! [`Observer`](record::Observer). This room knows neither connections nor the engine.
+//!
+//! The access log: [`recorder`] writes records to a [`ring`] in [`log_memory`], and [`logger`] makes
+//! lines of them ([`format`](mod@format), [`escape`]).
 
+pub mod access_record;
+mod calendar;
 pub mod counters;
+pub mod escape;
 pub mod exposition;
+pub mod format;
 pub mod histogram;
+pub mod log_memory;
+pub mod logger;
 pub mod metrics;
+pub mod options;
 pub mod pages;
 pub mod record;
+pub mod recorder;
+pub mod ring;
 pub mod snapshot;
 pub mod status;

@@ -17,6 +17,7 @@
 
 pub use crate::engine::Nanos;
 use crate::http::request::Method;
+use crate::peer_address::PeerAddress;
 use httparse::Header;
 
 /// A response that has ended, or several equal ones that were sent as one.
@@ -91,7 +92,7 @@ pub trait Observer {
     fn describes_requests(&self) -> bool;
 
     /// A connection was accepted into a slot.
-    fn accepted(&mut self, slot: u32, listener: ListenerKind);
+    fn accepted(&mut self, slot: u32, peer: PeerAddress, listener: ListenerKind);
 
     /// A response begins. `record` has no bytes yet. Before the next one on the same slot,
     /// [`Observer::ended`] follows.
@@ -106,6 +107,38 @@ pub trait Observer {
     /// A turn of the loop ended: it woke up at `woken` and is about to wait at `waits`, when
     /// everything that it pushed is submitted.
     fn turned(&mut self, woken: Nanos, waits: Nanos);
+}
+
+/// Two observers of the same responses.
+impl<A: Observer, B: Observer> Observer for (A, B) {
+    fn describes_requests(&self) -> bool {
+        self.0.describes_requests() || self.1.describes_requests()
+    }
+
+    fn accepted(&mut self, slot: u32, peer: PeerAddress, listener: ListenerKind) {
+        self.0.accepted(slot, peer, listener);
+        self.1.accepted(slot, peer, listener);
+    }
+
+    fn began(&mut self, slot: u32, record: &ResponseRecord, head: RequestHead<'_, '_>) {
+        self.0.began(slot, record, head);
+        self.1.began(slot, record, head);
+    }
+
+    fn progressed(&mut self, slot: u32, record: &ResponseRecord) {
+        self.0.progressed(slot, record);
+        self.1.progressed(slot, record);
+    }
+
+    fn ended(&mut self, slot: u32, record: &ResponseRecord) {
+        self.0.ended(slot, record);
+        self.1.ended(slot, record);
+    }
+
+    fn turned(&mut self, woken: Nanos, waits: Nanos) {
+        self.0.turned(woken, waits);
+        self.1.turned(woken, waits);
+    }
 }
 
 /// The purpose of a listener.

@@ -8,20 +8,21 @@ use super::{Source, assert_none, sources};
 const IMPORTS: &[(&str, &str)] = &[
     (
         "cli",
-        "service start sandbox doctor image healthcheck experiment load site/build engine/chosen \
-         os",
+        "service start telemetry sandbox doctor image healthcheck experiment load site/build \
+         engine/chosen os",
     ),
     // The processes of the service.
     ("service", "start telemetry sandbox server engine/kernel engine os error stats"),
     // The server, from the settings down to the bytes.
     (
         "start",
-        "server sandbox site/build site http engine/chosen engine/kernel os value_parsers error",
+        "server sandbox telemetry site/build site http engine/chosen engine/kernel os value_parsers \
+         error",
     ),
     ("server", "http1 site socket engine telemetry peer_address timers bytes stats"),
-    ("http1", "site http telemetry bytes stats"),
+    ("http1", "site http telemetry peer_address bytes stats"),
     // What operators learn about a running service.
-    ("telemetry", "site http engine os peer_address error"),
+    ("telemetry", "site http engine os peer_address stats error"),
     ("site/build", "site http os bytes value_parsers text error"),
     ("site", "http bytes"),
     ("http", ""),
@@ -39,7 +40,10 @@ const IMPORTS: &[(&str, &str)] = &[
     ),
     ("image", "start sandbox site/build os error"),
     ("healthcheck", "start os value_parsers error"),
-    ("simulation", "server service load site http telemetry engine/sim engine os bytes stats"),
+    (
+        "simulation",
+        "server service load site http telemetry peer_address engine/sim engine os bytes stats",
+    ),
     // The engines, and the kernel.
     ("engine/chosen", "engine/uring engine/epoll engine/kernel engine os peer_address"),
     ("engine/epoll", "engine/kernel engine os bytes error peer_address"),

@@ -3,6 +3,7 @@
 use super::super::tests::Fixture;
 use super::super::{Input, Output, Transmission};
 use crate::http::request::Method;
+use crate::peer_address::PeerAddress;
 use crate::telemetry::record::{
     ListenerKind, Nanos, Observation, Observer, RequestHead, ResponseRecord,
 };
@@ -22,7 +23,7 @@ impl Observer for Notes {
         self.describes
     }
 
-    fn accepted(&mut self, _slot: u32, _listener: ListenerKind) {}
+    fn accepted(&mut self, _slot: u32, _peer: PeerAddress, _listener: ListenerKind) {}
 
     fn began(&mut self, slot: u32, record: &ResponseRecord, head: RequestHead<'_, '_>) {
         assert_eq!((slot, record.bytes, record.is_whole), (0, 0, false));

@@ -108,8 +108,8 @@ impl Listener {
         }
     }
 
-    /// The connections that are established and wait to be accepted, and the most that may wait
-    /// (`TCP_INFO`, tcp(7), whose fields `tcpi_unacked` and `tcpi_sacked` have them for a listener);
+    /// The connections that are established and wait to be accepted, and the most that may
+    /// (`TCP_INFO`, tcp(7), whose fields `tcpi_unacked` and `tcpi_sacked` have them);
     /// `None` of a Unix socket, of a closed one, and where the kernel doesn't tell.
     #[must_use]
     pub fn accept_queue(&self) -> Option<(u32, u32)> {

@@ -39,14 +39,14 @@ fn try_to_serve(beginning: &mut Beginning<'_>) -> Result<u8, Failure> {
         listeners: listeners.cloned().collect(),
         workers: spec.workers,
         connection_limit: settings.spawn,
-        has_access_log: false,
+        has_access_log: settings.log.access_log.is_some(),
     };
     let signals = signal::receive(&[DRAIN])?;
     let (mut server, sandbox) = serve_live(
         settings,
         spec.account.clone(),
         std::mem::take(inherited),
-        (listener, signals),
+        (vec![listener], signals),
         Box::new(AdminPages::new(view, identity, places)),
         || drop(report_ready(channel)),
     )?;

@@ -1,3 +1,5 @@
+//! Facts and counters, from the process that writes them to the one that reads them.
+
 use super::*;
 use crate::os::shared::COUNTERS_PER_PAGE;
 use crate::server::{Supervision, Usage};

@@ -2,13 +2,13 @@
 
 use super::{SOON, Service};
 use crate::error::Failure;
-use crate::os::net::{Endpoint, Listener};
+use crate::os::net::Listener;
 use crate::os::poll::wait_any_readable;
+use crate::os::signal;
 use crate::service::auxiliary::{Auxiliaries, AuxiliaryRole};
-use crate::service::board_state::{ServiceFacts, unix_ms};
+use crate::service::publication::HEARTBEAT;
 use crate::service::scoreboard::Scoreboard;
-use crate::service::supervisor::Report;
-use crate::telemetry::snapshot::{ListenerSnapshot, ServicePhase};
+use crate::telemetry::snapshot::ServicePhase;
 use std::io;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
@@ -47,6 +47,7 @@ impl Service<'_> {
             () if self.is_ready => ServicePhase::Serving,
             () => ServicePhase::Starting,
         };
+        self.published.facts.log = self.log_facts();
         self.published.read_queues(&self.listeners);
         self.scoreboard.publish(&self.published.facts);
     }
@@ -57,7 +58,8 @@ impl Service<'_> {
         self.auxiliaries.deadline().into_iter().chain(heartbeat).min()
     }
 
-    /// Ends the auxiliary processes once no worker is left, and waits for them, but not for long.
+    /// Ends the auxiliary processes once no worker is left, and waits for them, but not for long,
+    /// and no longer than until the next signal to end.
     pub(super) fn end_auxiliaries(&mut self) {
         self.auxiliaries.begin_to_end();
         let started = Instant::now();
@@ -69,64 +71,15 @@ impl Service<'_> {
                 break;
             }
             let _ = wait_any_readable(&[self.signals.as_fd()], Some(SOON));
-            while self.signals.read().is_ok() {}
+            while let Ok(signal) = self.signals.read() {
+                if signal::ENDING.contains(&signal.cast_signed()) {
+                    self.auxiliaries.kill();
+                }
+            }
             self.reap();
         }
     }
 }
 
-/// What the supervisor publishes.
-pub(super) struct Publication {
-    facts: ServiceFacts,
-    /// When the accept queues were read last.
-    queues_at: Option<Instant>,
-}
-
-impl Publication {
-    pub(super) fn new() -> Self {
-        let facts = ServiceFacts { started_ms: unix_ms(), ..ServiceFacts::default() };
-        Self { facts, queues_at: None }
-    }
-
-    /// Takes what a report means for metrics and status.
-    pub(super) fn note(&mut self, report: &Report) {
-        let reloads = &mut self.facts.reloads;
-        match report {
-            Report::Ready { generation } | Report::Reloaded { generation } => {
-                self.facts.generation = *generation;
-                reloads.succeeded += 1;
-                reloads.last_success_ms = unix_ms();
-                reloads.is_last_successful = true;
-                reloads.error.clear();
-            }
-            Report::ReloadFailed { why, .. } => {
-                reloads.failed += 1;
-                reloads.is_last_successful = false;
-                reloads.error.clone_from(why);
-            }
-            Report::Replacing { .. } => self.facts.restarts += 1,
-            Report::Hangs(_) | Report::TooManyDeaths | Report::LoaderLost { .. } => {}
-        }
-    }
-
-    /// Reads the accept queues, but not too often.
-    fn read_queues(&mut self, listeners: &[Listener]) {
-        if self.queues_at.is_some_and(|at| at.elapsed() < HEARTBEAT) {
-            return;
-        }
-        self.queues_at = Some(Instant::now());
-        let of_listener = |listener: &Listener| ListenerSnapshot {
-            port: match listener.endpoint {
-                Endpoint::Tcp(address) => address.port(),
-                Endpoint::Unix(_) => 0,
-            },
-            queue: listener.accept_queue(),
-        };
-        self.facts.listeners = listeners.iter().map(of_listener).collect();
-    }
-}
-
-/// How often the supervisor shows that it runs.
-const HEARTBEAT: Duration = Duration::from_secs(1);
 /// For a logger to write what is left.
 const FINISHED_WITHIN: Duration = Duration::from_secs(5);

@@ -14,9 +14,11 @@ impl Service<'_> {
     /// Prints a line for the operator: always if something is wrong.
     pub(super) fn report(&mut self, report: &Report) {
         self.published.note(report);
+        self.is_ready |= matches!(report, Report::Ready { .. });
+        // A reader of the line finds what it says.
+        self.publish();
         match report {
             Report::Ready { generation } => {
-                self.is_ready = true;
                 if !self.settings.quiet {
                     terminal::err(self.ready_line(*generation));
                 }

@@ -1,3 +1,5 @@
+//! The text of metrics: its series, its families and its length.
+
 use super::*;
 use crate::os::net::Endpoint;
 use crate::telemetry::counters::COUNTER_WORDS;

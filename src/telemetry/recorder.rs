@@ -1,0 +1,57 @@
+//! The observer that records requests for the access log: the writer's side of a part.
+
+use super::access_record::{write_connection, write_end, write_progress, write_request};
+use super::record::{ListenerKind, Nanos, Observer, RequestHead, ResponseRecord};
+use super::ring::RingWriter;
+use crate::os::shared::CounterPart;
+use crate::peer_address::PeerAddress;
+
+/// Records the requests of one worker.
+#[derive(Debug)]
+pub struct AccessRecorder {
+    part: CounterPart,
+    writer: RingWriter,
+    worker: u32,
+    /// The engine's time 0 on the monotonic clock.
+    base_ns: u64,
+}
+
+impl AccessRecorder {
+    /// A recorder in its part of the log's memory, for the worker of this number, whose engine's
+    /// time 0 is `base_ns` on the monotonic clock.
+    #[must_use]
+    pub fn new(part: CounterPart, worker: u32, base_ns: u64) -> Self {
+        let writer = RingWriter::new(part.counters());
+        Self { part, writer, worker, base_ns }
+    }
+}
+
+impl Observer for AccessRecorder {
+    fn describes_requests(&self) -> bool {
+        true
+    }
+
+    fn accepted(&mut self, slot: u32, peer: PeerAddress, listener: ListenerKind) {
+        let place = self.writer.place(self.part.counters(), slot);
+        write_connection(place, peer, listener, self.worker);
+    }
+
+    fn began(&mut self, slot: u32, record: &ResponseRecord, head: RequestHead<'_, '_>) {
+        let part = self.part.counters();
+        write_request(self.writer.place(part, slot), record, head, self.base_ns);
+        self.writer.begin(part, slot);
+    }
+
+    fn progressed(&mut self, slot: u32, record: &ResponseRecord) {
+        let place = self.writer.place(self.part.counters(), slot);
+        write_progress(place, record, self.base_ns);
+    }
+
+    fn ended(&mut self, slot: u32, record: &ResponseRecord) {
+        let part = self.part.counters();
+        let len = write_end(self.writer.place(part, slot), record, self.base_ns);
+        self.writer.end(part, slot, len);
+    }
+
+    fn turned(&mut self, _woken: Nanos, _waits: Nanos) {}
+}
