@@ -17,7 +17,7 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let mut settings = StartSettings::default();
-//! settings.listen = vec![Endpoint::Tcp("[::1]:8080".parse()?)];
+//! settings.listen = vec![Endpoint::Tcp("[::1]:8080".parse()?).into()];
 //! settings.lockdown.mode = SandboxMode::Off;
 //! let Started { mut server, .. } = start(&settings)?;
 //! while let Turn::Goes = server.turn().map_err(|errno| errno.to_string())? {}
@@ -53,11 +53,11 @@ use crate::sandbox::{
     self, LayerState, Possessions, Program, Sandbox, SandboxConfig, SandboxMode, SupervisorSandbox,
     SupervisorTasks,
 };
-use crate::server::{self, Server, ServerConfig, Supervision, WITHOUT_EFFECT};
+use crate::server::{self, ProxiedListeners, Server, ServerConfig, Supervision, WITHOUT_EFFECT};
 use crate::site::Site;
 pub use auxiliary::{bind_admin, confine_logger, serve_live};
 use content::ContentSource;
-pub use endpoint::{AdminOptions, SocketOptions};
+pub use endpoint::{AdminOptions, ListenAddress, SocketOptions};
 use feature::Feature;
 use settings::StartSettings;
 use std::os::fd::OwnedFd;
@@ -364,9 +364,10 @@ pub fn bind_all(settings: &StartSettings) -> Result<Vec<Listener>, Failure> {
         "--spawn",
     )?;
     let defer_accept = !settings.without.contains(&Feature::DeferAccept);
-    let addresses = settings.listen.iter().chain(&settings.health_listen);
-    let bind = |address| bind_with(address, settings.backlog, defer_accept, access);
-    addresses.map(bind).collect::<Result<_, _>>().map_err(hints::of_listener)
+    let bind = |address: &ListenAddress| {
+        bind_with(&address.endpoint, settings.backlog, defer_accept, access)
+    };
+    settings.addresses().map(bind).collect::<Result<_, _>>().map_err(hints::of_listener)
 }
 
 fn server_config(settings: &StartSettings, engine: &impl KernelEngine) -> ServerConfig {
@@ -379,6 +380,7 @@ fn server_config(settings: &StartSettings, engine: &impl KernelEngine) -> Server
         spawn: settings.worker_spawn(),
         listeners: u32::try_from(listeners).expect("a command line is short"),
         health_listener,
+        proxied: ProxiedListeners::new(settings.addresses().map(|it| it.is_for_proxies)),
         accepts,
         accepts_at_rest: if settings.worker_count() == 1 { accepts } else { 1 },
         head_timeout: settings.head_timeout,
@@ -409,6 +411,15 @@ pub fn ready_line<'a>(
         Endpoint::Unix(path) => format!("unix:{}", path.display()),
     };
     let mut addresses: Vec<String> = addresses.map(url).collect();
+    let of_proxies = addresses.iter().zip(settings.addresses());
+    let of_proxies: Vec<_> = of_proxies.filter(|(_, it)| it.is_for_proxies).collect();
+    let proxies = match &of_proxies[..] {
+        [] => String::new(),
+        some => {
+            let urls: Vec<_> = some.iter().map(|(url, _)| url.as_str()).collect();
+            format!("; PROXY headers on {}", urls.join(" "))
+        }
+    };
     let admin = admin.map_or_else(String::new, |address| format!("; admin on {}", url(address)));
     let health = match settings.health_listen.as_ref().and_then(|_| addresses.pop()) {
         Some(address) if address.ends_with('/') => {
@@ -427,8 +438,8 @@ pub fn ready_line<'a>(
         count => format!("{count} workers"),
     };
     format!(
-        "uringstatic: ready on {} with {what}, at most {} connections{health}{admin}; {workers}; \
-         {engine}",
+        "uringstatic: ready on {} with {what}, at most {} connections{proxies}{health}{admin}; \
+         {workers}; {engine}",
         addresses.join(" "),
         settings.spawn,
     )

@@ -19,7 +19,7 @@ use uringstatic::http::response_parser::{RequestKind, ResponseParser, ResponsePr
 use uringstatic::os::net::{Endpoint, listen};
 use uringstatic::os::pages::Pages;
 use uringstatic::os::signal;
-use uringstatic::server::{Server, ServerConfig, Turn};
+use uringstatic::server::{ProxiedListeners, Server, ServerConfig, Turn};
 use uringstatic::site::build::{self, Effort, RootOptions};
 use uringstatic::site::{Page, Site};
 
@@ -245,6 +245,7 @@ fn serve<E: KernelEngine>(engine: E, site: Site, is_ready: impl FnOnce()) {
         send_timeout: minute,
         min_rate: 240,
         health_listener: false,
+        proxied: ProxiedListeners::default(),
         drain_delay: Duration::ZERO,
         reload_grace: minute,
         drain_timeout: minute,

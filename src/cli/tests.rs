@@ -1,12 +1,13 @@
 //! Complete command lines of `uringstatic`.
 
 use super::*;
+use crate::http::forwarded::{ForwardedField, ForwardingOptions, TrustedProxy};
 use crate::os::net::Endpoint;
 use crate::sandbox::options::AccountOptions;
 use crate::sandbox::{Layer, SandboxMode};
 use crate::site::build::RootOptions;
 use crate::start::workers::{CpuList, WorkerCount};
-use crate::start::{AdminOptions, SocketOptions};
+use crate::start::{AdminOptions, ListenAddress, SocketOptions};
 use crate::telemetry::format::LogFormat;
 use crate::telemetry::options::AccessLogOptions;
 use clap::ValueEnum;
@@ -39,6 +40,7 @@ fn every_option_has_its_documented_default() {
         min_rate: 240,
         health_listen: None,
         log: AccessLogOptions::default(),
+        forwarding: ForwardingOptions::default(),
         admin: AdminOptions::default(),
         drain_delay: Duration::ZERO,
         drain_timeout: Duration::from_secs(10),
@@ -68,6 +70,9 @@ fn each_option_sets_its_own_field() {
         (&["--spawn", "1"], |c| c.spawn = 1),
         (&["--spawn=4294967295"], |c| c.spawn = u32::MAX),
         (&["--listen", "[::1]:80"], |c| c.listen = vec![tcp("[::1]:80")]),
+        (&["--listen", "[::1]:80,proxy"], |c| {
+            c.listen = vec![ListenAddress { is_for_proxies: true, ..tcp("[::1]:80") }];
+        }),
         (&["--page", "down.html"], |c| c.page = Some("down.html".into())),
         (&["--root", "public"], |c| c.root = Some("public".into())),
         (&["--content-type", "text/plain"], |c| c.content_type = Some("text/plain".into())),
@@ -79,7 +84,7 @@ fn each_option_sets_its_own_field() {
             c.allowed_hosts = ["a.example", "[::1]:80"].map(|host| host.parse().unwrap()).into();
         }),
         (&["--listen", "unix:a", "--socket-mode", "0660", "--socket-group", "web"], |c| {
-            c.listen = vec![Endpoint::Unix("a".into())];
+            c.listen = vec![Endpoint::Unix("a".into()).into()];
             c.socket.socket_mode = Some(0o660);
             c.socket.socket_group = Some("web".to_owned());
         }),
@@ -92,12 +97,25 @@ fn each_option_sets_its_own_field() {
         (&["--min-rate", "0"], |c| c.min_rate = 0),
         (&["--min-rate", "1m"], |c| c.min_rate = 1 << 20),
         (&["--health-listen", "127.0.0.1:9"], |c| {
-            c.health_listen = Some(Endpoint::Tcp("127.0.0.1:9".parse().expect("an address")));
+            c.health_listen = Some(tcp("127.0.0.1:9"));
         }),
         (&["--access-log", "-"], |c| c.log.access_log = Some("-".into())),
         (&["--access-log", "a", "--log-format", "json"], |c| {
             c.log = AccessLogOptions { access_log: Some("a".into()), log_format: LogFormat::Json };
         }),
+        (&["--access-log", "-", "--trusted-proxies", "10.0.0.0/8,unix:"], |c| {
+            c.log.access_log = Some("-".into());
+            let network = TrustedProxy::Network { address: [10, 0, 0, 0].into(), bits: 8 };
+            c.forwarding.trusted_proxies = vec![network, TrustedProxy::Unix];
+        }),
+        (
+            &["--access-log", "-", "--trusted-proxies", "unix:", "--forwarded-field", "forwarded"],
+            |c| {
+                c.log.access_log = Some("-".into());
+                c.forwarding.trusted_proxies = vec![TrustedProxy::Unix];
+                c.forwarding.forwarded_field = ForwardedField::Forwarded;
+            },
+        ),
         (&["--admin", "unix:admin"], |c| c.admin.admin = Some(Endpoint::Unix("admin".into()))),
         (&["--drain-delay", "6s"], |c| c.drain_delay = Duration::from_secs(6)),
         (&["--drain-timeout", "4s"], |c| c.drain_timeout = Duration::from_secs(4)),
@@ -218,7 +236,7 @@ fn the_doctor_has_its_own_options_and_the_server_s_defaults() {
 fn repeated_options_keep_their_order() {
     let argv = ["--listen", "[::1]:80", "--listen", "unix:/a", "--header", "B: 2", "--header"];
     let config = config(&[&argv[..], &["A: 1"]].concat());
-    assert_eq!(config.listen, [tcp("[::1]:80"), Endpoint::Unix("/a".into())]);
+    assert_eq!(config.listen, [tcp("[::1]:80"), Endpoint::Unix("/a".into()).into()]);
     assert_eq!(config.headers, [("B", "2"), ("A", "1")].map(|(n, v)| (n.into(), v.into())));
 }
 
@@ -277,7 +295,7 @@ fn the_examples_in_the_help_parse() {
     assert_eq!(config(&words).headers, [("Retry-After".to_owned(), "600".to_owned())]);
     assert_eq!(config(&["--spawn", "5000"]), config(&[]));
     let listen = config(&["--listen", "unix:/run/uringstatic.sock"]).listen;
-    assert_eq!(listen, [Endpoint::Unix("/run/uringstatic.sock".into())]);
+    assert_eq!(listen, [Endpoint::Unix("/run/uringstatic.sock".into()).into()]);
 }
 
 #[test]
@@ -315,8 +333,8 @@ fn config(options: &[&str]) -> StartSettings {
     }
 }
 
-fn tcp(text: &str) -> Endpoint {
-    Endpoint::Tcp(text.parse().unwrap())
+fn tcp(text: &str) -> ListenAddress {
+    Endpoint::Tcp(text.parse().unwrap()).into()
 }
 
 fn name_of(feature: Feature) -> String {

@@ -70,7 +70,8 @@ pub enum Then {
 /// The timeouts of a connection; the driver knows how long each is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Timeout {
-    /// Until a head is complete: the first one, or one that has begun.
+    /// Until a head is complete: the first one, with the PROXY header before it, or one that has
+    /// begun.
     Head,
     /// Until the first byte of the next request.
     Idle,

@@ -16,7 +16,9 @@
 //! # States
 //!
 //! ```text
-//!              a request, an invalid head, a head that is late
+//!   ► ProxyHeader ──────────────► Over: no header, a header that is late
+//!       │ complete
+//!       ▼      a request, an invalid head, a head that is late
 //!   ► Head ───────────────────────────────────────────────► Response
 //!       ▲                                                     │ all bytes taken
 //!       ├─────────────────────────────────────────────────────┤
@@ -28,6 +30,9 @@
 //!                                          │                  │ nothing more can arrive
 //!                                          └────────► Over ◄──┘
 //! ```
+//!
+//! On a listener for proxies, a connection begins with a PROXY header
+//! ([`ServerConnection::accept_from_proxy`]), elsewhere with a head.
 //!
 //! No response here depends on content, so every request is answered as soon as its head is
 //! complete. A body that is still arriving is discarded afterwards, so that the connection can
@@ -84,6 +89,7 @@ mod contract;
 mod head_buffers;
 mod observed;
 pub mod properties;
+mod proxied;
 mod respond;
 #[cfg(test)]
 mod tests;
@@ -115,6 +121,8 @@ pub struct ServerConnection {
 
 #[derive(Debug)]
 enum ConnectionPhase {
+    /// A PROXY header, or the rest of one, is to arrive.
+    ProxyHeader,
     /// A head, or the rest of one, is to arrive.
     Head,
     /// The rest of a body, whose request has been answered, is discarded.
@@ -137,6 +145,15 @@ impl ServerConnection {
         let (phase, observed) = (ConnectionPhase::Head, Observed::default());
         let conn = Self { phase, kept: Vec::new(), scan, end_of_stream, served, observed };
         (conn, Output::Receive(Timeout::Head))
+    }
+
+    /// A connection that was just accepted on a listener for proxies, and its first output. Its
+    /// first bytes must be a PROXY header ([`crate::http::proxy_header`]): whether there is one is
+    /// never guessed.
+    #[must_use]
+    pub fn accept_from_proxy() -> (Self, Output) {
+        let (conn, output) = Self::accept();
+        (Self { phase: ConnectionPhase::ProxyHeader, ..conn }, output)
     }
 
     /// Takes an input, and returns what the connection needs from now on.
@@ -174,7 +191,7 @@ impl ServerConnection {
             ConnectionPhase::Head if self.served && self.kept.is_empty() => {
                 Output::Receive(Timeout::Idle)
             }
-            ConnectionPhase::Head => Output::Receive(Timeout::Head),
+            ConnectionPhase::Head | ConnectionPhase::ProxyHeader => Output::Receive(Timeout::Head),
             ConnectionPhase::Body { .. } => Output::Receive(Timeout::Body),
             ConnectionPhase::Response { output, body, then } => {
                 let spans = output.up_to(SEND_BYTES_MAX);
@@ -193,6 +210,7 @@ impl ServerConnection {
 
     fn bytes(&mut self, bytes: &[u8], context: &mut Context<'_>) {
         match &mut self.phase {
+            ConnectionPhase::ProxyHeader => self.header_bytes(bytes, context),
             ConnectionPhase::Head | ConnectionPhase::Body { .. } if self.kept.is_empty() => {
                 self.observed.head_begins(&context.observation);
                 let used = self.parse_next(bytes, context);
@@ -344,6 +362,7 @@ impl ServerConnection {
     fn end_of_stream(&mut self, context: &mut Context<'_>) {
         self.end_of_stream = true;
         match &mut self.phase {
+            ConnectionPhase::ProxyHeader => self.end_in_header(context),
             ConnectionPhase::Head => {
                 let kept = std::mem::take(&mut self.kept);
                 self.end_between_responses(&kept, context);
@@ -388,6 +407,7 @@ impl ServerConnection {
 
     fn deadline(&mut self, context: &mut Context<'_>) {
         match self.phase {
+            ConnectionPhase::ProxyHeader => return self.end_in_header(context),
             ConnectionPhase::Head if !self.kept.is_empty() => {
                 context.stats.errors.request_timeouts += 1;
                 let kept = std::mem::take(&mut self.kept);
@@ -407,7 +427,7 @@ impl ServerConnection {
     /// Ends at once and without a response, which might not fit into the socket.
     fn displaced(&mut self, context: &mut Context<'_>) {
         let is_unfinished = match self.phase {
-            ConnectionPhase::Head => !self.kept.is_empty(),
+            ConnectionPhase::Head | ConnectionPhase::ProxyHeader => !self.kept.is_empty(),
             ConnectionPhase::Body { .. } | ConnectionPhase::Response { .. } => true,
             ConnectionPhase::Linger | ConnectionPhase::Over => false,
         };

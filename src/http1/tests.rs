@@ -7,6 +7,8 @@ use crate::stats::Stats;
 use crate::telemetry::record::Observation;
 use proptest::prelude::*;
 
+mod proxied;
+
 const PAGE_BYTES: u64 = 100;
 const HEAD_BYTES_MAX: u32 = 16 * 1024;
 

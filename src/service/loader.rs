@@ -99,10 +99,9 @@ impl Loader {
         let scoreboard = Scoreboard::inherited(spec.scoreboard, layout)?;
         let all = scoreboard.read_only().map_err(|error| lost(&error.to_string()))?;
         drop(inherited.claim(spec.scoreboard));
-        let addresses = settings.listen.iter().chain(&settings.health_listen);
+        let addresses = settings.addresses().map(|address| &address.endpoint);
         // Behind the listeners stands the memory of the access log.
-        let of_log =
-            spec.listeners.get(settings.listen.len() + settings.health_listen.iter().len());
+        let of_log = spec.listeners.get(settings.addresses().count());
         let log = match of_log.filter(|_| settings.log.access_log.is_some()) {
             Some(&number) => {
                 let log = LogMemory::inherited(number, scoreboard.places(), settings.slots())?;
@@ -171,7 +170,8 @@ impl NewWorker {
         }
         match serve(settings, server, request, (seat, held)) {
             Ok((mut started, engine)) => {
-                let recorder = part.map(|part| recorder(&mut started, part, request.number));
+                let recorder =
+                    part.map(|part| recorder(&mut started, part, request.number, settings));
                 match (counters, recorder) {
                     (Some(counters), Some(recorder)) => observe(&mut started, (counters, recorder)),
                     (Some(counters), None) => observe(&mut started, counters),
@@ -206,10 +206,16 @@ fn serve(
 }
 
 /// The recorder of a server's requests for the access log.
-fn recorder(started: &mut Started, part: CounterPart, number: u32) -> AccessRecorder {
+fn recorder(
+    started: &mut Started,
+    part: CounterPart,
+    number: u32,
+    settings: &StartSettings,
+) -> AccessRecorder {
     let since_start = started.server.engine_mut().read_clock();
     let base_ns = process::monotonic_ns().saturating_sub(since_start.0);
     AccessRecorder::new(part, number, base_ns)
+        .with_forwarding(settings.forwarding.clone(), settings.slots())
 }
 
 fn observe(started: &mut Started, observer: impl Observer + 'static) {

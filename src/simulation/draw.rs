@@ -4,7 +4,7 @@ use crate::bytes::Span;
 use crate::engine::Nanos;
 use crate::engine::sim::{FaultLevel, ListenerId, Random, SimSetup};
 use crate::http::coding::Coding;
-use crate::server::ServerConfig;
+use crate::server::{ProxiedListeners, ServerConfig};
 use crate::site::conditions::Conditions;
 use crate::site::pattern::Pattern;
 use crate::site::redirects::{Effect, Redirect, Redirects};
@@ -97,6 +97,7 @@ pub(super) fn draw_config(random: &mut Random, listeners: u32) -> ServerConfig {
         body_timeout: Duration::from_secs(10),
         min_rate: 240,
         health_listener: false,
+        proxied: ProxiedListeners::default(),
         drain_delay: Duration::ZERO,
         reload_grace: Duration::from_secs(2),
         drain_timeout: Duration::from_secs(3600),

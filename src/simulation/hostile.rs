@@ -12,7 +12,7 @@ use super::responses::{ExpectedContent, ExpectedResponse};
 use super::world::{World, WorldStep};
 use crate::engine::Nanos;
 use crate::engine::sim::{Network, Random, SimEngine, SimSetup};
-use crate::server::{Server, ServerConfig};
+use crate::server::{ProxiedListeners, Server, ServerConfig};
 use std::time::Duration;
 
 /// How a hostile peer holds its slot.
@@ -138,6 +138,7 @@ pub(super) fn config(spawn: u32) -> ServerConfig {
         spawn,
         listeners: 1,
         health_listener: false,
+        proxied: ProxiedListeners::default(),
         accepts: 1,
         accepts_at_rest: 1,
         head_timeout: Duration::from_secs(10),

@@ -58,6 +58,8 @@ impl Observer for Tally {
         }
     }
 
+    fn named(&mut self, _slot: u32, _client: PeerAddress) {}
+
     fn began(&mut self, slot: u32, record: &ResponseRecord, head: RequestHead<'_, '_>) {
         let sums = &mut *self.0.borrow_mut();
         if head.bytes.is_empty() || !(200..600).contains(&record.status) {

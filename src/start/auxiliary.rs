@@ -14,7 +14,7 @@ use crate::os::process;
 use crate::os::signal::Signals;
 use crate::sandbox::calls::{self, LoggerDescriptors};
 use crate::sandbox::{Possessions, Program, Sandbox};
-use crate::server::{self, Server, ServerConfig};
+use crate::server::{self, ProxiedListeners, Server, ServerConfig};
 use crate::site::Site;
 use crate::site::live::LiveSource;
 use std::time::Duration;
@@ -125,6 +125,7 @@ impl<F: FnOnce()> Program<Chosen> for LiveProgram<F> {
             spawn: SLOTS,
             listeners: u32::try_from(listeners).expect("a command line is short"),
             health_listener: false,
+            proxied: ProxiedListeners::default(),
             accepts,
             accepts_at_rest: accepts,
             head_timeout: Duration::from_secs(5),

@@ -1,14 +1,14 @@
 //! The server's settings, each within its bounds. The comments on fields are help texts.
 
-use super::endpoint::{self, AdminOptions, SocketOptions};
+use super::endpoint::{self, AdminOptions, ListenAddress, SocketOptions};
 use super::feature::Feature;
 use super::values;
 use super::workers::{CpuList, WorkerCount};
 use crate::engine::chosen::EngineChoice;
 use crate::engine::kernel::EngineKind;
+use crate::http::forwarded::ForwardingOptions;
 use crate::http::host::{ALLOWED_HOSTS_MAX, AllowedHost};
 use crate::http::{added_field, media_type};
-use crate::os::net::Endpoint;
 use crate::sandbox::options::LockdownOptions;
 use crate::server;
 use crate::site::build::RootOptions;
@@ -35,9 +35,13 @@ pub struct StartSettings {
     ///
     /// An IPv4 address (`127.0.0.1:80`), an IPv6 address in brackets (`[::1]:80`) or a socket file
     /// (`unix:/run/web.sock`). Host names are not resolved. Port 0 lets the kernel choose a port.
+    ///
+    /// With `,proxy` behind it (`10.0.0.5:80,proxy`), each connection must begin with a header of
+    /// the PROXY protocol, version 1 or 2, and is closed otherwise. The access log then has the
+    /// address of the client. Only proxies should be able to reach such an address.
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:10001")]
     #[arg(value_parser = OsStringValueParser::new().try_map(endpoint::parse))]
-    pub listen: Vec<Endpoint>,
+    pub listen: Vec<ListenAddress>,
 
     /// Address for health checks, with 8 connection slots of its own in each worker
     ///
@@ -45,7 +49,7 @@ pub struct StartSettings {
     /// SIGINT has arrived, even while --spawn connections hold all other slots.
     #[arg(long, value_name = "ADDR:PORT")]
     #[arg(value_parser = OsStringValueParser::new().try_map(endpoint::parse))]
-    pub health_listen: Option<Endpoint>,
+    pub health_listen: Option<ListenAddress>,
 
     /// The listener for questions about the service.
     #[command(flatten)]
@@ -54,6 +58,10 @@ pub struct StartSettings {
     /// The access log.
     #[command(flatten)]
     pub log: AccessLogOptions,
+
+    /// The proxies that are trusted.
+    #[command(flatten)]
+    pub forwarding: ForwardingOptions,
 
     /// Permissions of socket files.
     #[command(flatten)]
@@ -246,8 +254,8 @@ impl StartSettings {
     /// # Errors
     /// If settings that are valid by themselves exclude each other; names the options.
     pub fn checked(mut self) -> Result<Self, String> {
-        let others = self.health_listen.iter().chain(&self.admin.admin);
-        let addresses: Vec<_> = self.listen.iter().chain(others).cloned().collect();
+        let listeners = self.addresses().map(|address| &address.endpoint);
+        let addresses: Vec<_> = listeners.chain(&self.admin.admin).cloned().collect();
         endpoint::check_all(&addresses)?;
         self.socket.check(&addresses)?;
         added_field::check_all(&self.added_fields())?;
@@ -302,6 +310,11 @@ impl StartSettings {
     #[must_use]
     pub fn wants_peers(&self) -> bool {
         self.log.access_log.is_some()
+    }
+
+    /// All addresses to listen on; that for health checks is the last.
+    pub fn addresses(&self) -> impl Iterator<Item = &ListenAddress> {
+        self.listen.iter().chain(&self.health_listen)
     }
 
     /// The path that the health address answers.

@@ -33,6 +33,8 @@ const FIRST_BYTE: usize = 5;
 const LAST_BYTE: usize = 6;
 const ADDRESS: usize = 7;
 const CONNECTION: usize = 9;
+/// The bits of the kind of an address and of its port.
+const OF_CLIENT: u64 = 0xffff_00ff;
 
 const WHOLE: u64 = 1 << 16;
 const CUT: u64 = 1 << 17;
@@ -58,7 +60,17 @@ pub(super) fn write_connection(
     listener: ListenerKind,
     worker: u32,
 ) {
-    let (kind, address, port) = match peer {
+    let listener: u64 = match listener {
+        ListenerKind::Public => 0,
+        ListenerKind::Health => 1,
+    };
+    store(words, CONNECTION, listener << 8 | u64::from(worker) << 32);
+    write_client(words, peer);
+}
+
+/// Notes the client of a connection, which replaces the one before.
+pub(super) fn write_client(words: &[AtomicU64], client: PeerAddress) {
+    let (kind, address, port) = match client {
         PeerAddress::Unknown => (0, 0, 0),
         PeerAddress::Unix => (1, 0, 0),
         PeerAddress::Ip { address: IpAddr::V4(address), port } => {
@@ -67,14 +79,10 @@ pub(super) fn write_connection(
         PeerAddress::Ip { address: IpAddr::V6(address), port } => (3, address.to_bits(), port),
     };
     let [high, low] = [address >> 64, address].map(low_word);
-    let listener: u64 = match listener {
-        ListenerKind::Public => 0,
-        ListenerKind::Health => 1,
-    };
     store(words, ADDRESS, high);
     store(words, ADDRESS + 1, low);
-    let connection = kind | listener << 8 | u64::from(port) << 16 | u64::from(worker) << 32;
-    store(words, CONNECTION, connection);
+    let others = words[CONNECTION].load(Ordering::Relaxed) & !OF_CLIENT;
+    store(words, CONNECTION, others | kind | u64::from(port) << 16);
 }
 
 /// Notes a request whose response begins. The engine's time 0 is `base_ns` on the monotonic clock.

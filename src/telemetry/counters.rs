@@ -114,6 +114,8 @@ impl Observer for WorkerCounters {
     fn accepted(&mut self, _: u32, _: PeerAddress, _: ListenerKind) {}
 
     /// A request counts here, so that the death of its worker doesn't lose it.
+    fn named(&mut self, _slot: u32, _client: PeerAddress) {}
+
     fn began(&mut self, slot: u32, record: &ResponseRecord, _: RequestHead<'_, '_>) {
         self.counted[slot as usize] = 0;
         let word = word_of(record.method, record.status);

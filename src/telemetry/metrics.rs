@@ -119,6 +119,7 @@ fn of_connections(
         refused,
         request_timeouts,
         send_timeouts,
+        proxy_headers,
         resets,
         failures,
         accepts,
@@ -131,14 +132,16 @@ fn of_connections(
         name,
         Counter,
         "Errors by kind: refused (invalid requests, and hosts that are not allowed), \
-         request_timeout, send_timeout (a client took too few bytes for too long), reset (by the \
-         client), failure (of a connection), accept (a failed accept), overrun (a client sent too \
-         much and read nothing), cut_off (open at the end of a drain).",
+         request_timeout, send_timeout (a client took too few bytes for too long), proxy_header (a \
+         connection had to begin with a PROXY header and didn't), reset (by the client), failure \
+         (of a connection), accept (a failed accept), overrun (a client sent too much and read \
+         nothing), cut_off (open at the end of a drain).",
     );
     for (kind, count) in [
         ("refused", refused),
         ("request_timeout", request_timeouts),
         ("send_timeout", send_timeouts),
+        ("proxy_header", proxy_headers),
         ("reset", resets),
         ("failure", failures),
         ("accept", accepts),

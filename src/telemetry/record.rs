@@ -94,6 +94,9 @@ pub trait Observer {
     /// A connection was accepted into a slot.
     fn accepted(&mut self, slot: u32, peer: PeerAddress, listener: ListenerKind);
 
+    /// A PROXY header names the client of the connection, which replaces the address of its peer.
+    fn named(&mut self, slot: u32, client: PeerAddress);
+
     /// A response begins. `record` has no bytes yet. Before the next one on the same slot,
     /// [`Observer::ended`] follows.
     fn began(&mut self, slot: u32, record: &ResponseRecord, head: RequestHead<'_, '_>);
@@ -118,6 +121,11 @@ impl<A: Observer, B: Observer> Observer for (A, B) {
     fn accepted(&mut self, slot: u32, peer: PeerAddress, listener: ListenerKind) {
         self.0.accepted(slot, peer, listener);
         self.1.accepted(slot, peer, listener);
+    }
+
+    fn named(&mut self, slot: u32, client: PeerAddress) {
+        self.0.named(slot, client);
+        self.1.named(slot, client);
     }
 
     fn began(&mut self, slot: u32, record: &ResponseRecord, head: RequestHead<'_, '_>) {
@@ -167,6 +175,13 @@ impl Observation<'_> {
     #[must_use]
     pub fn none() -> Self {
         Self { observer: None, slot: 0, woken: Nanos(0), submitted: Nanos(0) }
+    }
+
+    /// As [`Observer::named`].
+    pub fn named(&mut self, client: PeerAddress) {
+        if let Some(observer) = &mut self.observer {
+            observer.named(self.slot, client);
+        }
     }
 
     /// As [`Observer::describes_requests`].

@@ -1,8 +1,11 @@
 //! The observer that records requests for the access log: the writer's side of a part.
 
-use super::access_record::{write_connection, write_end, write_progress, write_request};
+use super::access_record::{
+    write_client, write_connection, write_end, write_progress, write_request,
+};
 use super::record::{ListenerKind, Nanos, Observer, RequestHead, ResponseRecord};
 use super::ring::RingWriter;
+use crate::http::forwarded::ForwardingOptions;
 use crate::os::shared::CounterPart;
 use crate::peer_address::PeerAddress;
 
@@ -14,6 +17,15 @@ pub struct AccessRecorder {
     worker: u32,
     /// The engine's time 0 on the monotonic clock.
     base_ns: u64,
+    /// Where proxies name the client of each request, if any proxy is trusted.
+    forwarding: Option<Forwarding>,
+}
+
+/// The proxies that are trusted, and the peer of each slot.
+#[derive(Debug)]
+struct Forwarding {
+    options: ForwardingOptions,
+    peers: Box<[PeerAddress]>,
 }
 
 impl AccessRecorder {
@@ -22,7 +34,21 @@ impl AccessRecorder {
     #[must_use]
     pub fn new(part: CounterPart, worker: u32, base_ns: u64) -> Self {
         let writer = RingWriter::new(part.counters());
-        Self { part, writer, worker, base_ns }
+        Self { part, writer, worker, base_ns, forwarding: None }
+    }
+
+    /// Records the client that trusted proxies name, for connections in so many slots.
+    #[must_use]
+    pub fn with_forwarding(mut self, options: ForwardingOptions, slots: u32) -> Self {
+        let peers = vec![PeerAddress::Unknown; slots as usize].into_boxed_slice();
+        self.forwarding = options.trusts_any().then_some(Forwarding { options, peers });
+        self
+    }
+
+    fn note_peer(&mut self, slot: u32, peer: PeerAddress) {
+        if let Some(forwarding) = &mut self.forwarding {
+            forwarding.peers[slot as usize] = peer;
+        }
     }
 }
 
@@ -34,11 +60,21 @@ impl Observer for AccessRecorder {
     fn accepted(&mut self, slot: u32, peer: PeerAddress, listener: ListenerKind) {
         let place = self.writer.place(self.part.counters(), slot);
         write_connection(place, peer, listener, self.worker);
+        self.note_peer(slot, peer);
+    }
+
+    fn named(&mut self, slot: u32, client: PeerAddress) {
+        write_client(self.writer.place(self.part.counters(), slot), client);
+        self.note_peer(slot, client);
     }
 
     fn began(&mut self, slot: u32, record: &ResponseRecord, head: RequestHead<'_, '_>) {
         let part = self.part.counters();
-        write_request(self.writer.place(part, slot), record, head, self.base_ns);
+        let place = self.writer.place(part, slot);
+        if let Some(Forwarding { options, peers }) = &self.forwarding {
+            write_client(place, options.client(peers[slot as usize], head.fields));
+        }
+        write_request(place, record, head, self.base_ns);
         self.writer.begin(part, slot);
     }
 

@@ -16,6 +16,7 @@ mod engine;
 mod fields;
 mod files;
 mod protection;
+mod proxied;
 mod rules;
 mod serve;
 mod service;

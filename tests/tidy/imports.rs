@@ -25,7 +25,7 @@ const IMPORTS: &[(&str, &str)] = &[
     ("telemetry", "site http engine os peer_address stats error"),
     ("site/build", "site http os bytes value_parsers text error"),
     ("site", "http bytes"),
-    ("http", ""),
+    ("http", "peer_address"),
     // The load client, and what uses it.
     ("experiment", "load os value_parsers text error"),
     (

@@ -25,6 +25,8 @@ impl Observer for Notes {
 
     fn accepted(&mut self, _slot: u32, _peer: PeerAddress, _listener: ListenerKind) {}
 
+    fn named(&mut self, _slot: u32, _client: PeerAddress) {}
+
     fn began(&mut self, slot: u32, record: &ResponseRecord, head: RequestHead<'_, '_>) {
         assert_eq!((slot, record.bytes, record.is_whole), (0, 0, false));
         let text = String::from_utf8_lossy(head.bytes);

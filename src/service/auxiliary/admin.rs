@@ -31,12 +31,12 @@ fn try_to_serve(beginning: &mut Beginning<'_>) -> Result<u8, Failure> {
     let places = spec.places as usize;
     let layout = BoardLayout { places, has_counters: true };
     let view = ScoreboardView::inherited(scoreboard, layout, settings.spawn)?;
-    let listeners = settings.listen.iter().chain(&settings.health_listen);
+    let listeners = settings.addresses().map(|address| address.endpoint.clone());
     let identity = ServiceIdentity {
         version: env!("CARGO_PKG_VERSION"),
         engine: spec.engine.name(),
         process: spec.supervisor,
-        listeners: listeners.cloned().collect(),
+        listeners: listeners.collect(),
         workers: spec.workers,
         connection_limit: settings.spawn,
         has_access_log: settings.log.access_log.is_some(),

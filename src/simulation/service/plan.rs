@@ -61,6 +61,7 @@ impl ServicePlan {
         let page = draw_page(random);
         let setting = Setting {
             listeners,
+            proxied: config.proxied,
             page_bytes: page.len(),
             head_ns: nanos(config.head_timeout),
             head_bytes_max: config.head_bytes_max as usize,
