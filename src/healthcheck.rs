@@ -9,6 +9,7 @@
 
 use crate::error::Failure;
 use crate::os::net::Endpoint;
+use crate::start::ListenAddress;
 use crate::start::settings::StartSettings;
 use crate::value_parsers::duration;
 use std::ffi::{OsStr, OsString};
@@ -62,7 +63,7 @@ fn service_words(text: &[u8]) -> Option<Vec<OsString>> {
 /// If it doesn't answer, or says that it isn't healthy: what was asked, and the answer.
 pub fn ask(settings: &StartSettings, timeout: Duration) -> Result<(), Failure> {
     let question = Question::of(settings);
-    let Question { endpoint, path } = &question;
+    let Question { endpoint, path, .. } = &question;
     let what = format!("asking {endpoint} for {}", path.unwrap_or("/"));
     match question.status(timeout) {
         Ok(status) if question.is_healthy(status) => Ok(()),
@@ -76,16 +77,24 @@ pub fn ask(settings: &StartSettings, timeout: Duration) -> Result<(), Failure> {
 struct Question<'a> {
     endpoint: &'a Endpoint,
     path: Option<&'a str>,
+    /// Whether the address wants a PROXY header first.
+    is_for_proxies: bool,
 }
 
 impl<'a> Question<'a> {
     fn of(settings: &'a StartSettings) -> Self {
+        let of_listener = |address: &'a ListenAddress, path| Self {
+            endpoint: &address.endpoint,
+            path,
+            is_for_proxies: address.is_for_proxies,
+        };
         match (&settings.health_listen, &settings.admin.admin) {
-            (Some(endpoint), _) => Self { endpoint, path: Some(settings.health_path()) },
-            (None, Some(endpoint)) => Self { endpoint, path: Some(READY_PATH) },
+            (Some(address), _) => of_listener(address, Some(settings.health_path())),
+            (None, Some(endpoint)) => {
+                Self { endpoint, path: Some(READY_PATH), is_for_proxies: false }
+            }
             (None, None) => {
-                let path = settings.root_options.health.as_deref();
-                Self { endpoint: &settings.listen[0], path }
+                of_listener(&settings.listen[0], settings.root_options.health.as_deref())
             }
         }
     }
@@ -116,6 +125,10 @@ impl<'a> Question<'a> {
 
     fn exchange(&self, mut stream: impl Read + Write) -> io::Result<u16> {
         let path = self.path.unwrap_or("/");
+        if self.is_for_proxies {
+            // Of no client: the address of the connection stays.
+            write!(stream, "PROXY UNKNOWN\r\n")?;
+        }
         write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
         let mut start = Vec::new();
         stream.take(STATUS_LINE_BYTES).read_to_end(&mut start)?;
@@ -172,7 +185,7 @@ mod tests {
     fn the_address_for_health_checks_is_asked_first_and_one_that_listens_otherwise() {
         let mut settings = StartSettings::default();
         let asked = |settings: &StartSettings| {
-            let Question { endpoint, path } = Question::of(settings);
+            let Question { endpoint, path, .. } = Question::of(settings);
             (endpoint.to_string(), path.map(str::to_owned))
         };
         assert_eq!(asked(&settings), ("127.0.0.1:10001".to_owned(), None));
@@ -181,7 +194,7 @@ mod tests {
         assert_eq!(asked(&settings), ("127.0.0.1:10001".to_owned(), health.clone()));
         settings.admin.admin = Some(Endpoint::Unix("admin".into()));
         assert_eq!(asked(&settings), ("unix:admin".to_owned(), Some("/ready".to_owned())));
-        settings.health_listen = Some(Endpoint::Tcp(([0, 0, 0, 0], 9).into()));
+        settings.health_listen = Some(Endpoint::Tcp(([0, 0, 0, 0], 9).into()).into());
         assert_eq!(asked(&settings), ("0.0.0.0:9".to_owned(), health));
         settings.root_options.health = None;
         assert_eq!(asked(&settings), ("0.0.0.0:9".to_owned(), Some("/healthz".to_owned())));

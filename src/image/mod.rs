@@ -26,8 +26,8 @@ use crate::os::memory::MemoryRoom;
 use crate::os::net::Endpoint;
 use crate::site::build::escape::{escaped, escaped_path};
 use crate::site::build::{BuildRequest, CheckedRoot, Effort, check_root};
-use crate::start::become_reader;
 use crate::start::settings::StartSettings;
+use crate::start::{ListenAddress, become_reader};
 use archive::ImageParts;
 use config::ContainerSettings;
 use layer::{ImageLayer, LayerBuilder};
@@ -173,7 +173,7 @@ fn container_settings(request: &ImageRequest, name: &ImageName) -> ContainerSett
     let mut labels: BTreeMap<_, _> =
         labels.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
     labels.extend(options.labels.iter().cloned());
-    let port = |endpoint: &Endpoint| match endpoint {
+    let port = |address: &ListenAddress| match &address.endpoint {
         Endpoint::Tcp(address) if !address.ip().is_loopback() => Some(address.port()),
         Endpoint::Tcp(_) | Endpoint::Unix(_) => None,
     };
