@@ -76,24 +76,25 @@ pub fn ask(settings: &StartSettings, timeout: Duration) -> Result<(), Failure> {
 #[derive(Debug, PartialEq, Eq)]
 struct Question<'a> {
     endpoint: &'a Endpoint,
-    /// Whether the address requires a PROXY header.
-    is_for_proxies: bool,
     path: Option<&'a str>,
+    /// Whether the address wants a PROXY header first.
+    is_for_proxies: bool,
 }
 
 impl<'a> Question<'a> {
     fn of(settings: &'a StartSettings) -> Self {
-        let of_service = |address: &'a ListenAddress, path| {
-            let ListenAddress { endpoint, is_for_proxies } = address;
-            Self { endpoint, is_for_proxies: *is_for_proxies, path }
+        let of_listener = |address: &'a ListenAddress, path| Self {
+            endpoint: &address.endpoint,
+            path,
+            is_for_proxies: address.is_for_proxies,
         };
         match (&settings.health_listen, &settings.admin.admin) {
-            (Some(address), _) => of_service(address, Some(settings.health_path())),
+            (Some(address), _) => of_listener(address, Some(settings.health_path())),
             (None, Some(endpoint)) => {
-                Self { endpoint, is_for_proxies: false, path: Some(READY_PATH) }
+                Self { endpoint, path: Some(READY_PATH), is_for_proxies: false }
             }
             (None, None) => {
-                of_service(&settings.listen[0], settings.root_options.health.as_deref())
+                of_listener(&settings.listen[0], settings.root_options.health.as_deref())
             }
         }
     }
@@ -124,11 +125,11 @@ impl<'a> Question<'a> {
 
     fn exchange(&self, mut stream: impl Read + Write) -> io::Result<u16> {
         let path = self.path.unwrap_or("/");
-        let header = if self.is_for_proxies { OWN_CONNECTION } else { "" };
-        write!(
-            stream,
-            "{header}GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-        )?;
+        if self.is_for_proxies {
+            // Of no client: the address of the connection stays.
+            write!(stream, "PROXY UNKNOWN\r\n")?;
+        }
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
         let mut start = Vec::new();
         stream.take(STATUS_LINE_BYTES).read_to_end(&mut start)?;
         status_in(&start).ok_or_else(|| io::Error::other("the response isn't HTTP/1.1"))
@@ -157,8 +158,6 @@ fn status_in(start: &[u8]) -> Option<u16> {
 
 /// The path of the admin address that says whether a generation serves and no drain is announced.
 const READY_PATH: &str = "/ready";
-/// The PROXY header, version 1, of a connection that a proxy opens for no client.
-const OWN_CONNECTION: &str = "PROXY UNKNOWN\r\n";
 const PROGRAM: &str = env!("CARGO_PKG_NAME");
 /// Bytes of the start of a response up to the status and a space.
 const STATUS_LINE_BYTES: u64 = 13;
