@@ -14,18 +14,18 @@ install_machine_tools() {
 # Makes the files, unless they are there. An interrupted attempt leaves no folder of that name.
 make_rootfs() {
     [ -e "$rootfs" ] && return
-    local part=$rootfs.part
-    rm -rf "${rootfs%-*}"-*
-    debootstrap --variant=minbase --include="$rootfs_packages" bookworm "$part" > "$part.log" 2>&1 ||
+    local part=$rootfs.part as_root=()
+    [ "$(id -u)" -eq 0 ] || as_root=(sudo)
+    "${as_root[@]}" rm -rf "${rootfs%-*}"-*
+    "${as_root[@]}" debootstrap --variant=minbase --include="$rootfs_packages" bookworm "$part" > "$part.log" 2>&1 ||
         { tail -n 5 "$part.log"; return 1; }
-    rm -rf "$part"/var/cache/apt/archives/*.deb "$part.log"
-    # They concern real machines, or wait for a network.
-    local unit
-    for unit in apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer man-db.timer \
-        systemd-networkd-wait-online.service getty.target; do
-        ln -sf /dev/null "$part/etc/systemd/system/$unit"
-    done
-    mv "$part" "$rootfs"
+    # Units that concern real machines, or wait for a network, are masked.
+    "${as_root[@]}" sh -ec "rm -rf '$part'/var/cache/apt/archives/*.deb '$part.log'
+        for unit in apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer man-db.timer \
+            systemd-networkd-wait-online.service getty.target; do
+            ln -sf /dev/null '$part'/etc/systemd/system/\$unit
+        done
+        mv '$part' '$rootfs'"
 }
 
 # Runs the calling script once more, as root and in namespaces of its own, with `--inside` and these

@@ -27,7 +27,6 @@ main() {
 
 in_machine() {
     work=$1
-    program=$2/uringstatic
     trap 'halt_machine' EXIT
     boot_machine --bind-ro="$2/uringload:/usr/bin/uringload" --bind-ro="$PWD/deploy:/mnt/deploy" \
         --bind-ro="$2:/mnt/target/release"
@@ -134,7 +133,7 @@ reload_fails() {
     check "failed reload: systemctl status has the error and what goes on" \
         status_becomes 'not reloaded: reading the root /srv/www/current: No such file .*; generation 5: '
     check "failed reload: the journal has the error" journal_has 'not reloaded, .*: No such file'
-    check "failed reload: active, not reloading" is_state active running
+    check "failed reload: active, not reloading" becomes is_state active running
     check "failed reload: the old release is served" page_is blue
     check "failed reload: by the same process" test "$process" = "$(main_process)"
     inside mv /srv/www/moved /srv/www/blue
@@ -220,7 +219,7 @@ stops() {
     check "stop: the result is success" test "$(property Result)" = success
     check "stop: no process is left" no_process
     check "stopped: a connection starts the service" page_is blue
-    check "stopped: it runs" is_state active running
+    check "stopped: it runs" becomes is_state active running
     check "stop with the socket" inside systemctl stop uringstatic.socket uringstatic.service
     check "stop with the socket: connections are refused" refuses
 }
