@@ -19,7 +19,8 @@ main() {
     prepare_programs "$@"
     echo page > "$work/page.txt"
 
-    start server --listen 127.0.0.1:0 --admin 127.0.0.1:0 --page "$work/page.txt" --workers 2
+    start server --listen 127.0.0.1:0 --admin 127.0.0.1:0 --page "$work/page.txt" --workers 2 \
+        --access-log "$work/access.log"
     admin=$(sed -n 's/.*; admin on \([^;]*\)\/;.*/\1/p' "$work/server.err")
     files_of_prometheus
     formats
@@ -163,6 +164,8 @@ answers() {
     check "the alert for the failed reload is pending" \
         has_value 'ALERTS{alertname="UringstaticReloadFailed",alertstate="pending"}' 1
     check "the status has the reason" status_has_reason
+    check "no record of the access log is lost" \
+        has_value 'uringstatic_access_log_dropped_records_total' 0
     check "Prometheus has no complaint" no_complaint
 }
 

@@ -47,6 +47,12 @@ pub fn of_logger(process: u32, descriptors: LoggerDescriptors) -> Vec<Call> {
             "puts a new output in the place of the old one",
         ),
         call(libc::SYS_close, "close", vec![], "closes the descriptor of an output"),
+        call(
+            libc::SYS_fcntl,
+            "fcntl",
+            vec![equals(1, libc::F_GETFD.unsigned_abs().into(), "F_GETFD")],
+            "std checks in debug builds that a descriptor is open before it closes it",
+        ),
         call(libc::SYS_clock_nanosleep, "clock_nanosleep", vec![], PAUSE),
         call(
             libc::SYS_ppoll,

@@ -228,7 +228,15 @@ impl ServiceView for ScoreboardView {
     }
 
     fn is_ready(&self) -> bool {
-        self.phase() == ServicePhase::Serving
+        let serving = self.word(SERVING);
+        let words = self.all.counters();
+        let is_up = |place: Place| {
+            let line = &words[self.layout.line(place)];
+            let is_serving = line[COUNTS].load(Ordering::Relaxed) != 0
+                && line[GENERATION].load(Ordering::Relaxed) == serving;
+            is_serving && words[self.layout.page(place)][TURNS].load(Ordering::Relaxed) > 0
+        };
+        self.phase() == ServicePhase::Serving && (0..self.layout.places).any(is_up)
     }
 
     fn snapshot(&self) -> Option<ServiceSnapshot> {

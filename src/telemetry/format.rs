@@ -216,12 +216,31 @@ fn push_number(to: &mut Vec<u8>, number: u64) {
 fn push_padded(to: &mut Vec<u8>, number: u64, width: usize) {
     let mut digits = [b'0'; DIGITS_MAX];
     let (mut left, mut start) = (number, DIGITS_MAX);
-    while left > 0 || start > DIGITS_MAX - width {
-        start -= 1;
-        digits[start] = b'0' + u8::try_from(left % 10).expect("a digit");
-        left /= 10;
+    while left >= 100 {
+        start -= 2;
+        digits[start..start + 2].copy_from_slice(&pair(left % 100));
+        left /= 100;
     }
-    to.extend_from_slice(&digits[start..]);
+    if left > 0 {
+        start -= 2;
+        digits[start..start + 2].copy_from_slice(&pair(left));
+        start += usize::from(left < 10);
+    }
+    to.extend_from_slice(&digits[start.min(DIGITS_MAX - width)..]);
+}
+
+/// The two digits of a number below 100.
+fn pair(number: u64) -> [u8; 2] {
+    const PAIRS: [[u8; 2]; 100] = {
+        let mut pairs = [[b'0'; 2]; 100];
+        let mut number: u8 = 0;
+        while number < 100 {
+            pairs[number as usize] = [b'0' + number / 10, b'0' + number % 10];
+            number += 1;
+        }
+        pairs
+    };
+    PAIRS[usize::try_from(number).expect("it is below 100")]
 }
 
 /// Those of `u64::MAX`.

@@ -27,6 +27,7 @@ pub mod logger;
 pub mod metrics;
 pub mod options;
 pub mod pages;
+pub mod properties;
 pub mod record;
 pub mod recorder;
 pub mod ring;

@@ -1,5 +1,6 @@
 //! The pages of the admin listener: which path has which, and with which status.
 
+use super::counters::COUNTER_WORDS;
 use super::exposition::Format;
 use super::snapshot::{ServiceIdentity, ServiceSnapshot, ServiceView};
 use super::{metrics, status};
@@ -26,7 +27,8 @@ impl<V: ServiceView> AdminPages<V> {
     pub fn new(view: V, identity: ServiceIdentity, places: usize) -> Self {
         let bytes_max = metrics::bytes_max(&identity).max(status::bytes_max(&identity, places));
         let text = || String::with_capacity(TEXT_BYTES);
-        let snapshot = ServiceSnapshot::default();
+        let counters = vec![0; COUNTER_WORDS];
+        let snapshot = ServiceSnapshot { counters, ..ServiceSnapshot::default() };
         Self {
             view,
             identity,

@@ -9,7 +9,7 @@ pub trait ServiceView: fmt::Debug {
     /// Whether the supervisor has run within the last seconds.
     fn is_live(&self) -> bool;
 
-    /// Whether a generation serves and no drain is announced.
+    /// Whether a worker of the serving generation accepts, and no drain is announced.
     fn is_ready(&self) -> bool;
 
     /// The service at this moment; `None` if the supervisor has been writing all the while.

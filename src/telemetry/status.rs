@@ -1,5 +1,6 @@
 //! The status of a service as JSON, for people and scripts.
 
+use super::counters::requests;
 use super::snapshot::{ServiceIdentity, ServiceSnapshot, WorkerSnapshot};
 use serde::Serialize;
 use std::time::{Duration, UNIX_EPOCH};
@@ -98,7 +99,7 @@ pub fn render(
             accepted: snapshot.stats.connections,
             limit: identity.connection_limit,
         },
-        requests: snapshot.stats.requests,
+        requests: requests(&snapshot.counters).map(|(_, _, count)| count).sum(),
         reload: ReloadReport {
             succeeded: reloads.succeeded,
             failed: reloads.failed,
@@ -166,6 +167,7 @@ const LISTENER_BYTES_MAX: usize = 256;
 mod tests {
     use super::*;
     use crate::os::net::Endpoint;
+    use crate::telemetry::counters::COUNTER_WORDS;
     use crate::telemetry::snapshot::{ListenerSnapshot, ReloadFacts, ServicePhase};
 
     fn identity() -> ServiceIdentity {
@@ -204,6 +206,7 @@ mod tests {
             },
             workers: vec![worker(3, false), worker(2, true), worker(1, true)],
             listeners: vec![ListenerSnapshot { port: 80, queue: Some((1, 128)) }],
+            counters: vec![1; COUNTER_WORDS],
             ..ServiceSnapshot::default()
         };
         let mut out = String::new();
@@ -213,6 +216,7 @@ mod tests {
         assert_eq!((&value["live"], &value["ready"]), (&true.into(), &false.into()));
         assert_eq!(value["started"], "2023-11-14T22:13:20.000Z");
         assert_eq!(value["uptime_seconds"], 61);
+        assert_eq!(value["requests"], 2000, "one of each method and code");
         assert_eq!(value["reload"]["error"], "reading \"/srv\":\nno");
         assert_eq!(value["listeners"][0]["address"], "[::1]:80");
         let states: Vec<_> =
@@ -235,6 +239,7 @@ mod tests {
         let snapshot = ServiceSnapshot {
             reloads: ReloadFacts { error: "\u{1}".repeat(ERROR_BYTES_MAX), ..Default::default() },
             workers: vec![worker; 40],
+            counters: vec![0; COUNTER_WORDS],
             ..ServiceSnapshot::default()
         };
         let mut out = String::new();

@@ -33,6 +33,11 @@ fn connection_corpus_keeps_its_properties() {
 }
 
 #[test]
+fn log_corpus_keeps_its_properties() {
+    replay("log", uringstatic::telemetry::properties::log);
+}
+
+#[test]
 fn proxy_header_corpus_keeps_its_properties() {
     replay("proxy_header", uringstatic::http1::properties::proxied_connection);
 }

@@ -164,7 +164,6 @@ impl Auxiliaries {
         true
     }
 
-    #[allow(dead_code, reason = "of use for a logger")]
     /// Sends a message with a descriptor to the process of a role.
     ///
     /// # Errors
@@ -181,7 +180,6 @@ impl Auxiliaries {
         channel.ok_or(io::ErrorKind::NotConnected)?.send(bytes, fd)
     }
 
-    #[allow(dead_code, reason = "of use for a logger")]
     /// Has what the process of a role inherits replaced, for the processes that are started from
     /// now on.
     pub(crate) fn replace_descriptors(&mut self, role: AuxiliaryRole, descriptors: Vec<OwnedFd>) {
@@ -190,13 +188,25 @@ impl Auxiliaries {
         }
     }
 
+    /// Starts the process of a role at once, if none runs: it has work to finish.
+    pub(crate) fn hurry(&mut self, role: AuxiliaryRole, command: &LoaderCommand) {
+        let now = Instant::now();
+        let waiting = self.members.iter_mut().filter(|member| member.role == role);
+        waiting.for_each(|member| member.due = now);
+        self.start_due(command);
+    }
+
     /// Tells all processes to finish their work and end: a logger by the end of its channel, an
     /// admin process by a signal.
     pub(crate) fn begin_to_end(&mut self) {
         self.is_ending = true;
-        for running in self.members.iter_mut().filter_map(|member| member.running.as_mut()) {
+        for member in &mut self.members {
+            let Some(running) = &mut member.running else { continue };
             running.channel = None;
-            let _ = signal_child(running.process, DRAIN);
+            // A logger that was started a moment ago hasn't blocked the signal yet.
+            if member.role == AuxiliaryRole::Admin {
+                let _ = signal_child(running.process, DRAIN);
+            }
         }
     }
 

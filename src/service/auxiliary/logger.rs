@@ -5,7 +5,7 @@ use crate::error::Failure;
 use crate::os::channel::Channel;
 use crate::os::log_file::{LogFile, LogFileKind};
 use crate::os::poll::wait_readable_or_writable;
-use crate::os::process::{monotonic_ns, unix_ns};
+use crate::os::process::{self, monotonic_ns, unix_ns};
 use crate::os::{signal, terminal};
 use crate::sandbox::calls::LoggerDescriptors;
 use crate::start::confine_logger;
@@ -33,11 +33,18 @@ pub(super) fn run(mut beginning: Beginning<'_>) -> u8 {
         channel: channel.as_fd().as_raw_fd(),
         output: output.as_fd().as_raw_fd(),
     };
-    let confined = report_ready(&channel)
-        .and_then(|()| confine_logger(settings, spec.account.clone(), inherited, descriptors));
+    // A supervisor that ends meanwhile has closed the channel, and still waits for the lines.
+    let _ = report_ready(&channel);
+    let confined = confine_logger(settings, spec.account.clone(), inherited, descriptors);
     match confined {
-        Ok(_) => {
-            LogLoop { channel: Some(channel), output, logger, state: OutputState::Writes }.run()
+        Ok(sandbox) => {
+            let state = OutputState::Writes;
+            let code = LogLoop { channel: Some(channel), output, logger, state }.run();
+            if sandbox.is_on() {
+                // The sandbox permits no orderly teardown; the kernel closes everything at exit.
+                process::end(code);
+            }
+            code
         }
         Err(failure) => report_failure(&channel, &failure),
     }

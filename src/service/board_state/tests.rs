@@ -47,15 +47,34 @@ fn published_facts_are_read_as_they_were() {
     assert!(!view.is_live() && !view.is_ready(), "nothing is published yet");
     let facts = facts();
     board.publish(&facts);
-    assert!(view.is_live() && view.is_ready());
+    assert!(view.is_live() && !view.is_ready(), "no worker has taken a turn");
     let found = snapshot(&view);
     assert_eq!(found.phase, facts.phase);
     assert_eq!((found.started_ms, found.generation, found.restarts), (5, 4, 6));
     assert_eq!(found.reloads, facts.reloads);
     assert_eq!(found.listeners, facts.listeners);
     assert_eq!(found.log, facts.log);
-    board.publish(&ServiceFacts { phase: ServicePhase::Ending, ..facts });
+}
+
+#[test]
+fn a_service_is_ready_while_a_worker_of_its_generation_takes_turns() {
+    let (board, view) = board_and_view();
+    board.publish(&facts());
+    board.enter(1, WorkerId { generation: 3, ..ID });
+    board.enter(2, ID);
+    for place in 1..3 {
+        let all = board.read_only().expect("there is memory");
+        let mut seat = board.seat(all, place).expect("there is memory");
+        seat.publish(Usage::default(), &Stats::default());
+        assert!(!view.is_ready(), "the worker of place {place} has taken no turn or retires");
+        seat.publish(Usage::default(), &Stats::default());
+    }
+    assert!(view.is_ready());
+    board.publish(&ServiceFacts { phase: ServicePhase::Ending, ..facts() });
     assert!(!view.is_ready());
+    board.publish(&facts());
+    board.leave(2);
+    assert!(!view.is_ready(), "the one that is left is of another generation");
 }
 
 #[test]

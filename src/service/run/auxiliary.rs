@@ -61,6 +61,8 @@ impl Service<'_> {
     /// Ends the auxiliary processes once no worker is left, and waits for them, but not for long,
     /// and no longer than until the next signal to end.
     pub(super) fn end_auxiliaries(&mut self) {
+        // A logger that has just ended leaves records to its successor.
+        self.auxiliaries.hurry(AuxiliaryRole::Logger, &self.command);
         self.auxiliaries.begin_to_end();
         let started = Instant::now();
         while !self.auxiliaries.are_gone() {

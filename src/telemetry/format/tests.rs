@@ -1,8 +1,6 @@
 //! Lines as an operator reads them.
 
 use super::*;
-use crate::telemetry::access_record::RecordCopy;
-use proptest::prelude::*;
 use serde_json::{Value, json};
 
 fn entry<'a>() -> AccessEntry<'a> {
@@ -122,29 +120,4 @@ fn numbers_have_their_digits() {
         bytes.push(b' ');
     }
     assert_eq!(bytes, b"0 007 1234 18446744073709551615 ");
-}
-
-/// Asserts what holds for any words of a hostile worker: there is a bounded number of lines, each
-/// one line of printable ASCII, and each line of JSON is an object.
-pub(in crate::telemetry) fn lines_of_any_words(words: &[u64]) {
-    let mut copy = RecordCopy::default();
-    let entry = copy.decode(words.iter().copied());
-    for format in [LogFormat::Combined, LogFormat::Json] {
-        let text = lines(format, &entry);
-        assert!(
-            text.ends_with('\n')
-                && text.bytes().all(|it| it == b'\n' || it.is_ascii_graphic() || it == b' ')
-        );
-        for line in text.lines().filter(|_| format == LogFormat::Json) {
-            let value: Value = serde_json::from_str(line).expect("it is JSON");
-            assert_eq!(value["schema"], "uringstatic-access/1");
-        }
-    }
-}
-
-proptest! {
-    #[test]
-    fn any_words_become_whole_lines(words in prop::collection::vec(any::<u64>(), 0..64)) {
-        lines_of_any_words(&words);
-    }
 }
