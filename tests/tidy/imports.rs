@@ -6,7 +6,10 @@ use super::{Source, assert_none, sources};
 /// lines down to what imports nothing. A room inside another one is named by its path, and isn't
 /// part of the outer one.
 const IMPORTS: &[(&str, &str)] = &[
-    ("cli", "service start telemetry sandbox doctor experiment load site/build engine/chosen os"),
+    (
+        "cli",
+        "service start telemetry sandbox doctor experiment load site/build http engine/chosen os",
+    ),
     // The processes of the service.
     ("service", "start telemetry sandbox server engine/kernel engine os error stats"),
     // The server, from the settings down to the bytes.
