@@ -32,6 +32,7 @@ pub mod engine;
 pub mod feature;
 mod hints;
 pub mod settings;
+mod sockets;
 mod values;
 pub mod workers;
 
@@ -41,7 +42,7 @@ use crate::error::Failure;
 use crate::http::host::AllowedHosts;
 use crate::os::inherited::InheritedDescriptors;
 use crate::os::landlock::Hierarchy;
-use crate::os::net::{Access, Endpoint, Listener, bind_with};
+use crate::os::net::{Endpoint, Listener};
 use crate::os::pages::Pages;
 use crate::os::privileges::Account;
 use crate::os::process;
@@ -55,12 +56,14 @@ use crate::sandbox::{
 };
 use crate::server::{self, ProxiedListeners, Server, ServerConfig, Supervision, WITHOUT_EFFECT};
 use crate::site::Site;
-pub use auxiliary::{bind_admin, confine_logger, serve_live};
+pub use auxiliary::{confine_logger, serve_live};
 use content::ContentSource;
 pub use endpoint::{AdminOptions, ListenAddress, SocketOptions};
 use feature::Feature;
 use settings::StartSettings;
+pub use sockets::{OpenSockets, SocketRole, open_sockets, start_listening};
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 /// A server that accepts connections from its first turn on, and the state of its sandbox.
 pub struct Started<E: KernelEngine = Chosen> {
@@ -101,10 +104,10 @@ pub fn report_sandbox(
 fn start_on<E: KernelEngine>(settings: &StartSettings) -> Result<Started<E>, Failure> {
     // A terminal that is closed during the start doesn't end the process either.
     signal::block(&WITHOUT_EFFECT);
-    let inherited = InheritedDescriptors::take().map_err(hints::of_inherited)?;
+    let mut inherited = InheritedDescriptors::take().map_err(hints::of_inherited)?;
     let account = look_up_account(settings)?;
-    let listeners = bind_all(settings)?;
-    let settings = &engine::with_engine(settings, account.as_ref())?;
+    let OpenSockets { settings, listeners, .. } = open_sockets(settings, &mut inherited)?;
+    let settings = &engine::with_engine(&settings, account.as_ref())?;
     let server: LoadedServer<E> = load_on(settings, listeners, account, inherited)?;
     let what = server.what.clone();
     let signals = signal::receive(&[&signal::ENDING[..], &WITHOUT_EFFECT].concat())?;
@@ -342,39 +345,13 @@ pub fn become_reader(options: &AccountOptions) -> Result<(), Failure> {
         .map_err(hints::of_sandbox)
 }
 
-/// Starts to listen on bound sockets.
-///
-/// # Errors
-/// If another process has taken a port meanwhile.
-pub fn start_listening(settings: &StartSettings, listeners: &[Listener]) -> Result<(), Failure> {
-    let start = |listener: &Listener| listener.start(settings.backlog);
-    listeners.iter().try_for_each(start).map_err(hints::of_listener)
-}
-
-/// Raises the limit of open files and binds the sockets: both may need a privilege.
-///
-/// # Errors
-/// If a limit is too low, or an address can't be bound.
-pub fn bind_all(settings: &StartSettings) -> Result<Vec<Listener>, Failure> {
-    let group = settings.socket.socket_group.as_deref();
-    let access = Access::look_up(settings.socket.socket_mode, group)
-        .map_err(|error| hints::of_name("--socket-group", &error.name, &error))?;
-    process::raise_open_files(
-        u64::from(settings.slots()) + process::OPEN_FILES_RESERVE,
-        "--spawn",
-    )?;
-    let defer_accept = !settings.without.contains(&Feature::DeferAccept);
-    let bind = |address: &ListenAddress| {
-        bind_with(&address.endpoint, settings.backlog, defer_accept, access)
-    };
-    settings.addresses().map(bind).collect::<Result<_, _>>().map_err(hints::of_listener)
-}
-
 fn server_config(settings: &StartSettings, engine: &impl KernelEngine) -> ServerConfig {
     let Capabilities { recv_many, send_close, accepts_max } = engine.capabilities();
     let listeners = engine.listeners().len();
     let health_listener = settings.health_listen.is_some();
     let accepting = listeners - usize::from(health_listener);
+    // A service manager's sockets keep what waits in them for the next process.
+    let are_kept = engine.listeners().iter().any(Listener::is_passed);
     let accepts = server::accepts_for(settings.worker_spawn(), accepting, accepts_max);
     ServerConfig {
         spawn: settings.worker_spawn(),
@@ -390,6 +367,7 @@ fn server_config(settings: &StartSettings, engine: &impl KernelEngine) -> Server
         min_rate: settings.min_rate,
         drain_delay: settings.drain_delay,
         reload_grace: settings.reload_grace,
+        drain_grace: if are_kept { settings.reload_grace } else { Duration::ZERO },
         drain_timeout: settings.drain_timeout,
         head_bytes_max: settings.head_bytes_max,
         recv_many,

@@ -248,6 +248,7 @@ fn serve<E: KernelEngine>(engine: E, site: Site, is_ready: impl FnOnce()) {
         proxied: ProxiedListeners::default(),
         drain_delay: Duration::ZERO,
         reload_grace: minute,
+        drain_grace: Duration::ZERO,
         drain_timeout: minute,
         head_bytes_max: 16 * 1024,
         recv_many,

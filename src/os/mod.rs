@@ -23,6 +23,7 @@ pub mod proc;
 pub mod process;
 pub mod reaping;
 pub mod seccomp;
+pub mod service_manager;
 pub mod shared;
 pub mod signal;
 pub mod terminal;

@@ -12,7 +12,7 @@ use crate::os::inherited::{
     InheritedDescriptors, clear_environment, open_null, replace_standard_streams,
 };
 use crate::os::landlock::{FileAccess, Hierarchy, open_path};
-use crate::os::net::{Endpoint, Listener};
+use crate::os::net::Listener;
 use crate::os::privileges::{self, KeptPrivileges};
 use crate::os::process::await_single_thread;
 use crate::os::seccomp;
@@ -174,13 +174,10 @@ impl SupervisorSandbox {
     }
 }
 
-/// The folders of the socket files, each once.
+/// The folders of the socket files that are removed at the end, each once.
 fn socket_folders(listeners: &[Listener]) -> Vec<PathBuf> {
-    let of_socket = |listener: &Listener| match &listener.endpoint {
-        Endpoint::Tcp(_) => None,
-        Endpoint::Unix(path) => Some(folder_of(path)),
-    };
-    let mut folders: Vec<PathBuf> = listeners.iter().filter_map(of_socket).collect();
+    let files = listeners.iter().filter_map(Listener::own_file);
+    let mut folders: Vec<PathBuf> = files.map(folder_of).collect();
     folders.sort();
     folders.dedup();
     folders

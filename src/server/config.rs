@@ -33,6 +33,9 @@ pub struct ServerConfig {
     pub drain_delay: Duration,
     /// How long idle connections are kept after a request to retire.
     pub reload_grace: Duration,
+    /// How long idle connections are kept at the beginning of the drain, as after a request to
+    /// retire: if other processes accept what waits in the listeners, no request need be lost.
+    pub drain_grace: Duration,
     /// How long the drain may take, from its beginning.
     pub drain_timeout: Duration,
     /// The longest head, in bytes.

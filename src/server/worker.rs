@@ -79,14 +79,16 @@ pub(super) enum Life {
     Announcing {
         until: Nanos,
     },
-    /// Another server has taken over: nothing is accepted, each response is the last of its
-    /// connection, and idle connections are kept for a while, as a request may be on its way.
+    /// Nothing is accepted, each response is the last of its connection, and idle connections are
+    /// kept for a while, as a request may be on its way.
     Retiring {
         until: Nanos,
+        /// Another server has taken over; otherwise the service ends.
+        is_replaced: bool,
     },
     Draining {
         until: Nanos,
-        /// Another server has taken over.
+        /// As before.
         is_replaced: bool,
     },
     Over(Turn),
@@ -96,10 +98,13 @@ impl Life {
     /// Whether the service is about to end: health checks get 503.
     pub(super) fn announces_drain(self) -> bool {
         match self {
-            Self::Serving | Self::Retiring { .. } | Self::Draining { is_replaced: true, .. } => {
-                false
-            }
-            Self::Announcing { .. } | Self::Draining { .. } | Self::Over(_) => true,
+            Self::Serving
+            | Self::Retiring { is_replaced: true, .. }
+            | Self::Draining { is_replaced: true, .. } => false,
+            Self::Announcing { .. }
+            | Self::Retiring { .. }
+            | Self::Draining { .. }
+            | Self::Over(_) => true,
         }
     }
 
@@ -121,8 +126,10 @@ impl Life {
     pub(super) fn accepts_from(self, class: Class) -> bool {
         match self {
             Self::Serving | Self::Announcing { .. } => true,
-            Self::Draining { is_replaced, .. } => class == Class::Health && !is_replaced,
-            Self::Retiring { .. } | Self::Over(_) => false,
+            Self::Retiring { is_replaced, .. } | Self::Draining { is_replaced, .. } => {
+                class == Class::Health && !is_replaced
+            }
+            Self::Over(_) => false,
         }
     }
 }
@@ -285,7 +292,7 @@ impl<E: Engine> Server<E> {
             Life::Serving => None,
             Life::Over(_) => Some(self.now),
             Life::Announcing { until }
-            | Life::Retiring { until }
+            | Life::Retiring { until, .. }
             | Life::Draining { until, .. } => Some(until),
         };
         let at_once = (self.poll_now || !self.unsubmitted.is_empty()).then_some(self.now);
@@ -338,7 +345,8 @@ impl<E: Engine> Server<E> {
         match (signal, self.life) {
             _ if WITHOUT_EFFECT.contains(&signal.cast_signed()) => self.unheeded = Some(signal),
             (RETIRE, Life::Serving) => {
-                self.life = Life::Retiring { until: self.now.plus(self.config.reload_grace) };
+                let until = self.now.plus(self.config.reload_grace);
+                self.life = Life::Retiring { until, is_replaced: true };
                 self.cancel_accepts(&[Class::Public, Class::Health]);
             }
             (TRY_ACCEPTS, Life::Serving | Life::Announcing { .. }) => {
@@ -349,16 +357,33 @@ impl<E: Engine> Server<E> {
                 let until = self.now.plus(self.config.drain_delay);
                 self.life = Life::Announcing { until };
             }
+            (_, Life::Serving) => self.begin_end(),
             (
                 _,
-                Life::Serving | Life::Retiring { .. } | Life::Draining { is_replaced: true, .. },
+                Life::Retiring { is_replaced: true, .. } | Life::Draining { is_replaced: true, .. },
             ) => {
                 self.drain(false);
             }
-            (signal, Life::Announcing { .. } | Life::Draining { .. } | Life::Over(_)) => {
+            (
+                signal,
+                Life::Announcing { .. }
+                | Life::Retiring { .. }
+                | Life::Draining { .. }
+                | Life::Over(_),
+            ) => {
                 self.life = Life::Over(Turn::Forced { signal });
             }
         }
+    }
+
+    /// Begins the end of the service, after the drain delay.
+    fn begin_end(&mut self) {
+        if self.config.drain_grace.is_zero() {
+            return self.drain(false);
+        }
+        let until = self.now.plus(self.config.drain_grace);
+        self.life = Life::Retiring { until, is_replaced: false };
+        self.cancel_accepts(&[Class::Public]);
     }
 
     /// Begins the drain: accepts no more, closes idle connections, lets requests finish.
@@ -377,15 +402,19 @@ impl<E: Engine> Server<E> {
         match self.life {
             Life::Over(turn) => turn,
             Life::Announcing { until } if until <= self.now => {
-                self.drain(false);
+                self.begin_end();
                 Turn::Goes
             }
-            Life::Retiring { .. } if self.connections.is_empty() => {
+            Life::Retiring { is_replaced: true, .. } if self.connections.is_empty() => {
                 self.life = Life::Over(Turn::Drained);
                 Turn::Drained
             }
-            Life::Retiring { until } if until <= self.now => {
-                self.drain(true);
+            Life::Retiring { is_replaced: false, .. } if self.acceptor.used(Class::Public) == 0 => {
+                self.life = Life::Over(Turn::Drained);
+                Turn::Drained
+            }
+            Life::Retiring { until, is_replaced } if until <= self.now => {
+                self.drain(is_replaced);
                 Turn::Goes
             }
             Life::Draining { until, .. }

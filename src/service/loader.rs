@@ -112,9 +112,12 @@ impl Loader {
         };
         let listeners = spec.listeners.iter().zip(addresses).map(|(&number, address)| {
             let fd = inherited.claim(number).ok_or_else(|| lost("a listener is missing"))?;
-            Listener::inherited(fd, address).map_err(|error| lost(&error.to_string()))
+            let listener = Listener::inherited(fd, address);
+            let listener = listener.map_err(|error| lost(&error.to_string()))?;
+            let is_passed = spec.passed.contains(&number);
+            Ok(if is_passed { listener.kept_by_manager() } else { listener })
         });
-        let listeners = listeners.collect::<Result<_, _>>()?;
+        let listeners = listeners.collect::<Result<_, Failure>>()?;
         let server = start::load(settings, listeners, spec.account.clone(), inherited)?;
         Ok(Self { supervisor: spec.supervisor, server, scoreboard, all, log })
     }

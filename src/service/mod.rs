@@ -30,6 +30,7 @@ mod board_layout;
 mod board_state;
 pub mod loader;
 pub mod messages;
+mod notifier;
 mod processes;
 mod publication;
 mod report;

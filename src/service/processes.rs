@@ -13,6 +13,7 @@ use crate::os::net::Listener;
 use crate::os::poll::wait_readable;
 use crate::os::privileges::Account;
 use crate::os::reaping::{ProcessEnd, is_child, signal_child};
+use crate::os::service_manager;
 use crate::sandbox::SupervisorTasks;
 use crate::start::settings::StartSettings;
 use crate::telemetry::log_memory::LogMemory;
@@ -133,7 +134,11 @@ impl LoaderProcess {
         inherits.extend(listeners.iter().map(Listener::socket));
         inherits.extend(log.map(AsFd::as_fd));
         let numbers: Vec<i32> = inherits.iter().map(AsRawFd::as_raw_fd).collect();
-        let spec = command.spec(&numbers, scoreboard.places_u32(), workers);
+        let passed = listeners.iter().filter(|listener| listener.is_passed());
+        let spec = LoaderSpec {
+            passed: passed.map(|listener| listener.socket().as_raw_fd()).collect(),
+            ..command.spec(&numbers, scoreboard.places_u32(), workers)
+        };
         let process = start_heir(command.to_command(&spec), &inherits)?;
         let channel = Some(channel);
         Ok(Self { generation, process, channel, what: None, failure: None })
@@ -218,6 +223,7 @@ impl LoaderCommand {
             account: self.account.clone(),
             user_name: self.user_name.clone(),
             listeners: numbers[2..].to_vec(),
+            passed: Vec::new(),
         }
     }
 
@@ -235,6 +241,10 @@ impl LoaderCommand {
         use std::os::unix::process::CommandExt;
         let mut command = Command::new(&self.program);
         command.arg0(&self.name).arg(option).arg(value).args(&self.arguments);
+        // Without a sandbox, the environment isn't empty.
+        for variable in service_manager::VARIABLES {
+            command.env_remove(variable);
+        }
         command.envs(self.backtrace.iter().map(|value| (BACKTRACE, value)));
         command
     }

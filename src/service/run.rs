@@ -3,12 +3,14 @@
 
 mod access_log;
 mod auxiliary;
+mod notify;
 mod operator;
 
 use super::auxiliary::Auxiliaries;
 use super::board_layout::{BoardLayout, Place};
 use super::loader::DRAIN;
 use super::messages::{ForkRequest, LoaderReport};
+use super::notifier::Notifier;
 use super::processes::{LoaderCommand, LoaderProcess, WorkerEnd, WorkerProcess, is_worker};
 use super::publication::Publication;
 use super::report::Totals;
@@ -29,7 +31,9 @@ use crate::server::{RETIRE, TRY_ACCEPTS};
 use crate::start::engine::with_engine;
 use crate::start::settings::StartSettings;
 use crate::start::workers::WorkerCount;
-use crate::start::{bind_admin, bind_all, enter_supervision, look_up_account, start_listening};
+use crate::start::{
+    OpenSockets, enter_supervision, look_up_account, open_sockets, start_listening,
+};
 use crate::telemetry::log_memory::LogMemory;
 use std::ffi::OsString;
 use std::io;
@@ -43,14 +47,17 @@ use std::time::{Duration, Instant};
 /// If it can't be started: what was tried, the cause, and a hint for the operator.
 pub fn run(settings: &StartSettings, words: Vec<OsString>) -> Result<u8, Failure> {
     let mount = |what: &str, error: io::Error| Failure::new(what, error, "mount /proc");
-    let inherited =
+    let mut inherited =
         InheritedDescriptors::take().map_err(|error| mount("reading /proc/self/fd", error))?;
     let account = look_up_account(settings)?;
     let signals = signal::receive(&SIGNALS)?;
-    let mut listeners = bind_all(settings)?;
+    let OpenSockets { settings, mut listeners, admin, words: of_passed } =
+        open_sockets(settings, &mut inherited)?;
+    let words = [words, of_passed].concat();
+    let notifier = Notifier::of_environment();
     let served = listeners.len();
-    listeners.extend(bind_admin(settings)?);
-    let settings = &with_engine(settings, account.as_ref())?;
+    listeners.extend(admin);
+    let settings = &with_engine(&settings, account.as_ref())?;
     let kind = settings.engine.kind().expect("it was decided");
     let command = LoaderCommand::of(words, account, kind)
         .map_err(|error| mount("reading /proc/self/exe", error))?;
@@ -61,6 +68,7 @@ pub fn run(settings: &StartSettings, words: Vec<OsString>) -> Result<u8, Failure
         workers,
         limit: settings.spawn,
         worker_timeout: settings.worker_timeout,
+        watchdog: notifier.watchdog_period(),
     };
     let has_counters = settings.admin.admin.is_some();
     let scoreboard = Scoreboard::new(BoardLayout { places, has_counters })?;
@@ -80,6 +88,8 @@ pub fn run(settings: &StartSettings, words: Vec<OsString>) -> Result<u8, Failure
         scoreboard,
         log,
         supervisor: Supervisor::new(config),
+        notifier,
+        serving: String::new(),
         started: monotonic_ns(),
         loaders: Vec::new(),
         workers: Vec::new(),
@@ -109,6 +119,9 @@ struct Service<'a> {
     /// The memory of the access log.
     log: Option<LogMemory>,
     supervisor: Supervisor,
+    notifier: Notifier,
+    /// The generation that serves, in words for the service manager.
+    serving: String,
     /// The monotonic clock at the supervisor's time 0.
     started: u64,
     loaders: Vec<LoaderProcess>,
@@ -143,6 +156,7 @@ impl Service<'_> {
             self.reap();
             self.find_changes();
             self.handle(Event::Tick);
+            self.notify_life();
         }
     }
 
@@ -165,8 +179,8 @@ impl Service<'_> {
             || self.workers.iter().any(|worker| !worker.is_armed || worker.end.is_some());
         let is_new = self.busy_since.elapsed() < CHANGES_WITHIN;
         let soon = is_changing.then_some(if is_new { SOON } else { LATER });
-        let times = deadline.map(Duration::from_nanos).into_iter().chain(soon);
-        let times = times.chain(self.auxiliary_deadline());
+        let times = [deadline.map(Duration::from_nanos), soon, self.notifier.next()];
+        let times = times.into_iter().flatten().chain(self.auxiliary_deadline());
         let mut fds = vec![self.signals.as_fd()];
         let channels = self.loaders.iter().filter_map(|loader| loader.channel.as_ref());
         fds.extend(channels.map(AsFd::as_fd).chain(self.auxiliaries.channels()));
@@ -195,6 +209,7 @@ impl Service<'_> {
                     // reset then.
                     self.listeners.iter_mut().for_each(Listener::close);
                     self.is_ending = true;
+                    self.notify_end();
                     self.handle(Event::Terminate(signal));
                 }
             }
@@ -427,6 +442,7 @@ impl Service<'_> {
         if self.is_ending {
             return;
         }
+        self.notify_load();
         let Self { worker_count, command, scoreboard, listeners, log, .. } = &*self;
         let shared = (scoreboard, log.as_ref());
         let started = LoaderProcess::start(generation, *worker_count, command, shared, listeners);

@@ -100,6 +100,7 @@ pub(super) fn draw_config(random: &mut Random, listeners: u32) -> ServerConfig {
         proxied: ProxiedListeners::default(),
         drain_delay: Duration::ZERO,
         reload_grace: Duration::from_secs(2),
+        drain_grace: Duration::ZERO,
         drain_timeout: Duration::from_secs(3600),
         head_bytes_max: random.pick(&[8192, 2048, 16_384]),
         recv_many: !random.chance(250),

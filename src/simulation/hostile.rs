@@ -148,6 +148,7 @@ pub(super) fn config(spawn: u32) -> ServerConfig {
         min_rate: 240,
         drain_delay: Duration::ZERO,
         reload_grace: Duration::from_secs(2),
+        drain_grace: Duration::ZERO,
         drain_timeout: Duration::from_secs(10),
         head_bytes_max: 16 * 1024,
         recv_many: true,

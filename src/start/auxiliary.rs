@@ -42,7 +42,7 @@ pub fn confine_logger(
 ///
 /// # Errors
 /// If the address can't be bound.
-pub fn bind_admin(settings: &StartSettings) -> Result<Option<Listener>, Failure> {
+pub(super) fn bind_admin(settings: &StartSettings) -> Result<Option<Listener>, Failure> {
     let Some(endpoint) = &settings.admin.admin else { return Ok(None) };
     let group = settings.socket.socket_group.as_deref();
     let access = Access::look_up(settings.socket.socket_mode, group)
@@ -135,6 +135,7 @@ impl<F: FnOnce()> Program<Chosen> for LiveProgram<F> {
             min_rate: 10_000,
             drain_delay: Duration::ZERO,
             reload_grace: Duration::ZERO,
+            drain_grace: Duration::ZERO,
             drain_timeout: Duration::from_secs(1),
             head_bytes_max: 16 * 1024,
             recv_many,

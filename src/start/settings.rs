@@ -171,6 +171,7 @@ pub struct StartSettings {
     ///
     /// The next response on each of them has `Connection: close`, and comes from the site before
     /// the reload. Responses in progress at the end of this time have --drain-timeout to finish.
+    /// The same precedes the drain of a server whose sockets a service manager keeps open.
     #[arg(long, value_name = "DURATION", default_value = "2s")]
     #[arg(value_parser = value_parsers::delay)]
     pub reload_grace: Duration,

@@ -24,7 +24,7 @@ use uringstatic::sandbox::{Layer, ProcessKind, SupervisorTasks};
 use uringstatic::site::live::{LiveContent, LiveSource};
 use uringstatic::site::{LiveAnswer, LivePage};
 use uringstatic::start::settings::StartSettings;
-use uringstatic::start::{self, Started};
+use uringstatic::start::{self, OpenSockets, Started};
 
 /// The outcome of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -191,9 +191,10 @@ fn end(answer: Result<(), i32>) -> ! {
 }
 
 fn attack_supervisor(name: &str, settings: &StartSettings) -> ! {
-    let inherited = InheritedDescriptors::take().expect("there is /proc");
+    let mut inherited = InheritedDescriptors::take().expect("there is /proc");
     let prepared = attempts::Prepared::new();
-    let listeners = start::bind_all(settings).unwrap_or_else(|failure| panic!("{failure}"));
+    let OpenSockets { settings, listeners, .. } =
+        start::open_sockets(settings, &mut inherited).unwrap_or_else(|failure| panic!("{failure}"));
     let program = std::env::current_exe().expect("it has a path");
     let tasks = SupervisorTasks {
         program: &program,
@@ -201,17 +202,18 @@ fn attack_supervisor(name: &str, settings: &StartSettings) -> ! {
         listeners: &listeners,
         log: None,
     };
-    start::enter_supervision(settings, tasks, inherited)
-        .and_then(|_| start::start_listening(settings, &listeners))
+    start::enter_supervision(&settings, tasks, inherited)
+        .and_then(|_| start::start_listening(&settings, &listeners))
         .unwrap_or_else(|failure| panic!("{failure}"));
     end(attempts::make(name, Attacked::Other(&listeners), &prepared))
 }
 
 fn attack_loader(name: &str, settings: &StartSettings) -> ! {
-    let inherited = InheritedDescriptors::take().expect("there is /proc");
+    let mut inherited = InheritedDescriptors::take().expect("there is /proc");
     let prepared = attempts::Prepared::new();
-    let (listeners, _loaded) = start::bind_all(settings)
-        .and_then(|listeners| {
+    let (listeners, _loaded) = start::open_sockets(settings, &mut inherited)
+        .and_then(|OpenSockets { settings, listeners, .. }| {
+            let settings = &settings;
             start::start_listening(settings, &listeners)?;
             let share = |listener: &Listener| listener.share().expect("there are descriptors");
             let shared = listeners.iter().map(share).collect();
@@ -250,10 +252,11 @@ impl LiveSource for NoPages {
 }
 
 fn attack_admin(name: &str, settings: &StartSettings) -> ! {
-    let inherited = InheritedDescriptors::take().expect("there is /proc");
+    let mut inherited = InheritedDescriptors::take().expect("there is /proc");
     let prepared = attempts::Prepared::new();
-    let (mut server, _sandbox) = start::bind_all(settings)
-        .and_then(|listeners| {
+    let (mut server, _sandbox) = start::open_sockets(settings, &mut inherited)
+        .and_then(|OpenSockets { settings, listeners, .. }| {
+            let settings = &settings;
             start::start_listening(settings, &listeners)?;
             let account = start::look_up_account(settings)?;
             let signals = signal::receive(&[libc::SIGIO])?;
@@ -265,14 +268,15 @@ fn attack_admin(name: &str, settings: &StartSettings) -> ! {
 }
 
 fn attack_logger(name: &str, settings: &StartSettings) -> ! {
-    let inherited = InheritedDescriptors::take().expect("there is /proc");
+    let mut inherited = InheritedDescriptors::take().expect("there is /proc");
     let prepared = attempts::Prepared::new();
     let (channel, _supervisor) = Channel::pair().expect("there are descriptors");
     let output = fs::File::create("/dev/null").expect("there is /dev");
     let descriptors =
         LoggerDescriptors { channel: channel.as_fd().as_raw_fd(), output: output.as_raw_fd() };
-    let (listeners, _sandbox) = start::bind_all(settings)
-        .and_then(|listeners| {
+    let (listeners, _sandbox) = start::open_sockets(settings, &mut inherited)
+        .and_then(|OpenSockets { settings, listeners, .. }| {
+            let settings = &settings;
             start::start_listening(settings, &listeners)?;
             let account = start::look_up_account(settings)?;
             let sandbox = start::confine_logger(settings, account, inherited, descriptors)?;

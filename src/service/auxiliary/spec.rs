@@ -79,6 +79,7 @@ mod tests {
             account: None,
             user_name: Some("a/b@c".to_owned()),
             listeners: vec![5],
+            passed: vec![5],
         };
         for role in AuxiliaryRole::ALL {
             let spec = AuxiliarySpec { role, inherits: inherits.clone() };

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 impl Service<'_> {
     /// Prints a line for the operator: always if something is wrong.
     pub(super) fn report(&mut self, report: &Report) {
+        self.notify_report(report);
         self.published.note(report);
         self.is_ready |= matches!(report, Report::Ready { .. });
         // A reader of the line finds what it says.
@@ -41,7 +42,7 @@ impl Service<'_> {
         }
     }
 
-    fn what(&self, generation: u32) -> &str {
+    pub(super) fn what(&self, generation: u32) -> &str {
         let loader = self.loaders.iter().find(|loader| loader.generation == generation);
         loader.and_then(|loader| loader.what.as_deref()).unwrap_or("the content")
     }
@@ -62,10 +63,12 @@ impl Service<'_> {
             // The exit status that a shell reports for a process ended by a signal.
             Outcome::Forced(signal) => 128u8.saturating_add(u8::try_from(*signal).unwrap_or(0)),
             Outcome::NotStarted(why) => {
+                self.notify_failure(why);
                 terminal::err(format_args!("uringstatic: {why}"));
                 1
             }
             Outcome::Failed(why) => {
+                self.notify_failure(why);
                 terminal::err(format_args!("uringstatic: {STILL_CRASHING}: {why}"));
                 1
             }
