@@ -26,7 +26,24 @@ main() {
     mkdir "$work/packages"
     deploy/debian/build --deb-version 0.1.0-1 --output "$work/packages/old.deb"
     deploy/debian/build --deb-version 0.1.0-2 --output "$work/packages/new.deb"
+    make_foreign
     in_own_machine "$work"
+}
+
+# A third version, whose loaders don't understand the supervisor of another one.
+make_foreign() {
+    local tree=$work/tree
+    dpkg-deb --raw-extract "$work/packages/new.deb" "$tree"
+    sed -i 's/^Version: .*/Version: 0.1.0-3/' "$tree/DEBIAN/control"
+    mv "$tree/usr/bin/uringstatic" "$tree/usr/bin/uringstatic-3"
+    cat > "$tree/usr/bin/uringstatic" << 'END'
+#!/bin/sh
+[ "$1" != --loader ] || { echo "a supervisor of another version" >&2; exit 2; }
+exec /usr/bin/uringstatic-3 "$@"
+END
+    chmod 755 "$tree/usr/bin/uringstatic"
+    dpkg-deb --root-owner-group --build "$tree" "$work/packages/foreign.deb" > /dev/null
+    rm -r "$tree"
 }
 
 in_machine() {
@@ -90,9 +107,15 @@ upgrades_under_load() {
     end_load "upgrade, --close" close
     check "upgrade: the file of options is kept" inside grep -q /srv/www /etc/default/uringstatic
     check "upgrade: own site" serves '<h1>own</h1>'
+    start_load kept --connections 20 --expect /root/shared.txt http://127.0.0.1/shared.txt
     start_load close --connections 10 --close http://127.0.0.1/shared.txt
-    check "reinstall, after a restart" inside sh -ec 'systemctl restart uringstatic.service; dpkg --install /mnt/new.deb'
-    end_load "reinstall, --close" close
+    check "upgrade to a version of other messages" inside dpkg --install /mnt/foreign.deb
+    check "upgrade to other messages: restarted" test "$before" != \
+        "$(inside systemctl show --value --property MainPID uringstatic.service)"
+    check "upgrade to other messages: generation 1 serves" status_has 'generation 1: 2 workers serve /srv/www'
+    end_load "upgrade to other messages, connections kept" kept
+    end_load "upgrade to other messages, --close" close
+    check "upgrade to other messages: own site" serves '<h1>own</h1>'
 }
 
 removes() {

@@ -29,9 +29,13 @@ in_machine() {
     work=$1
     program=$2/uringstatic
     trap 'halt_machine' EXIT
-    boot_machine --bind-ro="$program:/usr/bin/uringstatic" --bind-ro="$2/uringload:/usr/bin/uringload" \
-        --bind-ro="$PWD/deploy/systemd:/usr/local/share/units"
-    install_units
+    boot_machine --bind-ro="$2/uringload:/usr/bin/uringload" --bind-ro="$PWD/deploy:/mnt/deploy" \
+        --bind-ro="$2:/mnt/target/release"
+    prepare_site
+    check "installed as docs/operating.md says" install_by_hand
+    check "installed: serves the site" page_is blue
+    inside sh -ec 'echo "OPTIONS=--root /srv/www/current --workers 2" > /etc/default/uringstatic
+        systemctl stop uringstatic.service'
     check "systemd-analyze: exposure 1.0 at most, of 10" exposure_is_low
     starts
     [ "$failed" -eq 0 ] || { summary; return; }
@@ -47,18 +51,22 @@ in_machine() {
 
 # The limits are those that this machine's root may set: without CAP_SYS_RESOURCE, as in many virtual
 # machines for CI, it can't raise them (setrlimit(2)).
-install_units() {
+prepare_site() {
     inside sh -ec '
-        cp /usr/local/share/units/uringstatic.* /etc/systemd/system/
         mkdir -p /etc/systemd/system/uringstatic.service.d /srv/www/blue /srv/www/green
         for release in blue green; do
             echo "<h1>$release</h1>" > /srv/www/$release/index.html
             seq 20000 > /srv/www/$release/shared.txt
         done
-        seq 20000 > /root/shared.txt
-        echo "OPTIONS=--root /srv/www/current --workers 2" > /etc/default/uringstatic'
+        seq 20000 > /root/shared.txt'
     write_drop_in limits "LimitNOFILE=$(ulimit -Hn)" "LimitMEMLOCK=$(locked_bytes)"
     switch_to blue
+}
+
+install_by_hand() {
+    sed -n '/^# install -m 755 .*uringstatic/,/^```$/ s/^# //p' docs/operating.md > "$work/commands"
+    grep -q enable "$work/commands"
+    inside bash -ec "cd /mnt; $(cat "$work/commands")"
 }
 
 locked_bytes() {

@@ -261,7 +261,7 @@ const HEALTHCHECK: &str = "healthcheck";
 
 const ABOUT: &str = "Serve a page or a folder over HTTP, from memory, on io_uring or epoll";
 
-const MAN_SECTIONS: [ManSection; 2] = [
+const MAN_SECTIONS: [ManSection; 3] = [
     ManSection {
         heading: "SIGNALS",
         introduction: "Signals are for the process that was started, the supervisor. Its children \
@@ -281,6 +281,30 @@ const MAN_SECTIONS: [ManSection; 2] = [
                  --drain-timeout, and exit with 0. A second one ends the service at once.",
             ),
             ("SIGUSR1, SIGUSR2", "No effect but a message."),
+        ],
+    },
+    ManSection {
+        heading: "ENVIRONMENT",
+        introduction: "A service manager such as systemd sets these; the service has no \
+                       environment once it serves.",
+        entries: &[
+            (
+                "LISTEN_FDS, LISTEN_PID, LISTEN_FDNAMES",
+                "Listening sockets that take the place of addresses (socket activation, \
+                 sd_listen_fds(3)): by the names http, http-ANYTHING, or the name of a socket \
+                 unit, that of --listen ADDR; proxy or proxy-ANYTHING, of --listen ADDR,proxy; \
+                 health, of --health-listen; admin, of --admin.",
+            ),
+            (
+                "NOTIFY_SOCKET",
+                "The socket to which the supervisor sends READY, RELOADING, STOPPING, STATUS and \
+                 WATCHDOG (sd_notify(3)). Not with --single-process.",
+            ),
+            (
+                "WATCHDOG_USEC, WATCHDOG_PID",
+                "The time within which the manager expects signs of life. They are sent while \
+                 every worker takes turns.",
+            ),
         ],
     },
     ManSection {

@@ -73,8 +73,8 @@ impl LogFile {
     ///
     /// # Errors
     /// If the new descriptor can't be duplicated; the output is then the old one.
-    pub fn replace(&mut self, new: OwnedFd, kind: LogFileKind) -> io::Result<()> {
-        dup3(&new, &mut self.fd, DupFlags::CLOEXEC)?;
+    pub fn replace(&mut self, new: &OwnedFd, kind: LogFileKind) -> io::Result<()> {
+        dup3(new, &mut self.fd, DupFlags::CLOEXEC)?;
         self.kind = kind;
         Ok(())
     }
@@ -146,7 +146,8 @@ mod tests {
         fs::rename(&path, folder.join("access.log.1")).unwrap();
         file.write(b"two\n").unwrap();
         let number = file.as_fd().as_raw_fd();
-        file.replace(LogFile::open(&path).unwrap().into(), LogFileKind::Regular).unwrap();
+        let new = LogFile::open(&path).unwrap().into();
+        file.replace(&new, LogFileKind::Regular).unwrap();
         assert_eq!(file.as_fd().as_raw_fd(), number);
         file.write(b"three\n").unwrap();
         assert_eq!(fs::read(folder.join("access.log.1")).unwrap(), b"one\ntwo\n");

@@ -244,7 +244,7 @@ impl Default for RecordCopy {
 impl RecordCopy {
     /// Copies the words of a record, at most [`RECORD_WORDS_MAX`], and decodes them. Any words are
     /// a record.
-    pub fn decode<'a>(&'a mut self, words: impl Iterator<Item = u64>) -> AccessEntry<'a> {
+    pub fn decode(&mut self, words: impl Iterator<Item = u64>) -> AccessEntry<'_> {
         let mut copied = 0;
         for (place, word) in self.words.iter_mut().zip(words) {
             *place = word;

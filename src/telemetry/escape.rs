@@ -60,7 +60,7 @@ pub fn unescape(text: &[u8]) -> Result<Vec<u8>, &'static str> {
 pub(super) const ESCAPED_BYTES_MAX: usize = 5;
 
 fn is_plain(octet: u8) -> bool {
-    (octet >= 0x20) & (octet < 0x7f) & (octet != b'"') & (octet != b'\\')
+    (0x20..0x7f).contains(&octet) && octet != b'"' && octet != b'\\'
 }
 
 const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
@@ -107,7 +107,7 @@ mod tests {
             String::from_utf8(line).expect("it is ASCII")
         };
         assert_eq!(escaped(b"GET /a?b HTTP/1.1"), "GET /a?b HTTP/1.1");
-        assert_eq!(escaped(b"a\" 200 5 \"-\r\nb"), r#"a\x22 200 5 \x22-\x0D\x0Ab"#);
+        assert_eq!(escaped(b"a\" 200 5 \"-\r\nb"), r"a\x22 200 5 \x22-\x0D\x0Ab");
         assert_eq!(escaped(b"\x1b[2J\x9b\xc2\x9b\x7f\0"), r"\x1B[2J\x9B\xC2\x9B\x7F\x00");
         assert_eq!(escaped(b"\\x22"), r"\x5Cx22");
         assert_eq!(unescape(br"\x5Cx22"), Ok(b"\\x22".to_vec()));

@@ -70,10 +70,9 @@ impl LogMemory {
         &self.words.counters()[first_word(place, self.slots)..][..part_words(self.slots)]
     }
 
-    /// Moves the records that the worker of a place has left to its ring: it has ended. Returns
-    /// how many requests had no record in the ring.
-    pub fn recover(&self, place: usize) -> u64 {
-        RingWriter::recover(self.part(place))
+    /// Moves the records that the worker of a place has left to its ring: it has ended.
+    pub fn recover(&self, place: usize) {
+        RingWriter::recover(self.part(place));
     }
 
     /// The number of places.

@@ -123,7 +123,7 @@ impl Logger {
         }
         let before = &self.batch[..self.written];
         let line = before.iter().rposition(|&octet| octet == b'\n').map_or(0, |end| end + 1);
-        let lines = before.iter().filter(|&&octet| octet == b'\n').count() as u64;
+        let lines = memchr::memchr_iter(b'\n', before).count() as u64;
         self.memory.add(LoggerCounter::Lines, lines.min(self.batch_lines));
         self.batch_lines = self.batch_lines.saturating_sub(lines);
         self.batch.drain(..line);

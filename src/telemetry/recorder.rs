@@ -4,7 +4,7 @@ use super::access_record::{
     write_client, write_connection, write_end, write_progress, write_request,
 };
 use super::record::{ListenerKind, Nanos, Observer, RequestHead, ResponseRecord};
-use super::ring::RingWriter;
+use super::ring::{RingWriter, place};
 use crate::http::forwarded::ForwardingOptions;
 use crate::os::shared::CounterPart;
 use crate::peer_address::PeerAddress;
@@ -58,19 +58,19 @@ impl Observer for AccessRecorder {
     }
 
     fn accepted(&mut self, slot: u32, peer: PeerAddress, listener: ListenerKind) {
-        let place = self.writer.place(self.part.counters(), slot);
+        let place = place(self.part.counters(), slot);
         write_connection(place, peer, listener, self.worker);
         self.note_peer(slot, peer);
     }
 
     fn named(&mut self, slot: u32, client: PeerAddress) {
-        write_client(self.writer.place(self.part.counters(), slot), client);
+        write_client(place(self.part.counters(), slot), client);
         self.note_peer(slot, client);
     }
 
     fn began(&mut self, slot: u32, record: &ResponseRecord, head: RequestHead<'_, '_>) {
         let part = self.part.counters();
-        let place = self.writer.place(part, slot);
+        let place = place(part, slot);
         if let Some(Forwarding { options, peers }) = &self.forwarding {
             write_client(place, options.client(peers[slot as usize], head.fields));
         }
@@ -79,13 +79,13 @@ impl Observer for AccessRecorder {
     }
 
     fn progressed(&mut self, slot: u32, record: &ResponseRecord) {
-        let place = self.writer.place(self.part.counters(), slot);
+        let place = place(self.part.counters(), slot);
         write_progress(place, record, self.base_ns);
     }
 
     fn ended(&mut self, slot: u32, record: &ResponseRecord) {
         let part = self.part.counters();
-        let len = write_end(self.writer.place(part, slot), record, self.base_ns);
+        let len = write_end(place(part, slot), record, self.base_ns);
         self.writer.end(part, slot, len);
     }
 

@@ -54,7 +54,7 @@ pub struct RingWriter {
     head: u64,
     dropped: u64,
     serial: u64,
-    slots_used: usize,
+    slots_used: u32,
 }
 
 impl RingWriter {
@@ -63,31 +63,27 @@ impl RingWriter {
     pub fn new(part: &[AtomicU64]) -> Self {
         let load = |word: usize| part[word].load(Ordering::Acquire);
         let places = (part.len() - PLACES_AT) / RECORD_WORDS_MAX;
-        let slots_used = usize::try_from(load(SLOTS_USED)).unwrap_or(places).min(places);
+        let places = u32::try_from(places).unwrap_or(u32::MAX);
+        let slots_used = u32::try_from(load(SLOTS_USED)).unwrap_or(places).min(places);
         let (tail, head) = (load(TAIL), load(HEAD));
         Self { tail, head, dropped: load(DROPPED), serial: load(LAST_SERIAL), slots_used }
     }
 
-    /// The place of a slot, to which its connection and its requests are written.
-    pub(super) fn place<'a>(&self, part: &'a [AtomicU64], slot: u32) -> &'a [AtomicU64] {
-        place(part, slot as usize)
-    }
-
     /// The record in the place of a slot is complete from now on: it won't be lost.
     pub(super) fn begin(&mut self, part: &[AtomicU64], slot: u32) {
-        let used = slot as usize + 1;
+        let used = slot + 1;
         if used > self.slots_used {
             self.slots_used = used;
-            part[SLOTS_USED].store(used as u64, Ordering::Relaxed);
+            part[SLOTS_USED].store(used.into(), Ordering::Relaxed);
         }
         self.serial = self.serial.wrapping_add(1).max(1);
         // Behind the words of the record: a worker may end between any two stores.
-        place(part, slot as usize)[SERIAL].store(self.serial, Ordering::Release);
+        place(part, slot)[SERIAL].store(self.serial, Ordering::Release);
     }
 
     /// Moves the record of a slot, of so many words, to the ring.
     pub(super) fn end(&mut self, part: &[AtomicU64], slot: u32, len: usize) {
-        let record = &place(part, slot as usize)[..len];
+        let record = &place(part, slot)[..len];
         if self.has_room(part, len) {
             self.append(part, record);
         } else {
@@ -141,7 +137,7 @@ impl RingWriter {
             }
             let len = len_of(place[0].load(Ordering::Relaxed));
             requests += u64::from(count_of(place));
-            writer.end(part, u32::try_from(slot).expect("slots are counted by u32"), len);
+            writer.end(part, slot, len);
         }
         requests
     }
@@ -223,8 +219,9 @@ pub fn dropped(part: &[AtomicU64]) -> u64 {
     part[DROPPED].load(Ordering::Relaxed)
 }
 
-fn place(part: &[AtomicU64], slot: usize) -> &[AtomicU64] {
-    &part[PLACES_AT + slot * RECORD_WORDS_MAX..][..RECORD_WORDS_MAX]
+/// The place of a slot, to which its connection and its requests are written.
+pub(super) fn place(part: &[AtomicU64], slot: u32) -> &[AtomicU64] {
+    &part[PLACES_AT + slot as usize * RECORD_WORDS_MAX..][..RECORD_WORDS_MAX]
 }
 
 /// The place of a position in the ring.

@@ -180,7 +180,7 @@ fn death_of_a_worker_loses_none_of_its_records() {
         let worker = server.worker(0);
         signal("KILL", worker.into());
         until("it is replaced", || (server.worker(0) != worker).then_some(()));
-        let objects = log.objects(21 * round);
+        let objects = log.objects(22 * (round - 1) + 21);
         let of_round = |object: &&Value| {
             let target = object["target"].as_str().expect("each has one");
             target.contains(&format!("?{round}-")) || target.ends_with(&format!("?{round}"))
@@ -192,7 +192,7 @@ fn death_of_a_worker_loses_none_of_its_records() {
         let bytes = large["bytes"].as_u64().expect("a number");
         assert!((1 << 20..20 << 20).contains(&bytes), "{large}");
         ask(&server, "GET", "/a.txt", "");
-        log.lines(22 * round - round + 1);
+        log.lines(22 * round);
     }
     server.end();
 }
@@ -268,7 +268,7 @@ fn stalled_reader_stops_no_request_and_what_it_misses_is_counted() {
     });
     let mut log = Vec::new();
     let mut place = vec![0; 1 << 16];
-    while log.iter().filter(|&&octet| octet == b'\n').count() < sent - dropped {
+    while String::from_utf8_lossy(&log).lines().count() < sent - dropped {
         let count = reader.read(&mut place).expect("the pipe is open");
         log.extend_from_slice(&place[..count]);
     }

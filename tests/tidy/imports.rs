@@ -9,7 +9,7 @@ const IMPORTS: &[(&str, &str)] = &[
     (
         "cli",
         "service start telemetry sandbox doctor image healthcheck experiment load site/build \
-         engine/chosen os",
+         http engine/chosen os",
     ),
     // The processes of the service.
     ("service", "start telemetry sandbox server engine/kernel engine os error stats"),

@@ -17,6 +17,7 @@ use kernel::{Kernel, Target};
 use rig::{Needs, Rig, Tester};
 use simulated::Simulated;
 use std::net::Ipv6Addr;
+use uringstatic::engine::epoll::Epoll;
 use uringstatic::engine::kernel::KernelEngine;
 use uringstatic::engine::uring::probe::{Features, TaskRun};
 use uringstatic::engine::{Op, Slot};
@@ -231,6 +232,28 @@ fn peers_have_addresses_of_the_family_of_their_listener() {
         Kernel::epoll_on(&unix(), Needs::peers()),
         is_unix,
     );
+}
+
+/// A worker that was taken over can have addresses written nowhere else.
+#[test]
+fn accept4_may_write_to_one_place_of_an_engine_on_epoll_alone() {
+    let places = |kernel: &mut Kernel<Epoll>| {
+        let calls = kernel.engine().needed_calls();
+        let accept = calls.iter().find(|call| call.name == "accept4").expect("it accepts");
+        let of = |argument| accept.only.iter().find(|it| it.argument == argument);
+        let all_bits = [1, 2].map(|argument| of(argument).expect("each has a condition"));
+        all_bits.map(|condition| {
+            assert_eq!(condition.mask, u64::MAX);
+            condition.value
+        })
+    };
+    assert_eq!(places(&mut Kernel::accepting_epoll(Needs::default())), [0, 0]);
+    let mut tester = Tester::new(Kernel::accepting_epoll(Needs::peers()));
+    let [address, len] = places(&mut tester.rig);
+    assert_eq!(len, address + 28, "a struct sockaddr_in6, then its length");
+    tester.connected(Slot(0));
+    tester.connected(Slot(1));
+    assert_eq!(places(&mut tester.rig), [address, len], "they stay where they are");
 }
 
 #[test]

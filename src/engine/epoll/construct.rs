@@ -184,7 +184,7 @@ impl Epoll {
                 let (address, len) = (address.addr() as u64, len.addr() as u64);
                 let words = "the engine's place for an address";
                 let of_len = "the place for its length";
-                [Condition::equals(1, address, words), Condition::equals(2, len, of_len)]
+                [Condition::address(1, address, words), Condition::address(2, len, of_len)]
             }
         };
         vec![address, len, Condition::equals(3, ACCEPT_FLAGS, "flags CLOEXEC, NONBLOCK")]

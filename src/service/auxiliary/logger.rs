@@ -93,10 +93,9 @@ impl LogLoop {
                 OutputState::Writes if has_more || !is_done => Duration::ZERO,
                 OutputState::Writes if self.channel.is_none() => Duration::ZERO,
                 OutputState::Writes => self.logger.pause(),
-                OutputState::IsBlocked => RETRY_AFTER,
                 // The service waits for its logger.
                 OutputState::Fails { .. } if self.channel.is_none() => return 1,
-                OutputState::Fails { .. } => RETRY_AFTER,
+                OutputState::IsBlocked | OutputState::Fails { .. } => RETRY_AFTER,
             };
             self.wait(pause);
         }
@@ -155,7 +154,7 @@ impl LogLoop {
                 if self.state == OutputState::Writes && !self.logger.unwritten().is_empty() {
                     self.write();
                 }
-                match self.output.replace(new, LogFileKind::of_byte(place[0])) {
+                match self.output.replace(&new, LogFileKind::of_byte(place[0])) {
                     Ok(()) => self.logger.changed_output(),
                     Err(error) => terminal::err(format_args!(
                         "uringstatic: using the access log that was opened anew: {error}; the old \

@@ -32,6 +32,13 @@ impl Sockets {
     }
 }
 
+/// The status of a response at this address.
+fn status(address: &str, target: &str) -> u16 {
+    let mut client = Client::connect(address);
+    client.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n"));
+    client.response().status
+}
+
 #[test]
 fn passed_sockets_take_the_place_of_the_default_address() {
     for engine in ["io_uring", "epoll"] {
@@ -120,13 +127,39 @@ fn socket_named_health_serves_health_checks_only() {
     let server = Server::start_passed("health:http", sockets.pass(), &[]);
     let [health, public] = sockets.addresses();
     assert!(server.ready.contains(&format!("health checks on http://{health}/healthz")));
-    let status = |address: &str, target: &str| {
-        let mut client = Client::connect(address);
-        client.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n"));
-        client.response().status
-    };
     assert_eq!((status(&health, "/healthz"), status(&health, "/")), (200, 404));
     assert_eq!(status(&public, "/"), 200);
+    server.end();
+}
+
+#[test]
+fn socket_named_admin_is_that_of_the_admin_process() {
+    for engine in ["io_uring", "epoll"] {
+        let sockets = Sockets::new();
+        let server = Server::start_passed("admin:http", sockets.pass(), &["--engine", engine]);
+        let [admin, public] = sockets.addresses();
+        assert_eq!((status(&admin, "/ready"), status(&admin, "/")), (200, 404));
+        assert_eq!((status(&public, "/"), status(&public, "/ready")), (200, 200), "a page is at /");
+        server.end();
+    }
+}
+
+#[test]
+fn socket_named_proxy_requires_a_header_also_after_a_reload() {
+    let sockets = Sockets::new();
+    let mut server = Server::start_passed("proxy:http", sockets.pass(), &[]);
+    let [proxy, public] = sockets.addresses();
+    for _ in 0..2 {
+        assert_eq!(status(&public, "/"), 200);
+        let mut without = Client::connect(&proxy);
+        without.send(GET);
+        without.ended();
+        let mut client = Client::connect(&proxy);
+        client.send("PROXY TCP4 192.0.2.1 192.0.2.2 1000 80\r\n");
+        client.send(GET);
+        assert_same_bytes(&client.response().body, PAGE);
+        reload(&mut server);
+    }
     server.end();
 }
 
