@@ -16,8 +16,8 @@ const IMPORTS: &[(&str, &str)] = &[
     // The server, from the settings down to the bytes.
     (
         "start",
-        "server sandbox telemetry site/build site http engine/chosen engine/kernel os value_parsers \
-         error",
+        "server sandbox telemetry site/build site http engine/chosen engine/kernel os \
+         value_parsers error",
     ),
     ("server", "http1 site socket engine telemetry peer_address timers bytes stats"),
     ("http1", "site http telemetry peer_address bytes stats"),
