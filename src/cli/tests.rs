@@ -8,8 +8,7 @@ use crate::sandbox::{Layer, SandboxMode};
 use crate::site::build::RootOptions;
 use crate::start::workers::{CpuList, WorkerCount};
 use crate::start::{AdminOptions, ListenAddress, SocketOptions};
-use crate::telemetry::format::LogFormat;
-use crate::telemetry::options::AccessLogOptions;
+use crate::telemetry::options::{AccessLogOptions, LogFormat};
 use clap::ValueEnum;
 use std::time::Duration;
 

@@ -4,7 +4,6 @@ use super::*;
 use crate::os::shared::COUNTERS_PER_PAGE;
 use crate::server::{Supervision, Usage};
 use crate::telemetry::counters::COUNTER_WORDS;
-use std::sync::atomic::AtomicBool;
 
 const LAYOUT: BoardLayout = BoardLayout { places: 3, has_counters: true };
 const ID: WorkerId = WorkerId { generation: 4, number: 1, life: 0 };
@@ -131,28 +130,39 @@ fn counters_of_a_worker_count_once_before_and_after_its_end() {
 #[test]
 fn a_reader_never_sees_totals_go_back_while_workers_end() {
     let (board, view) = board_and_view();
-    let is_over = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            for round in 0..2000 {
-                let place = round % 3;
+    let reads = AtomicU64::new(0);
+    let rounds = std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            // A machine may give a thread all of its time before the other one begins.
+            let is_over = |rounds| rounds >= 2000 && reads.load(Ordering::Relaxed) >= READS;
+            let mut rounds = 0;
+            while !is_over(rounds) {
+                let place = rounds % 3;
                 board.clear(place);
                 board.enter(place, ID);
                 board.counters_of(place)[0].store(10, Ordering::Relaxed);
                 board.leave(place);
+                rounds += 1;
             }
-            is_over.store(true, Ordering::Relaxed);
+            rounds
         });
-        let mut latest = 0;
-        while !is_over.load(Ordering::Relaxed) {
+        let (mut latest, mut went_back) = (0, None);
+        while reads.fetch_add(1, Ordering::Relaxed) < READS && went_back.is_none() {
             if let Some(found) = view.snapshot() {
-                assert!(found.counters[0] >= latest, "{} after {latest}", found.counters[0]);
+                went_back = (found.counters[0] < latest).then_some((found.counters[0], latest));
                 latest = found.counters[0];
             }
         }
+        // The writer ends, too, before the verdict.
+        reads.store(READS, Ordering::Relaxed);
+        let rounds = writer.join().expect("it ends");
+        assert_eq!(went_back, None, "a sum, and a higher one before it");
+        rounds
     });
-    assert_eq!(snapshot(&view).counters[0], 20_000);
+    assert_eq!(snapshot(&view).counters[0], 10 * rounds as u64);
 }
+
+const READS: u64 = 20_000;
 
 #[test]
 fn places_of_a_layout_begin_on_pages_of_their_own() {
