@@ -58,6 +58,8 @@
 //! | [`os`] | all other system calls; unsafe code is here and in [`engine::uring`] only |
 //! | [`telemetry`] | what operators learn about a running service: its metrics and its status |
 //! | [`doctor`] | checks of the machine |
+//! | [`image`] | container images of the program and a site |
+//! | [`healthcheck`] | the health of a running service, asked from beside it |
 //! | [`load`], [`experiment`] | the load client; sweeps of servers over loads, and charts |
 //! | [`engine::sim`] | an engine without a kernel, its faults, and the simulated network |
 //! | [`simulation`] | worlds of servers, load clients and peers in virtual time, with checkers |
@@ -75,8 +77,10 @@ pub mod doctor;
 pub mod engine;
 pub mod error;
 pub mod experiment;
+pub mod healthcheck;
 pub mod http;
 pub mod http1;
+pub mod image;
 pub mod load;
 pub mod os;
 pub mod peer_address;

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub(crate) mod generate;
+mod image;
 pub mod load;
 mod root;
 #[cfg(test)]
@@ -15,6 +16,9 @@ mod tests;
 
 use crate::doctor::Workload;
 use crate::engine::chosen::EngineChoice;
+use crate::healthcheck::HealthCheckOptions;
+use crate::image::ImageRequest;
+use crate::image::options::ImageOptions;
 use crate::sandbox::options::LockdownOptions;
 use crate::service::auxiliary::AuxiliarySpec;
 use crate::service::messages::LoaderSpec;
@@ -43,6 +47,10 @@ pub enum ServerCommand {
     Check(CheckOptions),
     /// List what the sandbox takes away.
     Lockdown(LockdownArgs),
+    /// Make a container image.
+    Image(Box<ImageRequest>),
+    /// Ask a running service whether it is healthy.
+    HealthCheck(HealthCheckOptions),
     /// Write these bytes (a manual page, a completion script) to stdout and exit.
     Print(Vec<u8>),
 }
@@ -63,13 +71,20 @@ where
         Some(word) if word == DOCTOR => subcommand(DOCTOR).render_usage(),
         Some(word) if word == CHECK => subcommand(CHECK).render_usage(),
         Some(word) if word == LOCKDOWN => subcommand(LOCKDOWN).render_usage(),
+        Some(word) if word == IMAGE => subcommand(IMAGE).render_usage(),
+        Some(word) if word == HEALTHCHECK => subcommand(HEALTHCHECK).render_usage(),
         _ => ServerCommandLine::command().render_usage(),
     };
     let line = ServerCommandLine::try_parse_from(argv)
         .map_err(|error| with_usage(unexpected_argument(error), usage))?;
     if let Some(kind) = line.generate {
-        let subcommands =
-            [(DOCTOR, "doctor options"), (CHECK, "check options"), (LOCKDOWN, "lockdown options")];
+        let subcommands = [
+            (DOCTOR, "doctor options"),
+            (CHECK, "check options"),
+            (LOCKDOWN, "lockdown options"),
+            (IMAGE, "image options"),
+            (HEALTHCHECK, "healthcheck options"),
+        ];
         let text = kind.render(ServerCommandLine::command(), &subcommands, &MAN_SECTIONS);
         return Ok(ServerCommand::Print(text));
     }
@@ -77,6 +92,8 @@ where
         Some(Action::Doctor(doctor)) => Ok(ServerCommand::Doctor(doctor)),
         Some(Action::Check(check)) => Ok(ServerCommand::Check(check)),
         Some(Action::Lockdown(lockdown)) => Ok(ServerCommand::Lockdown(lockdown)),
+        Some(Action::Image(options)) => image::request(options).map(ServerCommand::Image),
+        Some(Action::HealthCheck(options)) => Ok(ServerCommand::HealthCheck(options)),
         None => {
             let settings = line.settings.checked().map_err(usage_error)?;
             let settings = Box::new(settings);
@@ -174,6 +191,21 @@ enum Action {
     /// permits or refuses. Exits with 1 if a layer is missing or incomplete.
     #[command(max_term_width = 100)]
     Lockdown(LockdownArgs),
+
+    /// Make a container image of this program and a site, without a container engine
+    ///
+    /// Writes an archive that `docker load`, `podman load` and skopeo read: scratch, the program
+    /// without shared libraries, the folder, and the options that follow --. Its containers run as
+    /// 65534 (nobody). The same input makes the same archive; `SOURCE_DATE_EPOCH` sets its time.
+    #[command(max_term_width = 100)]
+    Image(ImageOptions),
+
+    /// Ask the service in this container whether it is healthy
+    ///
+    /// Takes the addresses and the path of health checks from the command line of the service. If
+    /// it has none, any HTTP response will do. Exits with 1 if the service isn't healthy.
+    #[command(name = "healthcheck", max_term_width = 100)]
+    HealthCheck(HealthCheckOptions),
 }
 
 /// Arguments of `uringstatic doctor`.
@@ -224,6 +256,8 @@ pub struct LockdownArgs {
 const DOCTOR: &str = "doctor";
 const CHECK: &str = "check";
 const LOCKDOWN: &str = "lockdown";
+const IMAGE: &str = "image";
+const HEALTHCHECK: &str = "healthcheck";
 
 const ABOUT: &str = "Serve a page or a folder over HTTP, from memory, on io_uring or epoll";
 
@@ -309,4 +343,7 @@ Examples:
     uringstatic --listen unix:/run/uringstatic.sock
 
   Check whether this machine can serve 20000 connections:
-    uringstatic doctor --spawn 20000";
+    uringstatic doctor --spawn 20000
+
+  Make a container image of a site:
+    uringstatic image --root public --output site.tar -- --spa";

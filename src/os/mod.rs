@@ -32,3 +32,4 @@ pub mod trial;
 pub(crate) mod call;
 pub(crate) mod mapping;
 pub mod memory;
+mod user_database;

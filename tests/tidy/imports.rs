@@ -6,7 +6,11 @@ use super::{Source, assert_none, sources};
 /// lines down to what imports nothing. A room inside another one is named by its path, and isn't
 /// part of the outer one.
 const IMPORTS: &[(&str, &str)] = &[
-    ("cli", "service start telemetry sandbox doctor experiment load site/build engine/chosen os"),
+    (
+        "cli",
+        "service start telemetry sandbox doctor image healthcheck experiment load site/build \
+         engine/chosen os",
+    ),
     // The processes of the service.
     ("service", "start telemetry sandbox server engine/kernel engine os error stats"),
     // The server, from the settings down to the bytes.
@@ -34,6 +38,8 @@ const IMPORTS: &[(&str, &str)] = &[
         "doctor",
         "sandbox engine/chosen engine/uring engine/kernel engine os text value_parsers error",
     ),
+    ("image", "start sandbox site/build os error"),
+    ("healthcheck", "start os value_parsers error"),
     (
         "simulation",
         "server service load site http telemetry peer_address engine/sim engine os bytes stats",
