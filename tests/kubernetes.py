@@ -28,7 +28,12 @@ import yaml
 
 def main():
     part, *arguments = sys.argv[1:]
-    {"valid": valid, "rollout": rollout, "configmap": configmap, "image-volume": image_volume}[part](*arguments)
+    parts = {"valid": valid, "rollout": rollout, "configmap": configmap, "image-volume": image_volume}
+    try:
+        parts[part](*arguments)
+    finally:
+        if Pod.started:
+            podman("rm", "--force", "--time", "0", *Pod.started, check=False)
 
 
 def check(name, problem):
@@ -146,6 +151,8 @@ def podman(*words, check=True):
 class Pod:
     """A pod, and its kubelet as a thread."""
 
+    started = []
+
     def __init__(self, name, template, mounts=(), on_ready=lambda pod: None):
         self.name, self.spec, self.on_ready = name, template["spec"], on_ready
         (self.container,) = self.spec["containers"]
@@ -153,6 +160,7 @@ class Pod:
         self.is_ready, self.is_removed, self.is_deleted = False, False, False
         self.restarts, self.killed = 0, False
         self.changed = threading.Condition()
+        Pod.started.append(name)
         podman("run", "--detach", "--name", name, *options(self.spec, self.container), *mounts,
                self.container["image"], *self.container["args"])
         self.ip = podman("inspect", "--format", "{{.NetworkSettings.IPAddress}}", name)
@@ -207,9 +215,6 @@ class Pod:
     def logs(self):
         run = subprocess.run(["podman", "logs", self.name], capture_output=True, text=True)
         return run.stdout + run.stderr
-
-    def remove(self):
-        podman("rm", "--force", "--time", "0", self.name)
 
 
 class Probe:
@@ -411,8 +416,6 @@ def update(work, endpoints, template, replicas):
     check("rollout: all pods serve the new release", "" if pages == {b"<h1>release 2</h1>\n"} else str(pages))
     for pod in new:
         pod.is_deleted = True
-    for pod in old + new:
-        pod.remove()
 
 
 def delete(pod, endpoints, signal_delay, removal_delay):
@@ -493,7 +496,6 @@ def configmap(work):
     output, _ = process.communicate()
     check("ConfigMap: no failed request meanwhile", problem_of_load(output))
     pod.is_deleted = True
-    pod.remove()
 
 
 def image_volume(work):
@@ -506,7 +508,6 @@ def image_volume(work):
     check("image volume: the pod is ready", "" if pod.await_ready() else pod.logs())
     check("image volume: its file is served", compare(fetch(8080, pod.ip), "<h1>release 1</h1>\n"))
     pod.is_deleted = True
-    pod.remove()
 
 
 def the_mount(template, volume):

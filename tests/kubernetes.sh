@@ -11,6 +11,9 @@
 # With --drain-delay, the pods of the rolling update have another one than the manifest's; with 0s,
 # requests fail, as a proof that the rehearsal would notice.
 #
+# The programs are built unless PROGRAM and LOADER name them: the server without shared libraries, and
+# uringload.
+#
 # Schemas come from PyPI: kubernetes-validate, and cloudcoil-models-prometheus-operator. The overlays
 # need kubectl, which Debian 12 has in a version that is too old; without one they aren't checked.
 set -euo pipefail
@@ -85,8 +88,8 @@ make_images() {
         --tag registry.example/uringstatic:0.1.0
     [ -z "${PROGRAM:-}" ] || "$PROGRAM" image --output "$work/program.tar" \
         --tag registry.example/uringstatic:0.1.0
-    cargo build --release --bin uringload
-    cp "$target/release/uringload" "$work/"
+    [ -n "${LOADER:-}" ] || cargo build --release --bin uringload
+    cp "${LOADER:-$target/release/uringload}" "$work/uringload"
     for number in 1 2; do
         mkdir "$work/site-$number"
         echo "<h1>release $number</h1>" > "$work/site-$number/index.html"

@@ -39,7 +39,8 @@ all_loads() {
     local name="$engine, $workers workers, $content" options=() format=json
     [ "$workers" -eq 1 ] || format=combined
     [ "$content" = page ] || options=(--root "$work/site")
-    rm -f "$work/access.log"
+    # With the ready line of the server before, its address would be taken.
+    rm -f "$work/access.log" "$work/service.err"
     start service --listen 127.0.0.1:0 --engine "$engine" --workers "$workers" "${options[@]}" \
         --access-log "$work/access.log" --log-format "$format" --admin "unix:$work/admin.sock"
     sent=0
@@ -55,11 +56,13 @@ all_loads() {
 load() {
     local name=$1
     shift
+    rm -f "$work/load.json"
     "$loader" "$@" -n "$requests" --quiet --json "$work/load.json" "$url" > "$work/load.txt" 2>&1 || true
     sent=$((sent + $(of_load requests)))
     sent_bytes=$((sent_bytes + $(of_load bytes)))
-    check "$name: $requests requests, none failed" test "$(of_load requests) $(of_load failed)" = "$requests 0"
+    check "$name: $requests requests, none failed" has_sent
     await "the log" has_lines "$sent"
+    scrape
     check "$name: metrics" test "$(metric uringstatic_http_requests_total)" -eq "$sent"
     check "$name: bytes of the metrics" test "$(metric uringstatic_http_response_bytes_total)" -eq "$sent_bytes"
     check "$name: durations" test "$(metric uringstatic_http_request_duration_seconds_count)" -eq "$sent"
@@ -68,6 +71,10 @@ load() {
     if [ "$format" = json ]; then
         check "$name: bytes of the lines" test "$(logged_bytes)" -eq "$sent_bytes"
     fi
+}
+
+has_sent() {
+    test "$(of_load requests) $(of_load failed)" = "$requests 0" || { cat "$work/load.txt"; false; }
 }
 
 of_load() {
@@ -79,11 +86,16 @@ has_lines() {
     [ "$(wc -l < "$work/access.log")" -ge "$1" ]
 }
 
-# The sum of a metric over all of its labels. The page is rendered once a second.
-metric() {
+# Reads the metrics once they are those of after the load: the page is rendered once a second.
+scrape() {
     sleep 1.1
-    curl -s --unix-socket "$work/admin.sock" http://a/metrics |
-        awk -v name="$1" '$1 == name || index($1, name "{") == 1 { sum += $2 } END { printf "%.0f", sum }'
+    curl -s --unix-socket "$work/admin.sock" http://a/metrics > "$work/metrics.txt"
+}
+
+# The sum of a metric over all of its labels.
+metric() {
+    awk -v name="$1" '$1 == name || index($1, name "{") == 1 { sum += $2 } END { printf "%.0f", sum }' \
+        "$work/metrics.txt"
 }
 
 logged_bytes() {
@@ -99,6 +111,7 @@ has_totals() {
 # files.
 rotation() {
     mkdir "$work/logs"
+    rm -f "$work/service.err"
     start service --listen 127.0.0.1:0 --workers 2 --access-log "$work/logs/access.log"
     echo "${pids[service]}" > "$work/pid"
     sed -e "s|/var/log/uringstatic|$work/logs|; s|/run/uringstatic.pid|$work/pid|g" \

@@ -8,8 +8,7 @@ use crate::sandbox::{Layer, SandboxMode};
 use crate::site::build::RootOptions;
 use crate::start::workers::{CpuList, WorkerCount};
 use crate::start::{AdminOptions, ListenAddress, SocketOptions};
-use crate::telemetry::format::LogFormat;
-use crate::telemetry::options::AccessLogOptions;
+use crate::telemetry::options::{AccessLogOptions, LogFormat};
 use clap::ValueEnum;
 use std::time::Duration;
 
@@ -70,9 +69,6 @@ fn each_option_sets_its_own_field() {
         (&["--spawn", "1"], |c| c.spawn = 1),
         (&["--spawn=4294967295"], |c| c.spawn = u32::MAX),
         (&["--listen", "[::1]:80"], |c| c.listen = vec![tcp("[::1]:80")]),
-        (&["--listen", "[::1]:80,proxy"], |c| {
-            c.listen = vec![ListenAddress { is_for_proxies: true, ..tcp("[::1]:80") }];
-        }),
         (&["--page", "down.html"], |c| c.page = Some("down.html".into())),
         (&["--root", "public"], |c| c.root = Some("public".into())),
         (&["--content-type", "text/plain"], |c| c.content_type = Some("text/plain".into())),
@@ -103,19 +99,6 @@ fn each_option_sets_its_own_field() {
         (&["--access-log", "a", "--log-format", "json"], |c| {
             c.log = AccessLogOptions { access_log: Some("a".into()), log_format: LogFormat::Json };
         }),
-        (&["--access-log", "-", "--trusted-proxies", "10.0.0.0/8,unix:"], |c| {
-            c.log.access_log = Some("-".into());
-            let network = TrustedProxy::Network { address: [10, 0, 0, 0].into(), bits: 8 };
-            c.forwarding.trusted_proxies = vec![network, TrustedProxy::Unix];
-        }),
-        (
-            &["--access-log", "-", "--trusted-proxies", "unix:", "--forwarded-field", "forwarded"],
-            |c| {
-                c.log.access_log = Some("-".into());
-                c.forwarding.trusted_proxies = vec![TrustedProxy::Unix];
-                c.forwarding.forwarded_field = ForwardedField::Forwarded;
-            },
-        ),
         (&["--admin", "unix:admin"], |c| c.admin.admin = Some(Endpoint::Unix("admin".into()))),
         (&["--drain-delay", "6s"], |c| c.drain_delay = Duration::from_secs(6)),
         (&["--drain-timeout", "4s"], |c| c.drain_timeout = Duration::from_secs(4)),
@@ -145,6 +128,24 @@ fn each_option_sets_its_own_field() {
 }
 
 #[test]
+fn options_about_proxies_set_their_fields() {
+    let parsed = config(&["--listen", "[::1]:80,proxy", "--listen", "unix:a,proxy"]);
+    let of_proxies = |address| ListenAddress { is_for_proxies: true, ..address };
+    let unix = ListenAddress::from(Endpoint::Unix("a".into()));
+    assert_eq!(parsed.listen, [tcp("[::1]:80"), unix].map(of_proxies));
+    let logged = ["--access-log", "-", "--trusted-proxies", "10.0.0.0/8,unix:"];
+    let network = TrustedProxy::Network { address: [10, 0, 0, 0].into(), bits: 8 };
+    let mut expected = ForwardingOptions {
+        trusted_proxies: vec![network, TrustedProxy::Unix],
+        forwarded_field: ForwardedField::XForwardedFor,
+    };
+    assert_eq!(config(&logged).forwarding, expected);
+    expected.forwarded_field = ForwardedField::Forwarded;
+    let named = [&logged[..], &["--forwarded-field", "forwarded"]].concat();
+    assert_eq!(config(&named).forwarding, expected);
+}
+
+#[test]
 fn a_usage_error_names_the_option_and_the_remedy() {
     let cases: &[(&[&str], &[&str])] = &[
         (&["--spawn", "0"], &["--spawn <N>", "0 is not in 1.."]),
@@ -153,6 +154,9 @@ fn a_usage_error_names_the_option_and_the_remedy() {
         (&["--spawn", "1", "--spawn", "2"], &["--spawn <N>", "cannot be used multiple times"]),
         (&["--listen", "127.0.0.1"], &["--listen <ADDR:PORT>", "write 127.0.0.1:10001"]),
         (&["--listen", "unix:a", "--listen", "unix:a"], &["--listen unix:a is given twice"]),
+        (&["--trusted-proxies", "::1"], &["--access-log <FILE>"]),
+        (&["--access-log", "-", "--forwarded-field", "forwarded"], &["--trusted-proxies <CIDR>"]),
+        (&["--trusted-proxies", "10.0.0.1/8"], &["--trusted-proxies <CIDR>", "10.0.0.0/8"]),
         (&["--page", ""], &["--page <FILE>", "value is required"]),
         (&["--content-type", "html"], &["--content-type <TYPE>", "as in text/html"]),
         (&["--status", "204"], &["--status <CODE>", "can't carry a page"]),

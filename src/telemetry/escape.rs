@@ -6,7 +6,7 @@
 //! an escape. In JSON, the backslash of the escape is doubled, so that the decoded string is the
 //! same text.
 
-use super::format::LogFormat;
+use super::options::LogFormat;
 
 /// Appends a text with its escapes.
 pub fn push_escaped(to: &mut Vec<u8>, text: &[u8], format: LogFormat) {

@@ -3,32 +3,22 @@
 use super::access_record::AccessEntry;
 use super::calendar::Second;
 use super::escape::push_escaped;
+use super::options::LogFormat;
 use super::record::ListenerKind;
 use crate::peer_address::PeerAddress;
-use clap::ValueEnum;
 use std::io::Write;
-
-/// The form of a line.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// The combined format of Apache and nginx
-    #[default]
-    Combined,
-    /// A JSON object with the schema `uringstatic-access/1`
-    Json,
-}
 
 /// Makes lines of records.
 #[derive(Debug)]
-pub struct LineWriter {
+pub struct AccessLineWriter {
     format: LogFormat,
     /// The time of day less the monotonic clock, in nanoseconds.
     wall_ns: u64,
     second: Second,
 }
 
-impl LineWriter {
-    /// A writer of lines. It needs the clocks ([`LineWriter::set_clocks`]).
+impl AccessLineWriter {
+    /// A writer of lines. It needs the clocks ([`AccessLineWriter::set_clocks`]).
     #[must_use]
     pub fn new(format: LogFormat) -> Self {
         Self { format, wall_ns: 0, second: Second::default() }

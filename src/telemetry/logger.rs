@@ -10,8 +10,9 @@
 //! which were written already are then there twice.
 
 use super::access_record::RecordCopy;
-use super::format::{LineWriter, LogFormat};
+use super::format::AccessLineWriter;
 use super::log_memory::{LogMemory, LoggerCounter};
+use super::options::LogFormat;
 use super::ring::{RING_WORDS, RingReader};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -20,7 +21,7 @@ use std::time::Duration;
 pub struct Logger {
     memory: LogMemory,
     readers: Vec<RingReader>,
-    lines: LineWriter,
+    lines: AccessLineWriter,
     batch: Vec<u8>,
     /// The lines of the batch.
     batch_lines: u64,
@@ -48,7 +49,7 @@ impl Logger {
         Self {
             memory,
             readers,
-            lines: LineWriter::new(format),
+            lines: AccessLineWriter::new(format),
             batch,
             batch_lines: 0,
             written: 0,

@@ -12,8 +12,8 @@
 //! A connection ([`http1`](crate::http1)) reports each of its responses to an
 //! [`Observer`](record::Observer). This room knows neither connections nor the engine.
 //!
-//! The access log: [`recorder`] writes records to a [`ring`] in [`log_memory`], and [`logger`] makes
-//! lines of them ([`format`](mod@format), [`escape`]).
+//! The access log: [`recorder`] writes records to a [`ring`] in [`log_memory`], and [`logger`]
+//! makes lines of them ([`format`](mod@format), [`escape`]).
 
 pub mod access_record;
 mod calendar;

@@ -1,6 +1,6 @@
 //! The options of the access log.
 
-use super::format::LogFormat;
+use clap::ValueEnum;
 use std::path::{Path, PathBuf};
 
 /// Whether there is an access log, and its form.
@@ -26,4 +26,14 @@ impl AccessLogOptions {
     pub fn file(&self) -> Option<&Path> {
         self.access_log.as_deref().filter(|path| path.as_os_str() != "-")
     }
+}
+
+/// The form of a line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// The combined format of Apache and nginx
+    #[default]
+    Combined,
+    /// A JSON object with the schema `uringstatic-access/1`
+    Json,
 }

@@ -3,7 +3,8 @@
 
 use super::access_record::RecordCopy;
 use super::escape;
-use super::format::{LineWriter, LogFormat};
+use super::format::AccessLineWriter;
+use super::options::LogFormat;
 
 /// Asserts the properties of a text, and of the words that the same bytes are.
 ///
@@ -22,7 +23,7 @@ pub(super) fn lines_of(words: &[u64]) {
     let mut copy = RecordCopy::default();
     let entry = copy.decode(words.iter().copied());
     for format in [LogFormat::Combined, LogFormat::Json] {
-        let mut writer = LineWriter::new(format);
+        let mut writer = AccessLineWriter::new(format);
         writer.set_clocks(1_795_836_792_000_000_000, 5_000_000_000);
         let mut bytes = Vec::new();
         let count = writer.push(&mut bytes, &entry);

@@ -42,8 +42,10 @@ fn get(path: &str, fields: &str) -> String {
 
 const V1: &str = "PROXY TCP4 192.0.2.7 198.51.100.1 56324 80\r\n";
 const LOCAL: &str = "\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
-const V2_OF_IPV6: &str = "\r\n\r\n\0\r\nQUIT\n\x21\x21\0\x24\x20\x01\x0d\x38\0\0\0\0\0\0\0\0\0\0\0\x09\
-                          \0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\x12\x34\0\x50";
+const V2_OF_IPV6: &str = "\r\n\r\n\0\r\nQUIT\n\x21\x21\0\x24\
+                          \x20\x01\x0d\x38\0\0\0\0\0\0\0\0\0\0\0\x09\
+                          \0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\
+                          \x12\x34\0\x50";
 
 #[test]
 fn the_log_has_the_client_of_the_proxy_header() {

@@ -9,15 +9,15 @@ const IMPORTS: &[(&str, &str)] = &[
     (
         "cli",
         "service start telemetry sandbox doctor image healthcheck experiment load site/build \
-         engine/chosen os",
+         http engine/chosen os",
     ),
     // The processes of the service.
     ("service", "start telemetry sandbox server engine/kernel engine os error stats"),
     // The server, from the settings down to the bytes.
     (
         "start",
-        "server sandbox telemetry site/build site http engine/chosen engine/kernel os value_parsers \
-         error",
+        "server sandbox telemetry site/build site http engine/chosen engine/kernel os \
+         value_parsers error",
     ),
     ("server", "http1 site socket engine telemetry peer_address timers bytes stats"),
     ("http1", "site http telemetry peer_address bytes stats"),

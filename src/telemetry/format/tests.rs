@@ -23,7 +23,7 @@ fn entry<'a>() -> AccessEntry<'a> {
 }
 
 fn lines(format: LogFormat, entry: &AccessEntry<'_>) -> String {
-    let mut writer = LineWriter::new(format);
+    let mut writer = AccessLineWriter::new(format);
     // 1795836792 is 2026-11-28T03:33:12Z.
     writer.set_clocks(1_795_836_792_000_000_000, 5_000_000_000);
     let mut bytes = Vec::new();

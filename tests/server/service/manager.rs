@@ -136,8 +136,7 @@ fn sign_of_life_is_sent_only_while_every_worker_takes_turns() {
     }
     let worker = server.worker(1);
     kill("STOP", worker);
-    // Some are on their way, and then there are none.
-    while manager.message_within(2 * period).is_some() {}
+    until("no sign comes", || manager.message_within(2 * period).is_none().then_some(()));
     kill("CONT", worker);
     for _ in 0..3 {
         next_sign();
