@@ -100,6 +100,8 @@ pub fn run(settings: &StartSettings, words: Vec<OsString>) -> Result<u8, Failure
         is_over: false,
         busy_since: Instant::now(),
     };
+    // The first page of the admin process is rendered while it starts.
+    service.publish();
     service.auxiliaries.start(&service.command)?;
     Ok(service.run())
 }

@@ -408,17 +408,6 @@ impl Client {
         std::mem::replace(&mut self.received, rest)
     }
 
-    /// The next bytes up to the end of this text.
-    pub(crate) fn take_until(&mut self, text: &[u8]) -> Vec<u8> {
-        let found = |received: &[u8]| received.windows(text.len()).position(|it| it == text);
-        loop {
-            if let Some(place) = found(&self.received) {
-                return self.take(place + text.len());
-            }
-            assert!(self.receive(), "the stream ends before {}", String::from_utf8_lossy(text));
-        }
-    }
-
     /// The next response, to a request other than HEAD.
     pub(crate) fn response(&mut self) -> Response {
         let (status, head) = self.head();
