@@ -37,16 +37,15 @@ fn weight_of_version(range: &[u8], name: &str, version: &str) -> Option<u16> {
     }
     let mut found = WEIGHT_MAX;
     for part in parts {
-        match part {
-            [b'q' | b'Q', b'=', ..] => found = weight(part)?,
-            _ => {
-                let (key, value) = part.split_at(part.iter().position(|&it| it == b'=')?);
-                let value = value[1..].strip_prefix(b"\"").unwrap_or(&value[1..]);
-                let value = value.strip_suffix(b"\"").unwrap_or(value);
-                if key.eq_ignore_ascii_case(b"version") && value != version.as_bytes() {
-                    return None;
-                }
-            }
+        if let [b'q' | b'Q', b'=', ..] = part {
+            found = weight(part)?;
+            continue;
+        }
+        let (key, value) = part.split_at(part.iter().position(|&it| it == b'=')?);
+        let value = value[1..].strip_prefix(b"\"").unwrap_or(&value[1..]);
+        let value = value.strip_suffix(b"\"").unwrap_or(value);
+        if key.eq_ignore_ascii_case(b"version") && value != version.as_bytes() {
+            return None;
         }
     }
     Some(found)

@@ -34,6 +34,7 @@ impl BoardLayout {
     }
 
     /// The line of a place.
+    #[expect(clippy::unused_self, reason = "as the other parts, of a layout")]
     pub(super) fn line(self, place: Place) -> Range<usize> {
         range(place * LINE_WORDS, LINE_WORDS)
     }

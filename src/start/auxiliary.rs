@@ -129,7 +129,7 @@ impl<F: FnOnce()> Program<Chosen> for LiveProgram<F> {
             accepts,
             accepts_at_rest: accepts,
             head_timeout: Duration::from_secs(5),
-            idle_timeout: Duration::from_mins(2),
+            idle_timeout: Duration::from_secs(120),
             body_timeout: Duration::from_secs(5),
             send_timeout: Duration::from_secs(5),
             min_rate: 10_000,

@@ -126,12 +126,14 @@ impl<'a> Exposition<'a> {
 
 /// Nanoseconds in seconds.
 #[expect(clippy::cast_precision_loss, reason = "a sample is a float; 2^53 ns are 104 days")]
+#[must_use]
 pub fn seconds(nanoseconds: u64) -> f64 {
     nanoseconds as f64 / 1e9
 }
 
 /// Milliseconds in seconds, with the digits of both.
 #[expect(clippy::cast_precision_loss, reason = "milliseconds since the epoch have 41 bits")]
+#[must_use]
 pub fn seconds_of_ms(milliseconds: u64) -> f64 {
     milliseconds as f64 / 1e3
 }
@@ -150,6 +152,9 @@ fn without<'n>(name: &'n str, suffix: &str) -> &'n str {
 mod tests {
     use super::*;
 
+    const LAYOUT: HistogramLayout =
+        HistogramLayout { first: 0, bounds_ns: &[250_000, 1_000_000_000] };
+
     fn exposition(format: Format) -> String {
         let mut out = "what was there before".to_owned();
         let mut text = Exposition::begin(&mut out, format);
@@ -158,8 +163,6 @@ mod tests {
         text.family("b_info", MetricType::Info, "Help.");
         text.sample("b_info", &[], 1);
         text.family("c", MetricType::Histogram, "Help.");
-        const LAYOUT: HistogramLayout =
-            HistogramLayout { first: 0, bounds_ns: &[250_000, 1_000_000_000] };
         text.histogram("c", &LAYOUT, &[1, 2, 3, 1_500_000_000]);
         text.end();
         out

@@ -54,9 +54,9 @@ impl<V: ServiceView> LiveSource for AdminPages<V> {
     }
 
     fn choose(&self, path: &[u8], request: &Request<'_, '_>) -> Option<LiveAnswer> {
-        let probe = |holds: bool| match holds {
-            true => LiveAnswer { page: YES, status: 200 },
-            false => LiveAnswer { page: NO, status: 503 },
+        let probe = |holds: bool| {
+            let (page, status) = if holds { (YES, 200) } else { (NO, 503) };
+            LiveAnswer { page, status }
         };
         let found = |page| LiveAnswer { page, status: 200 };
         Some(match path {

@@ -170,6 +170,7 @@ impl ServiceSnapshot {
     }
 
     /// The addresses of the listeners, with the ports that they are bound to.
+    #[must_use]
     pub fn addresses(&self, identity: &ServiceIdentity) -> Vec<String> {
         let bound = self.listeners.iter().map(|listener| listener.port);
         let address = |(endpoint, port): (&Endpoint, u16)| match endpoint {

@@ -84,7 +84,7 @@ pub(crate) fn admin() -> Result<String, String> {
         let of_file: Vec<_> = maps.lines().filter(|line| line.contains("memfd:")).collect();
         let is_read_only = |line: &&str| line.split_whitespace().nth(1) == Some("r--s");
         ensure(of_file.iter().filter(|line| is_read_only(line)).count() == 1, || maps.clone())?;
-        ensure(of_file.iter().all(|line| is_read_only(line)), || format!("{of_file:?}"))?;
+        ensure(of_file.iter().all(is_read_only), || format!("{of_file:?}"))?;
         all.extend(descriptors_of(admin, parts)?);
         server.end();
     }

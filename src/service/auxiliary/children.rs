@@ -267,6 +267,6 @@ impl Auxiliary {
 }
 
 /// A process that has lasted so long is replaced at once.
-const PEACE: Duration = Duration::from_mins(1);
+const PEACE: Duration = Duration::from_secs(60);
 /// Locking down takes some milliseconds; a machine may be busy.
 const READY_WITHIN: Duration = Duration::from_secs(10);

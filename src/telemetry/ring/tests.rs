@@ -49,7 +49,7 @@ fn records_arrive_in_their_order_around_the_end_of_the_ring() {
     let mut total = 0;
     for round in 0..200_u32 {
         let sent: Vec<String> =
-            (0..500).map(|number| format!("{round} {number:>0$}", number as usize % 300)).collect();
+            (0..500_usize).map(|number| format!("{round} {number:>0$}", number % 300)).collect();
         for (number, line) in sent.iter().enumerate() {
             let slot = u32::try_from(number % 3).unwrap();
             begin(&part, &mut writer, slot, line);
