@@ -31,6 +31,7 @@ step() {
 start() {
     local name=$1
     shift
+    rm -f "$work/$name.err"
     "$program" "$@" 2> "$work/$name.err" &
     pids[$name]=$!
     await "the server" grep -q ' ready on ' "$work/$name.err"

@@ -57,9 +57,9 @@ fn the_log_has_the_client_of_the_proxy_header() {
                 let mut client = fixture.connect(listener);
                 let path = format!("/{listener}-{number}");
                 // Header and request in one segment, then the next request.
-                client.send(&format!("{header}{}", get(&path, "")));
+                client.send(format!("{header}{}", get(&path, "")));
                 assert_same_bytes(&client.response().body, PAGE);
-                client.send(&get(&format!("{path}-again"), ""));
+                client.send(get(&format!("{path}-again"), ""));
                 assert_same_bytes(&client.response().body, PAGE);
                 let own = if listener == 1 { "127.0.0.1" } else { "unix:" };
                 let expected = ["192.0.2.7", "2001:d38::9", own, own][number];
@@ -69,7 +69,7 @@ fn the_log_has_the_client_of_the_proxy_header() {
         }
         // Elsewhere, no header is taken.
         let mut client = fixture.connect(0);
-        client.send(&get("/own", "X-Forwarded-For: 6.6.6.6\r\n"));
+        client.send(get("/own", "X-Forwarded-For: 6.6.6.6\r\n"));
         assert_same_bytes(&client.response().body, PAGE);
         assert_eq!(fixture.client_of("/own"), "127.0.0.1");
     }
@@ -113,7 +113,7 @@ fn forwarding_fields_are_believed_from_trusted_proxies_alone() {
         let fixture = Fixture::start(engine, trusted);
         let mut client = fixture.connect(0);
         let mut expect = |path: &str, fields: &str, expected: &str| {
-            client.send(&get(path, fields));
+            client.send(get(path, fields));
             assert_same_bytes(&client.response().body, PAGE);
             assert_eq!(fixture.client_of(path), expected);
         };
@@ -127,7 +127,7 @@ fn forwarding_fields_are_believed_from_trusted_proxies_alone() {
             [(V1, "/stranger", "192.0.2.7"), (&trusted, "/trusted", "192.0.2.9")]
         {
             let mut client = fixture.connect(1);
-            client.send(&format!("{header}{}", get(path, forwarded_for)));
+            client.send(format!("{header}{}", get(path, forwarded_for)));
             assert_same_bytes(&client.response().body, PAGE);
             assert_eq!(fixture.client_of(path), expected);
         }
@@ -147,7 +147,7 @@ fn forwarding_fields_are_believed_from_trusted_proxies_alone() {
         let options = &["--trusted-proxies", "127.0.0.1", "--forwarded-field", "forwarded"];
         let fixture = Fixture::start(engine, options);
         let mut client = fixture.connect(0);
-        client.send(&get("/f", &format!("{forwarded}{forwarded_for}")));
+        client.send(get("/f", &format!("{forwarded}{forwarded_for}")));
         assert_same_bytes(&client.response().body, PAGE);
         assert_eq!(fixture.client_of("/f"), "192.0.2.10");
     }
