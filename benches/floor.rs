@@ -122,7 +122,8 @@ impl<E: KernelEngine> Floor<E> {
         let (kind, buffers) = (options.kind, ReceiveBuffers::SERVER);
         let preparation = E::prepare(&Requirements { kind, slots, buffers, without: &[] })?;
         let role = Role::Server { listeners, signals: signals_to_end()? };
-        let parts = Parts { slots, role, fixed, buffers, held: None, restricted: false };
+        let (held, restricted, wants_peers) = (None, false, false);
+        let parts = Parts { slots, role, fixed, buffers, held, restricted, wants_peers };
         let engine = E::create(preparation, parts)?;
         let accepts = engine.capabilities().accepts_max;
         let mut floor = Self {

@@ -5,6 +5,7 @@ use std::hint::black_box;
 use uringstatic::http1::{Context, HeadBuffers, Input, Output, ServerConnection, Timeout};
 use uringstatic::site::{Page, ScratchIndex, Site};
 use uringstatic::stats::Stats;
+use uringstatic::telemetry::record::Observation;
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: 127.0.0.1:10001\r\n\r\n";
 
@@ -34,6 +35,7 @@ fn responses(c: &mut Criterion) {
             draining: false,
             is_last: false,
             health_only: false,
+            observation: Observation::none(),
         };
         let (mut conn, _) = ServerConnection::accept();
         let Output::Send(response) = conn.handle(Input::Bytes(input), &mut context) else {

@@ -52,10 +52,14 @@
 //! | [`engine::uring`], [`engine::epoll`] | the engines on `io_uring` and on epoll(7) |
 //! | [`engine::chosen`] | the choice between them, and the programs' engine, which is either |
 //! | [`service`] | the supervisor, the loader and the workers: reloads, replacements, one limit |
+//! | [`telemetry`] | the records of responses, and their readers |
 //! | [`start`] | from settings to a server that is ready |
 //! | [`sandbox`] | what the process gives up before it serves |
 //! | [`os`] | all other system calls; unsafe code is here and in [`engine::uring`] only |
+//! | [`telemetry`] | what operators learn about a running service: its metrics and its status |
 //! | [`doctor`] | checks of the machine |
+//! | [`image`] | container images of the program and a site |
+//! | [`healthcheck`] | the health of a running service, asked from beside it |
 //! | [`load`], [`experiment`] | the load client; sweeps of servers over loads, and charts |
 //! | [`engine::sim`] | an engine without a kernel, its faults, and the simulated network |
 //! | [`simulation`] | worlds of servers, load clients and peers in virtual time, with checkers |
@@ -63,6 +67,7 @@
 //! | [`error`], [`text`] | failures and reports as the programs print them |
 //! | [`socket`] | the operations in flight on one socket, for the server and the load client |
 //! | [`bytes`], [`timers`], [`stats`] | spans of a buffer; deadlines of slots; counters |
+//! | [`peer_address`] | the address of a connection's peer |
 //!
 //! The simulation runs the same [`server::Server`] and [`load::client::Client`] as the programs.
 
@@ -72,10 +77,13 @@ pub mod doctor;
 pub mod engine;
 pub mod error;
 pub mod experiment;
+pub mod healthcheck;
 pub mod http;
 pub mod http1;
+pub mod image;
 pub mod load;
 pub mod os;
+pub mod peer_address;
 pub mod sandbox;
 pub mod server;
 pub mod service;
@@ -84,6 +92,7 @@ pub mod site;
 pub mod socket;
 pub mod start;
 pub mod stats;
+pub mod telemetry;
 pub mod text;
 pub mod timers;
 mod value_parsers;

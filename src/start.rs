@@ -17,7 +17,7 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let mut settings = StartSettings::default();
-//! settings.listen = vec![Endpoint::Tcp("[::1]:8080".parse()?)];
+//! settings.listen = vec![Endpoint::Tcp("[::1]:8080".parse()?).into()];
 //! settings.lockdown.mode = SandboxMode::Off;
 //! let Started { mut server, .. } = start(&settings)?;
 //! while let Turn::Goes = server.turn().map_err(|errno| errno.to_string())? {}
@@ -25,12 +25,14 @@
 //! # }
 //! ```
 
+mod auxiliary;
 mod content;
 mod endpoint;
 pub mod engine;
 pub mod feature;
 mod hints;
 pub mod settings;
+mod sockets;
 mod values;
 pub mod workers;
 
@@ -40,7 +42,7 @@ use crate::error::Failure;
 use crate::http::host::AllowedHosts;
 use crate::os::inherited::InheritedDescriptors;
 use crate::os::landlock::Hierarchy;
-use crate::os::net::{Access, Endpoint, Listener, bind_with};
+use crate::os::net::{Endpoint, Listener};
 use crate::os::pages::Pages;
 use crate::os::privileges::Account;
 use crate::os::process;
@@ -52,13 +54,16 @@ use crate::sandbox::{
     self, LayerState, Possessions, Program, Sandbox, SandboxConfig, SandboxMode, SupervisorSandbox,
     SupervisorTasks,
 };
-use crate::server::{self, Server, ServerConfig, Supervision, WITHOUT_EFFECT};
+use crate::server::{self, ProxiedListeners, Server, ServerConfig, Supervision, WITHOUT_EFFECT};
 use crate::site::Site;
+pub use auxiliary::{confine_logger, serve_live};
 use content::ContentSource;
-pub use endpoint::SocketOptions;
+pub use endpoint::{AdminOptions, ListenAddress, SocketOptions};
 use feature::Feature;
 use settings::StartSettings;
+pub use sockets::{OpenSockets, SocketRole, open_sockets, start_listening};
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 /// A server that accepts connections from its first turn on, and the state of its sandbox.
 pub struct Started<E: KernelEngine = Chosen> {
@@ -99,10 +104,10 @@ pub fn report_sandbox(
 fn start_on<E: KernelEngine>(settings: &StartSettings) -> Result<Started<E>, Failure> {
     // A terminal that is closed during the start doesn't end the process either.
     signal::block(&WITHOUT_EFFECT);
-    let inherited = InheritedDescriptors::take().map_err(hints::of_inherited)?;
+    let mut inherited = InheritedDescriptors::take().map_err(hints::of_inherited)?;
     let account = look_up_account(settings)?;
-    let listeners = bind_all(settings)?;
-    let settings = &engine::with_engine(settings, account.as_ref())?;
+    let OpenSockets { settings, listeners, .. } = open_sockets(settings, &mut inherited)?;
+    let settings = &engine::with_engine(&settings, account.as_ref())?;
     let server: LoadedServer<E> = load_on(settings, listeners, account, inherited)?;
     let what = server.what.clone();
     let signals = signal::receive(&[&signal::ENDING[..], &WITHOUT_EFFECT].concat())?;
@@ -110,7 +115,7 @@ fn start_on<E: KernelEngine>(settings: &StartSettings) -> Result<Started<E>, Fai
     started.report_missing_layers(settings);
     if !settings.quiet {
         let addresses = started.addresses.iter();
-        let ready = ready_line(settings, addresses, &what, &words);
+        let ready = ready_line(settings, addresses, None, &what, &words);
         terminal::err(format_args!("{ready}; lockdown {}", started.lockdown.summary()));
     }
     Ok(started)
@@ -231,7 +236,9 @@ impl<E: KernelEngine> LoadedServer<E> {
             None => (None, None),
         };
         let slots = settings.slots();
-        let possessions = Possessions { listeners: self.listeners, signals, slots, held };
+        let (listeners, buffers) = (self.listeners, ReceiveBuffers::SERVER);
+        let wants_peers = settings.wants_peers();
+        let possessions = Possessions { listeners, signals, slots, buffers, held, wants_peers };
         let (server, engine) = self
             .lockdown
             .serve(
@@ -338,43 +345,19 @@ pub fn become_reader(options: &AccountOptions) -> Result<(), Failure> {
         .map_err(hints::of_sandbox)
 }
 
-/// Starts to listen on bound sockets.
-///
-/// # Errors
-/// If another process has taken a port meanwhile.
-pub fn start_listening(settings: &StartSettings, listeners: &[Listener]) -> Result<(), Failure> {
-    let start = |listener: &Listener| listener.start(settings.backlog);
-    listeners.iter().try_for_each(start).map_err(hints::of_listener)
-}
-
-/// Raises the limit of open files and binds the sockets: both may need a privilege.
-///
-/// # Errors
-/// If a limit is too low, or an address can't be bound.
-pub fn bind_all(settings: &StartSettings) -> Result<Vec<Listener>, Failure> {
-    let group = settings.socket.socket_group.as_deref();
-    let access = Access::look_up(settings.socket.socket_mode, group)
-        .map_err(|error| hints::of_name("--socket-group", &error.name, &error))?;
-    process::raise_open_files(
-        u64::from(settings.slots()) + process::OPEN_FILES_RESERVE,
-        "--spawn",
-    )?;
-    let defer_accept = !settings.without.contains(&Feature::DeferAccept);
-    let addresses = settings.listen.iter().chain(&settings.health_listen);
-    let bind = |address| bind_with(address, settings.backlog, defer_accept, access);
-    addresses.map(bind).collect::<Result<_, _>>().map_err(hints::of_listener)
-}
-
 fn server_config(settings: &StartSettings, engine: &impl KernelEngine) -> ServerConfig {
     let Capabilities { recv_many, send_close, accepts_max } = engine.capabilities();
     let listeners = engine.listeners().len();
     let health_listener = settings.health_listen.is_some();
     let accepting = listeners - usize::from(health_listener);
+    // A service manager's sockets keep what waits in them for the next process.
+    let are_kept = engine.listeners().iter().any(Listener::is_passed);
     let accepts = server::accepts_for(settings.worker_spawn(), accepting, accepts_max);
     ServerConfig {
         spawn: settings.worker_spawn(),
         listeners: u32::try_from(listeners).expect("a command line is short"),
         health_listener,
+        proxied: ProxiedListeners::new(settings.addresses().map(|it| it.is_for_proxies)),
         accepts,
         accepts_at_rest: if settings.worker_count() == 1 { accepts } else { 1 },
         head_timeout: settings.head_timeout,
@@ -384,6 +367,7 @@ fn server_config(settings: &StartSettings, engine: &impl KernelEngine) -> Server
         min_rate: settings.min_rate,
         drain_delay: settings.drain_delay,
         reload_grace: settings.reload_grace,
+        drain_grace: if are_kept { settings.reload_grace } else { Duration::ZERO },
         drain_timeout: settings.drain_timeout,
         head_bytes_max: settings.head_bytes_max,
         recv_many,
@@ -396,15 +380,25 @@ fn server_config(settings: &StartSettings, engine: &impl KernelEngine) -> Server
 pub fn ready_line<'a>(
     settings: &StartSettings,
     addresses: impl Iterator<Item = &'a Endpoint>,
+    admin: Option<&Endpoint>,
     what: &str,
     engine: &str,
 ) -> String {
-    let mut addresses: Vec<String> = addresses
-        .map(|address| match address {
-            Endpoint::Tcp(address) => format!("http://{address}/"),
-            Endpoint::Unix(path) => format!("unix:{}", path.display()),
-        })
-        .collect();
+    let url = |address: &Endpoint| match address {
+        Endpoint::Tcp(address) => format!("http://{address}/"),
+        Endpoint::Unix(path) => format!("unix:{}", path.display()),
+    };
+    let mut addresses: Vec<String> = addresses.map(url).collect();
+    let of_proxies = addresses.iter().zip(settings.addresses());
+    let of_proxies: Vec<_> = of_proxies.filter(|(_, it)| it.is_for_proxies).collect();
+    let proxies = match &of_proxies[..] {
+        [] => String::new(),
+        some => {
+            let urls: Vec<_> = some.iter().map(|(url, _)| url.as_str()).collect();
+            format!("; PROXY headers on {}", urls.join(" "))
+        }
+    };
+    let admin = admin.map_or_else(String::new, |address| format!("; admin on {}", url(address)));
     let health = match settings.health_listen.as_ref().and_then(|_| addresses.pop()) {
         Some(address) if address.ends_with('/') => {
             format!(
@@ -422,7 +416,8 @@ pub fn ready_line<'a>(
         count => format!("{count} workers"),
     };
     format!(
-        "uringstatic: ready on {} with {what}, at most {} connections{health}; {workers}; {engine}",
+        "uringstatic: ready on {} with {what}, at most {} connections{proxies}{health}{admin}; \
+         {workers}; {engine}",
         addresses.join(" "),
         settings.spawn,
     )

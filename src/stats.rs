@@ -27,6 +27,9 @@ pub struct Errors {
     pub request_timeouts: u64,
     /// Responses whose client stopped taking bytes.
     pub send_timeouts: u64,
+    /// Connections that had to begin with a PROXY header, and were closed because they didn't, or
+    /// not in time.
+    pub proxy_headers: u64,
     /// Connections that the client reset.
     pub resets: u64,
     /// Connections that failed in another way.
@@ -43,7 +46,7 @@ pub struct Errors {
 }
 
 /// The number of counters of [`Stats::to_words`].
-pub const STATS_WORDS: usize = 13;
+pub const STATS_WORDS: usize = 14;
 
 impl Stats {
     /// The counters in their order, for memory that processes share.
@@ -54,6 +57,7 @@ impl Stats {
             refused,
             request_timeouts,
             send_timeouts,
+            proxy_headers,
             resets,
             failures,
             accepts,
@@ -69,6 +73,7 @@ impl Stats {
             refused,
             request_timeouts,
             send_timeouts,
+            proxy_headers,
             resets,
             failures,
             accepts,
@@ -82,8 +87,8 @@ impl Stats {
     #[must_use]
     pub fn from_words(words: [u64; STATS_WORDS]) -> Self {
         let [connections, requests, bytes, in_flight_max, errors @ ..] = words;
-        let [refused, request_timeouts, send_timeouts, resets, failures, errors @ ..] = errors;
-        let [accepts, overruns, displaced, cut_off] = errors;
+        let [refused, request_timeouts, send_timeouts, proxy_headers, errors @ ..] = errors;
+        let [resets, failures, accepts, overruns, displaced, cut_off] = errors;
         Self {
             connections,
             requests,
@@ -93,6 +98,7 @@ impl Stats {
                 refused,
                 request_timeouts,
                 send_timeouts,
+                proxy_headers,
                 resets,
                 failures,
                 accepts,
@@ -126,6 +132,7 @@ impl fmt::Display for Stats {
             (errors.refused, "refused requests"),
             (errors.request_timeouts, "request timeouts"),
             (errors.send_timeouts, "send timeouts"),
+            (errors.proxy_headers, "without a PROXY header"),
             (errors.resets, "resets"),
             (errors.failures, "failed connections"),
             (errors.accepts, "failed accepts"),
@@ -151,7 +158,7 @@ mod tests {
         let words = std::array::from_fn(|place| place as u64 + 1);
         let mut stats = Stats::from_words(words);
         assert_eq!(stats.to_words(), words);
-        assert_eq!((stats.connections, stats.in_flight_max, stats.errors.cut_off), (1, 4, 13));
+        assert_eq!((stats.connections, stats.in_flight_max, stats.errors.cut_off), (1, 4, 14));
         stats.add(&stats.clone());
         assert_eq!(stats.to_words(), words.map(|word| 2 * word));
     }

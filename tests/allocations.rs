@@ -19,7 +19,7 @@ use uringstatic::http::response_parser::{RequestKind, ResponseParser, ResponsePr
 use uringstatic::os::net::{Endpoint, listen};
 use uringstatic::os::pages::Pages;
 use uringstatic::os::signal;
-use uringstatic::server::{Server, ServerConfig, Turn};
+use uringstatic::server::{ProxiedListeners, Server, ServerConfig, Turn};
 use uringstatic::site::build::{self, Effort, RootOptions};
 use uringstatic::site::{Page, Site};
 
@@ -205,6 +205,7 @@ fn start(engine: TestedEngine, what: Served) -> SocketAddr {
                     buffer_bytes: BUFFERS.bytes,
                     held: None,
                     restricted: false,
+                    wants_peers: true,
                     obstacles: Obstacles::read(),
                 };
                 serve(Uring::new(setup).expect("the kernel has io_uring"), site, is_ready);
@@ -212,7 +213,15 @@ fn start(engine: TestedEngine, what: Served) -> SocketAddr {
             TestedEngine::Epoll => {
                 let role = Role::Server { listeners, signals };
                 let (slots, buffers) = (SPAWN, BUFFERS);
-                let parts = Parts { slots, role, fixed, buffers, held: None, restricted: false };
+                let parts = Parts {
+                    slots,
+                    role,
+                    fixed,
+                    buffers,
+                    held: None,
+                    restricted: false,
+                    wants_peers: true,
+                };
                 let preparation = EpollPreparation;
                 let engine = Epoll::create(preparation, parts).expect("the kernel has epoll");
                 serve(engine, site, is_ready);
@@ -236,8 +245,10 @@ fn serve<E: KernelEngine>(engine: E, site: Site, is_ready: impl FnOnce()) {
         send_timeout: minute,
         min_rate: 240,
         health_listener: false,
+        proxied: ProxiedListeners::default(),
         drain_delay: Duration::ZERO,
         reload_grace: minute,
+        drain_grace: Duration::ZERO,
         drain_timeout: minute,
         head_bytes_max: 16 * 1024,
         recv_many,

@@ -6,18 +6,10 @@
 # with apt-get; where that fails, it says so and checks nothing.
 #
 # usage: container.sh
-#
-# The containers live in mount, network and process namespaces of this script's own (unshare(1)),
-# with /run and /var/lib in memory: the commands can be those that a newcomer types, and at the end
-# the kernel removes images, containers, bridges, packet filters and processes, however the script
-# ends. Control groups have no such namespace; they are removed one by one. Two settings depend on
-# the machine, and containers.conf has them:
-# - cgroup_manager: systemd can't be reached without /run.
-# - default_ulimits: podman raises open files and processes to 1,048,576 and 4,194,304, and a root
-#   without CAP_SYS_RESOURCE, as in many virtual machines for CI, may not ("error setting rlimit").
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source tests/frame.sh
+source tests/podman.sh
 
 main() {
     if [ "${1:-}" = --inside ]; then
@@ -35,19 +27,17 @@ main() {
     # The process that reads the site is not root.
     chmod 755 "$work"
     build
-    local as_root=()
-    [ "$(id -u)" -eq 0 ] || as_root=(sudo)
-    "${as_root[@]}" unshare --mount --net --pid --fork --mount-proc --kill-child \
-        "$BASH" tests/container.sh --inside "$work"
+    in_own_namespaces "$work"
 }
 
 # A binary without shared libraries, in the profile whose dependencies `cargo test` has compiled:
-# only the program is linked once more, which takes seconds.
+# only the program is linked once more, which takes seconds. tests/image.sh has that of
+# deploy/container/build.
 build() {
     cargo rustc --bin uringstatic -- -C target-feature=+crt-static
-    mkdir "$work/bin"
-    cp "${CARGO_TARGET_DIR:-target}/debug/uringstatic" "$work/bin/"
-    strip "$work/bin/uringstatic"
+    cp "${CARGO_TARGET_DIR:-target}/debug/uringstatic" "$work/"
+    strip "$work/uringstatic"
+    "$work/uringstatic" image --output "$work/uringstatic.tar"
     make_site
 }
 
@@ -64,8 +54,6 @@ make_site() {
 inside() {
     work=$1
     page=src/site/page.html
-    # The first process of a process namespace gets the signals that it handles, and SIGKILL.
-    trap 'exit 130' INT TERM
     enter_namespaces
     import_image
     make_profiles
@@ -96,45 +84,17 @@ inside() {
     summary
 }
 
-enter_namespaces() {
-    groups_of_podman > "$work/groups"
-    ip link set lo up
-    mount -t tmpfs -o mode=755 none /run
-    mount -t tmpfs -o mode=755 none /var/lib
-    # Networks are defined there, and podman leaves a lock.
-    if [ -d /etc/cni/net.d ]; then
-        cp -a /etc/cni/net.d "$work/networks"
-        mount --bind "$work/networks" /etc/cni/net.d
-    fi
-    export CONTAINERS_CONF=$work/containers.conf
-    cat > "$CONTAINERS_CONF" << CONF
-[containers]
-default_ulimits = ["nofile=$(limit n 20000)", "nproc=$(limit u 10000)"]
-[engine]
-runtime = "runc"
-cgroup_manager = "cgroupfs"
-events_logger = "file"
-CONF
-}
-
-# A soft and hard limit of so much, or of what this process has.
-limit() {
-    local has
-    has=$(ulimit "-H$1")
-    [ "$has" != unlimited ] && [ "$has" -lt "$2" ] || has=$2
-    echo "$has:$has"
-}
-
 # By the README's command.
 import_image() {
     local command
-    command=$(from_readme 'docker import')
-    eval "$command" > "$work/import.out" 2>&1 || { cat "$work/import.out"; return 1; }
+    command=$(from_readme 'docker load')
+    eval "$command" > "$work/load.out" 2>&1 || { cat "$work/load.out"; return 1; }
+    image=$(sed -n 's/^Loaded image: *//p' "$work/load.out")
 }
 
-# A command of the README with podman for docker, and with the program that this script has built.
+# A command of the README with podman for docker, and with the image that this script has made.
 from_readme() {
-    sed -n "/^\\$ .*$1/ { s|^\\$ ||; s|docker|podman|; s|target/release|$work/bin|; p }" README.md
+    sed -n "/^\\$ .*$1/ { s|^\\$ ||; s|docker|podman|; s|target/container|$work|; p }" README.md
 }
 
 # Profiles beside podman's default and none: those calls permitted, as docs/operating.md shows, and
@@ -169,8 +129,8 @@ options_of_profile() {
 
 options_of_user() {
     case $1 in
-        root) ;;
-        nobody) options+=(--user 65534 --cap-drop all --read-only) ;;
+        root) options+=(--user 0:0) ;;
+        nobody) options+=(--cap-drop all --read-only) ;;
     esac
 }
 
@@ -190,7 +150,7 @@ serves_a_page() {
     options_of_profile "$1"
     options_of_user "$2"
     expect_engine "$1"
-    run_container "$name" --network host "${options[@]}" uringstatic --listen 127.0.0.1:0 || return 0
+    run_container "$name" --network host "${options[@]}" "$image" --listen 127.0.0.1:0 || return 0
     check "$name: byte-exact" same_page
     # A connection that is kept alive is closed by the drain.
     exec 9<> "/dev/tcp/127.0.0.1/$(port)"
@@ -205,8 +165,9 @@ serves_a_page() {
 # The image has no user database, in which a number could be looked up.
 serves_as_a_number() {
     options_of_profile unconfined
+    options_of_user root
     expect_engine unconfined
-    run_container "--user 1000:1000" --network host "${options[@]}" uringstatic --listen 127.0.0.1:0 \
+    run_container "--user 1000:1000" --network host "${options[@]}" "$image" --listen 127.0.0.1:0 \
         --user 1000:1000 || return 0
     check "--user 1000:1000: byte-exact" same_page
     check "--user 1000:1000: podman stop" ends_by_stop
@@ -219,7 +180,7 @@ serves_a_folder() {
     options_of_user "$2"
     expect_engine "$1"
     switch_to blue
-    run_container "$name" --network host --volume "$work/srv:/srv/www:ro" "${options[@]}" uringstatic \
+    run_container "$name" --network host --volume "$work/srv:/srv/www:ro" "${options[@]}" "$image" \
         --listen 127.0.0.1:0 --root /srv/www/current --workers 2 || return 0
     check "$name: byte-exact" same_file blue/index.html
     switch_to green
@@ -243,7 +204,7 @@ as_a_newcomer() {
     address=$(sed -n 's/^\$ cargo run --release.*\(http:[^ ]*\)$/\1/p' README.md)
     expect_engine default
     # shellcheck disable=SC2086
-    run_container "a newcomer: $arguments" uringstatic $arguments || return 0
+    run_container "a newcomer: $arguments" "$image" $arguments || return 0
     process=$(podman inspect --format '{{.State.Pid}}' server)
     check "a newcomer: a page at the README's address" same_page_in "$process" "$address"
     check "a newcomer: podman stop" ends_by_stop
@@ -359,7 +320,7 @@ refuses() {
     local profile=$1 cause=$2 code=0
     shift 2
     options_of_profile "$profile"
-    timeout 60 podman run --name server "${options[@]}" uringstatic "$@" > "$work/said" 2>&1 || code=$?
+    timeout 60 podman run --name server "${options[@]}" "$image" "$@" > "$work/said" 2>&1 || code=$?
     remove_container
     grep -qE "$cause" "$work/said" && [ $code -eq 1 ] ||
         { echo "exit code $code"; cat "$work/said"; return 1; }
@@ -368,30 +329,13 @@ refuses() {
 examines() {
     options_of_profile "$1"
     expect_engine "$1"
-    podman run --rm "${options[@]}" uringstatic doctor > "$work/said" && grep -q "${engine% with}" "$work/said" ||
+    podman run --rm "${options[@]}" "$image" doctor > "$work/said" && grep -q "${engine% with}" "$work/said" ||
         { cat "$work/said"; return 1; }
 }
 
 locks_down() {
     options_of_profile "$1"
-    podman run --rm --sysctl net.ipv4.tcp_fastopen=2 "${options[@]}" uringstatic lockdown
-}
-
-groups_of_podman() {
-    find /sys/fs/cgroup -depth -type d -path '*/libpod_parent*' | sort
-}
-
-# Groups of containers that run outside of this script have processes, and stay (cgroups(7)).
-remove_groups() {
-    groups_of_podman | sort --reverse | xargs --no-run-if-empty rmdir 2> /dev/null || true
-}
-
-no_new_group() {
-    [ -z "$(comm -13 "$work/groups" <(groups_of_podman) | tee "$work/new")" ] || { cat "$work/new"; return 1; }
-}
-
-no_process() {
-    ! grep -l '^uringstatic' /proc/[0-9]*/comm
+    podman run --rm --sysctl net.ipv4.tcp_fastopen=2 "${options[@]}" "$image" lockdown
 }
 
 main "$@"

@@ -31,6 +31,7 @@ step() {
 start() {
     local name=$1
     shift
+    rm -f "$work/$name.err"
     "$program" "$@" 2> "$work/$name.err" &
     pids[$name]=$!
     await "the server" grep -q ' ready on ' "$work/$name.err"
@@ -105,6 +106,20 @@ in_own_network() {
     local as_root=()
     [ "$(id -u)" -eq 0 ] || as_root=(sudo)
     "${as_root[@]}" unshare --net --mount "$0" --inside "$(realpath "$folder")"
+}
+
+# The checks of a machine that runs tests/kernels-init.sh, from the log of its console.
+checks_of_machine() {
+    local name=$1 log=$2 line
+    tr -d '\r' < "$log" > "$log.lines"
+    while IFS= read -r line; do
+        case $line in
+            "ok "*) check "$name: ${line#ok }" true ;;
+            "FAIL "*) check "$name: ${line#FAIL }" false ;;
+            end) ;;
+            *) echo "      $line" ;;
+        esac
+    done < "$log.lines"
 }
 
 # Fails if a check has.

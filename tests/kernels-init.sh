@@ -1,7 +1,8 @@
 #!/bin/busybox sh
-# The first process of the machines that tests/kernels.sh boots: checks the server on the running
-# kernel and prints a line for each check, `ok NAME` or `FAIL NAME: why`, then `end`, and turns the
-# machine off. The kernel's command line has `expect=ENGINE`, the engine that `auto` has to choose.
+# The first process of the machines that tests/kernels.sh and tests/arm.sh boot: checks the server
+# on the running kernel and prints a line for each check, `ok NAME` or `FAIL NAME: why`, then `end`,
+# and turns the machine off. The kernel's command line has `expect=ENGINE`, the engine that `auto`
+# has to choose.
 
 main() {
     prepare

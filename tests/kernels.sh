@@ -118,19 +118,11 @@ fetch_from_debian() {
 }
 
 boot() {
-    local name=$1 engine=$2 log=$work/$1.log began=$SECONDS line
+    local name=$1 engine=$2 log=$work/$1.log began=$SECONDS
     timeout --foreground "$boot_seconds" qemu-system-x86_64 -accel tcg -cpu max -smp 2 -m 512 -nodefaults -no-reboot \
         -display none -monitor none -serial stdio -kernel "$folder/$name" -initrd "$work/initramfs" \
         -append "console=ttyS0 quiet panic=-1 expect=$engine" < /dev/null > "$log" 2>&1 || true
-    tr -d '\r' < "$log" > "$log.lines"
-    while IFS= read -r line; do
-        case $line in
-            "ok "*) check "Linux $name: ${line#ok }" true ;;
-            "FAIL "*) check "Linux $name: ${line#FAIL }" false ;;
-            end) ;;
-            *) echo "      $line" ;;
-        esac
-    done < "$log.lines"
+    checks_of_machine "Linux $name" "$log"
     check "Linux $name: all checks done, in $((SECONDS - began)) s" grep -qx end "$log.lines"
 }
 

@@ -9,12 +9,14 @@ use std::process::ExitCode;
 use uringstatic::cli::{self, ServerCommand};
 use uringstatic::doctor::{self, MachineFacts, Severity};
 use uringstatic::error::Failure;
+use uringstatic::healthcheck::{self, HealthCheckOptions};
+use uringstatic::image::{self, ImageRequest};
 use uringstatic::os::memory::MemoryRoom;
 use uringstatic::os::process;
 use uringstatic::os::signal;
 use uringstatic::os::terminal;
 use uringstatic::server::Turn;
-use uringstatic::service::{self, loader};
+use uringstatic::service::{self, auxiliary, loader};
 use uringstatic::site::build;
 use uringstatic::start::engine::decide_by_default;
 use uringstatic::start::settings::StartSettings;
@@ -28,9 +30,14 @@ fn main() -> ExitCode {
         }
         Ok(ServerCommand::Serve(settings)) => settings,
         Ok(ServerCommand::Load(settings, spec)) => return loader::run(&settings, &spec).into(),
+        Ok(ServerCommand::Assist(settings, spec)) => {
+            return auxiliary::run(&settings, &spec).into();
+        }
         Ok(ServerCommand::Doctor(options)) => return examine(&options),
         Ok(ServerCommand::Check(options)) => return check(&options),
         Ok(ServerCommand::Lockdown(options)) => return list_lockdown(&options),
+        Ok(ServerCommand::Image(request)) => return make_image(&request),
+        Ok(ServerCommand::HealthCheck(options)) => return check_health(&options),
         Ok(ServerCommand::Print(text)) => return print(&text),
         // clap colours the message for a terminal.
         Err(error) if !error.use_stderr() || std::io::stderr().is_terminal() => error.exit(),
@@ -115,6 +122,39 @@ fn list_lockdown(options: &cli::LockdownArgs) -> ExitCode {
     };
     let text = if options.json { report.to_json() } else { report.to_text() };
     print_verdict(&text, report.is_complete())
+}
+
+/// Makes a container image; reports each file of the folder that isn't in it.
+fn make_image(request: &ImageRequest) -> ExitCode {
+    let made = match image::make(request) {
+        Ok(made) => made,
+        Err(failure) => return fail(&failure),
+    };
+    for line in made.left_out {
+        terminal::err(format_args!("uringstatic: left out {line}"));
+    }
+    terminal::err(format_args!("uringstatic: {}", made.summary));
+    ExitCode::SUCCESS
+}
+
+/// Asks a service by the addresses of its command line.
+fn check_health(options: &HealthCheckOptions) -> ExitCode {
+    let words = match healthcheck::command_line(options.pid) {
+        Ok(words) => words,
+        Err(failure) => return fail(&failure),
+    };
+    let asked = match cli::parse(words) {
+        Ok(ServerCommand::Serve(settings)) => healthcheck::ask(&settings, options.timeout),
+        _ => Err(Failure::new(
+            format!("reading the command line of process {}", options.pid),
+            "it isn't that of a service",
+            "--pid names the process of the service",
+        )),
+    };
+    match asked {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => fail(&failure),
+    }
 }
 
 /// Prints the doctor's findings; a fault is a failure.

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub(crate) mod generate;
+mod image;
 pub mod load;
 mod root;
 #[cfg(test)]
@@ -15,7 +16,11 @@ mod tests;
 
 use crate::doctor::Workload;
 use crate::engine::chosen::EngineChoice;
+use crate::healthcheck::HealthCheckOptions;
+use crate::image::ImageRequest;
+use crate::image::options::ImageOptions;
 use crate::sandbox::options::LockdownOptions;
+use crate::service::auxiliary::AuxiliarySpec;
 use crate::service::messages::LoaderSpec;
 use crate::start::feature::Feature;
 use crate::start::settings::StartSettings;
@@ -34,12 +39,18 @@ pub enum ServerCommand {
     Serve(Box<StartSettings>),
     /// Read the content and fork workers for the supervisor that started this process.
     Load(Box<StartSettings>, LoaderSpec),
+    /// Be an auxiliary process of the supervisor that started this process.
+    Assist(Box<StartSettings>, AuxiliarySpec),
     /// Check the machine.
     Doctor(DoctorArgs),
     /// List the responses of a folder.
     Check(CheckOptions),
     /// List what the sandbox takes away.
     Lockdown(LockdownArgs),
+    /// Make a container image.
+    Image(Box<ImageRequest>),
+    /// Ask a running service whether it is healthy.
+    HealthCheck(HealthCheckOptions),
     /// Write these bytes (a manual page, a completion script) to stdout and exit.
     Print(Vec<u8>),
 }
@@ -60,13 +71,20 @@ where
         Some(word) if word == DOCTOR => subcommand(DOCTOR).render_usage(),
         Some(word) if word == CHECK => subcommand(CHECK).render_usage(),
         Some(word) if word == LOCKDOWN => subcommand(LOCKDOWN).render_usage(),
+        Some(word) if word == IMAGE => subcommand(IMAGE).render_usage(),
+        Some(word) if word == HEALTHCHECK => subcommand(HEALTHCHECK).render_usage(),
         _ => ServerCommandLine::command().render_usage(),
     };
     let line = ServerCommandLine::try_parse_from(argv)
         .map_err(|error| with_usage(unexpected_argument(error), usage))?;
     if let Some(kind) = line.generate {
-        let subcommands =
-            [(DOCTOR, "doctor options"), (CHECK, "check options"), (LOCKDOWN, "lockdown options")];
+        let subcommands = [
+            (DOCTOR, "doctor options"),
+            (CHECK, "check options"),
+            (LOCKDOWN, "lockdown options"),
+            (IMAGE, "image options"),
+            (HEALTHCHECK, "healthcheck options"),
+        ];
         let text = kind.render(ServerCommandLine::command(), &subcommands, &MAN_SECTIONS);
         return Ok(ServerCommand::Print(text));
     }
@@ -74,12 +92,15 @@ where
         Some(Action::Doctor(doctor)) => Ok(ServerCommand::Doctor(doctor)),
         Some(Action::Check(check)) => Ok(ServerCommand::Check(check)),
         Some(Action::Lockdown(lockdown)) => Ok(ServerCommand::Lockdown(lockdown)),
+        Some(Action::Image(options)) => image::request(options).map(ServerCommand::Image),
+        Some(Action::HealthCheck(options)) => Ok(ServerCommand::HealthCheck(options)),
         None => {
             let settings = line.settings.checked().map_err(usage_error)?;
             let settings = Box::new(settings);
-            Ok(match line.loader {
-                Some(spec) => ServerCommand::Load(settings, spec),
-                None => ServerCommand::Serve(settings),
+            Ok(match (line.loader, line.auxiliary) {
+                (Some(spec), _) => ServerCommand::Load(settings, spec),
+                (None, Some(spec)) => ServerCommand::Assist(settings, spec),
+                (None, None) => ServerCommand::Serve(settings),
             })
         }
     }
@@ -138,6 +159,10 @@ struct ServerCommandLine {
     #[arg(long, value_name = "SPEC", value_parser = LoaderSpec::parse, hide = true)]
     loader: Option<LoaderSpec>,
 
+    /// Be an auxiliary process of the supervisor that started this process
+    #[arg(long, value_name = "SPEC", value_parser = AuxiliarySpec::parse, hide = true)]
+    auxiliary: Option<AuxiliarySpec>,
+
     /// Print the manual page or a shell's completion script, and exit
     #[arg(long, value_name = "KIND", exclusive = true)]
     generate: Option<Generate>,
@@ -166,6 +191,21 @@ enum Action {
     /// permits or refuses. Exits with 1 if a layer is missing or incomplete.
     #[command(max_term_width = 100)]
     Lockdown(LockdownArgs),
+
+    /// Make a container image of this program and a site, without a container engine
+    ///
+    /// Writes an archive that `docker load`, `podman load` and skopeo read: scratch, the program
+    /// without shared libraries, the folder, and the options that follow --. Its containers run as
+    /// 65534 (nobody). The same input makes the same archive; `SOURCE_DATE_EPOCH` sets its time.
+    #[command(max_term_width = 100)]
+    Image(ImageOptions),
+
+    /// Ask the service in this container whether it is healthy
+    ///
+    /// Takes the addresses and the path of health checks from the command line of the service. If
+    /// it has none, any HTTP response will do. Exits with 1 if the service isn't healthy.
+    #[command(name = "healthcheck", max_term_width = 100)]
+    HealthCheck(HealthCheckOptions),
 }
 
 /// Arguments of `uringstatic doctor`.
@@ -216,10 +256,12 @@ pub struct LockdownArgs {
 const DOCTOR: &str = "doctor";
 const CHECK: &str = "check";
 const LOCKDOWN: &str = "lockdown";
+const IMAGE: &str = "image";
+const HEALTHCHECK: &str = "healthcheck";
 
 const ABOUT: &str = "Serve a page or a folder over HTTP, from memory, on io_uring or epoll";
 
-const MAN_SECTIONS: [ManSection; 2] = [
+const MAN_SECTIONS: [ManSection; 3] = [
     ManSection {
         heading: "SIGNALS",
         introduction: "Signals are for the process that was started, the supervisor. Its children \
@@ -239,6 +281,30 @@ const MAN_SECTIONS: [ManSection; 2] = [
                  --drain-timeout, and exit with 0. A second one ends the service at once.",
             ),
             ("SIGUSR1, SIGUSR2", "No effect but a message."),
+        ],
+    },
+    ManSection {
+        heading: "ENVIRONMENT",
+        introduction: "A service manager such as systemd sets these; the service has no \
+                       environment once it serves.",
+        entries: &[
+            (
+                "LISTEN_FDS, LISTEN_PID, LISTEN_FDNAMES",
+                "Listening sockets that take the place of addresses (socket activation, \
+                 sd_listen_fds(3)): by the names http, http-ANYTHING, or the name of a socket \
+                 unit, that of --listen ADDR; proxy or proxy-ANYTHING, of --listen ADDR,proxy; \
+                 health, of --health-listen; admin, of --admin.",
+            ),
+            (
+                "NOTIFY_SOCKET",
+                "The socket to which the supervisor sends READY, RELOADING, STOPPING, STATUS and \
+                 WATCHDOG (sd_notify(3)). Not with --single-process.",
+            ),
+            (
+                "WATCHDOG_USEC, WATCHDOG_PID",
+                "The time within which the manager expects signs of life. They are sent while \
+                 every worker takes turns.",
+            ),
         ],
     },
     ManSection {
@@ -277,4 +343,7 @@ Examples:
     uringstatic --listen unix:/run/uringstatic.sock
 
   Check whether this machine can serve 20000 connections:
-    uringstatic doctor --spawn 20000";
+    uringstatic doctor --spawn 20000
+
+  Make a container image of a site:
+    uringstatic image --root public --output site.tar -- --spa";

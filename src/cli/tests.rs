@@ -1,12 +1,14 @@
 //! Complete command lines of `uringstatic`.
 
 use super::*;
+use crate::http::forwarded::{ForwardedField, ForwardingOptions, TrustedProxy};
 use crate::os::net::Endpoint;
 use crate::sandbox::options::AccountOptions;
 use crate::sandbox::{Layer, SandboxMode};
 use crate::site::build::RootOptions;
-use crate::start::SocketOptions;
 use crate::start::workers::{CpuList, WorkerCount};
+use crate::start::{AdminOptions, ListenAddress, SocketOptions};
+use crate::telemetry::options::{AccessLogOptions, LogFormat};
 use clap::ValueEnum;
 use std::time::Duration;
 
@@ -36,6 +38,9 @@ fn every_option_has_its_documented_default() {
         send_timeout: Duration::from_secs(30),
         min_rate: 240,
         health_listen: None,
+        log: AccessLogOptions::default(),
+        forwarding: ForwardingOptions::default(),
+        admin: AdminOptions::default(),
         drain_delay: Duration::ZERO,
         drain_timeout: Duration::from_secs(10),
         head_bytes_max: 16 * 1024,
@@ -75,7 +80,7 @@ fn each_option_sets_its_own_field() {
             c.allowed_hosts = ["a.example", "[::1]:80"].map(|host| host.parse().unwrap()).into();
         }),
         (&["--listen", "unix:a", "--socket-mode", "0660", "--socket-group", "web"], |c| {
-            c.listen = vec![Endpoint::Unix("a".into())];
+            c.listen = vec![Endpoint::Unix("a".into()).into()];
             c.socket.socket_mode = Some(0o660);
             c.socket.socket_group = Some("web".to_owned());
         }),
@@ -88,8 +93,13 @@ fn each_option_sets_its_own_field() {
         (&["--min-rate", "0"], |c| c.min_rate = 0),
         (&["--min-rate", "1m"], |c| c.min_rate = 1 << 20),
         (&["--health-listen", "127.0.0.1:9"], |c| {
-            c.health_listen = Some(Endpoint::Tcp("127.0.0.1:9".parse().expect("an address")));
+            c.health_listen = Some(tcp("127.0.0.1:9"));
         }),
+        (&["--access-log", "-"], |c| c.log.access_log = Some("-".into())),
+        (&["--access-log", "a", "--log-format", "json"], |c| {
+            c.log = AccessLogOptions { access_log: Some("a".into()), log_format: LogFormat::Json };
+        }),
+        (&["--admin", "unix:admin"], |c| c.admin.admin = Some(Endpoint::Unix("admin".into()))),
         (&["--drain-delay", "6s"], |c| c.drain_delay = Duration::from_secs(6)),
         (&["--drain-timeout", "4s"], |c| c.drain_timeout = Duration::from_secs(4)),
         (&["--max-head", "8k"], |c| c.head_bytes_max = 8192),
@@ -118,6 +128,24 @@ fn each_option_sets_its_own_field() {
 }
 
 #[test]
+fn options_about_proxies_set_their_fields() {
+    let parsed = config(&["--listen", "[::1]:80,proxy", "--listen", "unix:a,proxy"]);
+    let of_proxies = |address| ListenAddress { is_for_proxies: true, ..address };
+    let unix = ListenAddress::from(Endpoint::Unix("a".into()));
+    assert_eq!(parsed.listen, [tcp("[::1]:80"), unix].map(of_proxies));
+    let logged = ["--access-log", "-", "--trusted-proxies", "10.0.0.0/8,unix:"];
+    let network = TrustedProxy::Network { address: [10, 0, 0, 0].into(), bits: 8 };
+    let mut expected = ForwardingOptions {
+        trusted_proxies: vec![network, TrustedProxy::Unix],
+        forwarded_field: ForwardedField::XForwardedFor,
+    };
+    assert_eq!(config(&logged).forwarding, expected);
+    expected.forwarded_field = ForwardedField::Forwarded;
+    let named = [&logged[..], &["--forwarded-field", "forwarded"]].concat();
+    assert_eq!(config(&named).forwarding, expected);
+}
+
+#[test]
 fn a_usage_error_names_the_option_and_the_remedy() {
     let cases: &[(&[&str], &[&str])] = &[
         (&["--spawn", "0"], &["--spawn <N>", "0 is not in 1.."]),
@@ -126,6 +154,9 @@ fn a_usage_error_names_the_option_and_the_remedy() {
         (&["--spawn", "1", "--spawn", "2"], &["--spawn <N>", "cannot be used multiple times"]),
         (&["--listen", "127.0.0.1"], &["--listen <ADDR:PORT>", "write 127.0.0.1:10001"]),
         (&["--listen", "unix:a", "--listen", "unix:a"], &["--listen unix:a is given twice"]),
+        (&["--trusted-proxies", "::1"], &["--access-log <FILE>"]),
+        (&["--access-log", "-", "--forwarded-field", "forwarded"], &["--trusted-proxies <CIDR>"]),
+        (&["--trusted-proxies", "10.0.0.1/8"], &["--trusted-proxies <CIDR>", "10.0.0.0/8"]),
         (&["--page", ""], &["--page <FILE>", "value is required"]),
         (&["--content-type", "html"], &["--content-type <TYPE>", "as in text/html"]),
         (&["--status", "204"], &["--status <CODE>", "can't carry a page"]),
@@ -209,7 +240,7 @@ fn the_doctor_has_its_own_options_and_the_server_s_defaults() {
 fn repeated_options_keep_their_order() {
     let argv = ["--listen", "[::1]:80", "--listen", "unix:/a", "--header", "B: 2", "--header"];
     let config = config(&[&argv[..], &["A: 1"]].concat());
-    assert_eq!(config.listen, [tcp("[::1]:80"), Endpoint::Unix("/a".into())]);
+    assert_eq!(config.listen, [tcp("[::1]:80"), Endpoint::Unix("/a".into()).into()]);
     assert_eq!(config.headers, [("B", "2"), ("A", "1")].map(|(n, v)| (n.into(), v.into())));
 }
 
@@ -268,7 +299,7 @@ fn the_examples_in_the_help_parse() {
     assert_eq!(config(&words).headers, [("Retry-After".to_owned(), "600".to_owned())]);
     assert_eq!(config(&["--spawn", "5000"]), config(&[]));
     let listen = config(&["--listen", "unix:/run/uringstatic.sock"]).listen;
-    assert_eq!(listen, [Endpoint::Unix("/run/uringstatic.sock".into())]);
+    assert_eq!(listen, [Endpoint::Unix("/run/uringstatic.sock".into()).into()]);
 }
 
 #[test]
@@ -306,8 +337,8 @@ fn config(options: &[&str]) -> StartSettings {
     }
 }
 
-fn tcp(text: &str) -> Endpoint {
-    Endpoint::Tcp(text.parse().unwrap())
+fn tcp(text: &str) -> ListenAddress {
+    Endpoint::Tcp(text.parse().unwrap()).into()
 }
 
 fn name_of(feature: Feature) -> String {

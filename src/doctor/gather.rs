@@ -153,6 +153,7 @@ fn server_ring(workload: &Workload, auto: &Result<Decision, String>) -> Result<F
         buffer_bytes: RECEIVE_BUFFER_BYTES,
         held: None,
         restricted: true,
+        wants_peers: false,
         obstacles: Obstacles::read(),
     })
     .map_err(Failure::from)?;

@@ -121,6 +121,8 @@ pub struct Parts {
     pub held: Option<OwnedFd>,
     /// Whether the kernel should refuse every operation that no [`crate::engine::Op`] needs.
     pub restricted: bool,
+    /// Whether accepts take note of the addresses of peers ([`Engine::peer`]).
+    pub wants_peers: bool,
 }
 
 /// The direction in which an engine's connections are opened.

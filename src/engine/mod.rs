@@ -13,6 +13,7 @@ pub mod sim;
 mod token;
 pub mod uring;
 
+use crate::peer_address::PeerAddress;
 pub use op::Op;
 use std::collections::VecDeque;
 use std::fmt;
@@ -76,8 +77,16 @@ pub trait Engine {
     /// Returns a receive buffer to the engine once its bytes are no longer needed.
     fn give_back(&mut self, buffer: BufferId);
 
+    /// The address of the peer of a slot's connection, from the completion of its accept until the
+    /// slot is closed. [`PeerAddress::Unknown`] unless the engine was created to take note of
+    /// addresses, and after a connect.
+    fn peer(&self, slot: Slot) -> PeerAddress;
+
     /// Monotonic time, as of the last wake-up.
     fn now(&self) -> Nanos;
+
+    /// The same clock, read now. Kernels offer it without a system call (vdso(7)).
+    fn read_clock(&self) -> Nanos;
 
     /// Seconds since the Unix epoch, as of the last wake-up.
     fn unix_seconds(&self) -> u64;

@@ -5,8 +5,8 @@
 //! A module imports only modules on lines below its own:
 //!
 //! ```text
-//!  receive   request   response_parser   body
-//!  decide    conditional   coding   accept   path   host   basic_auth
+//!  receive   request   response_parser   body   proxy_header
+//!  decide    conditional   coding   accept   path   host   basic_auth   forwarded
 //!  send      response   added_field   media_type
 //!  parts     scan   fields   response_parser::head
 //!            request_line   range   chunks
@@ -28,6 +28,7 @@ mod chunks;
 pub mod coding;
 pub mod conditional;
 mod fields;
+pub mod forwarded;
 mod framing;
 pub(crate) mod grammar;
 pub mod host;
@@ -40,6 +41,7 @@ mod model_tests;
 pub mod path;
 mod persistence;
 pub mod properties;
+pub mod proxy_header;
 mod range;
 mod reject;
 pub mod request;

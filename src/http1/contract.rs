@@ -4,6 +4,7 @@ use super::head_buffers::HeadBuffers;
 use crate::bytes::Spans;
 use crate::site::{RequestContext, ScratchIndex, Site};
 use crate::stats::Stats;
+use crate::telemetry::record::Observation;
 
 /// An event on the socket of a connection, or on its timer.
 #[derive(Clone, Copy, Debug)]
@@ -69,7 +70,8 @@ pub enum Then {
 /// The timeouts of a connection; the driver knows how long each is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Timeout {
-    /// Until a head is complete: the first one, or one that has begun.
+    /// Until a head is complete: the first one, with the PROXY header before it, or one that has
+    /// begun.
     Head,
     /// Until the first byte of the next request.
     Idle,
@@ -114,6 +116,8 @@ pub struct Context<'a> {
     pub is_last: bool,
     /// Whether the connection came from the listener for health checks.
     pub health_only: bool,
+    /// What is told of each response, if anything is.
+    pub observation: Observation<'a>,
 }
 
 impl Context<'_> {

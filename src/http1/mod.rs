@@ -16,7 +16,9 @@
 //! # States
 //!
 //! ```text
-//!              a request, an invalid head, a head that is late
+//!   ► ProxyHeader ──────────────► Over: no header, a header that is late
+//!       │ complete
+//!       ▼      a request, an invalid head, a head that is late
 //!   ► Head ───────────────────────────────────────────────► Response
 //!       ▲                                                     │ all bytes taken
 //!       ├─────────────────────────────────────────────────────┤
@@ -28,6 +30,9 @@
 //!                                          │                  │ nothing more can arrive
 //!                                          └────────► Over ◄──┘
 //! ```
+//!
+//! On a listener for proxies, a connection begins with a PROXY header
+//! ([`ServerConnection::accept_from_proxy`]), elsewhere with a head.
 //!
 //! No response here depends on content, so every request is answered as soon as its head is
 //! complete. A body that is still arriving is discarded afterwards, so that the connection can
@@ -45,6 +50,7 @@
 //! use uringstatic::http1::{Context, HeadBuffers, Input, Output, ServerConnection, Then, Timeout};
 //! use uringstatic::site::{Page, ScratchIndex, Site};
 //! use uringstatic::stats::Stats;
+//! use uringstatic::telemetry::record::Observation;
 //!
 //! # fn main() -> std::io::Result<()> {
 //! let (site, mut fixed) = Site::build(Page::built_in(), 5, 1, |len| Ok(vec![0; len]), |body| {
@@ -61,6 +67,7 @@
 //!     draining: false,
 //!     is_last: false,
 //!     health_only: false,
+//!     observation: Observation::none(),
 //! };
 //! let (mut connection, output) = ServerConnection::accept();
 //! assert_eq!(output, Output::Receive(Timeout::Head));
@@ -80,7 +87,9 @@
 
 mod contract;
 mod head_buffers;
+mod observed;
 pub mod properties;
+mod proxied;
 mod respond;
 #[cfg(test)]
 mod tests;
@@ -90,8 +99,10 @@ pub use head_buffers::{HeadBuffers, Overrun};
 
 use crate::bytes::Spans;
 use crate::http::body::{BodyProgress, RequestBody};
-use crate::http::request::{FieldBuffer, Framing, Parsed, Scan, parse};
+use crate::http::request::{FieldBuffer, Framing, Parsed, Request, Scan, parse};
 use crate::site::{PendingResponse, Prebuilt};
+use crate::telemetry::record::{Observation, RequestHead};
+use observed::Observed;
 
 /// One server connection: inputs in, outputs out. The module's documentation has the contract.
 #[derive(Debug)]
@@ -104,10 +115,14 @@ pub struct ServerConnection {
     end_of_stream: bool,
     /// Whether a request was complete before: only then is a connection without bytes idle.
     served: bool,
+    /// The response under way, for an observer.
+    observed: Observed,
 }
 
 #[derive(Debug)]
 enum ConnectionPhase {
+    /// A PROXY header, or the rest of one, is to arrive.
+    ProxyHeader,
     /// A head, or the rest of one, is to arrive.
     Head,
     /// The rest of a body, whose request has been answered, is discarded.
@@ -127,9 +142,18 @@ impl ServerConnection {
     pub fn accept() -> (Self, Output) {
         let scan = Scan::default();
         let (end_of_stream, served) = (false, false);
-        let conn =
-            Self { phase: ConnectionPhase::Head, kept: Vec::new(), scan, end_of_stream, served };
+        let (phase, observed) = (ConnectionPhase::Head, Observed::default());
+        let conn = Self { phase, kept: Vec::new(), scan, end_of_stream, served, observed };
         (conn, Output::Receive(Timeout::Head))
+    }
+
+    /// A connection that was just accepted on a listener for proxies, and its first output. Its
+    /// first bytes must be a PROXY header ([`crate::http::proxy_header`]): whether there is one is
+    /// never guessed.
+    #[must_use]
+    pub fn accept_from_proxy() -> (Self, Output) {
+        let (conn, output) = Self::accept();
+        (Self { phase: ConnectionPhase::ProxyHeader, ..conn }, output)
     }
 
     /// Takes an input, and returns what the connection needs from now on.
@@ -150,12 +174,24 @@ impl ServerConnection {
         head_buffers.give_back(&mut self.kept);
     }
 
+    /// Tells an observer that the response under way, if there is one, has ended before its last
+    /// byte. To be called once no send is in flight any more; bytes that the socket took since the
+    /// connection got its last input are reported by [`ServerConnection::took_late`].
+    pub fn end_observation(&mut self, observation: &mut Observation<'_>) {
+        self.observed.end(observation);
+    }
+
+    /// The socket took bytes of a response after the driver had decided to end the connection.
+    pub fn took_late(&mut self, count: u32, observation: &Observation<'_>) {
+        self.observed.took_late(count, observation);
+    }
+
     fn output(&self, head_buffers: &HeadBuffers) -> Output {
         match &self.phase {
             ConnectionPhase::Head if self.served && self.kept.is_empty() => {
                 Output::Receive(Timeout::Idle)
             }
-            ConnectionPhase::Head => Output::Receive(Timeout::Head),
+            ConnectionPhase::Head | ConnectionPhase::ProxyHeader => Output::Receive(Timeout::Head),
             ConnectionPhase::Body { .. } => Output::Receive(Timeout::Body),
             ConnectionPhase::Response { output, body, then } => {
                 let spans = output.up_to(SEND_BYTES_MAX);
@@ -174,7 +210,9 @@ impl ServerConnection {
 
     fn bytes(&mut self, bytes: &[u8], context: &mut Context<'_>) {
         match &mut self.phase {
+            ConnectionPhase::ProxyHeader => self.header_bytes(bytes, context),
             ConnectionPhase::Head | ConnectionPhase::Body { .. } if self.kept.is_empty() => {
+                self.observed.head_begins(&context.observation);
                 let used = self.parse_next(bytes, context);
                 if used < bytes.len() {
                     self.keep(&bytes[used..], context);
@@ -237,7 +275,10 @@ impl ServerConnection {
         if let ConnectionPhase::Body { body } = &mut self.phase {
             let (count, progress) = body.advance(bytes);
             match progress {
-                BodyProgress::Done => (self.phase, used) = (ConnectionPhase::Head, count),
+                BodyProgress::Done => {
+                    (self.phase, used) = (ConnectionPhase::Head, count);
+                    self.observed.head_begins(&context.observation);
+                }
                 BodyProgress::More => return count,
                 BodyProgress::TooLong | BodyProgress::Malformed => {
                     context.count_body_error(progress);
@@ -253,9 +294,8 @@ impl ServerConnection {
                 Parsed::Partial => {}
                 Parsed::Request(request) => {
                     let pending = context.choose(&request);
-                    let rest = &left[request.head_len..];
                     used += request.head_len;
-                    return used + self.respond(&request, pending, rest, context);
+                    return used + self.respond(&request, pending, left, context);
                 }
                 Parsed::Reject(reject) => {
                     self.reject(reject, left, context);
@@ -264,7 +304,7 @@ impl ServerConnection {
             }
         }
         if self.end_of_stream {
-            self.end_between_responses(used == bytes.len(), context);
+            self.end_between_responses(&bytes[used..], context);
             return bytes.len();
         }
         used
@@ -275,17 +315,30 @@ impl ServerConnection {
     /// behind them is parsed again once the responses have been sent.
     fn count_equal_requests(
         &mut self,
+        first: &Request<'_, '_>,
         pending: &PendingResponse,
         bytes: &[u8],
         context: &mut Context<'_>,
     ) -> (u32, usize) {
         let copies = context.site.copies_in_a_row(pending);
+        let (head, bytes) = bytes.split_at(first.head_len);
+        let describes = context.observation.describes_requests();
         let (mut count, mut used) = (0, 0);
         while count + 1 < copies && used < bytes.len() {
+            if describes {
+                if !bytes[used..].starts_with(head) {
+                    break;
+                }
+                used += head.len();
+                count += 1;
+                continue;
+            }
             let mut fields = FieldBuffer::new();
             match parse(&bytes[used..], &mut self.scan, context.head_bytes_max, &mut fields) {
                 Parsed::Request(request)
-                    if request.framing == Framing::None && context.choose(&request) == *pending =>
+                    if request.framing == Framing::None
+                        && request.method == first.method
+                        && context.choose(&request) == *pending =>
                 {
                     used += request.head_len;
                     count += 1;
@@ -296,19 +349,25 @@ impl ServerConnection {
         (count, used)
     }
 
-    /// No request follows: the stream has ended behind a complete request, or within a head.
-    fn end_between_responses(&mut self, is_complete: bool, context: &mut Context<'_>) {
-        if is_complete {
+    /// No request follows: the stream has ended behind a complete request, or within a head, of
+    /// which `left` has arrived.
+    fn end_between_responses(&mut self, left: &[u8], context: &mut Context<'_>) {
+        if left.is_empty() {
             self.phase = ConnectionPhase::Over;
         } else {
-            self.reject_incomplete(context);
+            self.reject_incomplete(left, context);
         }
     }
 
     fn end_of_stream(&mut self, context: &mut Context<'_>) {
         self.end_of_stream = true;
         match &mut self.phase {
-            ConnectionPhase::Head => self.end_between_responses(self.kept.is_empty(), context),
+            ConnectionPhase::ProxyHeader => self.end_in_header(context),
+            ConnectionPhase::Head => {
+                let kept = std::mem::take(&mut self.kept);
+                self.end_between_responses(&kept, context);
+                self.kept = kept;
+            }
             ConnectionPhase::Body { .. } | ConnectionPhase::Linger => {
                 self.phase = ConnectionPhase::Over;
             }
@@ -320,7 +379,9 @@ impl ServerConnection {
 
     fn taken(&mut self, count: u32, context: &mut Context<'_>) {
         let ConnectionPhase::Response { output, body, then } = &mut self.phase else { return };
-        if u64::from(count) != output.len() {
+        let is_whole = u64::from(count) == output.len();
+        self.observed.took(count, is_whole, &mut context.observation);
+        if !is_whole {
             let left = output.after(u64::from(count));
             *output = context.site.keep(left, context.scratch, context.fixed);
             return;
@@ -329,6 +390,7 @@ impl ServerConnection {
             Then::Idle | Then::Continue if body.is_done() => {
                 self.phase = ConnectionPhase::Head;
                 if !self.kept.is_empty() {
+                    self.observed.head_begins(&context.observation);
                     self.parse_kept(context);
                 } else if self.end_of_stream {
                     self.phase = ConnectionPhase::Over;
@@ -345,9 +407,13 @@ impl ServerConnection {
 
     fn deadline(&mut self, context: &mut Context<'_>) {
         match self.phase {
+            ConnectionPhase::ProxyHeader => return self.end_in_header(context),
             ConnectionPhase::Head if !self.kept.is_empty() => {
                 context.stats.errors.request_timeouts += 1;
-                self.last_response(Prebuilt::RequestTimeout, false, Then::Linger, context);
+                let kept = std::mem::take(&mut self.kept);
+                let head = RequestHead::invalid(&kept);
+                self.last_response(Prebuilt::RequestTimeout, false, head, Then::Linger, context);
+                self.kept = kept;
                 return;
             }
             // The request has been answered, so a 408 would answer no request.
@@ -361,7 +427,7 @@ impl ServerConnection {
     /// Ends at once and without a response, which might not fit into the socket.
     fn displaced(&mut self, context: &mut Context<'_>) {
         let is_unfinished = match self.phase {
-            ConnectionPhase::Head => !self.kept.is_empty(),
+            ConnectionPhase::Head | ConnectionPhase::ProxyHeader => !self.kept.is_empty(),
             ConnectionPhase::Body { .. } | ConnectionPhase::Response { .. } => true,
             ConnectionPhase::Linger | ConnectionPhase::Over => false,
         };

@@ -2,8 +2,13 @@
 //! [`connection`], and so do the tests over its corpus.
 
 use super::{Context, HeadBuffers, Input, Output, ServerConnection};
+use crate::http::proxy_header::properties::proxy_header;
+use crate::peer_address::PeerAddress;
 use crate::site::{Page, ScratchIndex, Site};
 use crate::stats::Stats;
+use crate::telemetry::record::{
+    ListenerKind, Nanos, Observation, Observer, RequestHead, ResponseRecord,
+};
 use std::cell::RefCell;
 
 /// One response, as a client parses it.
@@ -21,9 +26,32 @@ struct SentResponse {
 /// # Panics
 /// If the property doesn't hold.
 pub fn connection(data: &[u8]) {
+    any_connection(data, false);
+}
+
+/// Asserts the same of a connection on a listener for proxies, that the address of the client
+/// doesn't depend on the splits either, and the properties of the PROXY header
+/// ([`crate::http::proxy_header::properties`]).
+///
+/// # Panics
+/// If a property doesn't hold.
+pub fn proxied_connection(data: &[u8]) {
+    any_connection(data, true);
+    if let Some((_, bytes)) = data.split_first_chunk::<4>() {
+        proxy_header(bytes);
+    }
+}
+
+fn any_connection(data: &[u8], is_proxied: bool) {
     let Some((choice, bytes)) = data.split_first_chunk::<4>() else { return };
-    let (unsplit, unsplit_stats) = responses_to(bytes, Splits::none());
-    let (split, split_stats) = responses_to(bytes, Splits::from(*choice));
+    let Heard { responses: unsplit, stats: unsplit_stats, client } =
+        responses_to(bytes, Splits::none(), is_proxied);
+    let Heard { responses: split, stats: split_stats, client: of_split } =
+        responses_to(bytes, Splits::from(*choice), is_proxied);
+    assert_eq!(client, of_split, "the address of the client doesn't depend on the splits");
+    let headers = unsplit_stats.errors.proxy_headers;
+    assert_eq!(headers, split_stats.errors.proxy_headers);
+    assert!(headers == 0 || is_proxied && unsplit.is_empty() && split.is_empty());
     assert_eq!(unsplit.len() as u64, unsplit_stats.requests, "each request has one response");
     assert_eq!(split.len() as u64, split_stats.requests, "each request has one response, split");
     if unsplit != split {
@@ -94,10 +122,42 @@ struct Driver<'a> {
     head_buffers: HeadBuffers,
     stats: Stats,
     sent: Vec<u8>,
+    named: NamedClient,
 }
 
-fn responses_to(bytes: &[u8], splits: Splits) -> (Vec<SentResponse>, Stats) {
-    SITE.with_borrow_mut(|(site, fixed)| responses_of(site, fixed, bytes, splits))
+/// An observer that notes the client of the PROXY header.
+#[derive(Debug, Default)]
+pub(super) struct NamedClient(pub(super) Option<PeerAddress>);
+
+impl Observer for NamedClient {
+    fn describes_requests(&self) -> bool {
+        false
+    }
+
+    fn accepted(&mut self, _slot: u32, _peer: PeerAddress, _listener: ListenerKind) {}
+
+    fn named(&mut self, _slot: u32, client: PeerAddress) {
+        assert_eq!(self.0.replace(client), None, "a connection has one header");
+    }
+
+    fn began(&mut self, _slot: u32, _record: &ResponseRecord, _head: RequestHead<'_, '_>) {}
+
+    fn progressed(&mut self, _slot: u32, _record: &ResponseRecord) {}
+
+    fn ended(&mut self, _slot: u32, _record: &ResponseRecord) {}
+
+    fn turned(&mut self, _woken: Nanos, _waits: Nanos) {}
+}
+
+/// The outcome of a connection.
+struct Heard {
+    responses: Vec<SentResponse>,
+    stats: Stats,
+    client: Option<PeerAddress>,
+}
+
+fn responses_to(bytes: &[u8], splits: Splits, is_proxied: bool) -> Heard {
+    SITE.with_borrow_mut(|(site, fixed)| responses_of(site, fixed, bytes, splits, is_proxied))
 }
 
 fn responses_of(
@@ -105,11 +165,13 @@ fn responses_of(
     fixed: &mut [u8],
     bytes: &[u8],
     mut splits: Splits,
-) -> (Vec<SentResponse>, Stats) {
+    is_proxied: bool,
+) -> Heard {
     let head_buffers = HeadBuffers::new(1, HEAD_BYTES_MAX);
-    let (conn, mut output) = ServerConnection::accept();
-    let (stats, sent) = (Stats::default(), Vec::new());
-    let mut driver = Driver { conn, site, fixed, head_buffers, stats, sent };
+    let (conn, mut output) =
+        if is_proxied { ServerConnection::accept_from_proxy() } else { ServerConnection::accept() };
+    let (stats, sent, named) = (Stats::default(), Vec::new(), NamedClient::default());
+    let mut driver = Driver { conn, site, fixed, head_buffers, stats, sent, named };
     let mut left = bytes;
     let mut end_of_stream = false;
     while output != Output::Close {
@@ -141,7 +203,7 @@ fn responses_of(
         }
     }
     driver.conn.release(&mut driver.head_buffers);
-    (parse_all(&driver.sent), driver.stats)
+    Heard { responses: parse_all(&driver.sent), stats: driver.stats, client: driver.named.0 }
 }
 
 impl Driver<'_> {
@@ -156,6 +218,7 @@ impl Driver<'_> {
             draining: false,
             is_last: false,
             health_only: false,
+            observation: Observation { observer: Some(&mut self.named), ..Observation::none() },
         };
         self.conn.handle(input, &mut context)
     }

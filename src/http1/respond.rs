@@ -4,19 +4,22 @@ use super::contract::{Context, Then};
 use super::{ConnectionPhase, ServerConnection};
 use crate::http::body::{BodyProgress, RequestBody};
 use crate::http::request::{Framing, Method, Persistence, Reject, RejectStatus, Request};
-use crate::site::{Answer, PendingResponse, Prebuilt};
+use crate::site::{Answer, PendingResponse, Prebuilt, Site};
+use crate::telemetry::record::{RequestHead, ResponseRecord};
 use memchr::memmem;
 
 impl ServerConnection {
     /// Begins the response to a request, and to the requests behind it that have the same response.
-    /// `rest` is the bytes behind the head; returns how many of them are used up.
+    /// `bytes` begins with the head; returns how many of the bytes behind it are used up.
     pub(super) fn respond(
         &mut self,
         request: &Request<'_, '_>,
         pending: PendingResponse,
-        rest: &[u8],
+        bytes: &[u8],
         context: &mut Context<'_>,
     ) -> usize {
+        let rest = &bytes[request.head_len..];
+        let head = RequestHead { bytes, fields: request.fields };
         self.served = true;
         if let Answer::Whole(Prebuilt::Misdirected) = pending.answer {
             context.stats.errors.refused += 1;
@@ -26,10 +29,11 @@ impl ServerConnection {
             let (more, used) = if rest.is_empty() {
                 (0, 0)
             } else {
-                self.count_equal_requests(&pending, rest, context)
+                self.count_equal_requests(request, &pending, bytes, context)
             };
             let no_body = RequestBody::new(Framing::None);
-            self.begin_response(pending, 1 + more, no_body, Then::Idle, context);
+            self.begin_response(pending, 1 + more, (no_body, Then::Idle), context);
+            self.observe(request.method, 1 + more, head, context);
             return used;
         }
         let mut body = RequestBody::new(request.framing);
@@ -55,27 +59,35 @@ impl ServerConnection {
             // A malformed body that arrives after the response is only counted.
             BodyProgress::Malformed => {
                 let reject = Reject { status: RejectStatus::BadRequest, head: pending.head_only };
-                self.refuse(reject, Then::Linger, context);
+                self.refuse(reject, head, Then::Linger, context);
                 return rest.len();
             }
         };
-        self.begin_response(pending, 1, body, then, context);
+        self.begin_response(pending, 1, (body, then), context);
+        self.observe(request.method, 1, head, context);
         used
     }
 
     /// Answers bytes that are no valid request; `bytes` begins with them.
     pub(super) fn reject(&mut self, reject: Reject, bytes: &[u8], context: &mut Context<'_>) {
         let is_alone = !self.served && is_a_lone_head(bytes);
-        self.refuse(reject, if is_alone { Then::Close } else { Then::Linger }, context);
+        let then = if is_alone { Then::Close } else { Then::Linger };
+        self.refuse(reject, RequestHead::invalid(bytes), then, context);
     }
 
     /// Answers a head that the end of the stream has cut short.
-    pub(super) fn reject_incomplete(&mut self, context: &mut Context<'_>) {
+    pub(super) fn reject_incomplete(&mut self, bytes: &[u8], context: &mut Context<'_>) {
         let reject = Reject { status: RejectStatus::BadRequest, head: false };
-        self.refuse(reject, Then::Linger, context);
+        self.refuse(reject, RequestHead::invalid(bytes), Then::Linger, context);
     }
 
-    fn refuse(&mut self, reject: Reject, then: Then, context: &mut Context<'_>) {
+    fn refuse(
+        &mut self,
+        reject: Reject,
+        head: RequestHead<'_, '_>,
+        then: Then,
+        context: &mut Context<'_>,
+    ) {
         context.stats.errors.refused += 1;
         let which = match reject.status {
             RejectStatus::BadRequest => Prebuilt::BadRequest,
@@ -85,19 +97,21 @@ impl ServerConnection {
             RejectStatus::NotImplemented => Prebuilt::NotImplemented,
             RejectStatus::VersionNotSupported => Prebuilt::VersionNotSupported,
         };
-        self.last_response(which, reject.head, then, context);
+        self.last_response(which, reject.head, head, then, context);
     }
 
     pub(super) fn last_response(
         &mut self,
         which: Prebuilt,
         head_only: bool,
+        head: RequestHead<'_, '_>,
         then: Then,
         context: &mut Context<'_>,
     ) {
         let answer = Answer::Whole(which);
         let pending = PendingResponse { answer, persistence: Persistence::Close, head_only };
-        self.begin_response(pending, 1, RequestBody::new(Framing::None), then, context);
+        self.begin_response(pending, 1, (RequestBody::new(Framing::None), then), context);
+        self.observe(Method::Unknown, 1, head, context);
     }
 
     /// Begins `count` equal responses, more than one only as far as
@@ -106,8 +120,7 @@ impl ServerConnection {
         &mut self,
         pending: PendingResponse,
         count: u32,
-        body: RequestBody,
-        then: Then,
+        (body, then): (RequestBody, Then),
         context: &mut Context<'_>,
     ) {
         context.stats.requests += u64::from(count);
@@ -115,6 +128,32 @@ impl ServerConnection {
         let then = if self.end_of_stream && then == Then::Linger { Then::Close } else { then };
         let one = context.site.output(pending, context.scratch, context.fixed);
         self.phase = ConnectionPhase::Response { output: one.repeated(count), body, then };
+    }
+
+    /// Tells the observer of the response that has just begun.
+    fn observe(
+        &mut self,
+        method: Method,
+        count: u32,
+        head: RequestHead<'_, '_>,
+        context: &mut Context<'_>,
+    ) {
+        let Some(observer) = &mut context.observation.observer else { return };
+        let ConnectionPhase::Response { output, .. } = self.phase else { return };
+        let summary = Site::summary(output, context.fixed);
+        let first_byte = self.observed.head_began();
+        let record = ResponseRecord {
+            method,
+            status: summary.status,
+            count,
+            bytes: 0,
+            head_bytes: summary.head_bytes,
+            first_byte,
+            last_byte: first_byte,
+            is_whole: false,
+        };
+        observer.began(context.observation.slot, &record, head);
+        self.observed.begin(record);
     }
 }
 

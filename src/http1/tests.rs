@@ -4,13 +4,16 @@ use super::properties::connection;
 use super::*;
 use crate::site::{Page, ScratchIndex, Site};
 use crate::stats::Stats;
+use crate::telemetry::record::Observation;
 use proptest::prelude::*;
+
+mod proxied;
 
 const PAGE_BYTES: u64 = 100;
 const HEAD_BYTES_MAX: u32 = 16 * 1024;
 
-struct Fixture {
-    conn: ServerConnection,
+pub(super) struct Fixture {
+    pub(super) conn: ServerConnection,
     site: Site,
     fixed: Vec<u8>,
     head_buffers: HeadBuffers,
@@ -19,7 +22,7 @@ struct Fixture {
 }
 
 impl Fixture {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::with_page(PAGE_BYTES)
     }
 
@@ -42,6 +45,14 @@ impl Fixture {
     }
 
     fn handle(&mut self, input: Input<'_>) -> Output {
+        self.handle_observed(input, Observation::none())
+    }
+
+    pub(super) fn handle_observed(
+        &mut self,
+        input: Input<'_>,
+        observation: Observation<'_>,
+    ) -> Output {
         let mut context = Context {
             site: &self.site,
             fixed: &mut self.fixed,
@@ -52,6 +63,7 @@ impl Fixture {
             draining: self.draining,
             is_last: self.draining,
             health_only: false,
+            observation,
         };
         self.conn.handle(input, &mut context)
     }

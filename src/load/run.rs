@@ -311,7 +311,15 @@ fn decide_engine(choice: EngineChoice) -> Result<Decision, Failure> {
         let role = Role::Server { listeners: Vec::new(), signals };
         let (slots, buffers) = (TRIAL.slots, TRIAL.buffers);
         let fixed = vec![0; 2].into();
-        let parts = Parts { slots, role, fixed, buffers, held: None, restricted: false };
+        let parts = Parts {
+            slots,
+            role,
+            fixed,
+            buffers,
+            held: None,
+            restricted: false,
+            wants_peers: false,
+        };
         Ok::<_, EngineError>(Some(Chosen::create(preparation, parts)?))
     };
     choice.decide(create).map_err(hints::of_undecided)

@@ -243,6 +243,7 @@ fn make_engine(share: &Share, fixed: Vec<u8>, batch_bytes: usize) -> Result<Chos
         buffers: RECEIVE_BUFFERS,
         held: None,
         restricted: false,
+        wants_peers: false,
     };
     Chosen::create(preparation, parts).map_err(hints::of_engine)
 }

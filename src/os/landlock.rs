@@ -36,6 +36,8 @@ pub enum FileAccess {
     Remove,
     /// Reading and writing one file, which is no folder.
     ReadAndWriteFile,
+    /// Writing to files, and making them.
+    WriteAndMake,
 }
 
 impl FileAccess {
@@ -47,6 +49,7 @@ impl FileAccess {
             Self::List => AccessFs::ReadDir.into(),
             Self::Remove => AccessFs::RemoveFile.into(),
             Self::ReadAndWriteFile => AccessFs::ReadFile | AccessFs::WriteFile,
+            Self::WriteAndMake => AccessFs::WriteFile | AccessFs::MakeReg,
         }
     }
 }

@@ -3,11 +3,15 @@
 
 mod endpoint;
 mod listener;
+mod passed;
+mod peer;
 mod socket;
 mod unix;
 
 pub use endpoint::{Endpoint, ListenError};
 pub use listener::Listener;
+pub use passed::PassedError;
+pub(crate) use peer::{PeerPlace, accept_with_peer};
 pub use socket::RETRY;
 pub(crate) use socket::{OwnedSocket, set_option, stream_socket};
 pub use unix::Access;

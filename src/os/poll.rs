@@ -35,6 +35,23 @@ pub fn wait_any_readable(fds: &[BorrowedFd<'_>], time: Option<Duration>) -> io::
     Ok(rustix::event::poll(&mut entries, time.map(timespec).as_ref())? > 0)
 }
 
+/// Waits until a read from the first descriptor or a write to the second would not block, or until
+/// the time is over. Returns whether the first is readable.
+///
+/// # Errors
+/// `EINTR` if a signal handler ran.
+pub fn wait_readable_or_writable(
+    readable: Option<BorrowedFd<'_>>,
+    writable: Option<BorrowedFd<'_>>,
+    time: Duration,
+) -> io::Result<bool> {
+    let mut entries = Vec::with_capacity(2);
+    entries.extend(readable.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
+    entries.extend(writable.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::OUT)));
+    rustix::event::poll(&mut entries, Some(&timespec(time)))?;
+    Ok(readable.is_some() && !entries[0].revents().is_empty())
+}
+
 /// The largest write to a pipe that is atomic, and that fits into a pipe which poll(2) calls
 /// writable.
 pub const PIPE_BUF: usize = libc::PIPE_BUF;

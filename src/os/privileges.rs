@@ -2,6 +2,7 @@
 //! good.
 
 use super::process::{ThreadsError, await_single_thread};
+use super::user_database::{ONLY_SOURCE, UserKey, find_group, find_user};
 use caps::{CapSet, Capability, CapsHashSet};
 use rustix::process::{
     DumpableBehavior, getgroups, parent_process_death_signal, set_dumpable_behavior,
@@ -12,10 +13,7 @@ use rustix::thread::{
     set_thread_groups, set_thread_res_gid, set_thread_res_uid,
 };
 use std::error::Error;
-use std::ffi::{CStr, CString};
 use std::fmt;
-use std::io;
-use std::mem::MaybeUninit;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -133,7 +131,14 @@ impl fmt::Display for UnknownName {
             Database::Users => "user",
             Database::Groups => "group",
         };
-        write!(f, "there is no {kind} {:?}", self.name)
+        write!(f, "there is no {kind} {:?}", self.name)?;
+        match ONLY_SOURCE {
+            Some([users, groups]) => {
+                let source = if self.database == Database::Users { users } else { groups };
+                write!(f, " in {source}, the only source of a program without shared libraries")
+            }
+            None => Ok(()),
+        }
     }
 }
 
@@ -373,10 +378,8 @@ fn ids() -> ([u32; 3], [u32; 3]) {
 /// The number of a user, and of the user's group.
 fn user_of(name: &str) -> Option<(u32, u32)> {
     let number = name.parse::<u32>().ok().filter(|&number| number != u32::MAX);
-    let c_name = CString::new(name).ok()?;
-    let key = number.map_or(UserKey::Name(&c_name), UserKey::Number);
-    match look_up_user(key, |entry, _| (entry.pw_uid, entry.pw_gid)) {
-        Ok(Some(numbers)) => Some(numbers),
+    match find_user(number.map_or(UserKey::Name(name), UserKey::Number)) {
+        Ok(Some(entry)) => Some((entry.uid, entry.gid)),
         // A number needs no name, if the database answered that there is none.
         Ok(None) => number.map(|number| (number, number)),
         Err(_) => None,
@@ -385,49 +388,7 @@ fn user_of(name: &str) -> Option<(u32, u32)> {
 
 /// The name of a user, if the user database has it.
 fn name_of(uid: u32) -> Option<String> {
-    let name = |_: &libc::passwd, name: &CStr| name.to_string_lossy().into_owned();
-    look_up_user(UserKey::Number(uid), name).ok()?
-}
-
-#[derive(Clone, Copy)]
-enum UserKey<'a> {
-    Name(&'a CStr),
-    Number(u32),
-}
-
-/// Looks up an entry of the user database, and passes it on with its name.
-fn look_up_user<T>(
-    key: UserKey<'_>,
-    select: impl FnOnce(&libc::passwd, &CStr) -> T,
-) -> io::Result<Option<T>> {
-    let mut entry = MaybeUninit::<libc::passwd>::uninit();
-    let mut strings = vec![0; STRINGS_BYTES];
-    let mut found = std::ptr::null_mut();
-    let (place, len) = (strings.as_mut_ptr(), strings.len());
-    let error = match key {
-        // SAFETY: the entry, `len` bytes of strings and the pointer are this function's to write.
-        UserKey::Number(uid) => unsafe {
-            libc::getpwuid_r(uid, entry.as_mut_ptr(), place, len, &raw mut found)
-        },
-        // SAFETY: as above, and a CStr ends with a zero byte.
-        UserKey::Name(name) => unsafe {
-            libc::getpwnam_r(name.as_ptr(), entry.as_mut_ptr(), place, len, &raw mut found)
-        },
-    };
-    if found.is_null() {
-        return match error {
-            // A database without the entry, or no database: glibc's ENOENT for an image without
-            // /etc/passwd (getpwnam(3), ERRORS).
-            0 | libc::ENOENT | libc::ESRCH => Ok(None),
-            _ => Err(io::Error::from_raw_os_error(error)),
-        };
-    }
-    // SAFETY: the call sets the pointer only after it has written the entry (getpwnam(3)).
-    let entry = unsafe { entry.assume_init_ref() };
-    // SAFETY: the name of a written entry is a string within `strings`, which lives on, and ends
-    // with a zero byte (getpwnam(3)).
-    let name = unsafe { CStr::from_ptr(entry.pw_name) };
-    Ok(Some(select(entry, name)))
+    Some(find_user(UserKey::Number(uid)).ok()??.name)
 }
 
 /// The number of a group.
@@ -435,25 +396,8 @@ fn group_of(name: &str) -> Option<u32> {
     if let Ok(number) = name.parse::<u32>() {
         return Some(number).filter(|&number| number != u32::MAX);
     }
-    let name = CString::new(name).ok()?;
-    let mut entry = MaybeUninit::<libc::group>::uninit();
-    let mut strings = vec![0; STRINGS_BYTES];
-    let mut found = std::ptr::null_mut();
-    let (place, len) = (strings.as_mut_ptr(), strings.len());
-    let (c_name, to_entry) = (name.as_ptr(), entry.as_mut_ptr());
-    // SAFETY: the name ends with a zero byte; the entry, `len` bytes of strings and the pointer are
-    // this function's to write.
-    let error = unsafe { libc::getgrnam_r(c_name, to_entry, place, len, &raw mut found) };
-    if error != 0 || found.is_null() {
-        return None;
-    }
-    // SAFETY: the call sets the pointer only after it has written the entry (getgrnam(3)).
-    let entry = unsafe { entry.assume_init_ref() };
-    Some(entry.gr_gid)
+    find_group(name).ok()?
 }
-
-/// Room for the strings of one entry: names, and the members of a group.
-const STRINGS_BYTES: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests {

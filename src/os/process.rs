@@ -244,6 +244,13 @@ pub fn monotonic_ns() -> u64 {
     read_clock(ClockId::Monotonic)
 }
 
+/// The time of day, in nanoseconds since the Unix epoch; 0 before it.
+#[must_use]
+pub fn unix_ns() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+}
+
 /// CPU time that this process has used, in nanoseconds.
 #[must_use]
 pub fn cpu_ns() -> u64 {

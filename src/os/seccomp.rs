@@ -272,6 +272,12 @@ impl Condition {
         Self { argument, mask: INT, value, words }
     }
 
+    /// The argument is this address.
+    #[must_use]
+    pub fn address(argument: u8, value: u64, words: &'static str) -> Self {
+        Self { argument, mask: u64::MAX, value, words }
+    }
+
     /// The argument is 0 or a null pointer.
     #[must_use]
     pub fn zero(argument: u8, words: &'static str) -> Self {

@@ -19,6 +19,7 @@ pub struct SharedCounters {
 
 /// A part of shared counters, which this process can write to or only read. Another process may
 /// have other parts.
+#[derive(Debug)]
 pub struct CounterPart {
     mapping: Mapping,
     count: usize,
@@ -32,6 +33,19 @@ impl CounterPart {
         access: MappedAccess,
     ) -> io::Result<Self> {
         Ok(Self { mapping: Mapping::shared(fd, bytes(first), bytes(count), access)?, count })
+    }
+
+    /// All counters behind a descriptor that was inherited from the process which created them. It
+    /// is open for reading, so nothing can be written through the mapping, which outlives it.
+    ///
+    /// # Errors
+    /// If it isn't a descriptor of counters, or there are fewer of them.
+    pub fn inherited_read_only(file: &File, count: usize) -> Result<Self, Failure> {
+        let map = || {
+            ensure_fixed(file, count)?;
+            Self::map(file.as_fd(), 0, count, MappedAccess::ReadOnly)
+        };
+        map().map_err(|error| explain(count, &error))
     }
 
     /// The counters. If they are read-only, a write is SIGSEGV; loads of 64 bits write nothing on
@@ -75,10 +89,7 @@ impl SharedCounters {
         let open = || -> io::Result<Self> {
             let file =
                 File::options().read(true).write(true).open(format!("/proc/self/fd/{fd}"))?;
-            let is_fixed = fcntl_get_seals(&file).is_ok_and(|seals| seals.contains(FIXED_SIZE));
-            if !is_fixed || file.metadata()?.len() < bytes(count) as u64 {
-                return Err(io::Error::from_raw_os_error(libc::EINVAL));
-            }
+            ensure_fixed(&file, count)?;
             Self::map(file.into(), count)
         };
         open().map_err(|error| explain(count, &error))
@@ -104,8 +115,16 @@ impl SharedCounters {
     /// # Errors
     /// If there is no memory or no descriptor for it, or no `/proc`.
     pub fn read_only(&self) -> io::Result<CounterPart> {
-        let file = File::open(format!("/proc/self/fd/{}", self.number()))?;
-        CounterPart::map(file.as_fd(), 0, self.part.count, MappedAccess::ReadOnly)
+        CounterPart::map(self.open_read_only()?.as_fd(), 0, self.part.count, MappedAccess::ReadOnly)
+    }
+
+    /// A descriptor of the file by which nothing can be written, for a child process that only
+    /// reads ([`CounterPart::inherited_read_only`]).
+    ///
+    /// # Errors
+    /// If there is no descriptor for it, or no `/proc`.
+    pub fn open_read_only(&self) -> io::Result<File> {
+        File::open(format!("/proc/self/fd/{}", self.number()))
     }
 
     /// The number of the descriptor, for the command line of a child process.
@@ -136,6 +155,16 @@ pub const COUNTERS_PER_PAGE: usize = 4096 / size_of::<u64>();
 
 /// The file can neither shrink nor grow any more (fcntl(2)).
 const FIXED_SIZE: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW);
+
+/// Checks that a file has so many counters and keeps its size, so that no access is beyond its end
+/// (SIGBUS).
+fn ensure_fixed(file: &File, count: usize) -> io::Result<()> {
+    let is_fixed = fcntl_get_seals(file).is_ok_and(|seals| seals.contains(FIXED_SIZE));
+    if is_fixed && file.metadata()?.len() >= bytes(count) as u64 {
+        return Ok(());
+    }
+    Err(io::Error::from_raw_os_error(libc::EINVAL))
+}
 
 fn explain(count: usize, error: &io::Error) -> Failure {
     let kilobytes = bytes(count) / 1024;

@@ -3,12 +3,68 @@
 
 use crate::os::seccomp::{Call, Condition};
 use std::ffi::c_long;
+use std::os::fd::RawFd;
 
 /// The calls that a process, given by its ID, may make: those of its engine, and those that every
 /// server makes.
 #[must_use]
 pub fn allowed(process: u32, of_engine: Vec<Call>) -> Vec<Call> {
     [of_engine, work(), memory(), crash(process)].concat()
+}
+
+/// The descriptors of a logger, by their numbers, which stay the same while it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoggerDescriptors {
+    /// The channel to the supervisor, by which a new output comes.
+    pub channel: RawFd,
+    /// The output.
+    pub output: RawFd,
+}
+
+/// The calls that a logger, given by its process ID, may make.
+#[must_use]
+pub fn of_logger(process: u32, descriptors: LoggerDescriptors) -> Vec<Call> {
+    let number = |fd: RawFd| u64::try_from(fd).expect("an open descriptor isn't negative");
+    let (channel, output) = (number(descriptors.channel), number(descriptors.output));
+    let cloexec = u64::from(libc::O_CLOEXEC.unsigned_abs());
+    let logging = vec![
+        call(
+            libc::SYS_write,
+            "write",
+            vec![equals(0, output, "the output")],
+            "writes the lines of the log",
+        ),
+        call(
+            libc::SYS_recvmsg,
+            "recvmsg",
+            vec![equals(0, channel, "the channel to the supervisor")],
+            "receives a new output, which the supervisor has opened",
+        ),
+        call(
+            libc::SYS_dup3,
+            "dup3",
+            vec![equals(1, output, "to the output"), equals(2, cloexec, "flag CLOEXEC")],
+            "puts a new output in the place of the old one",
+        ),
+        call(libc::SYS_close, "close", vec![], "closes the descriptor of an output"),
+        call(
+            libc::SYS_fcntl,
+            "fcntl",
+            vec![equals(1, libc::F_GETFD.unsigned_abs().into(), "F_GETFD")],
+            "std checks in debug builds that a descriptor is open before it closes it",
+        ),
+        call(libc::SYS_clock_nanosleep, "clock_nanosleep", vec![], PAUSE),
+        call(
+            libc::SYS_ppoll,
+            "ppoll",
+            vec![
+                Condition::no_bits_but(1, 3, "up to three descriptors"),
+                Condition::zero(3, "no signal mask"),
+            ],
+            PAUSE,
+        ),
+    ];
+    [logging, work(), memory(), crash(process)].concat()
 }
 
 /// The calls for serving and ending, whatever the engine.
@@ -114,6 +170,7 @@ fn all_of(argument: u8, bits: i32, words: &'static str) -> Condition {
     Condition { argument, mask: bits, value: bits, words }
 }
 
+const PAUSE: &str = "waits for new records, for the channel and for the reader of the output";
 const CRASH: &str = "std's SIGSEGV handler restores the default action for faults that are not \
                      stack overflows";
 const STDERR: u64 = 2;

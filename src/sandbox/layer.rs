@@ -11,6 +11,10 @@ pub enum ProcessKind {
     Loader,
     /// Serves.
     Worker,
+    /// Answers questions about the service on a listener of its own.
+    Admin,
+    /// Writes the access log.
+    Logger,
 }
 
 impl ProcessKind {
@@ -21,12 +25,14 @@ impl ProcessKind {
             Self::Supervisor => "supervisor",
             Self::Loader => "loader",
             Self::Worker => "worker",
+            Self::Admin => "admin",
+            Self::Logger => "logger",
         }
     }
 
-    /// The layers of its sandbox, in their order. Only a worker has an engine.
+    /// The layers of its sandbox, in their order. Only processes that accept have an engine.
     pub fn layers(self) -> impl Iterator<Item = Layer> {
-        let has_engine = self == Self::Worker;
+        let has_engine = matches!(self, Self::Worker | Self::Admin);
         Layer::ALL.into_iter().filter(move |&layer| layer != Layer::Engine || has_engine)
     }
 }

@@ -129,7 +129,8 @@ impl LayerRecord {
             return Ok(());
         }
         let is_tcp = |listener: &Listener| matches!(listener.endpoint, Endpoint::Tcp(_));
-        let filtered = listeners.iter().try_for_each(Listener::drop_answers);
+        // All of those that can have a filter, also behind one that can't.
+        let filtered = listeners.iter().map(Listener::drop_answers).fold(Ok(()), Result::and);
         let state = match (net::sends_connect(), filtered) {
             _ if !listeners.iter().any(is_tcp) => {
                 LayerState::On("no TCP socket listens".to_owned())
@@ -147,7 +148,7 @@ impl LayerRecord {
                  {TURN_FAST_OPEN_OFF}"
             )),
             (true, Err(why)) => LayerState::Off(OffReason::Unavailable(format!(
-                "the kernel refuses the socket filter ({why}), and a send can open a connection: \
+                "there is no socket filter ({why}), and a send can open a connection: \
                  {TURN_FAST_OPEN_OFF}"
             ))),
         };

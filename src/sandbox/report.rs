@@ -1,5 +1,6 @@
 //! The report on the sandbox for auditors, made by entering it.
 
+use super::calls::LoggerDescriptors;
 use super::error::SandboxError;
 use super::layer::{Layer, LayerState, ProcessKind};
 use super::record::SandboxConfig;
@@ -157,7 +158,7 @@ pub fn list<E: KernelEngine>(config: SandboxConfig) -> Result<SandboxReport, San
     let listeners = vec![listen(&any, 1, false).map_err(Failure::from)?];
     let program = Path::new("/proc/self/exe");
     let becomes_other = account.is_some();
-    let tasks = SupervisorTasks { program, becomes_other, listeners: &listeners };
+    let tasks = SupervisorTasks { program, becomes_other, listeners: &listeners, log: None };
     let supervisor = SupervisorSandbox::rehearse(config.clone(), tasks)?;
     let mut sandbox = Sandbox::prepare(config, account, inherited)?;
     sandbox.rehearse();
@@ -177,6 +178,10 @@ pub fn list<E: KernelEngine>(config: SandboxConfig) -> Result<SandboxReport, San
         report(ProcessKind::Supervisor, supervisor.states(), supervisor.word()),
         report(ProcessKind::Loader, sandbox.states_while_reading(), sandbox.word_while_reading()),
         report(ProcessKind::Worker, sandbox.states(), sandbox.word()),
+        // An admin process takes the steps of a loader that reads nothing, and then those of a
+        // worker, by the same functions; so does a logger, but for those of an engine.
+        report(ProcessKind::Admin, sandbox.states(), sandbox.word()),
+        report(ProcessKind::Logger, &without_engine(sandbox.states()), sandbox.word()),
     ];
     let is = |word: &str| processes.iter().all(|process| process.lockdown == word);
     let lockdown = if is("full") {
@@ -188,6 +193,11 @@ pub fn list<E: KernelEngine>(config: SandboxConfig) -> Result<SandboxReport, San
     };
     let engine = kind.name();
     Ok(SandboxReport { schema: SCHEMA, lockdown, engine, engine_why: None, processes })
+}
+
+/// The states of the layers that a process without an engine has.
+fn without_engine(states: &[(Layer, LayerState)]) -> Vec<(Layer, LayerState)> {
+    states.iter().filter(|(layer, _)| *layer != Layer::Engine).cloned().collect()
 }
 
 impl LayerReport {
@@ -220,8 +230,14 @@ fn lists(
         (Layer::Seccomp, ProcessKind::Loader) => {
             (Vec::new(), of_refusals(refusals::of_loader(engine.kind())))
         }
-        (Layer::Seccomp, ProcessKind::Worker) => {
-            (of_calls(engine.needed_calls()), of_refusals(refusals::of_worker()))
+        (Layer::Seccomp, ProcessKind::Worker | ProcessKind::Admin) => {
+            let allowed = calls::allowed(std::process::id(), engine.needed_calls());
+            (of_calls(allowed), of_refusals(refusals::of_worker()))
+        }
+        (Layer::Seccomp, ProcessKind::Logger) => {
+            let any = LoggerDescriptors { channel: 0, output: 0 };
+            let allowed = calls::of_logger(std::process::id(), any);
+            (of_calls(allowed), of_refusals(refusals::of_worker()))
         }
         _ => Default::default(),
     }
@@ -237,8 +253,8 @@ fn of_engine(restriction: &Restriction) -> Vec<ListedItem> {
     allowed.collect()
 }
 
-fn of_calls(of_engine: Vec<Call>) -> Vec<ListedItem> {
-    let allowed = calls::allowed(std::process::id(), of_engine).into_iter().map(|call| {
+fn of_calls(calls: Vec<Call>) -> Vec<ListedItem> {
+    let allowed = calls.into_iter().map(|call| {
         let only: Vec<_> = call.only.iter().map(|condition| condition.words).collect();
         ListedItem { name: call.name.to_owned(), only: only.join(", "), why: call.why.to_owned() }
     });

@@ -39,8 +39,12 @@ pub struct Possessions {
     pub signals: Signals,
     /// The number of connection slots.
     pub slots: u32,
+    /// The receive buffers of the engine.
+    pub buffers: ReceiveBuffers,
     /// As in [`Parts::held`].
     pub held: Option<OwnedFd>,
+    /// As in [`Parts::wants_peers`].
+    pub wants_peers: bool,
 }
 
 /// The steps of a program between the steps of its sandbox.
@@ -119,7 +123,9 @@ impl Sandbox {
     ) -> Result<P::Assembled, SandboxError> {
         let content = self.read(program, &listeners)?;
         let signals = signal::signals_to_end()?;
-        let possessions = Possessions { listeners, signals, slots, held: None };
+        let buffers = ReceiveBuffers::SERVER;
+        let possessions =
+            Possessions { listeners, signals, slots, buffers, held: None, wants_peers: false };
         self.serve(program, content, possessions, preparation)
     }
 
@@ -158,14 +164,13 @@ impl Sandbox {
         possessions: Possessions,
         preparation: E::Preparation,
     ) -> Result<P::Assembled, SandboxError> {
-        let Possessions { listeners, signals, slots, held } = possessions;
+        let Possessions { listeners, signals, slots, buffers, held, wants_peers } = possessions;
         program.listen(&listeners)?;
         self.threads = None;
         self.record.deny_files(&[], "")?;
         let role = Role::Server { listeners, signals };
         let restricted = self.record.config.applies(Layer::Engine);
-        let buffers = ReceiveBuffers::SERVER;
-        let parts = Parts { slots, role, fixed, buffers, held, restricted };
+        let parts = Parts { slots, role, fixed, buffers, held, restricted, wants_peers };
         let mut engine = E::create(preparation, parts)?;
         self.note_restriction(engine.restriction())?;
         if self.is_on() {
@@ -176,6 +181,21 @@ impl Sandbox {
         let assembled = program.assemble(engine, content);
         self.filter_calls(&calls)?;
         Ok(assembled)
+    }
+
+    /// The steps of a process that has neither an engine nor content to read, and makes these
+    /// system calls only.
+    ///
+    /// # Errors
+    /// If a step fails.
+    pub fn confine(&mut self, calls: &[Call]) -> Result<(), SandboxError> {
+        self.await_single_thread()?;
+        self.record.attach_drop_filter(&[])?;
+        self.give_up_privileges()?;
+        self.clear_environment()?;
+        self.close_descriptors()?;
+        self.record.deny_files(&[], "")?;
+        self.filter_calls(calls)
     }
 
     /// Gives up root and all capabilities. The account of the configuration is taken on even if the

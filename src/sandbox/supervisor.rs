@@ -12,7 +12,7 @@ use crate::os::inherited::{
     InheritedDescriptors, clear_environment, open_null, replace_standard_streams,
 };
 use crate::os::landlock::{FileAccess, Hierarchy, open_path};
-use crate::os::net::{Endpoint, Listener};
+use crate::os::net::Listener;
 use crate::os::privileges::{self, KeptPrivileges};
 use crate::os::process::await_single_thread;
 use crate::os::seccomp;
@@ -29,6 +29,8 @@ pub struct SupervisorTasks<'a> {
     pub becomes_other: bool,
     /// The listeners, whose socket files it removes at its end.
     pub listeners: &'a [Listener],
+    /// The access log, which it opens anew.
+    pub log: Option<&'a Path>,
 }
 
 /// The entered sandbox of a supervisor.
@@ -70,7 +72,7 @@ impl SupervisorSandbox {
         self.reduce_privileges(tasks)?;
         self.clear_environment()?;
         self.close_descriptors(inherited)?;
-        self.deny_files(tasks.listeners)?;
+        self.deny_files(tasks)?;
         self.refuse_calls()?;
         Ok(self)
     }
@@ -134,18 +136,21 @@ impl SupervisorSandbox {
     }
 
     /// Permits to read and execute all files, because loaders resolve the root anew and the program
-    /// may be replaced by another one; and to remove files in the folders of socket files.
-    fn deny_files(&mut self, listeners: &[Listener]) -> Result<(), SandboxError> {
+    /// may be replaced by another one; to remove files in the folders of socket files; and to write
+    /// files in the folder of the access log.
+    fn deny_files(&mut self, tasks: SupervisorTasks<'_>) -> Result<(), SandboxError> {
         if !self.0.config.applies(Layer::Landlock) {
             return self.0.deny_files(&[], "");
         }
-        let folders = socket_folders(listeners);
+        let folders = socket_folders(tasks.listeners);
+        let log = tasks.log.map(folder_of);
         let opened: Vec<(FileAccess, OwnedFd)> = [
             (FileAccess::ReadAndExecute, PathBuf::from("/")),
             (FileAccess::ReadAndWriteFile, PathBuf::from("/dev/null")),
         ]
         .into_iter()
         .chain(folders.iter().map(|folder| (FileAccess::Remove, folder.clone())))
+        .chain(log.iter().map(|folder| (FileAccess::WriteAndMake, folder.clone())))
         .map(|(access, path)| Ok((access, open_path(&path)?)))
         .collect::<io::Result<_>>()
         .map_err(SandboxError::Exceptions)?;
@@ -156,6 +161,7 @@ impl SupervisorSandbox {
         let mut words = "; except reading and executing files, and writing to /dev/null".to_owned();
         let removing = folders.iter().map(|it| format!(", and removing files in {}", it.display()));
         words.extend(removing);
+        words.extend(log.iter().map(|it| format!(", and writing files in {}", it.display())));
         self.0.deny_files(&hierarchies, &words)
     }
 
@@ -168,17 +174,19 @@ impl SupervisorSandbox {
     }
 }
 
-/// The folders of the socket files, each once.
+/// The folders of the socket files that are removed at the end, each once.
 fn socket_folders(listeners: &[Listener]) -> Vec<PathBuf> {
-    let folder_of = |listener: &Listener| match &listener.endpoint {
-        Endpoint::Tcp(_) => None,
-        Endpoint::Unix(path) => match path.parent() {
-            Some(folder) if folder.as_os_str().is_empty() => Some(PathBuf::from(".")),
-            folder => folder.map(Path::to_owned),
-        },
-    };
-    let mut folders: Vec<PathBuf> = listeners.iter().filter_map(folder_of).collect();
+    let files = listeners.iter().filter_map(Listener::own_file);
+    let mut folders: Vec<PathBuf> = files.map(folder_of).collect();
     folders.sort();
     folders.dedup();
     folders
+}
+
+fn folder_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(folder) if folder.as_os_str().is_empty() => PathBuf::from("."),
+        Some(folder) => folder.to_owned(),
+        None => PathBuf::from("/"),
+    }
 }

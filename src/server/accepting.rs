@@ -67,6 +67,7 @@ impl<E: Engine> Server<E> {
         let number = number_of(index);
         let ListenerState { class, accepts, watch, waiting_since, is_closed, .. } =
             self.acceptor.listeners[index];
+        let is_proxied = self.config.proxied.contains(index);
         if is_closed || !self.life.accepts_from(class) || self.acceptor.max(class) == 0 {
             return;
         }
@@ -74,7 +75,7 @@ impl<E: Engine> Server<E> {
             let entry = self.connections.vacant_entry();
             let slot = Slot(u32::try_from(entry.key()).expect("slots are counted by u32"));
             let generation = self.generations[slot.0 as usize];
-            entry.insert(Connection::reserved(slot, generation, class));
+            entry.insert(Connection::reserved(slot, generation, class, is_proxied));
             self.acceptor.slots[class.index()].used += 1;
             let state = AcceptState::Waiting;
             self.acceptor.reserved.push(Reservation { slot, listener: index, state });

@@ -12,6 +12,8 @@ pub struct ServerConfig {
     pub listeners: u32,
     /// Whether the last listener is for health checks alone, with [`HEALTH_SLOTS`] of its own.
     pub health_listener: bool,
+    /// The listeners whose connections begin with a PROXY header.
+    pub proxied: ProxiedListeners,
     /// The most accepts in flight on each listener while slots are free.
     pub accepts: u32,
     /// How many of them are in flight while connections arrive one at a time. A server that shares
@@ -31,6 +33,9 @@ pub struct ServerConfig {
     pub drain_delay: Duration,
     /// How long idle connections are kept after a request to retire.
     pub reload_grace: Duration,
+    /// How long idle connections are kept at the beginning of the drain, as after a request to
+    /// retire: if other processes accept what waits in the listeners, no request need be lost.
+    pub drain_grace: Duration,
     /// How long the drain may take, from its beginning.
     pub drain_timeout: Duration,
     /// The longest head, in bytes.
@@ -51,6 +56,34 @@ impl ServerConfig {
         self.spawn + if self.health_listener { HEALTH_SLOTS } else { 0 }
     }
 }
+
+/// The listeners for proxies among all listeners of a server, by their indices.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProxiedListeners(u64);
+
+impl ProxiedListeners {
+    /// The set, of a value for each listener: whether it is for proxies.
+    ///
+    /// # Panics
+    /// If there are more than [`LISTENERS_MAX`].
+    pub fn new(listeners: impl IntoIterator<Item = bool>) -> Self {
+        let mut set = 0;
+        for (index, is_proxied) in listeners.into_iter().enumerate() {
+            assert!(index < LISTENERS_MAX, "a server has {LISTENERS_MAX} listeners at most");
+            set |= u64::from(is_proxied) << index;
+        }
+        Self(set)
+    }
+
+    /// Whether the listener with this index is for proxies.
+    #[must_use]
+    pub fn contains(self, index: usize) -> bool {
+        self.0 >> index & 1 != 0
+    }
+}
+
+/// The most listeners of a server: each needs submission and completion queue entries of its own.
+pub const LISTENERS_MAX: usize = 64;
 
 /// How many accepts to keep in flight on each listener: enough for the bursts that arrive within
 /// one turn, at most `most`, and so few that nearly all slots are left for connections.

@@ -28,9 +28,13 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// A slot reserved for a connection to be accepted.
-    pub(super) fn reserved(slot: Slot, generation: u32, class: Class) -> Self {
-        let (conn, output) = ServerConnection::accept();
+    /// A slot reserved for a connection to be accepted, from a proxy or from a client itself.
+    pub(super) fn reserved(slot: Slot, generation: u32, class: Class, is_proxied: bool) -> Self {
+        let (conn, output) = if is_proxied {
+            ServerConnection::accept_from_proxy()
+        } else {
+            ServerConnection::accept()
+        };
         Self {
             conn,
             output,

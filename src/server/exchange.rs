@@ -26,6 +26,7 @@ impl<E: Engine> Server<E> {
         self.stats.connections += 1;
         self.stats.in_flight_max = self.stats.in_flight_max.max(self.live());
         self.connections[slot.0 as usize].accepted = self.now;
+        self.observe_accept(slot);
         self.arm_timeout(slot, Timeout::Head);
         self.receive(slot);
     }
@@ -126,6 +127,7 @@ impl<E: Engine> Server<E> {
             draining: self.life.announces_drain(),
             is_last: self.life.ends_connections() || gives_way || health_only,
             health_only,
+            observation: self.observing.of(slot, self.now),
         };
         let output = connection.conn.handle(input(memory.received), &mut context);
         let lingered = std::mem::replace(&mut connection.output, output) == Output::Linger;

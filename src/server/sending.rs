@@ -23,6 +23,7 @@ impl<E: Engine> Server<E> {
         } else {
             // No wake-up is needed for a completion after which the connection is only idle.
             let lazy = leaves_idle && !draining && !fell_short;
+            self.observing.sent_lazily |= lazy;
             connection.socket.send(spans, more, lazy)
         };
         self.push(entry);
@@ -38,6 +39,7 @@ impl<E: Engine> Server<E> {
 
     pub(super) fn sent(&mut self, slot: Slot, result: Result<u32, Errno>) {
         let spans = self.end_of_send(slot);
+        self.observe_late_bytes(slot, result.unwrap_or(0));
         match result {
             Ok(count) if u64::from(count) < spans.len() => {
                 self.stats.bytes += u64::from(count);

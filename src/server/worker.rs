@@ -4,6 +4,7 @@ use super::acceptor::{Acceptor, Class};
 use super::config::ServerConfig;
 use super::connection::Connection;
 use super::lingering::SILENCE_MAX;
+use super::observing::Observing;
 use super::rate::MinRate;
 use super::supervision::{Supervision, Usage};
 use super::timeouts::Timeouts;
@@ -68,6 +69,7 @@ pub struct Server<E: Engine> {
     pub(super) now: Nanos,
     /// Unset for a server that has the whole connection limit.
     pub(super) supervision: Option<Box<dyn Supervision>>,
+    pub(super) observing: Observing,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,14 +79,16 @@ pub(super) enum Life {
     Announcing {
         until: Nanos,
     },
-    /// Another server has taken over: nothing is accepted, each response is the last of its
-    /// connection, and idle connections are kept for a while, as a request may be on its way.
+    /// Nothing is accepted, each response is the last of its connection, and idle connections are
+    /// kept for a while, as a request may be on its way.
     Retiring {
         until: Nanos,
+        /// Another server has taken over; otherwise the service ends.
+        is_replaced: bool,
     },
     Draining {
         until: Nanos,
-        /// Another server has taken over.
+        /// As before.
         is_replaced: bool,
     },
     Over(Turn),
@@ -94,10 +98,13 @@ impl Life {
     /// Whether the service is about to end: health checks get 503.
     pub(super) fn announces_drain(self) -> bool {
         match self {
-            Self::Serving | Self::Retiring { .. } | Self::Draining { is_replaced: true, .. } => {
-                false
-            }
-            Self::Announcing { .. } | Self::Draining { .. } | Self::Over(_) => true,
+            Self::Serving
+            | Self::Retiring { is_replaced: true, .. }
+            | Self::Draining { is_replaced: true, .. } => false,
+            Self::Announcing { .. }
+            | Self::Retiring { .. }
+            | Self::Draining { .. }
+            | Self::Over(_) => true,
         }
     }
 
@@ -119,8 +126,10 @@ impl Life {
     pub(super) fn accepts_from(self, class: Class) -> bool {
         match self {
             Self::Serving | Self::Announcing { .. } => true,
-            Self::Draining { is_replaced, .. } => class == Class::Health && !is_replaced,
-            Self::Retiring { .. } | Self::Over(_) => false,
+            Self::Retiring { is_replaced, .. } | Self::Draining { is_replaced, .. } => {
+                class == Class::Health && !is_replaced
+            }
+            Self::Over(_) => false,
         }
     }
 }
@@ -183,6 +192,7 @@ impl<E: Engine> Server<E> {
             poll_now: supervision.is_some(),
             now,
             supervision,
+            observing: Observing::default(),
         };
         server.adopt_allowance();
         let unix_seconds = server.engine.unix_seconds();
@@ -199,9 +209,11 @@ impl<E: Engine> Server<E> {
     /// If the engine is unusable.
     pub fn turn(&mut self) -> Result<Turn, Errno> {
         self.unsubmitted.push_waiting(&mut self.engine);
+        self.observe_turn();
         self.engine.submit_and_wait(self.deadline())?;
         self.now = self.engine.now();
         self.poll_now = false;
+        self.observing.sent_lazily = false;
         self.site.tick(self.engine.unix_seconds(), self.engine.memory(None).fixed);
         self.adopt_allowance();
         while let Some(completion) = self.engine.pop() {
@@ -215,6 +227,9 @@ impl<E: Engine> Server<E> {
         self.stop_listeners();
         self.release_surplus();
         let turn = self.progress_of_drain();
+        if turn != Turn::Goes {
+            self.end_observations();
+        }
         self.publish();
         Ok(turn)
     }
@@ -277,13 +292,22 @@ impl<E: Engine> Server<E> {
             Life::Serving => None,
             Life::Over(_) => Some(self.now),
             Life::Announcing { until }
-            | Life::Retiring { until }
+            | Life::Retiring { until, .. }
             | Life::Draining { until, .. } => Some(until),
         };
         let at_once = (self.poll_now || !self.unsubmitted.is_empty()).then_some(self.now);
         let awaiting_buffers = (!self.awaiting_buffers.is_empty()).then_some(self.no_buffers_until);
         let room = self.acceptor_deadline();
-        let times = [self.timers.next(), room, drain, at_once, awaiting_buffers, self.release_at];
+        let observation = self.observing.deadline(self.now);
+        let times = [
+            self.timers.next(),
+            room,
+            drain,
+            at_once,
+            awaiting_buffers,
+            self.release_at,
+            observation,
+        ];
         times.into_iter().flatten().min()
     }
 
@@ -321,7 +345,8 @@ impl<E: Engine> Server<E> {
         match (signal, self.life) {
             _ if WITHOUT_EFFECT.contains(&signal.cast_signed()) => self.unheeded = Some(signal),
             (RETIRE, Life::Serving) => {
-                self.life = Life::Retiring { until: self.now.plus(self.config.reload_grace) };
+                let until = self.now.plus(self.config.reload_grace);
+                self.life = Life::Retiring { until, is_replaced: true };
                 self.cancel_accepts(&[Class::Public, Class::Health]);
             }
             (TRY_ACCEPTS, Life::Serving | Life::Announcing { .. }) => {
@@ -332,16 +357,33 @@ impl<E: Engine> Server<E> {
                 let until = self.now.plus(self.config.drain_delay);
                 self.life = Life::Announcing { until };
             }
+            (_, Life::Serving) => self.begin_end(),
             (
                 _,
-                Life::Serving | Life::Retiring { .. } | Life::Draining { is_replaced: true, .. },
+                Life::Retiring { is_replaced: true, .. } | Life::Draining { is_replaced: true, .. },
             ) => {
                 self.drain(false);
             }
-            (signal, Life::Announcing { .. } | Life::Draining { .. } | Life::Over(_)) => {
+            (
+                signal,
+                Life::Announcing { .. }
+                | Life::Retiring { .. }
+                | Life::Draining { .. }
+                | Life::Over(_),
+            ) => {
                 self.life = Life::Over(Turn::Forced { signal });
             }
         }
+    }
+
+    /// Begins the end of the service, after the drain delay.
+    fn begin_end(&mut self) {
+        if self.config.drain_grace.is_zero() {
+            return self.drain(false);
+        }
+        let until = self.now.plus(self.config.drain_grace);
+        self.life = Life::Retiring { until, is_replaced: false };
+        self.cancel_accepts(&[Class::Public]);
     }
 
     /// Begins the drain: accepts no more, closes idle connections, lets requests finish.
@@ -360,15 +402,19 @@ impl<E: Engine> Server<E> {
         match self.life {
             Life::Over(turn) => turn,
             Life::Announcing { until } if until <= self.now => {
-                self.drain(false);
+                self.begin_end();
                 Turn::Goes
             }
-            Life::Retiring { .. } if self.connections.is_empty() => {
+            Life::Retiring { is_replaced: true, .. } if self.connections.is_empty() => {
                 self.life = Life::Over(Turn::Drained);
                 Turn::Drained
             }
-            Life::Retiring { until } if until <= self.now => {
-                self.drain(true);
+            Life::Retiring { is_replaced: false, .. } if self.acceptor.used(Class::Public) == 0 => {
+                self.life = Life::Over(Turn::Drained);
+                Turn::Drained
+            }
+            Life::Retiring { until, is_replaced } if until <= self.now => {
+                self.drain(is_replaced);
                 Turn::Goes
             }
             Life::Draining { until, .. }

@@ -2,8 +2,10 @@
 //! supervisor asks for one. It is the mould of its workers: their image of the content is its own,
 //! shared until a process writes to it, so that a worker that is forked late serves the same files.
 
+use super::board_layout::BoardLayout;
 use super::messages::{BYTES_MAX, ForkRequest, LoaderReport, LoaderSpec};
 use super::scoreboard::{Scoreboard, Seat};
+use crate::engine::Engine;
 use crate::error::Failure;
 use crate::os::channel::Channel;
 use crate::os::fork::{ForkSide, fork_sibling};
@@ -18,6 +20,10 @@ use crate::server::{RETIRE, TRY_ACCEPTS, Turn, WITHOUT_EFFECT};
 use crate::start::settings::StartSettings;
 use crate::start::workers::WorkerCount;
 use crate::start::{self, LoadedServer, Started, WorkerLink};
+use crate::telemetry::counters::WorkerCounters;
+use crate::telemetry::log_memory::LogMemory;
+use crate::telemetry::record::Observer;
+use crate::telemetry::recorder::AccessRecorder;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
@@ -69,6 +75,7 @@ struct Loader {
     server: LoadedServer,
     scoreboard: Scoreboard,
     all: CounterPart,
+    log: Option<LogMemory>,
 }
 
 /// A copy of the loader that is to be a worker.
@@ -86,17 +93,33 @@ impl Loader {
     ) -> Result<Self, Failure> {
         let lost = |what: &str| Failure::new("inheriting from the supervisor", what, "");
         die_with_parent(spec.supervisor).map_err(|_| lost("the supervisor has ended"))?;
-        let scoreboard = Scoreboard::inherited(spec.scoreboard, spec.places as usize)?;
+        let places = spec.places as usize;
+        let has_counters = settings.admin.admin.is_some();
+        let layout = BoardLayout { places, has_counters };
+        let scoreboard = Scoreboard::inherited(spec.scoreboard, layout)?;
         let all = scoreboard.read_only().map_err(|error| lost(&error.to_string()))?;
         drop(inherited.claim(spec.scoreboard));
-        let addresses = settings.listen.iter().chain(&settings.health_listen);
+        let addresses = settings.addresses().map(|address| &address.endpoint);
+        // Behind the listeners stands the memory of the access log.
+        let of_log = spec.listeners.get(settings.addresses().count());
+        let log = match of_log.filter(|_| settings.log.access_log.is_some()) {
+            Some(&number) => {
+                let log = LogMemory::inherited(number, scoreboard.places(), settings.slots())?;
+                drop(inherited.claim(number));
+                Some(log)
+            }
+            None => None,
+        };
         let listeners = spec.listeners.iter().zip(addresses).map(|(&number, address)| {
             let fd = inherited.claim(number).ok_or_else(|| lost("a listener is missing"))?;
-            Listener::inherited(fd, address).map_err(|error| lost(&error.to_string()))
+            let listener = Listener::inherited(fd, address);
+            let listener = listener.map_err(|error| lost(&error.to_string()))?;
+            let is_passed = spec.passed.contains(&number);
+            Ok(if is_passed { listener.kept_by_manager() } else { listener })
         });
-        let listeners = listeners.collect::<Result<_, _>>()?;
+        let listeners = listeners.collect::<Result<_, Failure>>()?;
         let server = start::load(settings, listeners, spec.account.clone(), inherited)?;
-        Ok(Self { supervisor: spec.supervisor, server, scoreboard, all })
+        Ok(Self { supervisor: spec.supervisor, server, scoreboard, all, log })
     }
 
     /// Forks workers until the supervisor closes the channel. Returns in each worker, and at the
@@ -129,7 +152,7 @@ impl NewWorker {
     /// Serves until the supervisor ends it. Returns the exit status.
     fn run(self, settings: &StartSettings) -> u8 {
         let Self { loader, request, held } = self;
-        let Loader { supervisor, server, scoreboard, all } = loader;
+        let Loader { supervisor, server, scoreboard, all, log } = loader;
         let place = request.place as usize;
         process::set_name(&format!("uringstatic-w{}", request.number));
         if die_with_parent(supervisor).is_err() || place >= scoreboard.places() {
@@ -137,12 +160,27 @@ impl NewWorker {
         }
         let Ok(text) = scoreboard.text_place(place) else { return 1 };
         let Ok(seat) = scoreboard.seat(all, place) else { return 1 };
+        let Ok(counters) = scoreboard.worker_counters(place) else { return 1 };
+        let counters = counters.map(|words| WorkerCounters::new(words, settings.slots()));
         drop(scoreboard);
+        let Ok(part) = log.as_ref().map(|log| log.worker_part(place)).transpose() else { return 1 };
+        drop(log);
+        // The first reading of this clock looks for the vDSO, by a call (`PR_GET_AUXV`, prctl(2))
+        // that isn't permitted once the process is locked down.
+        let _ = process::monotonic_ns();
         if !await_acknowledgement(&seat) {
             return 1;
         }
         match serve(settings, server, request, (seat, held)) {
-            Ok((started, engine)) => {
+            Ok((mut started, engine)) => {
+                let recorder =
+                    part.map(|part| recorder(&mut started, part, request.number, settings));
+                match (counters, recorder) {
+                    (Some(counters), Some(recorder)) => observe(&mut started, (counters, recorder)),
+                    (Some(counters), None) => observe(&mut started, counters),
+                    (None, Some(recorder)) => observe(&mut started, recorder),
+                    (None, None) => {}
+                }
                 text.write(&format!("{engine}; lockdown {}", started.lockdown.summary()));
                 turn(started)
             }
@@ -168,6 +206,23 @@ fn serve(
         started.report_missing_layers(settings);
     }
     Ok((started, engine))
+}
+
+/// The recorder of a server's requests for the access log.
+fn recorder(
+    started: &mut Started,
+    part: CounterPart,
+    number: u32,
+    settings: &StartSettings,
+) -> AccessRecorder {
+    let since_start = started.server.engine_mut().read_clock();
+    let base_ns = process::monotonic_ns().saturating_sub(since_start.0);
+    AccessRecorder::new(part, number, base_ns)
+        .with_forwarding(settings.forwarding.clone(), settings.slots())
+}
+
+fn observe(started: &mut Started, observer: impl Observer + 'static) {
+    started.server.observe(Box::new(observer));
 }
 
 /// Takes turns to the end.

@@ -1,11 +1,13 @@
 //! The messages between the supervisor and a loader, each one in a packet of their channel.
 
 use crate::engine::kernel::EngineKind;
+use crate::os::channel::Channel;
 use crate::os::privileges::Account;
+use std::io;
 
 /// The version of the messages and of the scoreboard. A supervisor may start a loader of another
 /// program, because a reload takes the program that is at its path by then.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// The longest packet, in bytes.
 pub const BYTES_MAX: usize = 8 * 1024;
@@ -114,6 +116,21 @@ impl LoaderReport {
     }
 }
 
+/// Takes the next report that has arrived. A process that sends anything else, or has closed its
+/// end, loses its channel.
+pub(super) fn next_report(channel: &mut Option<Channel>) -> Option<LoaderReport> {
+    let mut place = [0; BYTES_MAX];
+    let report = match channel.as_ref()?.try_receive(&mut place) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
+        Ok(Some(message)) => LoaderReport::from_bytes(&place[..message.len]),
+        Ok(None) | Err(_) => None,
+    };
+    if report.is_none() {
+        *channel = None;
+    }
+    report
+}
+
 const LOADED: u8 = 1;
 const FAILED: u8 = 2;
 const FORKED: u8 = 3;
@@ -143,6 +160,13 @@ pub struct LoaderSpec {
     pub user_name: Option<String>,
     /// The listeners, in the order of the addresses.
     pub listeners: Vec<i32>,
+    /// Those of the listeners that a service manager keeps, which have a letter in the text.
+    pub passed: Vec<i32>,
+}
+
+/// The number of a descriptor, which isn't negative.
+fn parse_fd(text: &str) -> Option<i32> {
+    text.parse::<u32>().ok().and_then(|number| number.try_into().ok())
 }
 
 impl LoaderSpec {
@@ -156,7 +180,8 @@ impl LoaderSpec {
         let mut text = format!(
             "{VERSION}:{supervisor}:{channel}:{scoreboard}:{places}:{workers}:{engine}:{uid}:{gid}"
         );
-        text.extend(self.listeners.iter().map(|listener| format!(":{listener}")));
+        let letter = |listener| if self.passed.contains(listener) { PASSED } else { "" };
+        text.extend(self.listeners.iter().map(|it| format!(":{it}{}", letter(it))));
         if let Some(name) = &self.user_name {
             text.push('@');
             text.push_str(name);
@@ -173,32 +198,33 @@ impl LoaderSpec {
             Some((text, name)) => (text, Some(name.to_owned())),
             None => (text, None),
         };
-        let numbers: Option<Vec<u32>> = text.split(':').map(|part| part.parse().ok()).collect();
-        let numbers = numbers.unwrap_or_default();
+        let mut words = text.split(':');
+        let numbers: Vec<u32> =
+            words.by_ref().take(NUMBERS).map_while(|word| word.parse().ok()).collect();
         let fd = |number: u32| i32::try_from(number).map_err(|_| FORM.to_owned());
+        let descriptors: Vec<&str> = words.collect();
+        let all = |words: &mut dyn Iterator<Item = &&str>| {
+            let numbers: Option<_> =
+                words.map(|word| parse_fd(word.trim_end_matches(PASSED))).collect();
+            numbers.ok_or(FORM)
+        };
         match numbers[..] {
-            [
-                VERSION,
-                supervisor,
-                channel,
-                scoreboard,
-                places,
-                workers,
-                engine,
-                uid,
-                gid,
-                ref listeners @ ..,
-            ] if workers > 0 => Ok(Self {
-                supervisor,
-                channel: fd(channel)?,
-                scoreboard: fd(scoreboard)?,
-                places,
-                workers,
-                engine: *ENGINES.get(engine as usize).ok_or(FORM)?,
-                account: Some(Account { uid, gid }).filter(|account| *account != NO_ACCOUNT),
-                user_name: name,
-                listeners: listeners.iter().map(|&number| fd(number)).collect::<Result<_, _>>()?,
-            }),
+            [VERSION, supervisor, channel, scoreboard, places, workers, engine, uid, gid]
+                if workers > 0 =>
+            {
+                Ok(Self {
+                    supervisor,
+                    channel: fd(channel)?,
+                    scoreboard: fd(scoreboard)?,
+                    places,
+                    workers,
+                    engine: *ENGINES.get(engine as usize).ok_or(FORM)?,
+                    account: Some(Account { uid, gid }).filter(|it| *it != NO_ACCOUNT),
+                    user_name: name,
+                    listeners: all(&mut descriptors.iter())?,
+                    passed: all(&mut descriptors.iter().filter(|word| word.ends_with(PASSED)))?,
+                })
+            }
             [version, ..] if version != VERSION => Err(format!(
                 "the supervisor is of version {version}, this program of version {VERSION}: end \
                  the old one and start this one in its place"
@@ -207,6 +233,10 @@ impl LoaderSpec {
         }
     }
 }
+
+/// The numbers before those of the listeners.
+const NUMBERS: usize = 9;
+const PASSED: &str = "p";
 
 /// The kinds of engines in the order of their numbers.
 const ENGINES: [EngineKind; 2] = [EngineKind::IoUring, EngineKind::Epoll];
@@ -252,21 +282,25 @@ mod tests {
             engine: EngineKind::Epoll,
             account: Some(Account { uid: 33, gid: 34 }),
             user_name: Some("www@data".to_owned()),
-            listeners: vec![5, 6],
+            listeners: vec![5, 6, 7],
+            passed: vec![6, 7],
         };
-        assert_eq!(spec.to_text(), "2:12:3:4:20:2:1:33:34:5:6@www@data");
+        assert_eq!(spec.to_text(), "3:12:3:4:20:2:1:33:34:5:6p:7p@www@data");
         assert_eq!(LoaderSpec::parse(&spec.to_text()), Ok(spec.clone()));
         let stays = LoaderSpec { account: None, user_name: None, ..spec };
         assert_eq!(LoaderSpec::parse(&stays.to_text()), Ok(stays));
         assert!(LoaderSpec::parse("1:12:3:4:20:5").unwrap_err().contains("version 1"));
         let wrong = [
             "",
-            "2",
-            "2:2:3:4",
-            "2:2:x:4:5",
-            "2:2:4000000000:4:5:1:0:0:0",
-            "2:2:3:4:5:0:0:0:0",
-            "2:2:3:4:5:1:2:0:0",
+            "3",
+            "3:2:3:4",
+            "3:2:x:4:5",
+            "3:2:4000000000:4:5:1:0:0:0",
+            "3:2:3:4:5:0:0:0:0",
+            "3:2:3:4:5:1:2:0:0",
+            "3:2:3:4:5:1:0:0:0:-6",
+            "3:2:3:4:5:1:0:0:0:6x",
+            "3:2:3:4:5:1:0:0:0:p",
         ];
         for text in wrong {
             assert_eq!(LoaderSpec::parse(text), Err(FORM.to_owned()), "{text}");

@@ -12,7 +12,8 @@
 //!      ▲  │                                              │
 //!      │  │                                              │ clone
 //!      │  │                                              ▼
-//!      │  └─────────────── signals ──────────────────► worker × N   serve
+//!      │  ├─────────────── signals ──────────────────► worker × N   serve
+//!      │  └─────────────── messages ─────────────────► logger, admin   `auxiliary`
 //!      └────────────────── scoreboard: shared memory ────┘
 //!                          by which `allowance` divides the connection limit
 //! ```
@@ -24,9 +25,14 @@
 //! given up what it doesn't need.
 
 pub mod allowance;
+pub mod auxiliary;
+mod board_layout;
+mod board_state;
 pub mod loader;
 pub mod messages;
+mod notifier;
 mod processes;
+mod publication;
 mod report;
 mod run;
 mod scoreboard;

@@ -2,8 +2,9 @@
 //! with their places in the scoreboard, and how they are started, signalled and found to have
 //! ended.
 
-use super::messages::{BYTES_MAX, ForkRequest, LoaderReport, LoaderSpec};
-use super::scoreboard::{Place, Scoreboard};
+use super::board_layout::Place;
+use super::messages::{ForkRequest, LoaderReport, LoaderSpec, next_report};
+use super::scoreboard::Scoreboard;
 use super::supervisor::WorkerId;
 use crate::engine::kernel::EngineKind;
 use crate::os::channel::Channel;
@@ -12,7 +13,10 @@ use crate::os::net::Listener;
 use crate::os::poll::wait_readable;
 use crate::os::privileges::Account;
 use crate::os::reaping::{ProcessEnd, is_child, signal_child};
+use crate::os::service_manager;
 use crate::sandbox::SupervisorTasks;
+use crate::start::settings::StartSettings;
+use crate::telemetry::log_memory::LogMemory;
 use std::ffi::OsString;
 use std::io::{self, PipeReader};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -122,23 +126,18 @@ impl LoaderProcess {
         generation: u32,
         workers: u32,
         command: &LoaderCommand,
-        scoreboard: &Scoreboard,
+        (scoreboard, log): (&Scoreboard, Option<&LogMemory>),
         listeners: &[Listener],
     ) -> io::Result<Self> {
         let (channel, theirs) = Channel::pair()?;
         let mut inherits = vec![theirs.as_fd(), scoreboard.as_fd()];
         inherits.extend(listeners.iter().map(Listener::socket));
+        inherits.extend(log.map(AsFd::as_fd));
         let numbers: Vec<i32> = inherits.iter().map(AsRawFd::as_raw_fd).collect();
+        let passed = listeners.iter().filter(|listener| listener.is_passed());
         let spec = LoaderSpec {
-            supervisor: std::process::id(),
-            channel: numbers[0],
-            scoreboard: numbers[1],
-            places: u32::try_from(scoreboard.places()).expect("workers are counted by u32"),
-            workers,
-            engine: command.engine,
-            account: command.account.clone(),
-            user_name: command.user_name.clone(),
-            listeners: numbers[2..].to_vec(),
+            passed: passed.map(|listener| listener.socket().as_raw_fd()).collect(),
+            ..command.spec(&numbers, scoreboard.places_u32(), workers)
         };
         let process = start_heir(command.to_command(&spec), &inherits)?;
         let channel = Some(channel);
@@ -151,19 +150,9 @@ impl LoaderProcess {
         channel.send(&request.to_bytes(), Some(held.as_fd()))
     }
 
-    /// The next report that has arrived. A loader that sends anything else has lost its channel.
+    /// The next report that has arrived.
     pub(super) fn next_report(&mut self) -> Option<LoaderReport> {
-        let channel = self.channel.as_ref()?;
-        let mut place = [0; BYTES_MAX];
-        let report = match channel.try_receive(&mut place) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
-            Ok(Some(message)) => LoaderReport::from_bytes(&place[..message.len]),
-            Ok(None) | Err(_) => None,
-        };
-        if report.is_none() {
-            self.channel = None;
-        }
-        report
+        next_report(&mut self.channel)
     }
 
     /// Ends it at once.
@@ -212,15 +201,50 @@ impl LoaderCommand {
     }
 
     /// What a supervisor does in its sandbox with this command and these listeners.
-    pub(super) fn tasks<'a>(&'a self, listeners: &'a [Listener]) -> SupervisorTasks<'a> {
+    pub(super) fn tasks<'a>(
+        &'a self,
+        listeners: &'a [Listener],
+        settings: &'a StartSettings,
+    ) -> SupervisorTasks<'a> {
         let becomes_other = self.account.is_some();
-        SupervisorTasks { program: &self.program, becomes_other, listeners }
+        let log = settings.log.file();
+        SupervisorTasks { program: &self.program, becomes_other, listeners, log }
+    }
+
+    /// What a child inherits as these descriptors: the channel, the scoreboard, others.
+    pub(super) fn spec(&self, numbers: &[i32], places: u32, workers: u32) -> LoaderSpec {
+        LoaderSpec {
+            supervisor: std::process::id(),
+            channel: numbers[0],
+            scoreboard: numbers[1],
+            places,
+            workers,
+            engine: self.engine,
+            account: self.account.clone(),
+            user_name: self.user_name.clone(),
+            listeners: numbers[2..].to_vec(),
+            passed: Vec::new(),
+        }
     }
 
     fn to_command(&self, spec: &LoaderSpec) -> Command {
+        self.with_option("--loader", &spec.to_text())
+    }
+
+    /// The command of an auxiliary process.
+    pub(super) fn to_auxiliary(&self, spec: &str) -> Command {
+        self.with_option("--auxiliary", spec)
+    }
+
+    /// This program with its own arguments, behind an option that makes it a child.
+    fn with_option(&self, option: &str, value: &str) -> Command {
         use std::os::unix::process::CommandExt;
         let mut command = Command::new(&self.program);
-        command.arg0(&self.name).arg("--loader").arg(spec.to_text()).args(&self.arguments);
+        command.arg0(&self.name).arg(option).arg(value).args(&self.arguments);
+        // Without a sandbox, the environment isn't empty.
+        for variable in service_manager::VARIABLES {
+            command.env_remove(variable);
+        }
         command.envs(self.backtrace.iter().map(|value| (BACKTRACE, value)));
         command
     }

@@ -1,13 +1,20 @@
 //! The supervisor's process: waits for signals, for messages of loaders and for the ends of
 //! processes, passes them to [`Supervisor`] and carries out its orders.
 
+mod access_log;
+mod auxiliary;
+mod notify;
 mod operator;
 
+use super::auxiliary::Auxiliaries;
+use super::board_layout::{BoardLayout, Place};
 use super::loader::DRAIN;
 use super::messages::{ForkRequest, LoaderReport};
+use super::notifier::Notifier;
 use super::processes::{LoaderCommand, LoaderProcess, WorkerEnd, WorkerProcess, is_worker};
+use super::publication::Publication;
 use super::report::Totals;
-use super::scoreboard::{Place, Scoreboard};
+use super::scoreboard::Scoreboard;
 use super::supervisor::{
     Event, Order, Published, Supervisor, SupervisorConfig, WorkerExit, WorkerId,
 };
@@ -24,7 +31,10 @@ use crate::server::{RETIRE, TRY_ACCEPTS};
 use crate::start::engine::with_engine;
 use crate::start::settings::StartSettings;
 use crate::start::workers::WorkerCount;
-use crate::start::{bind_all, enter_supervision, look_up_account, start_listening};
+use crate::start::{
+    OpenSockets, enter_supervision, look_up_account, open_sockets, start_listening,
+};
+use crate::telemetry::log_memory::LogMemory;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::AsFd;
@@ -37,12 +47,17 @@ use std::time::{Duration, Instant};
 /// If it can't be started: what was tried, the cause, and a hint for the operator.
 pub fn run(settings: &StartSettings, words: Vec<OsString>) -> Result<u8, Failure> {
     let mount = |what: &str, error: io::Error| Failure::new(what, error, "mount /proc");
-    let inherited =
+    let mut inherited =
         InheritedDescriptors::take().map_err(|error| mount("reading /proc/self/fd", error))?;
     let account = look_up_account(settings)?;
     let signals = signal::receive(&SIGNALS)?;
-    let listeners = bind_all(settings)?;
-    let settings = &with_engine(settings, account.as_ref())?;
+    let OpenSockets { settings, mut listeners, admin, words: of_passed } =
+        open_sockets(settings, &mut inherited)?;
+    let words = [words, of_passed].concat();
+    let notifier = Notifier::of_environment();
+    let served = listeners.len();
+    listeners.extend(admin);
+    let settings = &with_engine(&settings, account.as_ref())?;
     let kind = settings.engine.kind().expect("it was decided");
     let command = LoaderCommand::of(words, account, kind)
         .map_err(|error| mount("reading /proc/self/exe", error))?;
@@ -53,17 +68,28 @@ pub fn run(settings: &StartSettings, words: Vec<OsString>) -> Result<u8, Failure
         workers,
         limit: settings.spawn,
         worker_timeout: settings.worker_timeout,
+        watchdog: notifier.watchdog_period(),
     };
-    let scoreboard = Scoreboard::new(places)?;
-    enter_supervision(settings, command.tasks(&listeners), inherited)?;
+    let has_counters = settings.admin.admin.is_some();
+    let scoreboard = Scoreboard::new(BoardLayout { places, has_counters })?;
+    let mut auxiliaries = auxiliary::wanted(&scoreboard, workers, &listeners[served..])?;
+    let log = access_log::open(settings, places, &mut auxiliaries)?;
+    enter_supervision(settings, command.tasks(&listeners, settings), inherited)?;
+    let admin = listeners.split_off(served);
     let mut service = Service {
         settings,
         worker_count: workers,
         command,
         signals,
         listeners,
+        admin,
+        auxiliaries,
+        published: Publication::new(),
         scoreboard,
+        log,
         supervisor: Supervisor::new(config),
+        notifier,
+        serving: String::new(),
         started: monotonic_ns(),
         loaders: Vec::new(),
         workers: Vec::new(),
@@ -74,6 +100,9 @@ pub fn run(settings: &StartSettings, words: Vec<OsString>) -> Result<u8, Failure
         is_over: false,
         busy_since: Instant::now(),
     };
+    // The first page of the admin process is rendered while it starts.
+    service.publish();
+    service.auxiliaries.start(&service.command)?;
     Ok(service.run())
 }
 
@@ -84,8 +113,17 @@ struct Service<'a> {
     command: LoaderCommand,
     signals: Signals,
     listeners: Vec<Listener>,
+    /// The listener of the admin process, whose file is removed at the end.
+    admin: Vec<Listener>,
+    auxiliaries: Auxiliaries,
+    published: Publication,
     scoreboard: Scoreboard,
+    /// The memory of the access log.
+    log: Option<LogMemory>,
     supervisor: Supervisor,
+    notifier: Notifier,
+    /// The generation that serves, in words for the service manager.
+    serving: String,
     /// The monotonic clock at the supervisor's time 0.
     started: u64,
     loaders: Vec<LoaderProcess>,
@@ -111,12 +149,16 @@ impl Service<'_> {
                 }
                 self.obey(order);
             }
+            self.auxiliaries.start_due(&self.command);
+            self.publish();
             self.wait();
             self.read_signals();
+            self.auxiliaries.read_reports();
             self.read_reports();
             self.reap();
             self.find_changes();
             self.handle(Event::Tick);
+            self.notify_life();
         }
     }
 
@@ -139,10 +181,11 @@ impl Service<'_> {
             || self.workers.iter().any(|worker| !worker.is_armed || worker.end.is_some());
         let is_new = self.busy_since.elapsed() < CHANGES_WITHIN;
         let soon = is_changing.then_some(if is_new { SOON } else { LATER });
-        let times = deadline.map(Duration::from_nanos).into_iter().chain(soon);
+        let times = [deadline.map(Duration::from_nanos), soon, self.notifier.next()];
+        let times = times.into_iter().flatten().chain(self.auxiliary_deadline());
         let mut fds = vec![self.signals.as_fd()];
         let channels = self.loaders.iter().filter_map(|loader| loader.channel.as_ref());
-        fds.extend(channels.map(AsFd::as_fd));
+        fds.extend(channels.map(AsFd::as_fd).chain(self.auxiliaries.channels()));
         // An interruption or a shortage of memory is an early end of the wait.
         let has_news = wait_any_readable(&fds, times.min()).unwrap_or(false);
         if has_news || !is_changing {
@@ -159,7 +202,8 @@ impl Service<'_> {
                 libc::SIGHUP => self.handle(Event::Reload),
                 // Ended processes are reaped after each wait.
                 libc::SIGCHLD => {}
-                libc::SIGUSR1 | libc::SIGUSR2 => terminal::err(format_args!(
+                libc::SIGUSR1 => self.reopen_access_log(),
+                libc::SIGUSR2 => terminal::err(format_args!(
                     "uringstatic: signal {signal} has no effect: SIGHUP reloads, SIGTERM ends"
                 )),
                 signal => {
@@ -167,6 +211,7 @@ impl Service<'_> {
                     // reset then.
                     self.listeners.iter_mut().for_each(Listener::close);
                     self.is_ending = true;
+                    self.notify_end();
                     self.handle(Event::Terminate(signal));
                 }
             }
@@ -245,6 +290,9 @@ impl Service<'_> {
 
     fn reap(&mut self) {
         while let Some((process, end)) = reap() {
+            if self.auxiliaries.ended(process, end) {
+                continue;
+            }
             // Its last messages come before its end.
             self.read_reports();
             if let Some(place) = self.loaders.iter().position(|it| it.process == process) {
@@ -288,12 +336,14 @@ impl Service<'_> {
 
     /// A worker's process ended.
     fn ended(&mut self, place: Place, end: ProcessEnd) {
+        self.recover_records(place);
         let spawn = self.settings.spawn;
         let Some(worker) = self.workers.iter_mut().find(|worker| worker.place == place) else {
             return;
         };
         let connections = self.scoreboard.connections(place, spawn);
         self.total.stats.add(&self.scoreboard.stats(place));
+        self.scoreboard.leave(place);
         let has_exited = end == ProcessEnd::Exited(0);
         // A worker that fails to start leaves the failure there and exits; one that serves leaves a
         // description before its first turn.
@@ -394,9 +444,10 @@ impl Service<'_> {
         if self.is_ending {
             return;
         }
-        let Self { worker_count, command, scoreboard, listeners, .. } = &*self;
-        let started =
-            LoaderProcess::start(generation, *worker_count, command, scoreboard, listeners);
+        self.notify_load();
+        let Self { worker_count, command, scoreboard, listeners, log, .. } = &*self;
+        let shared = (scoreboard, log.as_ref());
+        let started = LoaderProcess::start(generation, *worker_count, command, shared, listeners);
         match started {
             Ok(loader) => self.loaders.push(loader),
             Err(error) => {
@@ -428,6 +479,7 @@ impl Service<'_> {
         };
         let loader = self.loader(id.generation).ok_or("its loader ended")?;
         loader.request(request, &held).map_err(|error| format!("asking its loader: {error}"))?;
+        self.scoreboard.enter(place, id);
         self.workers.push(worker);
         Ok(())
     }

@@ -1,55 +1,54 @@
 //! The memory that the supervisor and the workers share: what each worker may use, and what it
-//! reports about itself.
-//!
-//! ```text
-//!   pages of the supervisor      one line of 64 bytes a place: the allowance, the process ID
-//!   page of place 0              slots in use, turns, counters, a text: written by its worker
-//!   page of place 1              ...
-//! ```
+//! reports about itself. `board_layout` has its layout, `board_state` what the supervisor publishes
+//! there about the service.
 //!
 //! A worker can write to the page of its place and to nothing else of it, and read all of it. The
 //! supervisor takes no number of a worker for more than a number: it bounds what it divides by
 //! them, and shows a text only without its control characters.
 
+use super::board_layout::{
+    ADOPTED, ALLOWANCE, BoardLayout, CONNECTIONS, IN_USE, PROCESS, Place, STATS, TEXT, TEXT_BYTES,
+    TEXT_BYTES_MAX, TURNS,
+};
 use super::supervisor::Published;
 use crate::error::Failure;
-use crate::os::shared::{COUNTERS_PER_PAGE, CounterPart, SharedCounters};
+use crate::os::shared::{CounterPart, SharedCounters};
 use crate::server::{Supervision, Usage};
-use crate::stats::{STATS_WORDS, Stats};
+use crate::stats::Stats;
+use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, RawFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The supervisor's side, and a loader's until it has made a worker.
 pub(super) struct Scoreboard {
     counters: SharedCounters,
-    places: usize,
+    layout: BoardLayout,
 }
 
-/// The place of a worker in the scoreboard.
-pub(super) type Place = usize;
-
 impl Scoreboard {
-    /// A scoreboard with this many places, all of them vacant.
+    /// A scoreboard whose places are all vacant.
     ///
     /// # Errors
     /// If there is no memory or no descriptor for it.
-    pub(super) fn new(places: usize) -> Result<Self, Failure> {
-        let counters = SharedCounters::new("uringstatic", words(places))?;
-        Ok(Self { counters, places })
+    pub(super) fn new(layout: BoardLayout) -> Result<Self, Failure> {
+        let counters = SharedCounters::new("uringstatic", layout.words())?;
+        Ok(Self { counters, layout })
     }
 
     /// The scoreboard of the supervisor, by the number of the descriptor inherited from it.
     ///
     /// # Errors
     /// If there is no such descriptor, or it is one of something else.
-    pub(super) fn inherited(fd: RawFd, places: usize) -> Result<Self, Failure> {
-        Ok(Self { counters: SharedCounters::inherited(fd, words(places))?, places })
+    pub(super) fn inherited(fd: RawFd, layout: BoardLayout) -> Result<Self, Failure> {
+        Ok(Self { counters: SharedCounters::inherited(fd, layout.words())?, layout })
     }
 
     /// Makes a place vacant for a new worker.
     pub(super) fn clear(&self, place: Place) {
-        for word in self.line(place).iter().chain(self.page(place)) {
+        let words = self.line(place).iter().chain(self.page(place)).chain(self.counters_of(place));
+        for word in words {
             word.store(0, Ordering::Relaxed);
         }
     }
@@ -110,7 +109,21 @@ impl Scoreboard {
     /// The number of places.
     #[must_use]
     pub(super) fn places(&self) -> usize {
-        self.places
+        self.layout.places
+    }
+
+    /// The number of places, for a command line.
+    #[must_use]
+    pub(super) fn places_u32(&self) -> u32 {
+        u32::try_from(self.layout.places).expect("workers are counted by u32")
+    }
+
+    /// A descriptor by which the scoreboard can only be read.
+    ///
+    /// # Errors
+    /// If there is no descriptor for it, or no `/proc`.
+    pub(super) fn open_read_only(&self) -> io::Result<File> {
+        self.counters.open_read_only()
     }
 
     /// The side of the worker of a place, with [`Scoreboard::read_only`]. Once this value is
@@ -119,8 +132,8 @@ impl Scoreboard {
     /// # Errors
     /// If there is no memory for it.
     pub(super) fn seat(&self, all: CounterPart, place: Place) -> io::Result<Seat> {
-        let own = self.counters.part(first_word(self.places, place), COUNTERS_PER_PAGE)?;
-        Ok(Seat { own, all, place, places: self.places, turns: 0 })
+        let own = self.part(self.layout.page(place))?;
+        Ok(Seat { own, all, place, layout: self.layout, turns: 0 })
     }
 
     /// The place for the text of the worker of a place.
@@ -128,8 +141,20 @@ impl Scoreboard {
     /// # Errors
     /// If there is no memory for it.
     pub(super) fn text_place(&self, place: Place) -> io::Result<WorkerText> {
-        let first = first_word(self.places, place);
-        self.counters.part(first, COUNTERS_PER_PAGE).map(WorkerText)
+        self.part(self.layout.page(place)).map(WorkerText)
+    }
+
+    /// The counters of the worker of a place, if workers count.
+    ///
+    /// # Errors
+    /// If there is no memory for them.
+    pub(super) fn worker_counters(&self, place: Place) -> io::Result<Option<CounterPart>> {
+        let range = self.layout.counters(place);
+        if range.is_empty() { Ok(None) } else { self.part(range).map(Some) }
+    }
+
+    fn part(&self, range: Range<usize>) -> io::Result<CounterPart> {
+        self.counters.part(range.start, range.len())
     }
 
     /// A mapping of it that can't be written to.
@@ -140,12 +165,25 @@ impl Scoreboard {
         self.counters.read_only()
     }
 
-    fn line(&self, place: Place) -> &[AtomicU64] {
-        line(self.counters.counters(), place)
+    pub(super) fn layout(&self) -> BoardLayout {
+        self.layout
+    }
+
+    /// The words of a part of the layout.
+    pub(super) fn at(&self, range: Range<usize>) -> &[AtomicU64] {
+        &self.counters.counters()[range]
+    }
+
+    pub(super) fn line(&self, place: Place) -> &[AtomicU64] {
+        self.at(self.layout.line(place))
     }
 
     fn page(&self, place: Place) -> &[AtomicU64] {
-        page(self.counters.counters(), self.places, place)
+        self.at(self.layout.page(place))
+    }
+
+    pub(super) fn counters_of(&self, place: Place) -> &[AtomicU64] {
+        self.at(self.layout.counters(place))
     }
 }
 
@@ -160,7 +198,7 @@ pub(super) struct Seat {
     own: CounterPart,
     all: CounterPart,
     place: Place,
-    places: usize,
+    layout: BoardLayout,
     turns: u64,
 }
 
@@ -172,7 +210,7 @@ impl Seat {
     }
 
     fn line(&self, place: Place) -> &[AtomicU64] {
-        line(self.all.counters(), place)
+        &self.all.counters()[self.layout.line(place)]
     }
 }
 
@@ -199,9 +237,9 @@ impl Supervision for Seat {
     }
 
     fn others_have_room(&self) -> bool {
-        (0..self.places).filter(|&place| place != self.place).any(|place| {
+        (0..self.layout.places).filter(|&place| place != self.place).any(|place| {
             let allowance = self.line(place)[ALLOWANCE].load(Ordering::Relaxed);
-            let page = page(self.all.counters(), self.places, place);
+            let page = &self.all.counters()[self.layout.page(place)];
             allowance > page[CONNECTIONS].load(Ordering::Relaxed)
         })
     }
@@ -219,48 +257,16 @@ impl Supervision for Seat {
     }
 }
 
-/// The words of the line of a place.
-const ALLOWANCE: usize = 0;
-const PROCESS: usize = 1;
-const LINE_WORDS: usize = 8;
-
-/// The words of the page of a place.
-const ADOPTED: usize = 0;
-const IN_USE: usize = 1;
-const CONNECTIONS: usize = 2;
-const TURNS: usize = 3;
-const TEXT_BYTES: usize = 4;
-const STATS: usize = 8;
-const TEXT: usize = 32;
-const TEXT_BYTES_MAX: usize = (COUNTERS_PER_PAGE - TEXT) * size_of::<u64>();
-const _: () = assert!(STATS + STATS_WORDS <= TEXT);
-
-fn words(places: usize) -> usize {
-    first_word(places, places)
-}
-
-/// The first word of the page of a place; those of the supervisor come before.
-fn first_word(places: usize, place: Place) -> usize {
-    (places * LINE_WORDS).next_multiple_of(COUNTERS_PER_PAGE) + place * COUNTERS_PER_PAGE
-}
-
-fn line(counters: &[AtomicU64], place: Place) -> &[AtomicU64] {
-    &counters[place * LINE_WORDS..][..LINE_WORDS]
-}
-
-fn page(counters: &[AtomicU64], places: usize, place: Place) -> &[AtomicU64] {
-    &counters[first_word(places, place)..][..COUNTERS_PER_PAGE]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn board_and_seat(place: Place) -> (Scoreboard, Seat) {
-        let board = Scoreboard::new(70).expect("there is memory");
+        let layout = BoardLayout { places: 70, has_counters: false };
+        let board = Scoreboard::new(layout).expect("there is memory");
         let all = board.read_only().expect("there is memory");
-        let own = board.counters.part(first_word(70, place), COUNTERS_PER_PAGE).unwrap();
-        (board, Seat { own, all, place, places: 70, turns: 0 })
+        let seat = board.seat(all, place).expect("there is memory");
+        (board, seat)
     }
 
     #[test]

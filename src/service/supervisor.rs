@@ -102,12 +102,15 @@ impl Supervisor {
     /// When [`Event::Tick`] is due at the latest.
     #[must_use]
     pub fn deadline(&self) -> Option<Nanos> {
-        let half = self.config.worker_timeout / 2;
-        let of_worker = |worker: &Worker| match worker.state {
-            WorkerPhase::Due(at) => Some(at),
-            WorkerPhase::Dead => None,
-            WorkerPhase::Starting | WorkerPhase::Serving | WorkerPhase::Ending => {
-                (!half.is_zero()).then(|| worker.moved.plus(half))
+        let SupervisorConfig { worker_timeout, .. } = self.config;
+        let of_worker = |worker: &Worker| match (worker.state, worker.asked) {
+            (WorkerPhase::Due(at), _) => Some(at),
+            (WorkerPhase::Dead, _) => None,
+            (WorkerPhase::Starting | WorkerPhase::Serving | WorkerPhase::Ending, None) => {
+                self.config.asked_after().map(|time| worker.moved.plus(time))
+            }
+            (WorkerPhase::Starting | WorkerPhase::Serving | WorkerPhase::Ending, Some(at)) => {
+                (!worker_timeout.is_zero()).then(|| worker.hangs_at(at, worker_timeout))
             }
         };
         self.workers().filter_map(of_worker).min()
@@ -139,7 +142,7 @@ impl Supervisor {
             if turns != worker.turns {
                 worker.turns = turns;
                 worker.moved = now;
-                worker.kicked = false;
+                worker.asked = None;
             }
         }
     }
@@ -230,7 +233,7 @@ impl Supervisor {
             share: SlotShare::default(),
             turns: 0,
             moved: now,
-            kicked: false,
+            asked: None,
         };
         generation.workers = (0..workers).map(new).collect();
     }
@@ -420,7 +423,7 @@ impl Supervisor {
             share: SlotShare::default(),
             turns: 0,
             moved: now,
-            kicked: false,
+            asked: None,
         });
         self.orders.push_back(Order::Report(Report::Replacing { worker: next, how, pause }));
     }

@@ -26,6 +26,10 @@ pub enum Mark {
     Drained,
     /// A peer received a response during the drain delay.
     ServedInDelay,
+    /// A peer got a response behind a PROXY header.
+    Proxied,
+    /// A connection that had to begin with a PROXY header was closed without one.
+    NoProxyHeader,
     /// The counters of a client and a server were equal.
     CountersEqual,
     /// Requests of a client failed.
@@ -74,7 +78,7 @@ pub enum Mark {
 
 impl Mark {
     /// All of them.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 34] = [
         Self::HeadTimeout,
         Self::IdleTimeout,
         Self::SendTimeout,
@@ -85,6 +89,8 @@ impl Mark {
         Self::Lingered,
         Self::Drained,
         Self::ServedInDelay,
+        Self::Proxied,
+        Self::NoProxyHeader,
         Self::CountersEqual,
         Self::RequestsFailed,
         Self::RequestsUnsent,

@@ -4,7 +4,7 @@ use crate::bytes::Span;
 use crate::engine::Nanos;
 use crate::engine::sim::{FaultLevel, ListenerId, Random, SimSetup};
 use crate::http::coding::Coding;
-use crate::server::ServerConfig;
+use crate::server::{ProxiedListeners, ServerConfig};
 use crate::site::conditions::Conditions;
 use crate::site::pattern::Pattern;
 use crate::site::redirects::{Effect, Redirect, Redirects};
@@ -28,6 +28,7 @@ pub(super) fn setup_of_server(slots: u32, listeners: Vec<ListenerId>, fixed: Vec
         unix_seconds: UNIX_START,
         faults: FaultLevel::None,
         polls_lazy_sends: true,
+        wants_peers: true,
         trace: None,
     }
 }
@@ -96,8 +97,10 @@ pub(super) fn draw_config(random: &mut Random, listeners: u32) -> ServerConfig {
         body_timeout: Duration::from_secs(10),
         min_rate: 240,
         health_listener: false,
+        proxied: ProxiedListeners::default(),
         drain_delay: Duration::ZERO,
         reload_grace: Duration::from_secs(2),
+        drain_grace: Duration::ZERO,
         drain_timeout: Duration::from_secs(3600),
         head_bytes_max: random.pick(&[8192, 2048, 16_384]),
         recv_many: !random.chance(250),

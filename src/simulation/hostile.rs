@@ -12,7 +12,7 @@ use super::responses::{ExpectedContent, ExpectedResponse};
 use super::world::{World, WorldStep};
 use crate::engine::Nanos;
 use crate::engine::sim::{Network, Random, SimEngine, SimSetup};
-use crate::server::{Server, ServerConfig};
+use crate::server::{ProxiedListeners, Server, ServerConfig};
 use std::time::Duration;
 
 /// How a hostile peer holds its slot.
@@ -138,6 +138,7 @@ pub(super) fn config(spawn: u32) -> ServerConfig {
         spawn,
         listeners: 1,
         health_listener: false,
+        proxied: ProxiedListeners::default(),
         accepts: 1,
         accepts_at_rest: 1,
         head_timeout: Duration::from_secs(10),
@@ -147,6 +148,7 @@ pub(super) fn config(spawn: u32) -> ServerConfig {
         min_rate: 240,
         drain_delay: Duration::ZERO,
         reload_grace: Duration::from_secs(2),
+        drain_grace: Duration::ZERO,
         drain_timeout: Duration::from_secs(10),
         head_bytes_max: 16 * 1024,
         recv_many: true,

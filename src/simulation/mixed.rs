@@ -7,13 +7,14 @@ use super::draw::{
     FAULTY_TIME, FAULTY_TURNS, draw_config, draw_page, draw_site, nanos, setup_of_server,
 };
 use super::participant::{Participant, ParticipantTurn};
+use super::peer::PeerState;
 use super::peer_plan::PeerPlan;
 use super::report::{SimulationOptions, SimulationReport};
 use super::requests::Setting;
 use super::world::{ParticipantIndex, World, WorldStep};
 use crate::engine::Nanos;
 use crate::engine::sim::{Fault, ListenerId, Network, Random, SimEngine, SimSetup};
-use crate::server::{Server, ServerConfig, Turn};
+use crate::server::{ProxiedListeners, Server, ServerConfig, Turn};
 use std::time::Duration;
 
 /// Runs a server and its peers, all of them drawn from `random`, until the server has drained.
@@ -46,10 +47,13 @@ impl Scenario {
         if random.chance(400) {
             config.drain_delay = Duration::from_millis(random.between(1, 3000));
         }
+        let is_proxied = |_| random.chance(250);
+        config.proxied = ProxiedListeners::new((0..listeners).map(is_proxied));
         let page = draw_page(random);
         let (site, fixed) = draw_site(&page, config.spawn, random)?;
         let setting = Setting {
             listeners,
+            proxied: config.proxied,
             page_bytes: page.len(),
             head_ns: nanos(config.head_timeout),
             head_bytes_max: config.head_bytes_max as usize,
@@ -156,6 +160,10 @@ impl Scenario {
             late_sends: coverage.engine.struck(Fault::SendLate) > 0,
             crowded: crowd.peers.len() + self.listeners.len() > slots,
         };
+        coverage.count(Mark::NoProxyHeader, stats.errors.proxy_headers);
+        let is_proxied = |peer: &&PeerState| peer.plan.header_bytes > 0;
+        let proxied = crowd.peers.iter().filter(is_proxied);
+        coverage.count(Mark::Proxied, proxied.map(|peer| peer.responses.len() as u64).sum());
         let in_delay = signal_at..circumstances.drain_at;
         let responses = crowd.peers.iter().flat_map(|peer| &peer.responded_at);
         let served_in_delay = responses.filter(|&at| in_delay.contains(at)).count();

@@ -34,6 +34,7 @@ mod responses;
 mod service;
 #[cfg(test)]
 mod sharing;
+mod tally;
 mod world;
 
 pub use crate::engine::sim::{EngineMark, Fault, FaultCounters, Random};

@@ -264,6 +264,7 @@ impl<'a> PairSimulation<'a> {
             unix_seconds: UNIX_START,
             faults,
             polls_lazy_sends: true,
+            wants_peers: true,
             trace: options.trace(),
         };
         let setup_of_server =
@@ -272,6 +273,7 @@ impl<'a> PairSimulation<'a> {
         let setup_of_client = SimSetup {
             targets: listeners,
             polls_lazy_sends: false,
+            wants_peers: true,
             ..setup("client", plan.connections, requests.fixed(), settings.buffer_bytes)
         };
         let engine = SimEngine::new(setup_of_client, random.split());

@@ -1,6 +1,7 @@
 //! A server or a load client in a world, each on a simulated engine of its own: the one place that
 //! calls their turns.
 
+use super::tally::Tally;
 use crate::engine::Nanos;
 use crate::engine::sim::SimEngine;
 use crate::load::client::Client;
@@ -8,8 +9,8 @@ use crate::server::{Server, Turn};
 
 /// A program in the world.
 pub(super) enum Participant<'a> {
-    /// A server.
-    Server(Box<Server<SimEngine>>),
+    /// A server, and the sums of its records if they are observed.
+    Server { server: Box<Server<SimEngine>>, tally: Option<Tally> },
     /// A load client.
     Client {
         client: Box<Client<'a, SimEngine>>,
@@ -32,8 +33,16 @@ pub(super) enum ParticipantTurn {
 }
 
 impl<'a> Participant<'a> {
-    pub(super) fn server(server: Server<SimEngine>) -> Self {
-        Self::Server(Box::new(server))
+    /// A server. The number of its slots decides whether it is observed, and how.
+    pub(super) fn server(mut server: Server<SimEngine>) -> Self {
+        let tally = match server.engine_mut().slots() % 3 {
+            0 => None,
+            rest => Some(Tally::new(rest == 1)),
+        };
+        if let Some(tally) = &tally {
+            server.observe(Box::new(tally.clone()));
+        }
+        Self::Server { server: Box::new(server), tally }
     }
 
     pub(super) fn client(client: Client<'a, SimEngine>) -> Self {
@@ -42,7 +51,7 @@ impl<'a> Participant<'a> {
 
     pub(super) fn engine(&mut self) -> &mut SimEngine {
         match self {
-            Self::Server(server) => server.engine_mut(),
+            Self::Server { server, .. } => server.engine_mut(),
             Self::Client { client, .. } => client.engine_mut(),
         }
     }
@@ -51,7 +60,7 @@ impl<'a> Participant<'a> {
     pub(super) fn wakes_at(&mut self) -> Option<Nanos> {
         match self {
             Self::Client { done: true, .. } => None,
-            Self::Client { .. } | Self::Server(_) => self.engine().wakes_at(),
+            Self::Client { .. } | Self::Server { .. } => self.engine().wakes_at(),
         }
     }
 
@@ -62,12 +71,15 @@ impl<'a> Participant<'a> {
     pub(super) fn turn(&mut self) -> Result<ParticipantTurn, String> {
         let unusable = |errno| format!("the engine is unusable: {errno:?}");
         match self {
-            Self::Server(server) => {
+            Self::Server { server, tally } => {
                 let turn = server.turn().map_err(unusable)?;
                 server.engine_mut().check_turn().map_err(|why| format!("server: {why}"))?;
                 let (live, slots) = (server.live(), server.engine_mut().slots());
                 if live as usize > slots {
                     return Err(format!("{live} connections with {slots} slots"));
+                }
+                if let Some(tally) = tally {
+                    tally.check(server.stats(), turn != Turn::Goes)?;
                 }
                 Ok(match turn {
                     Turn::Goes => ParticipantTurn::Goes,

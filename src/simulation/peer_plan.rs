@@ -1,7 +1,9 @@
 //! The plan of a simulated peer, drawn from the random source: its requests, how it sends them,
 //! how it receives, and the responses it expects.
 
-use super::requests::{PlannedRequest, Setting, draw_request, draw_upload, get_page};
+use super::requests::{
+    PlannedRequest, Setting, draw_proxy_header, draw_request, draw_upload, get_page,
+};
 use super::responses::ExpectedResponse;
 use crate::engine::sim::Random;
 
@@ -12,7 +14,9 @@ pub(super) struct PeerPlan {
     pub(super) listener: u32,
     /// When it connects, in virtual nanoseconds.
     pub(super) start_ns: u64,
-    /// The bytes of all its requests.
+    /// The length of the PROXY header before its requests; 0 if there is none.
+    pub(super) header_bytes: usize,
+    /// The PROXY header, and the bytes of all its requests.
     pub(super) bytes: Vec<u8>,
     /// The expected responses, in order.
     pub(super) expected: Vec<ExpectedResponse>,
@@ -73,6 +77,10 @@ impl PeerPlan {
             },
             ..Self::empty(start_ns)
         };
+        if setting.proxied.contains(plan.listener as usize) {
+            plan.bytes = draw_proxy_header(random);
+            plan.header_bytes = plan.bytes.len();
+        }
         if random.chance(60) {
             plan.draw_upload(random, setting);
             return plan;
@@ -80,6 +88,9 @@ impl PeerPlan {
         plan.draw_requests(random, setting);
         plan.draw_end(random);
         plan.draw_behaviour(random, setting);
+        if plan.header_bytes > 0 && random.chance(200) {
+            plan.spoil_header(random);
+        }
         plan
     }
 
@@ -88,6 +99,7 @@ impl PeerPlan {
         Self {
             listener: 0,
             start_ns,
+            header_bytes: 0,
             bytes: Vec::new(),
             expected: Vec::new(),
             steps: Vec::new(),
@@ -95,6 +107,23 @@ impl PeerPlan {
             window: 65_536,
             well_behaved: true,
         }
+    }
+
+    /// Makes the beginning of its bytes no PROXY header, so that it gets no response.
+    fn spoil_header(&mut self, random: &mut Random) {
+        self.well_behaved = false;
+        self.expected.clear();
+        if random.chance(500) {
+            self.bytes.drain(..self.header_bytes);
+            self.header_bytes = 0;
+        } else {
+            let place = random.count(0, self.header_bytes.min(12) - 1);
+            self.bytes[place] ^= 0x80;
+        }
+        let half = random.count(0, self.bytes.len());
+        let pause = PeerStep::Pause(random.below(50_000_000));
+        let all = PeerStep::Send(self.bytes.len());
+        self.steps = vec![PeerStep::Send(half), pause, all, PeerStep::AwaitEnd];
     }
 
     fn draw_requests(&mut self, random: &mut Random, setting: Setting) {

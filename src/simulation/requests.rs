@@ -2,12 +2,16 @@
 
 use super::responses::{ExpectedContent, ExpectedResponse};
 use crate::engine::sim::Random;
+use crate::load::proxy_header::{ProxiedAddresses, ProxyHeader};
+use crate::server::ProxiedListeners;
 
 /// The properties of the server that plans and requests depend on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Setting {
     /// The number of listeners.
     pub(super) listeners: u32,
+    /// The listeners at which a peer begins with a PROXY header.
+    pub(super) proxied: ProxiedListeners,
     /// The length of the page.
     pub(super) page_bytes: usize,
     /// The timeout of a head, in nanoseconds.
@@ -160,11 +164,12 @@ fn draw_body(random: &mut Random, request: PlannedRequest) -> PlannedRequest {
 
 /// A request that the server has to refuse.
 fn draw_malformed(random: &mut Random, setting: Setting) -> PlannedRequest {
-    let (bytes, statuses): (Vec<u8>, &'static [u16]) = match random.below(5) {
+    let (bytes, statuses): (Vec<u8>, &'static [u16]) = match random.below(6) {
         0 => (b"GET\0/ HTTP/1.1\r\n\r\n".to_vec(), &[400]),
         1 => (b"\x16\x03\x01\x02\x00 hello there\r\n\r\n".to_vec(), &[400]),
         2 => (b"GET / HTTP/2.0\r\nHost: a\r\n\r\n".to_vec(), &[505, 400]),
-        3 => (b"GET / HTTP/1.1\r\nHost: a\r\nbad field\r\n\r\n".to_vec(), &[400]),
+        3 => (b"PROXY TCP4 192.0.2.7 192.0.2.8 1 80\r\n".to_vec(), &[400]),
+        4 => (b"GET / HTTP/1.1\r\nHost: a\r\nbad field\r\n\r\n".to_vec(), &[400]),
         _ => {
             let fill = "y".repeat(setting.head_bytes_max + 10);
             let head = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {fill}\r\n\r\n");
@@ -173,6 +178,27 @@ fn draw_malformed(random: &mut Random, setting: Setting) -> PlannedRequest {
     };
     PlannedRequest { bytes, expected: ExpectedResponse { statuses, ..ExpectedResponse::any(0) } }
         .closing()
+}
+
+/// Draws a PROXY header of either version.
+pub(super) fn draw_proxy_header(random: &mut Random) -> Vec<u8> {
+    let kind = match random.below(8) {
+        0 => return b"PROXY UNKNOWN\r\n".to_vec(),
+        1 => return b"PROXY TCP4 192.0.2.7 198.51.100.1 56324 80\r\n".to_vec(),
+        2 => return b"PROXY TCP6 2001:db8::7 2001:db8::1 56324 80\r\n".to_vec(),
+        3 => ProxyHeader::Unix,
+        4 => ProxyHeader::Local,
+        _ => ProxyHeader::Tcp,
+    };
+    let mut header = ProxiedAddresses::new(&[], None).header(kind, 0);
+    if kind == ProxyHeader::Tcp && random.chance(400) {
+        // A TLV, which is skipped (section 2.2 of the specification).
+        let value = random.count(0, 200);
+        header[15] += u8::try_from(3 + value).expect("it is short");
+        header.extend([4, 0, u8::try_from(value).expect("it is short")]);
+        header.resize(header.len() + value, b'G');
+    }
+    header
 }
 
 /// The longest body that the server discards without closing the connection, in bytes.

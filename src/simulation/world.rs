@@ -93,7 +93,7 @@ impl<'a> World<'a> {
 
     pub(super) fn server(&mut self, index: ParticipantIndex) -> &mut Server<SimEngine> {
         match &mut self.participants[index] {
-            Participant::Server(server) => server,
+            Participant::Server { server, .. } => server,
             Participant::Client { .. } => panic!("participant {index} is a client"),
         }
     }

@@ -23,6 +23,21 @@ pub enum Answer {
     FileResponse(FileResponse),
     /// A redirect of a tree.
     Redirection(Redirection),
+    /// A page that was rendered while the server runs.
+    Live(LiveAnswer),
+}
+
+/// The number of a page, whose meaning its source knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LivePage(pub u8);
+
+/// A page as the answer to a request, with its status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LiveAnswer {
+    /// The page.
+    pub page: LivePage,
+    /// The status code, with content.
+    pub status: u16,
 }
 
 impl Answer {
@@ -34,7 +49,7 @@ impl Answer {
         match self {
             Self::FileResponse(response) => Self::FileResponse(response.varying_by_language()),
             Self::Redirection(redirection) => Self::Redirection(redirection.varying_by_language()),
-            Self::Whole(_) | Self::BuiltIn(_) | Self::Part { .. } => self,
+            Self::Whole(_) | Self::BuiltIn(_) | Self::Part { .. } | Self::Live(_) => self,
         }
     }
 }

@@ -34,23 +34,27 @@ pub mod field_class;
 pub mod field_rules;
 pub mod index;
 pub mod layout;
+pub mod live;
 mod page;
 pub mod pattern;
 pub mod redirects;
 mod rendered;
 mod single;
+mod summary;
 pub mod tag;
 pub mod template;
 pub mod tree;
 
-pub use answer::{Answer, PendingResponse, RequestContext, ScratchIndex};
+pub use answer::{Answer, LiveAnswer, LivePage, PendingResponse, RequestContext, ScratchIndex};
 pub use page::{Page, entity_tag};
 pub use rendered::Prebuilt;
+pub use summary::ResponseSummary;
 
 use crate::bytes::Spans;
 use crate::http::host::AllowedHosts;
 use crate::http::request::{Method, Request, Target};
 use layout::Layout;
+use live::{LiveSite, LiveSource};
 use single::Single;
 use std::io;
 use std::ops::DerefMut;
@@ -69,6 +73,7 @@ pub struct Site {
 enum SiteKind {
     Single(Single),
     Tree(Tree),
+    Live(LiveSite),
 }
 
 impl Site {
@@ -95,6 +100,20 @@ impl Site {
         Self::of(SiteKind::Tree(tree))
     }
 
+    /// A site of pages that are rendered while the server runs, and its fixed buffer, for `slots`
+    /// connections. `zeroed` allocates a buffer of the given length.
+    ///
+    /// # Errors
+    /// The errors of `zeroed`.
+    pub fn build_live<M: DerefMut<Target = [u8]>>(
+        source: Box<dyn LiveSource>,
+        slots: u32,
+        zeroed: impl FnOnce(usize) -> io::Result<M>,
+    ) -> io::Result<(Self, M)> {
+        let (live, fixed) = LiveSite::build(source, slots, zeroed)?;
+        Ok((Self::of(SiteKind::Live(live)), fixed))
+    }
+
     fn of(kind: SiteKind) -> Self {
         Self { kind, health_check: None, hosts: AllowedHosts::default() }
     }
@@ -105,6 +124,7 @@ impl Site {
         match &self.kind {
             SiteKind::Single(single) => single.layout(),
             SiteKind::Tree(tree) => tree.layout(),
+            SiteKind::Live(live) => live.layout(),
         }
     }
 
@@ -129,6 +149,7 @@ impl Site {
         match &mut self.kind {
             SiteKind::Single(single) => single.tick(unix_seconds, fixed),
             SiteKind::Tree(tree) => tree.tick(unix_seconds),
+            SiteKind::Live(live) => live.tick(unix_seconds, fixed),
         }
     }
 
@@ -136,6 +157,7 @@ impl Site {
     pub fn mark_in_flight(&mut self, spans: Spans) {
         match &mut self.kind {
             SiteKind::Single(single) => single.mark_in_flight(spans),
+            SiteKind::Live(live) => live.errors_mut().mark_in_flight(spans),
             // Only a slot's own block is written, and only for the slot's next response.
             SiteKind::Tree(_) => {}
         }
@@ -148,6 +170,7 @@ impl Site {
     pub fn mark_sent(&mut self, spans: Spans) {
         match &mut self.kind {
             SiteKind::Single(single) => single.mark_sent(spans),
+            SiteKind::Live(live) => live.errors_mut().mark_sent(spans),
             SiteKind::Tree(_) => {}
         }
     }
@@ -163,8 +186,9 @@ impl Site {
             (Method::Unknown, _) => Answer::Whole(Prebuilt::NotImplemented),
             (_, SiteKind::Tree(tree)) => tree.choose(request, request_context),
             (Method::Get | Method::Head, SiteKind::Single(single)) => single.choose(request),
-            (Method::Options, SiteKind::Single(_)) => Answer::Whole(Prebuilt::Allow),
-            (Method::NotAllowed, SiteKind::Single(_)) => Answer::Whole(Prebuilt::MethodNotAllowed),
+            (Method::Get | Method::Head, SiteKind::Live(live)) => live.choose(request),
+            (Method::Options, _) => Answer::Whole(Prebuilt::Allow),
+            (Method::NotAllowed, _) => Answer::Whole(Prebuilt::MethodNotAllowed),
         };
         match answer {
             // A probe has the address as its host, and its response shows nothing of the site.
@@ -200,7 +224,7 @@ impl Site {
     pub fn copies_in_a_row(&self, pending: &PendingResponse) -> u32 {
         match &self.kind {
             SiteKind::Single(single) => single.copies_in_a_row(pending),
-            SiteKind::Tree(_) => 1,
+            SiteKind::Tree(_) | SiteKind::Live(_) => 1,
         }
     }
 
@@ -216,6 +240,7 @@ impl Site {
         match &self.kind {
             SiteKind::Single(single) => single.output(pending, scratch, fixed),
             SiteKind::Tree(tree) => tree.output(pending, scratch, fixed),
+            SiteKind::Live(live) => live.output(pending, scratch, fixed),
         }
     }
 
@@ -225,6 +250,7 @@ impl Site {
     pub fn keep(&self, left: Spans, scratch: ScratchIndex, fixed: &mut [u8]) -> Spans {
         match &self.kind {
             SiteKind::Single(single) => single.keep(left, scratch, fixed),
+            SiteKind::Live(live) => live.keep(left, scratch, fixed),
             // The head is in the slot's block already.
             SiteKind::Tree(_) => left,
         }

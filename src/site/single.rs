@@ -215,7 +215,10 @@ impl Single {
         match answer {
             Answer::Whole(which) => self.prebuilt(which, persistence, head_only),
             Answer::Part { first, last } => self.part((first, last), persistence, scratch, fixed),
-            Answer::BuiltIn(_) | Answer::FileResponse(_) | Answer::Redirection(_) => {
+            Answer::BuiltIn(_)
+            | Answer::FileResponse(_)
+            | Answer::Redirection(_)
+            | Answer::Live(_) => {
                 unreachable!("a single page has no files and no redirects")
             }
         }

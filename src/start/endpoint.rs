@@ -1,11 +1,37 @@
-//! The grammar of `--listen` and of the options for socket files: text to [`Endpoint`], with a
-//! message for the usual mistakes. Resolves no name and binds no socket.
+//! The grammar of `--listen` and of the options for socket files: text to [`ListenAddress`], with
+//! a message for the usual mistakes. Resolves no name and binds no socket.
 
 use crate::os::net::Endpoint;
+use crate::server::LISTENERS_MAX;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use std::ffi::OsString;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
+
+/// An address to listen on, and how connections to it begin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenAddress {
+    /// The address.
+    pub endpoint: Endpoint,
+    /// Whether a connection begins with a PROXY header, because proxies open it.
+    pub is_for_proxies: bool,
+}
+
+impl From<Endpoint> for ListenAddress {
+    /// An address for clients themselves.
+    fn from(endpoint: Endpoint) -> Self {
+        Self { endpoint, is_for_proxies: false }
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let suffix = if self.is_for_proxies { PROXY_SUFFIX } else { "" };
+        write!(f, "{}{suffix}", self.endpoint)
+    }
+}
 
 /// Permissions of socket files. The comments on fields are help texts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
@@ -20,6 +46,19 @@ pub struct SocketOptions {
     /// Group of socket files, by name or number [default: the group of the starting process]
     #[arg(long, value_name = "GROUP")]
     pub socket_group: Option<String>,
+}
+
+/// The listener for questions about the service. The comments on fields are help texts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
+pub struct AdminOptions {
+    /// Address for metrics and probes, as for --listen: /metrics, /live, /ready and /status
+    ///
+    /// A process of its own answers there, so that it is reached whatever the service is busy with.
+    /// The address has no authentication and should be out of reach of clients: one of the loopback
+    /// interface, or a socket file, which has the mode of --socket-mode.
+    #[arg(long, value_name = "ADDR:PORT", conflicts_with = "single_process")]
+    #[arg(value_parser = OsStringValueParser::new().try_map(parse_admin))]
+    pub admin: Option<Endpoint>,
 }
 
 impl SocketOptions {
@@ -44,11 +83,29 @@ fn socket_mode(text: &str) -> Result<u32, String> {
 }
 
 /// Parses one address. Paths need not be UTF-8.
-pub(super) fn parse(text: OsString) -> Result<Endpoint, String> {
-    if let Some(path) = text.as_bytes().strip_prefix(b"unix:") {
+pub(super) fn parse(text: OsString) -> Result<ListenAddress, String> {
+    let mut text = text.into_vec();
+    let is_for_proxies = text.ends_with(PROXY_SUFFIX.as_bytes());
+    if is_for_proxies {
+        text.truncate(text.len() - PROXY_SUFFIX.len());
+    }
+    Ok(ListenAddress { endpoint: endpoint(text)?, is_for_proxies })
+}
+
+/// Parses the address of `--admin`, which is not for proxies.
+fn parse_admin(text: OsString) -> Result<Endpoint, String> {
+    let address = parse(text)?;
+    if address.is_for_proxies {
+        return Err(format!("it has no PROXY header: write {}", address.endpoint));
+    }
+    Ok(address.endpoint)
+}
+
+fn endpoint(text: Vec<u8>) -> Result<Endpoint, String> {
+    if let Some(path) = text.strip_prefix(b"unix:") {
         return unix(path.to_vec());
     }
-    let text = text.into_string().map_err(|_| FORMS.to_owned())?;
+    let text = String::from_utf8(text).map_err(|_| FORMS.to_owned())?;
     text.parse().map(Endpoint::Tcp).map_err(|_| explain(&text))
 }
 
@@ -95,6 +152,9 @@ fn explain(text: &str) -> String {
         let complete = SocketAddr::new(address, 10001);
         return format!("the port is missing; write {complete}");
     }
+    if let Some((_, suffix)) = text.rsplit_once(',') {
+        return format!("after an address, only `{PROXY_SUFFIX}` is known, not `,{suffix}`");
+    }
     let Some((host, port)) = text.rsplit_once(':') else {
         return FORMS.to_owned();
     };
@@ -119,14 +179,14 @@ const UNIX_PATH_BYTES_MAX: usize = 107;
 
 const SOCKET_MODE_MAX: u32 = 0o777;
 
-/// Each listener needs submission and completion queue entries of its own.
-const LISTENERS_MAX: usize = 64;
+/// Behind the address of a listener for proxies.
+const PROXY_SUFFIX: &str = ",proxy";
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<Endpoint, String> {
+    fn read(text: &str) -> Result<ListenAddress, String> {
         parse(OsString::from(text))
     }
 
@@ -141,6 +201,9 @@ mod tests {
             "unix:/run/x.sock",
             "unix:relative.sock",
             "unix:/with space:8080",
+            "unix:/with,comma",
+            "unix:/run/x.sock,proxy",
+            "[::1]:80,proxy",
             &long,
         ] {
             assert_eq!(read(text).unwrap().to_string(), text);
@@ -151,7 +214,7 @@ mod tests {
     fn a_socket_path_may_be_other_than_utf_8() {
         let text = OsString::from_vec(b"unix:/run/\xff".to_vec());
         let path = PathBuf::from(OsString::from_vec(b"/run/\xff".to_vec()));
-        assert_eq!(parse(text), Ok(Endpoint::Unix(path)));
+        assert_eq!(parse(text), Ok(Endpoint::Unix(path).into()));
         assert!(parse(OsString::from_vec(b"\xff:80".to_vec())).unwrap_err().contains("IPv4"));
     }
 
@@ -172,6 +235,10 @@ mod tests {
             ("fe80::g:80", "an IPv6 address in brackets"),
             ("http://127.0.0.1:80", "write an IPv4 address and port"),
             ("80", "write an IPv4 address and port"),
+            ("127.0.0.1,proxy", "the port is missing; write 127.0.0.1:10001"),
+            ("127.0.0.1:80,Proxy", "only `,proxy` is known, not `,Proxy`"),
+            ("127.0.0.1:80,proxy,proxy", "only `,proxy` is known, not `,proxy`"),
+            ("unix:,proxy", "the path after unix: is missing"),
             ("", "write an IPv4 address and port"),
             ("unix:", "the path after unix: is missing"),
             ("unix:a\0b", "NUL"),
@@ -195,12 +262,14 @@ mod tests {
     #[test]
     fn a_repeated_address_and_a_65th_are_refused() {
         let all = |texts: &[&str]| {
-            check_all(&texts.iter().map(|text| read(text).unwrap()).collect::<Vec<_>>())
+            let endpoints = texts.iter().map(|text| read(text).unwrap().endpoint);
+            check_all(&endpoints.collect::<Vec<_>>())
         };
         assert_eq!(all(&["127.0.0.1:80", "[::1]:80", "unix:80", "127.0.0.1:81"]), Ok(()));
         assert_eq!(all(&["127.0.0.1:0", "127.0.0.1:0"]), Ok(()));
         let message = all(&["127.0.0.1:80", "[::1]:80", "127.0.0.1:80"]).unwrap_err();
         assert_eq!(message, "--listen 127.0.0.1:80 is given twice; give each address once");
+        assert!(all(&["[::1]:80", "[::1]:80,proxy"]).unwrap_err().contains("given twice"));
         assert!(all(&["unix:/a", "unix:/a"]).unwrap_err().contains("unix:/a is given twice"));
         assert_eq!(all(&["127.0.0.1:0"; LISTENERS_MAX]), Ok(()));
         assert!(all(&["127.0.0.1:0"; LISTENERS_MAX + 1]).unwrap_err().contains("64 times at most"));

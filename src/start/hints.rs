@@ -3,7 +3,7 @@
 use crate::engine::chosen::UndecidedError;
 use crate::engine::kernel::{EngineError, Remedy};
 use crate::error::Failure;
-use crate::os::net::{Endpoint, ListenError};
+use crate::os::net::{Endpoint, ListenError, PassedError};
 use crate::os::privileges::UnknownName;
 use crate::os::process::ThreadsError;
 use crate::sandbox::{OffReason, SandboxError};
@@ -98,6 +98,47 @@ pub(super) fn of_listener(error: ListenError) -> Failure {
     if is_taken_port {
         failure.hint.push_str(" with --listen");
     }
+    failure
+}
+
+/// The sockets of a service manager can't be taken.
+pub(super) fn of_passed_sockets(why: impl Display) -> Failure {
+    let hint = "sd_listen_fds(3) describes the variables; `env -u LISTEN_FDS` starts without them";
+    Failure::new("taking the sockets that LISTEN_FDS announces", why, hint)
+}
+
+/// A socket of a service manager can't be served from.
+pub(super) fn of_passed_socket(name: &str, error: &PassedError) -> Failure {
+    let what = format!("taking the socket '{name}' of the service manager");
+    Failure::new(what, error, error.hint())
+}
+
+/// The name of a socket selects no address.
+pub(super) fn of_socket_name(name: &str) -> Failure {
+    let what = format!("taking the socket '{name}' of the service manager");
+    let hint = "set FileDescriptorName= to http, proxy, health or admin, in place of --listen \
+                ADDR, --listen ADDR,proxy, --health-listen and --admin; http-NAME and proxy-NAME \
+                will do, too";
+    Failure::new(what, "its name selects no address", hint)
+}
+
+/// An address comes from an option and from a service manager.
+pub(super) fn of_two_sources(option: &str, name: &str) -> Failure {
+    let what = format!("taking the socket '{name}' of the service manager");
+    let hint = format!("remove {option}, or the socket unit that passes '{name}'");
+    Failure::new(what, format!("{option} names an address besides"), hint)
+}
+
+/// A service manager has passed several sockets of which one is used.
+pub(super) fn of_several_sockets(name: &str) -> Failure {
+    let what = format!("taking the socket '{name}' of the service manager");
+    Failure::new(what, "it passed two sockets of that name", "leave one ListenStream= of them")
+}
+
+/// The admin address can't be bound.
+pub(super) fn of_admin(error: ListenError) -> Failure {
+    let mut failure = Failure::from(error);
+    failure.hint.push_str(" with --admin");
     failure
 }
 

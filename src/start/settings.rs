@@ -1,17 +1,18 @@
 //! The server's settings, each within its bounds. The comments on fields are help texts.
 
-use super::endpoint::{self, SocketOptions};
+use super::endpoint::{self, AdminOptions, ListenAddress, SocketOptions};
 use super::feature::Feature;
 use super::values;
 use super::workers::{CpuList, WorkerCount};
 use crate::engine::chosen::EngineChoice;
 use crate::engine::kernel::EngineKind;
+use crate::http::forwarded::ForwardingOptions;
 use crate::http::host::{ALLOWED_HOSTS_MAX, AllowedHost};
 use crate::http::{added_field, media_type};
-use crate::os::net::Endpoint;
 use crate::sandbox::options::LockdownOptions;
 use crate::server;
 use crate::site::build::RootOptions;
+use crate::telemetry::options::AccessLogOptions;
 use crate::value_parsers::{self, BACKLOG_MAX};
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, FromArgMatches};
@@ -34,9 +35,13 @@ pub struct StartSettings {
     ///
     /// An IPv4 address (`127.0.0.1:80`), an IPv6 address in brackets (`[::1]:80`) or a socket file
     /// (`unix:/run/web.sock`). Host names are not resolved. Port 0 lets the kernel choose a port.
+    ///
+    /// With `,proxy` behind it (`10.0.0.5:80,proxy`), each connection must begin with a header of
+    /// the PROXY protocol, version 1 or 2, and is closed otherwise. The access log then has the
+    /// address of the client. Only proxies should be able to reach such an address.
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:10001")]
     #[arg(value_parser = OsStringValueParser::new().try_map(endpoint::parse))]
-    pub listen: Vec<Endpoint>,
+    pub listen: Vec<ListenAddress>,
 
     /// Address for health checks, with 8 connection slots of its own in each worker
     ///
@@ -44,7 +49,19 @@ pub struct StartSettings {
     /// SIGINT has arrived, even while --spawn connections hold all other slots.
     #[arg(long, value_name = "ADDR:PORT")]
     #[arg(value_parser = OsStringValueParser::new().try_map(endpoint::parse))]
-    pub health_listen: Option<Endpoint>,
+    pub health_listen: Option<ListenAddress>,
+
+    /// The listener for questions about the service.
+    #[command(flatten)]
+    pub admin: AdminOptions,
+
+    /// The access log.
+    #[command(flatten)]
+    pub log: AccessLogOptions,
+
+    /// The proxies that are trusted.
+    #[command(flatten)]
+    pub forwarding: ForwardingOptions,
 
     /// Permissions of socket files.
     #[command(flatten)]
@@ -154,6 +171,7 @@ pub struct StartSettings {
     ///
     /// The next response on each of them has `Connection: close`, and comes from the site before
     /// the reload. Responses in progress at the end of this time have --drain-timeout to finish.
+    /// The same precedes the drain of a server whose sockets a service manager keeps open.
     #[arg(long, value_name = "DURATION", default_value = "2s")]
     #[arg(value_parser = value_parsers::delay)]
     pub reload_grace: Duration,
@@ -237,7 +255,8 @@ impl StartSettings {
     /// # Errors
     /// If settings that are valid by themselves exclude each other; names the options.
     pub fn checked(mut self) -> Result<Self, String> {
-        let addresses: Vec<_> = self.listen.iter().chain(&self.health_listen).cloned().collect();
+        let listeners = self.addresses().map(|address| &address.endpoint);
+        let addresses: Vec<_> = listeners.chain(&self.admin.admin).cloned().collect();
         endpoint::check_all(&addresses)?;
         self.socket.check(&addresses)?;
         added_field::check_all(&self.added_fields())?;
@@ -288,6 +307,17 @@ impl StartSettings {
         fields
     }
 
+    /// Whether the server takes note of the addresses of its peers.
+    #[must_use]
+    pub fn wants_peers(&self) -> bool {
+        self.log.access_log.is_some()
+    }
+
+    /// All addresses to listen on; that for health checks is the last.
+    pub fn addresses(&self) -> impl Iterator<Item = &ListenAddress> {
+        self.listen.iter().chain(&self.health_listen)
+    }
+
     /// The path that the health address answers.
     #[must_use]
     pub fn health_path(&self) -> &str {
@@ -308,7 +338,8 @@ impl StartSettings {
 
     /// The number of connection slots of a worker: its part of `spawn`, and those of the health
     /// address.
-    pub(super) fn slots(&self) -> u32 {
+    #[must_use]
+    pub fn slots(&self) -> u32 {
         let health = if self.health_listen.is_some() { server::HEALTH_SLOTS } else { 0 };
         self.worker_spawn().saturating_add(health)
     }

@@ -7,16 +7,20 @@
 #![allow(dead_code, unused_imports, reason = "each test program uses a part of it")]
 #![allow(clippy::print_stderr, reason = "a failing test shows what the server wrote")]
 
+pub(crate) mod bytes;
 pub(crate) mod connections;
 pub(crate) mod files;
 pub(crate) mod filter;
+pub(crate) mod passed;
 pub(crate) mod processes;
 pub(crate) mod requests;
 
+pub(crate) use bytes::{assert_same_bytes, pattern};
 pub(crate) use files::{TemporaryFile, TemporaryFolder};
 use processes::{Process, until};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
@@ -65,7 +69,12 @@ impl Server {
     /// Starts the program that these words name, the last of which is its path.
     pub(crate) fn start_program(words: &[&str], addresses: &[&str], options: &[&str]) -> Self {
         let listen = addresses.iter().flat_map(|address| ["--listen", address]);
-        let mut server = Self::spawn(words, listen.chain(options.iter().copied()));
+        Self::spawn(words, listen.chain(options.iter().copied()), []).ready()
+    }
+
+    /// Waits for the ready line.
+    fn ready(mut self) -> Self {
+        let server = &mut self;
         let ready = loop {
             let line = server.line().expect("the program is ready before it ends");
             if line.contains("ready on ") {
@@ -80,7 +89,7 @@ impl Server {
             .map(|url| url.trim_start_matches("http://").trim_end_matches('/').to_owned())
             .collect();
         server.ready = ready;
-        server
+        self
     }
 
     /// The process ID of the service: of its supervisor, unless it is a single process.
@@ -112,7 +121,11 @@ impl Server {
     pub(crate) fn loader(&self) -> u32 {
         until("there is one loader", || {
             let children = Process::children_of(self.id()).into_iter();
-            let mut loaders = children.filter(|it| it.worker_number().is_none() && !it.is_zombie());
+            let is_loader = |it: &Process| {
+                let is_auxiliary = ["uringstatic-log", "uringstatic-adm"].contains(&&*it.name);
+                it.worker_number().is_none() && !is_auxiliary && !it.is_zombie()
+            };
+            let mut loaders = children.filter(is_loader);
             let loader = loaders.next()?;
             loaders.next().is_none().then_some(loader.pid)
         })
@@ -177,11 +190,18 @@ impl Server {
 
     /// Runs the program with options that make it end by itself.
     pub(crate) fn run(options: &[&str]) -> Exit {
-        Self::spawn(&[env!("CARGO_BIN_EXE_uringstatic")], options.iter().copied()).wait()
+        Self::spawn(&[env!("CARGO_BIN_EXE_uringstatic")], options.iter().copied(), []).wait()
     }
 
-    /// The started program, and its lines on stderr as they come.
-    fn spawn<'a>(words: &[&'a str], options: impl Iterator<Item = &'a str>) -> Self {
+    /// The started program, and its lines on stderr as they come. The streams are its standard
+    /// input and output, which are /dev/null otherwise.
+    fn spawn<'a>(
+        words: &[&'a str],
+        options: impl Iterator<Item = &'a str>,
+        streams: impl IntoIterator<Item = OwnedFd>,
+    ) -> Self {
+        let mut streams = streams.into_iter();
+        let mut stream = || streams.next().map_or_else(Stdio::null, Stdio::from);
         let mut words = words.to_vec();
         words.extend(options);
         if !ENGINE.is_empty() && !words.iter().any(|word| HAS_NO_CHOICE.contains(word)) {
@@ -189,8 +209,8 @@ impl Server {
         }
         let mut child = Command::new(words[0])
             .args(&words[1..])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdin(stream())
+            .stdout(stream())
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program was built");
@@ -452,24 +472,6 @@ impl Client {
                 true
             }
         }
-    }
-}
-
-/// Bytes that reveal a shift by any distance below 99,991: a block without a period, repeated.
-pub(crate) fn pattern(count: usize) -> Vec<u8> {
-    let scatter = |i: u64| i.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes()[0];
-    let block: Vec<u8> = (0..99_991).map(scatter).collect();
-    let mut bytes = block.repeat(count.div_ceil(block.len()));
-    bytes.truncate(count);
-    bytes
-}
-
-/// Asserts equality; the message has the lengths and the first difference, not the bytes.
-pub(crate) fn assert_same_bytes(actual: &[u8], expected: &[u8]) {
-    if actual != expected {
-        let differ = actual.iter().zip(expected).position(|(a, b)| a != b);
-        let (got, wanted) = (actual.len(), expected.len());
-        panic!("{got} bytes instead of {wanted}, the first that differs: {differ:?}");
     }
 }
 

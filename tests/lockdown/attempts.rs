@@ -13,6 +13,7 @@ use uringstatic::engine::Engine;
 use uringstatic::engine::chosen::Chosen;
 use uringstatic::engine::kernel::KernelEngine;
 use uringstatic::engine::uring::Uring;
+use uringstatic::os::channel::Channel;
 use uringstatic::os::net::Listener;
 use uringstatic::os::shared::{COUNTERS_PER_PAGE, CounterPart, SharedCounters};
 use uringstatic::sandbox::ProcessKind;
@@ -89,13 +90,15 @@ pub(crate) enum Attacked<'a> {
     Worker(&'a mut Chosen),
     /// A supervisor or a loader, with its listeners.
     Other(&'a [Listener]),
+    /// A logger, with the channel to its supervisor, and listeners that it wouldn't have.
+    Logger(&'a Channel, &'a [Listener]),
 }
 
 impl Attacked<'_> {
     fn listeners(&self) -> &[Listener] {
         match self {
             Self::Worker(engine) => engine.listeners(),
-            Self::Other(listeners) => listeners,
+            Self::Other(listeners) | Self::Logger(_, listeners) => listeners,
         }
     }
 
@@ -105,6 +108,9 @@ impl Attacked<'_> {
         match self {
             Self::Worker(engine) => loop {
                 engine.submit_and_wait(None).expect("it may wait");
+            },
+            Self::Logger(channel, _) => loop {
+                let _ = channel.receive(&mut [0]);
             },
             Self::Other(_) => loop {
                 std::thread::park();
@@ -126,7 +132,7 @@ pub(crate) fn make(name: &str, attacked: Attacked<'_>, prepared: &Prepared) -> A
         (None, attacked) if name == "have too many privileges" => attacked.wait(),
         (None, Attacked::Worker(Chosen::IoUring(ring))) => on_ring(name, ring),
         (None, Attacked::Worker(Chosen::Epoll(engine))) => epoll::make(name, engine),
-        (None, Attacked::Other(_)) => panic!("no attempt is called {name}"),
+        (None, Attacked::Other(_) | Attacked::Logger(..)) => panic!("no attempt is called {name}"),
     }
 }
 
@@ -157,6 +163,8 @@ fn on_files(name: &str, prepared: &Prepared) -> Option<Answer> {
             let path = prepared.path("outside");
             call(libc::SYS_fchmodat, [at_cwd(), address(&path), 0o644, 0, 0])
         }
+        // To a number that nothing has.
+        "duplicate a descriptor" => call(libc::SYS_dup3, [2, 1000, number(libc::O_CLOEXEC), 0, 0]),
         "write to standard output" => call(libc::SYS_write, [1, address(b"x"), 1]),
         "make a ring" => {
             let params = [0u64; 15];

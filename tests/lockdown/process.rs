@@ -6,18 +6,25 @@ use crate::{service, trial};
 use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use uringstatic::cli::{self, ServerCommand};
 use uringstatic::engine::kernel::EngineKind;
+use uringstatic::http::request::Request;
+use uringstatic::os::channel::Channel;
 use uringstatic::os::inherited::InheritedDescriptors;
 use uringstatic::os::net::{Endpoint, Listener, listen, sends_connect};
 use uringstatic::os::privileges::is_root;
+use uringstatic::os::signal;
+use uringstatic::sandbox::calls::LoggerDescriptors;
 use uringstatic::sandbox::{Layer, ProcessKind, SupervisorTasks};
+use uringstatic::site::live::{LiveContent, LiveSource};
+use uringstatic::site::{LiveAnswer, LivePage};
 use uringstatic::start::settings::StartSettings;
-use uringstatic::start::{self, Started};
+use uringstatic::start::{self, OpenSockets, Started};
 
 /// The outcome of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -169,6 +176,8 @@ pub(crate) fn be_attacked(name: &str) -> ! {
     match kind.as_str() {
         "supervisor" => attack_supervisor(name, &settings),
         "loader" => attack_loader(name, &settings),
+        "admin" => attack_admin(name, &settings),
+        "logger" => attack_logger(name, &settings),
         _ => attack_worker(name, &settings),
     }
 }
@@ -182,23 +191,29 @@ fn end(answer: Result<(), i32>) -> ! {
 }
 
 fn attack_supervisor(name: &str, settings: &StartSettings) -> ! {
-    let inherited = InheritedDescriptors::take().expect("there is /proc");
+    let mut inherited = InheritedDescriptors::take().expect("there is /proc");
     let prepared = attempts::Prepared::new();
-    let listeners = start::bind_all(settings).unwrap_or_else(|failure| panic!("{failure}"));
+    let OpenSockets { settings, listeners, .. } =
+        start::open_sockets(settings, &mut inherited).unwrap_or_else(|failure| panic!("{failure}"));
     let program = std::env::current_exe().expect("it has a path");
-    let tasks =
-        SupervisorTasks { program: &program, becomes_other: is_root(), listeners: &listeners };
-    start::enter_supervision(settings, tasks, inherited)
-        .and_then(|_| start::start_listening(settings, &listeners))
+    let tasks = SupervisorTasks {
+        program: &program,
+        becomes_other: is_root(),
+        listeners: &listeners,
+        log: None,
+    };
+    start::enter_supervision(&settings, tasks, inherited)
+        .and_then(|_| start::start_listening(&settings, &listeners))
         .unwrap_or_else(|failure| panic!("{failure}"));
     end(attempts::make(name, Attacked::Other(&listeners), &prepared))
 }
 
 fn attack_loader(name: &str, settings: &StartSettings) -> ! {
-    let inherited = InheritedDescriptors::take().expect("there is /proc");
+    let mut inherited = InheritedDescriptors::take().expect("there is /proc");
     let prepared = attempts::Prepared::new();
-    let (listeners, _loaded) = start::bind_all(settings)
-        .and_then(|listeners| {
+    let (listeners, _loaded) = start::open_sockets(settings, &mut inherited)
+        .and_then(|OpenSockets { settings, listeners, .. }| {
+            let settings = &settings;
             start::start_listening(settings, &listeners)?;
             let share = |listener: &Listener| listener.share().expect("there are descriptors");
             let shared = listeners.iter().map(share).collect();
@@ -216,6 +231,61 @@ fn attack_worker(name: &str, settings: &StartSettings) -> ! {
     end(attempts::make(name, Attacked::Worker(server.engine_mut()), &prepared))
 }
 
+/// Pages that say nothing.
+#[derive(Debug)]
+struct NoPages;
+
+impl LiveSource for NoPages {
+    fn render(&mut self) {}
+
+    fn choose(&self, _: &[u8], _: &Request<'_, '_>) -> Option<LiveAnswer> {
+        None
+    }
+
+    fn content(&self, _: LivePage) -> LiveContent<'_> {
+        LiveContent { media_type: "text/plain", bytes: b"" }
+    }
+
+    fn bytes_max(&self) -> usize {
+        0
+    }
+}
+
+fn attack_admin(name: &str, settings: &StartSettings) -> ! {
+    let mut inherited = InheritedDescriptors::take().expect("there is /proc");
+    let prepared = attempts::Prepared::new();
+    let (mut server, _sandbox) = start::open_sockets(settings, &mut inherited)
+        .and_then(|OpenSockets { settings, listeners, .. }| {
+            let settings = &settings;
+            start::start_listening(settings, &listeners)?;
+            let account = start::look_up_account(settings)?;
+            let signals = signal::receive(&[libc::SIGIO])?;
+            let sockets = (listeners, signals);
+            start::serve_live(settings, account, inherited, sockets, Box::new(NoPages), || ())
+        })
+        .unwrap_or_else(|failure| panic!("{failure}"));
+    end(attempts::make(name, Attacked::Worker(server.engine_mut()), &prepared))
+}
+
+fn attack_logger(name: &str, settings: &StartSettings) -> ! {
+    let mut inherited = InheritedDescriptors::take().expect("there is /proc");
+    let prepared = attempts::Prepared::new();
+    let (channel, _supervisor) = Channel::pair().expect("there are descriptors");
+    let output = fs::File::create("/dev/null").expect("there is /dev");
+    let descriptors =
+        LoggerDescriptors { channel: channel.as_fd().as_raw_fd(), output: output.as_raw_fd() };
+    let (listeners, _sandbox) = start::open_sockets(settings, &mut inherited)
+        .and_then(|OpenSockets { settings, listeners, .. }| {
+            let settings = &settings;
+            start::start_listening(settings, &listeners)?;
+            let account = start::look_up_account(settings)?;
+            let sandbox = start::confine_logger(settings, account, inherited, descriptors)?;
+            Ok((listeners, sandbox))
+        })
+        .unwrap_or_else(|failure| panic!("{failure}"));
+    end(attempts::make(name, Attacked::Logger(&channel, &listeners), &prepared))
+}
+
 /// Checks besides those of the table, by name.
 pub(crate) type Check = fn() -> Result<String, String>;
 pub(crate) const CHECKS: &[(&str, Check)] = &[
@@ -226,6 +296,7 @@ pub(crate) const CHECKS: &[(&str, Check)] = &[
     ("no send connects without fast open", no_fast_open),
     ("a failed assertion ends the process by SIGABRT", abort),
     ("a worker can write to its own page of the scoreboard only", service::scoreboard),
+    ("an admin process can only read the scoreboard, and has no file open", service::admin),
     ("a worker has the sockets and its engine open, and no file", service::descriptors),
     ("a supervisor gets its loaders to serve as every user", service::users),
     ("a trial in a child process leaves this one as it is", trial::ends),
@@ -403,7 +474,7 @@ fn list_for_auditors() -> Result<String, String> {
     let layers = |process: &serde_json::Value| process["layers"].as_array().cloned();
     let of_all: Vec<_> = processes.iter().filter_map(layers).collect();
     let counts: Vec<_> = of_all.iter().map(Vec::len).collect();
-    ensure(counts == [6, 6, Layer::ALL.len()], || json.clone())?;
+    ensure(counts == [6, 6, Layer::ALL.len(), Layer::ALL.len(), 6], || json.clone())?;
     let is_on = |layer: &serde_json::Value| {
         layer["on"] == true || layer["layer"] == "listeners" && !is_filtered
     };
@@ -421,7 +492,7 @@ fn list_for_auditors() -> Result<String, String> {
     ensure(is_said || !is_filtered, || text.clone())?;
     ensure(code == Some(i32::from(sends_connect())), || format!("{code:?}: {text}"))?;
     let (code, text) = list(&[], &["--without", "landlock"]);
-    let is_off = text.lines().filter(|line| line.starts_with("off  landlock")).count() == 3;
+    let is_off = text.lines().filter(|line| line.starts_with("off  landlock")).count() == 5;
     ensure(code == Some(1) && is_off, || format!("{code:?}: {text}"))?;
     Ok("on, off and why".to_owned())
 }

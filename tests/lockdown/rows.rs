@@ -57,6 +57,14 @@ const fn of_loader(name: &'static str, errno: i32, without: &'static [&'static s
     row(ProcessKind::Loader, name, Outcome::Refused(errno), without).only_with(IO_URING)
 }
 
+const fn of_admin(name: &'static str, stated: Outcome, without: &'static [&'static str]) -> Row {
+    row(ProcessKind::Admin, name, stated, without)
+}
+
+const fn of_logger(name: &'static str, stated: Outcome, without: &'static [&'static str]) -> Row {
+    row(ProcessKind::Logger, name, stated, without).only_with(IO_URING)
+}
+
 const IO_URING: &[EngineKind] = &[EngineKind::IoUring];
 const EPOLL: &[EngineKind] = &[EngineKind::Epoll];
 const BOTH: &[EngineKind] = &[EngineKind::IoUring, EngineKind::Epoll];
@@ -164,7 +172,43 @@ pub(crate) const ROWS: &[Row] = &[
     of_loader("read an inherited descriptor", libc::EBADF, &["descriptors"]),
     of_loader("read a secret of the environment", libc::ENOENT, &["environment"]),
     of_loader("have too many privileges", libc::EPERM, &["privileges"]),
+    // An admin process is locked down by the functions that lock a worker down.
+    of_admin("open a file", KILLED, &["seccomp", "landlock"]),
+    of_admin("connect", KILLED, &["seccomp", "landlock"]),
+    of_admin("shut a listener down", KILLED, &["seccomp"]),
+    of_admin("make a ring", KILLED, &["seccomp"]),
+    of_admin("register a personality with the ring", KILLED, &["seccomp", "ring"])
+        .only_with(IO_URING),
+    of_admin("start a program", KILLED, &["seccomp", "landlock"]),
+    of_admin("fork", KILLED, &["seccomp"]),
+    of_admin("kill the parent", KILLED, &["seccomp", "landlock", "privileges"]),
+    of_admin("map executable memory", KILLED, &["seccomp"]),
+    of_admin("pass a descriptor", KILLED, &["seccomp"]),
+    of_admin("become root", KILLED, &["seccomp", "privileges"]),
+    of_admin("write to standard output", KILLED, &["seccomp"]),
+    of_admin("read an inherited descriptor", KILLED, &["seccomp", "descriptors"]),
+    of_admin("read a secret of the environment", ABSENT, &["environment"]),
+    of_admin("have too many privileges", NOT_PERMITTED, &["privileges"]),
+    // A logger writes to its output, and receives another one by its channel.
+    of_logger("open a file", KILLED, &["seccomp", "landlock"]),
+    of_logger("make a file", KILLED, &["seccomp", "landlock"]),
+    of_logger("connect", KILLED, &["seccomp", "landlock"]),
+    of_logger("make a ring", KILLED, &["seccomp"]),
+    of_logger("trace the parent", KILLED, &["seccomp", "landlock", "privileges"]),
+    of_logger("kill the parent", KILLED, &["seccomp", "landlock", "privileges"]),
+    of_logger("start a program", KILLED, &["seccomp", "landlock"]),
+    of_logger("fork", KILLED, &["seccomp"]),
+    of_logger("map executable memory", KILLED, &["seccomp"]),
+    of_logger("pass a descriptor", KILLED, &["seccomp"]),
+    of_logger("receive a message by a listener", KILLED, &["seccomp"]),
+    of_logger("duplicate a descriptor", KILLED, &["seccomp"]),
+    of_logger("write to standard output", KILLED, &["seccomp"]),
+    of_logger("become root", KILLED, &["seccomp", "privileges"]),
+    of_logger("read an inherited descriptor", KILLED, &["seccomp", "descriptors"]),
+    of_logger("read a secret of the environment", ABSENT, &["environment"]),
+    of_logger("have too many privileges", NOT_PERMITTED, &["privileges"]),
 ];
 
+const KILLED: Outcome = Outcome::Killed;
 const ABSENT: Outcome = Outcome::Refused(libc::ENOENT);
 const NOT_PERMITTED: Outcome = Outcome::Refused(libc::EPERM);

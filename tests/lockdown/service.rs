@@ -10,13 +10,18 @@ use uringstatic::sandbox::{Layer, ProcessKind};
 
 /// The processes of a server that serve.
 pub(crate) fn workers_of(server: &Server) -> Vec<u32> {
+    children_of(server, "uringstatic-w")
+}
+
+/// The children of a server whose names begin with these words.
+fn children_of(server: &Server, name: &str) -> Vec<u32> {
     let id = server.id();
     let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).expect("it lives");
-    let is_worker = |process: &u32| {
-        let name = fs::read_to_string(format!("/proc/{process}/comm")).unwrap_or_default();
-        name.starts_with("uringstatic-w")
+    let is_named = |process: &u32| {
+        let found = fs::read_to_string(format!("/proc/{process}/comm")).unwrap_or_default();
+        found.starts_with(name)
     };
-    children.split_whitespace().filter_map(|id| id.parse().ok()).filter(is_worker).collect()
+    children.split_whitespace().filter_map(|id| id.parse().ok()).filter(is_named).collect()
 }
 
 /// The kernel's list of a worker's mappings has two of the memory file: its page, which is mapped
@@ -61,6 +66,31 @@ pub(crate) fn scoreboard() -> Result<String, String> {
         format!("{own:?}")
     })?;
     Ok(format!("each of 3 workers has its own: {}", own.join(", ")))
+}
+
+/// The kernel's lists of the mappings and descriptors of an admin process.
+pub(crate) fn admin() -> Result<String, String> {
+    if !is_root() {
+        return Ok("only root sees the mappings of an admin process".to_owned());
+    }
+    let mut all = Vec::new();
+    for (engine, parts) in
+        [("io_uring", &["[io_uring]", "[signalfd]"]), ("epoll", &["[eventpoll]", "[signalfd]"])]
+    {
+        let server = Server::start(&["--admin", ANY, "--engine", engine]);
+        let processes = children_of(&server, "uringstatic-adm");
+        let [admin] = processes[..] else { return Err(format!("{processes:?}")) };
+        let maps = fs::read_to_string(format!("/proc/{admin}/maps")).expect("it lives");
+        let of_file: Vec<_> = maps.lines().filter(|line| line.contains("memfd:")).collect();
+        let is_read_only = |line: &&str| line.split_whitespace().nth(1) == Some("r--s");
+        ensure(of_file.iter().filter(|line| is_read_only(line)).count() == 1, || maps.clone())?;
+        ensure(of_file.iter().all(is_read_only), || format!("{of_file:?}"))?;
+        all.extend(descriptors_of(admin, parts)?);
+        server.end();
+    }
+    all.sort();
+    all.dedup();
+    Ok(format!("one mapping for reading; {}", all.join(", ")))
 }
 
 /// The kernel's lists of the descriptors of workers.

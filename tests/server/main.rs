@@ -10,11 +10,14 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod access_log;
+mod admin;
 mod conditions;
 mod engine;
 mod fields;
 mod files;
 mod protection;
+mod proxied;
 mod rules;
 mod serve;
 mod service;

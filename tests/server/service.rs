@@ -4,6 +4,8 @@
 mod deaths;
 mod ending;
 mod faulty;
+mod manager;
+mod passed;
 mod reload;
 mod signals;
 mod workers;

@@ -6,19 +6,26 @@ use super::{Source, assert_none, sources};
 /// lines down to what imports nothing. A room inside another one is named by its path, and isn't
 /// part of the outer one.
 const IMPORTS: &[(&str, &str)] = &[
-    ("cli", "service start sandbox doctor experiment load site/build engine/chosen os"),
+    (
+        "cli",
+        "service start telemetry sandbox doctor image healthcheck experiment load site/build \
+         http engine/chosen os",
+    ),
     // The processes of the service.
-    ("service", "start sandbox server engine/kernel engine os error stats"),
+    ("service", "start telemetry sandbox server engine/kernel engine os error stats"),
     // The server, from the settings down to the bytes.
     (
         "start",
-        "server sandbox site/build site http engine/chosen engine/kernel os value_parsers error",
+        "server sandbox telemetry site/build site http engine/chosen engine/kernel os \
+         value_parsers error",
     ),
-    ("server", "http1 site socket engine timers bytes stats"),
-    ("http1", "site http bytes stats"),
+    ("server", "http1 site socket engine telemetry peer_address timers bytes stats"),
+    ("http1", "site http telemetry peer_address bytes stats"),
+    // What operators learn about a running service.
+    ("telemetry", "site http engine os peer_address stats error"),
     ("site/build", "site http os bytes value_parsers text error"),
     ("site", "http bytes"),
-    ("http", ""),
+    ("http", "peer_address"),
     // The load client, and what uses it.
     ("experiment", "load os value_parsers text error"),
     (
@@ -31,19 +38,25 @@ const IMPORTS: &[(&str, &str)] = &[
         "doctor",
         "sandbox engine/chosen engine/uring engine/kernel engine os text value_parsers error",
     ),
-    ("simulation", "server service load site http engine/sim engine os bytes stats"),
+    ("image", "start sandbox site/build os error"),
+    ("healthcheck", "start os value_parsers error"),
+    (
+        "simulation",
+        "server service load site http telemetry peer_address engine/sim engine os bytes stats",
+    ),
     // The engines, and the kernel.
-    ("engine/chosen", "engine/uring engine/epoll engine/kernel engine os"),
-    ("engine/epoll", "engine/kernel engine os bytes error"),
-    ("engine/uring", "engine/kernel engine os bytes error"),
+    ("engine/chosen", "engine/uring engine/epoll engine/kernel engine os peer_address"),
+    ("engine/epoll", "engine/kernel engine os bytes error peer_address"),
+    ("engine/uring", "engine/kernel engine os bytes error peer_address"),
     ("engine/kernel", "engine os bytes error"),
-    ("engine/sim", "engine bytes"),
+    ("engine/sim", "engine bytes peer_address"),
     ("socket", "engine bytes"),
     ("timers", "engine"),
-    ("engine", "bytes"),
-    ("os", "bytes error"),
+    ("engine", "bytes peer_address"),
+    ("os", "bytes error peer_address"),
     // The rooms that all others may import have no imports.
     ("bytes", ""),
+    ("peer_address", ""),
     ("stats", ""),
     ("text", ""),
     ("value_parsers", ""),

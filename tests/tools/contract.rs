@@ -12,12 +12,17 @@ mod sending;
 mod shared;
 mod simulated;
 
+use crate::common::TemporaryFile;
 use kernel::{Kernel, Target};
 use rig::{Needs, Rig, Tester};
 use simulated::Simulated;
+use std::net::Ipv6Addr;
+use uringstatic::engine::epoll::Epoll;
 use uringstatic::engine::kernel::KernelEngine;
 use uringstatic::engine::uring::probe::{Features, TaskRun};
 use uringstatic::engine::{Op, Slot};
+use uringstatic::os::net::Endpoint;
+use uringstatic::peer_address::PeerAddress;
 
 /// Names the engine and the rule if the rule panics.
 struct CheckedRule<'a> {
@@ -85,6 +90,9 @@ fn server_suite<G: Rig>(engine: &str, make: impl Fn(Needs) -> Tester<G>) {
         [
             listening::accept_waits_and_opens_its_slot,
             listening::each_accept_takes_one_connection,
+            listening::each_accept_has_the_address_of_its_peer,
+            listening::reused_slot_has_the_address_of_its_last_peer,
+            listening::peers_are_unknown_unless_they_are_wanted,
             listening::watch_waits_and_accepts_nothing,
             listening::watch_reports_an_earlier_connection,
             listening::cancelled_accept_takes_no_connection,
@@ -200,6 +208,52 @@ fn io_uring_without_vectored_sends_keeps_the_contract() {
 fn io_uring_without_silent_sends_keeps_the_contract() {
     let features = Features { silent_send: false, ..Features::ALL };
     kernel_suite("io_uring, no silent sends", features);
+}
+
+#[test]
+fn peers_have_addresses_of_the_family_of_their_listener() {
+    let ordinary = Features { direct_descriptors: false, ..Features::ALL };
+    let is_v6 = |found: PeerAddress| found.address().is_some_and(|ip| ip.is_ipv6());
+    let is_unix = |found| found == PeerAddress::Unix;
+    let v6 = || Endpoint::Tcp((Ipv6Addr::LOCALHOST, 0).into());
+    let unix = || Endpoint::Unix(TemporaryFile::vacant("listener").path().into());
+    for features in [Features::ALL, ordinary] {
+        listening::accept_has_the_address_of_its_peer(
+            Kernel::uring_on(&v6(), Needs::peers(), features),
+            is_v6,
+        );
+        listening::accept_has_the_address_of_its_peer(
+            Kernel::uring_on(&unix(), Needs::peers(), features),
+            is_unix,
+        );
+    }
+    listening::accept_has_the_address_of_its_peer(Kernel::epoll_on(&v6(), Needs::peers()), is_v6);
+    listening::accept_has_the_address_of_its_peer(
+        Kernel::epoll_on(&unix(), Needs::peers()),
+        is_unix,
+    );
+}
+
+/// A worker that was taken over can have addresses written nowhere else.
+#[test]
+fn accept4_may_write_to_one_place_of_an_engine_on_epoll_alone() {
+    let places = |kernel: &mut Kernel<Epoll>| {
+        let calls = kernel.engine().needed_calls();
+        let accept = calls.iter().find(|call| call.name == "accept4").expect("it accepts");
+        let of = |argument| accept.only.iter().find(|it| it.argument == argument);
+        let all_bits = [1, 2].map(|argument| of(argument).expect("each has a condition"));
+        all_bits.map(|condition| {
+            assert_eq!(condition.mask, u64::MAX);
+            condition.value
+        })
+    };
+    assert_eq!(places(&mut Kernel::accepting_epoll(Needs::default())), [0, 0]);
+    let mut tester = Tester::new(Kernel::accepting_epoll(Needs::peers()));
+    let [address, len] = places(&mut tester.rig);
+    assert_eq!(len, address + 28, "a struct sockaddr_in6, then its length");
+    tester.connected(Slot(0));
+    tester.connected(Slot(1));
+    assert_eq!(places(&mut tester.rig), [address, len], "they stay where they are");
 }
 
 #[test]

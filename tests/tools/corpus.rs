@@ -33,6 +33,21 @@ fn connection_corpus_keeps_its_properties() {
 }
 
 #[test]
+fn log_corpus_keeps_its_properties() {
+    replay("log", uringstatic::telemetry::properties::log);
+}
+
+#[test]
+fn proxy_header_corpus_keeps_its_properties() {
+    replay("proxy_header", uringstatic::http1::properties::proxied_connection);
+}
+
+#[test]
+fn forwarded_corpus_keeps_its_properties() {
+    replay("forwarded", uringstatic::http::forwarded::properties::forwarded);
+}
+
+#[test]
 fn site_corpus_keeps_its_properties() {
     replay("site", uringstatic::site::build::properties::site);
 }

@@ -12,9 +12,10 @@ use super::kernel::{
     Capabilities, EngineError, EngineKind, KernelEngine, Parts, Requirements, Restriction,
 };
 use super::uring::Uring;
-use super::{BufferId, Completion, Engine, Errno, Full, Memory, Nanos, Op, Received, Token};
+use super::{BufferId, Completion, Engine, Errno, Full, Memory, Nanos, Op, Received, Slot, Token};
 use crate::os::net::Listener;
 use crate::os::seccomp::Call;
+use crate::peer_address::PeerAddress;
 
 /// An engine of either kind. A call of it costs a comparison more than one of the engine itself.
 #[allow(clippy::large_enum_variant, reason = "a process has one of them")]
@@ -155,8 +156,18 @@ impl Engine for Chosen {
     }
 
     #[inline]
+    fn peer(&self, slot: Slot) -> PeerAddress {
+        either!(self, engine => engine.peer(slot))
+    }
+
+    #[inline]
     fn now(&self) -> Nanos {
         either!(self, engine => engine.now())
+    }
+
+    #[inline]
+    fn read_clock(&self) -> Nanos {
+        either!(self, engine => engine.read_clock())
     }
 
     #[inline]

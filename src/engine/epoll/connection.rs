@@ -3,6 +3,7 @@
 use crate::engine::{Completion, Errno, Slot, Token};
 use crate::error::errno_of;
 use crate::os::net::OwnedSocket;
+use crate::peer_address::PeerAddress;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::net::sockopt;
 use std::os::fd::OwnedFd;
@@ -10,6 +11,8 @@ use std::os::fd::OwnedFd;
 /// The connection in a slot.
 pub(super) struct EpollConnection {
     pub(super) socket: OwnedSocket,
+    /// The address of its peer, if the engine takes note of addresses.
+    pub(super) peer: PeerAddress,
     registered: Registered,
     /// A receive may find bytes, the end or an error: an edge is reported once, so this is
     /// remembered until a receive has taken everything.
@@ -64,10 +67,16 @@ pub(super) enum ReceiveForm {
 }
 
 impl EpollConnection {
+    /// A connection that was accepted from this peer.
+    pub(super) fn accepted(socket: OwnedSocket, peer: PeerAddress) -> Self {
+        Self { peer, ..Self::new(socket) }
+    }
+
     /// A connection of which nothing is known, so both directions are tried.
     pub(super) fn new(socket: OwnedSocket) -> Self {
         Self {
             socket,
+            peer: PeerAddress::Unknown,
             registered: Registered::Nothing,
             readable: true,
             ended: false,

@@ -12,7 +12,7 @@ use crate::engine::kernel::{
     Capabilities, EngineError, EngineKind, KernelEngine, Parts, Remedy, Requirements, Restriction,
     Role,
 };
-use crate::os::net::Listener;
+use crate::os::net::{Listener, PeerPlace};
 use crate::os::seccomp::{Call, Condition};
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use std::collections::VecDeque;
@@ -40,7 +40,7 @@ impl KernelEngine for Epoll {
     }
 
     fn create(_preparation: EpollPreparation, parts: Parts) -> Result<Self, EngineError> {
-        let Parts { slots, role, fixed, buffers, held, restricted: _ } = parts;
+        let Parts { slots, role, fixed, buffers, held, restricted: _, wants_peers } = parts;
         let (listeners, signals, dial) = match role {
             Role::Server { listeners, signals } => (listeners, Some(signals), None),
             Role::Client(to) => (Vec::new(), None, Some(Dial::new(to)?)),
@@ -74,6 +74,7 @@ impl KernelEngine for Epoll {
             signal: None,
             fixed,
             pool: ReceivePool::new(buffers),
+            peer_place: wants_peers.then(|| Box::new(PeerPlace::EMPTY)),
             discarded: vec![0; DISCARDED_AT_ONCE].into_boxed_slice(),
             _held: held,
             outcomes: VecDeque::with_capacity(room * COMPLETIONS_PER_SLOT + SPARE),
@@ -123,16 +124,7 @@ impl KernelEngine for Epoll {
                 vec![on(epoll, "the engine's instance")],
                 "asks for reports about a socket",
             ),
-            call(
-                libc::SYS_accept4,
-                "accept4",
-                vec![
-                    Condition::zero(1, "no address"),
-                    Condition::zero(2, "no length"),
-                    Condition::equals(3, ACCEPT_FLAGS, "flags CLOEXEC, NONBLOCK"),
-                ],
-                "accepts a connection",
-            ),
+            call(libc::SYS_accept4, "accept4", self.accept_conditions(), "accepts a connection"),
             call(
                 libc::SYS_recvfrom,
                 "recvfrom",
@@ -179,6 +171,23 @@ impl KernelEngine for Epoll {
 
     fn base_ns(&self) -> u64 {
         self.clock.base_ns()
+    }
+}
+
+impl Epoll {
+    /// The conditions on accept4(2): it writes addresses nowhere, or to the engine's one place.
+    fn accept_conditions(&self) -> Vec<Condition> {
+        let [address, len] = match &self.peer_place {
+            None => [Condition::zero(1, "no address"), Condition::zero(2, "no length")],
+            Some(place) => {
+                let (address, len) = PeerPlace::pointers(std::ptr::from_ref(&**place).cast_mut());
+                let (address, len) = (address.addr() as u64, len.addr() as u64);
+                let words = "the engine's place for an address";
+                let of_len = "the place for its length";
+                [Condition::address(1, address, words), Condition::address(2, len, of_len)]
+            }
+        };
+        vec![address, len, Condition::equals(3, ACCEPT_FLAGS, "flags CLOEXEC, NONBLOCK")]
     }
 }
 

@@ -1,6 +1,6 @@
 //! The engine: operations in, readiness from the kernel, completions out.
 
-use super::connection::{EpollConnection, ReceiveForm, completion, errno};
+use super::connection::{EpollConnection, ReceiveForm, completion, errno, errno_of_io};
 use super::listeners::AcceptOps;
 use super::pool::ReceivePool;
 use crate::engine::kernel::Restriction;
@@ -9,9 +9,10 @@ use crate::engine::kernel::dial::Dial;
 use crate::engine::{
     BufferId, Completion, Engine, Errno, Full, Kind, Memory, Nanos, Op, Received, Slot, Token,
 };
-use crate::os::net::{Listener, OwnedSocket};
+use crate::os::net::{Listener, OwnedSocket, PeerPlace, accept_with_peer};
 use crate::os::pages::Pages;
 use crate::os::signal::Signals;
+use crate::peer_address::PeerAddress;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, Event, EventFlags};
 use rustix::net::{Shutdown, SocketFlags};
@@ -38,6 +39,9 @@ pub struct Epoll {
     pub(super) signal: Option<Token>,
     pub(super) fixed: Pages,
     pub(super) pool: ReceivePool,
+    /// Where accept4(2) writes the address of a peer, if addresses are wanted. It stays where it
+    /// is: the sandbox's filter compares its address.
+    pub(super) peer_place: Option<Box<PeerPlace>>,
     /// Where [`Op::Discard`] has bytes copied to, if the socket can't discard them.
     pub(super) discarded: Box<[u8]>,
     /// Closed with the process, about when its connections are.
@@ -161,8 +165,17 @@ impl Engine for Epoll {
         self.pool.give_back(buffer);
     }
 
+    fn peer(&self, slot: Slot) -> PeerAddress {
+        let connection = self.connections[slot.0 as usize].as_ref();
+        connection.map_or(PeerAddress::Unknown, |connection| connection.peer)
+    }
+
     fn now(&self) -> Nanos {
         self.clock.now()
+    }
+
+    fn read_clock(&self) -> Nanos {
+        self.clock.elapsed()
     }
 
     fn unix_seconds(&self) -> u64 {
@@ -243,15 +256,21 @@ impl Epoll {
 
     /// Accepts a connection into a slot, unless none is waiting.
     fn accept(&mut self, index: usize, slot: Slot) -> Option<Result<u32, Errno>> {
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        match rustix::net::accept_with(self.listeners[index].socket(), flags) {
-            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => None,
-            Ok(socket) => {
-                let connection = EpollConnection::new(OwnedSocket::new(socket));
+        let socket = self.listeners[index].socket();
+        let accepted = match &mut self.peer_place {
+            Some(place) => accept_with_peer(&socket, place).map_err(|error| errno_of_io(&error)),
+            None => rustix::net::accept_with(socket, ACCEPTED)
+                .map(|socket| (OwnedSocket::new(socket), PeerAddress::Unknown))
+                .map_err(errno),
+        };
+        match accepted {
+            Err(Errno(libc::EAGAIN | libc::EINTR)) => None,
+            Ok((socket, peer)) => {
+                let connection = EpollConnection::accepted(socket, peer);
                 self.connections[slot.0 as usize] = Some(connection);
                 Some(Ok(0))
             }
-            Err(error) => Some(Err(errno(error))),
+            Err(errno) => Some(Err(errno)),
         }
     }
 
@@ -273,6 +292,8 @@ fn timeout_of(time: Duration) -> Timespec {
     Timespec { tv_sec: millis / 1000, tv_nsec: millis % 1000 * 1_000_000 }
 }
 
+/// The flags of an accepted socket.
+const ACCEPTED: SocketFlags = SocketFlags::CLOEXEC.union(SocketFlags::NONBLOCK);
 /// The data of a report, which for a connection is its slot.
 pub(super) const SIGNALS: u64 = u64::MAX;
 /// The data of a report about a listener, with its index.

@@ -21,10 +21,15 @@ impl EngineClock {
 
     /// Reads both clocks.
     pub(in crate::engine) fn read(&mut self) {
-        let nanos = self.started.elapsed().as_nanos();
-        self.now = Nanos(u64::try_from(nanos).expect("584 years have not passed"));
+        self.now = self.elapsed();
         let unix = SystemTime::now().duration_since(UNIX_EPOCH);
         self.unix_seconds = unix.map_or(0, |duration| duration.as_secs());
+    }
+
+    /// Monotonic time, read now.
+    pub(in crate::engine) fn elapsed(&self) -> Nanos {
+        let nanos = self.started.elapsed().as_nanos();
+        Nanos(u64::try_from(nanos).expect("584 years have not passed"))
     }
 
     /// Monotonic time, as it was read last.

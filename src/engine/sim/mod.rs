@@ -40,6 +40,7 @@ use crate::bytes::Spans;
 use crate::engine::{
     BufferId, Completion, Engine, Errno, Full, Kind, Memory, Nanos, Op, Received, Slot, Token,
 };
+use crate::peer_address::PeerAddress;
 use buffers::BufferPool;
 use faults::Faults;
 use in_flight::{
@@ -77,6 +78,8 @@ pub struct SimSetup {
     /// Whether the user has to poll after a receive completed during a lazy send on the same slot.
     /// A client without another request may leave these bytes for later.
     pub polls_lazy_sends: bool,
+    /// Whether accepts take note of the addresses of peers ([`Engine::peer`]).
+    pub wants_peers: bool,
     /// Prints the entries, completions and changes of slots.
     pub trace: Option<Trace>,
 }
@@ -96,6 +99,7 @@ pub struct SimEngine {
     wait: WaitState,
     lazy: LazySends,
     polls_lazy_sends: bool,
+    wants_peers: bool,
     sockets: Sockets,
     buffers: BufferPool,
     fixed: Vec<u8>,
@@ -139,6 +143,7 @@ impl SimEngine {
             wait: WaitState::No,
             lazy: LazySends::default(),
             polls_lazy_sends: setup.polls_lazy_sends,
+            wants_peers: setup.wants_peers,
             sockets: Sockets::new(setup.slots, &setup.listeners, setup.targets),
             buffers: BufferPool::new(setup.buffers, setup.buffer_bytes),
             fixed: setup.fixed,
@@ -451,8 +456,17 @@ impl Engine for SimEngine {
         }
     }
 
+    fn peer(&self, slot: Slot) -> PeerAddress {
+        let open = self.sockets.slots[slot.0 as usize].as_ref();
+        open.expect("the slot has a connection").peer
+    }
+
     fn now(&self) -> Nanos {
         self.clock.woken
+    }
+
+    fn read_clock(&self) -> Nanos {
+        self.clock.current
     }
 
     fn unix_seconds(&self) -> u64 {

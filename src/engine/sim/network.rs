@@ -12,6 +12,7 @@
 use super::accept_queue::{AcceptQueue, AcceptWaiter};
 use super::ids::{EngineNumber, ListenerId, SocketId};
 use crate::engine::Errno;
+use crate::peer_address::PeerAddress;
 use std::collections::{BTreeSet, VecDeque};
 
 /// All sockets of a simulation.
@@ -205,6 +206,23 @@ impl Network {
     #[must_use]
     pub fn socket(&self, id: SocketId) -> &SimSocket {
         &self.sockets[id.0 as usize]
+    }
+
+    /// The address of the socket at the other end of a connection: each connecting socket has one
+    /// of its own, of one family after the other. Unix sockets have no name.
+    #[must_use]
+    pub fn peer(&self, id: SocketId) -> PeerAddress {
+        let number = id.0 / 2;
+        let [_, high, middle, low] = number.to_be_bytes();
+        let port = u16::from_be_bytes([middle, low]);
+        match number % 3 {
+            0 => PeerAddress::ip([10, high, middle, low].into(), port),
+            1 => {
+                let [a, b] = [u16::from(high), u16::from_be_bytes([middle, low])];
+                PeerAddress::ip([0x2001, 0xdb8, 0, 0, 0, 0, a, b].into(), port)
+            }
+            _ => PeerAddress::Unix,
+        }
     }
 
     /// The sockets and listeners that changed since the last call.

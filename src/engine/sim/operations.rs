@@ -8,6 +8,7 @@ use super::in_flight::{CompletionParts, EngineEvent, OpState, PendingOp, Pending
 use super::network::{Network, RECEIVE_WINDOW, SocketRead, Windows};
 use crate::bytes::Spans;
 use crate::engine::{BufferId, Errno, Kind, Nanos, Op, Slot, Token};
+use crate::peer_address::PeerAddress;
 
 impl SimEngine {
     /// Attempts an operation. The first attempt of an accept is followed at once by that of a
@@ -133,7 +134,9 @@ impl SimEngine {
                 self.complete(id, Err(Errno(libc::ECONNABORTED)));
             }
             Some(socket) => {
-                if self.sockets.open(slot, socket).is_some() {
+                let peer = network.peer(socket);
+                let peer = if self.wants_peers { peer } else { PeerAddress::Unknown };
+                if self.sockets.open(slot, socket, peer).is_some() {
                     self.violate(format!("an accept replaced the connection of {slot:?}"));
                 }
                 self.trace(|| format!("{slot:?} is {socket:?}"));
@@ -152,18 +155,19 @@ impl SimEngine {
                 // A failed connect leaves a socket behind, which the user has to close.
                 let socket = network.connect_unanswered(windows);
                 network.reset(socket);
-                self.sockets.open(slot, socket);
+                self.sockets.open(slot, socket, PeerAddress::Unknown);
                 return self.complete(id, Err(Errno(errno)));
             }
         }
         if self.strikes(Fault::ConnectLost) {
-            self.sockets.open(slot, network.connect_unanswered(windows));
+            let socket = network.connect_unanswered(windows);
+            self.sockets.open(slot, socket, PeerAddress::Unknown);
             return self.pending.park(id);
         }
         let target = self.sockets.next_target().expect("an engine that connects has a target");
         let socket = network.connect(target, windows);
         self.trace(|| format!("{slot:?} is {socket:?}"));
-        self.sockets.open(slot, socket);
+        self.sockets.open(slot, socket, PeerAddress::Unknown);
         let refused = network.socket(socket).is_reset();
         self.complete(id, if refused { Err(Errno(libc::ECONNREFUSED)) } else { Ok(0) });
     }

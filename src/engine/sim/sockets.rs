@@ -3,6 +3,7 @@
 use super::ids::{ListenerId, SocketId};
 use super::network::Changes;
 use crate::engine::{Op, Slot};
+use crate::peer_address::PeerAddress;
 
 /// The sockets behind the descriptors of an engine.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub(super) struct Sockets {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct OpenSlot {
     pub(super) socket: SocketId,
+    /// The address of the peer, if it was accepted and addresses are wanted.
+    pub(super) peer: PeerAddress,
     /// Bytes had arrived when a receive found no buffer, and none was armed since.
     pub(super) out_of_buffers: bool,
 }
@@ -37,8 +40,13 @@ impl Sockets {
     }
 
     /// Puts a socket into a slot; returns the one that it replaces.
-    pub(super) fn open(&mut self, slot: Slot, socket: SocketId) -> Option<OpenSlot> {
-        self.slots[slot.0 as usize].replace(OpenSlot { socket, out_of_buffers: false })
+    pub(super) fn open(
+        &mut self,
+        slot: Slot,
+        socket: SocketId,
+        peer: PeerAddress,
+    ) -> Option<OpenSlot> {
+        self.slots[slot.0 as usize].replace(OpenSlot { socket, peer, out_of_buffers: false })
     }
 
     pub(super) fn close(&mut self, slot: Slot) -> Option<OpenSlot> {

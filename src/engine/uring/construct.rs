@@ -42,7 +42,7 @@ impl KernelEngine for Uring {
 
     fn create(preparation: UringPreparation, parts: Parts) -> Result<Self, EngineError> {
         let UringPreparation { features, obstacles } = preparation;
-        let Parts { slots, role, fixed, buffers, restricted, held } = parts;
+        let Parts { slots, role, fixed, buffers, restricted, held, wants_peers } = parts;
         let (listeners, signals, dial) = match role {
             Role::Server { listeners, signals } => (listeners, Some(signals), None),
             Role::Client(to) => (Vec::new(), None, Some(Dial::new(to)?)),
@@ -64,6 +64,7 @@ impl KernelEngine for Uring {
             buffer_bytes: buffers.bytes,
             held,
             restricted,
+            wants_peers,
             obstacles,
         })
     }

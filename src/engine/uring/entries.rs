@@ -137,8 +137,9 @@ impl Uring {
     }
 
     fn accept(&self, listener: u32, slot: Slot) -> Entry {
-        let null = std::ptr::null_mut();
-        let accept = opcode::Accept::new(self.listener(listener), null, null.cast());
+        let nowhere = (std::ptr::null_mut(), std::ptr::null_mut());
+        let (address, len) = self.peers.as_ref().map_or(nowhere, |peers| peers.pointers(slot));
+        let accept = opcode::Accept::new(self.listener(listener), address, len);
         match self.files {
             Files::Direct => {
                 let place = DestinationSlot::try_from_slot_target(slot.0);

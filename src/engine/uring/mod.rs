@@ -13,6 +13,7 @@ mod buffers;
 mod construct;
 mod entries;
 mod files;
+mod peers;
 pub mod probe;
 mod restrict;
 mod ring;

@@ -2,18 +2,21 @@
 
 use super::buffers::Buffers;
 use super::files::{Files, LISTENER_CLOSED};
+use super::peers::Peers;
 use super::probe::{self, Features, Obstacles};
 use super::vectors::Vectors;
 use crate::engine::kernel::clock::EngineClock;
 use crate::engine::kernel::dial::Dial;
 use crate::engine::kernel::{EngineError, Remedy, Restriction};
 use crate::engine::{
-    BufferId, Completion, Engine, Errno, Full, Kind, Memory, Nanos, Op, Received, Token, result_of,
+    BufferId, Completion, Engine, Errno, Full, Kind, Memory, Nanos, Op, Received, Slot, Token,
+    result_of,
 };
 use crate::error::errno_of;
 use crate::os::net::Listener;
 use crate::os::pages::Pages;
 use crate::os::signal::Signals;
+use crate::peer_address::PeerAddress;
 use io_uring::squeue::Entry;
 use io_uring::types::{CancelBuilder, SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue};
@@ -43,6 +46,8 @@ pub struct Setup {
     pub held: Option<OwnedFd>,
     /// Whether the kernel should refuse everything that no [`Op`] of this ring needs.
     pub restricted: bool,
+    /// Whether accepts take note of the addresses of peers ([`Engine::peer`]).
+    pub wants_peers: bool,
     /// The settings that may forbid it, for error messages.
     pub obstacles: Obstacles,
 }
@@ -61,6 +66,8 @@ pub struct Uring {
     pub(super) signals: Option<Signals>,
     pub(super) restriction: Restriction,
     buffers: Buffers,
+    /// The addresses of peers, if they are wanted.
+    pub(super) peers: Option<Peers>,
     pub(super) fixed: Pages,
     pub(super) vectors: Vectors,
     /// Sends that post a completion only if they are short or fail, in the order of their entries.
@@ -105,6 +112,10 @@ impl Uring {
         let buffers =
             probe::patiently(|| Buffers::register(&ring, setup.buffers, setup.buffer_bytes))
                 .map_err(probe::explain_buffers)?;
+        let peers = setup.wants_peers.then(|| Peers::new(setup.spawn)).transpose();
+        let peers = peers.map_err(|error| {
+            EngineError::new("reserving memory for addresses", error, Remedy::MoreMemory)
+        })?;
         let sq = ring.submission().capacity();
         let cq = ring.completion().capacity();
         let mut uring = Self {
@@ -118,6 +129,7 @@ impl Uring {
             signals: setup.signals,
             restriction: Restriction::NotRequested,
             buffers,
+            peers,
             fixed: setup.fixed,
             vectors: Vectors::new(sq),
             silent: VecDeque::with_capacity(sq),
@@ -170,10 +182,11 @@ impl Uring {
 
     fn push_entry(&mut self, entry: &Entry) {
         // SAFETY: `entries` builds all entries, and their pointers are into the fixed buffer, the
-        // target's address, `discarded` or the vectors. All four are fields of `self`, which `drop`
-        // frees only after the last operation has ended, and none moves (mappings and boxes). The
-        // kernel copies an address and a vector when it takes the entry
-        // (IORING_FEAT_SUBMIT_STABLE); `Vectors` does not reuse their place before.
+        // target's address, `discarded`, the vectors or `peers`. All five are fields of `self`,
+        // which `drop` frees only after the last operation has ended, and none moves (mappings and
+        // boxes). `Peers` accesses no place between the push of an accept into its slot and the
+        // accept's last completion. The kernel copies the target's address and a vector when it
+        // takes the entry (IORING_FEAT_SUBMIT_STABLE); `Vectors` does not reuse their place before.
         let pushed = unsafe { self.ring.submission().push(entry) };
         pushed.expect("the caller has checked that there is room");
         self.pushed += 1;
@@ -215,6 +228,9 @@ impl Uring {
         let buffer = cqueue::buffer_select(entry.flags()).map(BufferId);
         if let Some(id) = buffer {
             self.buffers.deliver(id);
+        }
+        if let (Kind::Accept, Some(peers)) = (token.kind(), &mut self.peers) {
+            peers.take_back(Slot(token.index()));
         }
         match (token.kind(), result) {
             (Kind::Signal, Ok(_)) => {
@@ -317,6 +333,9 @@ impl Engine for Uring {
             let len = u32::try_from(spans.len()).expect("a send has less than 4 GiB");
             self.silent.push_back(Silent { token, len, number: self.pushed });
         }
+        if let (Op::Accept { slot, .. }, Some(peers)) = (op, &mut self.peers) {
+            peers.lend(slot);
+        }
         self.push_entry(&entry);
         if let Some(then) = then {
             self.push_entry(&then);
@@ -391,8 +410,16 @@ impl Engine for Uring {
         self.buffers.give_back(buffer);
     }
 
+    fn peer(&self, slot: Slot) -> PeerAddress {
+        self.peers.as_ref().map_or(PeerAddress::Unknown, |peers| peers.of(slot))
+    }
+
     fn now(&self) -> Nanos {
         self.clock.now()
+    }
+
+    fn read_clock(&self) -> Nanos {
+        self.clock.elapsed()
     }
 
     fn unix_seconds(&self) -> u64 {
@@ -415,6 +442,9 @@ impl Drop for Uring {
             std::mem::forget(std::mem::take(&mut self.fixed));
             std::mem::forget(self.discarded.take());
             self.buffers.leak();
+            if let Some(peers) = &mut self.peers {
+                peers.leak();
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Addresses to listen on, and why a socket doesn't listen there.
 
 use crate::error::{Failure, errno_of};
+use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -13,6 +14,21 @@ pub enum Endpoint {
     Tcp(SocketAddr),
     /// The path of a Unix socket.
     Unix(PathBuf),
+}
+
+impl Endpoint {
+    /// The endpoint as a word of a command line. Paths need not be UTF-8.
+    #[must_use]
+    pub fn to_word(&self) -> OsString {
+        match self {
+            Self::Tcp(address) => address.to_string().into(),
+            Self::Unix(path) => {
+                let mut word = OsString::from("unix:");
+                word.push(path);
+                word
+            }
+        }
+    }
 }
 
 impl fmt::Display for Endpoint {

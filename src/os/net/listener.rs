@@ -1,7 +1,7 @@
 //! A bound socket, its file if it is a Unix socket, and the filter that keeps it from connecting.
 
 use super::endpoint::{Endpoint, ListenError};
-use super::socket::{get_option, set_option, start_listening, until_free};
+use super::socket::{get_option, set_option, start_listening, tcp_info, until_free};
 use crate::os::call::checked;
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use std::fs::Metadata;
@@ -16,8 +16,20 @@ pub struct Listener {
     fd: Option<OwnedFd>,
     /// The address that it is bound to, with the port that the kernel chose for port 0.
     pub endpoint: Endpoint,
-    /// The file of a Unix socket.
+    /// The file of a Unix socket, if this process made it.
     file: Option<FileIdentity>,
+    origin: SocketOrigin,
+}
+
+/// The process that made a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SocketOrigin {
+    /// This one.
+    Own,
+    /// Its supervisor, or the one that this process was copied from.
+    Inherited,
+    /// A service manager, which keeps the socket.
+    Passed,
 }
 
 impl Drop for Listener {
@@ -28,7 +40,29 @@ impl Drop for Listener {
 
 impl Listener {
     pub(super) fn new(fd: OwnedFd, endpoint: Endpoint, file: Option<FileIdentity>) -> Self {
-        Self { fd: Some(fd), endpoint, file }
+        Self { fd: Some(fd), endpoint, file, origin: SocketOrigin::Own }
+    }
+
+    /// The same listener, of a socket that a service manager keeps ([`Listener::passed`]).
+    #[must_use]
+    pub fn kept_by_manager(mut self) -> Self {
+        self.origin = SocketOrigin::Passed;
+        self
+    }
+
+    /// Whether a service manager has passed the socket, and keeps it.
+    #[must_use]
+    pub fn is_passed(&self) -> bool {
+        self.origin == SocketOrigin::Passed
+    }
+
+    /// The path of the socket file that this process removes at its end.
+    #[must_use]
+    pub fn own_file(&self) -> Option<&Path> {
+        match &self.endpoint {
+            Endpoint::Unix(path) if self.file.is_some() => Some(path),
+            Endpoint::Unix(_) | Endpoint::Tcp(_) => None,
+        }
     }
 
     /// The socket.
@@ -50,7 +84,7 @@ impl Listener {
             Endpoint::Tcp(_) => Endpoint::Tcp(rustix::net::getsockname(&fd)?.try_into()?),
             Endpoint::Unix(path) => Endpoint::Unix(path.clone()),
         };
-        Ok(Self::new(fd, endpoint, None))
+        Ok(Self { fd: Some(fd), endpoint, file: None, origin: SocketOrigin::Inherited })
     }
 
     /// The same socket by a descriptor of its own, for another engine. It has the accept queue in
@@ -63,7 +97,8 @@ impl Listener {
     /// If the socket was taken.
     pub fn share(&self) -> io::Result<Self> {
         let fd = self.socket().try_clone_to_owned()?;
-        Ok(Self { fd: Some(fd), endpoint: self.endpoint.clone(), file: None })
+        let (endpoint, origin) = (self.endpoint.clone(), self.origin);
+        Ok(Self { fd: Some(fd), endpoint, file: None, origin })
     }
 
     /// Sets whether an accept waits for a connection, for all descriptors of the socket. That is
@@ -108,6 +143,16 @@ impl Listener {
         }
     }
 
+    /// The connections that are established and wait to be accepted, and the most that may
+    /// (`TCP_INFO`, tcp(7), whose fields `tcpi_unacked` and `tcpi_sacked` have them);
+    /// `None` of a Unix socket, of a closed one, and where the kernel doesn't tell.
+    #[must_use]
+    pub fn accept_queue(&self) -> Option<(u32, u32)> {
+        let Endpoint::Tcp(_) = self.endpoint else { return None };
+        let info = tcp_info(self.fd.as_ref()?).ok()?;
+        Some((info.tcpi_unacked, info.tcpi_sacked))
+    }
+
     /// Listens. Two sockets with `SO_REUSEADDR` can be bound to one port while neither listens
     /// (socket(7)); only the first of them succeeds here.
     ///
@@ -131,12 +176,22 @@ impl Listener {
     /// a process without a ring.
     ///
     /// # Errors
-    /// If the kernel refuses (socket(7), `SO_ATTACH_FILTER`, `SO_LOCK_FILTER`).
+    /// If the kernel refuses (socket(7), `SO_ATTACH_FILTER`, `SO_LOCK_FILTER`), and for the socket
+    /// of a service manager: the next program that it is passed to couldn't remove the filter.
     pub fn drop_answers(&self) -> io::Result<()> {
         let is_unix = matches!(self.endpoint, Endpoint::Unix(_));
         if is_unix || get_option(&self.socket(), libc::SOL_SOCKET, libc::SO_LOCK_FILTER)? != 0 {
             // The process that bound the socket has attached this filter and locked it.
             return Ok(());
+        }
+        match self.origin {
+            SocketOrigin::Own => {}
+            SocketOrigin::Inherited => {
+                return Err(io::Error::other("the process that made the socket attached none"));
+            }
+            SocketOrigin::Passed => {
+                return Err(io::Error::other("the service manager keeps the socket"));
+            }
         }
         let mut filter = DROP_ANSWERS;
         let len = u16::try_from(filter.len()).expect("the program has 8 instructions");

@@ -5,7 +5,7 @@ use crate::error::errno_of;
 use crate::os::call::checked;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use std::io;
-use std::mem::ManuallyDrop;
+use std::mem::{ManuallyDrop, MaybeUninit};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -59,6 +59,20 @@ pub(super) fn get_option(fd: &impl AsFd, level: i32, name: i32) -> io::Result<i3
     // SAFETY: `place` is an int of `len` bytes, and both are borrowed mutably for the call.
     checked(unsafe { libc::getsockopt(fd.as_fd().as_raw_fd(), level, name, place, len) })?;
     Ok(value)
+}
+
+/// The state of a TCP socket (`TCP_INFO`, tcp(7)).
+pub(super) fn tcp_info(fd: &impl AsFd) -> io::Result<libc::tcp_info> {
+    let mut info = MaybeUninit::<libc::tcp_info>::zeroed();
+    let mut len = size_of_val(&info) as libc::socklen_t;
+    let (level, name) = (libc::IPPROTO_TCP, libc::TCP_INFO);
+    let (place, len) = (info.as_mut_ptr().cast(), &raw mut len);
+    // SAFETY: `place` has `len` bytes, of which the kernel writes as many as it knows at most, and
+    // both are borrowed mutably for the call.
+    checked(unsafe { libc::getsockopt(fd.as_fd().as_raw_fd(), level, name, place, len) })?;
+    // SAFETY: the structure consists of integers, for which zeros and what the kernel wrote are
+    // values.
+    Ok(unsafe { info.assume_init() })
 }
 
 /// Repeats an attempt for [`RETRY`] while it fails because the address is in use.

@@ -13,9 +13,13 @@ use std::time::{Duration, Instant};
 impl Service<'_> {
     /// Prints a line for the operator: always if something is wrong.
     pub(super) fn report(&mut self, report: &Report) {
+        self.notify_report(report);
+        self.published.note(report);
+        self.is_ready |= matches!(report, Report::Ready { .. });
+        // A reader of the line finds what it says.
+        self.publish();
         match report {
             Report::Ready { generation } => {
-                self.is_ready = true;
                 if !self.settings.quiet {
                     terminal::err(self.ready_line(*generation));
                 }
@@ -38,7 +42,7 @@ impl Service<'_> {
         }
     }
 
-    fn what(&self, generation: u32) -> &str {
+    pub(super) fn what(&self, generation: u32) -> &str {
         let loader = self.loaders.iter().find(|loader| loader.generation == generation);
         loader.and_then(|loader| loader.what.as_deref()).unwrap_or("the content")
     }
@@ -48,7 +52,8 @@ impl Service<'_> {
         let first = self.workers.iter().find(|worker| is_first(worker.id));
         let engine = first.map_or_else(String::new, |it| self.scoreboard.text(it.place));
         let addresses = self.listeners.iter().map(|listener| &listener.endpoint);
-        ready_line(self.settings, addresses, self.what(generation), &engine)
+        let admin = self.admin.first().map(|listener| &listener.endpoint);
+        ready_line(self.settings, addresses, admin, self.what(generation), &engine)
     }
 
     /// Ends all processes and prints the totals.
@@ -58,10 +63,12 @@ impl Service<'_> {
             // The exit status that a shell reports for a process ended by a signal.
             Outcome::Forced(signal) => 128u8.saturating_add(u8::try_from(*signal).unwrap_or(0)),
             Outcome::NotStarted(why) => {
+                self.notify_failure(why);
                 terminal::err(format_args!("uringstatic: {why}"));
                 1
             }
             Outcome::Failed(why) => {
+                self.notify_failure(why);
                 terminal::err(format_args!("uringstatic: {STILL_CRASHING}: {why}"));
                 1
             }
@@ -96,6 +103,7 @@ impl Service<'_> {
             let _ = wait_any_readable(&[self.signals.as_fd()], Some(SOON));
             while self.signals.read().is_ok() {}
         }
+        self.end_auxiliaries();
     }
 }
 

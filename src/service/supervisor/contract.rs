@@ -11,6 +11,8 @@ pub struct SupervisorConfig {
     pub limit: u32,
     /// How long a worker's turn counter may stand still; zero for ever.
     pub worker_timeout: Duration,
+    /// The period of the service manager's watchdog; zero if it has none.
+    pub watchdog: Duration,
 }
 
 impl SupervisorConfig {
@@ -18,6 +20,13 @@ impl SupervisorConfig {
     #[must_use]
     pub fn slots_of_worker(&self) -> u32 {
         self.limit.div_ceil(self.workers)
+    }
+
+    /// How long a worker takes no turn before it is asked for one; `None` if nothing depends on
+    /// that. A watchdog is told of turns twice as often as it asks for them.
+    pub(super) fn asked_after(&self) -> Option<Duration> {
+        let times = [self.worker_timeout / 2, self.watchdog / 4];
+        times.into_iter().filter(|time| !time.is_zero()).min()
     }
 }
 

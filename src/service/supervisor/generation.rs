@@ -43,9 +43,26 @@ pub(super) struct Worker {
     pub(super) state: WorkerPhase,
     pub(super) share: SlotShare,
     pub(super) turns: u64,
-    /// When the turn counter was last seen to move, or the worker was kicked for standing still.
+    /// When the turn counter was last seen to move.
     pub(super) moved: Nanos,
-    pub(super) kicked: bool,
+    /// When it was asked for a turn, or killed, because the counter stood still since then.
+    pub(super) asked: Option<Nanos>,
+}
+
+impl Worker {
+    /// Whether it has a process that is to take turns.
+    pub(super) fn is_alive(&self) -> bool {
+        match self.state {
+            WorkerPhase::Starting | WorkerPhase::Serving | WorkerPhase::Ending => true,
+            WorkerPhase::Due(_) | WorkerPhase::Dead => false,
+        }
+    }
+
+    /// The end of the patience with a worker that was asked for a turn at `asked`. It has half of
+    /// the time from there at least: this process may have been stopped, too.
+    pub(super) fn hangs_at(&self, asked: Nanos, timeout: Duration) -> Nanos {
+        self.moved.plus(timeout).max(asked.plus(timeout / 2))
+    }
 }
 
 #[derive(Debug)]

@@ -22,27 +22,31 @@ impl Supervisor {
     /// turns, and killed if it doesn't move after that. A worker that starts has as much time for
     /// its first turn.
     pub(super) fn kill_hanging(&mut self, now: Nanos) {
-        let half = self.config.worker_timeout / 2;
-        if half.is_zero() {
-            return;
-        }
+        let Some(asked_after) = self.config.asked_after() else { return };
+        let timeout = self.config.worker_timeout;
         for worker in self.generations.iter_mut().flat_map(|generation| &mut generation.workers) {
-            let is_watched = match worker.state {
-                WorkerPhase::Starting | WorkerPhase::Serving | WorkerPhase::Ending => true,
-                WorkerPhase::Due(_) | WorkerPhase::Dead => false,
-            };
-            if !is_watched || worker.moved.plus(half) > now {
-                continue;
+            match worker.asked {
+                _ if !worker.is_alive() => {}
+                None if worker.moved.plus(asked_after) <= now => {
+                    self.orders.push_back(Order::Kick(worker.id));
+                    worker.asked = Some(now);
+                }
+                Some(at) if !timeout.is_zero() && worker.hangs_at(at, timeout) <= now => {
+                    self.orders.push_back(Order::Report(Report::Hangs(worker.id)));
+                    self.orders.push_back(Order::Kill(worker.id));
+                    worker.asked = Some(now);
+                }
+                None | Some(_) => {}
             }
-            if worker.kicked {
-                self.orders.push_back(Order::Report(Report::Hangs(worker.id)));
-                self.orders.push_back(Order::Kill(worker.id));
-            } else {
-                self.orders.push_back(Order::Kick(worker.id));
-            }
-            worker.kicked = true;
-            worker.moved = now;
         }
+    }
+
+    /// Whether every worker has taken a turn within half of the watchdog's period, so that the
+    /// service manager may be told that the service lives.
+    #[must_use]
+    pub fn takes_turns(&self, now: Nanos) -> bool {
+        let within = self.config.watchdog / 2;
+        self.workers().filter(|worker| worker.is_alive()).all(|it| it.moved.plus(within) >= now)
     }
 
     pub(super) fn kick_all(&mut self) {

@@ -2,6 +2,7 @@
 //! moment, in any order.
 
 mod any_order;
+mod turns;
 
 use super::*;
 use std::collections::BTreeMap;
@@ -36,6 +37,7 @@ impl World {
             workers: WORKERS,
             limit: LIMIT,
             worker_timeout: Duration::from_secs(10),
+            watchdog: Duration::ZERO,
         };
         let mut world = Self {
             supervisor: Supervisor::new(config),
@@ -360,49 +362,6 @@ fn workers_that_die_again_and_again_get_a_new_loader_and_then_end_the_service() 
         }
     }
     assert_eq!(world.outcome, Some(Outcome::Failed("it died".to_owned())));
-}
-
-#[test]
-fn worker_that_takes_no_turn_although_kicked_is_killed() {
-    let mut world = World::new();
-    world.settle();
-    let id = world.serving()[0];
-    let stands = world.workers[&id].published;
-    for _ in 0..30 {
-        world.now = world.now.plus(Duration::from_secs(1));
-        world.workers.get_mut(&id).expect("it serves").published = stands;
-        world.input(Event::Tick);
-        if world.workers[&id].ended {
-            break;
-        }
-    }
-    assert!(world.workers[&id].ended);
-    assert!(world.reports.contains(&Report::Hangs(id)));
-    let others = world.workers.iter().filter(|it| *it.0 != id);
-    assert!(
-        others.clone().count() == 2 && others.clone().all(|it| !it.1.ended),
-        "idle is not hung"
-    );
-}
-
-#[test]
-fn worker_that_never_takes_its_first_turn_is_killed_and_the_reload_given_up() {
-    let mut world = World::new();
-    world.settle();
-    world.input(Event::Reload);
-    world.load(2);
-    let is_new = |id: &WorkerId| id.generation == 2;
-    for _ in 0..30 {
-        world.now = world.now.plus(Duration::from_secs(1));
-        for (id, worker) in &mut world.workers {
-            let turns = worker.published.turns;
-            worker.published.turns = if is_new(id) { 0 } else { turns + 1 };
-        }
-        world.input(Event::Tick);
-    }
-    let killed = world.workers.iter().filter(|it| is_new(it.0));
-    assert!(killed.clone().count() > 0 && killed.clone().all(|it| it.1.ended));
-    assert!(world.reports.iter().any(|report| matches!(report, Report::Hangs(id) if is_new(id))));
 }
 
 #[test]

@@ -50,17 +50,20 @@ impl ServicePlan {
         // that is missing: the bound of a wait in the accept queue is shorter.
         let worker_timeout = Duration::from_secs(random.pick(&[10, 7]));
         let listeners = u32::try_from(random.between(1, 2)).expect("few");
-        let settings = SupervisorConfig { workers, limit, worker_timeout };
+        let watchdog = Duration::ZERO;
+        let settings = SupervisorConfig { workers, limit, worker_timeout, watchdog };
         let config = ServerConfig {
             spawn: settings.slots_of_worker(),
             accepts: random.pick(&[1, 2]),
             reload_grace: Duration::from_millis(random.between(0, 2000)),
+            drain_grace: Duration::from_millis(random.pick(&[0, 0, 800])),
             drain_delay: Duration::from_millis(random.pick(&[0, 0, 300, 1500])),
             ..draw_config(random, listeners)
         };
         let page = draw_page(random);
         let setting = Setting {
             listeners,
+            proxied: config.proxied,
             page_bytes: page.len(),
             head_ns: nanos(config.head_timeout),
             head_bytes_max: config.head_bytes_max as usize,

@@ -93,9 +93,14 @@ pub struct Rule {
 /// # Errors
 /// If the root can't be read or exceeds a limit.
 pub fn check(request: &BuildRequest) -> Result<CheckReport, Failure> {
-    let root = links::open(request)?;
     // Problems of the plan are part of the report.
-    let Gathered { listing, plan, loaded } = gather(request, &root, |_| Ok(()))?;
+    let gathered = gather(request, &links::open(request)?, |_| Ok(()))?;
+    Ok(report(request, &gathered))
+}
+
+/// The report of a root whose files were read.
+pub(super) fn report(request: &BuildRequest, gathered: &Gathered) -> CheckReport {
+    let Gathered { listing, plan, loaded } = gathered;
     let Loaded { bodies, unused, .. } = loaded;
     let name = |file: usize| escaped(&listing.files[plan.files[file].listed].name);
     let Account { uid: user, gid: group } = Account::current();
@@ -106,9 +111,9 @@ pub fn check(request: &BuildRequest) -> Result<CheckReport, Failure> {
         group,
         paths: Vec::new(),
         redirects: Vec::new(),
-        problems: problems(request, &plan),
-        left_out: left_out(&listing, &plan),
-        warnings: warnings(&listing, &plan, &unused),
+        problems: problems(request, plan),
+        left_out: left_out(listing, plan),
+        warnings: warnings(listing, plan, unused),
     };
     // Rules with conditions hide a path from some requests only.
     let request_conditions = RequestConditions::default();
@@ -143,7 +148,7 @@ pub fn check(request: &BuildRequest) -> Result<CheckReport, Failure> {
         let (line, forced, text) = (rule.line, rule.forced, rule.text.to_string());
         report.redirects.push(Rule { line, status: status(rule), forced, text });
     }
-    Ok(report)
+    report
 }
 
 fn status(rule: &Redirect) -> u16 {

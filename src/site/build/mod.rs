@@ -8,12 +8,14 @@
 //!                      (_headers, _redirects) codings  files change
 //! ```
 //!
-//! [`check::check`] reports the same without serving it. Knows files and HTTP; knows no connection
+//! [`check::check`] reports the same without serving it, and [`check_root`] also hands out the
+//! files, for a copy of the root that serves the same. Knows files and HTTP; knows no connection
 //! and no engine.
 
 mod beside;
 mod caching;
 pub mod check;
+mod checked;
 pub mod compress;
 mod copies;
 mod cycles;
@@ -50,6 +52,7 @@ mod summary;
 mod walk;
 
 pub use crate::error::Failure;
+pub use checked::{CheckedRoot, check_root};
 pub use links::open;
 pub use opened::OpenRoot;
 pub use options::{BuildRequest, Effort, RootOptions, SiteLimits, SiteOptions};

@@ -56,7 +56,7 @@ impl Tree {
                 head.put(b"Location: ");
                 Span { len: u64::from(location_bytes), ..self.tail(scratch) }
             }
-            Answer::Part { .. } => unreachable!("only a single page has this answer"),
+            Answer::Part { .. } | Answer::Live(_) => unreachable!("a tree doesn't choose it"),
         };
         let len = head.used as u64;
         if let Answer::Redirection(_) = answer {

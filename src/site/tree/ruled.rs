@@ -79,7 +79,9 @@ impl Tree {
                 response.vary_by.accept = self.fallback.is_some();
                 response.vary_by.accept_language = self.redirects.have_languages();
             }
-            Answer::Whole(_) | Answer::BuiltIn(_) | Answer::Part { .. } => return answer,
+            Answer::Whole(_) | Answer::BuiltIn(_) | Answer::Part { .. } | Answer::Live(_) => {
+                return answer;
+            }
         }
         let Some(fields) = composer.compose(&response, block) else {
             return Answer::Whole(Prebuilt::UriTooLong);
@@ -94,7 +96,7 @@ impl Tree {
                 Answer::Redirection(redirection)
             }
             Answer::Whole(prebuilt) => Answer::BuiltIn(BuiltInResponse { prebuilt, fields }),
-            Answer::BuiltIn(_) | Answer::Part { .. } => answer,
+            Answer::BuiltIn(_) | Answer::Part { .. } | Answer::Live(_) => answer,
         }
     }
 

@@ -7,7 +7,7 @@ use std::io::{ErrorKind, Read as _, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr as UnixAddress, UnixListener};
+use std::os::unix::net::{SocketAddr as UnixAddress, UnixListener, UnixStream};
 use std::sync::atomic::{AtomicU32, Ordering};
 use uringstatic::engine::epoll::Epoll;
 use uringstatic::engine::kernel::dial::Dial;
@@ -20,11 +20,12 @@ use uringstatic::engine::uring::{Setup, Uring};
 use uringstatic::os::net::{Endpoint, Listener, listen};
 use uringstatic::os::pages::Pages;
 use uringstatic::os::signal::receive;
+use uringstatic::peer_address::PeerAddress;
 
 /// An engine with its peers.
 pub(crate) struct Kernel<E> {
     engine: E,
-    addresses: Vec<SocketAddr>,
+    endpoints: Vec<Endpoint>,
     peers: Vec<Option<TcpStream>>,
     target: Option<Target>,
 }
@@ -106,8 +107,23 @@ impl Kernel<Uring> {
         kernel
     }
 
+    /// An engine that accepts at this endpoint.
+    pub(crate) fn uring_on(endpoint: &Endpoint, needs: Needs, features: Features) -> Self {
+        let listeners = vec![listen(endpoint, 16, false).expect("the endpoint is free")];
+        Self::uring_of(listeners, needs, features, None)
+    }
+
     fn uring_with(needs: Needs, features: Features, target: Option<Target>) -> Self {
-        let (listeners, addresses) = two_listeners();
+        Self::uring_of(two_listeners(), needs, features, target)
+    }
+
+    fn uring_of(
+        listeners: Vec<Listener>,
+        needs: Needs,
+        features: Features,
+        target: Option<Target>,
+    ) -> Self {
+        let endpoints = endpoints_of(&listeners);
         let dial = target
             .as_ref()
             .map(|target| Dial::new(target.destination()).expect("the address is short"));
@@ -116,6 +132,7 @@ impl Kernel<Uring> {
             listeners,
             held: None,
             restricted: dial.is_none(),
+            wants_peers: needs.wants_peers,
             dial,
             signals: None,
             fixed: fixed_of::<Self>(needs),
@@ -125,24 +142,33 @@ impl Kernel<Uring> {
             obstacles: Obstacles::read(),
         });
         let engine = engine.expect("the kernel has io_uring");
-        Self { engine, addresses, peers: Vec::new(), target }
+        Self { engine, endpoints, peers: Vec::new(), target }
     }
 }
 
 impl Kernel<Epoll> {
     /// An engine that accepts.
     pub(crate) fn accepting_epoll(needs: Needs) -> Self {
-        let (listeners, addresses) = two_listeners();
+        Self::epoll_of(two_listeners(), needs)
+    }
+
+    /// An engine that accepts at this endpoint.
+    pub(crate) fn epoll_on(endpoint: &Endpoint, needs: Needs) -> Self {
+        Self::epoll_of(vec![listen(endpoint, 16, false).expect("the endpoint is free")], needs)
+    }
+
+    fn epoll_of(listeners: Vec<Listener>, needs: Needs) -> Self {
+        let endpoints = endpoints_of(&listeners);
         // No rule of accepting engines sends a signal; this one would end the test.
         let signals = receive(&[libc::SIGXFSZ]).expect("a descriptor is free");
         let engine = Self::create(needs, Role::Server { listeners, signals });
-        Self { engine, addresses, peers: Vec::new(), target: None }
+        Self { engine, endpoints, peers: Vec::new(), target: None }
     }
 
     /// An engine that connects to this target.
     pub(crate) fn connecting_epoll(needs: Needs, target: Target) -> Self {
         let engine = Self::create(needs, Role::Client(target.destination()));
-        Self { engine, addresses: Vec::new(), peers: Vec::new(), target: Some(target) }
+        Self { engine, endpoints: Vec::new(), peers: Vec::new(), target: Some(target) }
     }
 
     fn create(needs: Needs, role: Role) -> Epoll {
@@ -151,7 +177,9 @@ impl Kernel<Epoll> {
         let requirements = Requirements { kind, slots, buffers, without: &[] };
         let preparation = Epoll::prepare(&requirements).expect("there are few slots");
         let fixed = fixed_of::<Self>(needs);
-        let parts = Parts { slots: SLOTS, role, fixed, buffers, held: None, restricted: true };
+        let (slots, wants_peers) = (SLOTS, needs.wants_peers);
+        let parts =
+            Parts { slots, role, fixed, buffers, held: None, restricted: true, wants_peers };
         Epoll::create(preparation, parts).expect("the kernel has epoll")
     }
 }
@@ -162,17 +190,21 @@ fn fixed_of<R: Rig>(needs: Needs) -> Pages {
     fixed_bytes(if needs.sends_large { R::LARGE } else { SMALL }).into()
 }
 
-fn two_listeners() -> (Vec<Listener>, Vec<SocketAddr>) {
+fn two_listeners() -> Vec<Listener> {
     let any = Endpoint::Tcp(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0));
-    let listeners: Vec<_> = (0..2).map(|_| listen(&any, 16, false).expect("a free port")).collect();
-    let addresses = listeners
-        .iter()
-        .map(|listener| match listener.endpoint {
-            Endpoint::Tcp(address) => address,
-            Endpoint::Unix(_) => unreachable!("the endpoints are TCP"),
-        })
-        .collect();
-    (listeners, addresses)
+    (0..2).map(|_| listen(&any, 16, false).expect("a free port")).collect()
+}
+
+fn endpoints_of(listeners: &[Listener]) -> Vec<Endpoint> {
+    listeners.iter().map(|listener| listener.endpoint.clone()).collect()
+}
+
+/// Connects to a TCP or Unix socket, whose calls the type makes alike.
+fn stream_to(endpoint: &Endpoint) -> std::io::Result<TcpStream> {
+    match endpoint {
+        Endpoint::Tcp(address) => TcpStream::connect(address),
+        Endpoint::Unix(path) => Ok(OwnedFd::from(UnixStream::connect(path)?).into()),
+    }
 }
 
 impl<E: KernelEngine> Kernel<E> {
@@ -219,8 +251,13 @@ impl<E: KernelEngine> Rig for Kernel<E> {
     }
 
     fn connect(&mut self, listener: u32) -> Peer {
-        let stream = TcpStream::connect(self.addresses[listener as usize]).expect("it listens");
+        let stream = stream_to(&self.endpoints[listener as usize]).expect("it listens");
         self.keep(stream)
+    }
+
+    fn address(&mut self, peer: Peer) -> PeerAddress {
+        // The standard library knows no IP address of a Unix socket.
+        self.stream(peer).local_addr().map_or(PeerAddress::Unix, Into::into)
     }
 
     fn answer(&mut self) -> Option<Peer> {
@@ -236,7 +273,7 @@ impl<E: KernelEngine> Rig for Kernel<E> {
     }
 
     fn refuses(&mut self, listener: u32) -> bool {
-        let outcome = TcpStream::connect(self.addresses[listener as usize]);
+        let outcome = stream_to(&self.endpoints[listener as usize]);
         outcome.is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
     }
 

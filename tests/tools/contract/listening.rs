@@ -1,7 +1,8 @@
 //! Rules of `Accept`, `Watch`, their cancellation, and `stop_listening`.
 
-use super::rig::{Needs, Read, Rig, Tester};
+use super::rig::{Needs, Peer, Read, Rig, Tester};
 use uringstatic::engine::{Engine, Errno, Op, Slot};
+use uringstatic::peer_address::PeerAddress;
 
 pub(crate) fn accept_waits_and_opens_its_slot<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
     let mut tester = make(Needs::default());
@@ -29,6 +30,67 @@ pub(crate) fn each_accept_takes_one_connection<G: Rig>(make: impl Fn(Needs) -> T
     for accept in accepts {
         tester.last(accept).expect("a peer has connected");
     }
+}
+
+pub(crate) fn each_accept_has_the_address_of_its_peer<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
+    let mut tester = make(Needs::peers());
+    // In flight together: an engine with one place for all addresses would mix them up.
+    let accept = |slot| Op::Accept { listener: 0, slot: Slot(slot) };
+    let mut waiting = Vec::from([0, 1, 2].map(|slot| (Slot(slot), tester.push(accept(slot)))));
+    tester.expect_no_completion();
+    let mut opened = Vec::new();
+    while !waiting.is_empty() {
+        let peer = tester.rig.connect(0);
+        tester.let_time_pass();
+        let place = waiting.iter().position(|&(_, accept)| tester.has(accept));
+        let (slot, accept) = waiting.remove(place.expect("one accept has completed"));
+        tester.last(accept).expect("a peer has connected");
+        opened.push((slot, peer));
+    }
+    for (slot, peer) in opened {
+        expect_address(&mut tester, slot, peer);
+    }
+}
+
+pub(crate) fn reused_slot_has_the_address_of_its_last_peer<G: Rig>(
+    make: impl Fn(Needs) -> Tester<G>,
+) {
+    let mut tester = make(Needs::peers());
+    let slot = Slot(3);
+    let accept = Op::Accept { listener: 1, slot };
+    let cancelled = tester.push(accept);
+    tester.expect_no_completion();
+    assert_eq!(tester.result(Op::Cancel { target: cancelled }), Ok(0));
+    assert_eq!(tester.last(cancelled), Err(Errno(libc::ECANCELED)));
+    for _ in 0..3 {
+        let peer = tester.rig.connect(1);
+        tester.result(accept).expect("a connection is in the accept queue");
+        expect_address(&mut tester, slot, peer);
+        tester.result(Op::Close { slot }).expect("the slot is open");
+    }
+}
+
+pub(crate) fn peers_are_unknown_unless_they_are_wanted<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
+    let mut tester = make(Needs::default());
+    tester.connected(Slot(0));
+    assert_eq!(tester.rig.engine().peer(Slot(0)), PeerAddress::Unknown);
+}
+
+/// Accepts on an engine of the test's own.
+pub(crate) fn accept_has_the_address_of_its_peer(
+    rig: impl Rig,
+    is_expected: fn(PeerAddress) -> bool,
+) {
+    let mut tester = Tester::new(rig);
+    let peer = tester.connected(Slot(1));
+    expect_address(&mut tester, Slot(1), peer);
+    let found = tester.rig.engine().peer(Slot(1));
+    assert!(is_expected(found), "{found:?}");
+}
+
+fn expect_address<G: Rig>(tester: &mut Tester<G>, slot: Slot, peer: Peer) {
+    let expected = tester.rig.address(peer);
+    assert_eq!(tester.rig.engine().peer(slot), expected, "{slot:?}");
 }
 
 pub(crate) fn watch_waits_and_accepts_nothing<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {

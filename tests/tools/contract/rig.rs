@@ -6,6 +6,7 @@ use std::time::Duration;
 use uringstatic::engine::{
     BufferId, Completion, Engine, Errno, Kind, Nanos, Op, Received, Slot, Token,
 };
+use uringstatic::peer_address::PeerAddress;
 
 /// An engine and its peers.
 pub(crate) trait Rig {
@@ -17,6 +18,8 @@ pub(crate) trait Rig {
     fn engine(&mut self) -> &mut Self::R;
     /// Connects a new peer to a listener of the engine.
     fn connect(&mut self, listener: u32) -> Peer;
+    /// The address of a peer that has connected.
+    fn address(&mut self, peer: Peer) -> PeerAddress;
     /// Accepts the engine's connection at its target; `None` if the target is closed.
     fn answer(&mut self) -> Option<Peer>;
     /// Closes the target of the engine's connects.
@@ -60,6 +63,8 @@ pub(crate) struct Needs {
     /// Whether the fixed buffer has [`Rig::LARGE`] bytes, which take a while to fill, and not
     /// [`SMALL`].
     pub(crate) sends_large: bool,
+    /// Whether the engine takes note of the addresses of peers.
+    pub(crate) wants_peers: bool,
 }
 
 /// The length of the fixed buffer for rules that send a few bytes.
@@ -70,11 +75,16 @@ impl Needs {
     pub(crate) fn large() -> Self {
         Self { sends_large: true, ..Self::default() }
     }
+
+    /// The needs of a rule about the addresses of peers.
+    pub(crate) fn peers() -> Self {
+        Self { wants_peers: true, ..Self::default() }
+    }
 }
 
 impl Default for Needs {
     fn default() -> Self {
-        Self { buffers: 16, buffer_bytes: 256, sends_large: false }
+        Self { buffers: 16, buffer_bytes: 256, sends_large: false, wants_peers: false }
     }
 }
 

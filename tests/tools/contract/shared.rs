@@ -38,7 +38,15 @@ fn engine<E: KernelEngine>(listeners: &[&Listener]) -> E {
     let signals = receive(&[libc::SIGXFSZ]).expect("a descriptor is free");
     let role = Role::Server { listeners, signals };
     let fixed = vec![0; 64].into();
-    let parts = Parts { slots: SLOTS, role, fixed, buffers, held: None, restricted: true };
+    let parts = Parts {
+        slots: SLOTS,
+        role,
+        fixed,
+        buffers,
+        held: None,
+        restricted: true,
+        wants_peers: false,
+    };
     E::create(preparation, parts).expect("the kernel has the engine")
 }
 

@@ -6,8 +6,9 @@ use uringstatic::engine::sim::{
     SocketRead, Windows,
 };
 use uringstatic::engine::{
-    BufferId, Completion, Engine, Errno, Full, Memory, Nanos, Op, Received, Token,
+    BufferId, Completion, Engine, Errno, Full, Memory, Nanos, Op, Received, Slot, Token,
 };
+use uringstatic::peer_address::PeerAddress;
 
 /// The simulated engine with its network; the peers are sockets of the network.
 pub(crate) struct Simulated {
@@ -40,6 +41,7 @@ impl Simulated {
             faults: FaultLevel::None,
             // Some rules receive during a lazy send without the poll that a server makes then.
             polls_lazy_sends: false,
+            wants_peers: needs.wants_peers,
             trace: None,
         };
         let engine = SimEngine::new(setup, Random::from_seed(seed));
@@ -63,6 +65,11 @@ impl Rig for Simulated {
     fn connect(&mut self, listener: u32) -> Peer {
         let listener = self.listeners[listener as usize];
         peer(self.network().connect(listener, WINDOWS))
+    }
+
+    fn address(&mut self, peer: Peer) -> PeerAddress {
+        let accepted = socket(peer).remote();
+        self.network().peer(accepted)
     }
 
     fn answer(&mut self) -> Option<Peer> {
@@ -162,8 +169,16 @@ impl Engine for WaitingEngine {
         self.engine.give_back(buffer);
     }
 
+    fn peer(&self, slot: Slot) -> PeerAddress {
+        self.engine.peer(slot)
+    }
+
     fn now(&self) -> Nanos {
         self.engine.now()
+    }
+
+    fn read_clock(&self) -> Nanos {
+        self.engine.read_clock()
     }
 
     fn unix_seconds(&self) -> u64 {

@@ -1,12 +1,16 @@
 //! Lines of JSON objects, with the keys of nginx's examples, Caddy, Traefik, Envoy and others.
 
+use super::text::unescaped_text;
 use super::{LogEntry, of_parts, of_request_line, time};
 use serde_json::{Map, Value};
 
 pub(super) fn parse(line: &[u8]) -> Result<LogEntry, String> {
     let value: Value =
         serde_json::from_slice(line).map_err(|error| format!("it is no JSON object: {error}"))?;
-    let Value::Object(fields) = value else { return Err("it is no JSON object".to_owned()) };
+    let Value::Object(mut fields) = value else { return Err("it is no JSON object".to_owned()) };
+    if fields.get("schema").and_then(Value::as_str) == Some(OWN_SCHEMA) {
+        read_own(&mut fields)?;
+    }
     let time_ns = TIME_KEYS.iter().filter_map(|&key| fields.get(key)).find_map(time_of);
     let request = match fields.get("request") {
         Some(Value::String(line)) => of_request_line(line.as_bytes())?,
@@ -14,6 +18,22 @@ pub(super) fn parse(line: &[u8]) -> Result<LogEntry, String> {
         _ => of_fields(&fields)?,
     };
     Ok(LogEntry { request, time_ns })
+}
+
+/// Makes a line of `uringstatic --log-format json` one without escapes.
+fn read_own(fields: &mut Map<String, Value>) -> Result<(), String> {
+    if fields.get("cut").is_some() {
+        return Err("its target was cut when it was logged".to_owned());
+    }
+    for key in ["method", "target", "request"] {
+        if let Some(Value::String(text)) = fields.get_mut(key) {
+            // The escapes are those of the combined format, and nothing else has a backslash.
+            let octets = unescaped_text(text.as_bytes())?;
+            *text = String::from_utf8(octets)
+                .map_err(|_| format!("the {key} has octets that a request can't carry"))?;
+        }
+    }
+    Ok(())
 }
 
 fn of_fields(fields: &Map<String, Value>) -> Result<super::MethodAndTarget, String> {
@@ -57,6 +77,8 @@ fn time_of(value: &Value) -> Option<i128> {
     }
 }
 
+/// The schema of the lines that `uringstatic` writes.
+const OWN_SCHEMA: &str = "uringstatic-access/1";
 const METHOD_KEYS: [&str; 4] = ["method", "request_method", "RequestMethod", "verb"];
 const TARGET_KEYS: [&str; 7] =
     ["target", "request_target", "request_uri", "RequestPath", "uri", "path", "url"];

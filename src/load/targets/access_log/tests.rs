@@ -29,6 +29,10 @@ fn lines_of_common_formats_have_their_request() {
             "GET /x",
         ),
         (r#"{"request":"GET /whole HTTP/1.1","status":200}"#, "GET /whole"),
+        (
+            r#"{"schema":"uringstatic-access/1","method":"GET","target":"/\\x22\\x5Cx"}"#,
+            "GET /\"\\x",
+        ),
         (r#"{"method":"GET","url":"https://a.example/b?c#d"}"#, "GET /b?c"),
         (r#"{"method":"GET","url":"https://a.example"}"#, "GET /"),
     ] {
@@ -64,6 +68,11 @@ fn lines_that_no_request_can_carry_are_refused() {
         (r#"{"method":"GET","target":"/a\r\nb"}"#, "can't carry"),
         (r#"{"method":"GET","target":"/ä"}"#, "can't carry"),
         (r#"{"method":1,"target":"/"}"#, "no method"),
+        (r#"{"schema":"uringstatic-access/1","method":"GET","target":"/a","cut":true}"#, "was cut"),
+        (
+            r#"{"schema":"uringstatic-access/1","request":"\\x16\\x03 / HTTP/1.1"}"#,
+            "a method consists",
+        ),
         ("{", "no JSON object"),
     ] {
         let message = request(line).expect_err(line);

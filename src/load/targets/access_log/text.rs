@@ -33,6 +33,11 @@ fn find_time(line: &[u8]) -> (Option<i128>, &[u8]) {
     (None, line)
 }
 
+/// A text without a quote, without its escapes.
+pub(super) fn unescaped_text(text: &[u8]) -> Result<Vec<u8>, String> {
+    unescaped(&[text, b"\""].concat())
+}
+
 /// A quoted field up to its closing quote, without the escapes of Apache (`\"`, `\\`, `\n`, `\xHH`)
 /// and nginx (`\xHH`).
 fn unescaped(text: &[u8]) -> Result<Vec<u8>, String> {
