@@ -72,9 +72,11 @@ halt_machine() {
     wait "$nspawn" || true
     local group
     # Control groups have no namespace here: those that are new are removed, the innermost first.
-    find /sys/fs/cgroup -type d | grep -vxFf "$work/groups" | sort -r | while read -r group; do
-        rmdir "$group" 2> /dev/null || true
-    done
+    # There may be none, which is no failure of this pipe.
+    find /sys/fs/cgroup -type d | { grep -vxFf "$work/groups" || true; } | sort -r |
+        while read -r group; do
+            rmdir "$group" 2> /dev/null || true
+        done
 }
 
 # Tries for 20 s.

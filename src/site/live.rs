@@ -4,7 +4,7 @@
 //! A page is rendered by its source, at most once a second, and copied into the block of the slot
 //! whose request it answers. Nothing in flight is ever written to, however slowly a client reads,
 //! and a slow client delays no rendering. Errors of HTTP and other methods have the responses of a
-//! [`Single`].
+//! `Single`.
 
 use super::answer::{Answer, LiveAnswer, LivePage, PendingResponse, ScratchIndex};
 use super::layout::Layout;

@@ -242,7 +242,7 @@ impl Default for RecordCopy {
 }
 
 impl RecordCopy {
-    /// Copies the words of a record, at most [`RECORD_WORDS_MAX`], and decodes them. Any words are
+    /// Copies the words of a record, at most `RECORD_WORDS_MAX`, and decodes them. Any words are
     /// a record.
     pub fn decode(&mut self, words: impl Iterator<Item = u64>) -> AccessEntry<'_> {
         let mut copied = 0;
