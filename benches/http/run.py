@@ -52,10 +52,19 @@ SPAWN = "13000"
 NGINX_DEFERRED = "nginx-deferred"
 # This server with --no-lockdown; measured only if --names has it.
 UNLOCKED, UNLOCKED_EPOLL = OURS + "-unlocked", OURS_EPOLL + "-unlocked"
+# This server with further options, and nginx with an access log; measured only if --names has them.
+OPTIONS = {
+    "-unlocked": ["--no-lockdown"],
+    "-log": ["--access-log", "{log}"],
+    "-json": ["--access-log", "{log}", "--log-format", "json"],
+    "-admin": ["--admin", "127.0.0.1:0"],
+}
+NGINX_LOG = "nginx-log"
 # The servers for which there is a column of ratios, and its title.
 PEERS = {
     NGINX: "nginx",
     NGINX_DEFERRED: "deferred",
+    OURS: "uringstatic",
     FLOOR: "floor",
     FLOOR_EPOLL: "floor on epoll",
     UNLOCKED: "unlocked",
@@ -114,6 +123,7 @@ class Bench:
         self.script = os.path.join(folder, "pipeline.lua")
         with open(self.script, "w", encoding="utf-8") as file:
             file.write(PIPELINE)
+        self.log = os.path.join(folder, "access.log")
         self.program, self.floor = build()
         self.request_bytes = {}
 
@@ -137,6 +147,8 @@ class Bench:
             except subprocess.TimeoutExpired:
                 server.kill()
                 server.wait()
+            if os.path.exists(self.log):
+                os.remove(self.log)
         result["cpu_us"] = used * 1e6 / max(result["requests"], 1)
         return result
 
@@ -144,8 +156,12 @@ class Bench:
         engine = ["--engine", "epoll" if "-epoll" in name else "io_uring"]
         ours = [*engine, "--spawn", SPAWN]
         if name.startswith(OURS):
-            extra = ["--no-lockdown"] if name.endswith("-unlocked") else []
+            suffix = next((it for it in OPTIONS if name.endswith(it)), None)
+            extra = [word.format(log=self.log) for word in OPTIONS.get(suffix, [])]
             return [self.program, "--listen", f"127.0.0.1:{port}", "--quiet", *ours, *extra]
+        if name == NGINX_LOG:
+            log = f"ACCESS_LOG={self.log} combined"
+            return ["env", log, os.path.join(ROOT, "benches/post/nginx"), str(port)]
         if name in (NGINX, NGINX_DEFERRED):
             extra = ["deferred"] if name == NGINX_DEFERRED else []
             return [os.path.join(ROOT, "benches/post/nginx"), str(port), *extra]
