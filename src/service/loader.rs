@@ -5,6 +5,7 @@
 use super::board_layout::BoardLayout;
 use super::messages::{BYTES_MAX, ForkRequest, LoaderReport, LoaderSpec};
 use super::scoreboard::{Scoreboard, Seat};
+use super::serving::serve_to_the_end;
 use crate::engine::Engine;
 use crate::error::Failure;
 use crate::os::channel::Channel;
@@ -16,7 +17,7 @@ use crate::os::process;
 use crate::os::reaping::die_with_parent;
 use crate::os::shared::CounterPart;
 use crate::os::{signal, terminal};
-use crate::server::{RETIRE, TRY_ACCEPTS, Turn, WITHOUT_EFFECT};
+use crate::server::{RETIRE, TRY_ACCEPTS, WITHOUT_EFFECT};
 use crate::start::settings::StartSettings;
 use crate::start::workers::WorkerCount;
 use crate::start::{self, LoadedServer, Started, WorkerLink};
@@ -182,7 +183,8 @@ impl NewWorker {
                     (None, None) => {}
                 }
                 text.write(&format!("{engine}; lockdown {}", started.lockdown.summary()));
-                turn(started)
+                let Started { server, lockdown, .. } = started;
+                serve_to_the_end(server, &lockdown, "the engine")
             }
             Err(failure) => {
                 text.write(&failure.to_string());
@@ -223,29 +225,6 @@ fn recorder(
 
 fn observe(started: &mut Started, observer: impl Observer + 'static) {
     started.server.observe(Box::new(observer));
-}
-
-/// Takes turns to the end.
-fn turn(started: Started) -> u8 {
-    let Started { mut server, lockdown, .. } = started;
-    let code = loop {
-        match server.turn() {
-            Ok(Turn::Goes) => {}
-            Ok(Turn::Drained | Turn::Forced { .. }) => break 0,
-            Err(errno) => {
-                terminal::err(format_args!(
-                    "uringstatic: waiting for the engine: {errno} (errno {})",
-                    errno.0
-                ));
-                break 1;
-            }
-        }
-    };
-    if lockdown.is_on() {
-        // The sandbox permits no orderly teardown; the kernel closes everything at exit.
-        process::end(code);
-    }
-    code
 }
 
 /// Waits until the supervisor knows this process, which it must be able to end.

@@ -36,6 +36,7 @@ mod publication;
 mod report;
 mod run;
 mod scoreboard;
+mod serving;
 pub mod supervisor;
 
 pub use run::run;

@@ -3,11 +3,11 @@
 use super::beginning::{Beginning, report_failure, report_ready};
 use crate::error::Failure;
 use crate::os::net::Listener;
-use crate::os::{process, signal, terminal};
-use crate::server::Turn;
+use crate::os::signal;
 use crate::service::board_layout::BoardLayout;
 use crate::service::board_state::ScoreboardView;
 use crate::service::loader::DRAIN;
+use crate::service::serving::serve_to_the_end;
 use crate::start::serve_live;
 use crate::telemetry::pages::AdminPages;
 use crate::telemetry::snapshot::ServiceIdentity;
@@ -42,7 +42,7 @@ fn try_to_serve(beginning: &mut Beginning<'_>) -> Result<u8, Failure> {
         has_access_log: settings.log.access_log.is_some(),
     };
     let signals = signal::receive(&[DRAIN])?;
-    let (mut server, sandbox) = serve_live(
+    let (server, sandbox) = serve_live(
         settings,
         spec.account.clone(),
         std::mem::take(inherited),
@@ -50,22 +50,5 @@ fn try_to_serve(beginning: &mut Beginning<'_>) -> Result<u8, Failure> {
         Box::new(AdminPages::new(view, identity, places)),
         || drop(report_ready(channel)),
     )?;
-    let code = loop {
-        match server.turn() {
-            Ok(Turn::Goes) => {}
-            Ok(Turn::Drained | Turn::Forced { .. }) => break 0,
-            Err(errno) => {
-                terminal::err(format_args!(
-                    "uringstatic: waiting for the engine of the admin process: {errno} (errno {})",
-                    errno.0
-                ));
-                break 1;
-            }
-        }
-    };
-    if sandbox.is_on() {
-        // The sandbox permits no orderly teardown; the kernel closes everything at exit.
-        process::end(code);
-    }
-    Ok(code)
+    Ok(serve_to_the_end(server, &sandbox, "the engine of the admin process"))
 }
