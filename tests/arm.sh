@@ -37,24 +37,15 @@ main() {
 
 # Without link-time optimisation, which would take minutes more.
 build() {
-    local target=aarch64-unknown-linux-gnu root=$work/root
+    local target=aarch64-unknown-linux-gnu
     CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
         CC_aarch64_unknown_linux_gnu=aarch64-linux-gnu-gcc \
         RUSTFLAGS="-C target-feature=+crt-static" \
         CARGO_PROFILE_RELEASE_STRIP=symbols CARGO_PROFILE_RELEASE_DEBUG=none \
         CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
         cargo +nightly build -Z build-std=std,panic_abort --release --target $target --bin uringstatic
-    mkdir -p "$root"/{bin,site/blue,site/green}
     program=${CARGO_TARGET_DIR:-target}/$target/release/uringstatic
-    cp "$program" "$root/"
-    cp "$folder/busybox" "$root/bin/"
-    cp src/site/page.html "$root/"
-    install -m 755 tests/kernels-init.sh "$root/init"
-    echo '<h1>blue</h1>' > "$root/site/blue/index.html"
-    echo '<h1>green</h1>' > "$root/site/green/index.html"
-    # Longer than what both sockets of a connection can hold (tcp(7), tcp_wmem and tcp_rmem).
-    seq 2400000 > "$root/site/blue/large.bin"
-    (cd "$root" && find . | cpio --quiet --create --format=newc --owner=0:0) | gzip -1 > "$work/initramfs"
+    make_initramfs "$program" "$folder/busybox"
 }
 
 # By apt, which checks signatures, with lists of its own: the machine's sources stay as they are.

@@ -122,6 +122,23 @@ checks_of_machine() {
     done < "$log.lines"
 }
 
+# Makes $work/initramfs of a program, a busybox and two sites, for a virtual machine whose first process
+# is tests/kernels-init.sh.
+make_initramfs() {
+    local root=$work/root
+    mkdir -p "$root"/{bin,site/blue,site/green}
+    cp "$1" "$root/uringstatic"
+    cp "$2" "$root/bin/busybox"
+    cp src/site/page.html "$root/"
+    install -m 755 tests/kernels-init.sh "$root/init"
+    echo '<h1>blue</h1>' > "$root/site/blue/index.html"
+    echo '<h1>green</h1>' > "$root/site/green/index.html"
+    # Longer than what both sockets of a connection can hold (tcp(7), tcp_wmem and tcp_rmem), so
+    # that its response is under way until its reader ends.
+    seq 2400000 > "$root/site/blue/large.bin"
+    (cd "$root" && find . | cpio --quiet --create --format=newc --owner=0:0) | gzip -1 > "$work/initramfs"
+}
+
 # Fails if a check has.
 summary() {
     echo "$passed passed, $failed failed"

@@ -63,19 +63,8 @@ is_wanted() {
 # and what it is checked with.
 build() {
     cargo rustc --bin uringstatic -- -C target-feature=+crt-static
-    local root=$work/root
-    mkdir -p "$root"/{bin,site/blue,site/green}
-    cp "${CARGO_TARGET_DIR:-target}/debug/uringstatic" "$root/"
-    strip "$root/uringstatic"
-    cp "$(command -v busybox)" "$root/bin/"
-    cp src/site/page.html "$root/"
-    install -m 755 tests/kernels-init.sh "$root/init"
-    echo '<h1>blue</h1>' > "$root/site/blue/index.html"
-    echo '<h1>green</h1>' > "$root/site/green/index.html"
-    # Longer than what both sockets of a connection can hold (tcp(7), tcp_wmem and tcp_rmem), so
-    # that its response is under way until its reader ends.
-    seq 2400000 > "$root/site/blue/large.bin"
-    (cd "$root" && find . | cpio --quiet --create --format=newc --owner=0:0) | gzip -1 > "$work/initramfs"
+    strip -o "$work/uringstatic" "${CARGO_TARGET_DIR:-target}/debug/uringstatic"
+    make_initramfs "$work/uringstatic" "$(command -v busybox)"
 }
 
 # Puts a kernel into the folder.
