@@ -11,7 +11,7 @@ use super::body::{
     TRAILER_BYTES_MAX,
 };
 use super::framing::Framing;
-use super::properties::one_pass;
+use super::properties::{one_pass, other_target};
 use super::request::{FieldBuffer, Parsed, Scan, parse};
 use super::response_parser::properties::StreamTranscript;
 use super::response_parser::{MalformedResponse, RequestKind};
@@ -258,6 +258,22 @@ proptest! {
         for end in ends {
             one_pass(&bytes[..end.index(bytes.len() + 1)], limit);
         }
+    }
+
+    #[test]
+    fn request_with_another_target_is_what_parsing_makes_of_it(
+        text in any_head(),
+        target in any_target(),
+        changes in any_changes(),
+        limit in prop_oneof![4 => Just(16 * 1024), 1 => 16..300_usize],
+    ) {
+        let (line, fields) = text.split_once("\r\n").expect("a head has lines");
+        let (method, version) = (line.split(' ').next(), line.rsplit(' ').next());
+        let (method, version) = (method.expect("a word"), version.expect("a word"));
+        let next = format!("{method} {target} {version}\r\n{fields}");
+        let bytes = [text.as_bytes(), &mutate(&next, &changes)].concat();
+        other_target(&bytes, limit);
+        other_target(&[next.as_bytes(), text.as_bytes()].concat(), limit);
     }
 
     #[test]

@@ -37,6 +37,7 @@ pub fn head(data: &[u8]) {
     for limit in [HEAD_BYTES_MAX, at] {
         one_pass(bytes, limit);
         one_pass(&bytes[..at], limit);
+        other_target(bytes, limit);
     }
     if let HeadOutcome::Request { head_len, framing } = at_once {
         let own = outcome_of(&bytes[..head_len], &mut Scan::default());
@@ -72,6 +73,21 @@ pub(super) fn one_pass(bytes: &[u8], limit: usize) {
         (Parsed::Request(one), Parsed::Request(other)) => assert_eq!(one, other),
         (Parsed::Reject(one), Parsed::Reject(other)) => assert_eq!(one, other),
         (one, other) => panic!("at once: {one:?}, its end first: {other:?}"),
+    }
+}
+
+/// Asserts that a request which is taken for another one with its own target is what parsing makes
+/// of it. `bytes` may be several heads.
+pub(super) fn other_target(bytes: &[u8], limit: usize) {
+    let [mut fields, mut fields_of_next] = std::array::from_fn(|_| FieldBuffer::new());
+    let Parsed::Request(first) = parse(bytes, &mut Scan::default(), limit, &mut fields) else {
+        return;
+    };
+    let rest = &bytes[first.head_len..];
+    if let Some(next) = first.with_target_of(rest, limit) {
+        let parsed = parse(rest, &mut Scan::default(), limit, &mut fields_of_next);
+        let Parsed::Request(parsed) = parsed else { panic!("{next:?}, but {parsed:?}") };
+        assert_eq!(next, parsed);
     }
 }
 

@@ -24,8 +24,8 @@ pub use super::reject::{Reject, RejectStatus};
 pub use super::scan::Scan;
 pub use super::target::Target;
 
-use super::fields;
 use super::request_line::{RequestLine, first_line};
+use super::{fields, grammar, target};
 use httparse::Header;
 use std::mem::MaybeUninit;
 
@@ -85,6 +85,30 @@ pub struct Request<'f, 'b> {
     pub selective: bool,
     /// All field lines, in their order.
     pub fields: &'f [Header<'b>],
+    /// The bytes of the head behind the target; empty for minor versions that `httparse` doesn't
+    /// know.
+    after_target: &'b [u8],
+}
+
+impl<'b> Request<'_, 'b> {
+    /// The request at the start of `bytes`, if both are GET and differ in their targets alone, which
+    /// have origin form: pipelined requests of a client do. One comparison then replaces the parsing
+    /// of the field lines, which are those of this request. `None` says nothing about `bytes`.
+    #[must_use]
+    pub fn with_target_of(&self, bytes: &'b [u8], head_bytes_max: usize) -> Option<Self> {
+        let (Method::Get, Target::Origin { .. }) = (self.method, self.target) else { return None };
+        let line = bytes.strip_prefix(b"GET ")?;
+        let end = grammar::find(b' ', &line[..line.len().min(TARGET_BYTES_MAX + 1)])?;
+        let (target, after_target) = line.split_at(end);
+        if self.after_target.is_empty() || !after_target.starts_with(self.after_target) {
+            return None;
+        }
+        let head_len = bytes.len() - after_target.len() + self.after_target.len();
+        let target = target::parse("GET", target)?;
+        let is_origin = matches!(target, Target::Origin { .. });
+        let request = Self { head_len, target, ..*self };
+        (is_origin && head_len <= head_bytes_max).then_some(request)
+    }
 }
 
 /// Parses a request head.
@@ -155,7 +179,10 @@ fn parse_head<'f, 'b>(
         && lines_end_in_crlf(&head[..len], parsed.headers)
     {
         let line = RequestLine::check(method, target.as_bytes(), version == 0)?;
-        return combine(&line, parsed.headers, scan.start as usize + len).map(Some);
+        let target_at = target.as_ptr().addr() - head.as_ptr().addr();
+        let after_target = &head[target_at + target.len()..len];
+        let request = combine(&line, parsed.headers, scan.start as usize + len)?;
+        return Ok(Some(Request { after_target, ..request }));
     }
     if at_once {
         let Some(range) = scan.find(bytes, head_bytes_max)? else { return Ok(None) };
@@ -212,6 +239,7 @@ fn combine<'f, 'b>(
         expects_continue: semantics.expects_continue,
         selective: semantics.selective,
         fields,
+        after_target: b"",
     })
 }
 
