@@ -20,8 +20,9 @@ struct SentResponse {
 }
 
 /// Asserts that the same bytes get the same responses however they are split on arrival, and
-/// however the sends are split; that the responses parse as HTTP; and that there are as many of
-/// them as requests were counted. The first four bytes of `data` choose the splits.
+/// however the sends are split; that the responses parse as HTTP; that there are as many of them as
+/// requests were counted; and that the bytes of earlier connections change none of them. The first
+/// four bytes of `data` choose the splits.
 ///
 /// # Panics
 /// If the property doesn't hold.
@@ -44,6 +45,11 @@ pub fn proxied_connection(data: &[u8]) {
 
 fn any_connection(data: &[u8], is_proxied: bool) {
     let Some((choice, bytes)) = data.split_first_chunk::<4>() else { return };
+    let suffix = &bytes[u32::from_le_bytes(*choice) as usize % (bytes.len() + 1)..];
+    for bytes_after in [bytes, suffix] {
+        others_change_nothing(bytes, bytes_after, Splits::from(*choice), is_proxied);
+        others_change_nothing(bytes, bytes_after, Splits::none(), is_proxied);
+    }
     let Heard { responses: unsplit, stats: unsplit_stats, client } =
         responses_to(bytes, Splits::none(), is_proxied);
     let Heard { responses: split, stats: split_stats, client: of_split } =
@@ -71,7 +77,17 @@ fn any_connection(data: &[u8], is_proxied: bool) {
     }
 }
 
+/// Asserts that a connection gets the same responses whatever another one has sent before.
+fn others_change_nothing(before: &[u8], bytes: &[u8], splits: Splits, is_proxied: bool) {
+    let mut used = HeadBuffers::new(1, HEAD_BYTES_MAX);
+    responses_after(&mut used, before, Splits::none(), is_proxied);
+    let alone = responses_to(bytes, splits, is_proxied);
+    let after = responses_after(&mut used, bytes, splits, is_proxied);
+    assert_eq!(alone.responses, after.responses);
+}
+
 /// A sequence of sizes of the pieces in which bytes arrive and are taken.
+#[derive(Clone, Copy)]
 struct Splits {
     state: u32,
 }
@@ -119,7 +135,7 @@ struct Driver<'a> {
     conn: ServerConnection,
     site: &'a Site,
     fixed: &'a mut [u8],
-    head_buffers: HeadBuffers,
+    head_buffers: &'a mut HeadBuffers,
     stats: Stats,
     sent: Vec<u8>,
     named: NamedClient,
@@ -157,17 +173,29 @@ struct Heard {
 }
 
 fn responses_to(bytes: &[u8], splits: Splits, is_proxied: bool) -> Heard {
-    SITE.with_borrow_mut(|(site, fixed)| responses_of(site, fixed, bytes, splits, is_proxied))
+    let mut head_buffers = HeadBuffers::new(1, HEAD_BYTES_MAX);
+    responses_after(&mut head_buffers, bytes, splits, is_proxied)
+}
+
+/// The responses to bytes that arrive on a connection after others had the same memory.
+fn responses_after(
+    head_buffers: &mut HeadBuffers,
+    bytes: &[u8],
+    splits: Splits,
+    is_proxied: bool,
+) -> Heard {
+    SITE.with_borrow_mut(|(site, fixed)| {
+        responses_of((site, fixed), head_buffers, bytes, splits, is_proxied)
+    })
 }
 
 fn responses_of(
-    site: &Site,
-    fixed: &mut [u8],
+    (site, fixed): (&Site, &mut [u8]),
+    head_buffers: &mut HeadBuffers,
     bytes: &[u8],
     mut splits: Splits,
     is_proxied: bool,
 ) -> Heard {
-    let head_buffers = HeadBuffers::new(1, HEAD_BYTES_MAX);
     let (conn, mut output) =
         if is_proxied { ServerConnection::accept_from_proxy() } else { ServerConnection::accept() };
     let (stats, sent, named) = (Stats::default(), Vec::new(), NamedClient::default());
@@ -202,7 +230,7 @@ fn responses_of(
             Output::Close => unreachable!("the loop has ended"),
         }
     }
-    driver.conn.release(&mut driver.head_buffers);
+    driver.conn.release(driver.head_buffers);
     Heard { responses: parse_all(&driver.sent), stats: driver.stats, client: driver.named.0 }
 }
 
@@ -211,7 +239,7 @@ impl Driver<'_> {
         let mut context = Context {
             site: self.site,
             fixed: self.fixed,
-            head_buffers: &mut self.head_buffers,
+            head_buffers: self.head_buffers,
             stats: &mut self.stats,
             scratch: ScratchIndex(0),
             head_bytes_max: HEAD_BYTES_MAX as usize,
