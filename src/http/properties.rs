@@ -15,8 +15,9 @@ enum HeadOutcome {
     Reject { status: RejectStatus, head: bool },
 }
 
-/// Asserts that a head has the same outcome however it is split, and whether it is parsed at once or
-/// its end is found first; that the outcome of a valid head depends on its own bytes only; and that
+/// Asserts that a head has the same outcome however it is split, whether it is parsed at once or
+/// its end is found first, and for a pipelined request whether its field lines are parsed or taken
+/// from the one before it; that the outcome of a valid head depends on its own bytes only; and that
 /// a refusal isn't revoked by further bytes. The first two bytes of `data` choose the split.
 ///
 /// # Panics

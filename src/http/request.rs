@@ -91,9 +91,9 @@ pub struct Request<'f, 'b> {
 }
 
 impl<'b> Request<'_, 'b> {
-    /// The request at the start of `bytes`, if both are GET and differ in their targets alone, which
-    /// have origin form: pipelined requests of a client do. One comparison then replaces the parsing
-    /// of the field lines, which are those of this request. `None` says nothing about `bytes`.
+    /// The request at the start of `bytes`, if both are GET and differ in nothing but their targets
+    /// in origin form, as pipelined requests of a client do. One comparison then replaces parsing
+    /// the field lines, which are those of this request. `None` says nothing about `bytes`.
     #[must_use]
     pub fn with_target_of(&self, bytes: &'b [u8], head_bytes_max: usize) -> Option<Self> {
         let (Method::Get, Target::Origin { .. }) = (self.method, self.target) else { return None };

@@ -66,8 +66,8 @@ impl ServerConnection {
     }
 
     /// Begins the response to a request without content, whose connection persists, and to those
-    /// behind it that have the same response; returns the length of these. `bytes` begin with a head
-    /// of this length; without a `request`, it equals a stored one.
+    /// behind it that have the same response; returns the length of these. `bytes` begin with a
+    /// head of this length; without a `request`, it equals a stored one.
     pub(super) fn respond_in_a_row(
         &mut self,
         request: Option<&Request<'_, '_>>,
