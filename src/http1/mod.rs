@@ -94,6 +94,7 @@
 
 mod contract;
 mod head_buffers;
+mod last_head;
 mod observed;
 pub mod properties;
 mod proxied;
@@ -108,7 +109,7 @@ pub use runs::Runs;
 
 use crate::bytes::Payload;
 use crate::http::body::{BodyProgress, RequestBody};
-use crate::http::request::{FieldBuffer, Framing, Parsed, Request, Scan, parse};
+use crate::http::request::{FieldBuffer, Framing, Method, Parsed, Request, Scan, parse};
 use crate::site::{PendingResponse, Prebuilt};
 use crate::telemetry::record::{Observation, RequestHead};
 use observed::Observed;
@@ -313,6 +314,12 @@ impl ServerConnection {
         }
         if used < bytes.len() {
             let left = &bytes[used..];
+            if self.scan == Scan::default()
+                && let Some((head_len, pending)) = context.recall(left)
+            {
+                let more = self.respond_in_a_row(None, pending, (left, head_len), context);
+                return used + head_len + more;
+            }
             let mut fields = FieldBuffer::new();
             match parse(left, &mut self.scan, context.head_bytes_max, &mut fields) {
                 Parsed::Partial => {}
@@ -339,29 +346,37 @@ impl ServerConnection {
     /// behind them is parsed again once the responses have been sent.
     fn count_equal_requests(
         &mut self,
-        first: &Request<'_, '_>,
+        first: Option<&Request<'_, '_>>,
         pending: &PendingResponse,
         bytes: &[u8],
+        head_len: usize,
         context: &mut Context<'_>,
     ) -> (u32, usize) {
         let copies = context.site.copies_in_a_row(pending);
-        let (head, bytes) = bytes.split_at(first.head_len);
+        let method = first.map_or(Method::Get, |first| first.method);
+        let (head, bytes) = bytes.split_at(head_len);
         let describes = context.observation.describes_requests();
         let (mut count, mut used) = (0, 0);
         while count + 1 < copies && used < bytes.len() {
-            if describes {
-                if !bytes[used..].starts_with(head) {
-                    break;
-                }
+            // Equal heads are equal requests.
+            if bytes[used..].starts_with(head) {
                 used += head.len();
                 count += 1;
                 continue;
             }
+            if describes {
+                break;
+            }
+            let (rest, head_bytes_max) = (&bytes[used..], context.head_bytes_max);
             let mut fields = FieldBuffer::new();
-            match parse(&bytes[used..], &mut self.scan, context.head_bytes_max, &mut fields) {
+            let next = match first.and_then(|first| first.with_target_of(rest, head_bytes_max)) {
+                Some(request) => Parsed::Request(request),
+                None => parse(rest, &mut self.scan, head_bytes_max, &mut fields),
+            };
+            match next {
                 Parsed::Request(request)
                     if request.framing == Framing::None
-                        && request.method == first.method
+                        && request.method == method
                         && context.choose(&request, context.scratch) == *pending =>
                 {
                     used += request.head_len;

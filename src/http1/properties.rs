@@ -25,10 +25,11 @@ struct SentResponse {
 }
 
 /// Asserts that the same bytes get the same responses however they are split on arrival, and
-/// however the sends are split; that the responses parse as HTTP; and that there are as many of
-/// them as requests were counted. The first four bytes of `data` choose the splits. The connection
-/// is one to a page, then one to a tree: there the responses are also the same, byte by byte, as
-/// without runs, and so is what an observer is told.
+/// however the sends are split; that the responses parse as HTTP; that there are as many of them as
+/// requests were counted; and that the bytes of earlier connections change none of them. The first
+/// four bytes of `data` choose the splits. The connection is one to a page, then one to a tree:
+/// there the responses are also the same, byte by byte, as without runs, and so is what an observer
+/// is told.
 ///
 /// # Panics
 /// If the property doesn't hold.
@@ -66,6 +67,11 @@ impl Means {
 
 fn any_connection(data: &[u8], means: Means) {
     let Some((choice, bytes)) = data.split_first_chunk::<4>() else { return };
+    let suffix = &bytes[u32::from_le_bytes(*choice) as usize % (bytes.len() + 1)..];
+    for bytes_after in [bytes, suffix] {
+        others_change_nothing(bytes, bytes_after, Splits::from(*choice), means);
+        others_change_nothing(bytes, bytes_after, Splits::none(), means);
+    }
     let unsplit = responses_to(bytes, Splits::none(), means);
     let split = responses_to(bytes, Splits::from(*choice), means);
     assert_eq!(unsplit.client, split.client, "the address of the client doesn't depend on splits");
@@ -103,7 +109,17 @@ fn any_connection(data: &[u8], means: Means) {
     }
 }
 
+/// Asserts that a connection gets the same responses whatever another one has sent before.
+fn others_change_nothing(before: &[u8], bytes: &[u8], splits: Splits, means: Means) {
+    let mut used = HeadBuffers::new(1, HEAD_BYTES_MAX);
+    responses_after(&mut used, before, Splits::none(), means);
+    let alone = responses_to(bytes, splits, means);
+    let after = responses_after(&mut used, bytes, splits, means);
+    assert_eq!(alone.responses, after.responses);
+}
+
 /// A sequence of sizes of the pieces in which bytes arrive and are taken.
+#[derive(Clone, Copy)]
 struct Splits {
     state: u32,
 }
@@ -171,7 +187,7 @@ struct Driver<'a> {
     conn: ServerConnection,
     site: &'a Site,
     fixed: &'a mut [u8],
-    head_buffers: HeadBuffers,
+    head_buffers: &'a mut HeadBuffers,
     runs: Runs,
     stats: Stats,
     sent: Vec<u8>,
@@ -241,18 +257,30 @@ struct Heard {
 }
 
 fn responses_to(bytes: &[u8], splits: Splits, means: Means) -> Heard {
+    let mut head_buffers = HeadBuffers::new(1, HEAD_BYTES_MAX);
+    responses_after(&mut head_buffers, bytes, splits, means)
+}
+
+/// The responses to bytes that arrive on a connection after others had the same memory.
+fn responses_after(
+    head_buffers: &mut HeadBuffers,
+    bytes: &[u8],
+    splits: Splits,
+    means: Means,
+) -> Heard {
     let kind = if means.has_tree { &TREE } else { &SITE };
-    kind.with_borrow_mut(|(site, fixed)| responses_of(site, fixed, bytes, splits, means))
+    kind.with_borrow_mut(|(site, fixed)| {
+        responses_of((site, fixed), head_buffers, bytes, splits, means)
+    })
 }
 
 fn responses_of(
-    site: &Site,
-    fixed: &mut [u8],
+    (site, fixed): (&Site, &mut [u8]),
+    head_buffers: &mut HeadBuffers,
     bytes: &[u8],
     mut splits: Splits,
     means: Means,
 ) -> Heard {
-    let head_buffers = HeadBuffers::new(1, HEAD_BYTES_MAX);
     let mut runs = if means.has_runs { Runs::new(site) } else { Runs::none() };
     runs.keep_records();
     let (conn, mut output) = if means.is_proxied {
@@ -292,7 +320,7 @@ fn responses_of(
             Output::Close => unreachable!("the loop has ended"),
         }
     }
-    driver.conn.release(&mut driver.head_buffers);
+    driver.conn.release(driver.head_buffers);
     driver.conn.end(&mut driver.runs, &mut Observation::none());
     assert!(!means.has_runs || driver.runs.are_free(driver.site), "a run was not given back");
     let Driver { sent, stats, noted: Noted { client, begun, ended: records }, .. } = driver;
@@ -305,7 +333,7 @@ impl Driver<'_> {
         let mut context = Context {
             site: self.site,
             fixed: self.fixed,
-            head_buffers: &mut self.head_buffers,
+            head_buffers: self.head_buffers,
             runs: &mut self.runs,
             stats: &mut self.stats,
             scratch: ScratchPlace::Slot(0),

@@ -27,15 +27,12 @@ impl ServerConnection {
         }
         let closes = request.persistence == Persistence::Close;
         if request.framing == Framing::None && !closes && !context.is_last {
-            let (more, used) = if rest.is_empty() {
-                (0, 0)
-            } else {
-                self.count_equal_requests(request, &pending, bytes, context)
-            };
-            let no_body = RequestBody::new(Framing::None);
-            self.begin_response(pending, 1 + more, (no_body, Then::Idle), context);
-            self.observe(request.method, 1 + more, head, context);
-            return used + if rest.is_empty() { 0 } else { self.gather(&rest[used..], context) };
+            if context.may_recall() {
+                let last_head = &mut context.head_buffers.last_head;
+                last_head.note(&bytes[..request.head_len], request, &pending);
+            }
+            let head = (bytes, request.head_len);
+            return self.respond_in_a_row(Some(request), pending, head, context);
         }
         let mut body = RequestBody::new(request.framing);
         let (is_too_long, used, progress) =
@@ -67,6 +64,31 @@ impl ServerConnection {
         self.begin_response(pending, 1, (body, then), context);
         self.observe(request.method, 1, head, context);
         used
+    }
+
+    /// Begins the response to a request without content, whose connection persists, and to those
+    /// behind it that have the same response; returns the length of these. `bytes` begin with a
+    /// head of this length; without a `request`, it equals a stored one.
+    pub(super) fn respond_in_a_row(
+        &mut self,
+        request: Option<&Request<'_, '_>>,
+        pending: PendingResponse,
+        (bytes, head_len): (&[u8], usize),
+        context: &mut Context<'_>,
+    ) -> usize {
+        self.served = true;
+        let (more, used) = if bytes.len() == head_len {
+            (0, 0)
+        } else {
+            self.count_equal_requests(request, &pending, bytes, head_len, context)
+        };
+        let (method, fields) =
+            request.map_or((Method::Get, &[][..]), |request| (request.method, request.fields));
+        let no_body = RequestBody::new(Framing::None);
+        self.begin_response(pending, 1 + more, (no_body, Then::Idle), context);
+        self.observe(method, 1 + more, RequestHead { bytes, fields }, context);
+        let rest = &bytes[head_len + used..];
+        used + if rest.is_empty() { 0 } else { self.gather(request, rest, context) }
     }
 
     /// Answers bytes that are no valid request; `bytes` begins with them.
@@ -174,6 +196,20 @@ impl Context<'_> {
         };
         let head_only = request.method == Method::Head;
         PendingResponse { answer, persistence: request.persistence, head_only }
+    }
+
+    /// The length and the response of the head at the start of `bytes`, if an equal one was stored.
+    pub(super) fn recall(&self, bytes: &[u8]) -> Option<(usize, PendingResponse)> {
+        if self.may_recall() { self.head_buffers.last_head.find(bytes) } else { None }
+    }
+
+    /// Whether a response follows from the head of its request alone, and an observer, if there is
+    /// one, needs no field lines.
+    fn may_recall(&self) -> bool {
+        !(self.draining
+            || self.is_last
+            || self.health_only
+            || self.observation.describes_requests())
     }
 
     /// Counts an invalid body, whose request has been answered already.

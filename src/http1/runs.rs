@@ -137,23 +137,33 @@ struct GrowingRun {
 
 impl ServerConnection {
     /// Has the responses to the requests at the start of `bytes` sent together with the one that
-    /// has just begun, as far as they belong to one run. Returns how many of the bytes are used up;
-    /// the request behind them is parsed again once the responses have been sent.
-    pub(super) fn gather(&mut self, bytes: &[u8], context: &mut Context<'_>) -> usize {
-        let ConnectionPhase::Response { output: Payload::Spans(first), .. } = self.phase else {
+    /// has just begun, to `first` unless that was recalled, as far as they belong to one run. Returns
+    /// how many of the bytes are used up; the request behind them is parsed again once the responses
+    /// have been sent.
+    pub(super) fn gather(
+        &mut self,
+        first: Option<&Request<'_, '_>>,
+        bytes: &[u8],
+        context: &mut Context<'_>,
+    ) -> usize {
+        let ConnectionPhase::Response { output: Payload::Spans(spans), .. } = self.phase else {
             return 0;
         };
-        let Some(layout) = context.site.run_layout().filter(|_| first.len() < RUN_BYTES_MAX) else {
+        let Some(layout) = context.site.run_layout().filter(|_| spans.len() < RUN_BYTES_MAX) else {
             return 0;
         };
         let (mut run, mut used) = (None, 0);
         while used < bytes.len() {
             let mut fields = FieldBuffer::new();
-            let left = &bytes[used..];
-            match parse(left, &mut self.scan, context.head_bytes_max, &mut fields) {
+            let (left, head_bytes_max) = (&bytes[used..], context.head_bytes_max);
+            let next = match first.and_then(|first| first.with_target_of(left, head_bytes_max)) {
+                Some(request) => Parsed::Request(request),
+                None => parse(left, &mut self.scan, head_bytes_max, &mut fields),
+            };
+            match next {
                 Parsed::Request(request) if may_join(&request) => {
                     if run.is_none() {
-                        run = GrowingRun::begin(layout, first, context);
+                        run = GrowingRun::begin(layout, spans, context);
                     }
                     let Some(run) = &mut run else { break };
                     if !self.join(run, &request, left, context) {

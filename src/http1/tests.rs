@@ -18,10 +18,10 @@ pub(super) struct Fixture {
     pub(super) conn: ServerConnection,
     site: Site,
     fixed: Vec<u8>,
-    head_buffers: HeadBuffers,
+    pub(super) head_buffers: HeadBuffers,
     pub(super) runs: Runs,
     stats: Stats,
-    draining: bool,
+    pub(super) draining: bool,
 }
 
 impl Fixture {
@@ -80,7 +80,7 @@ impl Fixture {
         self.conn.handle(input, &mut context)
     }
 
-    fn bytes(&mut self, text: &str) -> Output {
+    pub(super) fn bytes(&mut self, text: &str) -> Output {
         self.handle(Input::Bytes(text.as_bytes()))
     }
 
@@ -89,14 +89,14 @@ impl Fixture {
     }
 
     /// The text of an [`Output::Send`], and what follows the response.
-    fn text(&self, output: Output) -> (String, Then) {
+    pub(super) fn text(&self, output: Output) -> (String, Then) {
         let transmission = transmission(output);
         let spans = transmission.payload.spans(&self.fixed);
         let bytes: Vec<_> = spans.flat_map(|span| &self.fixed[span.range()]).copied().collect();
         (String::from_utf8_lossy(&bytes).into_owned(), transmission.then)
     }
 
-    fn send_all(&mut self, mut output: Output) -> (String, Output) {
+    pub(super) fn send_all(&mut self, mut output: Output) -> (String, Output) {
         let mut text = String::new();
         while let Output::Send(Transmission { payload, .. }) = output {
             text.push_str(&self.text(output).0);

@@ -41,6 +41,17 @@ pub struct LiveAnswer {
 }
 
 impl Answer {
+    /// Whether every request with the same head has this answer, unless the server drains, and the
+    /// answer refers to no scratch memory.
+    #[must_use]
+    pub(crate) fn follows_from_head(&self) -> bool {
+        match self {
+            Self::Whole(which) => *which == Prebuilt::Page,
+            Self::FileResponse(response) => !response.is_composed(),
+            Self::BuiltIn(_) | Self::Part { .. } | Self::Redirection(_) | Self::Live(_) => false,
+        }
+    }
+
     /// The same answer, chosen by the preferred language of the request: the response has
     /// `Vary: Accept-Language` (RFC 9110 12.5.5). A built-in 404 has it whenever rules have
     /// languages.

@@ -74,7 +74,8 @@ pub struct RequestHead<'f, 'b> {
     /// Its bytes; more may follow behind the end of the head. Empty lines may precede it (RFC 9112
     /// 2.2).
     pub bytes: &'b [u8],
-    /// Its field lines; none of a head that is invalid or incomplete.
+    /// Its field lines; none of a head that is invalid or incomplete, and perhaps none for an
+    /// observer that doesn't describe requests.
     pub fields: &'f [Header<'b>],
 }
 

@@ -15,6 +15,7 @@ use std::rc::Rc;
 struct Notes {
     describes: bool,
     heads: Rc<RefCell<Vec<String>>>,
+    field_counts: Rc<RefCell<Vec<usize>>>,
     ended: Rc<RefCell<Vec<ResponseRecord>>>,
 }
 
@@ -37,6 +38,7 @@ impl Observer for Notes {
         assert_eq!((slot, record.bytes, record.is_whole), (0, 0, false));
         let text = String::from_utf8_lossy(head.bytes);
         self.heads.borrow_mut().push(text.lines().next().unwrap_or_default().to_owned());
+        self.field_counts.borrow_mut().push(head.fields.len());
     }
 
     fn progressed(&mut self, _slot: u32, _place: ResponsePlace, record: &ResponseRecord) {
@@ -180,4 +182,30 @@ fn refused_and_late_heads_have_records_too() {
         assert_eq!(record.first_byte, Nanos(10), "{bytes}");
         assert_eq!(*observed.notes.heads.borrow(), [bytes.lines().next().unwrap()]);
     }
+}
+
+#[test]
+fn observer_that_describes_requests_gets_the_fields_of_a_repeated_head() {
+    let mut observed = Observed::new(true);
+    // Stored, because nothing observes it.
+    let output = observed.fixture.bytes(GET);
+    observed.fixture.send_all(output);
+    for _ in 0..2 {
+        let output = observed.handle(Input::Bytes(GET.as_bytes()));
+        observed.send_all(output);
+    }
+    assert_eq!(*observed.notes.field_counts.borrow(), [1, 1]);
+    assert_eq!(*observed.notes.heads.borrow(), ["GET /a HTTP/1.1"; 2]);
+}
+
+#[test]
+fn repeated_heads_have_records_of_their_own() {
+    let mut observed = Observed::new(false);
+    for _ in 0..3 {
+        let output = observed.handle(Input::Bytes(GET.repeat(2).as_bytes()));
+        observed.send_all(output);
+    }
+    let records = observed.records();
+    let counts: Vec<_> = records.iter().map(|it| (it.method, it.status, it.count)).collect();
+    assert_eq!(counts, [(Method::Get, 200, 2); 3]);
 }
