@@ -95,7 +95,11 @@ impl Uring {
                 }
             }
             Op::SendClose { slot, spans } => {
-                self.send(slot, spans, SEND_FLAGS).flags(Flags::IO_LINK | Flags::SKIP_SUCCESS)
+                // The end of the stream rides on the last segment of the bytes, which waits for the
+                // close. Nothing waits without one: before a send falls short, the kernel transmits
+                // what it has taken (`wait_for_space` in `tcp_sendmsg_locked`).
+                let flags = SEND_FLAGS | libc::MSG_MORE;
+                self.send(slot, spans, flags).flags(Flags::IO_LINK | Flags::SKIP_SUCCESS)
             }
             Op::Writable { slot } => {
                 on_slot!(self, slot, |file| opcode::PollAdd::new(file, POLL_OUT).build())

@@ -1,8 +1,9 @@
 //! Rules of `Send`, `SendClose` and `Writable`.
 
 use super::rig::{Needs, Read, Rig, Tester};
+use std::time::Duration;
 use uringstatic::bytes::{Span, SpanList, Spans};
-use uringstatic::engine::{Engine, Errno, Kind, Op, Slot, Token};
+use uringstatic::engine::{Engine, Errno, Kind, Nanos, Op, Slot, Token};
 
 const SLOT: Slot = Slot(3);
 
@@ -263,6 +264,50 @@ pub(crate) fn short_send_close_does_not_close<G: Rig>(make: impl Fn(Needs) -> Te
     tester.last(sent.with_kind(Kind::Close)).expect("the socket has room again");
     let expected = bytes_of(&mut tester, rest);
     tester.expect_stream(peer, &expected);
+}
+
+/// Its bytes may wait for the close that follows (`MSG_MORE`), but for nothing else.
+pub(crate) fn send_close_waits_for_no_timer<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
+    let mut tester = make(Needs::default());
+    let span = |offset, len| Span { offset, len };
+    for spans in [Spans::from(span(9, 1)), Spans { first: span(40, 200), then: span(900, 5000) }] {
+        let expected = [spans.first, spans.then].map(|span| bytes_of(&mut tester, span)).concat();
+        expect_without_timer(|| {
+            let peer = tester.connected(SLOT);
+            let begun = tester.rig.engine().read_clock();
+            let sent = tester.push(Op::SendClose { slot: SLOT, spans });
+            tester.expect_stream(peer, &expected);
+            let taken = time_since(begun, &mut tester);
+            tester.last(sent.with_kind(Kind::Close)).expect("all bytes were taken");
+            taken
+        });
+    }
+}
+
+/// No byte of it waits for the rest, which the socket had no room for.
+pub(crate) fn short_send_close_waits_for_no_timer<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
+    let mut tester = make(Needs::large());
+    expect_without_timer(|| {
+        let peer = tester.connected(SLOT);
+        let sent = tester.push(Op::SendClose { slot: SLOT, spans: all_bytes::<G>().into() });
+        let count = tester.last(sent).expect("some bytes were taken");
+        let begun = tester.rig.engine().read_clock();
+        assert_eq!(tester.read(peer, count as usize).1, Read::Nothing, "the slot is open");
+        let taken = time_since(begun, &mut tester);
+        tester.result(Op::Close { slot: SLOT }).expect("the slot is open");
+        taken
+    });
+}
+
+fn time_since<G: Rig>(begun: Nanos, tester: &mut Tester<G>) -> Duration {
+    Duration::from_nanos(tester.rig.engine().read_clock().0 - begun.0)
+}
+
+/// Tries until something takes less time than the timer that sends bytes which wait for more, after
+/// 200 ms (tcp(7), `TCP_CORK`). A busy machine may take as long, but not each time.
+fn expect_without_timer(attempt: impl FnMut() -> Duration) {
+    let mut attempts = std::iter::repeat_with(attempt).take(10);
+    assert!(attempts.any(|taken| taken < Duration::from_millis(150)), "bytes waited for a timer");
 }
 
 pub(crate) fn failed_send_close_does_not_close<G: Rig>(make: impl Fn(Needs) -> Tester<G>) {
