@@ -9,7 +9,16 @@ use crate::http1::{Input, Then, Timeout, Transmission};
 use crate::socket::Receive;
 
 impl<E: Engine> Server<E> {
+    /// Makes the next send of a response, unless it has to wait for a later turn.
     pub(super) fn send(&mut self, slot: Slot, transmission: Transmission) {
+        if self.long_sends.admit(slot, &transmission) {
+            self.submit_send(slot, transmission);
+        } else if self.timers.kind(slot) != Some(Timeout::Response) {
+            self.arm_timeout(slot, Timeout::Response);
+        }
+    }
+
+    pub(super) fn submit_send(&mut self, slot: Slot, transmission: Transmission) {
         let Transmission { spans, more, then, .. } = transmission;
         let draining = self.life.drains();
         let connection = &mut self.connections[slot.0 as usize];

@@ -73,11 +73,11 @@ impl SimEngine {
             Op::RecvMany { .. } => self.receive_many(id, slot, socket, network),
             Op::Discard { len, .. } => self.discard(id, socket, len, network),
             Op::Send { spans, .. } => {
-                let result = self.send(id, socket, spans, network);
+                let result = self.send(id, slot, socket, spans, network);
                 self.complete(id, result);
             }
             Op::SendClose { spans, .. } => {
-                let result = self.send(id, socket, spans, network);
+                let result = self.send(id, slot, socket, spans, network);
                 if result.map(u64::from) == Ok(spans.len()) {
                     self.faults.counters.count_mark(EngineMark::SendClose);
                     self.close(slot, network);
@@ -285,10 +285,12 @@ impl SimEngine {
     fn send(
         &mut self,
         id: u64,
+        slot: Slot,
         socket: SocketId,
         spans: Spans,
         network: &mut Network,
     ) -> Result<u32, Errno> {
+        self.waits.answered(slot, spans.len());
         self.break_by_chance(socket, network);
         let is_reset = network.socket(socket).is_reset();
         if !is_reset && self.strikes(Fault::SendAgain) {
@@ -299,7 +301,11 @@ impl SimEngine {
             max = self.random.count(1, max - 1);
         }
         match network.send(socket, &self.pending.ops[&id].payload, max) {
-            Ok(count) => Ok(u32::try_from(count).expect("at most the length of the spans")),
+            Ok(count) => {
+                let count = u32::try_from(count).expect("at most the length of the spans");
+                self.waits.took(count);
+                Ok(count)
+            }
             Err(_) if is_reset && self.random.chance(300) => Err(Errno(libc::EPIPE)),
             Err(errno) => Err(errno),
         }
