@@ -62,7 +62,8 @@ def measure(bench, connections, options):
                 limit = limits[name] if options.of == "own" else min(limits.values())
                 result = bench.load(name, connections, max(1, round(limit * share / 100)))
                 results[name].append(result)
-                print(f"round {number + 1}: {connections} {share} % {name}: {result}", file=sys.stderr)
+                told = f"round {number + 1}: {connections} {share} % {name}: {result}"
+                print(told, file=sys.stderr)
         for name, rounds in results.items():
             rows.append(row(connections, share, name, limits[name], rounds))
     return rows
@@ -158,7 +159,8 @@ def read_options():
 
 
 def print_table(rows):
-    print("| connections | share | server | limit/s | rate/s | p50 µs | p99 µs | p99.9 µs | max µs |")
+    columns = "server | limit/s | rate/s | p50 µs | p99 µs | p99.9 µs | max µs"
+    print(f"| connections | share | {columns} |")
     print("|--:|--:|---|--:|--:|--:|--:|--:|--:|")
     for line in rows:
         shown = "{:.0f}" if line["is_valid"] else "({:.0f})"

@@ -13,12 +13,10 @@
 //!              └─ its response goes on ──────► others ─┴─ turns in being the first to be served
 //! ```
 //!
-//! A response of 100 KB therefore waits for others of its kind, but not for every file of gigabytes.
+//! A response of 100 KB therefore waits for others of its kind, but not for every larger file.
 
-use super::worker::Server;
-use crate::engine::{Engine, Nanos, Slot};
-use crate::http1::{Output, SEND_BYTES_MAX, Transmission};
-use crate::socket::Transmit;
+use crate::engine::{Nanos, Slot};
+use crate::http1::{SEND_BYTES_MAX, Transmission};
 use std::collections::VecDeque;
 
 /// The long sends that wait, and the room for them in the present turn.
@@ -78,42 +76,27 @@ impl LongSends {
         self.is_waiting[slot.0 as usize] = true;
         false
     }
-}
 
-impl<E: Engine> Server<E> {
-    /// Makes the sends that waited, as far as this turn may send.
-    pub(super) fn make_long_sends(&mut self) {
-        let first = self.long_sends.first;
-        self.make_sends_of(first);
-        self.make_sends_of(1 - first);
-    }
-
-    fn make_sends_of(&mut self, queue: usize) {
-        while let Some(&slot) = self.long_sends.queues[queue].front() {
-            let transmission = self.waiting_transmission(slot);
-            let len = transmission.map_or(0, |transmission| transmission.spans.len());
-            let Some(left) = self.long_sends.left.checked_sub(len) else { return };
-            self.long_sends.left = left;
-            self.long_sends.queues[queue].pop_front();
-            self.long_sends.is_waiting[slot.0 as usize] = false;
-            if let Some(transmission) = transmission {
-                self.submit_send(slot, transmission);
+    /// Takes the next send that waited, if this turn still has room for it. `send_of` has the send
+    /// of a slot, unless its connection has none to make any more.
+    pub(super) fn next(
+        &mut self,
+        send_of: impl Fn(Slot) -> Option<Transmission>,
+    ) -> Option<(Slot, Transmission)> {
+        for queue in [self.first, 1 - self.first] {
+            while let Some(&slot) = self.queues[queue].front() {
+                let transmission = send_of(slot);
+                let len = transmission.map_or(0, |transmission| transmission.spans.len());
+                let Some(left) = self.left.checked_sub(len) else { break };
+                self.left = left;
+                self.queues[queue].pop_front();
+                self.is_waiting[slot.0 as usize] = false;
+                if let Some(transmission) = transmission {
+                    return Some((slot, transmission));
+                }
             }
         }
-    }
-
-    /// The next send of a slot that waits, if its connection still has one to make.
-    fn waiting_transmission(&self, slot: Slot) -> Option<Transmission> {
-        let connection = self.connections.get(slot.0 as usize)?;
-        let socket = &connection.socket;
-        match connection.output {
-            Output::Send(transmission)
-                if socket.is_open() && socket.transmitting() == Transmit::Idle =>
-            {
-                Some(transmission)
-            }
-            _ => None,
-        }
+        None
     }
 }
 
