@@ -12,7 +12,8 @@ server is asked for a share of its own limit, with `--of common` all for a share
 limit: the same rate for all. Each round has all servers; the table has medians over the rounds.
 
 A time in parentheses is of a round with requests that were never sent, or of a client that was
-itself the limit: then the time says little about the server.
+itself the limit: then the time says little about the server. The last two columns are the lowest
+percentiles of a round, as a pause of the machine of a few milliseconds makes most of a p99.
 
 nginx has the page in memory (benches/post/nginx); h2o and HAProxy are configured as in workers.py,
 with one thread. `before` is this server from the program that --before names.
@@ -33,6 +34,7 @@ import workers
 OURS, BEFORE = run.OURS, "before"
 NAMES = [OURS, run.OURS_EPOLL, run.NGINX, "h2o", "haproxy"]
 PERCENTILES = ["p50", "p99", "p99_9", "max"]
+LOWEST = ["p99", "p99_9"]
 
 
 def main():
@@ -54,6 +56,8 @@ def measure(bench, connections, options):
         for name in options.names:
             limits[name].append(bench.load(name, connections, None)["rate"])
     limits = {name: statistics.median(rates) for name, rates in limits.items()}
+    if not all(limits.values()):
+        sys.exit(f"no rate with {connections} connections, perhaps for want of --warmup: {limits}")
     rows = []
     for share in options.shares:
         results = {name: [] for name in options.names}
@@ -73,6 +77,8 @@ def row(connections, share, name, limit, rounds):
     median = lambda key: statistics.median(result[key] for result in rounds)
     line = {"connections": connections, "share": share, "server": name, "limit": limit}
     line.update({key: median(key) for key in ["rate_asked", "cpu_us", *PERCENTILES]})
+    # A pause of the machine lengthens a round, and never shortens one.
+    line.update({f"{key}_lowest": min(result[key] for result in rounds) for key in LOWEST})
     line["is_valid"] = not any(result["is_late"] for result in rounds)
     line["failed"] = sum(result["failed"] for result in rounds)
     return line
@@ -160,11 +166,13 @@ def read_options():
 
 def print_table(rows):
     columns = "server | limit/s | rate/s | p50 µs | p99 µs | p99.9 µs | max µs"
+    columns += " | lowest p99 | lowest p99.9"
     print(f"| connections | share | {columns} |")
-    print("|--:|--:|---|--:|--:|--:|--:|--:|--:|")
+    print("|--:|--:|---|" + "--:|" * 8)
     for line in rows:
         shown = "{:.0f}" if line["is_valid"] else "({:.0f})"
-        times = " | ".join(shown.format(line[key]) for key in PERCENTILES)
+        keys = [*PERCENTILES, *(f"{key}_lowest" for key in LOWEST)]
+        times = " | ".join(shown.format(line[key]) for key in keys)
         print(
             f"| {line['connections']} | {line['share']} % | {line['server']} | {line['limit']:.0f}"
             f" | {line['rate_asked']:.0f} | {times} |"
