@@ -60,7 +60,7 @@ impl LongSends {
 
     /// Whether a send may be made now. Otherwise its slot waits.
     pub(super) fn admit(&mut self, slot: Slot, transmission: &Transmission) -> bool {
-        let len = transmission.spans.len();
+        let len = transmission.payload.len();
         if len <= SHORT_BYTES_MAX {
             return true;
         }
@@ -86,7 +86,7 @@ impl LongSends {
         for queue in [self.first, 1 - self.first] {
             while let Some(&slot) = self.queues[queue].front() {
                 let transmission = send_of(slot);
-                let len = transmission.map_or(0, |transmission| transmission.spans.len());
+                let len = transmission.map_or(0, |transmission| transmission.payload.len());
                 let Some(left) = self.left.checked_sub(len) else { break };
                 self.left = left;
                 self.queues[queue].pop_front();

@@ -81,7 +81,10 @@ fn build_folder(page: &[u8], spawn: u32) -> (Site, Vec<u8>) {
     let (tree, layout) = builder.build(all.len, spawn);
     let mut fixed = page.to_vec();
     fixed.resize(layout.buffer_bytes(), 0);
-    (Site::of_tree(tree), fixed)
+    let mut site = Site::of_tree(tree);
+    // Too few for all connections, so that some have to do without.
+    site.limit_runs(spawn / 2);
+    (site, fixed)
 }
 
 /// Draws the settings of a server.

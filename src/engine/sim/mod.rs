@@ -37,7 +37,7 @@ pub use ids::{EngineNumber, ListenerId, SocketId};
 pub use network::{Changes, Network, RECEIVE_WINDOW, SimSocket, SocketRead, Windows};
 pub use random::Random;
 
-use crate::bytes::Spans;
+use crate::bytes::Payload;
 use crate::engine::{
     BufferId, Completion, Engine, Errno, Full, Kind, Memory, Nanos, Op, Received, Slot, Token,
 };
@@ -304,7 +304,8 @@ impl SimEngine {
                 self.sockets.set_out_of_buffers(slot, false);
             }
             let payload = match op {
-                Op::Send { spans, .. } | Op::SendClose { spans, .. } => self.bytes_of(spans),
+                Op::Send { payload, .. } => self.bytes_of(payload),
+                Op::SendClose { spans, .. } => self.bytes_of(spans.into()),
                 _ => Vec::new(),
             };
             let delay = match op {
@@ -346,8 +347,8 @@ impl SimEngine {
             self.waits.arrived(Slot(completion.token.index()));
         }
         let is_silent = match pending.op {
-            Op::Send { spans, lazy: true, .. } => {
-                completion.result.map(u64::from) == Ok(spans.len())
+            Op::Send { payload, lazy: true, .. } => {
+                completion.result.map(u64::from) == Ok(payload.len())
             }
             _ => false,
         };
@@ -383,8 +384,9 @@ impl SimEngine {
         }
     }
 
-    fn bytes_of(&self, spans: Spans) -> Vec<u8> {
-        [&self.fixed[spans.first.range()], &self.fixed[spans.then.range()]].concat()
+    fn bytes_of(&self, payload: Payload) -> Vec<u8> {
+        let pieces = payload.spans(&self.fixed).map(|span| &self.fixed[span.range()]);
+        pieces.collect::<Vec<_>>().concat()
     }
 
     fn trace(&self, text: impl FnOnce() -> String) {

@@ -2,8 +2,9 @@
 //!
 //! The image of the buffer holds the bodies, which never change. The scratch holds, in this order:
 //! a *block* for each slot, into which the head of a response is copied piece by piece; a *tail*
-//! for each slot, for a `Location` that depends on the request; and room to decode one path. A
-//! response is a block and the body behind it, or a block and a tail. A slot has one response in
+//! for each slot, for a `Location` that depends on the request; the memory of runs, in which the
+//! responses behind the first of a run have block and tail; and room to decode one path. A response
+//! is a block and the body behind it, or a block and a tail. A slot has one response or one run in
 //! progress at a time, so nothing is written to bytes that the kernel may still read, and no
 //! function here borrows the image mutably.
 //!
@@ -27,9 +28,9 @@ mod sender;
 #[cfg(test)]
 mod tests;
 
-use super::answer::{Answer, RequestContext, ScratchIndex};
+use super::answer::{Answer, RequestContext, ScratchPlace};
 use super::conditions::RequestConditions;
-use super::layout::Layout;
+use super::layout::{Layout, RunLayout};
 use super::pattern::Captures;
 use super::redirects::{Effect, Redirect, Redirects};
 use super::rendered::Prebuilt;
@@ -71,6 +72,7 @@ pub struct Tree {
     block_bytes: u32,
     tails_at: u64,
     tail_bytes: u32,
+    runs: RunLayout,
     decode_at: u64,
 }
 
@@ -84,17 +86,25 @@ impl Tree {
         self.layout
     }
 
+    pub(super) fn run_layout(&self) -> RunLayout {
+        self.runs
+    }
+
+    pub(super) fn limit_runs(&mut self, count: u32) {
+        self.runs = self.runs.limited_to(count);
+    }
+
     /// Chooses the response to a request. Of the buffer, only the scratch is written to: a
-    /// `Location` goes into the slot's tail, and composed fields into its block.
+    /// `Location` goes into the tail of the place, and composed fields into its block.
     pub fn choose(
         &self,
         request: &Request<'_, '_>,
         request_context: &mut RequestContext<'_>,
     ) -> Answer {
-        let slot = request_context.scratch;
+        let place = request_context.scratch;
         let scratch = self.scratch_of(request_context.fixed);
         let decode_at = self.in_scratch(Span { offset: self.decode_at, len: 0 }).start;
-        let (slots, decode) = scratch.split_at_mut(decode_at);
+        let (places, decode) = scratch.split_at_mut(decode_at);
         let (path, query) = match request.target {
             Target::Origin { path, query } | Target::Absolute { path, query } => {
                 assert!(path.len() <= TARGET_BYTES_MAX, "longer targets are refused");
@@ -103,10 +113,11 @@ impl Tree {
             // Only OPTIONS and CONNECT have these forms (RFC 9112 3.2.3, 3.2.4).
             Target::Asterisk | Target::Authority => (None, None),
         };
-        let tails_at = self.in_scratch(Span { offset: self.tails_at, len: 0 }).start;
-        let (blocks, tails) = slots.split_at_mut(tails_at);
-        let block_at = self.in_scratch(self.block(slot)).start;
-        let block = &mut blocks[block_at..block_at + self.composed_bytes];
+        let [block, tail] = [self.block(place), self.tail(place)].map(|it| self.in_scratch(it));
+        // A block lies before its tail.
+        let (front, back) = places.split_at_mut(tail.start);
+        let block = &mut front[block.start..block.start + self.composed_bytes];
+        let tail = &mut back[..tail.len()];
         if !matches!(request.method, Method::Get | Method::Head) {
             return self.other_method(path, request, block);
         }
@@ -115,8 +126,6 @@ impl Tree {
             let draining = request_context.draining;
             return Answer::Whole(if draining { Prebuilt::Draining } else { Prebuilt::Healthy });
         }
-        let tail = self.in_scratch(self.tail(slot));
-        let tail = &mut tails[tail.start - tails_at..tail.end - tails_at];
         let access = self.access_to_path(path, request);
         let mut by_language = false;
         let answer = match access {
@@ -321,14 +330,24 @@ impl Tree {
         Span { offset: offset - self.layout.scratch().offset, len }.range()
     }
 
-    fn block(&self, scratch: ScratchIndex) -> Span {
-        let len = u64::from(self.block_bytes);
-        Span { offset: self.layout.scratch().offset + u64::from(scratch.0) * len, len }
+    fn block(&self, place: ScratchPlace) -> Span {
+        match place {
+            ScratchPlace::Slot(slot) => {
+                let len = u64::from(self.block_bytes);
+                Span { offset: self.layout.scratch().offset + u64::from(slot) * len, len }
+            }
+            ScratchPlace::Run { run, used } => self.runs.block_and_tail(run, used)[0],
+        }
     }
 
-    fn tail(&self, scratch: ScratchIndex) -> Span {
-        let len = u64::from(self.tail_bytes);
-        Span { offset: self.tails_at + u64::from(scratch.0) * len, len }
+    fn tail(&self, place: ScratchPlace) -> Span {
+        match place {
+            ScratchPlace::Slot(slot) => {
+                let len = u64::from(self.tail_bytes);
+                Span { offset: self.tails_at + u64::from(slot) * len, len }
+            }
+            ScratchPlace::Run { run, used } => self.runs.block_and_tail(run, used)[1],
+        }
     }
 }
 
