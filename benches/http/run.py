@@ -110,8 +110,7 @@ def main():
 
 def measure_rounds(bench_class, options):
     """The results of all rounds, by load and name."""
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    allow_many_files()
     results = {}
     with tempfile.TemporaryDirectory() as folder:
         bench = bench_class(folder, options)
@@ -122,6 +121,11 @@ def measure_rounds(bench_class, options):
                     results.setdefault((load, name), []).append(result)
                     print(f"round {number + 1}: {load} {name}: {result}", file=sys.stderr)
     return results
+
+
+def allow_many_files():
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def read_options():

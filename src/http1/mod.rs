@@ -496,4 +496,4 @@ impl ServerConnection {
 
 /// The most bytes offered to a socket at once, so that one large response doesn't hold up the
 /// others.
-const SEND_BYTES_MAX: u64 = 512 * 1024;
+pub const SEND_BYTES_MAX: u64 = 512 * 1024;

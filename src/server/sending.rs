@@ -1,15 +1,36 @@
 //! How a response goes out: one send at a time, then a wait for room in the socket's buffer if the
 //! send fell short, as long as the client takes the response fast enough.
 
+use super::connection::Connection;
 use super::rate::ResponseRate;
 use super::worker::Server;
 use crate::bytes::Payload;
 use crate::engine::{Engine, Errno, Slot};
-use crate::http1::{Input, Then, Timeout, Transmission};
-use crate::socket::Receive;
+use crate::http1::{Input, Output, Then, Timeout, Transmission};
+use crate::socket::{Receive, Transmit};
+use slab::Slab;
 
 impl<E: Engine> Server<E> {
+    /// Makes the next send of a response, unless it has to wait for a later turn.
     pub(super) fn send(&mut self, slot: Slot, transmission: Transmission) {
+        if self.long_sends.admit(slot, &transmission) {
+            self.submit_send(slot, transmission);
+        } else if self.timers.kind(slot) != Some(Timeout::Response) {
+            self.arm_timeout(slot, Timeout::Response);
+        }
+    }
+
+    /// Makes the sends that waited, as far as this turn may send.
+    pub(super) fn make_long_sends(&mut self) {
+        loop {
+            let connections = &self.connections;
+            let next = self.long_sends.next(|slot| next_send(connections, slot));
+            let Some((slot, transmission)) = next else { return };
+            self.submit_send(slot, transmission);
+        }
+    }
+
+    fn submit_send(&mut self, slot: Slot, transmission: Transmission) {
         let Transmission { payload, more, then, .. } = transmission;
         let draining = self.life.drains();
         let connection = &mut self.connections[slot.0 as usize];
@@ -121,5 +142,15 @@ impl<E: Engine> Server<E> {
     pub(super) fn writable(&mut self, slot: Slot) {
         self.connections[slot.0 as usize].socket.writable();
         self.reconcile(slot);
+    }
+}
+
+/// The send that a connection has to make next, if it has one to make.
+fn next_send(connections: &Slab<Connection>, slot: Slot) -> Option<Transmission> {
+    let connection = connections.get(slot.0 as usize)?;
+    let is_idle = connection.socket.transmitting() == Transmit::Idle;
+    match connection.output {
+        Output::Send(transmission) if is_idle && connection.socket.is_open() => Some(transmission),
+        Output::Send(_) | Output::Receive(_) | Output::Linger | Output::Close => None,
     }
 }

@@ -28,6 +28,7 @@ mod operations;
 mod random;
 mod rules;
 mod sockets;
+mod waits;
 
 pub use accept_queue::AcceptWaiter;
 pub use event_queue::EventQueue;
@@ -48,6 +49,7 @@ use in_flight::{
 };
 use sockets::Sockets;
 use std::collections::BTreeSet;
+use waits::Waits;
 
 /// Prints a line of a trace: the virtual time, the name of the engine, and the text.
 pub type Trace = fn(Nanos, &str, &str);
@@ -102,6 +104,7 @@ pub struct SimEngine {
     wants_peers: bool,
     sockets: Sockets,
     buffers: BufferPool,
+    waits: Waits,
     fixed: Vec<u8>,
     /// Pending signals: each number once, and the lowest is delivered first (signal(7)).
     signals: BTreeSet<u32>,
@@ -146,6 +149,7 @@ impl SimEngine {
             wants_peers: setup.wants_peers,
             sockets: Sockets::new(setup.slots, &setup.listeners, setup.targets),
             buffers: BufferPool::new(setup.buffers, setup.buffer_bytes),
+            waits: Waits::new(setup.slots),
             fixed: setup.fixed,
             signals: BTreeSet::new(),
             violations: Vec::new(),
@@ -262,6 +266,13 @@ impl SimEngine {
         &self.faults.counters
     }
 
+    /// The most bytes that were sent to others between the arrival of a request and the first send
+    /// to its peer, if that was a short one.
+    #[must_use]
+    pub fn longest_wait_bytes(&self) -> u64 {
+        self.waits.longest()
+    }
+
     /// The number of slots.
     #[must_use]
     pub fn slots(&self) -> usize {
@@ -332,6 +343,9 @@ impl SimEngine {
     fn post(&mut self, id: u64) {
         let pending = self.pending.get_mut(id);
         let completion = pending.completions.pop_front().expect("each has an event of its own");
+        if completion.buffer.is_some() {
+            self.waits.arrived(Slot(completion.token.index()));
+        }
         let is_silent = match pending.op {
             Op::Send { payload, lazy: true, .. } => {
                 completion.result.map(u64::from) == Ok(payload.len())

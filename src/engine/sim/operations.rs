@@ -73,7 +73,7 @@ impl SimEngine {
             Op::RecvMany { .. } => self.receive_many(id, slot, socket, network),
             Op::Discard { len, .. } => self.discard(id, socket, len, network),
             Op::Send { payload, .. } => {
-                let result = self.send(id, socket, payload.len(), network);
+                let result = self.send(id, slot, socket, payload.len(), network);
                 if let (Payload::List(list), Ok(count)) = (payload, result) {
                     let is_whole = u64::from(count) == list.len();
                     let mark = if is_whole { EngineMark::ListSent } else { EngineMark::ListShort };
@@ -82,7 +82,7 @@ impl SimEngine {
                 self.complete(id, result);
             }
             Op::SendClose { spans, .. } => {
-                let result = self.send(id, socket, spans.len(), network);
+                let result = self.send(id, slot, socket, spans.len(), network);
                 if result.map(u64::from) == Ok(spans.len()) {
                     self.faults.counters.count_mark(EngineMark::SendClose);
                     self.close(slot, network);
@@ -290,10 +290,12 @@ impl SimEngine {
     fn send(
         &mut self,
         id: u64,
+        slot: Slot,
         socket: SocketId,
         bytes: u64,
         network: &mut Network,
     ) -> Result<u32, Errno> {
+        self.waits.answered(slot, bytes);
         self.break_by_chance(socket, network);
         let is_reset = network.socket(socket).is_reset();
         if !is_reset && self.strikes(Fault::SendAgain) {
@@ -304,7 +306,11 @@ impl SimEngine {
             max = self.random.count(1, max - 1);
         }
         match network.send(socket, &self.pending.ops[&id].payload, max) {
-            Ok(count) => Ok(u32::try_from(count).expect("at most the bytes of the send")),
+            Ok(count) => {
+                let count = u32::try_from(count).expect("at most the bytes of the send");
+                self.waits.took(count);
+                Ok(count)
+            }
             Err(_) if is_reset && self.random.chance(300) => Err(Errno(libc::EPIPE)),
             Err(errno) => Err(errno),
         }
