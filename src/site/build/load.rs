@@ -4,6 +4,7 @@
 use super::beside::{self, Verification};
 use super::compress::{self, MADE_AT_START};
 use super::escape::{escaped, escaped_path};
+use super::lines;
 use super::listing::Listing;
 use super::opened::OpenRoot;
 use super::options::{BuildRequest, Effort};
@@ -18,7 +19,6 @@ use crate::os::pages::Pages;
 use crate::site::entity_tag;
 use crate::site::tree::build::room_for;
 use crate::site::tree::composer::composed_bytes_max;
-use crate::site::tree::lines::BodyLines;
 use crate::site::tree::rows::CodedBody;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::sync::Mutex;
@@ -110,7 +110,7 @@ pub(super) fn read(
     plan: &SitePlan,
 ) -> Result<Identities, Failure> {
     let lengths = lengths(listing, plan);
-    let lines_room = lines_room(listing, plan);
+    let lines_room = lines::room(listing, plan);
     let file_bytes: u64 = lengths.iter().sum();
     let bytes = file_bytes + lines_room.iter().sum::<usize>() as u64;
     let jobs = jobs(plan, &lengths, request);
@@ -118,7 +118,7 @@ pub(super) fn read(
     // that isn't written to costs nothing, and the rest is given back.
     let made = |job: &CodingJob| {
         let len = lengths[job.file] * 19 / 20;
-        len + lines(listing, plan, job.file, job.coding, len).bytes() as u64
+        len + lines::of(listing, plan, job.file, job.coding, len).bytes() as u64
     };
     let made_bytes: u64 = jobs.iter().map(made).sum();
     let behind = room_for(fields_bytes_max(plan), request.slots);
@@ -154,43 +154,12 @@ pub(super) fn code(
     let (identity, spare) = fixed[..usize_of(room)].split_at_mut(usize_of(bytes));
     let mut bodies: Vec<Vec<CodedBody>> = files.iter().map(|file| vec![file.body]).collect();
     let unused = add_beside(listing, plan, &files, identity, &mut bodies);
-    write_lines(listing, plan, &bodies, identity);
+    lines::write(listing, plan, &bodies, identity);
     let identity = &*identity;
     let progress = bar(request.progress, 0);
     let made = make_all(request, listing, plan, &jobs, identity, spare, &mut bodies, &progress);
     progress.finish_and_clear();
     Loaded { fixed, image_bytes: bytes + made as u64, bodies, unused }
-}
-
-/// The lines of a body of a file, in a coding and with a length.
-fn lines(listing: &Listing, plan: &SitePlan, file: usize, coding: Coding, len: u64) -> BodyLines {
-    BodyLines { coding, len, modified: listing.files[plan.files[file].listed].modified }
-}
-
-/// The bytes to reserve for lines before each file: its own, or those of the file that it is the
-/// coding of.
-fn lines_room(listing: &Listing, plan: &SitePlan) -> Vec<usize> {
-    let lengths = lengths(listing, plan);
-    let identity = |(file, &len)| lines(listing, plan, file, Coding::Identity, len).bytes();
-    let mut room: Vec<usize> = lengths.iter().enumerate().map(identity).collect();
-    for (file, planned) in plan.files.iter().enumerate() {
-        for &(coding, beside) in &planned.beside {
-            let own = lines(listing, plan, file, coding, lengths[beside]).bytes();
-            room[beside] = room[beside].max(own);
-        }
-    }
-    room
-}
-
-/// Writes the lines before the bodies that were read.
-fn write_lines(listing: &Listing, plan: &SitePlan, bodies: &[Vec<CodedBody>], identity: &mut [u8]) {
-    for (number, bodies) in bodies.iter().enumerate() {
-        for &CodedBody { coding, span, tag, .. } in bodies.iter().filter(|body| body.has_lines) {
-            let lines = lines(listing, plan, number, coding, span.len);
-            let end = span.range().start;
-            lines.write(&tag, &mut identity[end - lines.bytes()..end]);
-        }
-    }
 }
 
 fn lengths(listing: &Listing, plan: &SitePlan) -> Vec<u64> {
@@ -315,7 +284,7 @@ fn add_beside(
                 Verification::Same if saves => {
                     // The lines are those of the file beside it, which is requested far more often;
                     // they have room unless the plan changed while the files were read.
-                    let lines = lines(listing, plan, number, coding, coded.span.len);
+                    let lines = lines::of(listing, plan, number, coding, coded.span.len);
                     let has_lines = lines.bytes() <= files[beside].lines_room;
                     bodies[beside][0].has_lines = !has_lines;
                     bodies[number].push(CodedBody { coding, has_lines, ..coded });
@@ -361,7 +330,7 @@ fn make_all(
             let mut state = state.lock().expect(NO_PANIC);
             let (_, used, spare, bodies) = &mut *state;
             // Room can only run out where the machine refused memory for all codings.
-            let lines = lines(listing, plan, file, coding, coded.len() as u64);
+            let lines = lines::of(listing, plan, file, coding, coded.len() as u64);
             let len = lines.bytes() + coded.len();
             let Some(place) = spare.get_mut(*used..*used + len) else { continue };
             let (before, place) = place.split_at_mut(lines.bytes());

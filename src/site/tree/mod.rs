@@ -104,13 +104,18 @@ impl Tree {
         let (image, scratch) = self.parts(request_context.fixed);
         let decode_at = self.in_scratch(Span { offset: self.decode_at, len: 0 }).start;
         let (slots, decode) = scratch.split_at_mut(decode_at);
-        let (path, query) = match request.target {
+        let (path, query, entry) = match request.target {
             Target::Origin { path, query } | Target::Absolute { path, query } => {
                 assert!(path.len() <= TARGET_BYTES_MAX, "longer targets are refused");
-                (path::decode(path, decode).ok(), query)
+                // Forced rules come before files.
+                let is_file_first = !self.redirects.has(true);
+                match is_file_first.then(|| self.route_table.find_literal(path)).flatten() {
+                    Some(entry) => (Some(path), query, Some(entry)),
+                    None => (path::decode(path, decode).ok(), query, None),
+                }
             }
             // Only OPTIONS and CONNECT have these forms (RFC 9112 3.2.3, 3.2.4).
-            Target::Asterisk | Target::Authority => (None, None),
+            Target::Asterisk | Target::Authority => (None, None, None),
         };
         let tails_at = self.in_scratch(Span { offset: self.tails_at, len: 0 }).start;
         let (blocks, tails) = slots.split_at_mut(tails_at);
@@ -132,7 +137,7 @@ impl Tree {
             // Nothing else of the path may show, not even a redirect.
             PathAccess::Refused => Answer::Whole(Prebuilt::Unauthorized),
             PathAccess::Open | PathAccess::Granted => {
-                self.resolve(path, query, request, tail, &mut by_language)
+                self.resolve(path, entry, query, request, tail, &mut by_language)
             }
         };
         let answer = if by_language { answer.varying_by_language() } else { answer };
@@ -145,11 +150,13 @@ impl Tree {
         self.with_fields(answer, path, access, request, block)
     }
 
-    /// The answer for a decoded path: forced rules first, then files, then the other rules. Sets
-    /// `by_language` if the language of the request was compared for it.
+    /// The answer for a decoded path, with its entry if that is known: forced rules first, then
+    /// files, then the other rules. Sets `by_language` if the language of the request was compared
+    /// for it.
     fn resolve(
         &self,
         path: &[u8],
+        entry: Option<RouteEntry>,
         query: Option<&[u8]>,
         request: &Request<'_, '_>,
         tail: &mut [u8],
@@ -160,7 +167,7 @@ impl Tree {
         {
             return answer;
         }
-        match self.route_table.find(path) {
+        match entry.or_else(|| self.route_table.find(path)) {
             Some(RouteEntry::File(target)) => {
                 return self.represent(target, StatusIndex::OK, TargetOrigin::Route, request);
             }
