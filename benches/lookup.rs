@@ -12,7 +12,7 @@ use uringstatic::site::redirects::{Effect, Redirect, Redirects};
 use uringstatic::site::template::{Template, TemplateKind};
 use uringstatic::site::tree::build::Builder;
 use uringstatic::site::tree::rows::{CodedBody, RouteTarget};
-use uringstatic::site::{Answer, PendingResponse, Prebuilt, RequestContext, ScratchIndex, Site};
+use uringstatic::site::{Answer, PendingResponse, Prebuilt, RequestContext, ScratchPlace, Site};
 
 /// A site with this many files, each in three codings and uncompressed.
 fn site_of(files: usize) -> (Site, Vec<u8>, Vec<String>) {
@@ -86,7 +86,7 @@ fn lookup(c: &mut Criterion) {
             at = (at + 1) % DRAWS;
             let request = request(&draws[ends[at]..ends[at + 1]], &fields);
             let mut request_context =
-                RequestContext { scratch: ScratchIndex(7), fixed, draining: false };
+                RequestContext { scratch: ScratchPlace::Slot(7), fixed, draining: false };
             site.choose(black_box(&request), &mut request_context)
         };
         group.bench_function(format!("lookup and choice, {files} files"), |b| {
@@ -99,7 +99,7 @@ fn lookup(c: &mut Criterion) {
                 let answer = choose(&site, &mut fixed);
                 let pending =
                     PendingResponse { answer, persistence: Persistence::Keep, head_only: false };
-                let spans = site.output(pending, ScratchIndex(7), &mut fixed);
+                let spans = site.output(pending, ScratchPlace::Slot(7), &mut fixed);
                 assert!(spans.then.len > 350);
             });
         });
@@ -129,7 +129,7 @@ fn miss(c: &mut Criterion) {
             group.bench_function(format!("{kind}, {name}"), |b| {
                 b.iter(|| {
                     let request_context = &mut RequestContext {
-                        scratch: ScratchIndex(7),
+                        scratch: ScratchPlace::Slot(7),
                         fixed: &mut fixed,
                         draining: false,
                     };

@@ -337,6 +337,12 @@ const LOADS: [(&str, Load); 8] = [
             assert!(response.starts_with(b"HTTP/1.1 "));
         }
     }),
+    ("pipelines of responses of all kinds", |address| {
+        let mut client = connect(address);
+        let missing = "GET /v1.2?a HTTP/1.1\r\nHost: a\r\nAccept: text/html\r\n\r\n";
+        let docs = "GET /docs/ HTTP/1.1\r\nHost: a\r\n\r\n";
+        ask(&mut client, &[GET, docs, missing, docs].concat().repeat(10), 40);
+    }),
     ("refusals and ranges", |address| {
         for request in [
             "GET / HTTP/1.1\r\n\r\n",

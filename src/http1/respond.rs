@@ -2,10 +2,11 @@
 
 use super::contract::{Context, Then};
 use super::{ConnectionPhase, ServerConnection};
+use crate::bytes::Payload;
 use crate::http::body::{BodyProgress, RequestBody};
 use crate::http::request::{Framing, Method, Persistence, Reject, RejectStatus, Request};
-use crate::site::{Answer, PendingResponse, Prebuilt, Site};
-use crate::telemetry::record::{RequestHead, ResponseRecord};
+use crate::site::{Answer, PendingResponse, Prebuilt, ScratchPlace, Site};
+use crate::telemetry::record::{RequestHead, ResponsePlace, ResponseRecord};
 use memchr::memmem;
 
 impl ServerConnection {
@@ -34,7 +35,7 @@ impl ServerConnection {
             let no_body = RequestBody::new(Framing::None);
             self.begin_response(pending, 1 + more, (no_body, Then::Idle), context);
             self.observe(request.method, 1 + more, head, context);
-            return used;
+            return used + if rest.is_empty() { 0 } else { self.gather(&rest[used..], context) };
         }
         let mut body = RequestBody::new(request.framing);
         let (is_too_long, used, progress) =
@@ -127,7 +128,7 @@ impl ServerConnection {
         // Behind the end of the stream, nothing follows that a close could answer with a reset.
         let then = if self.end_of_stream && then == Then::Linger { Then::Close } else { then };
         let one = context.site.output(pending, context.scratch, context.fixed);
-        self.phase = ConnectionPhase::Response { output: one.repeated(count), body, then };
+        self.phase = ConnectionPhase::Response { output: one.repeated(count).into(), body, then };
     }
 
     /// Tells the observer of the response that has just begun.
@@ -139,7 +140,9 @@ impl ServerConnection {
         context: &mut Context<'_>,
     ) {
         let Some(observer) = &mut context.observation.observer else { return };
-        let ConnectionPhase::Response { output, .. } = self.phase else { return };
+        let ConnectionPhase::Response { output: Payload::Spans(output), .. } = self.phase else {
+            unreachable!("a response begins before those that join it in a run")
+        };
         let summary = Site::summary(output, context.fixed);
         let first_byte = self.observed.head_began();
         let record = ResponseRecord {
@@ -152,17 +155,22 @@ impl ServerConnection {
             last_byte: first_byte,
             is_whole: false,
         };
-        observer.began(context.observation.slot, &record, head);
+        observer.began(context.observation.slot, ResponsePlace::Slot, &record, head);
         self.observed.begin(record);
     }
 }
 
 impl Context<'_> {
-    pub(super) fn choose(&mut self, request: &Request<'_, '_>) -> PendingResponse {
+    /// The response to a request, whose head will be in this place.
+    pub(super) fn choose(
+        &mut self,
+        request: &Request<'_, '_>,
+        place: ScratchPlace,
+    ) -> PendingResponse {
         let answer = if self.health_only {
             self.site.choose_health(request, self.draining)
         } else {
-            self.site.choose(request, &mut self.request_context())
+            self.site.choose(request, &mut self.request_context(place))
         };
         let head_only = request.method == Method::Head;
         PendingResponse { answer, persistence: request.persistence, head_only }

@@ -9,7 +9,7 @@ use super::rate::MinRate;
 use super::supervision::{Supervision, Usage};
 use super::timeouts::Timeouts;
 use crate::engine::{Completion, Engine, Errno, Kind, Nanos, Op, Slot, Token, Unsubmitted};
-use crate::http1::{HeadBuffers, Timeout};
+use crate::http1::{HeadBuffers, Runs, Timeout};
 use crate::site::Site;
 use crate::socket::Submission;
 use crate::stats::Stats;
@@ -45,6 +45,7 @@ pub struct Server<E: Engine> {
     pub(super) unfinished: Timers<Class>,
     pub(super) min_rate: MinRate,
     pub(super) head_buffers: HeadBuffers,
+    pub(super) runs: Runs,
     /// When the head buffers of a burst are released.
     pub(super) release_at: Option<Nanos>,
     pub(super) stats: Stats,
@@ -167,6 +168,7 @@ impl<E: Engine> Server<E> {
         };
         let slots = config.slots() as usize;
         let now = engine.now();
+        let runs = Runs::new(&site);
         let mut server = Self {
             engine,
             site,
@@ -177,6 +179,7 @@ impl<E: Engine> Server<E> {
             unfinished: Timers::new(config.slots(), |_| Duration::MAX),
             min_rate,
             head_buffers: HeadBuffers::new(config.slots(), config.head_bytes_max),
+            runs,
             release_at: None,
             stats: Stats::default(),
             acceptor: Acceptor::new(&config),

@@ -79,7 +79,10 @@ fn build_folder(page: &[u8], spawn: u32) -> (Site, Vec<u8>) {
     builder.redirects(Redirects::new(vec![rule]));
     let (tree, layout) = builder.build(fixed.len() as u64, spawn);
     fixed.resize(layout.buffer_bytes(), 0);
-    (Site::of_tree(tree), fixed)
+    let mut site = Site::of_tree(tree);
+    // Too few for all connections, so that some have to do without.
+    site.limit_runs(spawn / 2);
+    (site, fixed)
 }
 
 /// Draws the settings of a server.

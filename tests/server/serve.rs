@@ -7,6 +7,7 @@ mod edge;
 mod exchange;
 pub(crate) mod health;
 mod hosts;
+mod pipelines;
 mod refusals;
 mod selective;
 mod sockets;
@@ -86,6 +87,7 @@ fn suite(flags: &[&str]) {
         // The longest cases come first, so that the last ones don't run alone.
         timeouts::CASES,
         exchange::CASES,
+        pipelines::CASES,
         refusals::CASES,
         edge::CASES,
         selective::CASES,

@@ -111,6 +111,8 @@ fn server_suite<G: Rig>(engine: &str, make: impl Fn(Needs) -> Tester<G>) {
             sending::spans_arrive_in_order,
             sending::two_spans_are_sent_as_one,
             sending::short_send_of_two_spans_counts_both,
+            sending::list_of_spans_is_sent_as_one,
+            sending::short_send_of_a_list_goes_on_at_the_byte,
             sending::lazy_send_ends_no_wait,
             sending::send_without_room_is_short_then_eagain,
             sending::wait_for_room_can_be_cancelled,

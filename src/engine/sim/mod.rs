@@ -36,7 +36,7 @@ pub use ids::{EngineNumber, ListenerId, SocketId};
 pub use network::{Changes, Network, RECEIVE_WINDOW, SimSocket, SocketRead, Windows};
 pub use random::Random;
 
-use crate::bytes::Spans;
+use crate::bytes::Payload;
 use crate::engine::{
     BufferId, Completion, Engine, Errno, Full, Kind, Memory, Nanos, Op, Received, Slot, Token,
 };
@@ -293,7 +293,8 @@ impl SimEngine {
                 self.sockets.set_out_of_buffers(slot, false);
             }
             let payload = match op {
-                Op::Send { spans, .. } | Op::SendClose { spans, .. } => self.bytes_of(spans),
+                Op::Send { payload, .. } => self.bytes_of(payload),
+                Op::SendClose { spans, .. } => self.bytes_of(spans.into()),
                 _ => Vec::new(),
             };
             let delay = match op {
@@ -332,8 +333,8 @@ impl SimEngine {
         let pending = self.pending.get_mut(id);
         let completion = pending.completions.pop_front().expect("each has an event of its own");
         let is_silent = match pending.op {
-            Op::Send { spans, lazy: true, .. } => {
-                completion.result.map(u64::from) == Ok(spans.len())
+            Op::Send { payload, lazy: true, .. } => {
+                completion.result.map(u64::from) == Ok(payload.len())
             }
             _ => false,
         };
@@ -369,8 +370,9 @@ impl SimEngine {
         }
     }
 
-    fn bytes_of(&self, spans: Spans) -> Vec<u8> {
-        [&self.fixed[spans.first.range()], &self.fixed[spans.then.range()]].concat()
+    fn bytes_of(&self, payload: Payload) -> Vec<u8> {
+        let pieces = payload.spans(&self.fixed).map(|span| &self.fixed[span.range()]);
+        pieces.collect::<Vec<_>>().concat()
     }
 
     fn trace(&self, text: impl FnOnce() -> String) {

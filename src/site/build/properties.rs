@@ -15,7 +15,7 @@ use crate::site::field_rules::HostScope;
 use crate::site::redirects::{Effect, Redirect};
 use crate::site::tree::Tree;
 use crate::site::tree::rows::CodedBody;
-use crate::site::{PendingResponse, RequestContext, ScratchIndex, Site};
+use crate::site::{PendingResponse, RequestContext, ScratchPlace, Site};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -155,10 +155,10 @@ pub(super) fn response(
     mut fixed: Vec<u8>,
 ) -> Vec<u8> {
     let mut request_context =
-        RequestContext { scratch: ScratchIndex(1), fixed: &mut fixed, draining: false };
+        RequestContext { scratch: ScratchPlace::Slot(1), fixed: &mut fixed, draining: false };
     let answer = site.choose(request, &mut request_context);
     let pending = PendingResponse { answer, persistence: Persistence::Keep, head_only: false };
-    let spans = site.output(pending, ScratchIndex(1), &mut fixed);
+    let spans = site.output(pending, ScratchPlace::Slot(1), &mut fixed);
     [&fixed[spans.first.range()], &fixed[spans.then.range()]].concat()
 }
 

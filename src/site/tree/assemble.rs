@@ -1,4 +1,4 @@
-//! The assembly of a response in the block of its slot: prepared pieces are copied one behind the
+//! The assembly of a response in the block of its place: prepared pieces are copied one behind the
 //! other. Composed field lines are at the beginning of the block already, and move behind the
 //! front of the head.
 
@@ -11,15 +11,15 @@ use super::rows::{Representation, SiteFile};
 use crate::bytes::{Span, Spans};
 use crate::http::request::Persistence;
 use crate::http::response::{DATE_BYTES, write_date};
-use crate::site::{Answer, PendingResponse, Prebuilt, ScratchIndex};
+use crate::site::{Answer, PendingResponse, Prebuilt, ScratchPlace};
 
 impl Tree {
-    /// Writes the head of the chosen response into the slot's block; the body of a response to HEAD
-    /// is left out. Of `fixed`, only the scratch is written to.
+    /// Writes the head of the chosen response into the block of a place; the body of a response to
+    /// HEAD is left out. Of `fixed`, only the scratch is written to.
     pub fn output(
         &self,
         pending: PendingResponse,
-        scratch: ScratchIndex,
+        scratch: ScratchPlace,
         fixed: &mut [u8],
     ) -> Spans {
         let PendingResponse { answer, persistence, head_only } = pending;

@@ -17,7 +17,7 @@ use crate::http::coding::Coding;
 use crate::http::request::TARGET_BYTES_MAX;
 use crate::http::response::is_kept_by_not_modified;
 use crate::site::field_rules::FieldRules;
-use crate::site::layout::Layout;
+use crate::site::layout::{Layout, RunLayout};
 use crate::site::redirects::Redirects;
 use crate::site::tag::Tag;
 use std::collections::HashMap;
@@ -174,7 +174,9 @@ impl Builder {
         let tail_bytes = tail_bytes();
         let blocks_at = Layout::new(image_bytes, 0).scratch().offset;
         let tails_at = blocks_at + u64::from(slots) * u64::from(block_bytes);
-        let decode_at = tails_at + u64::from(slots) * u64::from(tail_bytes);
+        let runs_at = tails_at + u64::from(slots) * u64::from(tail_bytes);
+        let runs = RunLayout::new(runs_at, slots, block_bytes, tail_bytes);
+        let decode_at = runs.end();
         let layout = Layout::new(image_bytes, decode_at - blocks_at + TARGET_BYTES_MAX as u64);
         let tree = Tree {
             route_table: self.route_table.shrunk(),
@@ -193,6 +195,7 @@ impl Builder {
             block_bytes,
             tails_at,
             tail_bytes,
+            runs,
             decode_at,
         };
         (tree, layout)
@@ -203,8 +206,10 @@ impl Builder {
 /// stored or composed, take at most `fields_bytes_max` bytes.
 #[must_use]
 pub fn room_for(fields_bytes_max: usize, slots: u32) -> u64 {
-    let slot = block_bytes(&Heads::new(), fields_bytes_max) + tail_bytes();
-    PAGE_BYTES_MAX + u64::from(slots) * u64::from(slot) + TARGET_BYTES_MAX as u64
+    let (block, tail) = (block_bytes(&Heads::new(), fields_bytes_max), tail_bytes());
+    let runs_at = u64::from(slots) * u64::from(block + tail);
+    let runs = RunLayout::new(runs_at, slots, block, tail);
+    PAGE_BYTES_MAX + runs.end() + TARGET_BYTES_MAX as u64
 }
 
 fn block_bytes(heads: &Heads, fields_bytes_max: usize) -> u32 {

@@ -3,8 +3,9 @@
 //! The image of the buffer holds the bodies, which never change, each behind the lines of its head
 //! that no request changes ([`lines`]). The scratch holds, in this order: a *block* for each slot,
 //! into which the rest of a head is copied piece by piece; a *tail* for each slot, for a `Location`
-//! that depends on the request; and room to decode one path. A response is a block and a part of
-//! the image behind it, or a block and a tail. A slot has one response in
+//! that depends on the request; the memory of runs, in which the responses behind the first of a
+//! run have block and tail; and room to decode one path. A response is a block and a part of the
+//! image behind it, or a block and a tail. A slot has one response or one run in
 //! progress at a time, so nothing is written to bytes that the kernel may still read, and no
 //! function here writes to the image.
 //!
@@ -29,9 +30,9 @@ mod sender;
 #[cfg(test)]
 mod tests;
 
-use super::answer::{Answer, RequestContext, ScratchIndex};
+use super::answer::{Answer, RequestContext, ScratchPlace};
 use super::conditions::RequestConditions;
-use super::layout::Layout;
+use super::layout::{Layout, RunLayout};
 use super::pattern::Captures;
 use super::redirects::{Effect, Redirect, Redirects};
 use super::rendered::Prebuilt;
@@ -80,6 +81,7 @@ pub struct Tree {
     block_bytes: u32,
     tails_at: u64,
     tail_bytes: u32,
+    runs: RunLayout,
     decode_at: u64,
 }
 
@@ -93,17 +95,25 @@ impl Tree {
         self.layout
     }
 
+    pub(super) fn run_layout(&self) -> RunLayout {
+        self.runs
+    }
+
+    pub(super) fn limit_runs(&mut self, count: u32) {
+        self.runs = self.runs.limited_to(count);
+    }
+
     /// Chooses the response to a request. Of the buffer, only the scratch is written to: a
-    /// `Location` goes into the slot's tail, and composed fields into its block.
+    /// `Location` goes into the tail of the place, and composed fields into its block.
     pub fn choose(
         &self,
         request: &Request<'_, '_>,
         request_context: &mut RequestContext<'_>,
     ) -> Answer {
-        let slot = request_context.scratch;
+        let place = request_context.scratch;
         let (image, scratch) = self.parts(request_context.fixed);
         let decode_at = self.in_scratch(Span { offset: self.decode_at, len: 0 }).start;
-        let (slots, decode) = scratch.split_at_mut(decode_at);
+        let (places, decode) = scratch.split_at_mut(decode_at);
         let (path, query, entry) = match request.target {
             Target::Origin { path, query } | Target::Absolute { path, query } => {
                 assert!(path.len() <= TARGET_BYTES_MAX, "longer targets are refused");
@@ -117,10 +127,11 @@ impl Tree {
             // Only OPTIONS and CONNECT have these forms (RFC 9112 3.2.3, 3.2.4).
             Target::Asterisk | Target::Authority => (None, None, None),
         };
-        let tails_at = self.in_scratch(Span { offset: self.tails_at, len: 0 }).start;
-        let (blocks, tails) = slots.split_at_mut(tails_at);
-        let block_at = self.in_scratch(self.block(slot)).start;
-        let block = &mut blocks[block_at..block_at + self.composed_bytes];
+        let [block, tail] = [self.block(place), self.tail(place)].map(|it| self.in_scratch(it));
+        // A block lies before its tail.
+        let (front, back) = places.split_at_mut(tail.start);
+        let block = &mut front[block.start..block.start + self.composed_bytes];
+        let tail = &mut back[..tail.len()];
         if !matches!(request.method, Method::Get | Method::Head) {
             return self.other_method(path, request, block);
         }
@@ -129,8 +140,6 @@ impl Tree {
             let draining = request_context.draining;
             return Answer::Whole(if draining { Prebuilt::Draining } else { Prebuilt::Healthy });
         }
-        let tail = self.in_scratch(self.tail(slot));
-        let tail = &mut tails[tail.start - tails_at..tail.end - tails_at];
         let access = self.access_to_path(path, request);
         let mut by_language = false;
         let answer = match access {
@@ -359,14 +368,24 @@ impl Tree {
         Span { offset: offset - self.layout.scratch().offset, len }.range()
     }
 
-    fn block(&self, scratch: ScratchIndex) -> Span {
-        let len = u64::from(self.block_bytes);
-        Span { offset: self.layout.scratch().offset + u64::from(scratch.0) * len, len }
+    fn block(&self, place: ScratchPlace) -> Span {
+        match place {
+            ScratchPlace::Slot(slot) => {
+                let len = u64::from(self.block_bytes);
+                Span { offset: self.layout.scratch().offset + u64::from(slot) * len, len }
+            }
+            ScratchPlace::Run { run, used } => self.runs.block_and_tail(run, used)[0],
+        }
     }
 
-    fn tail(&self, scratch: ScratchIndex) -> Span {
-        let len = u64::from(self.tail_bytes);
-        Span { offset: self.tails_at + u64::from(scratch.0) * len, len }
+    fn tail(&self, place: ScratchPlace) -> Span {
+        match place {
+            ScratchPlace::Slot(slot) => {
+                let len = u64::from(self.tail_bytes);
+                Span { offset: self.tails_at + u64::from(slot) * len, len }
+            }
+            ScratchPlace::Run { run, used } => self.runs.block_and_tail(run, used)[1],
+        }
     }
 }
 

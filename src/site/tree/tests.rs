@@ -19,7 +19,7 @@ const TEXT_FIELDS: [(&str, &str); 2] =
 struct SiteFixture {
     site: Site,
     fixed: Vec<u8>,
-    scratch_for: ScratchIndex,
+    scratch_for: ScratchPlace,
 }
 
 /// Bodies and paths of a tree under construction.
@@ -51,7 +51,7 @@ impl TreeFixture {
         fixed.resize(layout.buffer_bytes(), 0);
         let mut site = Site::of_tree(tree);
         site.tick(SECOND, &mut fixed);
-        SiteFixture { site, fixed, scratch_for: ScratchIndex(2) }
+        SiteFixture { site, fixed, scratch_for: ScratchPlace::Slot(2) }
     }
 }
 
@@ -316,7 +316,7 @@ fn health_path_takes_precedence_over_files() {
     let mut site = fixture.finish();
     assert_eq!(body(&site.response("GET /health HTTP/1.1")), "ok\n");
     let mut request_context =
-        RequestContext { scratch: ScratchIndex(0), fixed: &mut site.fixed, draining: true };
+        RequestContext { scratch: ScratchPlace::Slot(0), fixed: &mut site.fixed, draining: true };
     let head = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n";
     let mut fields = FieldBuffer::new();
     let parsed = parse(head, &mut Scan::default(), 16_384, &mut fields);
@@ -331,7 +331,7 @@ fn blocks_and_tails_of_slots_lie_apart_in_the_scratch() {
     fixture.builder.folder(b"/d");
     let mut site = fixture.finish();
     let mut places: Vec<std::ops::Range<usize>> = Vec::new();
-    for scratch in [ScratchIndex(0), ScratchIndex(1), ScratchIndex(2)] {
+    for scratch in [ScratchPlace::Slot(0), ScratchPlace::Slot(1), ScratchPlace::Slot(2)] {
         places.extend([site.tree().block(scratch).range(), site.tree().tail(scratch).range()]);
         site.scratch_for = scratch;
         assert_eq!(site.status("GET /d?x HTTP/1.1"), 308);
@@ -373,7 +373,7 @@ fn offsets_and_lengths_beyond_4_gib_are_exact() {
             let mut fields = FieldBuffer::new();
             let parsed = parse(head.as_bytes(), &mut Scan::default(), 16_384, &mut fields);
             let Parsed::Request(request) = parsed else { panic!("{head}: {parsed:?}") };
-            let scratch = ScratchIndex(1);
+            let scratch = ScratchPlace::Slot(1);
             let mut request_context =
                 RequestContext { scratch, fixed: &mut fixed, draining: false };
             let answer = site.choose(&request, &mut request_context);

@@ -14,7 +14,7 @@ use crate::site::field_rules::HostScope;
 use crate::site::pattern::Pattern;
 use crate::site::template::TemplateKind;
 use crate::site::tree::rows::CodedBody;
-use crate::site::{PendingResponse, RequestContext, ScratchIndex, Site};
+use crate::site::{PendingResponse, RequestContext, ScratchPlace, Site};
 use proptest::prelude::*;
 use std::path::PathBuf;
 
@@ -189,7 +189,7 @@ impl SiteOfPlan {
         let mut fields = FieldBuffer::new();
         let parsed = parse(head.as_bytes(), &mut Scan::default(), 16 * 1024, &mut fields);
         let Parsed::Request(request) = parsed else { panic!("{head}") };
-        let (scratch, fixed) = (ScratchIndex(1), &mut self.fixed);
+        let (scratch, fixed) = (ScratchPlace::Slot(1), &mut self.fixed);
         let mut request_context = RequestContext { scratch, fixed, draining: false };
         let answer = self.site.choose(&request, &mut request_context);
         let pending = PendingResponse { answer, persistence: Persistence::Keep, head_only: false };
