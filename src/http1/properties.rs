@@ -2,14 +2,13 @@
 //! [`connection`], and so do the tests over its corpus.
 
 use super::{Context, HeadBuffers, Input, Output, Runs, ServerConnection};
-use crate::bytes::Span;
 use crate::http::coding::Coding;
 use crate::http::proxy_header::properties::proxy_header;
 use crate::http::request::Method;
 use crate::peer_address::PeerAddress;
 use crate::site::tree::build::Builder;
 use crate::site::tree::rows::{CodedBody, RouteTarget};
-use crate::site::{Page, ScratchPlace, Site, entity_tag};
+use crate::site::{Page, ScratchPlace, Site};
 use crate::stats::Stats;
 use crate::telemetry::record::{
     ListenerKind, Nanos, Observation, Observer, RequestHead, ResponsePlace, ResponseRecord,
@@ -168,11 +167,9 @@ fn tree() -> (Site, Vec<u8>) {
     let mut fixed = Vec::new();
     let mut builder = Builder::default();
     for (path, len) in [("/", 40), ("/a", 1), ("/large", 70_000), ("/d/", 100)] {
-        let span = Span { offset: fixed.len() as u64, len };
-        fixed.resize(span.range().end, path.as_bytes()[path.len() - 1]);
-        let tag = entity_tag(&fixed[span.range()]);
-        let body = CodedBody { coding: Coding::Identity, span, tag };
-        let file = builder.file(vec![body], Some(784_111_777));
+        let (content, modified) = (vec![path.as_bytes()[path.len() - 1]; len], Some(784_111_777));
+        let body = CodedBody::append(&mut fixed, Coding::Identity, &content, modified);
+        let file = builder.file(vec![body], modified);
         let fields = builder.fields([("Content-Type", "text/plain")].into_iter());
         builder.path(path.as_bytes(), RouteTarget { file, fields });
     }

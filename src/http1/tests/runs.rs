@@ -3,22 +3,20 @@
 use super::*;
 use crate::http::coding::Coding;
 use crate::http1::observed::tests::Observed;
-use crate::site::entity_tag;
 use crate::site::layout::RUN_RESPONSES_MAX;
 use crate::site::tree::build::Builder;
 use crate::site::tree::rows::{CodedBody, RouteTarget};
 use crate::telemetry::record::ResponseRecord;
 
 /// A tree with these files, each of so many bytes, and the folder `/d/`.
-fn tree(files: &[(&str, u64)]) -> (Site, Vec<u8>) {
+fn tree(files: &[(&str, usize)]) -> (Site, Vec<u8>) {
     let mut fixed = Vec::new();
     let mut builder = Builder::default();
     for &(path, len) in files {
-        let span = crate::bytes::Span { offset: fixed.len() as u64, len };
-        fixed.resize(span.range().end, *path.as_bytes().last().expect("a path has a slash"));
-        let tag = entity_tag(&fixed[span.range()]);
-        let body = CodedBody { coding: Coding::Identity, span, tag };
-        let file = builder.file(vec![body], Some(784_111_777));
+        let content = vec![*path.as_bytes().last().expect("a path has a slash"); len];
+        let modified = Some(784_111_777);
+        let body = CodedBody::append(&mut fixed, Coding::Identity, &content, modified);
+        let file = builder.file(vec![body], modified);
         let fields = builder.fields([("Content-Type", "text/plain")].into_iter());
         builder.path(path.as_bytes(), RouteTarget { file, fields });
     }

@@ -4,6 +4,7 @@
 use super::beside::{self, Verification};
 use super::compress::{self, MADE_AT_START};
 use super::escape::{escaped, escaped_path};
+use super::lines;
 use super::listing::Listing;
 use super::opened::OpenRoot;
 use super::options::{BuildRequest, Effort};
@@ -26,10 +27,10 @@ use std::thread;
 /// The bodies of all files in a buffer.
 #[derive(Debug)]
 pub(super) struct Loaded {
-    /// The bodies, one behind the other, and room for the scratch, which was never written to.
+    /// The bodies behind their lines, and room for the scratch, which was never written to.
     pub(super) fixed: Pages,
-    /// Bytes of all bodies.
-    pub(super) body_bytes: u64,
+    /// Bytes of all bodies and their lines.
+    pub(super) image_bytes: u64,
     /// The bodies of each file, in the order of the plan; identity first.
     pub(super) bodies: Vec<Vec<CodedBody>>,
     /// Precompressed files that are not used as codings.
@@ -61,9 +62,9 @@ pub(super) enum UnusedReason {
 pub(super) struct Identities {
     /// The buffer: the files, room for codings, and room for the scratch.
     fixed: Pages,
-    /// Bytes of the files.
+    /// Bytes of the files and their lines.
     bytes: u64,
-    /// Bytes of the files and of the room for codings.
+    /// Bytes of the files, their lines and the room for codings.
     room: u64,
     /// Each file, in the order of the plan, or the reason why it could not be read.
     files: Vec<Result<Identity, String>>,
@@ -73,6 +74,8 @@ pub(super) struct Identities {
 #[derive(Clone, Copy)]
 struct Identity {
     body: CodedBody,
+    /// Bytes reserved for lines before the body.
+    lines_room: usize,
     octets: OctetsKind,
 }
 
@@ -107,11 +110,17 @@ pub(super) fn read(
     plan: &SitePlan,
 ) -> Result<Identities, Failure> {
     let lengths = lengths(listing, plan);
-    let bytes: u64 = lengths.iter().sum();
+    let lines_room = lines::room(listing, plan);
+    let file_bytes: u64 = lengths.iter().sum();
+    let bytes = file_bytes + lines_room.iter().sum::<usize>() as u64;
     let jobs = jobs(plan, &lengths, request);
     // No coding is kept that saves less than 5 %, so this is the upper bound of their bytes. Memory
     // that isn't written to costs nothing, and the rest is given back.
-    let made_bytes: u64 = jobs.iter().map(|job| lengths[job.file] * 19 / 20).sum();
+    let made = |job: &CodingJob| {
+        let len = lengths[job.file] * 19 / 20;
+        len + lines::of(listing, plan, job.file, job.coding, len).bytes() as u64
+    };
+    let made_bytes: u64 = jobs.iter().map(made).sum();
     let behind = room_for(fields_bytes_max(plan), request.slots);
     // The kernel promises more memory than it has, and ends a process when that is written to.
     let left = request.memory.as_ref().map_or(u64::MAX, |room| room.bytes);
@@ -123,10 +132,10 @@ pub(super) fn read(
         Pages::zeroed(usize_of(bytes)).ok().filter(|_| fits)
     })
     .ok_or_else(|| too_large(request, bytes + behind))?;
-    let progress = bar(request.progress, bytes);
+    let progress = bar(request.progress, file_bytes);
     progress.set_message(format!("reading {} files", plan.files.len()));
     let place = &mut fixed[..usize_of(bytes)];
-    let files = read_all(request.threads, root, listing, plan, place, &progress);
+    let files = read_all(request.threads, root, listing, plan, &lines_room, place, &progress);
     progress.finish_and_clear();
     Ok(Identities { fixed, bytes, room: bodies_room, files })
 }
@@ -139,21 +148,18 @@ pub(super) fn code(
     identities: Identities,
 ) -> Loaded {
     let Identities { mut fixed, bytes, room, files } = identities;
-    let mut bodies: Vec<Vec<CodedBody>> =
-        files.into_iter().flatten().map(|file| vec![file.body]).collect();
-    assert_eq!(
-        bodies.len(),
-        plan.files.len(),
-        "the plan no longer has files that could not be read"
-    );
+    let files: Vec<Identity> = files.into_iter().flatten().collect();
+    assert_eq!(files.len(), plan.files.len(), "the plan no longer has files that failed");
     let jobs = jobs(plan, &lengths(listing, plan), request);
     let (identity, spare) = fixed[..usize_of(room)].split_at_mut(usize_of(bytes));
+    let mut bodies: Vec<Vec<CodedBody>> = files.iter().map(|file| vec![file.body]).collect();
+    let unused = add_beside(listing, plan, &files, identity, &mut bodies);
+    lines::write(listing, plan, &bodies, identity);
     let identity = &*identity;
-    let unused = add_beside(plan, identity, &mut bodies);
     let progress = bar(request.progress, 0);
     let made = make_all(request, listing, plan, &jobs, identity, spare, &mut bodies, &progress);
     progress.finish_and_clear();
-    Loaded { fixed, body_bytes: bytes + made as u64, bodies, unused }
+    Loaded { fixed, image_bytes: bytes + made as u64, bodies, unused }
 }
 
 fn lengths(listing: &Listing, plan: &SitePlan) -> Vec<u64> {
@@ -215,6 +221,7 @@ fn read_all(
     root: &OpenRoot,
     listing: &Listing,
     plan: &SitePlan,
+    lines_room: &[usize],
     mut place: &mut [u8],
     progress: &ProgressBar,
 ) -> Vec<Result<Identity, String>> {
@@ -222,9 +229,11 @@ fn read_all(
     let mut offset = 0;
     for (number, file) in plan.files.iter().enumerate() {
         let listed = &listing.files[file.listed];
+        let (_, behind) = std::mem::take(&mut place).split_at_mut(lines_room[number]);
         let len = usize_of(listed.bytes);
-        let (own, rest) = std::mem::take(&mut place).split_at_mut(len);
+        let (own, rest) = behind.split_at_mut(len);
         place = rest;
+        offset += lines_room[number];
         jobs.push((number, offset, listed, own));
         offset += len;
     }
@@ -237,8 +246,9 @@ fn read_all(
             let outcome = root.read(listed, place);
             let file = outcome.map(|()| {
                 let (span, tag) = (span(offset, place.len()), entity_tag(place));
-                let body = CodedBody { coding: Coding::Identity, span, tag };
-                Identity { body, octets: kind_of(&listed.name, place) }
+                let body = CodedBody { coding: Coding::Identity, span, tag, has_lines: true };
+                let lines_room = lines_room[number];
+                Identity { body, lines_room, octets: kind_of(&listed.name, place) }
             });
             if file.is_err() {
                 // A partly read file must not stay in the image.
@@ -253,7 +263,13 @@ fn read_all(
 
 /// Adds precompressed files to the files beside them if they decode to them and save enough;
 /// returns the others.
-fn add_beside(plan: &SitePlan, identity: &[u8], bodies: &mut [Vec<CodedBody>]) -> Vec<Unused> {
+fn add_beside(
+    listing: &Listing,
+    plan: &SitePlan,
+    files: &[Identity],
+    identity: &[u8],
+    bodies: &mut [Vec<CodedBody>],
+) -> Vec<Unused> {
     let mut unused = Vec::new();
     for (number, file) in plan.files.iter().enumerate() {
         let own = bodies[number][0];
@@ -266,7 +282,12 @@ fn add_beside(plan: &SitePlan, identity: &[u8], bodies: &mut [Vec<CodedBody>]) -
                 Verification::Other => UnusedReason::Other,
                 Verification::Refused(why) => UnusedReason::Refused(why),
                 Verification::Same if saves => {
-                    bodies[number].push(CodedBody { coding, ..coded });
+                    // The lines are those of the file beside it, which is requested far more often;
+                    // they have room unless the plan changed while the files were read.
+                    let lines = lines::of(listing, plan, number, coding, coded.span.len);
+                    let has_lines = lines.bytes() <= files[beside].lines_room;
+                    bodies[beside][0].has_lines = !has_lines;
+                    bodies[number].push(CodedBody { coding, has_lines, ..coded });
                     continue;
                 }
                 Verification::Same => UnusedReason::TooLarge,
@@ -309,11 +330,15 @@ fn make_all(
             let mut state = state.lock().expect(NO_PANIC);
             let (_, used, spare, bodies) = &mut *state;
             // Room can only run out where the machine refused memory for all codings.
-            let Some(place) = spare.get_mut(*used..*used + coded.len()) else { continue };
+            let lines = lines::of(listing, plan, file, coding, coded.len() as u64);
+            let len = lines.bytes() + coded.len();
+            let Some(place) = spare.get_mut(*used..*used + len) else { continue };
+            let (before, place) = place.split_at_mut(lines.bytes());
+            lines.write(&tag, before);
             place.copy_from_slice(&coded);
-            let span = span(identity.len() + *used, coded.len());
-            *used += coded.len();
-            bodies[file].push(CodedBody { coding, span, tag });
+            let span = span(identity.len() + *used + lines.bytes(), coded.len());
+            *used += len;
+            bodies[file].push(CodedBody { coding, span, tag, has_lines: true });
         }
     });
     state.into_inner().expect(NO_PANIC).1
@@ -349,7 +374,7 @@ pub(super) fn too_large(request: &BuildRequest, bytes: u64) -> Failure {
 fn too_large_for(request: &BuildRequest, bytes: u64, room: &MemoryRoom) -> Failure {
     let what = format!("reading the root {}", escaped_path(&request.root));
     let MemoryRoom { bytes: left, owner } = room;
-    let why = format!("its files have {}, and {owner} has {} left", size(bytes), size(*left));
+    let why = format!("its files take {}, and {owner} has {} left", size(bytes), size(*left));
     Failure::new(what, why, MORE_MEMORY)
 }
 

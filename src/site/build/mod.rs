@@ -32,6 +32,7 @@ mod gather;
 mod hash;
 pub mod headers;
 mod hidden;
+mod lines;
 mod links;
 pub mod listing;
 mod load;

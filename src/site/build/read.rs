@@ -11,7 +11,7 @@ use super::opened::OpenRoot;
 use super::options::BuildRequest;
 use super::problem::Problem;
 use super::site_plan::{
-    DefaultFieldLists, FileFields, NotFoundPage, PlannedTarget, RouteKind, SitePlan,
+    DefaultFieldLists, FileFields, NotFoundPage, Planned, PlannedTarget, RouteKind, SitePlan,
 };
 use super::summary::Summary;
 use crate::error::Failure;
@@ -22,7 +22,7 @@ use crate::site::tree::build::Builder;
 use crate::site::tree::rows::{CodedBody, FieldsId, RouteTarget, SiteFile};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 /// A folder that was read.
 #[derive(Debug)]
@@ -86,9 +86,9 @@ pub fn read_opened(request: &BuildRequest, root: &OpenRoot) -> Result<Root, Fail
         let hint = "remove these from the root, or start without --strict";
         return Err(unreadable(request, &skipped, hint.to_owned()));
     }
-    let Loaded { fixed, body_bytes, bodies, unused: _ } = loaded;
+    let Loaded { fixed, image_bytes, bodies, unused: _ } = loaded;
     let builder = builder(&listing, &plan, &bodies, request);
-    let (tree, layout) = builder.build(body_bytes, request.slots);
+    let (tree, layout) = builder.build(image_bytes, request.slots);
     let fixed = fit(fixed, layout, request)?;
     let summary = Summary { took: started.elapsed(), ..Summary::of(&bodies) };
     Ok(Root { tree, fixed, plan, listing, bodies, summary })
@@ -191,14 +191,11 @@ fn add_files(
     plan: &SitePlan,
     bodies: &[Vec<CodedBody>],
 ) -> Vec<SiteFile> {
-    let now =
-        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |age| age.as_secs());
-    let files = plan.files.iter().zip(bodies).map(|(file, bodies)| {
-        // An origin server must not send a Last-Modified later than its Date (RFC 9110 8.8.2.1).
-        let modified = listing.files[file.listed].modified.map(|modified| modified.min(now));
-        builder.file(bodies.clone(), modified)
-    });
-    files.collect()
+    let files = plan.files.iter().zip(bodies);
+    let add = |(file, bodies): (&Planned, &Vec<CodedBody>)| {
+        builder.file(bodies.clone(), listing.files[file.listed].modified)
+    };
+    files.map(add).collect()
 }
 
 /// Adds the targets of a plan to a tree. Fields that targets share are added once, identified by

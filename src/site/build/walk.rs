@@ -15,6 +15,7 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// Lists a root. Dot files are left out silently, except `.well-known` and all below it (RFC 8615);
 /// links to dot files are left out and reported.
@@ -39,6 +40,11 @@ pub(super) fn walk(root: &OpenRoot, limits: SiteLimits) -> Result<Listing, Failu
     if walk.common_time.is_common() {
         walk.listing.files.iter_mut().for_each(|file| file.modified = None);
     }
+    // An origin server must not send a Last-Modified later than its Date (RFC 9110 8.8.2.1).
+    let now =
+        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |age| age.as_secs());
+    let modified = walk.listing.files.iter_mut().filter_map(|file| file.modified.as_mut());
+    modified.for_each(|modified| *modified = now.min(*modified));
     walk.listing.files.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(walk.listing)
 }
