@@ -13,8 +13,8 @@ use crate::http::request::Persistence;
 use crate::site::{Answer, PendingResponse, Prebuilt, ScratchPlace};
 
 impl Tree {
-    /// Writes the head of the chosen response into the block of a place; the body of a response to HEAD
-    /// is left out. Of `fixed`, only the scratch is written to.
+    /// Writes the head of the chosen response into the block of a place; the body of a response to
+    /// HEAD is left out. Of `fixed`, only the scratch is written to.
     pub fn output(
         &self,
         pending: PendingResponse,
