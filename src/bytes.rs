@@ -215,8 +215,8 @@ impl SpanList {
 }
 
 /// A range in the memory of a list: its offset and its length.
-type SpanEntry = [u8; SPAN_BYTES as usize];
-const SPAN_BYTES: u64 = 16;
+type SpanEntry = [u8; 16];
+const SPAN_BYTES: u64 = size_of::<SpanEntry>() as u64;
 
 fn read_entry(entry: &SpanEntry) -> Span {
     let number = u128::from_ne_bytes(*entry);

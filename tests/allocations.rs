@@ -264,7 +264,7 @@ const BUFFERS: ReceiveBuffers = ReceiveBuffers { count: 64, bytes: 4096 };
 
 type Load = fn(SocketAddr);
 
-const LOADS: [(&str, Load); 8] = [
+const LOADS: [(&str, Load); 9] = [
     ("keep-alive", |address| {
         let mut client = connect(address);
         for _ in 0..50 {

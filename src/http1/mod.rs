@@ -93,6 +93,7 @@
 //! ```
 
 mod contract;
+mod gather;
 mod head_buffers;
 mod last_head;
 mod observed;
@@ -181,8 +182,8 @@ impl ServerConnection {
         self.output(context.head_buffers)
     }
 
-    /// Returns its memory to `head_buffers`; to be called when the end of the connection is decided,
-    /// in any state.
+    /// Returns its memory to `head_buffers`; to be called when the end of the connection is
+    /// decided, in any state.
     pub fn release(&mut self, head_buffers: &mut HeadBuffers) {
         self.phase = ConnectionPhase::Over;
         head_buffers.give_back(&mut self.kept);

@@ -83,7 +83,7 @@ fn without_defer_accept() {
 
 /// Runs all cases, many at a time as most of them wait for timeouts, and names those that failed.
 fn suite(flags: &[&str]) {
-    let groups: [&[Case]; 8] = [
+    let groups: [&[Case]; 9] = [
         // The longest cases come first, so that the last ones don't run alone.
         timeouts::CASES,
         exchange::CASES,

@@ -2,7 +2,7 @@
 
 use super::rig::{Needs, Read, Rig, Tester};
 use std::time::Duration;
-use uringstatic::bytes::{Span, SpanList, Spans};
+use uringstatic::bytes::{Payload, Span, SpanList, Spans};
 use uringstatic::engine::{Engine, Errno, Kind, Nanos, Op, Slot, Token};
 
 const SLOT: Slot = Slot(3);
@@ -117,7 +117,7 @@ pub(crate) fn list_of_spans_is_sent_as_one<G: Rig>(make: impl Fn(Needs) -> Teste
     let mut tester = make(Needs::default());
     let peer = tester.connected(SLOT);
     for (count, more) in [(32, false), (1, false), (9, true), (2, false), (32, true)] {
-        let span = |index| Span { offset: (index * 7919) % 40_000, len: 1 + index * 10 };
+        let span = |index: u64| Span { offset: (index * 7919) % 40_000, len: 1 + index * 10 };
         let spans: Vec<_> = (0..count).map(span).collect();
         let list = list_of(&mut tester, &spans);
         let op = Op::Send { slot: SLOT, payload: list.into(), more, lazy: false };
@@ -168,7 +168,7 @@ pub(crate) fn lazy_send_ends_no_wait<G: Rig>(make: impl Fn(Needs) -> Tester<G>) 
     let (first, then) = (Span { offset: 5, len: 100 }, Span { offset: 900, len: 200 });
     let expected = [bytes_of(&mut tester, first), bytes_of(&mut tester, then)].concat();
     let list = list_of(&mut tester, &[first, then]);
-    for payload in [Spans { first, then }.into(), list.into()] {
+    for payload in [Payload::from(Spans { first, then }), list.into()] {
         let sent = tester.push(Op::Send { slot: SLOT, payload, more: false, lazy: true });
         assert_eq!(tester.read(peer, 300).0, expected, "it is sent before a wait");
         tester.rig.write(peer, b"next");
