@@ -162,12 +162,12 @@ fn read_page(
         let why = format!("it has {bytes} bytes, and {} has {} left", room.owner, room.bytes);
         return Err(unreadable(path, &io::Error::new(io::ErrorKind::OutOfMemory, why)));
     }
-    page.last_modified = last_modified(&metadata);
+    let stamp = Stamp::of(&metadata);
+    page.last_modified = last_modified(&stamp);
     page.content_type = match &settings.content_type {
         Some(content_type) => content_type.clone(),
         None => media_type_of(path, file, bytes).map_err(|error| unreadable(path, &error))?,
     };
-    let stamp = Stamp::of(&metadata);
     let read = |place: &mut [u8]| beneath::read_whole(file, &stamp, place);
     let (site, fixed) = Site::build(page, bytes, settings.slots(), Pages::zeroed, read)
         .map_err(|error| unreadable(path, &error))?;
