@@ -4,6 +4,7 @@
 use super::encoded;
 use super::encodings;
 use super::escape::escaped;
+use super::handover::PreviousCodings;
 use super::listing::Listing;
 use super::load::{self, Loaded, Unused, UnusedReason};
 use super::opened::OpenRoot;
@@ -31,6 +32,7 @@ pub(super) struct Gathered {
 pub(super) fn gather(
     request: &BuildRequest,
     root: &OpenRoot,
+    previous: Option<PreviousCodings>,
     check_plan: impl Fn(&SitePlan) -> Result<(), Failure>,
 ) -> Result<Gathered, Failure> {
     let mut rounds = LISTED_TIMES_MAX;
@@ -62,7 +64,7 @@ pub(super) fn gather(
             encoded::verify(&mut planned, &listing, &identities.bodies(), request.limits.bytes);
             check_plan(&planned)?;
         }
-        let loaded = load::code(request, &listing, &planned, identities);
+        let loaded = load::code(request, &listing, &planned, identities, previous);
         leave_out_stale(&mut listing, &planned, &loaded.unused);
         return Ok(Gathered { listing, plan: planned, loaded });
     }
@@ -168,7 +170,7 @@ mod tests {
             let (left, listed) = (Cell::new(times), Cell::new(0));
             let request = request(self.0.clone());
             let root = OpenRoot::open(&request.root, request.resolver)?;
-            let gathered = gather(&request, &root, |_| {
+            let gathered = gather(&request, &root, None, |_| {
                 listed.set(listed.get() + 1);
                 if left.get() > 0 {
                     left.set(left.get() - 1);
@@ -201,7 +203,7 @@ mod tests {
             let memory = Some(MemoryRoom { bytes, owner: MemoryOwner::Machine });
             let request = BuildRequest { memory, ..request(root.0.clone()) };
             let opened = OpenRoot::open(&request.root, request.resolver)?;
-            gather(&request, &opened, |_| Ok(()))
+            gather(&request, &opened, None, |_| Ok(()))
         };
         // 19 bytes of content, and the lines of two heads.
         assert!(read(238).is_ok(), "the codings are dropped");

@@ -2,14 +2,17 @@
 //! where that saves enough.
 
 use super::beside::{self, Verification};
-use super::compress::{self, MADE_AT_START};
-use super::escape::{escaped, escaped_path};
+use super::compress;
+use super::escape::escaped_path;
+use super::handover::{MadeCodings, PreviousCodings};
 use super::lines;
 use super::listing::Listing;
+use super::make::{self, Files, Made, Shared};
 use super::opened::OpenRoot;
-use super::options::{BuildRequest, Effort};
-use super::site_plan::{Planned, Route, RouteKind, SitePlan};
+use super::options::BuildRequest;
+use super::site_plan::{Route, RouteKind, SitePlan};
 use super::summary::size;
+use super::threads::on_threads;
 use crate::bytes::Span;
 use crate::error::Failure;
 use crate::http::coding::Coding;
@@ -22,7 +25,6 @@ use crate::site::tree::composer::composed_bytes_max;
 use crate::site::tree::rows::CodedBody;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::sync::Mutex;
-use std::thread;
 
 /// The bodies of all files in a buffer.
 #[derive(Debug)]
@@ -35,6 +37,10 @@ pub(super) struct Loaded {
     pub(super) bodies: Vec<Vec<CodedBody>>,
     /// Precompressed files that are not used as codings.
     pub(super) unused: Vec<Unused>,
+    /// The codings that were made, for the next generation.
+    pub(super) codings: MadeCodings,
+    /// The part of the previous generation in them.
+    pub(super) shared: Option<Shared>,
 }
 
 /// A precompressed file that is not used as the coding of the file beside it. Both are indices in
@@ -113,10 +119,10 @@ pub(super) fn read(
     let lines_room = lines::room(listing, plan);
     let file_bytes: u64 = lengths.iter().sum();
     let bytes = file_bytes + lines_room.iter().sum::<usize>() as u64;
-    let jobs = jobs(plan, &lengths, request);
+    let jobs = make::jobs(plan, &lengths, request);
     // No coding is kept that saves less than 5 %, so this is the upper bound of their bytes. Memory
     // that isn't written to costs nothing, and the rest is given back.
-    let made = |job: &CodingJob| {
+    let made = |job: &make::CodingJob| {
         let len = lengths[job.file] * 19 / 20;
         len + lines::of(listing, plan, job.file, job.coding, len).bytes() as u64
     };
@@ -140,52 +146,34 @@ pub(super) fn read(
     Ok(Identities { fixed, bytes, room: bodies_room, files })
 }
 
-/// Adds codings to the files that were read, which are exactly the files of `plan`.
+/// Adds codings to the files that were read, which are exactly the files of `plan`. Those of the
+/// previous generation are taken over as far as the files are the same.
 pub(super) fn code(
     request: &BuildRequest,
     listing: &Listing,
     plan: &SitePlan,
     identities: Identities,
+    previous: Option<PreviousCodings>,
 ) -> Loaded {
     let Identities { mut fixed, bytes, room, files } = identities;
     let files: Vec<Identity> = files.into_iter().flatten().collect();
     assert_eq!(files.len(), plan.files.len(), "the plan no longer has files that failed");
-    let jobs = jobs(plan, &lengths(listing, plan), request);
+    let jobs = make::jobs(plan, &lengths(listing, plan), request);
     let (identity, spare) = fixed[..usize_of(room)].split_at_mut(usize_of(bytes));
     let mut bodies: Vec<Vec<CodedBody>> = files.iter().map(|file| vec![file.body]).collect();
     let unused = add_beside(listing, plan, &files, identity, &mut bodies);
     lines::write(listing, plan, &bodies, identity);
     let identity = &*identity;
     let progress = bar(request.progress, 0);
-    let made = make_all(request, listing, plan, &jobs, identity, spare, &mut bodies, &progress);
+    let files = Files { request, listing, plan, identity };
+    let made = make::make_all(&files, &jobs, previous, spare, &mut bodies, &progress);
     progress.finish_and_clear();
-    Loaded { fixed, image_bytes: bytes + made as u64, bodies, unused }
+    let Made { bytes: made_bytes, codings, shared } = made;
+    Loaded { fixed, image_bytes: bytes + made_bytes as u64, bodies, unused, codings, shared }
 }
 
 fn lengths(listing: &Listing, plan: &SitePlan) -> Vec<u64> {
     plan.files.iter().map(|file| listing.files[file.listed].bytes).collect()
-}
-
-/// A file to be compressed with a coding.
-#[derive(Clone, Copy, Debug)]
-struct CodingJob {
-    file: usize,
-    coding: Coding,
-}
-
-fn jobs(plan: &SitePlan, lengths: &[u64], request: &BuildRequest) -> Vec<CodingJob> {
-    if request.effort == Effort::Off {
-        return Vec::new();
-    }
-    let mut jobs = Vec::new();
-    for (file, planned) in plan.files.iter().enumerate() {
-        if !planned.is_coded && compress::is_worth_while(&planned.media_type, lengths[file]) {
-            jobs.extend(MADE_AT_START.into_iter().map(|coding| CodingJob { file, coding }));
-        }
-    }
-    // The longest first, so that no core ends with a long job while the others are idle.
-    jobs.sort_by_key(|job| std::cmp::Reverse(lengths[job.file]));
-    jobs
 }
 
 /// Most bytes of fields of any response, stored or composed.
@@ -298,61 +286,6 @@ fn add_beside(
     unused
 }
 
-/// Compresses files into `spare` and returns the number of bytes used.
-#[allow(clippy::too_many_arguments, reason = "it has one caller")]
-fn make_all(
-    request: &BuildRequest,
-    listing: &Listing,
-    plan: &SitePlan,
-    jobs: &[CodingJob],
-    identity: &[u8],
-    spare: &mut [u8],
-    bodies: &mut [Vec<CodedBody>],
-    progress: &ProgressBar,
-) -> usize {
-    let has = |job: &&CodingJob| !bodies[job.file].iter().any(|body| body.coding == job.coding);
-    let jobs: Vec<CodingJob> = jobs.iter().filter(has).copied().collect();
-    let own: Vec<Span> = bodies.iter().map(|bodies| bodies[0].span).collect();
-    progress.set_position(0);
-    progress.set_length(jobs.iter().map(|job| own[job.file].len).sum());
-    let state = Mutex::new((jobs.into_iter(), 0, spare, bodies));
-    on_threads(request.threads, || {
-        loop {
-            let Some(CodingJob { file, coding }) = state.lock().expect(NO_PANIC).0.next() else {
-                return;
-            };
-            progress.set_message(name_of(listing, &plan.files[file]));
-            let own = own[file];
-            let coded = compress::compress(&identity[own.range()], coding, request.effort);
-            progress.inc(own.len);
-            let Some(coded) = coded else { continue };
-            let tag = entity_tag(&coded);
-            let mut state = state.lock().expect(NO_PANIC);
-            let (_, used, spare, bodies) = &mut *state;
-            // Room can only run out where the machine refused memory for all codings.
-            let lines = lines::of(listing, plan, file, coding, coded.len() as u64);
-            let len = lines.bytes() + coded.len();
-            let Some(place) = spare.get_mut(*used..*used + len) else { continue };
-            let (before, place) = place.split_at_mut(lines.bytes());
-            lines.write(&tag, before);
-            place.copy_from_slice(&coded);
-            let span = span(identity.len() + *used + lines.bytes(), coded.len());
-            *used += len;
-            bodies[file].push(CodedBody { coding, span, tag, has_lines: true });
-        }
-    });
-    state.into_inner().expect(NO_PANIC).1
-}
-
-fn on_threads(count: usize, work: impl Fn() + Sync) {
-    thread::scope(|scope| {
-        for _ in 1..count {
-            scope.spawn(&work);
-        }
-        work();
-    });
-}
-
 fn bar(wanted: bool, bytes: u64) -> ProgressBar {
     if !wanted {
         return ProgressBar::hidden();
@@ -360,10 +293,6 @@ fn bar(wanted: bool, bytes: u64) -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {msg}")
         .expect("the template is valid");
     ProgressBar::new(bytes).with_style(style)
-}
-
-fn name_of(listing: &Listing, file: &Planned) -> String {
-    format!("compressing {}", escaped(&listing.files[file.listed].name))
 }
 
 pub(super) fn too_large(request: &BuildRequest, bytes: u64) -> Failure {

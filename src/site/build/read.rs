@@ -4,6 +4,7 @@
 use super::escape::escaped_path;
 use super::fields::FieldList;
 use super::gather::{Gathered, gather};
+use super::handover::{MadeCodings, PreviousCodings};
 use super::links;
 use super::listing::Listing;
 use super::load::{self, Loaded};
@@ -37,6 +38,8 @@ pub struct Root {
     pub listing: Listing,
     /// The bodies of each file of the plan.
     pub bodies: Vec<Vec<CodedBody>>,
+    /// The codings that were made, for the loader of the next generation.
+    pub codings: MadeCodings,
     /// Numbers and bytes for the operator.
     pub summary: Summary,
 }
@@ -69,29 +72,33 @@ impl Root {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn read(request: &BuildRequest) -> Result<Root, Failure> {
-    read_opened(request, &links::open(request)?)
+    read_opened(request, &links::open(request)?, None)
 }
 
 /// As [`read`], of a folder that was opened before, for instance because the process may open no
-/// others any more.
+/// others any more. The codings of the previous generation are taken over for unchanged files.
 ///
 /// # Errors
 /// Those of [`read`].
-pub fn read_opened(request: &BuildRequest, root: &OpenRoot) -> Result<Root, Failure> {
+pub fn read_opened(
+    request: &BuildRequest,
+    root: &OpenRoot,
+    previous: Option<PreviousCodings>,
+) -> Result<Root, Failure> {
     let started = Instant::now();
     let Gathered { listing, plan, loaded } =
-        gather(request, root, |plan| refuse_problems(request, plan))?;
+        gather(request, root, previous, |plan| refuse_problems(request, plan))?;
     if request.strict && !listing.skipped.is_empty() {
         let skipped: Vec<_> = listing.skipped.lines().collect();
         let hint = "remove these from the root, or start without --strict";
         return Err(unreadable(request, &skipped, hint.to_owned()));
     }
-    let Loaded { fixed, image_bytes, bodies, unused: _ } = loaded;
+    let Loaded { fixed, image_bytes, bodies, codings, shared, unused: _ } = loaded;
     let builder = builder(&listing, &plan, &bodies, request);
     let (tree, layout) = builder.build(image_bytes, request.slots);
     let fixed = fit(fixed, layout, request)?;
-    let summary = Summary { took: started.elapsed(), ..Summary::of(&bodies) };
-    Ok(Root { tree, fixed, plan, listing, bodies, summary })
+    let summary = Summary { shared, took: started.elapsed(), ..Summary::of(&bodies) };
+    Ok(Root { tree, fixed, plan, listing, bodies, codings, summary })
 }
 
 fn refuse_problems(request: &BuildRequest, plan: &SitePlan) -> Result<(), Failure> {
