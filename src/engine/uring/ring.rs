@@ -328,8 +328,8 @@ impl Engine for Uring {
         }
         drop(queue);
         if let Op::Send { payload: Payload::List(_), .. } = op {
-            let taken = self.taken();
-            if !self.lists.has_room(taken) {
+            let entries_taken = self.taken();
+            if !self.lists.has_room(entries_taken) {
                 return Err(Full);
             }
         }
