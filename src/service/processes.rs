@@ -128,18 +128,18 @@ impl LoaderProcess {
         command: &LoaderCommand,
         (scoreboard, log): (&Scoreboard, Option<&LogMemory>),
         listeners: &[Listener],
-        previous: Option<PipeReader>,
+        previous: Option<&PipeReader>,
     ) -> io::Result<Self> {
         let (channel, theirs) = Channel::pair()?;
         let mut inherits = vec![theirs.as_fd(), scoreboard.as_fd()];
         inherits.extend(listeners.iter().map(Listener::socket));
         inherits.extend(log.map(AsFd::as_fd));
         let numbers: Vec<i32> = inherits.iter().map(AsRawFd::as_raw_fd).collect();
-        inherits.extend(previous.as_ref().map(AsFd::as_fd));
+        inherits.extend(previous.map(AsFd::as_fd));
         let passed = listeners.iter().filter(|listener| listener.is_passed());
         let spec = LoaderSpec {
             passed: passed.map(|listener| listener.socket().as_raw_fd()).collect(),
-            previous: previous.as_ref().map(AsRawFd::as_raw_fd),
+            previous: previous.map(AsRawFd::as_raw_fd),
             ..command.spec(&numbers, scoreboard.places_u32(), workers)
         };
         let process = start_heir(command.to_command(&spec), &inherits)?;

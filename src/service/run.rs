@@ -449,8 +449,8 @@ impl Service<'_> {
         let shared = (scoreboard, log.as_ref());
         let previous = loaders.iter().rev().find_map(LoaderProcess::hand_over_codings);
         let count = *worker_count;
-        let started = LoaderProcess::start(generation, count, command, shared, listeners, previous);
-        match started {
+        let previous = previous.as_ref();
+        match LoaderProcess::start(generation, count, command, shared, listeners, previous) {
             Ok(loader) => self.loaders.push(loader),
             Err(error) => {
                 let program = self.command.program().display();

@@ -87,8 +87,8 @@ pub(super) fn write_client(words: &[AtomicU64], client: PeerAddress) {
 
 /// Notes the connection that another place has, and its client.
 pub(super) fn copy_connection(words: &[AtomicU64], of: &[AtomicU64]) {
-    for word in ADDRESS..=CONNECTION {
-        store(words, word, of[word].load(Ordering::Relaxed));
+    for (word, of) in of.iter().enumerate().take(CONNECTION + 1).skip(ADDRESS) {
+        store(words, word, of.load(Ordering::Relaxed));
     }
 }
 

@@ -154,6 +154,7 @@ fn is_json(text: &[u8]) -> bool {
 /// Whether an octet is one that text doesn't have: zero, or another "binary data byte" of the
 /// WHATWG's MIME Sniffing standard, section 3. Comparisons without branches are what a compiler
 /// makes instructions for many octets of.
+#[allow(clippy::needless_bitwise_bool, reason = "a lazy operator is a branch")]
 const fn is_unlike_text(octet: u8) -> bool {
     (octet < b' ')
         & (octet != b'\t')

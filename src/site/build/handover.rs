@@ -198,16 +198,16 @@ mod tests {
         stream
     }
 
-    fn span(offset: u64, len: u64) -> Option<Span> {
-        Some(Span { offset, len })
+    fn span(offset: u64, len: u64) -> Span {
+        Span { offset, len }
     }
 
     #[test]
     fn what_is_written_is_read_except_codings_of_unknown_files() {
         let other = [b'b'; TAG_BYTES];
         let stream = written(&[
-            (other, [span(0, 9), None, span(0, 0)]),
-            (TAG, [span(2, 3), None, span(0, 0)]),
+            (other, [Some(span(0, 9)), None, Some(span(0, 0))]),
+            (TAG, [Some(span(2, 3)), None, Some(span(0, 0))]),
             (other, [None; 3]),
         ]);
         let offered = |coding, bytes: Option<&[u8]>| OfferedCoding {
@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn streams_of_others_and_absurd_lengths_are_refused() {
-        let mut stream = written(&[(TAG, [span(0, 5), span(0, 5), None])]);
+        let mut stream = written(&[(TAG, [Some(span(0, 5)), Some(span(0, 5)), None])]);
         assert_eq!(read(&stream).map(|offered| offered.len()), Some(2));
         stream[12] ^= 1;
         assert_eq!(read(&stream), None, "another version");

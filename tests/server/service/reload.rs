@@ -62,8 +62,9 @@ fn unchanged_files_are_not_compressed_again() {
             let fresh = Server::start(&["--root", folder.path(), "--engine", engine]);
             for name in &names {
                 for coding in ["br", "zstd", "gzip", "identity"] {
-                    let request =
-                        format!("GET /{name} HTTP/1.1\r\nHost: a\r\nAccept-Encoding: {coding}\r\n\r\n");
+                    let request = format!(
+                        "GET /{name} HTTP/1.1\r\nHost: a\r\nAccept-Encoding: {coding}\r\n\r\n"
+                    );
                     let (reloaded, fresh) = (server.ask(&request), fresh.ask(&request));
                     let etag = reloaded.field("ETag");
                     assert_eq!(etag, fresh.field("ETag"), "{round} {name} {coding}");
