@@ -48,6 +48,7 @@ fn request<'a>(path: &'a str, fields: &'a [Header<'a>]) -> Request<'a, 'a> {
         expects_continue: false,
         selective: false,
         fields,
+        after_target: b"",
     }
 }
 

@@ -87,7 +87,7 @@ pub struct Request<'f, 'b> {
     pub fields: &'f [Header<'b>],
     /// The bytes of the head behind the target; empty for minor versions that `httparse` doesn't
     /// know.
-    after_target: &'b [u8],
+    pub after_target: &'b [u8],
 }
 
 impl<'b> Request<'_, 'b> {

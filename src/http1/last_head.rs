@@ -25,12 +25,9 @@ impl LastHead {
     }
 
     /// The length of the head at the start of `bytes`, and its response, if it is the stored one.
-    /// Not if another head follows: the field lines of the first help to parse the second.
     pub(super) fn find(&self, bytes: &[u8]) -> Option<(usize, PendingResponse)> {
         let pending = self.pending?;
-        let rest = bytes.strip_prefix(&*self.bytes)?;
-        let is_alone = rest.is_empty() || rest.starts_with(&self.bytes);
-        is_alone.then_some((self.bytes.len(), pending))
+        bytes.starts_with(&self.bytes).then_some((self.bytes.len(), pending))
     }
 
     /// Stores a head that was parsed, with the response that was chosen for it, if it is plain.

@@ -56,6 +56,8 @@ struct Means {
     is_proxied: bool,
     has_tree: bool,
     has_runs: bool,
+    /// Whether the observer describes requests, as that of the access log does.
+    is_logged: bool,
 }
 
 impl Means {
@@ -66,11 +68,15 @@ impl Means {
 
 fn any_connection(data: &[u8], means: Means) {
     let Some((choice, bytes)) = data.split_first_chunk::<4>() else { return };
-    let suffix = &bytes[u32::from_le_bytes(*choice) as usize % (bytes.len() + 1)..];
-    for bytes_after in [bytes, suffix] {
-        others_change_nothing(bytes, bytes_after, Splits::from(*choice), means);
-        others_change_nothing(bytes, bytes_after, Splits::none(), means);
+    let at = u32::from_le_bytes(*choice) as usize % (bytes.len() + 1);
+    let mut altered = bytes.to_vec();
+    altered.iter_mut().skip(at).take(1).for_each(|octet| *octet ^= 1);
+    for splits in [Splits::none(), Splits::from(*choice)] {
+        others_change_nothing(bytes, bytes, splits, means);
+        others_change_nothing(bytes, &bytes[at..], splits, means);
+        others_change_nothing(&altered, bytes, splits, means);
     }
+    let means = Means { is_logged: true, ..means };
     let unsplit = responses_to(bytes, Splits::none(), means);
     let split = responses_to(bytes, Splits::from(*choice), means);
     assert_eq!(unsplit.client, split.client, "the address of the client doesn't depend on splits");
@@ -115,6 +121,8 @@ fn others_change_nothing(before: &[u8], bytes: &[u8], splits: Splits, means: Mea
     let alone = responses_to(bytes, splits, means);
     let after = responses_after(&mut used, bytes, splits, means);
     assert_eq!(alone.responses, after.responses);
+    assert!(alone.sent == after.sent, "equal responses have the same bytes");
+    assert_eq!(alone.stats, after.stats);
 }
 
 /// A sequence of sizes of the pieces in which bytes arrive and are taken.
@@ -194,6 +202,7 @@ struct Driver<'a> {
 /// An observer that notes the client of the PROXY header, and the records.
 #[derive(Debug, Default)]
 pub(super) struct Noted {
+    is_logged: bool,
     pub(super) client: Option<PeerAddress>,
     /// The heads of requests, by the places of their responses under way.
     begun: Vec<(ResponsePlace, Vec<u8>)>,
@@ -205,7 +214,7 @@ type NotedRecord = (Vec<u8>, Method, u16, u64, bool);
 
 impl Observer for Noted {
     fn describes_requests(&self) -> bool {
-        true
+        self.is_logged
     }
 
     fn accepted(&mut self, _slot: u32, _peer: PeerAddress, _listener: ListenerKind) {}
@@ -285,7 +294,8 @@ fn responses_of(
     } else {
         ServerConnection::accept()
     };
-    let (stats, sent, noted) = (Stats::default(), Vec::new(), Noted::default());
+    let (stats, sent) = (Stats::default(), Vec::new());
+    let noted = Noted { is_logged: means.is_logged, ..Noted::default() };
     let mut driver = Driver { conn, site, fixed, head_buffers, runs, stats, sent, noted };
     let mut left = bytes;
     let mut end_of_stream = false;
@@ -320,7 +330,7 @@ fn responses_of(
     driver.conn.release(driver.head_buffers);
     driver.conn.end(&mut driver.runs, &mut Observation::none());
     assert!(!means.has_runs || driver.runs.are_free(driver.site), "a run was not given back");
-    let Driver { sent, stats, noted: Noted { client, begun, ended: records }, .. } = driver;
+    let Driver { sent, stats, noted: Noted { client, begun, ended: records, .. }, .. } = driver;
     assert!(begun.is_empty(), "{begun:?} have not ended");
     Heard { responses: parse_all(&sent), sent, stats, client, records }
 }

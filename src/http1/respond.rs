@@ -199,8 +199,15 @@ impl Context<'_> {
     }
 
     /// The length and the response of the head at the start of `bytes`, if an equal one was stored.
+    /// Not if a request behind it needs parsing, to which the field lines of the first one help.
     pub(super) fn recall(&self, bytes: &[u8]) -> Option<(usize, PendingResponse)> {
-        if self.may_recall() { self.head_buffers.last_head.find(bytes) } else { None }
+        if !self.may_recall() {
+            return None;
+        }
+        let (head_len, pending) = self.head_buffers.last_head.find(bytes)?;
+        let (head, rest) = bytes.split_at(head_len);
+        let is_repeated = || rest.starts_with(head) && self.site.copies_in_a_row(&pending) > 1;
+        (rest.is_empty() || is_repeated()).then_some((head_len, pending))
     }
 
     /// Whether a response follows from the head of its request alone, and an observer, if there is

@@ -17,13 +17,12 @@ fn with_line(line: &str) -> String {
 }
 
 #[test]
-fn plain_head_is_stored_and_found_alone_or_repeated() {
+fn plain_head_is_stored_and_found_at_the_start_of_longer_input_only() {
     let mut fixture = Fixture::new();
     assert!(stores(&mut fixture, GET));
     let find = |bytes: &str| fixture.head_buffers.last_head.find(bytes.as_bytes());
     assert_eq!(find(&GET.repeat(2)).map(|(len, _)| len), Some(GET.len()));
-    let (head, cut) = (GET.replace("a\r", "b\r"), &GET[..GET.len() - 1]);
-    for other in ["", cut, &head, &format!("\r\n{GET}"), &format!("{GET}{head}")] {
+    for other in ["", &GET[..GET.len() - 1], &GET.replace("a\r", "b\r"), &format!("\r\n{GET}")] {
         assert_eq!(find(other), None, "{other:?}");
     }
 }
