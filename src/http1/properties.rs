@@ -51,6 +51,7 @@ pub fn proxied_connection(data: &[u8]) {
 }
 
 /// What a connection has.
+#[allow(clippy::struct_excessive_bools, reason = "each is independent of the others")]
 #[derive(Clone, Copy, Debug, Default)]
 struct Means {
     is_proxied: bool,

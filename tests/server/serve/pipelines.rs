@@ -62,13 +62,8 @@ fn a_pipeline_to_a_folder_has_the_responses_of_single_requests(flags: &[&str]) {
     for rotation in 0..REQUESTS.len() {
         let order: Vec<usize> =
             (0..3 * REQUESTS.len()).map(|place| (place * 5 + rotation) % REQUESTS.len()).collect();
-        let all: String = order
-            .iter()
-            .map(|&index| {
-                let (method, rest) = REQUESTS[index];
-                format!("{method} {rest}")
-            })
-            .collect();
+        let texts = order.iter().map(|&index| <[&str; 2]>::from(REQUESTS[index]).join(" "));
+        let all: String = texts.collect();
         let mut client = server.connect();
         client.send(all);
         for &index in &order {
