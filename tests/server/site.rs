@@ -347,19 +347,6 @@ fn spa_page_answers_navigations_to_missing_paths() {
 }
 
 #[test]
-fn pipelined_responses_keep_the_order_of_requests() {
-    let folder = folder();
-    let server = serve(&folder, &[]);
-    let mut client = server.connect();
-    let targets = ["/", "/docs/a%20b.txt", "/nothing", "/docs", "/assets/app.1f3a09bc.js", "/"];
-    let requests = targets.map(|target| format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n"));
-    client.send(requests.concat());
-    for (target, status) in targets.iter().zip([200, 200, 404, 308, 200, 200]) {
-        assert_eq!(client.response().status, status, "{target}");
-    }
-}
-
-#[test]
 fn folder_with_problems_prevents_the_start() {
     let start = |files: &[(&str, &[u8])], options: &[&str]| {
         let folder = TemporaryFolder::with(files);

@@ -41,8 +41,8 @@ pub struct Builder {
 
 impl Builder {
     /// Adds a file with one body per coding; of the codings that a client accepts with equal
-    /// weight, the smallest is sent. `modified` is in seconds since the Unix epoch, as in the lines of the
-    /// bodies.
+    /// weight, the smallest is sent. `modified` is in seconds since the Unix epoch, as in the lines
+    /// of the bodies.
     ///
     /// # Panics
     /// If the largest body is not the identity.
@@ -163,8 +163,8 @@ impl Builder {
         self.health = Some(path.into());
     }
 
-    /// Builds the tree for a buffer whose first `image_bytes` bytes are the bodies with their lines,
-    /// and the layout that the buffer needs for `slots` connections.
+    /// Builds the tree for a buffer whose first `image_bytes` bytes are the bodies with their
+    /// lines, and the layout that the buffer needs for `slots` connections.
     #[must_use]
     pub fn build(self, image_bytes: u64, slots: u32) -> (Tree, Layout) {
         let heads = Heads::new();
