@@ -7,7 +7,7 @@ use super::escape::escaped_path;
 use super::handover::{MadeCodings, PreviousCodings};
 use super::lines;
 use super::listing::Listing;
-use super::make::{self, Files, Made, Shared};
+use super::make::{self, CodingInput, Made, Shared};
 use super::opened::OpenRoot;
 use super::options::BuildRequest;
 use super::site_plan::{Route, RouteKind, SitePlan};
@@ -165,7 +165,7 @@ pub(super) fn code(
     lines::write(listing, plan, &bodies, identity);
     let identity = &*identity;
     let progress = bar(request.progress, 0);
-    let files = Files { request, listing, plan, identity };
+    let files = CodingInput { request, listing, plan, identity };
     let made = make::make_all(&files, &jobs, previous, spare, &mut bodies, &progress);
     progress.finish_and_clear();
     let Made { bytes: made_bytes, codings, shared } = made;

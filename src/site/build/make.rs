@@ -42,7 +42,7 @@ pub(super) fn jobs(plan: &SitePlan, lengths: &[u64], request: &BuildRequest) -> 
 }
 
 /// The files of which codings are made.
-pub(super) struct Files<'a> {
+pub(super) struct CodingInput<'a> {
     pub(super) request: &'a BuildRequest,
     pub(super) listing: &'a Listing,
     pub(super) plan: &'a SitePlan,
@@ -73,7 +73,7 @@ pub struct Shared {
 /// Makes the codings of the jobs, except those that a file has already, in `spare`, which is the
 /// part of the buffer behind the files.
 pub(super) fn make_all(
-    files: &Files<'_>,
+    files: &CodingInput<'_>,
     jobs: &[CodingJob],
     previous: Option<PreviousCodings>,
     spare: &mut [u8],
@@ -87,7 +87,7 @@ pub(super) fn make_all(
     progress.set_length(jobs.iter().map(|job| own[job.file].span.len).sum());
     let start = files.identity.len();
     let outcomes = vec![Outcomes::default(); bodies.len()];
-    let mut store = Store { files, spare, start, used: 0, bodies, outcomes };
+    let mut store = CodingStore { files, spare, start, used: 0, bodies, outcomes };
     let mut shared = None;
     if let Some(previous) = previous.filter(|_| !jobs.is_empty()) {
         let all = count_files(&jobs);
@@ -108,8 +108,8 @@ fn count_files(jobs: &[CodingJob]) -> usize {
 }
 
 /// The codings in the buffer.
-struct Store<'a> {
-    files: &'a Files<'a>,
+struct CodingStore<'a> {
+    files: &'a CodingInput<'a>,
     spare: &'a mut [u8],
     /// The offset of `spare` in the buffer.
     start: usize,
@@ -118,7 +118,7 @@ struct Store<'a> {
     outcomes: Vec<Outcomes>,
 }
 
-impl Store<'_> {
+impl CodingStore<'_> {
     fn outcome(&mut self, job: &CodingJob) -> &mut Option<Span> {
         let number = MADE_AT_START.iter().position(|coding| *coding == job.coding);
         &mut self.outcomes[job.file][number.expect("jobs have these codings only")]
@@ -138,7 +138,7 @@ impl Store<'_> {
             *self.outcome(job) = Some(Span::default());
             return;
         };
-        let Files { listing, plan, .. } = self.files;
+        let CodingInput { listing, plan, .. } = self.files;
         let lines = lines::of(listing, plan, job.file, job.coding, bytes.len() as u64);
         let len = lines.bytes() + bytes.len();
         // Room can only run out where the machine refused memory for all codings.
@@ -157,11 +157,11 @@ impl Store<'_> {
 /// Takes over the codings of unchanged files, which are decoded and compared. Returns whether the
 /// previous generation has codings that this program would make.
 fn take_over(
-    files: &Files<'_>,
+    files: &CodingInput<'_>,
     jobs: &[CodingJob],
     own: &[CodedBody],
     mut previous: PreviousCodings,
-    store: &mut Store<'_>,
+    store: &mut CodingStore<'_>,
     progress: &ProgressBar,
 ) -> bool {
     let BuildRequest { effort, limits, threads, .. } = *files.request;
@@ -201,10 +201,10 @@ fn with_tag(sorted: &[(Tag, usize)], tag: &Tag) -> impl Iterator<Item = usize> {
 }
 
 fn compress_all(
-    files: &Files<'_>,
+    files: &CodingInput<'_>,
     jobs: Vec<CodingJob>,
     own: &[CodedBody],
-    store: &mut Store<'_>,
+    store: &mut CodingStore<'_>,
     progress: &ProgressBar,
 ) {
     let state = Mutex::new((jobs.into_iter(), store));
