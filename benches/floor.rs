@@ -21,7 +21,7 @@ use uringstatic::os::net::{Endpoint, listen};
 use uringstatic::os::pages::Pages;
 use uringstatic::os::process;
 use uringstatic::os::signal::signals_to_end;
-use uringstatic::site::{Answer, Page, PendingResponse, Prebuilt, ScratchIndex, Site};
+use uringstatic::site::{Answer, Page, PendingResponse, Prebuilt, ScratchPlace, Site};
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -225,7 +225,7 @@ impl<E: KernelEngine> Floor<E> {
         if count > 0 && self.options.close {
             let pending = page(Persistence::Close);
             let fixed = self.engine.memory(None).fixed;
-            let spans = self.site.output(pending, ScratchIndex(slot.0), fixed);
+            let spans = self.site.output(pending, ScratchPlace::Slot(slot.0), fixed);
             connection.unanswered_bytes = 0;
             connection.sending = true;
             let op = Op::SendClose { slot, spans };
@@ -237,7 +237,8 @@ impl<E: KernelEngine> Floor<E> {
             connection.unanswered_bytes -= count * self.options.request_bytes;
             connection.sending = true;
             let fixed = self.engine.memory(None).fixed;
-            let spans = self.site.output(pending, ScratchIndex(slot.0), fixed).repeated(count);
+            let spans =
+                self.site.output(pending, ScratchPlace::Slot(slot.0), fixed).repeated(count);
             self.send(slot, spans);
         }
         let connection = &self.connections[slot.0 as usize];
@@ -253,7 +254,7 @@ impl<E: KernelEngine> Floor<E> {
         let connection = &mut self.connections[slot.0 as usize];
         connection.responses += 1;
         let lazy = connection.unanswered_bytes < self.options.request_bytes;
-        let op = Op::Send { slot, spans, more: false, lazy };
+        let op = Op::Send { slot, payload: spans.into(), more: false, lazy };
         self.push(Token::new(Kind::Send, 0, slot.0), op);
     }
 

@@ -40,10 +40,33 @@ const CHROME: &str = "GET /articles/2024/io-uring?utm_source=feed&page=2 HTTP/1.
     Cookie: session=0123456789abcdef0123456789abcdef; theme=dark; consent=1\r\n\
     If-None-Match: \"0123456789abcdef\"\r\n\r\n";
 
+/// The head of a navigation in Chrome without the fields of a user or a cache, as in
+/// `benches/http/run.py`.
+const BROWSER: &str = "GET / HTTP/1.1\r\n\
+    Host: www.example.com\r\n\
+    Connection: keep-alive\r\n\
+    sec-ch-ua: \"Chromium\";v=\"128\", \"Not;A=Brand\";v=\"24\", \"Google Chrome\";v=\"128\"\r\n\
+    sec-ch-ua-mobile: ?0\r\n\
+    sec-ch-ua-platform: \"Linux\"\r\n\
+    Upgrade-Insecure-Requests: 1\r\n\
+    User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
+    Chrome/128.0.0.0 Safari/537.36\r\n\
+    Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,\
+    image/apng,*/*;q=0.8,application/signed-exchange;v=b3;q=0.7\r\n\
+    Sec-Fetch-Site: same-origin\r\n\
+    Sec-Fetch-Mode: navigate\r\n\
+    Sec-Fetch-User: ?1\r\n\
+    Sec-Fetch-Dest: document\r\n\
+    Referer: https://www.example.com/articles/2026/closer-to-the-limit?page=2\r\n\
+    Accept-Encoding: gzip, deflate, br, zstd\r\n\
+    Accept-Language: en-GB,en;q=0.9,de;q=0.8\r\n\r\n";
+
 /// A head that arrived at once: the usual case.
 fn at_once(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("whole");
-    for (name, head) in [("wrk", WRK), ("ab", AB), ("curl", CURL), ("chrome", CHROME)] {
+    for (name, head) in
+        [("wrk", WRK), ("ab", AB), ("curl", CURL), ("browser", BROWSER), ("chrome", CHROME)]
+    {
         let head = head.as_bytes();
         group.throughput(Throughput::Bytes(head.len() as u64));
         group.bench_function(name, |bencher| {
@@ -56,24 +79,26 @@ fn at_once(criterion: &mut Criterion) {
 fn pipelined(criterion: &mut Criterion) {
     const REQUESTS: usize = 16;
     let mut group = criterion.benchmark_group("pipelined");
-    let bytes = WRK.repeat(REQUESTS).into_bytes();
     group.throughput(Throughput::Elements(REQUESTS as u64));
-    group.bench_function("wrk", |bencher| {
-        bencher.iter(|| {
-            let mut rest = black_box(&bytes[..]);
-            for _ in 0..REQUESTS {
-                let head_len = parse_once(rest).expect("each head is complete");
-                rest = &rest[head_len..];
-            }
-            assert!(rest.is_empty());
+    for (name, head) in [("wrk", WRK), ("browser", BROWSER)] {
+        let bytes = head.repeat(REQUESTS).into_bytes();
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                let mut rest = black_box(&bytes[..]);
+                for _ in 0..REQUESTS {
+                    let head_len = parse_once(rest).expect("each head is complete");
+                    rest = &rest[head_len..];
+                }
+                assert!(rest.is_empty());
+            });
         });
-    });
+    }
 }
 
 /// A head that arrives in two halves.
 fn in_two(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("in two");
-    for (name, head) in [("wrk", WRK), ("chrome", CHROME)] {
+    for (name, head) in [("wrk", WRK), ("browser", BROWSER), ("chrome", CHROME)] {
         let head = head.as_bytes();
         group.throughput(Throughput::Bytes(head.len() as u64));
         group.bench_function(name, |bencher| {

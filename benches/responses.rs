@@ -1,9 +1,9 @@
-//! A connection from received bytes to the spans of its response, without I/O.
+//! A connection from received bytes to the payload of its response, without I/O.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
-use uringstatic::http1::{Context, HeadBuffers, Input, Output, ServerConnection, Timeout};
-use uringstatic::site::{Page, ScratchIndex, Site};
+use uringstatic::http1::{Context, HeadBuffers, Input, Output, Runs, ServerConnection, Timeout};
+use uringstatic::site::{Page, ScratchPlace, Site};
 use uringstatic::stats::Stats;
 use uringstatic::telemetry::record::Observation;
 
@@ -23,14 +23,16 @@ fn responses(c: &mut Criterion) {
     )
     .expect("copying does not fail");
     let mut head_buffers = HeadBuffers::new(1, 16 * 1024);
+    let mut runs = Runs::new(&site);
     let mut stats = Stats::default();
     let mut answer = |input: &[u8]| {
         let mut context = Context {
             site: &site,
             fixed: &mut fixed,
             head_buffers: &mut head_buffers,
+            runs: &mut runs,
             stats: &mut stats,
-            scratch: ScratchIndex(0),
+            scratch: ScratchPlace::Slot(0),
             head_bytes_max: 16 * 1024,
             draining: false,
             is_last: false,
@@ -41,7 +43,7 @@ fn responses(c: &mut Criterion) {
         let Output::Send(response) = conn.handle(Input::Bytes(input), &mut context) else {
             panic!("a request has a response")
         };
-        let len = u32::try_from(response.spans.len()).expect("a send is small");
+        let len = u32::try_from(response.payload.len()).expect("a send is small");
         (len, conn.handle(Input::Taken(len), &mut context))
     };
     let mut group = c.benchmark_group("response");

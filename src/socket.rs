@@ -21,7 +21,7 @@
 //! A [`Socket`] pushes nothing itself: each method returns the [`Submission`] for its caller to
 //! push. It knows no HTTP, no timeout, and neither side's reason for an operation.
 
-use crate::bytes::Spans;
+use crate::bytes::{Payload, Spans};
 use crate::engine::{Kind, Op, Slot, Token};
 
 /// One submission, for [`Engine::push`](crate::engine::Engine::push).
@@ -59,10 +59,10 @@ pub enum Receive {
 pub enum Transmit {
     /// No send is in flight.
     Idle,
-    /// The engine may be reading these spans.
+    /// The engine may be reading these bytes.
     Sending {
-        /// The spans of the send.
-        spans: Spans,
+        /// The bytes of the send.
+        payload: Payload,
     },
     /// [`Op::Writable`] is in flight, because the last send fell short.
     AwaitingRoom,
@@ -185,31 +185,31 @@ impl Socket {
         }
     }
 
-    /// Sends `spans`; `more` and `lazy` as in [`Op::Send`].
-    pub fn send(&mut self, spans: Spans, more: bool, lazy: bool) -> Submission {
-        self.begin_send(spans);
-        (self.token(Kind::Send), Op::Send { slot: self.slot, spans, more, lazy })
+    /// Sends `payload`; `more` and `lazy` as in [`Op::Send`].
+    pub fn send(&mut self, payload: Payload, more: bool, lazy: bool) -> Submission {
+        self.begin_send(payload);
+        (self.token(Kind::Send), Op::Send { slot: self.slot, payload, more, lazy })
     }
 
     /// Sends `spans` and closes the slot. Nothing else may be in flight.
     pub fn send_close(&mut self, spans: Spans) -> Submission {
         assert!(self.is_idle(), "a close is linked to the only operation of {:?}", self.slot);
-        self.begin_send(spans);
+        self.begin_send(spans.into());
         (self.token(Kind::Send), Op::SendClose { slot: self.slot, spans })
     }
 
-    fn begin_send(&mut self, spans: Spans) {
+    fn begin_send(&mut self, payload: Payload) {
         assert_eq!(self.transmit, Transmit::Idle, "one send at a time on {:?}", self.slot);
-        self.transmit = Transmit::Sending { spans };
+        self.transmit = Transmit::Sending { payload };
     }
 
-    /// The completion of a send. Returns its spans, which the engine no longer reads.
-    pub fn sent(&mut self) -> Spans {
-        let Transmit::Sending { spans } = self.transmit else {
+    /// The completion of a send. Returns its payload, which the engine no longer reads.
+    pub fn sent(&mut self) -> Payload {
+        let Transmit::Sending { payload } = self.transmit else {
             unreachable!("a send of {:?} completed though none is in flight", self.slot)
         };
         self.transmit = Transmit::Idle;
-        spans
+        payload
     }
 
     /// Waits for room in the socket's send buffer.

@@ -56,12 +56,14 @@ use crate::sandbox::{
 };
 use crate::server::{self, ProxiedListeners, Server, ServerConfig, Supervision, WITHOUT_EFFECT};
 use crate::site::Site;
+use crate::site::build::{MadeCodings, PreviousCodings};
 pub use auxiliary::{confine_logger, serve_live};
-use content::ContentSource;
+use content::{Content, ContentSource};
 pub use endpoint::{AdminOptions, ListenAddress, SocketOptions};
 use feature::Feature;
 use settings::StartSettings;
 pub use sockets::{OpenSockets, SocketRole, open_sockets, start_listening};
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -108,7 +110,7 @@ fn start_on<E: KernelEngine>(settings: &StartSettings) -> Result<Started<E>, Fai
     let account = look_up_account(settings)?;
     let OpenSockets { settings, listeners, .. } = open_sockets(settings, &mut inherited)?;
     let settings = &engine::with_engine(&settings, account.as_ref())?;
-    let server: LoadedServer<E> = load_on(settings, listeners, account, inherited)?;
+    let server: LoadedServer<E> = load_on(settings, listeners, account, inherited, None)?;
     let what = server.what.clone();
     let signals = signal::receive(&[&signal::ENDING[..], &WITHOUT_EFFECT].concat())?;
     let (started, words) = server.serve(settings, signals, None)?;
@@ -129,6 +131,7 @@ pub struct LoadedServer<E: KernelEngine = Chosen> {
     lockdown: Sandbox,
     preparation: E::Preparation,
     content: (Site, Pages),
+    codings: MadeCodings,
     listeners: Vec<Listener>,
 }
 
@@ -188,7 +191,8 @@ fn prepare_engine<E: KernelEngine>(settings: &StartSettings) -> Result<E::Prepar
 }
 
 /// Reads the content for workers, by settings with a decided engine, on listeners that are bound,
-/// as an account that was looked up ([`look_up_account`]).
+/// as an account that was looked up ([`look_up_account`]). The codings of unchanged files are taken
+/// from the pipe into which the previous generation writes them ([`LoadedServer::write_codings`]).
 ///
 /// # Errors
 /// If a step fails: what was tried, the cause, and a hint for the operator.
@@ -197,8 +201,9 @@ pub fn load(
     listeners: Vec<Listener>,
     account: Option<Account>,
     inherited: InheritedDescriptors,
+    previous: Option<OwnedFd>,
 ) -> Result<LoadedServer, Failure> {
-    load_on(settings, listeners, account, inherited)
+    load_on(settings, listeners, account, inherited, previous.map(PreviousCodings::new))
 }
 
 fn load_on<E: KernelEngine>(
@@ -206,17 +211,27 @@ fn load_on<E: KernelEngine>(
     listeners: Vec<Listener>,
     account: Option<Account>,
     inherited: InheritedDescriptors,
+    previous: Option<PreviousCodings>,
 ) -> Result<LoadedServer<E>, Failure> {
     let preparation = prepare_engine::<E>(settings)?;
     let config = sandbox_config(settings);
     let mut lockdown = Sandbox::prepare(config, account, inherited).map_err(hints::of_sandbox)?;
-    let mut program = ServerProgram { settings, source: ContentSource::BuiltIn, worker: None };
-    let ((site, what), fixed) =
+    let source = ContentSource::BuiltIn;
+    let mut program = ServerProgram { settings, source, previous, worker: None };
+    let (LoadedSite { site, what, codings }, fixed) =
         lockdown.read::<E, _>(&mut program, &listeners).map_err(hints::of_sandbox)?;
-    Ok(LoadedServer { what, lockdown, preparation, content: (site, fixed), listeners })
+    Ok(LoadedServer { what, lockdown, preparation, content: (site, fixed), codings, listeners })
 }
 
 impl<E: KernelEngine> LoadedServer<E> {
+    /// Writes the codings that were made of files, for the loader of the next generation.
+    ///
+    /// # Errors
+    /// Those of writing, such as `EPIPE` if the reader has ended.
+    pub fn write_codings(&self, to: impl Write) -> io::Result<()> {
+        self.codings.write(&self.content.1, to)
+    }
+
     /// Becomes a server, and describes its engine in words.
     ///
     /// # Errors
@@ -237,13 +252,13 @@ impl<E: KernelEngine> LoadedServer<E> {
         };
         let slots = settings.slots();
         let (listeners, buffers) = (self.listeners, ReceiveBuffers::SERVER);
-        let wants_peers = settings.wants_peers();
+        let (wants_peers, source) = (settings.wants_peers(), ContentSource::BuiltIn);
         let possessions = Possessions { listeners, signals, slots, buffers, held, wants_peers };
         let (server, engine) = self
             .lockdown
             .serve(
-                &mut ServerProgram { settings, source: ContentSource::BuiltIn, worker: link },
-                ((site, self.what), fixed),
+                &mut ServerProgram { settings, source, previous: None, worker: link },
+                (LoadedSite { site, what: self.what, codings: self.codings }, fixed),
                 possessions,
                 self.preparation,
             )
@@ -277,13 +292,20 @@ impl<E: KernelEngine> Started<E> {
 struct ServerProgram<'a> {
     settings: &'a StartSettings,
     source: ContentSource,
+    previous: Option<PreviousCodings>,
     /// The number of a worker, and its share of the connection limit.
     worker: Option<(u32, Box<dyn Supervision>)>,
 }
 
+/// The site without its buffer, its description for the ready line, and the codings of its files.
+struct LoadedSite {
+    site: Site,
+    what: String,
+    codings: MadeCodings,
+}
+
 impl<E: KernelEngine> Program<E> for ServerProgram<'_> {
-    /// The site, and its description for the ready line.
-    type Loaded = (Site, String);
+    type Loaded = LoadedSite;
     /// The server, and the description of its engine.
     type Assembled = (Server<E>, String);
 
@@ -299,10 +321,11 @@ impl<E: KernelEngine> Program<E> for ServerProgram<'_> {
     fn read(&mut self) -> Result<(Self::Loaded, Pages), Failure> {
         let settings = self.settings;
         let source = std::mem::replace(&mut self.source, ContentSource::BuiltIn);
-        let (mut site, fixed, what) = source.read(settings)?;
+        let Content { mut site, fixed, what, codings } =
+            source.read(settings, self.previous.take())?;
         site.check_health_at(settings.health_path());
         site.allow_only(AllowedHosts::new(settings.allowed_hosts.clone()));
-        Ok(((site, what), fixed))
+        Ok((LoadedSite { site, what, codings }, fixed))
     }
 
     fn listen(&mut self, listeners: &[Listener]) -> Result<(), Failure> {
@@ -317,7 +340,7 @@ impl<E: KernelEngine> Program<E> for ServerProgram<'_> {
         }
     }
 
-    fn assemble(&mut self, engine: E, (site, _): Self::Loaded) -> Self::Assembled {
+    fn assemble(&mut self, engine: E, LoadedSite { site, .. }: LoadedSite) -> Self::Assembled {
         let description = engine.description();
         let config = server_config(self.settings, &engine);
         let server = match self.worker.take() {

@@ -264,7 +264,7 @@ const BUFFERS: ReceiveBuffers = ReceiveBuffers { count: 64, bytes: 4096 };
 
 type Load = fn(SocketAddr);
 
-const LOADS: [(&str, Load); 8] = [
+const LOADS: [(&str, Load); 9] = [
     ("keep-alive", |address| {
         let mut client = connect(address);
         for _ in 0..50 {
@@ -336,6 +336,12 @@ const LOADS: [(&str, Load); 8] = [
             client.read_to_end(&mut response).expect("an end comes in time");
             assert!(response.starts_with(b"HTTP/1.1 "));
         }
+    }),
+    ("pipelines of responses of all kinds", |address| {
+        let mut client = connect(address);
+        let missing = "GET /v1.2?a HTTP/1.1\r\nHost: a\r\nAccept: text/html\r\n\r\n";
+        let docs = "GET /docs/ HTTP/1.1\r\nHost: a\r\n\r\n";
+        ask(&mut client, &[GET, docs, missing, docs].concat().repeat(10), 40);
     }),
     ("refusals and ranges", |address| {
         for request in [

@@ -88,41 +88,8 @@ address_wire() {
     ip -n client link set wire up
 }
 
-# A process with a TUN device in each namespace, which passes packets on after the delay.
 by_relay() {
-    cat > "$work/relay.py" <<'END'
-import collections, ctypes, fcntl, os, select, struct, sys, time
-
-CLONE_NEWNET, TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x40000000, 0x400454CA, 1, 0x1000
-delay = float(sys.argv[1].removesuffix("ms")) / 1000
-
-
-def device(namespace):
-    place = os.open(f"/run/netns/{namespace}", os.O_RDONLY)
-    assert ctypes.CDLL(None, use_errno=True).setns(place, CLONE_NEWNET) == 0, ctypes.get_errno()
-    tun = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
-    fcntl.ioctl(tun, TUNSETIFF, struct.pack("16sH22x", b"wire", IFF_TUN | IFF_NO_PI))
-    return tun
-
-
-server, client = device("server"), device("client")
-passed = {server: (client, collections.deque()), client: (server, collections.deque())}
-while True:
-    due = [queue[0][0] for _, queue in passed.values() if queue]
-    wait = max(0, min(due) - time.monotonic()) if due else None
-    readable = select.select([server, client], [], [], wait)[0]
-    now = time.monotonic()
-    for tun in readable:
-        try:
-            while packet := os.read(tun, 65536):
-                passed[tun][1].append((now + delay, packet))
-        except BlockingIOError:
-            pass
-    for to, queue in passed.values():
-        while queue and queue[0][0] <= now:
-            os.write(to, queue.popleft()[1])
-END
-    python3 "$work/relay.py" "$delay" 2> "$work/relay.err" &
+    tests/relay.py server client --delay "${delay%ms}" 2> "$work/relay.err" &
     pids[relay]=$!
     await "the relay" is_a_device client wire
     address_wire

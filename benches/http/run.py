@@ -12,8 +12,10 @@ Markdown table. CPU time is the scheduler's count for the server's processes
 (/proc/PID/task/TID/schedstat) during a load, divided by the requests that the client completed.
 
 Loads: kN is wrk with N persistent connections, pN is kN with 16 pipelined requests, cN is ab with
-N simultaneous connections and a new connection for each request. N is at most 12,000: the servers
-have room for 13,000 connections, and an address of a client for 28,000 (ip(7), ip_local_port_range).
+N simultaneous connections and a new connection for each request. bN and qN are kN and pN with the
+head of a browser: 15 field lines and 744 bytes, where wrk's own has 1 and 43. N is at most 12,000:
+the servers have room for 13,000 connections, and an address of a client for 28,000 (ip(7),
+ip_local_port_range).
 
 Needs wrk, apache2-utils and nginx-light, and builds the rest. The floor doesn't parse requests, so
 it needs their length, which is measured first by receiving one request of each client.
@@ -43,6 +45,27 @@ init = function()
 end
 request = function() return batch end
 """
+# The fields of a navigation in Chrome 128 on Linux, without those that belong to a user or a cache
+# (Cookie, If-None-Match).
+BROWSER_FIELDS = [
+    "Host: www.example.com",
+    "Connection: keep-alive",
+    'sec-ch-ua: "Chromium";v="128", "Not;A=Brand";v="24", "Google Chrome";v="128"',
+    "sec-ch-ua-mobile: ?0",
+    'sec-ch-ua-platform: "Linux"',
+    "Upgrade-Insecure-Requests: 1",
+    "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
+    "Chrome/128.0.0.0 Safari/537.36",
+    "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,"
+    "*/*;q=0.8,application/signed-exchange;v=b3;q=0.7",
+    "Sec-Fetch-Site: same-origin",
+    "Sec-Fetch-Mode: navigate",
+    "Sec-Fetch-User: ?1",
+    "Sec-Fetch-Dest: document",
+    "Referer: https://www.example.com/articles/2026/closer-to-the-limit?page=2",
+    "Accept-Encoding: gzip, deflate, br, zstd",
+    "Accept-Language: en-GB,en;q=0.9,de;q=0.8",
+]
 SERVER_CORE, CLIENT_CORE = "0", "1"
 OURS, NGINX, FLOOR = "uringstatic", "nginx", "floor"
 # The same on the other engine.
@@ -87,8 +110,7 @@ def main():
 
 def measure_rounds(bench_class, options):
     """The results of all rounds, by load and name."""
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    allow_many_files()
     results = {}
     with tempfile.TemporaryDirectory() as folder:
         bench = bench_class(folder, options)
@@ -99,6 +121,11 @@ def measure_rounds(bench_class, options):
                     results.setdefault((load, name), []).append(result)
                     print(f"round {number + 1}: {load} {name}: {result}", file=sys.stderr)
     return results
+
+
+def allow_many_files():
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def read_options():
@@ -175,7 +202,8 @@ class Bench:
         if kind == "c":
             count = str(self.options.count)
             return ["ab", "-r", "-q", "-s", "30", "-c", connections, "-n", count, url]
-        extra = ["-s", self.script] if kind == "p" else []
+        extra = ["-s", self.script] if kind in "pq" else []
+        extra += [word for field in BROWSER_FIELDS if kind in "bq" for word in ("-H", field)]
         seconds = f"{self.options.seconds}s"
         return ["wrk", "-t", self.client_threads, "-c", connections, "-d", seconds, "--latency", *extra, url]
 

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Server CPU time per request of a whole site, compared with one page of the same size.
 
-usage: site.py [--rounds N] [--seconds N] [--connections N] [--files N] [--bytes N]
+usage: site.py [--rounds N] [--seconds N] [--connections N] [--files N] [--bytes N] [--pipeline N]
 
 wrk requests the site's files at random, the n-th in proportion to 1/n (Zipf). The same paths are
 requested from a server with a single page, which answers every path. A third server has a folder
 of one file, to which a rule leads from every path: its cost beyond the page is lookup and assembly;
-the cost of the site beyond that is memory access. Servers run in turn on core 0, the client on
+the cost of the site beyond that is memory access. With `--pipeline`, so many requests for different
+files are sent at a time. Servers run in turn on core 0, the client on
 core 1. Medians over the rounds are printed, and medians of the ratios within a round.
 
 Needs wrk, and builds the rest.
@@ -26,7 +27,14 @@ import run
 SCRIPT = """
 local requests, at = {}, 0
 init = function()
-  for line in io.lines("%s") do requests[#requests + 1] = wrk.format("GET", line) end
+  local batch = {}
+  for line in io.lines("%s") do
+    batch[#batch + 1] = wrk.format("GET", line)
+    if #batch == %d then
+      requests[#requests + 1] = table.concat(batch)
+      batch = {}
+    end
+  end
 end
 request = function() at = at %% #requests + 1; return requests[at] end
 """
@@ -81,7 +89,7 @@ def prepare(folder, options):
     with open(f"{folder}/paths", "w", encoding="ascii") as file:
         file.writelines(p + "\n" for p in source.choices(paths, cum_weights=weights, k=DRAWN))
     with open(f"{folder}/paths.lua", "w", encoding="ascii") as file:
-        file.write(SCRIPT % f"{folder}/paths")
+        file.write(SCRIPT % (f"{folder}/paths", options.pipeline))
     return f"{folder}/paths.lua"
 
 
@@ -113,6 +121,7 @@ def read_options():
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--files", type=int, default=10_000)
     parser.add_argument("--bytes", type=int, default=4675)
+    parser.add_argument("--pipeline", type=int, default=1)
     return parser.parse_args()
 
 

@@ -19,8 +19,8 @@ import sys
 import run
 
 PAGE = os.path.join(run.ROOT, "src/site/page.html")
-NGINX = """worker_processes 2; daemon off; pid {folder}/pid; error_log {folder}/error;
-events {{ worker_connections 9000; }}
+NGINX = """worker_processes {threads}; daemon off; pid {folder}/pid; error_log {folder}/error;
+events {{ worker_connections {connections}; }}
 http {{
   access_log off; keepalive_requests 100000000; open_file_cache max=10; default_type text/html;
   client_body_temp_path {folder}; proxy_temp_path {folder}; fastcgi_temp_path {folder};
@@ -28,13 +28,15 @@ http {{
   server {{ listen 127.0.0.1:{port} backlog=4096; root {folder}; }}
 }}
 """
-H2O = """num-threads: 2
+H2O = """num-threads: {threads}
+max-connections: {connections}
 listen: {{ host: 127.0.0.1, port: {port} }}
 hosts: {{ default: {{ paths: {{ "/": {{ file.dir: {folder} }} }} }} }}
 """
 HAPROXY = """global
-  nbthread 2
-  maxconn 9000
+  nbthread {threads}
+  maxconn {connections}
+  no strict-limits
 defaults
   mode http
   timeout client 60s
@@ -51,6 +53,23 @@ OTHERS = {
 }
 
 
+class Servers:
+    """The other servers, with this number of workers or threads."""
+
+    def __init__(self, folder, threads):
+        self.folder, self.threads = folder, threads
+        with open(PAGE, "rb") as page, open(os.path.join(folder, "index.html"), "wb") as copy:
+            copy.write(page.read())
+
+    def command(self, name, port):
+        text, command = OTHERS[name]
+        file = os.path.join(self.folder, f"{name}.conf")
+        settings = {"folder": self.folder, "port": port, "threads": self.threads}
+        with open(file, "w", encoding="utf-8") as out:
+            out.write(text.format(connections=run.SPAWN, **settings))
+        return command(file)
+
+
 class Bench(run.Bench):
     """The servers of this comparison, on all cores."""
 
@@ -60,18 +79,12 @@ class Bench(run.Bench):
         super().__init__(folder, options)
         if options.apart:
             self.server_cores, self.client_cores, self.client_threads = "0", "1", "1"
-        self.folder = folder
         os.chmod(folder, 0o755)
-        with open(PAGE, "rb") as page, open(os.path.join(folder, "index.html"), "wb") as copy:
-            copy.write(page.read())
+        self.others = Servers(folder, threads=2)
 
     def command(self, name, load, port):
         if name in OTHERS:
-            text, command = OTHERS[name]
-            file = os.path.join(self.folder, f"{name}.conf")
-            with open(file, "w", encoding="utf-8") as out:
-                out.write(text.format(folder=self.folder, port=port))
-            return command(file)
+            return self.others.command(name, port)
         form = ["--single-process"] if name == "single" else ["--workers", name]
         return [self.program, "--listen", f"127.0.0.1:{port}", "--quiet", *form]
 

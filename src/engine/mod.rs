@@ -33,8 +33,9 @@ pub use token::{Kind, Slot, Token};
 /// - [`Op::Send`] never waits: it completes with the number of bytes that the socket accepted
 ///   (fewer than given if its buffer filled up) or with `EAGAIN`; the completion of
 ///   [`Op::Writable`] then tells when to continue.
-/// - The two spans of a send are sent as if they were one, and a short send may end within either.
-///   They have less than 4 GiB together, because completions count in 32 bits.
+/// - The spans of a send are sent as if they were one, and a short send may end within any of them.
+///   They have less than 4 GiB together, because completions count in 32 bits. A
+///   [`SpanList`](crate::bytes::SpanList) must not change either while its send is in flight.
 /// - [`Op::SendClose`] has exactly one completion: of kind [`Kind::Close`] if every byte was sent
 ///   and the slot is closed; of kind [`Kind::Send`] otherwise (a short send or an error), and then
 ///   the slot is still open.

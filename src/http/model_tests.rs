@@ -11,6 +11,7 @@ use super::body::{
     TRAILER_BYTES_MAX,
 };
 use super::framing::Framing;
+use super::properties::{one_pass, other_target};
 use super::request::{FieldBuffer, Parsed, Scan, parse};
 use super::response_parser::properties::StreamTranscript;
 use super::response_parser::{MalformedResponse, RequestKind};
@@ -237,6 +238,42 @@ proptest! {
             (None, Some(Ok(meaning))) => prop_assert!(false, "{:?} of an incomplete head", meaning),
             (None, None | Some(Err(_))) => {}
         }
+    }
+
+    #[test]
+    fn heads_parsed_at_once_equal_those_whose_end_is_found_first(
+        texts in prop::collection::vec(any_head(), 1..3),
+        bare_feed in prop::option::of(any::<prop::sample::Index>()),
+        changes in any_changes(),
+        limit in prop_oneof![Just(16 * 1024), 16..300_usize],
+        ends in prop::collection::vec(any::<prop::sample::Index>(), 4),
+    ) {
+        let mut text = texts.concat();
+        if let Some(feed) = bare_feed {
+            let ends: Vec<_> = text.match_indices("\r\n").map(|(at, _)| at).collect();
+            text.remove(ends[feed.index(ends.len())]);
+        }
+        let bytes = mutate(&text, &changes);
+        one_pass(&bytes, limit);
+        for end in ends {
+            one_pass(&bytes[..end.index(bytes.len() + 1)], limit);
+        }
+    }
+
+    #[test]
+    fn request_with_another_target_is_what_parsing_makes_of_it(
+        text in any_head(),
+        target in any_target(),
+        changes in any_changes(),
+        limit in prop_oneof![4 => Just(16 * 1024), 1 => 16..300_usize],
+    ) {
+        let (line, fields) = text.split_once("\r\n").expect("a head has lines");
+        let (method, version) = (line.split(' ').next(), line.rsplit(' ').next());
+        let (method, version) = (method.expect("a word"), version.expect("a word"));
+        let next = format!("{method} {target} {version}\r\n{fields}");
+        let bytes = [text.as_bytes(), &mutate(&next, &changes)].concat();
+        other_target(&bytes, limit);
+        other_target(&[next.as_bytes(), text.as_bytes()].concat(), limit);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use super::body::{BodyProgress, RequestBody};
 use super::framing::Framing;
-use super::reject::RejectStatus;
+use super::reject::{Reject, RejectStatus};
 use super::request::{FieldBuffer, Parsed, parse};
 use super::scan::Scan;
 
@@ -15,9 +15,10 @@ enum HeadOutcome {
     Reject { status: RejectStatus, head: bool },
 }
 
-/// Asserts that a head has the same outcome however it is split, that the outcome of a valid head
-/// depends on its own bytes only, and that a refusal isn't revoked by further bytes. The first two
-/// bytes of `data` choose the split.
+/// Asserts that a head has the same outcome however it is split, whether it is parsed at once or
+/// its end is found first, and for a pipelined request whether its field lines are parsed or taken
+/// from the one before it; that the outcome of a valid head depends on its own bytes only; and that
+/// a refusal isn't revoked by further bytes. The first two bytes of `data` choose the split.
 ///
 /// # Panics
 /// If an assertion fails.
@@ -34,12 +35,60 @@ pub fn head(data: &[u8]) {
     assert!(agree(at_once, split), "at once: {at_once:?}, split at {at}: {split:?}");
     let by_byte = byte_by_byte(bytes);
     assert!(agree(at_once, by_byte), "at once: {at_once:?}, byte by byte: {by_byte:?}");
+    for limit in [HEAD_BYTES_MAX, at] {
+        one_pass(bytes, limit);
+        one_pass(&bytes[..at], limit);
+        other_target(bytes, limit);
+    }
     if let HeadOutcome::Request { head_len, framing } = at_once {
         let own = outcome_of(&bytes[..head_len], &mut Scan::default());
         assert_eq!(own, at_once, "the outcome depends on bytes after the head");
         let before = outcome_of(&bytes[..head_len - 1], &mut Scan::default());
         assert_eq!(before, HeadOutcome::Partial, "the head was complete before its last byte");
         body(framing, &bytes[head_len..], at);
+    }
+}
+
+/// Asserts that a head that is parsed at once has the outcome of one whose end is found first, to
+/// the last field and status.
+pub(super) fn one_pass(bytes: &[u8], limit: usize) {
+    let [mut fields, mut first, mut rest] = std::array::from_fn(|_| FieldBuffer::new());
+    let at_once = parse(bytes, &mut Scan::default(), limit, &mut fields);
+    let end_first = match Scan::default().find(bytes, limit) {
+        Ok(None) => Parsed::Partial,
+        Ok(Some(range)) => {
+            // Once a byte has been scanned, `parse` finds the end first.
+            let mut scan = Scan::default();
+            match parse(&bytes[..1], &mut scan, limit, &mut first) {
+                Parsed::Partial => parse(&bytes[..range.end], &mut scan, limit, &mut rest),
+                refusal => refusal,
+            }
+        }
+        Err(status) => {
+            let Parsed::Reject(reject) = at_once else { panic!("{at_once:?}, not {status:?}") };
+            Parsed::Reject(Reject { status, ..reject })
+        }
+    };
+    match (at_once, end_first) {
+        (Parsed::Partial, Parsed::Partial) => {}
+        (Parsed::Request(one), Parsed::Request(other)) => assert_eq!(one, other),
+        (Parsed::Reject(one), Parsed::Reject(other)) => assert_eq!(one, other),
+        (one, other) => panic!("at once: {one:?}, its end first: {other:?}"),
+    }
+}
+
+/// Asserts that a request which is taken for another one with its own target is what parsing makes
+/// of it. `bytes` may be several heads.
+pub(super) fn other_target(bytes: &[u8], limit: usize) {
+    let [mut fields, mut fields_of_next] = std::array::from_fn(|_| FieldBuffer::new());
+    let Parsed::Request(first) = parse(bytes, &mut Scan::default(), limit, &mut fields) else {
+        return;
+    };
+    let rest = &bytes[first.head_len..];
+    if let Some(next) = first.with_target_of(rest, limit) {
+        let parsed = parse(rest, &mut Scan::default(), limit, &mut fields_of_next);
+        let Parsed::Request(parsed) = parsed else { panic!("{next:?}, but {parsed:?}") };
+        assert_eq!(next, parsed);
     }
 }
 

@@ -2,10 +2,19 @@
 //! every part, or to a [`Reject`] with the status that fits.
 //!
 //! ```text
-//!  bytes ─► scan ───────► httparse ────► request_line ─► fields ─────► Request
-//!           end of head,  field lines    method, target, host, framing,
-//!           line ends     (fast path)    version         persistence
+//!  bytes ─► httparse ─────► request_line ─► fields ─────► Request
+//!             field lines,  method, target, host, framing,
+//!             line ends     version         persistence
+//!           │ incomplete or invalid
+//!           ▼
+//!           scan ─────────► Partial or Reject
+//!             end of head,
+//!             line ends
 //! ```
+//!
+//! A head that arrives whole, as nearly every head does, is read once. Only a head that isn't
+//! complete is scanned for its end: that costs no more than its bytes, however many pieces they
+//! arrive in, and it is parsed when the end is there.
 
 pub use super::framing::Framing;
 pub use super::limits::{EMPTY_LINES_MAX, FIELDS_MAX, METHOD_BYTES_MAX, TARGET_BYTES_MAX};
@@ -15,8 +24,8 @@ pub use super::reject::{Reject, RejectStatus};
 pub use super::scan::Scan;
 pub use super::target::Target;
 
-use super::fields;
 use super::request_line::{RequestLine, first_line};
+use super::{fields, grammar, target};
 use httparse::Header;
 use std::mem::MaybeUninit;
 
@@ -54,7 +63,7 @@ pub enum Parsed<'f, 'b> {
 }
 
 /// A request with a valid head.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request<'f, 'b> {
     /// The length of the head in bytes, empty lines before it included.
     pub head_len: usize,
@@ -76,6 +85,30 @@ pub struct Request<'f, 'b> {
     pub selective: bool,
     /// All field lines, in their order.
     pub fields: &'f [Header<'b>],
+    /// The bytes of the head behind the target; empty for minor versions that `httparse` doesn't
+    /// know.
+    pub after_target: &'b [u8],
+}
+
+impl<'b> Request<'_, 'b> {
+    /// The request at the start of `bytes`, if both are GET and differ in nothing but their targets
+    /// in origin form, as pipelined requests of a client do. One comparison then replaces parsing
+    /// the field lines, which are those of this request. `None` says nothing about `bytes`.
+    #[must_use]
+    pub fn with_target_of(&self, bytes: &'b [u8], head_bytes_max: usize) -> Option<Self> {
+        let (Method::Get, Target::Origin { .. }) = (self.method, self.target) else { return None };
+        let line = bytes.strip_prefix(b"GET ")?;
+        let end = grammar::find(b' ', &line[..line.len().min(TARGET_BYTES_MAX + 1)])?;
+        let (target, after_target) = line.split_at(end);
+        if self.after_target.is_empty() || !after_target.starts_with(self.after_target) {
+            return None;
+        }
+        let head_len = bytes.len() - after_target.len() + self.after_target.len();
+        let target = target::parse("GET", target)?;
+        let is_origin = matches!(target, Target::Origin { .. });
+        let request = Self { head_len, target, ..*self };
+        (is_origin && head_len <= head_bytes_max).then_some(request)
+    }
 }
 
 /// Parses a request head.
@@ -110,12 +143,9 @@ pub fn parse<'f, 'b>(
     head_bytes_max: usize,
     fields: &'f mut FieldBuffer<'b>,
 ) -> Parsed<'f, 'b> {
-    let outcome = match scan.find(bytes, head_bytes_max) {
+    let outcome = match parse_head(bytes, scan, head_bytes_max, fields) {
         Ok(None) => return Parsed::Partial,
-        Ok(Some(range)) => {
-            let end = range.end;
-            parse_head(&bytes[range], fields).map(|request| Request { head_len: end, ..request })
-        }
+        Ok(Some(request)) => Ok(request),
         Err(status) => Err(status),
     };
     let Scan { start, .. } = std::mem::take(scan);
@@ -128,26 +158,52 @@ pub fn parse<'f, 'b>(
     }
 }
 
+/// The request at the start of `bytes`, or `None` if its head isn't complete.
 fn parse_head<'f, 'b>(
-    head: &'b [u8],
+    bytes: &'b [u8],
+    scan: &mut Scan,
+    head_bytes_max: usize,
     fields: &'f mut FieldBuffer<'b>,
-) -> Result<Request<'f, 'b>, RejectStatus> {
+) -> Result<Option<Request<'f, 'b>>, RejectStatus> {
+    let FieldBuffer { usual, later } = fields;
+    let at_once = scan.is_at_request_line(bytes);
+    let mut head = &bytes[..bytes.len().min(head_bytes_max)];
+    if !at_once {
+        let Some(range) = scan.find(bytes, head_bytes_max)? else { return Ok(None) };
+        head = &bytes[range];
+    }
     let mut parsed = httparse::Request::new(&mut []);
-    let outcome = parsed.parse_with_uninit_headers(head, &mut fields.usual);
-    if outcome == Err(httparse::Error::Version) {
-        let fields = fields.later.insert([httparse::EMPTY_HEADER; FIELDS_MAX]);
-        return parse_later_version(head, fields);
-    }
-    let (Ok(httparse::Status::Complete(len)), Some(method), Some(target), Some(version)) =
+    let outcome = parsed.parse_with_uninit_headers(head, usual);
+    if let (Ok(httparse::Status::Complete(len)), Some(method), Some(target), Some(version)) =
         (outcome, parsed.method, parsed.path, parsed.version)
-    else {
-        return Err(status_of_error(head, outcome.err()));
-    };
-    if len != head.len() {
-        return Err(RejectStatus::BadRequest);
+        && lines_end_in_crlf(&head[..len], parsed.headers)
+    {
+        let line = RequestLine::check(method, target.as_bytes(), version == 0)?;
+        let target_at = target.as_ptr().addr() - head.as_ptr().addr();
+        let after_target = &head[target_at + target.len()..len];
+        let request = combine(&line, parsed.headers, scan.start as usize + len)?;
+        return Ok(Some(Request { after_target, ..request }));
     }
-    let line = RequestLine::check(method, target.as_bytes(), version == 0)?;
-    combine(&line, parsed.headers)
+    if at_once {
+        let Some(range) = scan.find(bytes, head_bytes_max)? else { return Ok(None) };
+        head = &bytes[range];
+    }
+    if outcome == Err(httparse::Error::Version) {
+        let fields = later.insert([httparse::EMPTY_HEADER; FIELDS_MAX]);
+        return parse_later_version(head, fields, scan.start as usize + head.len()).map(Some);
+    }
+    Err(status_of_error(head, outcome.err()))
+}
+
+/// Whether every line of a head that `httparse` accepts ends in CRLF, and not in the bare line feed
+/// that it accepts as well (see [`scan`](super::scan)). The head has no line feeds but those before
+/// its field names and the two at its end: no other part of it may contain one.
+fn lines_end_in_crlf(head: &[u8], fields: &[Header<'_>]) -> bool {
+    let follows_crlf = |field: &Header<'_>| {
+        let at = field.name.as_ptr().addr() - head.as_ptr().addr();
+        head[..at].ends_with(b"\r\n")
+    };
+    head.ends_with(b"\r\n\r\n") && fields.iter().all(follows_crlf)
 }
 
 /// Parses a head in HTTP/1.2 or later as HTTP/1.1: a minor version changes no rule that this server
@@ -155,11 +211,12 @@ fn parse_head<'f, 'b>(
 fn parse_later_version<'f, 'b>(
     head: &'b [u8],
     fields: &'f mut [Header<'b>],
+    head_len: usize,
 ) -> Result<Request<'f, 'b>, RejectStatus> {
     let first = first_line(head);
     let line = RequestLine::parse(first)?;
     match httparse::parse_headers(&head[first.len() + LINE_END..], fields) {
-        Ok(httparse::Status::Complete((_, fields))) => combine(&line, fields),
+        Ok(httparse::Status::Complete((_, fields))) => combine(&line, fields, head_len),
         Err(httparse::Error::TooManyHeaders) => Err(RejectStatus::FieldsTooLarge),
         Ok(httparse::Status::Partial) | Err(_) => Err(RejectStatus::BadRequest),
     }
@@ -168,10 +225,11 @@ fn parse_later_version<'f, 'b>(
 fn combine<'f, 'b>(
     line: &RequestLine<'b>,
     fields: &'f [Header<'b>],
+    head_len: usize,
 ) -> Result<Request<'f, 'b>, RejectStatus> {
     let semantics = fields::interpret(fields, line.is_http10)?;
     Ok(Request {
-        head_len: 0,
+        head_len,
         method: line.method,
         target: line.target,
         // RFC 9112 3.2.2: the host of an absolute target replaces the one of `Host`.
@@ -181,6 +239,7 @@ fn combine<'f, 'b>(
         expects_continue: semantics.expects_continue,
         selective: semantics.selective,
         fields,
+        after_target: b"",
     })
 }
 

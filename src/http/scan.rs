@@ -27,6 +27,12 @@ pub struct Scan {
 }
 
 impl Scan {
+    /// Whether nothing has been scanned, and `bytes` begin with a request line, not with an empty
+    /// line before it.
+    pub(super) fn is_at_request_line(&self, bytes: &[u8]) -> bool {
+        self.scanned == 0 && !matches!(bytes.first(), Some(b'\r' | b'\n'))
+    }
+
     /// The range of the head without the empty lines before it, or `None` if it isn't complete.
     pub(super) fn find(
         &mut self,

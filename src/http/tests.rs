@@ -279,6 +279,26 @@ fn bytes_that_cannot_become_a_head_are_refused_at_once() {
 }
 
 #[test]
+fn bare_line_feed_is_refused_at_the_end_of_every_line() {
+    for head in [
+        "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET / HTTP/1.0\r\n\r\n",
+        "GET / HTTP/1.2\r\nHost: a\r\n\r\n",
+        "GET / HTTP/1.1\r\nEmpty:\r\nHost: a \t\r\nSpace: \t \r\nX:y\r\n\r\n",
+        "\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+    ] {
+        assert_eq!(with_request(head, |request| request.head_len), head.len());
+        for (at, _) in head.match_indices("\r\n") {
+            let bare = [&head[..at], &head[at + 1..]].concat();
+            assert_eq!(status_of(bare.as_bytes()), Some(RejectStatus::BadRequest), "{bare:?}");
+            // A request behind the head gives it no other end.
+            let followed = bare + "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+            assert_eq!(status_of(followed.as_bytes()), Some(RejectStatus::BadRequest));
+        }
+    }
+}
+
+#[test]
 fn limits_apply_to_incomplete_heads() {
     let target = format!("GET /{}", "a".repeat(9 * 1024));
     assert_eq!(status_of(target.as_bytes()), Some(RejectStatus::UriTooLong));

@@ -1,8 +1,9 @@
 //! The vocabulary between a [`ServerConnection`](super::ServerConnection) and its driver.
 
 use super::head_buffers::HeadBuffers;
-use crate::bytes::Spans;
-use crate::site::{RequestContext, ScratchIndex, Site};
+use super::runs::Runs;
+use crate::bytes::Payload;
+use crate::site::{RequestContext, ScratchPlace, Site};
 use crate::stats::Stats;
 use crate::telemetry::record::Observation;
 
@@ -14,7 +15,7 @@ pub enum Input<'a> {
     /// The client has shut down its sending side; no [`Input::Bytes`] follows.
     EndOfStream,
     /// The send of [`Output::Send`] completed: the socket took this many bytes from the front of
-    /// its spans.
+    /// its payload.
     Taken(u32),
     /// The timeout of the latest output has passed, or the client takes a response too slowly.
     Deadline,
@@ -40,11 +41,11 @@ pub enum Output {
     Close,
 }
 
-/// A response, or the part of it that is left.
+/// A response, a run of them, or the part that is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transmission {
     /// The bytes to offer to the socket.
-    pub spans: Spans,
+    pub payload: Payload,
     /// The response goes on behind them (`MSG_MORE`): the next output is another [`Output::Send`].
     pub more: bool,
     /// The step after the response.
@@ -104,10 +105,12 @@ pub struct Context<'a> {
     pub fixed: &'a mut [u8],
     /// Memory for incomplete heads.
     pub head_buffers: &'a mut HeadBuffers,
+    /// The runs of pipelined requests.
+    pub runs: &'a mut Runs,
     /// The counters to add to.
     pub stats: &'a mut Stats,
-    /// The connection's scratch memory within `fixed`.
-    pub scratch: ScratchIndex,
+    /// The connection's scratch memory within `fixed`: that of its slot.
+    pub scratch: ScratchPlace,
     /// The longest head that is accepted, in bytes.
     pub head_bytes_max: usize,
     /// Whether the server drains or is about to: health checks then get 503.
@@ -121,7 +124,7 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
-    pub(super) fn request_context(&mut self) -> RequestContext<'_> {
-        RequestContext { scratch: self.scratch, fixed: self.fixed, draining: self.draining }
+    pub(super) fn request_context(&mut self, scratch: ScratchPlace) -> RequestContext<'_> {
+        RequestContext { scratch, fixed: self.fixed, draining: self.draining }
     }
 }

@@ -1,6 +1,8 @@
 //! Memory for bytes that were received and can't be parsed yet: incomplete heads, and requests that
 //! arrived while a response was under way. A connection owns a block only while it has such bytes.
 
+use super::last_head::LastHead;
+
 /// A pool of blocks for all connections.
 ///
 /// Returned blocks are kept and reused, the last one first, so that nothing is allocated while the
@@ -16,6 +18,7 @@ pub struct HeadBuffers {
     used_max: usize,
     /// How many bytes may still be kept beyond one block for a connection, in total.
     spare_bytes: usize,
+    pub(super) last_head: LastHead,
 }
 
 /// No room is left for more bytes of this connection.
@@ -33,7 +36,8 @@ impl HeadBuffers {
             Vec::with_capacity(block_bytes as usize)
         });
         let block_bytes = block_bytes as usize;
-        Self { free, block_bytes, used: 0, used_max: 0, spare_bytes }
+        let last_head = LastHead::new();
+        Self { free, block_bytes, used: 0, used_max: 0, spare_bytes, last_head }
     }
 
     /// Appends bytes to those that a connection keeps.

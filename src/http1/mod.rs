@@ -5,11 +5,12 @@
 //! The driver owns the socket, the buffers and the clock; a [`ServerConnection`] owns the protocol.
 //! The driver creates a connection when it has accepted one, reports each event as an [`Input`],
 //! and gets back one [`Output`], which states everything that the connection needs until the next
-//! input: to receive under a [`Timeout`], to send [`Spans`], to linger, or to
+//! input: to receive under a [`Timeout`], to send a [`Payload`], to linger, or to
 //! close. The output describes a state, not a step: while a send is in flight, an input that
 //! doesn't change it returns the same [`Output::Send`] again, and a send that fell short is
 //! repeated from the latest output when the socket has room. Nothing else is asked of a connection;
-//! its driver calls [`ServerConnection::release`] once, at the end. The driver may close a
+//! its driver calls [`ServerConnection::release`] when it has decided to end the connection, and
+//! [`ServerConnection::end`] when nothing is in flight any more. The driver may close a
 //! connection at any time without an input, in particular one whose output is
 //! [`Timeout::Idle`] (RFC 9112 9.5).
 //!
@@ -35,11 +36,12 @@
 //! ([`ServerConnection::accept_from_proxy`]), elsewhere with a head.
 //!
 //! No response here depends on content, so every request is answered as soon as its head is
-//! complete. A body that is still arriving is discarded afterwards, so that the connection can
-//! persist (RFC 9112 9.3). Behind the last response, any number of bytes is discarded until the
-//! client has closed its sending side, because a close before that would answer them with a reset,
-//! which destroys the part of the response that the client hasn't read (RFC 9112 9.6). The driver
-//! decides how long that may take.
+//! complete, and pipelined requests for files of a folder are answered together ([`Runs`]). A body
+//! that is still arriving is discarded afterwards, so that the connection can persist (RFC 9112
+//! 9.3). Behind the last response, any number of bytes is discarded until the client has closed its
+//! sending side, because a close before that would answer them with a reset, which destroys the
+//! part of the response that the client hasn't read (RFC 9112 9.6). The driver decides how long
+//! that may take.
 //!
 //! This module knows the bytes of HTTP and the responses of the site; it knows no engine, no socket
 //! and no clock.
@@ -47,8 +49,11 @@
 //! # Example
 //!
 //! ```
-//! use uringstatic::http1::{Context, HeadBuffers, Input, Output, ServerConnection, Then, Timeout};
-//! use uringstatic::site::{Page, ScratchIndex, Site};
+//! use uringstatic::bytes::Payload;
+//! use uringstatic::http1::{
+//!     Context, HeadBuffers, Input, Output, Runs, ServerConnection, Then, Timeout,
+//! };
+//! use uringstatic::site::{Page, ScratchPlace, Site};
 //! use uringstatic::stats::Stats;
 //! use uringstatic::telemetry::record::Observation;
 //!
@@ -61,8 +66,9 @@
 //!     site: &site,
 //!     fixed: &mut fixed,
 //!     head_buffers: &mut HeadBuffers::new(1, 16 * 1024),
+//!     runs: &mut Runs::new(&site),
 //!     stats: &mut Stats::default(),
-//!     scratch: ScratchIndex(0),
+//!     scratch: ScratchPlace::Slot(0),
 //!     head_bytes_max: 16 * 1024,
 //!     draining: false,
 //!     is_last: false,
@@ -76,9 +82,10 @@
 //! let output = connection.handle(request, &mut context);
 //! let Output::Send(response) = output else { panic!("{output:?}") };
 //! assert_eq!(response.then, Then::Idle);
-//! assert!(context.fixed[response.spans.first.range()].starts_with(b"HTTP/1.1 200 OK\r\n"));
+//! let Payload::Spans(spans) = response.payload else { panic!("{response:?}") };
+//! assert!(context.fixed[spans.first.range()].starts_with(b"HTTP/1.1 200 OK\r\n"));
 //!
-//! let taken = u32::try_from(response.spans.len()).expect("it is short");
+//! let taken = u32::try_from(spans.len()).expect("it is short");
 //! let output = connection.handle(Input::Taken(taken), &mut context);
 //! assert_eq!(output, Output::Receive(Timeout::Idle));
 //! # Ok(())
@@ -86,20 +93,24 @@
 //! ```
 
 mod contract;
+mod gather;
 mod head_buffers;
+mod last_head;
 mod observed;
 pub mod properties;
 mod proxied;
 mod respond;
+mod runs;
 #[cfg(test)]
 mod tests;
 
 pub use contract::{Context, Input, Output, Then, Timeout, Transmission};
 pub use head_buffers::{HeadBuffers, Overrun};
+pub use runs::Runs;
 
-use crate::bytes::Spans;
+use crate::bytes::Payload;
 use crate::http::body::{BodyProgress, RequestBody};
-use crate::http::request::{FieldBuffer, Framing, Parsed, Request, Scan, parse};
+use crate::http::request::{FieldBuffer, Framing, Method, Parsed, Request, Scan, parse};
 use crate::site::{PendingResponse, Prebuilt};
 use crate::telemetry::record::{Observation, RequestHead};
 use observed::Observed;
@@ -115,6 +126,8 @@ pub struct ServerConnection {
     end_of_stream: bool,
     /// Whether a request was complete before: only then is a connection without bytes idle.
     served: bool,
+    /// The run of which the payload under way is.
+    run: Option<u32>,
     /// The response under way, for an observer.
     observed: Observed,
 }
@@ -129,7 +142,7 @@ enum ConnectionPhase {
     Body { body: RequestBody },
     /// `output` is left to send. `body` is the request's, as far as it has not arrived. `then`
     /// becomes [`Then::Continue`] in an [`Output`] while input is there that follows the response.
-    Response { output: Spans, body: RequestBody, then: Then },
+    Response { output: Payload, body: RequestBody, then: Then },
     /// Bytes behind the last response are discarded.
     Linger,
     /// Nothing is left to do.
@@ -143,7 +156,8 @@ impl ServerConnection {
         let scan = Scan::default();
         let (end_of_stream, served) = (false, false);
         let (phase, observed) = (ConnectionPhase::Head, Observed::default());
-        let conn = Self { phase, kept: Vec::new(), scan, end_of_stream, served, observed };
+        let (kept, run) = (Vec::new(), None);
+        let conn = Self { phase, kept, scan, end_of_stream, served, run, observed };
         (conn, Output::Receive(Timeout::Head))
     }
 
@@ -168,22 +182,31 @@ impl ServerConnection {
         self.output(context.head_buffers)
     }
 
-    /// Returns its memory to `head_buffers`; to be called when the connection ends, in any state.
+    /// Returns its memory to `head_buffers`; to be called when the end of the connection is
+    /// decided, in any state.
     pub fn release(&mut self, head_buffers: &mut HeadBuffers) {
         self.phase = ConnectionPhase::Over;
         head_buffers.give_back(&mut self.kept);
     }
 
-    /// Tells an observer that the response under way, if there is one, has ended before its last
-    /// byte. To be called once no send is in flight any more; bytes that the socket took since the
-    /// connection got its last input are reported by [`ServerConnection::took_late`].
-    pub fn end_observation(&mut self, observation: &mut Observation<'_>) {
-        self.observed.end(observation);
+    /// Ends the connection: tells an observer that the responses under way, if there are any, have
+    /// ended before their last byte, and returns its run. To be called once no send is in flight
+    /// any more; bytes that the socket took since the connection got its last input are reported
+    /// by [`ServerConnection::took_late`].
+    pub fn end(&mut self, runs: &mut Runs, observation: &mut Observation<'_>) {
+        let observed = self.run.filter(|_| observation.observer.is_some());
+        self.observed.end(observed.map(|run| (run, runs.records(run))), observation);
+        if let Some(run) = self.run.take() {
+            runs.give_back(run);
+        }
     }
 
     /// The socket took bytes of a response after the driver had decided to end the connection.
-    pub fn took_late(&mut self, count: u32, observation: &Observation<'_>) {
-        self.observed.took_late(count, observation);
+    pub fn took_late(&mut self, count: u32, runs: &mut Runs, observation: &mut Observation<'_>) {
+        match self.run.filter(|_| observation.observer.is_some()) {
+            Some(run) => self.observed.took_of_run(count, (run, runs.records(run)), observation),
+            None => self.observed.took_late(count, observation),
+        }
     }
 
     fn output(&self, head_buffers: &HeadBuffers) -> Output {
@@ -194,11 +217,14 @@ impl ServerConnection {
             ConnectionPhase::Head | ConnectionPhase::ProxyHeader => Output::Receive(Timeout::Head),
             ConnectionPhase::Body { .. } => Output::Receive(Timeout::Body),
             ConnectionPhase::Response { output, body, then } => {
-                let spans = output.up_to(SEND_BYTES_MAX);
+                let payload = match *output {
+                    Payload::Spans(spans) => spans.up_to(SEND_BYTES_MAX).into(),
+                    Payload::List(_) => *output,
+                };
                 let is_followed = self.end_of_stream || !self.kept.is_empty() || !body.is_done();
                 Output::Send(Transmission {
-                    spans,
-                    more: spans.len() < output.len(),
+                    payload,
+                    more: payload.len() < output.len(),
                     then: if *then == Then::Idle && is_followed { Then::Continue } else { *then },
                     input_is_full: self.kept.len() >= head_buffers.block_bytes(),
                 })
@@ -289,11 +315,17 @@ impl ServerConnection {
         }
         if used < bytes.len() {
             let left = &bytes[used..];
+            if self.scan == Scan::default()
+                && let Some((head_len, pending)) = context.recall(left)
+            {
+                let more = self.respond_in_a_row(None, pending, (left, head_len), context);
+                return used + head_len + more;
+            }
             let mut fields = FieldBuffer::new();
             match parse(left, &mut self.scan, context.head_bytes_max, &mut fields) {
                 Parsed::Partial => {}
                 Parsed::Request(request) => {
-                    let pending = context.choose(&request);
+                    let pending = context.choose(&request, context.scratch);
                     used += request.head_len;
                     return used + self.respond(&request, pending, left, context);
                 }
@@ -315,30 +347,38 @@ impl ServerConnection {
     /// behind them is parsed again once the responses have been sent.
     fn count_equal_requests(
         &mut self,
-        first: &Request<'_, '_>,
+        first: Option<&Request<'_, '_>>,
         pending: &PendingResponse,
         bytes: &[u8],
+        head_len: usize,
         context: &mut Context<'_>,
     ) -> (u32, usize) {
         let copies = context.site.copies_in_a_row(pending);
-        let (head, bytes) = bytes.split_at(first.head_len);
+        let method = first.map_or(Method::Get, |first| first.method);
+        let (head, bytes) = bytes.split_at(head_len);
         let describes = context.observation.describes_requests();
         let (mut count, mut used) = (0, 0);
         while count + 1 < copies && used < bytes.len() {
-            if describes {
-                if !bytes[used..].starts_with(head) {
-                    break;
-                }
+            // Equal heads are equal requests.
+            if bytes[used..].starts_with(head) {
                 used += head.len();
                 count += 1;
                 continue;
             }
+            if describes {
+                break;
+            }
+            let (rest, head_bytes_max) = (&bytes[used..], context.head_bytes_max);
             let mut fields = FieldBuffer::new();
-            match parse(&bytes[used..], &mut self.scan, context.head_bytes_max, &mut fields) {
+            let next = match first.and_then(|first| first.with_target_of(rest, head_bytes_max)) {
+                Some(request) => Parsed::Request(request),
+                None => parse(rest, &mut self.scan, head_bytes_max, &mut fields),
+            };
+            match next {
                 Parsed::Request(request)
                     if request.framing == Framing::None
-                        && request.method == first.method
-                        && context.choose(&request) == *pending =>
+                        && request.method == method
+                        && context.choose(&request, context.scratch) == *pending =>
                 {
                     used += request.head_len;
                     count += 1;
@@ -380,11 +420,25 @@ impl ServerConnection {
     fn taken(&mut self, count: u32, context: &mut Context<'_>) {
         let ConnectionPhase::Response { output, body, then } = &mut self.phase else { return };
         let is_whole = u64::from(count) == output.len();
-        self.observed.took(count, is_whole, &mut context.observation);
+        match self.run.filter(|_| context.observation.observer.is_some()) {
+            Some(run) => {
+                let records = context.runs.records(run);
+                self.observed.took_of_run(count, (run, records), &mut context.observation);
+            }
+            None => self.observed.took(count, is_whole, &mut context.observation),
+        }
         if !is_whole {
-            let left = output.after(u64::from(count));
-            *output = context.site.keep(left, context.scratch, context.fixed);
+            *output = match *output {
+                Payload::Spans(spans) => {
+                    let left = spans.after(u64::from(count));
+                    context.site.keep(left, context.scratch, context.fixed).into()
+                }
+                Payload::List(list) => list.after(count, context.fixed).into(),
+            };
             return;
+        }
+        if let Some(run) = self.run.take() {
+            context.runs.give_back(run);
         }
         match *then {
             Then::Idle | Then::Continue if body.is_done() => {
@@ -443,4 +497,4 @@ impl ServerConnection {
 
 /// The most bytes offered to a socket at once, so that one large response doesn't hold up the
 /// others.
-const SEND_BYTES_MAX: u64 = 512 * 1024;
+pub const SEND_BYTES_MAX: u64 = 512 * 1024;

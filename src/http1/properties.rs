@@ -1,13 +1,17 @@
 //! The properties of a connection that hold for any bytes from a client. The fuzzer calls
 //! [`connection`], and so do the tests over its corpus.
 
-use super::{Context, HeadBuffers, Input, Output, ServerConnection};
+use super::{Context, HeadBuffers, Input, Output, Runs, ServerConnection};
+use crate::http::coding::Coding;
 use crate::http::proxy_header::properties::proxy_header;
+use crate::http::request::Method;
 use crate::peer_address::PeerAddress;
-use crate::site::{Page, ScratchIndex, Site};
+use crate::site::tree::build::Builder;
+use crate::site::tree::rows::{CodedBody, RouteTarget};
+use crate::site::{Page, ScratchPlace, Site};
 use crate::stats::Stats;
 use crate::telemetry::record::{
-    ListenerKind, Nanos, Observation, Observer, RequestHead, ResponseRecord,
+    ListenerKind, Nanos, Observation, Observer, RequestHead, ResponsePlace, ResponseRecord,
 };
 use std::cell::RefCell;
 
@@ -20,13 +24,17 @@ struct SentResponse {
 }
 
 /// Asserts that the same bytes get the same responses however they are split on arrival, and
-/// however the sends are split; that the responses parse as HTTP; and that there are as many of
-/// them as requests were counted. The first four bytes of `data` choose the splits.
+/// however the sends are split; that the responses parse as HTTP; that there are as many of them as
+/// requests were counted; and that the bytes of earlier connections change none of them. The first
+/// four bytes of `data` choose the splits. The connection is one to a page, then one to a tree:
+/// there the responses are also the same, byte by byte, as without runs, and so is what an observer
+/// is told.
 ///
 /// # Panics
 /// If the property doesn't hold.
 pub fn connection(data: &[u8]) {
-    any_connection(data, false);
+    any_connection(data, Means { is_proxied: false, ..Means::default() });
+    any_connection(data, Means { is_proxied: false, ..Means::of_tree() });
 }
 
 /// Asserts the same of a connection on a listener for proxies, that the address of the client
@@ -36,25 +44,55 @@ pub fn connection(data: &[u8]) {
 /// # Panics
 /// If a property doesn't hold.
 pub fn proxied_connection(data: &[u8]) {
-    any_connection(data, true);
+    any_connection(data, Means { is_proxied: true, ..Means::default() });
     if let Some((_, bytes)) = data.split_first_chunk::<4>() {
         proxy_header(bytes);
     }
 }
 
-fn any_connection(data: &[u8], is_proxied: bool) {
+/// What a connection has.
+#[allow(clippy::struct_excessive_bools, reason = "each is independent of the others")]
+#[derive(Clone, Copy, Debug, Default)]
+struct Means {
+    is_proxied: bool,
+    has_tree: bool,
+    has_runs: bool,
+    /// Whether the observer describes requests, as that of the access log does.
+    is_logged: bool,
+}
+
+impl Means {
+    fn of_tree() -> Self {
+        Self { has_tree: true, has_runs: true, ..Self::default() }
+    }
+}
+
+fn any_connection(data: &[u8], means: Means) {
     let Some((choice, bytes)) = data.split_first_chunk::<4>() else { return };
-    let Heard { responses: unsplit, stats: unsplit_stats, client } =
-        responses_to(bytes, Splits::none(), is_proxied);
-    let Heard { responses: split, stats: split_stats, client: of_split } =
-        responses_to(bytes, Splits::from(*choice), is_proxied);
-    assert_eq!(client, of_split, "the address of the client doesn't depend on the splits");
-    let headers = unsplit_stats.errors.proxy_headers;
-    assert_eq!(headers, split_stats.errors.proxy_headers);
-    assert!(headers == 0 || is_proxied && unsplit.is_empty() && split.is_empty());
-    assert_eq!(unsplit.len() as u64, unsplit_stats.requests, "each request has one response");
-    assert_eq!(split.len() as u64, split_stats.requests, "each request has one response, split");
-    if unsplit != split {
+    let at = u32::from_le_bytes(*choice) as usize % (bytes.len() + 1);
+    let mut altered = bytes.to_vec();
+    altered.iter_mut().skip(at).take(1).for_each(|octet| *octet ^= 1);
+    for splits in [Splits::none(), Splits::from(*choice)] {
+        others_change_nothing(bytes, bytes, splits, means);
+        others_change_nothing(bytes, &bytes[at..], splits, means);
+        others_change_nothing(&altered, bytes, splits, means);
+    }
+    let means = Means { is_logged: true, ..means };
+    let unsplit = responses_to(bytes, Splits::none(), means);
+    let split = responses_to(bytes, Splits::from(*choice), means);
+    assert_eq!(unsplit.client, split.client, "the address of the client doesn't depend on splits");
+    let headers = unsplit.stats.errors.proxy_headers;
+    assert_eq!(headers, split.stats.errors.proxy_headers);
+    let has_responses = !unsplit.responses.is_empty() || !split.responses.is_empty();
+    assert!(headers == 0 || means.is_proxied && !has_responses);
+    for heard in [&unsplit, &split] {
+        let requests = heard.stats.requests;
+        assert_eq!(heard.responses.len() as u64, requests, "each request has one response");
+    }
+    if unsplit.responses == split.responses {
+        assert!(unsplit.sent == split.sent, "equal responses have the same bytes");
+    } else {
+        let (unsplit, split) = (&unsplit.responses, &split.responses);
         // The split may decide which of several errors is detected first, and whether a request
         // is refused for its body, because the response doesn't wait for the body. It may not
         // decide that this response is the last.
@@ -65,13 +103,31 @@ fn any_connection(data: &[u8], is_proxied: bool) {
         let is_end =
             |responses: &[SentResponse]| responses.last().is_some_and(|response| response.closes);
         assert!(
-            same_but_last && (is_end(&unsplit) || is_end(&split)),
+            same_but_last && (is_end(unsplit) || is_end(split)),
             "unsplit: {unsplit:?}, split: {split:?}"
         );
     }
+    if means.has_runs {
+        let one_by_one = responses_to(bytes, Splits::none(), Means { has_runs: false, ..means });
+        assert!(one_by_one.sent == unsplit.sent, "a run has the bytes of its responses");
+        assert_eq!(one_by_one.records, unsplit.records, "and their records");
+        assert_eq!(one_by_one.stats, unsplit.stats);
+    }
+}
+
+/// Asserts that a connection gets the same responses whatever another one has sent before.
+fn others_change_nothing(before: &[u8], bytes: &[u8], splits: Splits, means: Means) {
+    let mut used = HeadBuffers::new(1, HEAD_BYTES_MAX);
+    responses_after(&mut used, before, Splits::none(), means);
+    let alone = responses_to(bytes, splits, means);
+    let after = responses_after(&mut used, bytes, splits, means);
+    assert_eq!(alone.responses, after.responses);
+    assert!(alone.sent == after.sent, "equal responses have the same bytes");
+    assert_eq!(alone.stats, after.stats);
 }
 
 /// A sequence of sizes of the pieces in which bytes arrive and are taken.
+#[derive(Clone, Copy)]
 struct Splits {
     state: u32,
 }
@@ -112,6 +168,24 @@ thread_local! {
         })
         .expect("filling does not fail"),
     );
+    static TREE: RefCell<(Site, Vec<u8>)> = RefCell::new(tree());
+}
+
+/// A tree with an index, a file of one byte, one that fills most of a run, and a folder.
+fn tree() -> (Site, Vec<u8>) {
+    let mut fixed = Vec::new();
+    let mut builder = Builder::default();
+    for (path, len) in [("/", 40), ("/a", 1), ("/large", 70_000), ("/d/", 100)] {
+        let (content, modified) = (vec![path.as_bytes()[path.len() - 1]; len], Some(784_111_777));
+        let body = CodedBody::append(&mut fixed, Coding::Identity, &content, modified);
+        let file = builder.file(vec![body], modified);
+        let fields = builder.fields([("Content-Type", "text/plain")].into_iter());
+        builder.path(path.as_bytes(), RouteTarget { file, fields });
+    }
+    builder.folder(b"/d");
+    let (tree, layout) = builder.build(fixed.len() as u64, 1);
+    fixed.resize(layout.buffer_bytes(), 0);
+    (Site::of_tree(tree), fixed)
 }
 
 /// A connection and the state that it borrows.
@@ -119,32 +193,63 @@ struct Driver<'a> {
     conn: ServerConnection,
     site: &'a Site,
     fixed: &'a mut [u8],
-    head_buffers: HeadBuffers,
+    head_buffers: &'a mut HeadBuffers,
+    runs: Runs,
     stats: Stats,
     sent: Vec<u8>,
-    named: NamedClient,
+    noted: Noted,
 }
 
-/// An observer that notes the client of the PROXY header.
+/// An observer that notes the client of the PROXY header, and the records.
 #[derive(Debug, Default)]
-pub(super) struct NamedClient(pub(super) Option<PeerAddress>);
+pub(super) struct Noted {
+    is_logged: bool,
+    pub(super) client: Option<PeerAddress>,
+    /// The heads of requests, by the places of their responses under way.
+    begun: Vec<(ResponsePlace, Vec<u8>)>,
+    /// Of each response that has ended, its request, status and bytes.
+    ended: Vec<NotedRecord>,
+}
 
-impl Observer for NamedClient {
+type NotedRecord = (Vec<u8>, Method, u16, u64, bool);
+
+impl Observer for Noted {
     fn describes_requests(&self) -> bool {
-        false
+        self.is_logged
     }
 
     fn accepted(&mut self, _slot: u32, _peer: PeerAddress, _listener: ListenerKind) {}
 
     fn named(&mut self, _slot: u32, client: PeerAddress) {
-        assert_eq!(self.0.replace(client), None, "a connection has one header");
+        assert_eq!(self.client.replace(client), None, "a connection has one header");
     }
 
-    fn began(&mut self, _slot: u32, _record: &ResponseRecord, _head: RequestHead<'_, '_>) {}
+    fn began(
+        &mut self,
+        _slot: u32,
+        place: ResponsePlace,
+        _record: &ResponseRecord,
+        head: RequestHead<'_, '_>,
+    ) {
+        let is_used = self.begun.iter().any(|(used, _)| *used == place);
+        assert!(!is_used && (self.begun.is_empty() || place != ResponsePlace::Slot), "{place:?}");
+        let line = head.bytes.split(|&octet| octet == b'\n').next().unwrap_or_default();
+        self.begun.push((place, line.to_vec()));
+    }
 
-    fn progressed(&mut self, _slot: u32, _record: &ResponseRecord) {}
+    fn progressed(&mut self, _slot: u32, place: ResponsePlace, record: &ResponseRecord) {
+        assert_eq!(self.begun[0].0, place, "responses are taken in order");
+        assert!(!record.is_whole);
+    }
 
-    fn ended(&mut self, _slot: u32, _record: &ResponseRecord) {}
+    fn ended(&mut self, _slot: u32, place: ResponsePlace, record: &ResponseRecord) {
+        let (begun, line) = self.begun.remove(0);
+        assert_eq!(begun, place, "responses end in order");
+        let ResponseRecord { method, status, count, bytes, is_whole, .. } = *record;
+        for _ in 0..count {
+            self.ended.push((line.clone(), method, status, bytes / u64::from(count), is_whole));
+        }
+    }
 
     fn turned(&mut self, _woken: Nanos, _waits: Nanos) {}
 }
@@ -152,26 +257,47 @@ impl Observer for NamedClient {
 /// The outcome of a connection.
 struct Heard {
     responses: Vec<SentResponse>,
+    sent: Vec<u8>,
     stats: Stats,
     client: Option<PeerAddress>,
+    records: Vec<NotedRecord>,
 }
 
-fn responses_to(bytes: &[u8], splits: Splits, is_proxied: bool) -> Heard {
-    SITE.with_borrow_mut(|(site, fixed)| responses_of(site, fixed, bytes, splits, is_proxied))
+fn responses_to(bytes: &[u8], splits: Splits, means: Means) -> Heard {
+    let mut head_buffers = HeadBuffers::new(1, HEAD_BYTES_MAX);
+    responses_after(&mut head_buffers, bytes, splits, means)
+}
+
+/// The responses to bytes that arrive on a connection after others had the same memory.
+fn responses_after(
+    head_buffers: &mut HeadBuffers,
+    bytes: &[u8],
+    splits: Splits,
+    means: Means,
+) -> Heard {
+    let kind = if means.has_tree { &TREE } else { &SITE };
+    kind.with_borrow_mut(|(site, fixed)| {
+        responses_of((site, fixed), head_buffers, bytes, splits, means)
+    })
 }
 
 fn responses_of(
-    site: &Site,
-    fixed: &mut [u8],
+    (site, fixed): (&Site, &mut [u8]),
+    head_buffers: &mut HeadBuffers,
     bytes: &[u8],
     mut splits: Splits,
-    is_proxied: bool,
+    means: Means,
 ) -> Heard {
-    let head_buffers = HeadBuffers::new(1, HEAD_BYTES_MAX);
-    let (conn, mut output) =
-        if is_proxied { ServerConnection::accept_from_proxy() } else { ServerConnection::accept() };
-    let (stats, sent, named) = (Stats::default(), Vec::new(), NamedClient::default());
-    let mut driver = Driver { conn, site, fixed, head_buffers, stats, sent, named };
+    let mut runs = if means.has_runs { Runs::new(site) } else { Runs::none() };
+    runs.keep_records();
+    let (conn, mut output) = if means.is_proxied {
+        ServerConnection::accept_from_proxy()
+    } else {
+        ServerConnection::accept()
+    };
+    let (stats, sent) = (Stats::default(), Vec::new());
+    let noted = Noted { is_logged: means.is_logged, ..Noted::default() };
+    let mut driver = Driver { conn, site, fixed, head_buffers, runs, stats, sent, noted };
     let mut left = bytes;
     let mut end_of_stream = false;
     while output != Output::Close {
@@ -181,12 +307,12 @@ fn responses_of(
                 output = driver.handle(Input::Bytes(piece));
             }
             Output::Send(response) => {
-                let max = usize::try_from(response.spans.len()).expect("a small site");
-                let count = splits.next(max);
-                let taken = response.spans.up_to(count as u64);
-                for span in [taken.first, taken.then] {
+                let max = usize::try_from(response.payload.len()).expect("a small site");
+                let (count, end) = (splits.next(max), driver.sent.len());
+                for span in response.payload.spans(driver.fixed) {
                     driver.sent.extend_from_slice(&driver.fixed[span.range()]);
                 }
+                driver.sent.truncate(end + count);
                 let count = u32::try_from(count).expect("at most `max`");
                 output = driver.handle(Input::Taken(count));
             }
@@ -202,8 +328,12 @@ fn responses_of(
             Output::Close => unreachable!("the loop has ended"),
         }
     }
-    driver.conn.release(&mut driver.head_buffers);
-    Heard { responses: parse_all(&driver.sent), stats: driver.stats, client: driver.named.0 }
+    driver.conn.release(driver.head_buffers);
+    driver.conn.end(&mut driver.runs, &mut Observation::none());
+    assert!(!means.has_runs || driver.runs.are_free(driver.site), "a run was not given back");
+    let Driver { sent, stats, noted: Noted { client, begun, ended: records, .. }, .. } = driver;
+    assert!(begun.is_empty(), "{begun:?} have not ended");
+    Heard { responses: parse_all(&sent), sent, stats, client, records }
 }
 
 impl Driver<'_> {
@@ -211,14 +341,15 @@ impl Driver<'_> {
         let mut context = Context {
             site: self.site,
             fixed: self.fixed,
-            head_buffers: &mut self.head_buffers,
+            head_buffers: self.head_buffers,
+            runs: &mut self.runs,
             stats: &mut self.stats,
-            scratch: ScratchIndex(0),
+            scratch: ScratchPlace::Slot(0),
             head_bytes_max: HEAD_BYTES_MAX as usize,
             draining: false,
             is_last: false,
             health_only: false,
-            observation: Observation { observer: Some(&mut self.named), ..Observation::none() },
+            observation: Observation { observer: Some(&mut self.noted), ..Observation::none() },
         };
         self.conn.handle(input, &mut context)
     }

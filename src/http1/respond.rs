@@ -2,10 +2,11 @@
 
 use super::contract::{Context, Then};
 use super::{ConnectionPhase, ServerConnection};
+use crate::bytes::Payload;
 use crate::http::body::{BodyProgress, RequestBody};
 use crate::http::request::{Framing, Method, Persistence, Reject, RejectStatus, Request};
-use crate::site::{Answer, PendingResponse, Prebuilt, Site};
-use crate::telemetry::record::{RequestHead, ResponseRecord};
+use crate::site::{Answer, PendingResponse, Prebuilt, ScratchPlace, Site};
+use crate::telemetry::record::{RequestHead, ResponsePlace, ResponseRecord};
 use memchr::memmem;
 
 impl ServerConnection {
@@ -26,15 +27,12 @@ impl ServerConnection {
         }
         let closes = request.persistence == Persistence::Close;
         if request.framing == Framing::None && !closes && !context.is_last {
-            let (more, used) = if rest.is_empty() {
-                (0, 0)
-            } else {
-                self.count_equal_requests(request, &pending, bytes, context)
-            };
-            let no_body = RequestBody::new(Framing::None);
-            self.begin_response(pending, 1 + more, (no_body, Then::Idle), context);
-            self.observe(request.method, 1 + more, head, context);
-            return used;
+            if context.may_recall() {
+                let last_head = &mut context.head_buffers.last_head;
+                last_head.note(&bytes[..request.head_len], request, &pending);
+            }
+            let head = (bytes, request.head_len);
+            return self.respond_in_a_row(Some(request), pending, head, context);
         }
         let mut body = RequestBody::new(request.framing);
         let (is_too_long, used, progress) =
@@ -66,6 +64,31 @@ impl ServerConnection {
         self.begin_response(pending, 1, (body, then), context);
         self.observe(request.method, 1, head, context);
         used
+    }
+
+    /// Begins the response to a request without content, whose connection persists, and to those
+    /// behind it that have the same response; returns the length of these. `bytes` begin with a
+    /// head of this length; without a `request`, it equals a stored one.
+    pub(super) fn respond_in_a_row(
+        &mut self,
+        request: Option<&Request<'_, '_>>,
+        pending: PendingResponse,
+        (bytes, head_len): (&[u8], usize),
+        context: &mut Context<'_>,
+    ) -> usize {
+        self.served = true;
+        let (more, used) = if bytes.len() == head_len {
+            (0, 0)
+        } else {
+            self.count_equal_requests(request, &pending, bytes, head_len, context)
+        };
+        let (method, fields) =
+            request.map_or((Method::Get, &[][..]), |request| (request.method, request.fields));
+        let no_body = RequestBody::new(Framing::None);
+        self.begin_response(pending, 1 + more, (no_body, Then::Idle), context);
+        self.observe(method, 1 + more, RequestHead { bytes, fields }, context);
+        let rest = &bytes[head_len + used..];
+        used + if rest.is_empty() { 0 } else { self.gather(request, rest, context) }
     }
 
     /// Answers bytes that are no valid request; `bytes` begins with them.
@@ -127,7 +150,7 @@ impl ServerConnection {
         // Behind the end of the stream, nothing follows that a close could answer with a reset.
         let then = if self.end_of_stream && then == Then::Linger { Then::Close } else { then };
         let one = context.site.output(pending, context.scratch, context.fixed);
-        self.phase = ConnectionPhase::Response { output: one.repeated(count), body, then };
+        self.phase = ConnectionPhase::Response { output: one.repeated(count).into(), body, then };
     }
 
     /// Tells the observer of the response that has just begun.
@@ -139,7 +162,9 @@ impl ServerConnection {
         context: &mut Context<'_>,
     ) {
         let Some(observer) = &mut context.observation.observer else { return };
-        let ConnectionPhase::Response { output, .. } = self.phase else { return };
+        let ConnectionPhase::Response { output: Payload::Spans(output), .. } = self.phase else {
+            unreachable!("a response begins before those that join it in a run")
+        };
         let summary = Site::summary(output, context.fixed);
         let first_byte = self.observed.head_began();
         let record = ResponseRecord {
@@ -152,20 +177,46 @@ impl ServerConnection {
             last_byte: first_byte,
             is_whole: false,
         };
-        observer.began(context.observation.slot, &record, head);
+        observer.began(context.observation.slot, ResponsePlace::Slot, &record, head);
         self.observed.begin(record);
     }
 }
 
 impl Context<'_> {
-    pub(super) fn choose(&mut self, request: &Request<'_, '_>) -> PendingResponse {
+    /// The response to a request, whose head will be in this place.
+    pub(super) fn choose(
+        &mut self,
+        request: &Request<'_, '_>,
+        place: ScratchPlace,
+    ) -> PendingResponse {
         let answer = if self.health_only {
             self.site.choose_health(request, self.draining)
         } else {
-            self.site.choose(request, &mut self.request_context())
+            self.site.choose(request, &mut self.request_context(place))
         };
         let head_only = request.method == Method::Head;
         PendingResponse { answer, persistence: request.persistence, head_only }
+    }
+
+    /// The length and the response of the head at the start of `bytes`, if an equal one was stored.
+    /// Not if a request behind it needs parsing, to which the field lines of the first one help.
+    pub(super) fn recall(&self, bytes: &[u8]) -> Option<(usize, PendingResponse)> {
+        if !self.may_recall() {
+            return None;
+        }
+        let (head_len, pending) = self.head_buffers.last_head.find(bytes)?;
+        let (head, rest) = bytes.split_at(head_len);
+        let is_repeated = || rest.starts_with(head) && self.site.copies_in_a_row(&pending) > 1;
+        (rest.is_empty() || is_repeated()).then_some((head_len, pending))
+    }
+
+    /// Whether a response follows from the head of its request alone, and an observer, if there is
+    /// one, needs no field lines.
+    fn may_recall(&self) -> bool {
+        !(self.draining
+            || self.is_last
+            || self.health_only
+            || self.observation.describes_requests())
     }
 
     /// Counts an invalid body, whose request has been answered already.

@@ -2,12 +2,14 @@
 
 use super::properties::connection;
 use super::*;
-use crate::site::{Page, ScratchIndex, Site};
+use crate::bytes::Payload;
+use crate::site::{Page, ScratchPlace, Site};
 use crate::stats::Stats;
 use crate::telemetry::record::Observation;
 use proptest::prelude::*;
 
 mod proxied;
+mod runs;
 
 const PAGE_BYTES: u64 = 100;
 const HEAD_BYTES_MAX: u32 = 16 * 1024;
@@ -16,9 +18,10 @@ pub(super) struct Fixture {
     pub(super) conn: ServerConnection,
     site: Site,
     fixed: Vec<u8>,
-    head_buffers: HeadBuffers,
+    pub(super) head_buffers: HeadBuffers,
+    pub(super) runs: Runs,
     stats: Stats,
-    draining: bool,
+    pub(super) draining: bool,
 }
 
 impl Fixture {
@@ -38,10 +41,18 @@ impl Fixture {
             },
         )
         .expect("filling does not fail");
+        Self::of(site, fixed)
+    }
+
+    /// A connection to a site.
+    pub(super) fn of(site: Site, fixed: Vec<u8>) -> Self {
         let head_buffers = HeadBuffers::new(1, HEAD_BYTES_MAX);
+        let mut runs = Runs::new(&site);
+        runs.keep_records();
         let (conn, output) = ServerConnection::accept();
         assert_eq!(output, Output::Receive(Timeout::Head));
-        Self { conn, site, fixed, head_buffers, stats: Stats::default(), draining: false }
+        let stats = Stats::default();
+        Self { conn, site, fixed, head_buffers, runs, stats, draining: false }
     }
 
     fn handle(&mut self, input: Input<'_>) -> Output {
@@ -57,8 +68,9 @@ impl Fixture {
             site: &self.site,
             fixed: &mut self.fixed,
             head_buffers: &mut self.head_buffers,
+            runs: &mut self.runs,
             stats: &mut self.stats,
-            scratch: ScratchIndex(0),
+            scratch: ScratchPlace::Slot(0),
             head_bytes_max: HEAD_BYTES_MAX as usize,
             draining: self.draining,
             is_last: self.draining,
@@ -68,27 +80,27 @@ impl Fixture {
         self.conn.handle(input, &mut context)
     }
 
-    fn bytes(&mut self, text: &str) -> Output {
+    pub(super) fn bytes(&mut self, text: &str) -> Output {
         self.handle(Input::Bytes(text.as_bytes()))
     }
 
-    fn taken(&mut self, spans: Spans) -> Output {
-        self.handle(Input::Taken(u32::try_from(spans.len()).expect("a send is small")))
+    fn taken(&mut self, payload: Payload) -> Output {
+        self.handle(Input::Taken(u32::try_from(payload.len()).expect("a send is small")))
     }
 
     /// The text of an [`Output::Send`], and what follows the response.
-    fn text(&self, output: Output) -> (String, Then) {
+    pub(super) fn text(&self, output: Output) -> (String, Then) {
         let transmission = transmission(output);
-        let Spans { first, then } = transmission.spans;
-        let bytes = [&self.fixed[first.range()], &self.fixed[then.range()]].concat();
+        let spans = transmission.payload.spans(&self.fixed);
+        let bytes: Vec<_> = spans.flat_map(|span| &self.fixed[span.range()]).copied().collect();
         (String::from_utf8_lossy(&bytes).into_owned(), transmission.then)
     }
 
-    fn send_all(&mut self, mut output: Output) -> (String, Output) {
+    pub(super) fn send_all(&mut self, mut output: Output) -> (String, Output) {
         let mut text = String::new();
-        while let Output::Send(Transmission { spans, .. }) = output {
+        while let Output::Send(Transmission { payload, .. }) = output {
             text.push_str(&self.text(output).0);
-            output = self.taken(spans);
+            output = self.taken(payload);
         }
         (text, output)
     }
@@ -138,8 +150,8 @@ fn request_with_another_response_ends_the_run_before_it() {
         let output = fixture.bytes(&format!("{GET}{GET}{other}{GET}"));
         let (text, then) = fixture.text(output);
         assert_eq!((text.matches("HTTP/1.1 200 OK").count(), then), (2, Then::Continue));
-        let spans = transmission(output).spans;
-        let output = fixture.taken(spans);
+        let payload = transmission(output).payload;
+        let output = fixture.taken(payload);
         let (text, _) = fixture.text(output);
         assert!(text.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{text}");
         assert_eq!(text.matches("HTTP/1.1").count(), 1);
@@ -274,8 +286,8 @@ fn refusal_of_a_lone_head_is_followed_by_close() {
     }
     let mut fixture = Fixture::new();
     let output = fixture.bytes(&format!("{GET}GET / HTTP/3.0\r\nHost: a\r\n\r\n"));
-    let spans = transmission(output).spans;
-    let output = fixture.taken(spans);
+    let payload = transmission(output).payload;
+    let output = fixture.taken(payload);
     assert_eq!(fixture.text(output).1, Then::Linger, "responses before it must not be reset");
 }
 

@@ -59,7 +59,9 @@ impl Connection {
         let is_taken_well = match self.socket.transmitting() {
             Transmit::Sending { .. } => true,
             Transmit::AwaitingRoom => self.rate.is_none_or(|rate| !rate.is_slow()),
-            Transmit::Idle | Transmit::Cancelled => false,
+            // The send waits for a later turn.
+            Transmit::Idle => matches!(self.output, Output::Send(_)),
+            Transmit::Cancelled => false,
         };
         is_taken_well
             || self.socket.receiving() == Receive::OutOfBuffers

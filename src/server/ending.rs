@@ -10,9 +10,9 @@ impl<E: Engine> Server<E> {
     pub(super) fn closed(&mut self, slot: Slot) {
         if self.is_sending(slot) {
             // The close was linked to the last send, and follows only if all bytes were taken.
-            let spans = self.end_of_send(slot);
-            self.stats.bytes += spans.len();
-            self.observe_send_close(slot, spans);
+            let payload = self.end_of_send(slot);
+            self.stats.bytes += payload.len();
+            self.observe_send_close(slot, payload);
         }
         self.free(slot);
     }
@@ -20,7 +20,7 @@ impl<E: Engine> Server<E> {
     /// Gives a slot back. Nothing is in flight on it, and it is closed.
     pub(super) fn free(&mut self, slot: Slot) {
         let key = slot.0 as usize;
-        self.end_observation(slot);
+        self.end_responses(slot);
         let mut connection = self.connections.remove(key);
         self.leaving -= u32::from(!connection.socket.is_open());
         connection.conn.release(&mut self.head_buffers);

@@ -16,7 +16,7 @@ use super::lingering::Lingering;
 use super::worker::Server;
 use crate::engine::{Completion, Engine, Errno, Kind, Received, Slot};
 use crate::http1::{Context, Input, Output, Then, Timeout};
-use crate::site::ScratchIndex;
+use crate::site::ScratchPlace;
 use crate::socket::{Receive, Submission, Transmit};
 use std::time::Duration;
 
@@ -121,8 +121,9 @@ impl<E: Engine> Server<E> {
             site: &self.site,
             fixed: memory.fixed,
             head_buffers: &mut self.head_buffers,
+            runs: &mut self.runs,
             stats: &mut self.stats,
-            scratch: ScratchIndex(slot.0),
+            scratch: ScratchPlace::Slot(slot.0),
             head_bytes_max: self.config.head_bytes_max as usize,
             draining: self.life.announces_drain(),
             is_last: self.life.ends_connections() || gives_way || health_only,

@@ -3,7 +3,8 @@
 //!
 //! A turn of the loop waits once, handles every completion, handles expired timeouts, arms accepts
 //! and receives that have become possible, and pushes their entries for the next wait. `exchange`,
-//! `sending` and `ending` have the operations of one connection, `accepting` has the way in.
+//! `sending` and `ending` have the operations of one connection, `accepting` has the way in, and
+//! `long_sends` the order in which connections send.
 
 mod accepting;
 mod acceptor;
@@ -12,6 +13,7 @@ mod connection;
 mod ending;
 mod exchange;
 mod lingering;
+mod long_sends;
 mod observing;
 mod rate;
 mod reporting;

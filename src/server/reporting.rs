@@ -3,7 +3,7 @@
 
 use super::acceptor::Class;
 use super::worker::Server;
-use crate::bytes::Spans;
+use crate::bytes::Payload;
 use crate::engine::{Engine, Nanos, Slot};
 use crate::http1::Input;
 use crate::telemetry::record::{ListenerKind, Observer};
@@ -12,6 +12,12 @@ impl<E: Engine> Server<E> {
     /// Has all responses from now on observed. To be called before the first turn.
     pub fn observe(&mut self, observer: Box<dyn Observer>) {
         self.observing.observer = Some(observer);
+        self.runs.keep_records();
+    }
+
+    /// Whether no connection has a run of responses: so it is once the server has ended.
+    pub fn are_runs_free(&self) -> bool {
+        self.runs.are_free(&self.site)
     }
 
     pub(super) fn observe_accept(&mut self, slot: Slot) {
@@ -37,29 +43,31 @@ impl<E: Engine> Server<E> {
     pub(super) fn observe_late_bytes(&mut self, slot: Slot, count: u32) {
         let connection = &mut self.connections[slot.0 as usize];
         if self.observing.observer.is_some() && !connection.socket.is_open() {
-            connection.conn.took_late(count, &self.observing.of(slot, self.now));
+            let mut observation = self.observing.of(slot, self.now);
+            connection.conn.took_late(count, &mut self.runs, &mut observation);
         }
     }
 
     /// A send whose only completion is that of the close took all bytes.
-    pub(super) fn observe_send_close(&mut self, slot: Slot, spans: Spans) {
+    pub(super) fn observe_send_close(&mut self, slot: Slot, payload: Payload) {
         if self.observing.observer.is_some() {
-            let count = u32::try_from(spans.len()).expect("a send has less than 4 GiB");
+            let count = u32::try_from(payload.len()).expect("a send has less than 4 GiB");
             self.handle(slot, |_| Input::Taken(count));
         }
     }
 
-    /// A connection has ended.
-    pub(super) fn end_observation(&mut self, slot: Slot) {
+    /// A connection has ended, and with it the responses under way.
+    pub(super) fn end_responses(&mut self, slot: Slot) {
         let mut observation = self.observing.of(slot, self.now);
-        self.connections[slot.0 as usize].conn.end_observation(&mut observation);
+        let connection = &mut self.connections[slot.0 as usize];
+        connection.conn.end(&mut self.runs, &mut observation);
     }
 
     /// The server ends with these connections.
     pub(super) fn end_observations(&mut self) {
         for key in 0..self.config.slots() {
             if self.connections.contains(key as usize) {
-                self.end_observation(Slot(key));
+                self.end_responses(Slot(key));
             }
         }
     }

@@ -1,30 +1,54 @@
 //! How a response goes out: one send at a time, then a wait for room in the socket's buffer if the
 //! send fell short, as long as the client takes the response fast enough.
 
+use super::connection::Connection;
 use super::rate::ResponseRate;
 use super::worker::Server;
-use crate::bytes::Spans;
+use crate::bytes::Payload;
 use crate::engine::{Engine, Errno, Slot};
-use crate::http1::{Input, Then, Timeout, Transmission};
-use crate::socket::Receive;
+use crate::http1::{Input, Output, Then, Timeout, Transmission};
+use crate::socket::{Receive, Transmit};
+use slab::Slab;
 
 impl<E: Engine> Server<E> {
+    /// Makes the next send of a response, unless it has to wait for a later turn.
     pub(super) fn send(&mut self, slot: Slot, transmission: Transmission) {
-        let Transmission { spans, more, then, .. } = transmission;
+        if self.long_sends.admit(slot, &transmission) {
+            self.submit_send(slot, transmission);
+        } else if self.timers.kind(slot) != Some(Timeout::Response) {
+            self.arm_timeout(slot, Timeout::Response);
+        }
+    }
+
+    /// Makes the sends that waited, as far as this turn may send.
+    pub(super) fn make_long_sends(&mut self) {
+        loop {
+            let connections = &self.connections;
+            let next = self.long_sends.next(|slot| next_send(connections, slot));
+            let Some((slot, transmission)) = next else { return };
+            self.submit_send(slot, transmission);
+        }
+    }
+
+    fn submit_send(&mut self, slot: Slot, transmission: Transmission) {
+        let Transmission { payload, more, then, .. } = transmission;
         let draining = self.life.drains();
         let connection = &mut self.connections[slot.0 as usize];
-        self.site.mark_in_flight(spans);
+        self.site.mark_in_flight(payload);
         let is_receiving = connection.socket.receiving() != Receive::Idle;
         let fell_short = connection.rate.is_some();
         let leaves_idle = then == Then::Idle && !more;
         let closes = then == Then::Close && !more && self.config.send_close;
-        let entry = if closes && connection.socket.is_idle() {
+        let entry = if let Payload::Spans(spans) = payload
+            && closes
+            && connection.socket.is_idle()
+        {
             connection.socket.send_close(spans)
         } else {
             // No wake-up is needed for a completion after which the connection is only idle.
             let lazy = leaves_idle && !draining && !fell_short;
             self.observing.sent_lazily |= lazy;
-            connection.socket.send(spans, more, lazy)
+            connection.socket.send(payload, more, lazy)
         };
         self.push(entry);
         if leaves_idle && !fell_short {
@@ -38,10 +62,10 @@ impl<E: Engine> Server<E> {
     }
 
     pub(super) fn sent(&mut self, slot: Slot, result: Result<u32, Errno>) {
-        let spans = self.end_of_send(slot);
+        let payload = self.end_of_send(slot);
         self.observe_late_bytes(slot, result.unwrap_or(0));
         match result {
-            Ok(count) if u64::from(count) < spans.len() => {
+            Ok(count) if u64::from(count) < payload.len() => {
                 self.stats.bytes += u64::from(count);
                 // Before any tick: a head that was cut is copied, and its date must not change.
                 self.handle(slot, |_| Input::Taken(count));
@@ -104,10 +128,10 @@ impl<E: Engine> Server<E> {
         }
     }
 
-    pub(super) fn end_of_send(&mut self, slot: Slot) -> Spans {
-        let spans = self.connections[slot.0 as usize].socket.sent();
-        self.site.mark_sent(spans);
-        spans
+    pub(super) fn end_of_send(&mut self, slot: Slot) -> Payload {
+        let payload = self.connections[slot.0 as usize].socket.sent();
+        self.site.mark_sent(payload);
+        payload
     }
 
     /// Whether a send's completion is still to be popped.
@@ -118,5 +142,15 @@ impl<E: Engine> Server<E> {
     pub(super) fn writable(&mut self, slot: Slot) {
         self.connections[slot.0 as usize].socket.writable();
         self.reconcile(slot);
+    }
+}
+
+/// The send that a connection has to make next, if it has one to make.
+fn next_send(connections: &Slab<Connection>, slot: Slot) -> Option<Transmission> {
+    let connection = connections.get(slot.0 as usize)?;
+    let is_idle = connection.socket.transmitting() == Transmit::Idle;
+    match connection.output {
+        Output::Send(transmission) if is_idle && connection.socket.is_open() => Some(transmission),
+        Output::Send(_) | Output::Receive(_) | Output::Linger | Output::Close => None,
     }
 }

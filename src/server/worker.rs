@@ -4,12 +4,13 @@ use super::acceptor::{Acceptor, Class};
 use super::config::ServerConfig;
 use super::connection::Connection;
 use super::lingering::SILENCE_MAX;
+use super::long_sends::LongSends;
 use super::observing::Observing;
 use super::rate::MinRate;
 use super::supervision::{Supervision, Usage};
 use super::timeouts::Timeouts;
 use crate::engine::{Completion, Engine, Errno, Kind, Nanos, Op, Slot, Token, Unsubmitted};
-use crate::http1::{HeadBuffers, Timeout};
+use crate::http1::{HeadBuffers, Runs, Timeout};
 use crate::site::Site;
 use crate::socket::Submission;
 use crate::stats::Stats;
@@ -45,9 +46,11 @@ pub struct Server<E: Engine> {
     pub(super) unfinished: Timers<Class>,
     pub(super) min_rate: MinRate,
     pub(super) head_buffers: HeadBuffers,
+    pub(super) runs: Runs,
     /// When the head buffers of a burst are released.
     pub(super) release_at: Option<Nanos>,
     pub(super) stats: Stats,
+    pub(super) long_sends: LongSends,
     pub(super) acceptor: Acceptor,
     /// Entries for which the submission queue had no room.
     pub(super) unsubmitted: Unsubmitted,
@@ -167,6 +170,7 @@ impl<E: Engine> Server<E> {
         };
         let slots = config.slots() as usize;
         let now = engine.now();
+        let runs = Runs::new(&site);
         let mut server = Self {
             engine,
             site,
@@ -177,8 +181,10 @@ impl<E: Engine> Server<E> {
             unfinished: Timers::new(config.slots(), |_| Duration::MAX),
             min_rate,
             head_buffers: HeadBuffers::new(config.slots(), config.head_bytes_max),
+            runs,
             release_at: None,
             stats: Stats::default(),
+            long_sends: LongSends::new(slots),
             acceptor: Acceptor::new(&config),
             unsubmitted: Unsubmitted::with_capacity(slots + UNSUBMITTED_RESERVE),
             awaiting_buffers: Vec::with_capacity(slots),
@@ -214,6 +220,7 @@ impl<E: Engine> Server<E> {
         self.now = self.engine.now();
         self.poll_now = false;
         self.observing.sent_lazily = false;
+        self.long_sends.begin_turn(self.now);
         self.site.tick(self.engine.unix_seconds(), self.engine.memory(None).fixed);
         self.adopt_allowance();
         while let Some(completion) = self.engine.pop() {
@@ -225,6 +232,7 @@ impl<E: Engine> Server<E> {
         self.rearm_receives();
         self.arm_accepts();
         self.stop_listeners();
+        self.make_long_sends();
         self.release_surplus();
         let turn = self.progress_of_drain();
         if turn != Turn::Goes {
@@ -295,7 +303,8 @@ impl<E: Engine> Server<E> {
             | Life::Retiring { until, .. }
             | Life::Draining { until, .. } => Some(until),
         };
-        let at_once = (self.poll_now || !self.unsubmitted.is_empty()).then_some(self.now);
+        let is_due = self.poll_now || !self.unsubmitted.is_empty() || self.long_sends.has_waiting();
+        let at_once = is_due.then_some(self.now);
         let awaiting_buffers = (!self.awaiting_buffers.is_empty()).then_some(self.no_buffers_until);
         let room = self.acceptor_deadline();
         let observation = self.observing.deadline(self.now);

@@ -3,7 +3,7 @@
 //! shared until a process writes to it, so that a worker that is forked late serves the same files.
 
 use super::board_layout::BoardLayout;
-use super::messages::{BYTES_MAX, ForkRequest, LoaderReport, LoaderSpec};
+use super::messages::{BYTES_MAX, ForkRequest, LoaderReport, LoaderRequest, LoaderSpec};
 use super::scoreboard::{Scoreboard, Seat};
 use super::serving::serve_to_the_end;
 use crate::engine::Engine;
@@ -25,6 +25,7 @@ use crate::telemetry::counters::WorkerCounters;
 use crate::telemetry::log_memory::LogMemory;
 use crate::telemetry::record::Observer;
 use crate::telemetry::recorder::AccessRecorder;
+use std::io::PipeWriter;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
@@ -119,20 +120,33 @@ impl Loader {
             Ok(if is_passed { listener.kept_by_manager() } else { listener })
         });
         let listeners = listeners.collect::<Result<_, Failure>>()?;
-        let server = start::load(settings, listeners, spec.account.clone(), inherited)?;
+        let previous = spec.previous.and_then(|number| inherited.claim(number));
+        let account = spec.account.clone();
+        let server = start::load(settings, listeners, account, inherited, previous)?;
         Ok(Self { supervisor: spec.supervisor, server, scoreboard, all, log })
     }
 
-    /// Forks workers until the supervisor closes the channel. Returns in each worker, and at the
-    /// end with `None`.
+    /// Forks workers until the supervisor closes the channel. Returns in each worker, and with
+    /// `None` at the end, also at that of a copy which writes the codings.
     fn fork_on_request(self, channel: &Channel) -> Option<NewWorker> {
         let loaded = LoaderReport::Loaded(self.server.what.clone());
         channel.send(&loaded.to_bytes(), None).ok()?;
         let mut place = [0; BYTES_MAX];
         loop {
             let message = channel.receive(&mut place).ok()??;
-            let request = ForkRequest::from_bytes(&place[..message.len])?;
+            let request = LoaderRequest::from_bytes(&place[..message.len])?;
             let held = message.fd?;
+            let request = match request {
+                LoaderRequest::Fork(request) => request,
+                LoaderRequest::HandOverCodings => match fork_sibling() {
+                    Ok(ForkSide::Copy) => {
+                        self.hand_over_codings(held);
+                        return None;
+                    }
+                    // Without a copy the next generation makes all codings itself.
+                    Ok(ForkSide::Original { .. }) | Err(_) => continue,
+                },
+            };
             let number = request.place;
             let report = match fork_sibling() {
                 Ok(ForkSide::Copy) => return Some(NewWorker { loader: self, request, held }),
@@ -145,6 +159,16 @@ impl Loader {
                 }
             };
             channel.send(&report.to_bytes(), None).ok()?;
+        }
+    }
+
+    /// Writes the codings of files, as slowly as the next loader reads them. That is the work of a
+    /// copy, so that the loader goes on replacing workers.
+    fn hand_over_codings(&self, pipe: OwnedFd) {
+        process::set_name("uringstatic-c");
+        if die_with_parent(self.supervisor).is_ok() {
+            // A reader that ends has what it needs, or has failed.
+            let _ = self.server.write_codings(PipeWriter::from(pipe));
         }
     }
 }

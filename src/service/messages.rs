@@ -7,12 +7,43 @@ use std::io;
 
 /// The version of the messages and of the scoreboard. A supervisor may start a loader of another
 /// program, because a reload takes the program that is at its path by then.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// The longest packet, in bytes.
 pub const BYTES_MAX: usize = 8 * 1024;
 
-/// Supervisor to loader: fork a worker. The descriptor for the worker to hold comes with it.
+/// Supervisor to loader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoaderRequest {
+    /// Fork a worker. The descriptor for the worker to hold comes with it.
+    Fork(ForkRequest),
+    /// Write the codings of files into the pipe that comes with it, for the next generation.
+    HandOverCodings,
+}
+
+impl LoaderRequest {
+    /// The packet.
+    #[must_use]
+    pub fn to_bytes(self) -> Vec<u8> {
+        match self {
+            Self::Fork(request) => request.to_bytes().to_vec(),
+            Self::HandOverCodings => vec![HAND_OVER_CODINGS],
+        }
+    }
+
+    /// The request in a packet, if it is one.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        match bytes {
+            [HAND_OVER_CODINGS] => Some(Self::HandOverCodings),
+            bytes => ForkRequest::from_bytes(bytes).map(Self::Fork),
+        }
+    }
+}
+
+const HAND_OVER_CODINGS: u8 = 1;
+
+/// A worker to be forked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ForkRequest {
     /// The worker's place in the scoreboard.
@@ -24,9 +55,7 @@ pub struct ForkRequest {
 }
 
 impl ForkRequest {
-    /// The packet.
-    #[must_use]
-    pub fn to_bytes(self) -> [u8; 9] {
+    fn to_bytes(self) -> [u8; 9] {
         let mut bytes = [0; 9];
         bytes[..4].copy_from_slice(&self.place.to_le_bytes());
         bytes[4..8].copy_from_slice(&self.number.to_le_bytes());
@@ -34,9 +63,7 @@ impl ForkRequest {
         bytes
     }
 
-    /// The request in a packet, if it is one.
-    #[must_use]
-    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (place, rest) = bytes.split_first_chunk()?;
         let (number, rest) = rest.split_first_chunk()?;
         let [reports] = rest else { return None };
@@ -162,6 +189,8 @@ pub struct LoaderSpec {
     pub listeners: Vec<i32>,
     /// Those of the listeners that a service manager keeps, which have a letter in the text.
     pub passed: Vec<i32>,
+    /// The pipe from which the codings of the previous generation are read.
+    pub previous: Option<i32>,
 }
 
 /// The number of a descriptor, which isn't negative.
@@ -173,12 +202,14 @@ impl LoaderSpec {
     /// The value of the hidden option that makes a process a loader.
     #[must_use]
     pub fn to_text(&self) -> String {
-        let Self { supervisor, channel, scoreboard, places, workers, account, .. } = self;
+        let Self { supervisor, channel, scoreboard, places, workers, account, previous, .. } = self;
         let engine = ENGINES.iter().position(|&kind| kind == self.engine).expect("it lists all");
         // As in chown(2), the highest number is that of no account.
         let Account { uid, gid } = account.clone().unwrap_or(NO_ACCOUNT);
+        let previous = previous.map_or(NO_DESCRIPTOR, i32::cast_unsigned);
         let mut text = format!(
-            "{VERSION}:{supervisor}:{channel}:{scoreboard}:{places}:{workers}:{engine}:{uid}:{gid}"
+            "{VERSION}:{supervisor}:{channel}:{scoreboard}:{places}:{workers}:{engine}:{uid}:{gid}:\
+             {previous}"
         );
         let letter = |listener| if self.passed.contains(listener) { PASSED } else { "" };
         text.extend(self.listeners.iter().map(|it| format!(":{it}{}", letter(it))));
@@ -209,22 +240,33 @@ impl LoaderSpec {
             numbers.ok_or(FORM)
         };
         match numbers[..] {
-            [VERSION, supervisor, channel, scoreboard, places, workers, engine, uid, gid]
-                if workers > 0 =>
-            {
-                Ok(Self {
-                    supervisor,
-                    channel: fd(channel)?,
-                    scoreboard: fd(scoreboard)?,
-                    places,
-                    workers,
-                    engine: *ENGINES.get(engine as usize).ok_or(FORM)?,
-                    account: Some(Account { uid, gid }).filter(|it| *it != NO_ACCOUNT),
-                    user_name: name,
-                    listeners: all(&mut descriptors.iter())?,
-                    passed: all(&mut descriptors.iter().filter(|word| word.ends_with(PASSED)))?,
-                })
-            }
+            [
+                VERSION,
+                supervisor,
+                channel,
+                scoreboard,
+                places,
+                workers,
+                engine,
+                uid,
+                gid,
+                previous,
+            ] if workers > 0 => Ok(Self {
+                supervisor,
+                channel: fd(channel)?,
+                scoreboard: fd(scoreboard)?,
+                places,
+                workers,
+                engine: *ENGINES.get(engine as usize).ok_or(FORM)?,
+                account: Some(Account { uid, gid }).filter(|it| *it != NO_ACCOUNT),
+                user_name: name,
+                listeners: all(&mut descriptors.iter())?,
+                passed: all(&mut descriptors.iter().filter(|word| word.ends_with(PASSED)))?,
+                previous: match previous {
+                    NO_DESCRIPTOR => None,
+                    number => Some(fd(number)?),
+                },
+            }),
             [version, ..] if version != VERSION => Err(format!(
                 "the supervisor is of version {version}, this program of version {VERSION}: end \
                  the old one and start this one in its place"
@@ -235,12 +277,13 @@ impl LoaderSpec {
 }
 
 /// The numbers before those of the listeners.
-const NUMBERS: usize = 9;
+const NUMBERS: usize = 10;
 const PASSED: &str = "p";
 
 /// The kinds of engines in the order of their numbers.
 const ENGINES: [EngineKind; 2] = [EngineKind::IoUring, EngineKind::Epoll];
 
+const NO_DESCRIPTOR: u32 = u32::MAX;
 const NO_ACCOUNT: Account = Account { uid: u32::MAX, gid: u32::MAX };
 
 const FORM: &str = "only a supervisor starts a loader";
@@ -252,8 +295,12 @@ mod tests {
     #[test]
     fn messages_survive_their_packets() {
         let request = ForkRequest { place: 259, number: 7, reports: true };
-        assert_eq!(ForkRequest::from_bytes(&request.to_bytes()), Some(request));
-        assert_eq!(ForkRequest::from_bytes(&[0; 8]), None);
+        for request in [LoaderRequest::Fork(request), LoaderRequest::HandOverCodings] {
+            assert_eq!(LoaderRequest::from_bytes(&request.to_bytes()), Some(request));
+        }
+        for packet in [&[][..], &[0], &[0; 8], &[1; 2]] {
+            assert_eq!(LoaderRequest::from_bytes(packet), None, "{packet:?}");
+        }
         for report in [
             LoaderReport::Loaded("/srv/www".to_owned()),
             LoaderReport::Failed("reading it:\nno".to_owned()),
@@ -284,23 +331,25 @@ mod tests {
             user_name: Some("www@data".to_owned()),
             listeners: vec![5, 6, 7],
             passed: vec![6, 7],
+            previous: Some(8),
         };
-        assert_eq!(spec.to_text(), "3:12:3:4:20:2:1:33:34:5:6p:7p@www@data");
+        assert_eq!(spec.to_text(), "4:12:3:4:20:2:1:33:34:8:5:6p:7p@www@data");
         assert_eq!(LoaderSpec::parse(&spec.to_text()), Ok(spec.clone()));
-        let stays = LoaderSpec { account: None, user_name: None, ..spec };
+        let stays = LoaderSpec { account: None, user_name: None, previous: None, ..spec };
         assert_eq!(LoaderSpec::parse(&stays.to_text()), Ok(stays));
         assert!(LoaderSpec::parse("1:12:3:4:20:5").unwrap_err().contains("version 1"));
         let wrong = [
             "",
-            "3",
-            "3:2:3:4",
-            "3:2:x:4:5",
-            "3:2:4000000000:4:5:1:0:0:0",
-            "3:2:3:4:5:0:0:0:0",
-            "3:2:3:4:5:1:2:0:0",
-            "3:2:3:4:5:1:0:0:0:-6",
-            "3:2:3:4:5:1:0:0:0:6x",
-            "3:2:3:4:5:1:0:0:0:p",
+            "4",
+            "4:2:3:4",
+            "4:2:x:4:5",
+            "4:2:4000000000:4:5:1:0:0:0:8",
+            "4:2:3:4:5:0:0:0:0:8",
+            "4:2:3:4:5:1:2:0:0:8",
+            "4:2:3:4:5:1:0:0:0:4000000000",
+            "4:2:3:4:5:1:0:0:0:8:-6",
+            "4:2:3:4:5:1:0:0:0:8:6x",
+            "4:2:3:4:5:1:0:0:0:8:p",
         ];
         for text in wrong {
             assert_eq!(LoaderSpec::parse(text), Err(FORM.to_owned()), "{text}");

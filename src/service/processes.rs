@@ -3,7 +3,7 @@
 //! ended.
 
 use super::board_layout::Place;
-use super::messages::{ForkRequest, LoaderReport, LoaderSpec, next_report};
+use super::messages::{ForkRequest, LoaderReport, LoaderRequest, LoaderSpec, next_report};
 use super::scoreboard::Scoreboard;
 use super::supervisor::WorkerId;
 use crate::engine::kernel::EngineKind;
@@ -128,15 +128,18 @@ impl LoaderProcess {
         command: &LoaderCommand,
         (scoreboard, log): (&Scoreboard, Option<&LogMemory>),
         listeners: &[Listener],
+        previous: Option<&PipeReader>,
     ) -> io::Result<Self> {
         let (channel, theirs) = Channel::pair()?;
         let mut inherits = vec![theirs.as_fd(), scoreboard.as_fd()];
         inherits.extend(listeners.iter().map(Listener::socket));
         inherits.extend(log.map(AsFd::as_fd));
         let numbers: Vec<i32> = inherits.iter().map(AsRawFd::as_raw_fd).collect();
+        inherits.extend(previous.map(AsFd::as_fd));
         let passed = listeners.iter().filter(|listener| listener.is_passed());
         let spec = LoaderSpec {
             passed: passed.map(|listener| listener.socket().as_raw_fd()).collect(),
+            previous: previous.map(AsRawFd::as_raw_fd),
             ..command.spec(&numbers, scoreboard.places_u32(), workers)
         };
         let process = start_heir(command.to_command(&spec), &inherits)?;
@@ -147,7 +150,17 @@ impl LoaderProcess {
     /// Asks for a worker, which will hold this descriptor.
     pub(super) fn request(&self, request: ForkRequest, held: &OwnedFd) -> io::Result<()> {
         let channel = self.channel.as_ref().ok_or(io::ErrorKind::BrokenPipe)?;
-        channel.send(&request.to_bytes(), Some(held.as_fd()))
+        channel.send(&LoaderRequest::Fork(request).to_bytes(), Some(held.as_fd()))
+    }
+
+    /// Asks for the codings that were made of files, which the next generation reads from the pipe.
+    /// Without them it makes all of them itself.
+    pub(super) fn hand_over_codings(&self) -> Option<PipeReader> {
+        let channel = self.channel.as_ref().filter(|_| self.what.is_some())?;
+        let (reader, writer) = io::pipe().ok()?;
+        let request = LoaderRequest::HandOverCodings;
+        channel.send(&request.to_bytes(), Some(writer.as_fd())).ok()?;
+        Some(reader)
     }
 
     /// The next report that has arrived.
@@ -224,6 +237,7 @@ impl LoaderCommand {
             user_name: self.user_name.clone(),
             listeners: numbers[2..].to_vec(),
             passed: Vec::new(),
+            previous: None,
         }
     }
 

@@ -445,10 +445,12 @@ impl Service<'_> {
             return;
         }
         self.notify_load();
-        let Self { worker_count, command, scoreboard, listeners, log, .. } = &*self;
+        let Self { worker_count, command, scoreboard, listeners, log, loaders, .. } = &*self;
         let shared = (scoreboard, log.as_ref());
-        let started = LoaderProcess::start(generation, *worker_count, command, shared, listeners);
-        match started {
+        let previous = loaders.iter().rev().find_map(LoaderProcess::hand_over_codings);
+        let count = *worker_count;
+        let previous = previous.as_ref();
+        match LoaderProcess::start(generation, count, command, shared, listeners, previous) {
             Ok(loader) => self.loaders.push(loader),
             Err(error) => {
                 let program = self.command.program().display();

@@ -1,6 +1,5 @@
 //! The parts that scenarios have in common: the server's settings, the page and the site.
 
-use crate::bytes::Span;
 use crate::engine::Nanos;
 use crate::engine::sim::{FaultLevel, ListenerId, Random, SimSetup};
 use crate::http::coding::Coding;
@@ -11,7 +10,7 @@ use crate::site::redirects::{Effect, Redirect, Redirects};
 use crate::site::template::{Template, TemplateKind};
 use crate::site::tree::build::Builder;
 use crate::site::tree::rows::{CodedBody, RouteTarget};
-use crate::site::{Page, Site, entity_tag};
+use crate::site::{Page, Site};
 use std::time::Duration;
 
 /// The engine of a server that has ample buffers and meets no faults.
@@ -58,9 +57,9 @@ pub(super) fn draw_site(
 
 fn build_folder(page: &[u8], spawn: u32) -> (Site, Vec<u8>) {
     let mut builder = Builder::default();
-    let all = Span { offset: 0, len: page.len() as u64 };
-    let body = CodedBody { coding: Coding::Identity, span: all, tag: entity_tag(page) };
-    let file = builder.file(vec![body], Some(UNIX_START - 1000));
+    let (mut fixed, modified) = (Vec::new(), Some(UNIX_START - 1000));
+    let body = CodedBody::append(&mut fixed, Coding::Identity, page, modified);
+    let file = builder.file(vec![body], modified);
     let fields = builder.fields([("Content-Type", "text/html")].into_iter());
     builder.path(b"/page", RouteTarget { file, fields });
     let from = Pattern::parse("/*").expect("a pattern");
@@ -78,10 +77,12 @@ fn build_folder(page: &[u8], spawn: u32) -> (Site, Vec<u8>) {
         text: "".into(),
     };
     builder.redirects(Redirects::new(vec![rule]));
-    let (tree, layout) = builder.build(all.len, spawn);
-    let mut fixed = page.to_vec();
+    let (tree, layout) = builder.build(fixed.len() as u64, spawn);
     fixed.resize(layout.buffer_bytes(), 0);
-    (Site::of_tree(tree), fixed)
+    let mut site = Site::of_tree(tree);
+    // Too few for all connections, so that some have to do without.
+    site.limit_runs(spawn / 2);
+    (site, fixed)
 }
 
 /// Draws the settings of a server.

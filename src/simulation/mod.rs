@@ -19,6 +19,8 @@ mod checker;
 mod coverage;
 mod crowd;
 mod draw;
+#[cfg(test)]
+mod fairness;
 mod hostile;
 #[cfg(test)]
 mod lingering;

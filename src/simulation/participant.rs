@@ -78,6 +78,9 @@ impl<'a> Participant<'a> {
                 if live as usize > slots {
                     return Err(format!("{live} connections with {slots} slots"));
                 }
+                if turn != Turn::Goes && !server.are_runs_free() {
+                    return Err("a run was not given back".to_owned());
+                }
                 if let Some(tally) = tally {
                     tally.check(server.stats(), turn != Turn::Goes)?;
                 }

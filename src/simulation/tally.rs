@@ -2,9 +2,11 @@
 
 use crate::peer_address::PeerAddress;
 use crate::stats::Stats;
-use crate::telemetry::record::{ListenerKind, Nanos, Observer, RequestHead, ResponseRecord};
+use crate::telemetry::record::{
+    ListenerKind, Nanos, Observer, RequestHead, ResponsePlace, ResponseRecord,
+};
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
 /// The sums, shared by the observer of a server and its simulation.
@@ -16,8 +18,8 @@ struct Sums {
     describes: bool,
     requests: u64,
     bytes: u64,
-    /// The responses under way, by slot.
-    begun: HashMap<u32, ResponseRecord>,
+    /// The responses under way, by slot, in the order in which they began.
+    begun: HashMap<u32, VecDeque<(ResponsePlace, ResponseRecord)>>,
     violation: Option<String>,
 }
 
@@ -35,7 +37,8 @@ impl Tally {
         if let Some(violation) = &sums.violation {
             return Err(violation.clone());
         }
-        let under_way: u64 = sums.begun.values().map(|record| u64::from(record.count)).sum();
+        let begun = sums.begun.values().flatten();
+        let under_way: u64 = begun.map(|(_, record)| u64::from(record.count)).sum();
         if sums.requests + under_way != stats.requests {
             return Err(format!("{sums:?} have not the requests of {stats}"));
         }
@@ -53,33 +56,53 @@ impl Observer for Tally {
 
     fn accepted(&mut self, slot: u32, _peer: PeerAddress, _listener: ListenerKind) {
         let sums = &mut *self.0.borrow_mut();
-        if sums.begun.contains_key(&slot) {
+        if sums.begun.get(&slot).is_some_and(|begun| !begun.is_empty()) {
             sums.violation.get_or_insert(format!("slot {slot} was reused before its record"));
         }
     }
 
     fn named(&mut self, _slot: u32, _client: PeerAddress) {}
 
-    fn began(&mut self, slot: u32, record: &ResponseRecord, head: RequestHead<'_, '_>) {
+    fn began(
+        &mut self,
+        slot: u32,
+        place: ResponsePlace,
+        record: &ResponseRecord,
+        head: RequestHead<'_, '_>,
+    ) {
         let sums = &mut *self.0.borrow_mut();
         if head.bytes.is_empty() || !(200..600).contains(&record.status) {
             sums.violation.get_or_insert(format!("slot {slot}: {record:?} to {head:?}"));
         }
-        if let Some(earlier) = sums.begun.insert(slot, *record) {
-            sums.violation.get_or_insert(format!("slot {slot}: {earlier:?} has no end"));
+        // Only the responses of a run begin while another one is under way.
+        let is_used = |earlier: &VecDeque<(ResponsePlace, _)>| {
+            earlier.iter().any(|(used, _)| *used == place)
+                || !earlier.is_empty() && place == ResponsePlace::Slot
+        };
+        if let Some(earlier) = sums.begun.get(&slot).filter(|earlier| is_used(earlier)) {
+            let what = format!("slot {slot}: {earlier:?} have no end before {place:?}");
+            sums.violation.get_or_insert(what);
+        }
+        sums.begun.entry(slot).or_default().push_back((place, *record));
+    }
+
+    fn progressed(&mut self, slot: u32, place: ResponsePlace, record: &ResponseRecord) {
+        let sums = &mut *self.0.borrow_mut();
+        match sums.begun.get_mut(&slot).and_then(VecDeque::front_mut) {
+            Some((first, begun)) if *first == place => *begun = *record,
+            other => {
+                let what = format!("slot {slot}: {place:?} took bytes before {other:?}");
+                sums.violation.get_or_insert(what);
+            }
         }
     }
 
-    fn progressed(&mut self, slot: u32, record: &ResponseRecord) {
-        self.0.borrow_mut().begun.insert(slot, *record);
-    }
-
-    fn ended(&mut self, slot: u32, record: &ResponseRecord) {
+    fn ended(&mut self, slot: u32, place: ResponsePlace, record: &ResponseRecord) {
         let sums = &mut *self.0.borrow_mut();
-        let begun = sums.begun.remove(&slot);
-        let is_its_end = begun.is_some_and(|begun| {
-            (begun.count, begun.status, begun.first_byte)
-                == (record.count, record.status, record.first_byte)
+        let begun = sums.begun.get_mut(&slot).and_then(VecDeque::pop_front);
+        let is_its_end = begun.is_some_and(|(first, begun)| {
+            (first, begun.count, begun.status, begun.first_byte)
+                == (place, record.count, record.status, record.first_byte)
         });
         if !is_its_end || record.first_byte > record.last_byte {
             sums.violation.get_or_insert(format!("slot {slot}: {begun:?} ended as {record:?}"));

@@ -41,6 +41,17 @@ pub struct LiveAnswer {
 }
 
 impl Answer {
+    /// Whether every request with the same head has this answer, unless the server drains, and the
+    /// answer refers to no scratch memory.
+    #[must_use]
+    pub(crate) fn follows_from_head(&self) -> bool {
+        match self {
+            Self::Whole(which) => *which == Prebuilt::Page,
+            Self::FileResponse(response) => !response.is_composed(),
+            Self::BuiltIn(_) | Self::Part { .. } | Self::Redirection(_) | Self::Live(_) => false,
+        }
+    }
+
     /// The same answer, chosen by the preferred language of the request: the response has
     /// `Vary: Accept-Language` (RFC 9110 12.5.5). A built-in 404 has it whenever rules have
     /// languages.
@@ -73,16 +84,38 @@ impl PendingResponse {
     }
 }
 
-/// Index of the scratch memory into which the head of a response is written: one for each slot,
-/// because a connection has one response under way at a time.
+/// The scratch memory into which the head of a response is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ScratchIndex(pub u32);
+pub enum ScratchPlace {
+    /// That of a slot, which is enough for one response at a time.
+    Slot(u32),
+    /// That of a run behind its first `used` bytes ([`RunLayout`](super::layout::RunLayout)).
+    Run {
+        /// The run.
+        run: u32,
+        /// The bytes that the responses before this one use.
+        used: u32,
+    },
+}
+
+impl ScratchPlace {
+    /// The slot.
+    ///
+    /// # Panics
+    /// If it is a place in a run, which only a tree has.
+    pub(super) fn slot(self) -> u32 {
+        match self {
+            Self::Slot(slot) => slot,
+            Self::Run { .. } => unreachable!("only a tree has runs"),
+        }
+    }
+}
 
 /// The state of the connection on which a request arrived.
 #[derive(Debug)]
 pub struct RequestContext<'a> {
-    /// The scratch memory of its slot, of which nothing is in flight.
-    pub scratch: ScratchIndex,
+    /// The scratch memory for the response, of which nothing is in flight.
+    pub scratch: ScratchPlace,
     /// The fixed buffer.
     pub fixed: &'a mut [u8],
     /// Whether the server drains or is about to: health checks then get 503.

@@ -6,7 +6,7 @@
 //! and a slow client delays no rendering. Errors of HTTP and other methods have the responses of a
 //! `Single`.
 
-use super::answer::{Answer, LiveAnswer, LivePage, PendingResponse, ScratchIndex};
+use super::answer::{Answer, LiveAnswer, LivePage, PendingResponse, ScratchPlace};
 use super::layout::Layout;
 use super::page::Page;
 use super::rendered::Prebuilt;
@@ -105,13 +105,13 @@ impl LiveSite {
     pub(super) fn output(
         &self,
         pending: PendingResponse,
-        scratch: ScratchIndex,
+        scratch: ScratchPlace,
         fixed: &mut [u8],
     ) -> Spans {
         let Answer::Live(answer) = pending.answer else {
             return self.errors.output(pending, scratch, fixed);
         };
-        let offset = self.blocks_at + u64::from(scratch.0) * self.block_bytes;
+        let offset = self.blocks_at + u64::from(scratch.slot()) * self.block_bytes;
         let block = Span { offset, len: self.block_bytes };
         let content = self.source.content(answer.page);
         let place = &mut fixed[block.range()];
@@ -146,7 +146,7 @@ impl LiveSite {
         head
     }
 
-    pub(super) fn keep(&self, left: Spans, scratch: ScratchIndex, fixed: &mut [u8]) -> Spans {
+    pub(super) fn keep(&self, left: Spans, scratch: ScratchPlace, fixed: &mut [u8]) -> Spans {
         // A page and its head are in the slot's block already.
         self.errors.keep(left, scratch, fixed)
     }

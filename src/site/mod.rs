@@ -8,7 +8,7 @@
 //!
 //! ```
 //! use uringstatic::http::request::Persistence;
-//! use uringstatic::site::{Answer, Page, PendingResponse, Prebuilt, ScratchIndex, Site};
+//! use uringstatic::site::{Answer, Page, PendingResponse, Prebuilt, ScratchPlace, Site};
 //!
 //! # fn main() -> std::io::Result<()> {
 //! let (mut site, mut fixed) = Site::build(Page::built_in(), 5, 1, |len| Ok(vec![0; len]), |body| {
@@ -18,7 +18,7 @@
 //! site.tick(784_111_777, &mut fixed);
 //! let answer = Answer::Whole(Prebuilt::Page);
 //! let pending = PendingResponse { answer, persistence: Persistence::Keep, head_only: false };
-//! let response = site.output(pending, ScratchIndex(0), &mut fixed);
+//! let response = site.output(pending, ScratchPlace::Slot(0), &mut fixed);
 //! let text = String::from_utf8_lossy(&fixed[response.first.range()]);
 //! assert!(text.starts_with("HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n"));
 //! assert!(text.ends_with("\r\n\r\nhello"));
@@ -45,15 +45,15 @@ pub mod tag;
 pub mod template;
 pub mod tree;
 
-pub use answer::{Answer, LiveAnswer, LivePage, PendingResponse, RequestContext, ScratchIndex};
+pub use answer::{Answer, LiveAnswer, LivePage, PendingResponse, RequestContext, ScratchPlace};
 pub use page::{Page, entity_tag};
 pub use rendered::Prebuilt;
 pub use summary::ResponseSummary;
 
-use crate::bytes::Spans;
+use crate::bytes::{Payload, Spans};
 use crate::http::host::AllowedHosts;
 use crate::http::request::{Method, Request, Target};
-use layout::Layout;
+use layout::{Layout, RunLayout};
 use live::{LiveSite, LiveSource};
 use single::Single;
 use std::io;
@@ -128,6 +128,24 @@ impl Site {
         }
     }
 
+    /// The memory of runs; `None` if responses are sent one by one, or repeated from the copies of
+    /// one response ([`Site::copies_in_a_row`]).
+    #[must_use]
+    pub fn run_layout(&self) -> Option<RunLayout> {
+        match &self.kind {
+            SiteKind::Tree(tree) => Some(tree.run_layout()),
+            SiteKind::Single(_) | SiteKind::Live(_) => None,
+        }
+    }
+
+    /// Leaves so many runs at most, for simulations in which there are too few. To be called before
+    /// a server has the site.
+    pub fn limit_runs(&mut self, count: u32) {
+        if let SiteKind::Tree(tree) = &mut self.kind {
+            tree.limit_runs(count);
+        }
+    }
+
     /// Sets the path of the listener for health checks.
     pub fn check_health_at(&mut self, path: &str) {
         self.health_check = Some(path.as_bytes().into());
@@ -153,21 +171,24 @@ impl Site {
         }
     }
 
-    /// Counts a send of these spans as in flight: the engine may read them.
-    pub fn mark_in_flight(&mut self, spans: Spans) {
+    /// Counts a send of these bytes as in flight: the engine may read them. A list has none that
+    /// could change.
+    pub fn mark_in_flight(&mut self, payload: Payload) {
+        let Payload::Spans(spans) = payload else { return };
         match &mut self.kind {
             SiteKind::Single(single) => single.mark_in_flight(spans),
             SiteKind::Live(live) => live.errors_mut().mark_in_flight(spans),
-            // Only a slot's own block is written, and only for the slot's next response.
+            // Only the memory of slots and runs is written, and only for their next responses.
             SiteKind::Tree(_) => {}
         }
     }
 
-    /// Counts a send of these spans as completed.
+    /// Counts a send of these bytes as completed.
     ///
     /// # Panics
     /// If none was in flight.
-    pub fn mark_sent(&mut self, spans: Spans) {
+    pub fn mark_sent(&mut self, payload: Payload) {
+        let Payload::Spans(spans) = payload else { return };
         match &mut self.kind {
             SiteKind::Single(single) => single.mark_sent(spans),
             SiteKind::Live(live) => live.errors_mut().mark_sent(spans),
@@ -234,7 +255,7 @@ impl Site {
     pub fn output(
         &self,
         pending: PendingResponse,
-        scratch: ScratchIndex,
+        scratch: ScratchPlace,
         fixed: &mut [u8],
     ) -> Spans {
         match &self.kind {
@@ -247,7 +268,7 @@ impl Site {
     /// Prepares the rest of a response, after a short send, for being sent later. To be called
     /// before the next [`Site::tick`].
     #[must_use]
-    pub fn keep(&self, left: Spans, scratch: ScratchIndex, fixed: &mut [u8]) -> Spans {
+    pub fn keep(&self, left: Spans, scratch: ScratchPlace, fixed: &mut [u8]) -> Spans {
         match &self.kind {
             SiteKind::Single(single) => single.keep(left, scratch, fixed),
             SiteKind::Live(live) => live.keep(left, scratch, fixed),

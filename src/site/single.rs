@@ -8,7 +8,7 @@
 #[cfg(test)]
 mod tests;
 
-use super::answer::{Answer, PendingResponse, ScratchIndex};
+use super::answer::{Answer, PendingResponse, ScratchPlace};
 use super::layout::Layout;
 use super::page::{self, Page};
 use super::rendered::{Composed, PageFields, Prebuilt, compose};
@@ -208,7 +208,7 @@ impl Single {
     pub(super) fn output(
         &self,
         pending: PendingResponse,
-        scratch: ScratchIndex,
+        scratch: ScratchPlace,
         fixed: &mut [u8],
     ) -> Spans {
         let PendingResponse { answer, persistence, head_only } = pending;
@@ -230,7 +230,7 @@ impl Single {
         &self,
         (first, last): (u64, u64),
         persistence: Persistence,
-        scratch: ScratchIndex,
+        scratch: ScratchPlace,
         fixed: &mut [u8],
     ) -> Spans {
         assert!(first <= last && last < self.body.len, "bytes {first} to {last} of the page");
@@ -260,7 +260,7 @@ impl Single {
 
     /// As [`Site::keep`](super::Site::keep): the rendered copy may be rewritten before the rest is
     /// sent, so a head that was cut before the end of its date goes on from the slot's block.
-    pub(super) fn keep(&self, left: Spans, scratch: ScratchIndex, fixed: &mut [u8]) -> Spans {
+    pub(super) fn keep(&self, left: Spans, scratch: ScratchPlace, fixed: &mut [u8]) -> Spans {
         let Some(rendered) = self.copy_of(left.first) else { return left };
         if left.first.len == 0 {
             return left;
@@ -282,9 +282,9 @@ impl Single {
         Spans { first, then: if rest.len > 0 { rest } else { left.then } }
     }
 
-    fn block(&self, scratch: ScratchIndex) -> Span {
+    fn block(&self, scratch: ScratchPlace) -> Span {
         let len = u64::from(self.block_bytes);
-        Span { offset: self.blocks_at + u64::from(scratch.0) * len, len }
+        Span { offset: self.blocks_at + u64::from(scratch.slot()) * len, len }
     }
 }
 

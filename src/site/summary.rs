@@ -26,7 +26,7 @@ impl Site {
         } else if let Some(place) = memmem::find(first, HEAD_END) {
             place + HEAD_END.len()
         } else {
-            // The end of the head is made for the request: a redirect.
+            // The end of the head lies elsewhere: a `Location`, or the lines of a body.
             let then = &fixed[spans.then.range()];
             let end = memmem::find(then, HEAD_END).map(|place| place + HEAD_END.len());
             first.len() + end.unwrap_or(then.len())
@@ -61,5 +61,7 @@ mod tests {
         assert_eq!(summary(head, "a\r\n\r\nfile"), (404, 35), "content elsewhere");
         let redirect = "HTTP/1.1 308 Permanent Redirect\r\nLocation: ";
         assert_eq!(summary(redirect, "/a\r\nContent-Length: 0\r\n\r\n"), (308, 68));
+        let front = "HTTP/1.1 200 OK\r\nDate: x\r\n";
+        assert_eq!(summary(front, "ETag: a\r\n\r\na\r\n\r\nfile"), (200, 37), "lines of a body");
     }
 }

@@ -12,8 +12,9 @@ use crate::os::privileges::Account;
 use crate::os::process;
 use crate::os::terminal;
 use crate::site::build::dates::last_modified;
+use crate::site::build::escape::escaped_path;
 use crate::site::build::site_plan::SitePlan;
-use crate::site::build::{self, BuildRequest, OpenRoot, escape::escaped_path};
+use crate::site::build::{self, BuildRequest, MadeCodings, OpenRoot, PreviousCodings};
 use crate::site::{Page, Site};
 use std::fs::File;
 use std::io::{self, IsTerminal};
@@ -29,6 +30,17 @@ pub(super) enum ContentSource {
     Page(File, Option<MemoryRoom>),
     /// A folder, and how it is read.
     Root(OpenRoot, Box<BuildRequest>),
+}
+
+/// The content, ready to be served.
+pub(super) struct Content {
+    pub(super) site: Site,
+    /// The buffer that responses are sent from.
+    pub(super) fixed: Pages,
+    /// The content in words, for the ready line.
+    pub(super) what: String,
+    /// The codings that were made, for the next generation.
+    pub(super) codings: MadeCodings,
 }
 
 impl ContentSource {
@@ -58,13 +70,18 @@ impl ContentSource {
         }
     }
 
-    /// Reads it and builds its responses; also returns a description for the ready line.
+    /// Reads it and builds its responses. The codings of the previous generation are taken over
+    /// for unchanged files.
     ///
     /// # Errors
     /// If it can't be read, or there is too little memory.
-    pub(super) fn read(self, settings: &StartSettings) -> Result<(Site, Pages, String), Failure> {
+    pub(super) fn read(
+        self,
+        settings: &StartSettings,
+        previous: Option<PreviousCodings>,
+    ) -> Result<Content, Failure> {
         match self {
-            Self::Root(root, request) => read_root(settings, &root, &request),
+            Self::Root(root, request) => read_root(settings, &root, &request, previous),
             Self::Page(file, memory) => read_page(settings, Some((&file, memory))),
             Self::BuiltIn => read_page(settings, None),
         }
@@ -88,10 +105,11 @@ fn read_root(
     settings: &StartSettings,
     opened: &OpenRoot,
     request: &BuildRequest,
-) -> Result<(Site, Pages, String), Failure> {
+    previous: Option<PreviousCodings>,
+) -> Result<Content, Failure> {
     let root = &request.root;
     process::use_one_arena();
-    let read = build::read_opened(request, opened)?;
+    let read = build::read_opened(request, opened, previous)?;
     for skipped in read.listing.skipped.lines() {
         terminal::err(format_args!("uringstatic: left out {skipped}"));
     }
@@ -103,10 +121,10 @@ fn read_root(
         let root = escaped_path(root);
         terminal::err(format_args!("uringstatic: read {root}: {}", read.summary));
     }
-    let build::Root { tree, fixed, plan, listing, bodies, summary: _ } = read;
+    let build::Root { tree, fixed, plan, listing, bodies, codings, summary: _ } = read;
     drop((plan, listing, bodies));
     process::release_freed_memory();
-    Ok((Site::of_tree(tree), fixed, escaped_path(root)))
+    Ok(Content { site: Site::of_tree(tree), fixed, what: escaped_path(root), codings })
 }
 
 /// Reports how many lines of rules are left out, and how many have no effect unless `quiet` is set.
@@ -135,23 +153,27 @@ fn report_rules(plan: &SitePlan, root: &Path, quiet: bool) {
     }
 }
 
-/// Reads the page and builds its responses; also returns a description for the ready line.
+/// Reads the page and builds its responses.
 fn read_page(
     settings: &StartSettings,
     file: Option<(&File, Option<MemoryRoom>)>,
-) -> Result<(Site, Pages, String), Failure> {
+) -> Result<Content, Failure> {
+    let content = |(site, fixed), what| {
+        let codings = MadeCodings::default();
+        Ok(Content { site, fixed, what, codings })
+    };
     let mut page = Page::built_in();
     page.status = settings.status;
     page.headers = settings.added_fields();
     let (Some(path), Some((file, memory))) = (&settings.page, file) else {
         page.content_type = settings.content_type.clone().unwrap_or(page.content_type);
         let bytes = Page::BUILT_IN.len() as u64;
-        let (site, fixed) = Site::build(page, bytes, settings.slots(), Pages::zeroed, |place| {
+        let built = Site::build(page, bytes, settings.slots(), Pages::zeroed, |place| {
             place.copy_from_slice(Page::BUILT_IN);
             Ok(())
         })
         .expect("copying does not fail");
-        return Ok((site, fixed, format!("the built-in page ({bytes} bytes)")));
+        return content(built, format!("the built-in page ({bytes} bytes)"));
     };
     let metadata = file.metadata().map_err(|error| unreadable(path, &error))?;
     if !metadata.is_file() {
@@ -162,16 +184,16 @@ fn read_page(
         let why = format!("it has {bytes} bytes, and {} has {} left", room.owner, room.bytes);
         return Err(unreadable(path, &io::Error::new(io::ErrorKind::OutOfMemory, why)));
     }
-    page.last_modified = last_modified(&metadata);
+    let stamp = Stamp::of(&metadata);
+    page.last_modified = last_modified(&stamp);
     page.content_type = match &settings.content_type {
         Some(content_type) => content_type.clone(),
         None => media_type_of(path, file, bytes).map_err(|error| unreadable(path, &error))?,
     };
-    let stamp = Stamp::of(&metadata);
     let read = |place: &mut [u8]| beneath::read_whole(file, &stamp, place);
-    let (site, fixed) = Site::build(page, bytes, settings.slots(), Pages::zeroed, read)
+    let built = Site::build(page, bytes, settings.slots(), Pages::zeroed, read)
         .map_err(|error| unreadable(path, &error))?;
-    Ok((site, fixed, format!("{} ({bytes} bytes)", path.display())))
+    content(built, format!("{} ({bytes} bytes)", path.display()))
 }
 
 /// The media type of a page of `bytes` bytes, which is read in pieces for it.

@@ -85,6 +85,13 @@ pub(super) fn write_client(words: &[AtomicU64], client: PeerAddress) {
     store(words, CONNECTION, others | kind | u64::from(port) << 16);
 }
 
+/// Notes the connection that another place has, and its client.
+pub(super) fn copy_connection(words: &[AtomicU64], of: &[AtomicU64]) {
+    for (word, of) in of.iter().enumerate().take(CONNECTION + 1).skip(ADDRESS) {
+        store(words, word, of.load(Ordering::Relaxed));
+    }
+}
+
 /// Notes a request whose response begins. The engine's time 0 is `base_ns` on the monotonic clock.
 pub(super) fn write_request(
     words: &[AtomicU64],

@@ -4,7 +4,7 @@
 //! that its death loses none of them.
 
 use super::histogram::{HistogramLayout, add};
-use super::record::{ListenerKind, Nanos, Observer, RequestHead, ResponseRecord};
+use super::record::{ListenerKind, Nanos, Observer, RequestHead, ResponsePlace, ResponseRecord};
 use crate::http::request::Method;
 use crate::os::shared::{COUNTERS_PER_PAGE, CounterPart};
 use crate::peer_address::PeerAddress;
@@ -84,7 +84,7 @@ pub fn response_bytes(words: &[u64]) -> u64 {
 /// A worker's side.
 pub struct WorkerCounters {
     words: CounterPart,
-    /// The bytes of the response under way on each slot that are counted already.
+    /// The bytes that are counted already of the response that the socket of each slot is taking.
     counted: Box<[u64]>,
 }
 
@@ -113,21 +113,27 @@ impl Observer for WorkerCounters {
 
     fn accepted(&mut self, _: u32, _: PeerAddress, _: ListenerKind) {}
 
-    /// A request counts here, so that the death of its worker doesn't lose it.
     fn named(&mut self, _slot: u32, _client: PeerAddress) {}
 
-    fn began(&mut self, slot: u32, record: &ResponseRecord, _: RequestHead<'_, '_>) {
-        self.counted[slot as usize] = 0;
+    /// A request counts here, so that the death of its worker doesn't lose it.
+    fn began(
+        &mut self,
+        _slot: u32,
+        _place: ResponsePlace,
+        record: &ResponseRecord,
+        _: RequestHead<'_, '_>,
+    ) {
         let word = word_of(record.method, record.status);
         add(&self.words.counters()[word], record.count.into());
     }
 
-    fn progressed(&mut self, slot: u32, record: &ResponseRecord) {
+    fn progressed(&mut self, slot: u32, _place: ResponsePlace, record: &ResponseRecord) {
         self.count_bytes(slot, record.bytes);
     }
 
-    fn ended(&mut self, slot: u32, record: &ResponseRecord) {
+    fn ended(&mut self, slot: u32, _place: ResponsePlace, record: &ResponseRecord) {
         self.count_bytes(slot, record.bytes);
+        self.counted[slot as usize] = 0;
         DURATIONS.record(self.words.counters(), record.duration_ns(), record.count.into());
     }
 
@@ -185,25 +191,25 @@ mod tests {
         let mut counters = WorkerCounters::new(part, 2);
         let head = RequestHead::invalid(b"");
         let mut of_get = record(Method::Get, 200, 3);
-        counters.began(0, &of_get, head);
+        counters.began(0, ResponsePlace::Slot, &of_get, head);
         let mut of_post = record(Method::NotAllowed, 405, 1);
-        counters.began(1, &of_post, head);
+        counters.began(1, ResponsePlace::Slot, &of_post, head);
         let words = read(&shared);
         let found: Vec<_> = requests(&words).collect();
         assert_eq!(found, [("GET", 200, 3), ("other", 405, 1)]);
         assert_eq!(DURATIONS.buckets(&words).iter().sum::<u64>(), 0, "none has ended");
         of_get.took(100, Nanos(2_000_000));
-        counters.progressed(0, &of_get);
+        counters.progressed(0, ResponsePlace::Slot, &of_get);
         of_get.took(50, Nanos(3_000_000));
-        counters.ended(0, &of_get);
+        counters.ended(0, ResponsePlace::Slot, &of_get);
         of_post.took(7, Nanos(1));
-        counters.ended(1, &of_post);
+        counters.ended(1, ResponsePlace::Slot, &of_post);
         let words = read(&shared);
         assert_eq!(response_bytes(&words), 157);
         assert_eq!(DURATIONS.buckets(&words)[..6], [1, 0, 0, 0, 0, 3]);
         assert_eq!(DURATIONS.sum_ns(&words), 9_000_001);
-        counters.began(0, &of_get, head);
-        counters.ended(0, &of_get);
+        counters.began(0, ResponsePlace::Slot, &of_get, head);
+        counters.ended(0, ResponsePlace::Slot, &of_get);
         assert_eq!(response_bytes(&read(&shared)), 307, "the next response begins at zero");
     }
 

@@ -18,6 +18,7 @@
 pub use crate::engine::Nanos;
 use crate::http::request::Method;
 use crate::peer_address::PeerAddress;
+use crate::site::layout::{RUN_RESPONSES_MAX, RUNS_MAX};
 use httparse::Header;
 
 /// A response that has ended, or several equal ones that were sent as one.
@@ -35,7 +36,8 @@ pub struct ResponseRecord {
     /// The length of the head of one response.
     pub head_bytes: u32,
     /// The wake-up that received the first byte of the request. The head of a pipelined request
-    /// begins, at the earliest, when the socket has taken the response before it.
+    /// begins, at the earliest, when the socket has taken the response before it, unless both are
+    /// responses of one run, which have one beginning.
     pub first_byte: Nanos,
     /// The submission with which the socket took the last byte so far; equal to `first_byte` while
     /// it has taken none.
@@ -72,7 +74,8 @@ pub struct RequestHead<'f, 'b> {
     /// Its bytes; more may follow behind the end of the head. Empty lines may precede it (RFC 9112
     /// 2.2).
     pub bytes: &'b [u8],
-    /// Its field lines; none of a head that is invalid or incomplete.
+    /// Its field lines; none of a head that is invalid or incomplete, and perhaps none for an
+    /// observer that doesn't describe requests.
     pub fields: &'f [Header<'b>],
 }
 
@@ -81,6 +84,32 @@ impl<'b> RequestHead<'_, 'b> {
     #[must_use]
     pub fn invalid(bytes: &'b [u8]) -> Self {
         Self { bytes, fields: &[] }
+    }
+}
+
+/// The place of a response among those under way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ResponsePlace {
+    /// The only response under way on its slot, or the first of a run.
+    #[default]
+    Slot,
+    /// One of the others of a run ([`RunLayout`](crate::site::layout::RunLayout)), by its number
+    /// among those of all runs.
+    Run(u32),
+}
+
+impl ResponsePlace {
+    /// The number of places in runs.
+    pub const RUN_PLACES: u32 = RUNS_MAX * (RUN_RESPONSES_MAX - 1);
+
+    /// The place of a response in a run, where `following` are those before it but the first.
+    ///
+    /// # Panics
+    /// If there is no such run or place.
+    #[must_use]
+    pub fn in_run(run: u32, following: u32) -> Self {
+        assert!(run < RUNS_MAX && following < RUN_RESPONSES_MAX - 1, "{following} of run {run}");
+        Self::Run(run * (RUN_RESPONSES_MAX - 1) + following)
     }
 }
 
@@ -97,15 +126,22 @@ pub trait Observer {
     /// A PROXY header names the client of the connection, which replaces the address of its peer.
     fn named(&mut self, slot: u32, client: PeerAddress);
 
-    /// A response begins. `record` has no bytes yet. Before the next one on the same slot,
-    /// [`Observer::ended`] follows.
-    fn began(&mut self, slot: u32, record: &ResponseRecord, head: RequestHead<'_, '_>);
+    /// A response begins. `record` has no bytes yet. Before the next one on the same slot and
+    /// place, [`Observer::ended`] follows. All responses of a run begin together.
+    fn began(
+        &mut self,
+        slot: u32,
+        place: ResponsePlace,
+        record: &ResponseRecord,
+        head: RequestHead<'_, '_>,
+    );
 
-    /// The socket took a part of the response.
-    fn progressed(&mut self, slot: u32, record: &ResponseRecord);
+    /// The socket took a part of the response. Of the responses of a slot, only the one that began
+    /// first takes part in this.
+    fn progressed(&mut self, slot: u32, place: ResponsePlace, record: &ResponseRecord);
 
-    /// The response has ended.
-    fn ended(&mut self, slot: u32, record: &ResponseRecord);
+    /// The response has ended. The responses of a slot end in the order in which they began.
+    fn ended(&mut self, slot: u32, place: ResponsePlace, record: &ResponseRecord);
 
     /// A turn of the loop ended: it woke up at `woken` and is about to wait at `waits`, when
     /// everything that it pushed is submitted.
@@ -128,19 +164,25 @@ impl<A: Observer, B: Observer> Observer for (A, B) {
         self.1.named(slot, client);
     }
 
-    fn began(&mut self, slot: u32, record: &ResponseRecord, head: RequestHead<'_, '_>) {
-        self.0.began(slot, record, head);
-        self.1.began(slot, record, head);
+    fn began(
+        &mut self,
+        slot: u32,
+        place: ResponsePlace,
+        record: &ResponseRecord,
+        head: RequestHead<'_, '_>,
+    ) {
+        self.0.began(slot, place, record, head);
+        self.1.began(slot, place, record, head);
     }
 
-    fn progressed(&mut self, slot: u32, record: &ResponseRecord) {
-        self.0.progressed(slot, record);
-        self.1.progressed(slot, record);
+    fn progressed(&mut self, slot: u32, place: ResponsePlace, record: &ResponseRecord) {
+        self.0.progressed(slot, place, record);
+        self.1.progressed(slot, place, record);
     }
 
-    fn ended(&mut self, slot: u32, record: &ResponseRecord) {
-        self.0.ended(slot, record);
-        self.1.ended(slot, record);
+    fn ended(&mut self, slot: u32, place: ResponsePlace, record: &ResponseRecord) {
+        self.0.ended(slot, place, record);
+        self.1.ended(slot, place, record);
     }
 
     fn turned(&mut self, woken: Nanos, waits: Nanos) {

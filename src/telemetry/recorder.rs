@@ -1,10 +1,10 @@
 //! The observer that records requests for the access log: the writer's side of a part.
 
 use super::access_record::{
-    write_client, write_connection, write_end, write_progress, write_request,
+    copy_connection, write_client, write_connection, write_end, write_progress, write_request,
 };
-use super::record::{ListenerKind, Nanos, Observer, RequestHead, ResponseRecord};
-use super::ring::{RingWriter, place};
+use super::record::{ListenerKind, Nanos, Observer, RequestHead, ResponsePlace, ResponseRecord};
+use super::ring::{RingWriter, place_of};
 use crate::http::forwarded::ForwardingOptions;
 use crate::os::shared::CounterPart;
 use crate::peer_address::PeerAddress;
@@ -58,35 +58,44 @@ impl Observer for AccessRecorder {
     }
 
     fn accepted(&mut self, slot: u32, peer: PeerAddress, listener: ListenerKind) {
-        let place = place(self.part.counters(), slot);
+        let place = place_of(self.part.counters(), slot, ResponsePlace::Slot);
         write_connection(place, peer, listener, self.worker);
         self.note_peer(slot, peer);
     }
 
     fn named(&mut self, slot: u32, client: PeerAddress) {
-        write_client(place(self.part.counters(), slot), client);
+        let place = place_of(self.part.counters(), slot, ResponsePlace::Slot);
+        write_client(place, client);
         self.note_peer(slot, client);
     }
 
-    fn began(&mut self, slot: u32, record: &ResponseRecord, head: RequestHead<'_, '_>) {
+    fn began(
+        &mut self,
+        slot: u32,
+        place: ResponsePlace,
+        record: &ResponseRecord,
+        head: RequestHead<'_, '_>,
+    ) {
         let part = self.part.counters();
-        let place = place(part, slot);
-        if let Some(Forwarding { options, peers }) = &self.forwarding {
-            write_client(place, options.client(peers[slot as usize], head.fields));
+        let words = place_of(part, slot, place);
+        if let ResponsePlace::Run(_) = place {
+            copy_connection(words, place_of(part, slot, ResponsePlace::Slot));
         }
-        write_request(place, record, head, self.base_ns);
-        self.writer.begin(part, slot);
+        if let Some(Forwarding { options, peers }) = &self.forwarding {
+            write_client(words, options.client(peers[slot as usize], head.fields));
+        }
+        write_request(words, record, head, self.base_ns);
+        self.writer.begin(part, slot, place);
     }
 
-    fn progressed(&mut self, slot: u32, record: &ResponseRecord) {
-        let place = place(self.part.counters(), slot);
-        write_progress(place, record, self.base_ns);
+    fn progressed(&mut self, slot: u32, place: ResponsePlace, record: &ResponseRecord) {
+        write_progress(place_of(self.part.counters(), slot, place), record, self.base_ns);
     }
 
-    fn ended(&mut self, slot: u32, record: &ResponseRecord) {
+    fn ended(&mut self, slot: u32, place: ResponsePlace, record: &ResponseRecord) {
         let part = self.part.counters();
-        let len = write_end(place(part, slot), record, self.base_ns);
-        self.writer.end(part, slot, len);
+        let len = write_end(place_of(part, slot, place), record, self.base_ns);
+        self.writer.end(part, slot, place, len);
     }
 
     fn turned(&mut self, _woken: Nanos, _waits: Nanos) {}

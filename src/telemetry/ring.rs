@@ -1,13 +1,14 @@
 //! The part of a worker in the memory of the access log: a ring of records whose responses have
-//! ended, and a place for each slot, with the record of the response under way.
+//! ended, and places for records of responses under way: one for each slot, and one for each
+//! response of a run but the first.
 //!
 //! ```text
 //!   worker                                                       logger
-//!     │ a response begins: its record is written to the place of its slot
+//!     │ a response begins: its record is written to its place
 //!     │ it ends: the record is copied to the tail of the ring      │
 //!     │                                                            │ reads from the head on, and
 //!     ▼                                                            ▼ moves it once that is written
-//!   places of slots    ring: head ▒▒▒▒▒▒▒▒▒▒ tail
+//!   places             ring: head ▒▒▒▒▒▒▒▒▒▒ tail
 //! ```
 //!
 //! One process writes at a time: a worker, or after its end the supervisor, which moves the records
@@ -20,6 +21,7 @@
 //! returns a bounded number of words.
 
 use super::access_record::{FIXED_WORDS, RECORD_WORDS_MAX, SERIAL, count_of, len_of};
+use super::record::ResponsePlace;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The words of a ring: 4 MiB, which 150,000 requests a second with usual heads fill in 100 ms.
@@ -27,7 +29,8 @@ pub const RING_WORDS: usize = 1 << 19;
 /// The words of the part of a worker with so many slots: a page of positions, the ring, the places.
 #[must_use]
 pub const fn part_words(slots: u32) -> usize {
-    (PLACES_AT + slots as usize * RECORD_WORDS_MAX).next_multiple_of(HEADER_WORDS)
+    let places = ResponsePlace::RUN_PLACES as usize + slots as usize;
+    (PLACES_AT + places * RECORD_WORDS_MAX).next_multiple_of(HEADER_WORDS)
 }
 
 /// The words of the writer's line.
@@ -37,6 +40,7 @@ const SLOTS_USED: usize = 2;
 /// The record that was appended last, and the tail behind it.
 const LAST_SERIAL: usize = 3;
 const LAST_TAIL: usize = 4;
+const RUN_PLACES_USED: usize = 5;
 /// The words of the reader's line.
 const HEAD: usize = 8;
 const CORRUPT: usize = 9;
@@ -55,6 +59,7 @@ pub struct RingWriter {
     dropped: u64,
     serial: u64,
     slots_used: u32,
+    run_places_used: u32,
 }
 
 impl RingWriter {
@@ -63,27 +68,37 @@ impl RingWriter {
     pub fn new(part: &[AtomicU64]) -> Self {
         let load = |word: usize| part[word].load(Ordering::Acquire);
         let places = (part.len() - PLACES_AT) / RECORD_WORDS_MAX;
-        let places = u32::try_from(places).unwrap_or(u32::MAX);
-        let slots_used = u32::try_from(load(SLOTS_USED)).unwrap_or(places).min(places);
-        let (tail, head) = (load(TAIL), load(HEAD));
-        Self { tail, head, dropped: load(DROPPED), serial: load(LAST_SERIAL), slots_used }
+        let slots = u32::try_from(places).unwrap_or(u32::MAX) - ResponsePlace::RUN_PLACES;
+        let used = |word: usize, max: u32| u32::try_from(load(word)).unwrap_or(max).min(max);
+        Self {
+            tail: load(TAIL),
+            head: load(HEAD),
+            dropped: load(DROPPED),
+            serial: load(LAST_SERIAL),
+            slots_used: used(SLOTS_USED, slots),
+            run_places_used: used(RUN_PLACES_USED, ResponsePlace::RUN_PLACES),
+        }
     }
 
-    /// The record in the place of a slot is complete from now on: it won't be lost.
-    pub(super) fn begin(&mut self, part: &[AtomicU64], slot: u32) {
-        let used = slot + 1;
-        if used > self.slots_used {
-            self.slots_used = used;
-            part[SLOTS_USED].store(used.into(), Ordering::Relaxed);
+    /// The record in the place of a slot, or in one of a run, is complete from now on: it won't be
+    /// lost.
+    pub(super) fn begin(&mut self, part: &[AtomicU64], slot: u32, place: ResponsePlace) {
+        let (used_so_far, word, used) = match place {
+            ResponsePlace::Slot => (&mut self.slots_used, SLOTS_USED, slot + 1),
+            ResponsePlace::Run(number) => (&mut self.run_places_used, RUN_PLACES_USED, number + 1),
+        };
+        if used > *used_so_far {
+            *used_so_far = used;
+            part[word].store(used.into(), Ordering::Relaxed);
         }
         self.serial = self.serial.wrapping_add(1).max(1);
         // Behind the words of the record: a worker may end between any two stores.
-        place(part, slot)[SERIAL].store(self.serial, Ordering::Release);
+        place_of(part, slot, place)[SERIAL].store(self.serial, Ordering::Release);
     }
 
-    /// Moves the record of a slot, of so many words, to the ring.
-    pub(super) fn end(&mut self, part: &[AtomicU64], slot: u32, len: usize) {
-        let record = &place(part, slot)[..len];
+    /// Moves the record of a place, of so many words, to the ring.
+    pub(super) fn end(&mut self, part: &[AtomicU64], slot: u32, place: ResponsePlace, len: usize) {
+        let record = &place_of(part, slot, place)[..len];
         if self.has_room(part, len) {
             self.append(part, record);
         } else {
@@ -118,15 +133,17 @@ impl RingWriter {
         part[TAIL].store(self.tail, Ordering::Release);
     }
 
-    /// Moves the records that a writer has left in the places of slots, because it has ended, to
-    /// the ring. Returns how many requests they are. Their connections have ended with it.
+    /// Moves the records that a writer has left in their places, because it has ended, to the ring.
+    /// Returns how many requests they are. Their connections have ended with it.
     pub fn recover(part: &[AtomicU64]) -> u64 {
         let mut writer = Self::new(part);
         let last = part[LAST_SERIAL].load(Ordering::Relaxed);
         let is_appended = part[LAST_TAIL].load(Ordering::Relaxed) == writer.tail;
         let mut requests = 0;
-        for slot in 0..writer.slots_used {
-            let place = place(part, slot);
+        let of_slots = (0..writer.slots_used).map(|slot| (slot, ResponsePlace::Slot));
+        let of_runs = (0..writer.run_places_used).map(|number| (0, ResponsePlace::Run(number)));
+        for (slot, which) in of_slots.chain(of_runs) {
+            let place = place_of(part, slot, which);
             let serial = place[SERIAL].load(Ordering::Acquire);
             if serial == 0 {
                 continue;
@@ -137,7 +154,7 @@ impl RingWriter {
             }
             let len = len_of(place[0].load(Ordering::Relaxed));
             requests += u64::from(count_of(place));
-            writer.end(part, slot, len);
+            writer.end(part, slot, which, len);
         }
         requests
     }
@@ -219,9 +236,13 @@ pub fn dropped(part: &[AtomicU64]) -> u64 {
     part[DROPPED].load(Ordering::Relaxed)
 }
 
-/// The place of a slot, to which its connection and its requests are written.
-pub(super) fn place(part: &[AtomicU64], slot: u32) -> &[AtomicU64] {
-    &part[PLACES_AT + slot as usize * RECORD_WORDS_MAX..][..RECORD_WORDS_MAX]
+/// The place of a response. That of a slot also has the client of its connection.
+pub(super) fn place_of(part: &[AtomicU64], slot: u32, place: ResponsePlace) -> &[AtomicU64] {
+    let index = match place {
+        ResponsePlace::Run(number) => number,
+        ResponsePlace::Slot => ResponsePlace::RUN_PLACES + slot,
+    };
+    &part[PLACES_AT + index as usize * RECORD_WORDS_MAX..][..RECORD_WORDS_MAX]
 }
 
 /// The place of a position in the ring.

@@ -218,7 +218,7 @@ fn attack_loader(name: &str, settings: &StartSettings) -> ! {
             let share = |listener: &Listener| listener.share().expect("there are descriptors");
             let shared = listeners.iter().map(share).collect();
             let account = start::look_up_account(settings)?;
-            Ok((listeners, start::load(settings, shared, account, inherited)?))
+            Ok((listeners, start::load(settings, shared, account, inherited, None)?))
         })
         .unwrap_or_else(|failure| panic!("{failure}"));
     end(attempts::make(name, Attacked::Other(&listeners), &prepared))

@@ -7,6 +7,7 @@ mod edge;
 mod exchange;
 pub(crate) mod health;
 mod hosts;
+mod pipelines;
 mod refusals;
 mod selective;
 mod sockets;
@@ -82,10 +83,11 @@ fn without_defer_accept() {
 
 /// Runs all cases, many at a time as most of them wait for timeouts, and names those that failed.
 fn suite(flags: &[&str]) {
-    let groups: [&[Case]; 8] = [
+    let groups: [&[Case]; 9] = [
         // The longest cases come first, so that the last ones don't run alone.
         timeouts::CASES,
         exchange::CASES,
+        pipelines::CASES,
         refusals::CASES,
         edge::CASES,
         selective::CASES,

@@ -3,11 +3,13 @@
 use crate::common::requests::serve;
 use crate::common::{Response, Server, TemporaryFolder, assert_same_bytes};
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, UNIX_EPOCH};
 
 /// A folder with files, codings, rules and links of every kind.
 fn folder() -> TemporaryFolder {
@@ -210,6 +212,9 @@ fn precompressed_file_is_used_if_it_decodes_to_the_file_beside_it() {
         ("c.txt.zst", &coded),
         ("_headers", b"/a.txt\n  Vary: accept-encoding, Origin\n"),
     ]);
+    let billion = UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    let file = File::options().write(true).open(Path::new(folder.path()).join("a.txt"));
+    file.and_then(|file| file.set_modified(billion)).expect("the folder is writable");
     let server = serve(&folder, &["--compress", "off"]);
     let log = server.messages.join("\n");
     for name in ["b", "c"] {
@@ -221,12 +226,19 @@ fn precompressed_file_is_used_if_it_decodes_to_the_file_beside_it() {
     assert_eq!(vary.field("Vary"), Some("accept-encoding, Origin"));
     let response = get(&server, "/a.txt", "Accept-Encoding: zstd, gzip\r\n");
     assert_eq!(response.field("Content-Encoding"), Some("zstd"));
+    assert_eq!(response.field("Last-Modified"), Some("Sun, 09 Sep 2001 01:46:40 GMT"));
     assert_same_bytes(&response.body, &coded);
-    let response = get(&server, "/b.txt", "Accept-Encoding: zstd\r\n");
-    assert_eq!(response.field("Content-Encoding"), None);
+    let other = get(&server, "/b.txt", "Accept-Encoding: zstd\r\n");
+    assert_eq!(other.field("Content-Encoding"), None);
     let own = get(&server, "/a.txt.zst", "");
     assert_eq!(own.field("Content-Encoding"), None);
     assert_same_bytes(&own.body, &coded);
+    assert_eq!(own.field("ETag"), response.field("ETag"), "the same bytes");
+    let date = own.field("Last-Modified").expect("a file has a date");
+    assert_ne!(date, "Sun, 09 Sep 2001 01:46:40 GMT", "it is that of the file itself");
+    let fields = format!("If-None-Match: \"x\", {}\r\n", own.field("ETag").expect("a tag"));
+    let again = get(&server, "/a.txt.zst", &fields);
+    assert_eq!((again.status, again.field("Last-Modified")), (304, Some(date)));
     drop(server);
     let log = checked(&folder);
     for name in ["b.txt.zst", "c.txt.zst"] {
@@ -332,19 +344,6 @@ fn spa_page_answers_navigations_to_missing_paths() {
     assert_eq!(get(&server, "/", "").field("Vary"), Some("Accept-Encoding"));
     let missing = get(&server, "/missing.js", "");
     assert_eq!((missing.status, missing.field("Vary")), (404, Some("Accept")));
-}
-
-#[test]
-fn pipelined_responses_keep_the_order_of_requests() {
-    let folder = folder();
-    let server = serve(&folder, &[]);
-    let mut client = server.connect();
-    let targets = ["/", "/docs/a%20b.txt", "/nothing", "/docs", "/assets/app.1f3a09bc.js", "/"];
-    let requests = targets.map(|target| format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n"));
-    client.send(requests.concat());
-    for (target, status) in targets.iter().zip([200, 200, 404, 308, 200, 200]) {
-        assert_eq!(client.response().status, status, "{target}");
-    }
 }
 
 #[test]

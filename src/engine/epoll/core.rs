@@ -74,13 +74,13 @@ impl Engine for Epoll {
             Op::Recv { slot } => self.receive(slot, token, ReceiveForm::Once),
             Op::RecvMany { slot } => self.receive(slot, token, ReceiveForm::Many),
             Op::Discard { slot, len } => self.receive(slot, token, ReceiveForm::Discard(len)),
-            Op::Send { slot, spans, more, lazy } => {
-                let result = self.send(slot, spans, more);
-                let is_complete = result.is_ok_and(|sent| u64::from(sent) == spans.len());
+            Op::Send { slot, payload, more, lazy } => {
+                let result = self.send(slot, payload, more);
+                let is_complete = result.is_ok_and(|sent| u64::from(sent) == payload.len());
                 self.is_urgent |= !(lazy && is_complete);
                 self.outcomes.push_back(EpollOutcome::Done(completion(token, result)));
             }
-            Op::SendClose { slot, spans } => match self.send(slot, spans, false) {
+            Op::SendClose { slot, spans } => match self.send(slot, spans.into(), false) {
                 Ok(sent) if u64::from(sent) == spans.len() => {
                     self.connections[slot.0 as usize] = None;
                     self.complete(token.with_kind(Kind::Close), Ok(0));

@@ -5,7 +5,7 @@ use super::connection::{
 };
 use super::core::{Epoll, EpollOutcome, SIGNALS};
 use super::listeners::Cancelled;
-use crate::bytes::Spans;
+use crate::bytes::{Payload, SpanList, Spans};
 use crate::engine::{Completion, Errno, Kind, Slot, Token};
 use crate::os::net::OwnedSocket;
 use rustix::event::epoll::{self, EventData, EventFlags};
@@ -114,26 +114,15 @@ impl Epoll {
     /// Sends as much as the socket takes without waiting. A plain writev(2) unless more follows:
     /// the kernel remembers that the sandbox permits it whatever its arguments (seccomp(2), since
     /// Linux 5.11), and it can't pass descriptors.
-    pub(super) fn send(&mut self, slot: Slot, spans: Spans, more: bool) -> Result<u32, Errno> {
-        let (first, then) = (&self.fixed[spans.first.range()], &self.fixed[spans.then.range()]);
+    pub(super) fn send(&mut self, slot: Slot, payload: Payload, more: bool) -> Result<u32, Errno> {
         let connection = self.connections[slot.0 as usize].as_mut().ok_or(Errno(libc::EBADF))?;
-        let socket = &connection.socket;
-        let sent = match (first, then, more) {
-            (one, [], false) | ([], one, false) => rustix::io::writev(socket, &[IoSlice::new(one)]),
-            (first, then, false) => {
-                rustix::io::writev(socket, &[IoSlice::new(first), IoSlice::new(then)])
-            }
-            (one, [], true) | ([], one, true) => rustix::net::send(socket, one, MORE),
-            (first, then, true) => match rustix::net::send(socket, first, MORE) {
-                Ok(count) if count == first.len() => {
-                    let then = rustix::net::send(socket, then, MORE);
-                    Ok(count + then.unwrap_or(0))
-                }
-                short => short,
-            },
+        let sent = match (payload, more) {
+            (Payload::Spans(spans), false) => write_spans(&connection.socket, spans, &self.fixed),
+            (Payload::List(list), false) => write_list(&connection.socket, list, &self.fixed),
+            (payload, true) => send_with_more(&connection.socket, payload, &self.fixed),
         };
         connection.writable = match sent {
-            Ok(count) => count as u64 == spans.len(),
+            Ok(count) => count as u64 == payload.len(),
             // After another error there is nothing to wait for.
             Err(error) => error != rustix::io::Errno::AGAIN,
         };
@@ -228,6 +217,46 @@ impl Epoll {
         let result = signals.read().map_err(|error| errno_of_io(&error));
         self.outcomes.push_back(EpollOutcome::Done(completion(token, result)));
     }
+}
+
+fn write_spans(socket: &OwnedSocket, spans: Spans, fixed: &[u8]) -> rustix::io::Result<usize> {
+    let (first, then) = (&fixed[spans.first.range()], &fixed[spans.then.range()]);
+    match (first, then) {
+        (one, []) | ([], one) => rustix::io::writev(socket, &[IoSlice::new(one)]),
+        (first, then) => rustix::io::writev(socket, &[IoSlice::new(first), IoSlice::new(then)]),
+    }
+}
+
+fn write_list(socket: &OwnedSocket, list: SpanList, fixed: &[u8]) -> rustix::io::Result<usize> {
+    let mut pieces = [IoSlice::new(&[]); SpanList::SPANS_MAX as usize];
+    let mut count = 0;
+    for span in list.spans(fixed) {
+        pieces[count] = IoSlice::new(&fixed[span.range()]);
+        count += 1;
+    }
+    rustix::io::writev(socket, &pieces[..count])
+}
+
+/// Sends the ranges one by one, as writev(2) has no flags.
+fn send_with_more(
+    socket: &OwnedSocket,
+    payload: Payload,
+    fixed: &[u8],
+) -> rustix::io::Result<usize> {
+    let mut sent = 0;
+    for span in payload.spans(fixed).filter(|span| span.len > 0) {
+        match rustix::net::send(socket, &fixed[span.range()], MORE) {
+            Ok(count) => {
+                sent += count;
+                if (count as u64) < span.len {
+                    break;
+                }
+            }
+            Err(error) if sent == 0 => return Err(error),
+            Err(_) => break,
+        }
+    }
+    Ok(sent)
 }
 
 /// More bytes follow at once (`MSG_MORE`, send(2)).

@@ -100,6 +100,10 @@ pub enum EngineMark {
     WatchFired,
     /// A send took all its bytes and closed its slot.
     SendClose,
+    /// A list of spans was sent.
+    ListSent,
+    /// A socket took a part of a list.
+    ListShort,
     /// A socket without room became writable.
     Waited,
     /// A silent send completed, and its completion ended no wait.
@@ -117,9 +121,11 @@ pub enum EngineMark {
 
 impl EngineMark {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::WatchFired,
         Self::SendClose,
+        Self::ListSent,
+        Self::ListShort,
         Self::Waited,
         Self::Withheld,
         Self::PoolEmpty,

@@ -28,6 +28,7 @@ mod operations;
 mod random;
 mod rules;
 mod sockets;
+mod waits;
 
 pub use accept_queue::AcceptWaiter;
 pub use event_queue::EventQueue;
@@ -36,7 +37,7 @@ pub use ids::{EngineNumber, ListenerId, SocketId};
 pub use network::{Changes, Network, RECEIVE_WINDOW, SimSocket, SocketRead, Windows};
 pub use random::Random;
 
-use crate::bytes::Spans;
+use crate::bytes::Payload;
 use crate::engine::{
     BufferId, Completion, Engine, Errno, Full, Kind, Memory, Nanos, Op, Received, Slot, Token,
 };
@@ -48,6 +49,7 @@ use in_flight::{
 };
 use sockets::Sockets;
 use std::collections::BTreeSet;
+use waits::Waits;
 
 /// Prints a line of a trace: the virtual time, the name of the engine, and the text.
 pub type Trace = fn(Nanos, &str, &str);
@@ -102,6 +104,7 @@ pub struct SimEngine {
     wants_peers: bool,
     sockets: Sockets,
     buffers: BufferPool,
+    waits: Waits,
     fixed: Vec<u8>,
     /// Pending signals: each number once, and the lowest is delivered first (signal(7)).
     signals: BTreeSet<u32>,
@@ -146,6 +149,7 @@ impl SimEngine {
             wants_peers: setup.wants_peers,
             sockets: Sockets::new(setup.slots, &setup.listeners, setup.targets),
             buffers: BufferPool::new(setup.buffers, setup.buffer_bytes),
+            waits: Waits::new(setup.slots),
             fixed: setup.fixed,
             signals: BTreeSet::new(),
             violations: Vec::new(),
@@ -262,6 +266,13 @@ impl SimEngine {
         &self.faults.counters
     }
 
+    /// The most bytes that were sent to others between the arrival of a request and the first send
+    /// to its peer, if that was a short one.
+    #[must_use]
+    pub fn longest_wait_bytes(&self) -> u64 {
+        self.waits.longest()
+    }
+
     /// The number of slots.
     #[must_use]
     pub fn slots(&self) -> usize {
@@ -293,7 +304,8 @@ impl SimEngine {
                 self.sockets.set_out_of_buffers(slot, false);
             }
             let payload = match op {
-                Op::Send { spans, .. } | Op::SendClose { spans, .. } => self.bytes_of(spans),
+                Op::Send { payload, .. } => self.bytes_of(payload),
+                Op::SendClose { spans, .. } => self.bytes_of(spans.into()),
                 _ => Vec::new(),
             };
             let delay = match op {
@@ -331,9 +343,12 @@ impl SimEngine {
     fn post(&mut self, id: u64) {
         let pending = self.pending.get_mut(id);
         let completion = pending.completions.pop_front().expect("each has an event of its own");
+        if completion.buffer.is_some() {
+            self.waits.arrived(Slot(completion.token.index()));
+        }
         let is_silent = match pending.op {
-            Op::Send { spans, lazy: true, .. } => {
-                completion.result.map(u64::from) == Ok(spans.len())
+            Op::Send { payload, lazy: true, .. } => {
+                completion.result.map(u64::from) == Ok(payload.len())
             }
             _ => false,
         };
@@ -369,8 +384,9 @@ impl SimEngine {
         }
     }
 
-    fn bytes_of(&self, spans: Spans) -> Vec<u8> {
-        [&self.fixed[spans.first.range()], &self.fixed[spans.then.range()]].concat()
+    fn bytes_of(&self, payload: Payload) -> Vec<u8> {
+        let pieces = payload.spans(&self.fixed).map(|span| &self.fixed[span.range()]);
+        pieces.collect::<Vec<_>>().concat()
     }
 
     fn trace(&self, text: impl FnOnce() -> String) {

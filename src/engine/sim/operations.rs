@@ -6,7 +6,7 @@ use super::faults::{EngineMark, Fault};
 use super::ids::SocketId;
 use super::in_flight::{CompletionParts, EngineEvent, OpState, PendingOp, PendingOps};
 use super::network::{Network, RECEIVE_WINDOW, SocketRead, Windows};
-use crate::bytes::Spans;
+use crate::bytes::Payload;
 use crate::engine::{BufferId, Errno, Kind, Nanos, Op, Slot, Token};
 use crate::peer_address::PeerAddress;
 
@@ -72,12 +72,17 @@ impl SimEngine {
             Op::Recv { .. } => self.receive(id, slot, socket, network),
             Op::RecvMany { .. } => self.receive_many(id, slot, socket, network),
             Op::Discard { len, .. } => self.discard(id, socket, len, network),
-            Op::Send { spans, .. } => {
-                let result = self.send(id, socket, spans, network);
+            Op::Send { payload, .. } => {
+                let result = self.send(id, slot, socket, payload.len(), network);
+                if let (Payload::List(list), Ok(count)) = (payload, result) {
+                    let is_whole = u64::from(count) == list.len();
+                    let mark = if is_whole { EngineMark::ListSent } else { EngineMark::ListShort };
+                    self.faults.counters.count_mark(mark);
+                }
                 self.complete(id, result);
             }
             Op::SendClose { spans, .. } => {
-                let result = self.send(id, socket, spans, network);
+                let result = self.send(id, slot, socket, spans.len(), network);
                 if result.map(u64::from) == Ok(spans.len()) {
                     self.faults.counters.count_mark(EngineMark::SendClose);
                     self.close(slot, network);
@@ -285,21 +290,27 @@ impl SimEngine {
     fn send(
         &mut self,
         id: u64,
+        slot: Slot,
         socket: SocketId,
-        spans: Spans,
+        bytes: u64,
         network: &mut Network,
     ) -> Result<u32, Errno> {
+        self.waits.answered(slot, bytes);
         self.break_by_chance(socket, network);
         let is_reset = network.socket(socket).is_reset();
         if !is_reset && self.strikes(Fault::SendAgain) {
             return Err(Errno(libc::EAGAIN));
         }
-        let mut max = usize::try_from(spans.len()).expect("a small page");
+        let mut max = usize::try_from(bytes).expect("a small page");
         if max > 1 && self.strikes(Fault::ShortSend) {
             max = self.random.count(1, max - 1);
         }
         match network.send(socket, &self.pending.ops[&id].payload, max) {
-            Ok(count) => Ok(u32::try_from(count).expect("at most the length of the spans")),
+            Ok(count) => {
+                let count = u32::try_from(count).expect("at most the bytes of the send");
+                self.waits.took(count);
+                Ok(count)
+            }
             Err(_) if is_reset && self.random.chance(300) => Err(Errno(libc::EPIPE)),
             Err(errno) => Err(errno),
         }

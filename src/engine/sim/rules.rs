@@ -113,9 +113,13 @@ impl SimEngine {
     /// Checks, when the completion of a send is popped, that its bytes are still the same.
     pub(super) fn check_payload(&mut self, id: u64) {
         let pending = &self.pending.ops[&id];
-        let (Op::Send { spans, .. } | Op::SendClose { spans, .. }) = pending.op else { return };
-        if self.bytes_of(spans) != pending.payload {
-            self.violate(format!("{spans:?} changed while {:?} was in flight", pending.token));
+        let payload = match pending.op {
+            Op::Send { payload, .. } => payload,
+            Op::SendClose { spans, .. } => spans.into(),
+            _ => return,
+        };
+        if self.bytes_of(payload) != pending.payload {
+            self.violate(format!("{payload:?} changed while {:?} was in flight", pending.token));
         }
     }
 }

@@ -4,7 +4,7 @@
 use super::buffers::GROUP;
 use super::files::{Files, LISTENER_CLOSED};
 use super::ring::Uring;
-use crate::bytes::Spans;
+use crate::bytes::{Payload, SpanList, Spans};
 use crate::engine::kernel::dial::Dial;
 use crate::engine::{Errno, Kind, Op, Slot, Token};
 use crate::error::errno_of;
@@ -25,6 +25,22 @@ macro_rules! on_slot {
                 let $file = Fd(table[$slot.0 as usize]);
                 $entry
             }
+        }
+    };
+}
+
+/// Builds an entry that sends the pieces of a vector.
+macro_rules! gather {
+    ($self:ident, $slot:expr, $vector:ident, $flags:expr) => {
+        if $self.features.send_vector {
+            let (pieces, count) = $vector.pieces();
+            on_slot!($self, $slot, |file| {
+                let send = opcode::Send::new(file, pieces, count).ioprio(SEND_VECTOR);
+                send.flags($flags).build()
+            })
+        } else {
+            let (message, flags) = ($vector.message(), $flags.cast_unsigned());
+            on_slot!($self, $slot, |file| opcode::SendMsg::new(file, message).flags(flags).build())
         }
     };
 }
@@ -71,12 +87,19 @@ impl Uring {
                 on_slot!(self, slot, |file| opcode::RecvMulti::new(file, GROUP).build())
             }
             Op::Discard { slot, len } => self.discard(slot, len),
-            Op::Send { slot, spans, more, lazy: _ } => {
+            Op::Send { slot, payload, more, lazy: _ } => {
                 let flags = if more { SEND_FLAGS | libc::MSG_MORE } else { SEND_FLAGS };
-                self.send(slot, spans, flags)
+                match payload {
+                    Payload::Spans(spans) => self.send(slot, spans, flags),
+                    Payload::List(list) => self.send_list(slot, list, flags),
+                }
             }
             Op::SendClose { slot, spans } => {
-                self.send(slot, spans, SEND_FLAGS).flags(Flags::IO_LINK | Flags::SKIP_SUCCESS)
+                // The end of the stream rides on the last segment of the bytes, which waits for the
+                // close. Nothing waits without one: before a send falls short, the kernel transmits
+                // what it has taken (`wait_for_space` in `tcp_sendmsg_locked`).
+                let flags = SEND_FLAGS | libc::MSG_MORE;
+                self.send(slot, spans, flags).flags(Flags::IO_LINK | Flags::SKIP_SUCCESS)
             }
             Op::Writable { slot } => {
                 on_slot!(self, slot, |file| opcode::PollAdd::new(file, POLL_OUT).build())
@@ -123,17 +146,15 @@ impl Uring {
             });
         }
         let vector = self.vectors.at(self.pushed);
-        vector.set([first, then]);
-        if self.features.send_vector {
-            let (pieces, count) = vector.pieces();
-            return on_slot!(self, slot, |file| {
-                opcode::Send::new(file, pieces, count).ioprio(SEND_VECTOR).flags(flags).build()
-            });
-        }
-        let message = vector.message();
-        on_slot!(self, slot, |file| {
-            opcode::SendMsg::new(file, message).flags(flags.cast_unsigned()).build()
-        })
+        vector.set([first, then].into_iter());
+        gather!(self, slot, vector, flags)
+    }
+
+    /// A send that gathers all spans of a list.
+    fn send_list(&mut self, slot: Slot, list: SpanList, flags: i32) -> Entry {
+        let vector = self.lists.take(self.pushed);
+        vector.set(list.spans(&self.fixed).map(|span| &self.fixed[span.range()]));
+        gather!(self, slot, vector, flags)
     }
 
     fn accept(&self, listener: u32, slot: Slot) -> Entry {

@@ -4,7 +4,8 @@ use super::buffers::Buffers;
 use super::files::{Files, LISTENER_CLOSED};
 use super::peers::Peers;
 use super::probe::{self, Features, Obstacles};
-use super::vectors::Vectors;
+use super::vectors::{ListVectors, Vectors};
+use crate::bytes::Payload;
 use crate::engine::kernel::clock::EngineClock;
 use crate::engine::kernel::dial::Dial;
 use crate::engine::kernel::{EngineError, Remedy, Restriction};
@@ -70,6 +71,7 @@ pub struct Uring {
     pub(super) peers: Option<Peers>,
     pub(super) fixed: Pages,
     pub(super) vectors: Vectors,
+    pub(super) lists: ListVectors,
     /// Sends that post a completion only if they are short or fail, in the order of their entries.
     silent: VecDeque<Silent>,
     /// The number of entries pushed since the start.
@@ -132,6 +134,7 @@ impl Uring {
             peers,
             fixed: setup.fixed,
             vectors: Vectors::new(sq),
+            lists: ListVectors::new(),
             silent: VecDeque::with_capacity(sq),
             pushed: 0,
             arrived: VecDeque::with_capacity(cq),
@@ -182,11 +185,12 @@ impl Uring {
 
     fn push_entry(&mut self, entry: &Entry) {
         // SAFETY: `entries` builds all entries, and their pointers are into the fixed buffer, the
-        // target's address, `discarded`, the vectors or `peers`. All five are fields of `self`,
+        // target's address, `discarded`, the vectors or `peers`. All of them are fields of `self`,
         // which `drop` frees only after the last operation has ended, and none moves (mappings and
         // boxes). `Peers` accesses no place between the push of an accept into its slot and the
         // accept's last completion. The kernel copies the target's address and a vector when it
-        // takes the entry (IORING_FEAT_SUBMIT_STABLE); `Vectors` does not reuse their place before.
+        // takes the entry (IORING_FEAT_SUBMIT_STABLE); `Vectors` and `ListVectors` do not reuse
+        // their places before.
         let pushed = unsafe { self.ring.submission().push(entry) };
         pushed.expect("the caller has checked that there is room");
         self.pushed += 1;
@@ -208,12 +212,16 @@ impl Uring {
         }
     }
 
+    /// How many of the pushed entries the kernel has taken.
+    fn taken(&mut self) -> u64 {
+        self.pushed - self.ring.submission().len() as u64
+    }
+
     /// The completion of a silent send whose entry the kernel has taken without posting one: the
     /// send has succeeded, since a send that does not wait ends within the `io_uring_enter(2)` that
     /// submits it.
     fn pop_silent(&mut self) -> Option<Completion> {
-        let unsent = self.ring.submission().len() as u64;
-        let taken = self.pushed - unsent;
+        let taken = self.taken();
         if self.silent.front()?.number >= taken {
             return None;
         }
@@ -319,6 +327,12 @@ impl Engine for Uring {
             return Err(Full);
         }
         drop(queue);
+        if let Op::Send { payload: Payload::List(_), .. } = op {
+            let entries_taken = self.taken();
+            if !self.lists.has_room(entries_taken) {
+                return Err(Full);
+            }
+        }
         if let Op::Connect { slot, source } = op
             && let Err(errno) = self.open(slot, source)
         {
@@ -327,10 +341,10 @@ impl Engine for Uring {
             return Ok(());
         }
         let (entry, then) = self.entries(token, op);
-        if let Op::Send { spans, .. } = op
+        if let Op::Send { payload, .. } = op
             && self.is_silent(op)
         {
-            let len = u32::try_from(spans.len()).expect("a send has less than 4 GiB");
+            let len = u32::try_from(payload.len()).expect("a send has less than 4 GiB");
             self.silent.push_back(Silent { token, len, number: self.pushed });
         }
         if let (Op::Accept { slot, .. }, Some(peers)) = (op, &mut self.peers) {

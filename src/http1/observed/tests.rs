@@ -5,7 +5,7 @@ use super::super::{Input, Output, Transmission};
 use crate::http::request::Method;
 use crate::peer_address::PeerAddress;
 use crate::telemetry::record::{
-    ListenerKind, Nanos, Observation, Observer, RequestHead, ResponseRecord,
+    ListenerKind, Nanos, Observation, Observer, RequestHead, ResponsePlace, ResponseRecord,
 };
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -15,6 +15,7 @@ use std::rc::Rc;
 struct Notes {
     describes: bool,
     heads: Rc<RefCell<Vec<String>>>,
+    field_counts: Rc<RefCell<Vec<usize>>>,
     ended: Rc<RefCell<Vec<ResponseRecord>>>,
 }
 
@@ -27,17 +28,24 @@ impl Observer for Notes {
 
     fn named(&mut self, _slot: u32, _client: PeerAddress) {}
 
-    fn began(&mut self, slot: u32, record: &ResponseRecord, head: RequestHead<'_, '_>) {
+    fn began(
+        &mut self,
+        slot: u32,
+        _place: ResponsePlace,
+        record: &ResponseRecord,
+        head: RequestHead<'_, '_>,
+    ) {
         assert_eq!((slot, record.bytes, record.is_whole), (0, 0, false));
         let text = String::from_utf8_lossy(head.bytes);
         self.heads.borrow_mut().push(text.lines().next().unwrap_or_default().to_owned());
+        self.field_counts.borrow_mut().push(head.fields.len());
     }
 
-    fn progressed(&mut self, _slot: u32, record: &ResponseRecord) {
+    fn progressed(&mut self, _slot: u32, _place: ResponsePlace, record: &ResponseRecord) {
         assert!(!record.is_whole);
     }
 
-    fn ended(&mut self, _slot: u32, record: &ResponseRecord) {
+    fn ended(&mut self, _slot: u32, _place: ResponsePlace, record: &ResponseRecord) {
         self.ended.borrow_mut().push(*record);
     }
 
@@ -45,7 +53,7 @@ impl Observer for Notes {
 }
 
 /// A connection whose inputs are each 10 ns after the one before.
-struct Observed {
+pub(in crate::http1) struct Observed {
     fixture: Fixture,
     notes: Notes,
     observer: Box<dyn Observer>,
@@ -54,36 +62,40 @@ struct Observed {
 
 impl Observed {
     fn new(describes: bool) -> Self {
-        let notes = Notes { describes, ..Notes::default() };
-        let observer = Box::new(notes.clone());
-        Self { fixture: Fixture::new(), notes, observer, now: 0 }
+        Self::with(Fixture::new(), describes)
     }
 
-    fn observation(&mut self) -> (&mut Fixture, Observation<'_>) {
+    pub(in crate::http1) fn with(fixture: Fixture, describes: bool) -> Self {
+        let notes = Notes { describes, ..Notes::default() };
+        let observer = Box::new(notes.clone());
+        Self { fixture, notes, observer, now: 0 }
+    }
+
+    pub(in crate::http1) fn observation(&mut self) -> (&mut Fixture, Observation<'_>) {
         self.now += 10;
         let (woken, submitted) = (Nanos(self.now), Nanos(self.now - 5));
         let observer = Some(&mut *self.observer);
         (&mut self.fixture, Observation { observer, slot: 0, woken, submitted })
     }
 
-    fn handle(&mut self, input: Input<'_>) -> Output {
+    pub(in crate::http1) fn handle(&mut self, input: Input<'_>) -> Output {
         let (fixture, observation) = self.observation();
         fixture.handle_observed(input, observation)
     }
 
-    fn send_all(&mut self, mut output: Output) -> Output {
-        while let Output::Send(Transmission { spans, .. }) = output {
-            output = self.handle(Input::Taken(u32::try_from(spans.len()).expect("small")));
+    pub(in crate::http1) fn send_all(&mut self, mut output: Output) -> Output {
+        while let Output::Send(Transmission { payload, .. }) = output {
+            output = self.handle(Input::Taken(u32::try_from(payload.len()).expect("small")));
         }
         output
     }
 
-    fn end(&mut self) {
+    pub(in crate::http1) fn end(&mut self) {
         let (fixture, mut observation) = self.observation();
-        fixture.conn.end_observation(&mut observation);
+        fixture.conn.end(&mut fixture.runs, &mut observation);
     }
 
-    fn records(&self) -> Vec<ResponseRecord> {
+    pub(in crate::http1) fn records(&self) -> Vec<ResponseRecord> {
         self.notes.ended.borrow().clone()
     }
 }
@@ -96,13 +108,13 @@ fn record_has_the_times_of_the_first_and_the_last_byte() {
     observed.handle(Input::Bytes(&GET.as_bytes()[..9]));
     let output = observed.handle(Input::Bytes(&GET.as_bytes()[9..]));
     assert_eq!(observed.records().len(), 0, "the socket has taken nothing yet");
-    let Output::Send(Transmission { spans, .. }) = output else { panic!("{output:?}") };
+    let Output::Send(Transmission { payload, .. }) = output else { panic!("{output:?}") };
     let rest = observed.handle(Input::Taken(7));
     observed.send_all(rest);
     let [record] = observed.records()[..] else { panic!("one response") };
     assert_eq!((record.first_byte, record.last_byte), (Nanos(10), Nanos(35)));
     assert_eq!((record.method, record.status, record.count), (Method::Get, 200, 1));
-    assert_eq!((record.bytes, record.content_bytes()), (spans.len(), 100));
+    assert_eq!((record.bytes, record.content_bytes()), (payload.len(), 100));
     assert!(record.is_whole);
     assert_eq!(*observed.notes.heads.borrow(), ["GET /a HTTP/1.1"]);
 }
@@ -143,8 +155,8 @@ fn response_that_the_connection_does_not_survive_has_a_record_of_the_bytes_taken
     observed.handle(Input::Taken(20));
     observed.handle(Input::Displaced);
     assert_eq!(observed.records().len(), 0, "a send may still be in flight");
-    let (fixture, observation) = observed.observation();
-    fixture.conn.took_late(3, &observation);
+    let (fixture, mut observation) = observed.observation();
+    fixture.conn.took_late(3, &mut fixture.runs, &mut observation);
     observed.end();
     observed.end();
     let [record] = observed.records()[..] else { panic!("one response, ended once") };
@@ -170,4 +182,30 @@ fn refused_and_late_heads_have_records_too() {
         assert_eq!(record.first_byte, Nanos(10), "{bytes}");
         assert_eq!(*observed.notes.heads.borrow(), [bytes.lines().next().unwrap()]);
     }
+}
+
+#[test]
+fn observer_that_describes_requests_gets_the_fields_of_a_repeated_head() {
+    let mut observed = Observed::new(true);
+    // Stored, because nothing observes it.
+    let output = observed.fixture.bytes(GET);
+    observed.fixture.send_all(output);
+    for _ in 0..2 {
+        let output = observed.handle(Input::Bytes(GET.as_bytes()));
+        observed.send_all(output);
+    }
+    assert_eq!(*observed.notes.field_counts.borrow(), [1, 1]);
+    assert_eq!(*observed.notes.heads.borrow(), ["GET /a HTTP/1.1"; 2]);
+}
+
+#[test]
+fn repeated_heads_have_records_of_their_own() {
+    let mut observed = Observed::new(false);
+    for _ in 0..3 {
+        let output = observed.handle(Input::Bytes(GET.repeat(2).as_bytes()));
+        observed.send_all(output);
+    }
+    let records = observed.records();
+    let counts: Vec<_> = records.iter().map(|it| (it.method, it.status, it.count)).collect();
+    assert_eq!(counts, [(Method::Get, 200, 2); 3]);
 }

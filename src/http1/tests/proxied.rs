@@ -1,25 +1,25 @@
 //! Connections on a listener for proxies.
 
 use super::*;
-use crate::http1::properties::{NamedClient, proxied_connection};
+use crate::http1::properties::{Noted, proxied_connection};
 use crate::peer_address::PeerAddress;
 use crate::telemetry::record::Observer;
 
 /// A connection that must begin with a PROXY header.
 struct Proxied {
     fixture: Fixture,
-    named: NamedClient,
+    noted: Noted,
 }
 
 impl Proxied {
     fn new() -> Self {
         let (conn, output) = ServerConnection::accept_from_proxy();
         assert_eq!(output, Output::Receive(Timeout::Head));
-        Self { fixture: Fixture { conn, ..Fixture::new() }, named: NamedClient::default() }
+        Self { fixture: Fixture { conn, ..Fixture::new() }, noted: Noted::default() }
     }
 
     fn handle(&mut self, input: Input<'_>) -> Output {
-        let observer = Some(&mut self.named as &mut (dyn Observer + 'static));
+        let observer = Some(&mut self.noted as &mut (dyn Observer + 'static));
         let observation = Observation { observer, ..Observation::none() };
         self.fixture.handle_observed(input, observation)
     }
@@ -28,8 +28,8 @@ impl Proxied {
         self.handle(Input::Bytes(text.as_bytes()))
     }
 
-    fn taken(&mut self, spans: Spans) -> Output {
-        self.handle(Input::Taken(u32::try_from(spans.len()).expect("a send is small")))
+    fn taken(&mut self, payload: Payload) -> Output {
+        self.handle(Input::Taken(u32::try_from(payload.len()).expect("a send is small")))
     }
 
     fn stats(&self) -> &Stats {
@@ -50,8 +50,8 @@ fn request_behind_the_header_is_answered_and_so_is_the_next_one() {
     let output = proxied.bytes(&format!("{HEADER}{REQUEST}"));
     let (text, then) = proxied.fixture.text(output);
     assert!(text.starts_with("HTTP/1.1 200 OK\r\n"), "{text}");
-    assert_eq!((then, proxied.named.0), (Then::Idle, Some(client())));
-    let output = proxied.taken(transmission(output).spans);
+    assert_eq!((then, proxied.noted.client), (Then::Idle, Some(client())));
+    let output = proxied.taken(transmission(output).payload);
     assert_eq!(output, Output::Receive(Timeout::Idle));
     // One header for a connection: another one is no request.
     let output = proxied.bytes(HEADER);
@@ -66,7 +66,7 @@ fn header_alone_is_followed_by_the_head_under_the_same_timeout() {
     for piece in [&HEADER[..9], &HEADER[9..]] {
         assert_eq!(proxied.bytes(piece), Output::Receive(Timeout::Head));
     }
-    assert_eq!(proxied.named.0, Some(client()));
+    assert_eq!(proxied.noted.client, Some(client()));
     assert_eq!(proxied.handle(Input::EndOfStream), Output::Close, "a check of the proxy's");
     assert_eq!(*proxied.stats(), Stats::default());
 }
@@ -78,7 +78,7 @@ fn local_and_unknown_leave_the_address_of_the_socket() {
         let mut proxied = Proxied::new();
         let output = proxied.handle(Input::Bytes(&[header, REQUEST.as_bytes()].concat()));
         assert!(matches!(output, Output::Send(_)), "{output:?}");
-        assert_eq!(proxied.named.0, None);
+        assert_eq!(proxied.noted.client, None);
     }
 }
 
@@ -132,11 +132,11 @@ fn expect_two_responses(pieces: &[&[u8]]) {
         output = proxied.handle(Input::Bytes(piece));
     }
     while let Output::Send(transmission) = output {
-        output = proxied.taken(transmission.spans);
+        output = proxied.taken(transmission.payload);
     }
     assert_eq!(output, Output::Receive(Timeout::Idle), "{pieces:?}");
     assert_eq!(proxied.stats().requests, 2, "{pieces:?}");
-    assert!(matches!(proxied.named.0, Some(PeerAddress::Ip { .. })), "{pieces:?}");
+    assert!(matches!(proxied.noted.client, Some(PeerAddress::Ip { .. })), "{pieces:?}");
 }
 
 proptest! {

@@ -4,7 +4,7 @@ use super::Client;
 use super::connection::{ClientPhase, ReceiveOutcome};
 use super::shared::DISCARD_MIN;
 use super::timeouts::{Backoff, ClientTimeout};
-use crate::bytes::Spans;
+use crate::bytes::{Payload, Spans};
 use crate::engine::{Completion, Engine, Errno, Received, Slot};
 use crate::load::counters::{Count, LatencyKind};
 use crate::load::report::FailureKind;
@@ -142,13 +142,15 @@ impl<E: Engine> Client<'_, E> {
     pub(super) fn send(&mut self, slot: Slot, spans: Spans, is_last: bool) {
         let connection = &mut self.connections[slot.0 as usize];
         let more = connection.secure.is_none() && connection.to_send > 0;
-        let entry = connection.socket.send(spans, more, is_last);
+        let entry = connection.socket.send(spans.into(), more, is_last);
         self.push(entry);
     }
 
     pub(super) fn sent(&mut self, slot: Slot, result: Result<u32, Errno>) {
         let connection = &mut self.connections[slot.0 as usize];
-        let spans = connection.socket.sent();
+        let Payload::Spans(spans) = connection.socket.sent() else {
+            unreachable!("requests are one or two spans")
+        };
         if connection.phase == ClientPhase::Ending {
             return self.close_if_joined(slot);
         }

@@ -80,6 +80,7 @@ mod tests {
             user_name: Some("a/b@c".to_owned()),
             listeners: vec![5],
             passed: vec![5],
+            previous: None,
         };
         for role in AuxiliaryRole::ALL {
             let spec = AuxiliarySpec { role, inherits: inherits.clone() };

@@ -94,7 +94,7 @@ pub struct Rule {
 /// If the root can't be read or exceeds a limit.
 pub fn check(request: &BuildRequest) -> Result<CheckReport, Failure> {
     // Problems of the plan are part of the report.
-    let gathered = gather(request, &links::open(request)?, |_| Ok(()))?;
+    let gathered = gather(request, &links::open(request)?, None, |_| Ok(()))?;
     Ok(report(request, &gathered))
 }
 

@@ -40,7 +40,7 @@ pub struct CheckedRoot {
 /// ```
 pub fn check_root(request: &BuildRequest) -> Result<CheckedRoot, Failure> {
     let root = links::open(request)?;
-    let gathered = gather(request, &root, |_| Ok(()))?;
+    let gathered = gather(request, &root, None, |_| Ok(()))?;
     let report = report(request, &gathered);
     Ok(CheckedRoot { report, files: gathered.listing.files, root })
 }

@@ -3,14 +3,13 @@
 //! compares only dates keeps the former one for ever (RFC 9110 8.8.2.2). Such a file has no
 //! `Last-Modified`; its entity tag is compared in any case.
 
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt;
+use crate::os::beneath::Stamp;
 
 /// The modification time of a file in seconds since the Unix epoch, unless it is before the epoch
 /// or a constant of a packer.
 #[must_use]
-pub fn last_modified(metadata: &Metadata) -> Option<u64> {
-    meaningful(u64::try_from(metadata.mtime()).ok()?)
+pub fn last_modified(stamp: &Stamp) -> Option<u64> {
+    meaningful(u64::try_from(stamp.modified().0).ok()?)
 }
 
 fn meaningful(seconds: u64) -> Option<u64> {
@@ -32,9 +31,8 @@ pub(super) struct CommonTime {
 
 impl CommonTime {
     /// Adds a file.
-    pub(super) fn add(&mut self, metadata: &Metadata) {
-        let modified = (metadata.mtime(), metadata.mtime_nsec());
-        self.add_times(modified, (metadata.ctime(), metadata.ctime_nsec()));
+    pub(super) fn add(&mut self, stamp: &Stamp) {
+        self.add_times(stamp.modified(), stamp.changed());
     }
 
     fn add_times(&mut self, modified: (i64, i64), changed: (i64, i64)) {

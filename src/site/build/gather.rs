@@ -4,6 +4,7 @@
 use super::encoded;
 use super::encodings;
 use super::escape::escaped;
+use super::handover::PreviousCodings;
 use super::listing::Listing;
 use super::load::{self, Loaded, Unused, UnusedReason};
 use super::opened::OpenRoot;
@@ -31,6 +32,7 @@ pub(super) struct Gathered {
 pub(super) fn gather(
     request: &BuildRequest,
     root: &OpenRoot,
+    previous: Option<PreviousCodings>,
     check_plan: impl Fn(&SitePlan) -> Result<(), Failure>,
 ) -> Result<Gathered, Failure> {
     let mut rounds = LISTED_TIMES_MAX;
@@ -62,7 +64,7 @@ pub(super) fn gather(
             encoded::verify(&mut planned, &listing, &identities.bodies(), request.limits.bytes);
             check_plan(&planned)?;
         }
-        let loaded = load::code(request, &listing, &planned, identities);
+        let loaded = load::code(request, &listing, &planned, identities, previous);
         leave_out_stale(&mut listing, &planned, &loaded.unused);
         return Ok(Gathered { listing, plan: planned, loaded });
     }
@@ -168,7 +170,7 @@ mod tests {
             let (left, listed) = (Cell::new(times), Cell::new(0));
             let request = request(self.0.clone());
             let root = OpenRoot::open(&request.root, request.resolver)?;
-            let gathered = gather(&request, &root, |_| {
+            let gathered = gather(&request, &root, None, |_| {
                 listed.set(listed.get() + 1);
                 if left.get() > 0 {
                     left.set(left.get() - 1);
@@ -201,11 +203,12 @@ mod tests {
             let memory = Some(MemoryRoom { bytes, owner: MemoryOwner::Machine });
             let request = BuildRequest { memory, ..request(root.0.clone()) };
             let opened = OpenRoot::open(&request.root, request.resolver)?;
-            gather(&request, &opened, |_| Ok(()))
+            gather(&request, &opened, None, |_| Ok(()))
         };
-        assert!(read(19).is_ok(), "the codings are dropped");
-        let failure = read(18).map(drop).expect_err("a byte is missing");
-        assert_eq!(failure.why, "its files have 19 bytes, and the machine has 18 bytes left");
+        // 19 bytes of content, and the lines of two heads.
+        assert!(read(238).is_ok(), "the codings are dropped");
+        let failure = read(237).map(drop).expect_err("a byte is missing");
+        assert_eq!(failure.why, "its files take 238 bytes, and the machine has 237 bytes left");
     }
 
     #[test]
@@ -213,8 +216,9 @@ mod tests {
         let folder = TemporaryRoot::new("once", &["a.txt", "about.html"]);
         let (gathered, listed) = folder.gather("about.html", 1).expect("the folder is readable");
         assert_eq!((listed, skipped(&gathered)), (2, Vec::new()));
-        let text = String::from_utf8_lossy(&gathered.loaded.fixed[..15]).into_owned();
-        assert_eq!(text, "a.txt0000000000");
+        let Loaded { fixed, bodies, .. } = &gathered.loaded;
+        let text = |file: usize| String::from_utf8_lossy(&fixed[bodies[file][0].span.range()]);
+        assert_eq!([text(0), text(1)], ["a.txt", "0000000000"]);
     }
 
     #[test]
@@ -228,7 +232,9 @@ mod tests {
         assert_eq!(about.expect("the path of the folder").kind, RouteKind::Folder);
         let span = loaded.bodies[1][0].span;
         assert_eq!(&loaded.fixed[span.range()], b"about/index.html");
-        assert_eq!(&loaded.fixed[5..15], [0; 10], "no byte of the file is kept");
+        let between = loaded.bodies[0][0].span.range().end..span.range().start - 110;
+        assert!(between.len() > 10, "the room of the file and of its lines");
+        assert!(loaded.fixed[between].iter().all(|&octet| octet == 0), "no byte of it is kept");
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub struct Listed {
     pub name: Vec<u8>,
     /// Length in bytes.
     pub bytes: u64,
-    /// Time of the last modification, in seconds since the Unix epoch.
+    /// Time of the last modification, in seconds since the Unix epoch; not later than the listing.
     pub modified: Option<u64>,
     /// Whether the file is an SVG in gzip, by its extension (`.svgz`) and its first octets.
     pub is_svg_in_gzip: bool,

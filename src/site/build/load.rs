@@ -2,13 +2,17 @@
 //! where that saves enough.
 
 use super::beside::{self, Verification};
-use super::compress::{self, MADE_AT_START};
-use super::escape::{escaped, escaped_path};
+use super::compress;
+use super::escape::escaped_path;
+use super::handover::{MadeCodings, PreviousCodings};
+use super::lines;
 use super::listing::Listing;
+use super::make::{self, CodingInput, Made, Shared};
 use super::opened::OpenRoot;
-use super::options::{BuildRequest, Effort};
-use super::site_plan::{Planned, Route, RouteKind, SitePlan};
+use super::options::BuildRequest;
+use super::site_plan::{Route, RouteKind, SitePlan};
 use super::summary::size;
+use super::threads::on_threads;
 use crate::bytes::Span;
 use crate::error::Failure;
 use crate::http::coding::Coding;
@@ -21,19 +25,22 @@ use crate::site::tree::composer::composed_bytes_max;
 use crate::site::tree::rows::CodedBody;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::sync::Mutex;
-use std::thread;
 
 /// The bodies of all files in a buffer.
 #[derive(Debug)]
 pub(super) struct Loaded {
-    /// The bodies, one behind the other, and room for the scratch, which was never written to.
+    /// The bodies behind their lines, and room for the scratch, which was never written to.
     pub(super) fixed: Pages,
-    /// Bytes of all bodies.
-    pub(super) body_bytes: u64,
+    /// Bytes of all bodies and their lines.
+    pub(super) image_bytes: u64,
     /// The bodies of each file, in the order of the plan; identity first.
     pub(super) bodies: Vec<Vec<CodedBody>>,
     /// Precompressed files that are not used as codings.
     pub(super) unused: Vec<Unused>,
+    /// The codings that were made, for the next generation.
+    pub(super) codings: MadeCodings,
+    /// The part of the previous generation in them.
+    pub(super) shared: Option<Shared>,
 }
 
 /// A precompressed file that is not used as the coding of the file beside it. Both are indices in
@@ -61,9 +68,9 @@ pub(super) enum UnusedReason {
 pub(super) struct Identities {
     /// The buffer: the files, room for codings, and room for the scratch.
     fixed: Pages,
-    /// Bytes of the files.
+    /// Bytes of the files and their lines.
     bytes: u64,
-    /// Bytes of the files and of the room for codings.
+    /// Bytes of the files, their lines and the room for codings.
     room: u64,
     /// Each file, in the order of the plan, or the reason why it could not be read.
     files: Vec<Result<Identity, String>>,
@@ -73,6 +80,8 @@ pub(super) struct Identities {
 #[derive(Clone, Copy)]
 struct Identity {
     body: CodedBody,
+    /// Bytes reserved for lines before the body.
+    lines_room: usize,
     octets: OctetsKind,
 }
 
@@ -107,11 +116,17 @@ pub(super) fn read(
     plan: &SitePlan,
 ) -> Result<Identities, Failure> {
     let lengths = lengths(listing, plan);
-    let bytes: u64 = lengths.iter().sum();
-    let jobs = jobs(plan, &lengths, request);
+    let lines_room = lines::room(listing, plan);
+    let file_bytes: u64 = lengths.iter().sum();
+    let bytes = file_bytes + lines_room.iter().sum::<usize>() as u64;
+    let jobs = make::jobs(plan, &lengths, request);
     // No coding is kept that saves less than 5 %, so this is the upper bound of their bytes. Memory
     // that isn't written to costs nothing, and the rest is given back.
-    let made_bytes: u64 = jobs.iter().map(|job| lengths[job.file] * 19 / 20).sum();
+    let made = |job: &make::CodingJob| {
+        let len = lengths[job.file] * 19 / 20;
+        len + lines::of(listing, plan, job.file, job.coding, len).bytes() as u64
+    };
+    let made_bytes: u64 = jobs.iter().map(made).sum();
     let behind = room_for(fields_bytes_max(plan), request.slots);
     // The kernel promises more memory than it has, and ends a process when that is written to.
     let left = request.memory.as_ref().map_or(u64::MAX, |room| room.bytes);
@@ -123,63 +138,42 @@ pub(super) fn read(
         Pages::zeroed(usize_of(bytes)).ok().filter(|_| fits)
     })
     .ok_or_else(|| too_large(request, bytes + behind))?;
-    let progress = bar(request.progress, bytes);
+    let progress = bar(request.progress, file_bytes);
     progress.set_message(format!("reading {} files", plan.files.len()));
     let place = &mut fixed[..usize_of(bytes)];
-    let files = read_all(request.threads, root, listing, plan, place, &progress);
+    let files = read_all(request.threads, root, listing, plan, &lines_room, place, &progress);
     progress.finish_and_clear();
     Ok(Identities { fixed, bytes, room: bodies_room, files })
 }
 
-/// Adds codings to the files that were read, which are exactly the files of `plan`.
+/// Adds codings to the files that were read, which are exactly the files of `plan`. Those of the
+/// previous generation are taken over as far as the files are the same.
 pub(super) fn code(
     request: &BuildRequest,
     listing: &Listing,
     plan: &SitePlan,
     identities: Identities,
+    previous: Option<PreviousCodings>,
 ) -> Loaded {
     let Identities { mut fixed, bytes, room, files } = identities;
-    let mut bodies: Vec<Vec<CodedBody>> =
-        files.into_iter().flatten().map(|file| vec![file.body]).collect();
-    assert_eq!(
-        bodies.len(),
-        plan.files.len(),
-        "the plan no longer has files that could not be read"
-    );
-    let jobs = jobs(plan, &lengths(listing, plan), request);
+    let files: Vec<Identity> = files.into_iter().flatten().collect();
+    assert_eq!(files.len(), plan.files.len(), "the plan no longer has files that failed");
+    let jobs = make::jobs(plan, &lengths(listing, plan), request);
     let (identity, spare) = fixed[..usize_of(room)].split_at_mut(usize_of(bytes));
+    let mut bodies: Vec<Vec<CodedBody>> = files.iter().map(|file| vec![file.body]).collect();
+    let unused = add_beside(listing, plan, &files, identity, &mut bodies);
+    lines::write(listing, plan, &bodies, identity);
     let identity = &*identity;
-    let unused = add_beside(plan, identity, &mut bodies);
     let progress = bar(request.progress, 0);
-    let made = make_all(request, listing, plan, &jobs, identity, spare, &mut bodies, &progress);
+    let files = CodingInput { request, listing, plan, identity };
+    let made = make::make_all(&files, &jobs, previous, spare, &mut bodies, &progress);
     progress.finish_and_clear();
-    Loaded { fixed, body_bytes: bytes + made as u64, bodies, unused }
+    let Made { bytes: made_bytes, codings, shared } = made;
+    Loaded { fixed, image_bytes: bytes + made_bytes as u64, bodies, unused, codings, shared }
 }
 
 fn lengths(listing: &Listing, plan: &SitePlan) -> Vec<u64> {
     plan.files.iter().map(|file| listing.files[file.listed].bytes).collect()
-}
-
-/// A file to be compressed with a coding.
-#[derive(Clone, Copy, Debug)]
-struct CodingJob {
-    file: usize,
-    coding: Coding,
-}
-
-fn jobs(plan: &SitePlan, lengths: &[u64], request: &BuildRequest) -> Vec<CodingJob> {
-    if request.effort == Effort::Off {
-        return Vec::new();
-    }
-    let mut jobs = Vec::new();
-    for (file, planned) in plan.files.iter().enumerate() {
-        if !planned.is_coded && compress::is_worth_while(&planned.media_type, lengths[file]) {
-            jobs.extend(MADE_AT_START.into_iter().map(|coding| CodingJob { file, coding }));
-        }
-    }
-    // The longest first, so that no core ends with a long job while the others are idle.
-    jobs.sort_by_key(|job| std::cmp::Reverse(lengths[job.file]));
-    jobs
 }
 
 /// Most bytes of fields of any response, stored or composed.
@@ -215,6 +209,7 @@ fn read_all(
     root: &OpenRoot,
     listing: &Listing,
     plan: &SitePlan,
+    lines_room: &[usize],
     mut place: &mut [u8],
     progress: &ProgressBar,
 ) -> Vec<Result<Identity, String>> {
@@ -222,9 +217,11 @@ fn read_all(
     let mut offset = 0;
     for (number, file) in plan.files.iter().enumerate() {
         let listed = &listing.files[file.listed];
+        let (_, behind) = std::mem::take(&mut place).split_at_mut(lines_room[number]);
         let len = usize_of(listed.bytes);
-        let (own, rest) = std::mem::take(&mut place).split_at_mut(len);
+        let (own, rest) = behind.split_at_mut(len);
         place = rest;
+        offset += lines_room[number];
         jobs.push((number, offset, listed, own));
         offset += len;
     }
@@ -237,8 +234,9 @@ fn read_all(
             let outcome = root.read(listed, place);
             let file = outcome.map(|()| {
                 let (span, tag) = (span(offset, place.len()), entity_tag(place));
-                let body = CodedBody { coding: Coding::Identity, span, tag };
-                Identity { body, octets: kind_of(&listed.name, place) }
+                let body = CodedBody { coding: Coding::Identity, span, tag, has_lines: true };
+                let lines_room = lines_room[number];
+                Identity { body, lines_room, octets: kind_of(&listed.name, place) }
             });
             if file.is_err() {
                 // A partly read file must not stay in the image.
@@ -253,7 +251,13 @@ fn read_all(
 
 /// Adds precompressed files to the files beside them if they decode to them and save enough;
 /// returns the others.
-fn add_beside(plan: &SitePlan, identity: &[u8], bodies: &mut [Vec<CodedBody>]) -> Vec<Unused> {
+fn add_beside(
+    listing: &Listing,
+    plan: &SitePlan,
+    files: &[Identity],
+    identity: &[u8],
+    bodies: &mut [Vec<CodedBody>],
+) -> Vec<Unused> {
     let mut unused = Vec::new();
     for (number, file) in plan.files.iter().enumerate() {
         let own = bodies[number][0];
@@ -266,7 +270,12 @@ fn add_beside(plan: &SitePlan, identity: &[u8], bodies: &mut [Vec<CodedBody>]) -
                 Verification::Other => UnusedReason::Other,
                 Verification::Refused(why) => UnusedReason::Refused(why),
                 Verification::Same if saves => {
-                    bodies[number].push(CodedBody { coding, ..coded });
+                    // The lines are those of the file beside it, which is requested far more often;
+                    // they have room unless the plan changed while the files were read.
+                    let lines = lines::of(listing, plan, number, coding, coded.span.len);
+                    let has_lines = lines.bytes() <= files[beside].lines_room;
+                    bodies[beside][0].has_lines = !has_lines;
+                    bodies[number].push(CodedBody { coding, has_lines, ..coded });
                     continue;
                 }
                 Verification::Same => UnusedReason::TooLarge,
@@ -275,57 +284,6 @@ fn add_beside(plan: &SitePlan, identity: &[u8], bodies: &mut [Vec<CodedBody>]) -
         }
     }
     unused
-}
-
-/// Compresses files into `spare` and returns the number of bytes used.
-#[allow(clippy::too_many_arguments, reason = "it has one caller")]
-fn make_all(
-    request: &BuildRequest,
-    listing: &Listing,
-    plan: &SitePlan,
-    jobs: &[CodingJob],
-    identity: &[u8],
-    spare: &mut [u8],
-    bodies: &mut [Vec<CodedBody>],
-    progress: &ProgressBar,
-) -> usize {
-    let has = |job: &&CodingJob| !bodies[job.file].iter().any(|body| body.coding == job.coding);
-    let jobs: Vec<CodingJob> = jobs.iter().filter(has).copied().collect();
-    let own: Vec<Span> = bodies.iter().map(|bodies| bodies[0].span).collect();
-    progress.set_position(0);
-    progress.set_length(jobs.iter().map(|job| own[job.file].len).sum());
-    let state = Mutex::new((jobs.into_iter(), 0, spare, bodies));
-    on_threads(request.threads, || {
-        loop {
-            let Some(CodingJob { file, coding }) = state.lock().expect(NO_PANIC).0.next() else {
-                return;
-            };
-            progress.set_message(name_of(listing, &plan.files[file]));
-            let own = own[file];
-            let coded = compress::compress(&identity[own.range()], coding, request.effort);
-            progress.inc(own.len);
-            let Some(coded) = coded else { continue };
-            let tag = entity_tag(&coded);
-            let mut state = state.lock().expect(NO_PANIC);
-            let (_, used, spare, bodies) = &mut *state;
-            // Room can only run out where the machine refused memory for all codings.
-            let Some(place) = spare.get_mut(*used..*used + coded.len()) else { continue };
-            place.copy_from_slice(&coded);
-            let span = span(identity.len() + *used, coded.len());
-            *used += coded.len();
-            bodies[file].push(CodedBody { coding, span, tag });
-        }
-    });
-    state.into_inner().expect(NO_PANIC).1
-}
-
-fn on_threads(count: usize, work: impl Fn() + Sync) {
-    thread::scope(|scope| {
-        for _ in 1..count {
-            scope.spawn(&work);
-        }
-        work();
-    });
 }
 
 fn bar(wanted: bool, bytes: u64) -> ProgressBar {
@@ -337,10 +295,6 @@ fn bar(wanted: bool, bytes: u64) -> ProgressBar {
     ProgressBar::new(bytes).with_style(style)
 }
 
-fn name_of(listing: &Listing, file: &Planned) -> String {
-    format!("compressing {}", escaped(&listing.files[file.listed].name))
-}
-
 pub(super) fn too_large(request: &BuildRequest, bytes: u64) -> Failure {
     let what = format!("reserving {} for the root {}", size(bytes), escaped_path(&request.root));
     Failure::new(what, "the machine has too little memory", MORE_MEMORY)
@@ -349,7 +303,7 @@ pub(super) fn too_large(request: &BuildRequest, bytes: u64) -> Failure {
 fn too_large_for(request: &BuildRequest, bytes: u64, room: &MemoryRoom) -> Failure {
     let what = format!("reading the root {}", escaped_path(&request.root));
     let MemoryRoom { bytes: left, owner } = room;
-    let why = format!("its files have {}, and {owner} has {} left", size(bytes), size(*left));
+    let why = format!("its files take {}, and {owner} has {} left", size(bytes), size(*left));
     Failure::new(what, why, MORE_MEMORY)
 }
 

@@ -195,6 +195,14 @@ impl OpenRoot {
         beneath.open_file(path)
     }
 
+    /// The stamp of a file by its path from the root, or by that of a target out of the root. The
+    /// file can be opened.
+    pub(super) fn stamp(&self, path: &Path) -> io::Result<Stamp> {
+        let metadata = self.open_file(path)?.metadata()?;
+        let stamp = metadata.is_file().then(|| Stamp::of(&metadata));
+        stamp.ok_or_else(|| io::Error::other(CHANGED))
+    }
+
     /// Opens a folder by its path from the root, or by that of a target out of the root.
     pub(super) fn open_folder(&self, path: &Path) -> io::Result<OpenFolder> {
         let (beneath, path) = self.place(path)?;

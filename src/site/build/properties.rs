@@ -6,7 +6,6 @@ use super::options::{BuildRequest, Effort, SiteLimits, SiteOptions};
 use super::plan::plan;
 use super::read::builder;
 use super::site_plan::{RouteKind, SitePlan};
-use crate::bytes::Span;
 use crate::http::properties::path_by_segments;
 use crate::http::request::{FieldBuffer, Parsed, Persistence, Scan, Target, parse};
 use crate::http::{self, coding::Coding};
@@ -16,7 +15,7 @@ use crate::site::field_rules::HostScope;
 use crate::site::redirects::{Effect, Redirect};
 use crate::site::tree::Tree;
 use crate::site::tree::rows::CodedBody;
-use crate::site::{PendingResponse, RequestContext, ScratchIndex, Site, entity_tag};
+use crate::site::{PendingResponse, RequestContext, ScratchPlace, Site};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -156,10 +155,10 @@ pub(super) fn response(
     mut fixed: Vec<u8>,
 ) -> Vec<u8> {
     let mut request_context =
-        RequestContext { scratch: ScratchIndex(1), fixed: &mut fixed, draining: false };
+        RequestContext { scratch: ScratchPlace::Slot(1), fixed: &mut fixed, draining: false };
     let answer = site.choose(request, &mut request_context);
     let pending = PendingResponse { answer, persistence: Persistence::Keep, head_only: false };
-    let spans = site.output(pending, ScratchIndex(1), &mut fixed);
+    let spans = site.output(pending, ScratchPlace::Slot(1), &mut fixed);
     [&fixed[spans.first.range()], &fixed[spans.then.range()]].concat()
 }
 
@@ -180,16 +179,14 @@ pub(super) fn build_tree(
         .files
         .iter()
         .map(|file| {
-            let name = &listing.files[file.listed].name;
-            let span = Span { offset: fixed.len() as u64, len: name.len() as u64 };
-            fixed.extend_from_slice(name);
-            vec![CodedBody { coding: Coding::Identity, span, tag: entity_tag(name) }]
+            let Listed { name, modified, .. } = &listing.files[file.listed];
+            vec![CodedBody::append(&mut fixed, Coding::Identity, name, *modified)]
         })
         .collect();
     let request = BuildRequest { options, ..request(PathBuf::new()) };
-    let body_bytes = fixed.len() as u64;
+    let image_bytes = fixed.len() as u64;
     let builder = builder(listing, plan, &bodies, &request);
-    let (tree, layout) = builder.build(body_bytes, request.slots);
+    let (tree, layout) = builder.build(image_bytes, request.slots);
     fixed.resize(layout.buffer_bytes(), 0);
     (tree, fixed)
 }

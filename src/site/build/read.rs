@@ -4,6 +4,7 @@
 use super::escape::escaped_path;
 use super::fields::FieldList;
 use super::gather::{Gathered, gather};
+use super::handover::{MadeCodings, PreviousCodings};
 use super::links;
 use super::listing::Listing;
 use super::load::{self, Loaded};
@@ -11,7 +12,7 @@ use super::opened::OpenRoot;
 use super::options::BuildRequest;
 use super::problem::Problem;
 use super::site_plan::{
-    DefaultFieldLists, FileFields, NotFoundPage, PlannedTarget, RouteKind, SitePlan,
+    DefaultFieldLists, FileFields, NotFoundPage, Planned, PlannedTarget, RouteKind, SitePlan,
 };
 use super::summary::Summary;
 use crate::error::Failure;
@@ -22,7 +23,7 @@ use crate::site::tree::build::Builder;
 use crate::site::tree::rows::{CodedBody, FieldsId, RouteTarget, SiteFile};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 /// A folder that was read.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub struct Root {
     pub listing: Listing,
     /// The bodies of each file of the plan.
     pub bodies: Vec<Vec<CodedBody>>,
+    /// The codings that were made, for the loader of the next generation.
+    pub codings: MadeCodings,
     /// Numbers and bytes for the operator.
     pub summary: Summary,
 }
@@ -69,29 +72,33 @@ impl Root {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn read(request: &BuildRequest) -> Result<Root, Failure> {
-    read_opened(request, &links::open(request)?)
+    read_opened(request, &links::open(request)?, None)
 }
 
 /// As [`read`], of a folder that was opened before, for instance because the process may open no
-/// others any more.
+/// others any more. The codings of the previous generation are taken over for unchanged files.
 ///
 /// # Errors
 /// Those of [`read`].
-pub fn read_opened(request: &BuildRequest, root: &OpenRoot) -> Result<Root, Failure> {
+pub fn read_opened(
+    request: &BuildRequest,
+    root: &OpenRoot,
+    previous: Option<PreviousCodings>,
+) -> Result<Root, Failure> {
     let started = Instant::now();
     let Gathered { listing, plan, loaded } =
-        gather(request, root, |plan| refuse_problems(request, plan))?;
+        gather(request, root, previous, |plan| refuse_problems(request, plan))?;
     if request.strict && !listing.skipped.is_empty() {
         let skipped: Vec<_> = listing.skipped.lines().collect();
         let hint = "remove these from the root, or start without --strict";
         return Err(unreadable(request, &skipped, hint.to_owned()));
     }
-    let Loaded { fixed, body_bytes, bodies, unused: _ } = loaded;
+    let Loaded { fixed, image_bytes, bodies, codings, shared, unused: _ } = loaded;
     let builder = builder(&listing, &plan, &bodies, request);
-    let (tree, layout) = builder.build(body_bytes, request.slots);
+    let (tree, layout) = builder.build(image_bytes, request.slots);
     let fixed = fit(fixed, layout, request)?;
-    let summary = Summary { took: started.elapsed(), ..Summary::of(&bodies) };
-    Ok(Root { tree, fixed, plan, listing, bodies, summary })
+    let summary = Summary { shared, took: started.elapsed(), ..Summary::of(&bodies) };
+    Ok(Root { tree, fixed, plan, listing, bodies, codings, summary })
 }
 
 fn refuse_problems(request: &BuildRequest, plan: &SitePlan) -> Result<(), Failure> {
@@ -191,14 +198,11 @@ fn add_files(
     plan: &SitePlan,
     bodies: &[Vec<CodedBody>],
 ) -> Vec<SiteFile> {
-    let now =
-        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |age| age.as_secs());
-    let files = plan.files.iter().zip(bodies).map(|(file, bodies)| {
-        // An origin server must not send a Last-Modified later than its Date (RFC 9110 8.8.2.1).
-        let modified = listing.files[file.listed].modified.map(|modified| modified.min(now));
-        builder.file(bodies.clone(), modified)
-    });
-    files.collect()
+    let files = plan.files.iter().zip(bodies);
+    let add = |(file, bodies): (&Planned, &Vec<CodedBody>)| {
+        builder.file(bodies.clone(), listing.files[file.listed].modified)
+    };
+    files.map(add).collect()
 }
 
 /// Adds the targets of a plan to a tree. Fields that targets share are added once, identified by

@@ -1,6 +1,7 @@
 //! Short messages about a site that was read.
 
 use super::escape::escaped_path;
+use super::make::Shared;
 use crate::http::coding::Coding;
 use crate::site::tree::rows::CodedBody;
 use std::fmt;
@@ -16,12 +17,14 @@ pub struct Summary {
     pub bytes: u64,
     /// Files and bytes of each coding other than identity.
     pub coded: Vec<(Coding, usize, u64)>,
+    /// The part of the previous generation in the codings.
+    pub shared: Option<Shared>,
     /// Time from the listing of the root to the last response built.
     pub took: Duration,
 }
 
 impl Summary {
-    /// The summary of each file's bodies; `took` is left at zero.
+    /// The summary of each file's bodies; the other values are left at their defaults.
     pub(super) fn of(bodies: &[Vec<CodedBody>]) -> Self {
         let mut summary = Self { files: bodies.len(), ..Self::default() };
         for coding in Coding::ALL {
@@ -49,6 +52,10 @@ impl fmt::Display for Summary {
         write!(f, "{} files, {}", self.files, size(self.bytes))?;
         for (coding, files, bytes) in &self.coded {
             write!(f, "; {}: {files} files, {}", coding.name(), size(*bytes))?;
+        }
+        if let Some(Shared { compressed, taken_over }) = self.shared {
+            let all = compressed + taken_over;
+            write!(f, "; {compressed} of {all} files compressed anew")?;
         }
         write!(f, "; in {:.2} s", self.took.as_secs_f64())
     }

@@ -13,8 +13,8 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// Lists a root. Dot files are left out silently, except `.well-known` and all below it (RFC 8615);
 /// links to dot files are left out and reported.
@@ -39,6 +39,11 @@ pub(super) fn walk(root: &OpenRoot, limits: SiteLimits) -> Result<Listing, Failu
     if walk.common_time.is_common() {
         walk.listing.files.iter_mut().for_each(|file| file.modified = None);
     }
+    // An origin server must not send a Last-Modified later than its Date (RFC 9110 8.8.2.1).
+    let now =
+        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |age| age.as_secs());
+    let modified = walk.listing.files.iter_mut().filter_map(|file| file.modified.as_mut());
+    modified.for_each(|modified| *modified = now.min(*modified));
     walk.listing.files.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(walk.listing)
 }
@@ -99,7 +104,9 @@ impl Walk<'_> {
         let ancestors = self.ancestors.last().expect("the root is the first");
         let path = ancestors.path.as_ref().map(|path| path.join(own_name));
         match folder.kind(entry) {
-            Ok(FileKind::File) => self.file(folder.open_file(entry), name, path),
+            Ok(FileKind::File) => {
+                self.file(folder.stamp(entry), name, path, || folder.open_file(entry))
+            }
             Ok(FileKind::Folder) => self.inner_folder(folder.open_folder(entry), name, path, false),
             Ok(FileKind::Link) => self.link(name, path.as_deref()),
             Ok(FileKind::Other) => self.leave_out(name, &NO_FILE),
@@ -119,7 +126,10 @@ impl Walk<'_> {
             }
         };
         match self.root.kind(&target) {
-            Ok(FileKind::File) => self.file(self.root.open_file(&target), name, Some(target)),
+            Ok(FileKind::File) => {
+                let (root, path) = (self.root, target.clone());
+                self.file(root.stamp(&target), name, Some(path), || root.open_file(&target))
+            }
             Ok(FileKind::Folder) => {
                 self.inner_folder(self.root.open_folder(&target), name, Some(target), true)
             }
@@ -157,32 +167,29 @@ impl Walk<'_> {
 
     fn file(
         &mut self,
-        file: io::Result<File>,
+        stamp: io::Result<Stamp>,
         name: &[u8],
         path: Option<PathBuf>,
+        open: impl FnOnce() -> io::Result<File>,
     ) -> Result<(), Failure> {
-        let opened = file.and_then(|file| Ok((file.metadata()?, file)));
-        let (metadata, file) = match opened {
-            Ok(opened) => opened,
+        let stamp = match stamp {
+            Ok(stamp) => stamp,
             Err(error) => return self.leave_out(name, &why(&error)),
         };
-        if !metadata.is_file() {
-            return self.leave_out(name, &CHANGED);
-        }
         if !is_rule_file(name) {
-            self.common_time.add(&metadata);
+            self.common_time.add(&stamp);
         }
         self.listing.files.push(Listed {
             name: name.to_vec(),
-            bytes: metadata.size(),
-            modified: last_modified(&metadata),
-            is_svg_in_gzip: name.ends_with(b".svgz") && begins_like_gzip(file),
+            bytes: stamp.bytes(),
+            modified: last_modified(&stamp),
+            is_svg_in_gzip: name.ends_with(b".svgz") && open().is_ok_and(begins_like_gzip),
             octets: OctetsKind::Unread,
             path,
-            stamp: Stamp::of(&metadata),
+            stamp,
         });
         // Some file systems report absurd lengths, such as 2^63 - 1.
-        self.bytes = self.bytes.saturating_add(metadata.size());
+        self.bytes = self.bytes.saturating_add(stamp.bytes());
         self.check_count()?;
         let SiteLimits { bytes, .. } = self.limits;
         if self.bytes > bytes {

@@ -133,7 +133,7 @@ fn span_is_returned_only_once() {
 fn head_of_a_range_is_written_into_the_block_of_the_slot() {
     let (site, mut fixed) = build(Page::built_in(), 1 << 30 >> 10);
     let last = site.body.len - 1;
-    let output = site.part((0, last), Persistence::KeepHttp10, ScratchIndex(3), &mut fixed);
+    let output = site.part((0, last), Persistence::KeepHttp10, ScratchPlace::Slot(3), &mut fixed);
     let response = text(output, &fixed);
     let total = site.body.len;
     assert_eq!(field(&response, "Content-Range"), Some(&*format!("bytes 0-{last}/{total}")));
@@ -148,7 +148,7 @@ fn send_cut_anywhere_in_a_head_keeps_its_date() {
     for cut in 0..u32::try_from(whole.len()).expect("small") {
         let output = pages(&site, 3);
         let left = output.after(u64::from(cut));
-        let kept = site.keep(left, ScratchIndex(1), &mut fixed);
+        let kept = site.keep(left, ScratchPlace::Slot(1), &mut fixed);
         let now = site.now + 1;
         for seconds in 0..2 {
             site.tick(now + seconds, &mut fixed);
@@ -175,7 +175,7 @@ fn image_is_never_written() {
         let last = site.body.len - 1;
         for second in 0..3 {
             site.tick(SECOND + second, &mut fixed);
-            for scratch in (0..4).map(ScratchIndex) {
+            for scratch in (0..4).map(ScratchPlace::Slot) {
                 let part = site.part((0, last), Persistence::Keep, scratch, &mut fixed);
                 assert!(part.first.offset >= layout.scratch().offset);
                 let left = pages(&site, 1).after(20);

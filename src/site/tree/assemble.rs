@@ -1,4 +1,4 @@
-//! The assembly of a response in the block of its slot: prepared pieces are copied one behind the
+//! The assembly of a response in the block of its place: prepared pieces are copied one behind the
 //! other. Composed field lines are at the beginning of the block already, and move behind the
 //! front of the head.
 
@@ -6,23 +6,24 @@ use super::Tree;
 use super::chosen::{BuiltInResponse, FileResponse, Redirection, Select};
 use super::composer::Composition;
 use super::heads::StatusIndex;
-use super::rows::{Representation, RouteTarget};
+use super::lines::{ETAG, LAST_MODIFIED, LENGTH, coding_line, validators_bytes};
+use super::rows::{Representation, SiteFile};
 use crate::bytes::{Span, Spans};
-use crate::http::coding::Coding;
 use crate::http::request::Persistence;
-use crate::site::{Answer, PendingResponse, Prebuilt, ScratchIndex};
+use crate::http::response::{DATE_BYTES, write_date};
+use crate::site::{Answer, PendingResponse, Prebuilt, ScratchPlace};
 
 impl Tree {
-    /// Writes the head of the chosen response into the slot's block; the body of a response to HEAD
-    /// is left out. Of `fixed`, only the scratch is written to.
+    /// Writes the head of the chosen response into the block of a place; the body of a response to
+    /// HEAD is left out. Of `fixed`, only the scratch is written to.
     pub fn output(
         &self,
         pending: PendingResponse,
-        scratch: ScratchIndex,
+        scratch: ScratchPlace,
         fixed: &mut [u8],
     ) -> Spans {
         let PendingResponse { answer, persistence, head_only } = pending;
-        let own = self.scratch_of(fixed);
+        let (image, own) = self.parts(fixed);
         let span = self.block(scratch);
         let mut head = HeadWriter { block: &mut own[self.in_scratch(span)], used: 0 };
         let mut then = match answer {
@@ -42,7 +43,7 @@ impl Tree {
                 Span::default()
             }
             Answer::FileResponse(response) => {
-                self.put_file_head(&response, persistence, head_only, &mut head)
+                self.put_file_head(&response, persistence, head_only, image, &mut head)
             }
             Answer::Redirection(Redirection { status, location_bytes, by_language, fields }) => {
                 let front = self.heads.front(status, persistence);
@@ -63,56 +64,60 @@ impl Tree {
             let end = self.in_scratch(then).end;
             own[end..end + NO_CONTENT.len()].copy_from_slice(NO_CONTENT);
             then.len += NO_CONTENT.len() as u64;
-        } else if head_only {
-            then = Span::default();
         }
         Spans { first: Span { len, ..span }, then }
     }
 
-    /// Writes the head of a response with a file, and returns the span of its content.
+    /// Writes the head of a response with a file, and returns the span that follows in the image:
+    /// the content, and the end of the head where it lies before it.
     fn put_file_head(
         &self,
         response: &FileResponse,
         persistence: Persistence,
         head_only: bool,
+        image: &[u8],
         head: &mut HeadWriter<'_>,
     ) -> Span {
         let representation = &self.representations[response.representation as usize];
+        let Representation { body, lines_bytes } = *representation;
+        let content = |span: Span| if head_only { Span::default() } else { span };
         match response.select {
             Select::Whole => {
                 self.begin_file_head(response, response.status, persistence, head);
-                head.put_coding(representation.coding);
-                head.put(b"Content-Length: ");
-                match representation.digits_len as usize {
-                    0 => head.put_number(representation.body.len),
-                    len => head.put(&representation.digits[..len]),
+                if response.status == StatusIndex::OK && lines_bytes > 0 {
+                    let lines_bytes = u64::from(lines_bytes);
+                    let len = lines_bytes + content(body).len;
+                    return Span { offset: body.offset - lines_bytes, len };
                 }
+                let SiteFile { first, codings, .. } = response.target.file;
+                head.put(coding_line(codings.get(response.representation - first)));
+                head.put(LENGTH);
+                head.put_number(body.len);
                 head.put(b"\r\n");
                 if response.status == StatusIndex::OK {
-                    head.put(b"Accept-Ranges: bytes\r\n");
-                    self.put_validators(response.target, representation, head);
+                    self.put_validators(response, image, head);
                 }
                 head.put(b"\r\n");
-                representation.body
+                content(body)
             }
             Select::Part(first, last) => {
                 self.begin_file_head(response, StatusIndex::PARTIAL_CONTENT, persistence, head);
-                head.put(b"Content-Length: ");
+                head.put(LENGTH);
                 head.put_number(last - first + 1);
                 head.put(b"\r\nContent-Range: bytes ");
                 head.put_number(first);
                 head.put(b"-");
                 head.put_number(last);
                 head.put(b"/");
-                head.put_number(representation.body.len);
+                head.put_number(body.len);
                 head.put(b"\r\n");
-                self.put_validators(response.target, representation, head);
+                self.put_validators(response, image, head);
                 head.put(b"\r\n");
-                Span { offset: representation.body.offset + first, len: last - first + 1 }
+                content(Span { offset: body.offset + first, len: last - first + 1 })
             }
             Select::NotModified => {
                 self.begin_file_head(response, StatusIndex::NOT_MODIFIED, persistence, head);
-                self.put_validators(response.target, representation, head);
+                self.put_validators(response, image, head);
                 head.put(b"\r\n");
                 Span::default()
             }
@@ -171,20 +176,27 @@ impl Tree {
         }
     }
 
-    fn put_validators(
-        &self,
-        target: RouteTarget,
-        representation: &Representation,
-        head: &mut HeadWriter<'_>,
-    ) {
-        head.put(b"ETag: ");
-        head.put(&representation.tag);
-        let resource = &self.resources[target.file.id.index()];
-        if resource.modified.is_some() {
-            head.put(b"\r\nLast-Modified: ");
-            head.put(&resource.modified_text);
+    /// Writes `ETag` and `Last-Modified`: a copy of the lines before the body, if there are any.
+    fn put_validators(&self, response: &FileResponse, image: &[u8], head: &mut HeadWriter<'_>) {
+        let modified = self.modified[response.target.file.id.index()];
+        let Representation { body, lines_bytes } =
+            self.representations[response.representation as usize];
+        if lines_bytes > 0 {
+            let end = body.range().start;
+            let start = end - validators_bytes(modified.is_some());
+            head.put(&image[start..end - b"\r\n".len()]);
+            return;
         }
+        head.put(ETAG);
+        head.put(self.tag(response.representation, modified.is_some(), image));
         head.put(b"\r\n");
+        if let Some(modified) = modified {
+            let mut date = [0; DATE_BYTES];
+            write_date(&mut date, modified.get());
+            head.put(LAST_MODIFIED);
+            head.put(&date);
+            head.put(b"\r\n");
+        }
     }
 }
 
@@ -224,15 +236,6 @@ impl HeadWriter<'_> {
             }
         }
         self.put(&digits[at..]);
-    }
-
-    fn put_coding(&mut self, coding: Coding) {
-        self.put(match coding {
-            Coding::Identity => b"",
-            Coding::Gzip => b"Content-Encoding: gzip\r\n",
-            Coding::Zstd => b"Content-Encoding: zstd\r\n",
-            Coding::Brotli => b"Content-Encoding: br\r\n",
-        });
     }
 }
 

@@ -4,20 +4,22 @@
 use super::Tree;
 use super::composer::{ComposedFile, Composer, DefaultsId};
 use super::heads::Heads;
+use super::lines::BodyLines;
 use super::missing::NotFoundPages;
 use super::route_table::RouteTable;
 use super::rows::{
-    CodedBody, FieldBlock, FieldsId, FileId, PackedCodings, Representation, Resource, RouteEntry,
+    CodedBody, FieldBlock, FieldsId, FileId, PackedCodings, Representation, RouteEntry,
     RouteTarget, SiteFile,
 };
 use super::sender::LOCATION_BYTES_MAX;
 use crate::bytes::PAGE_BYTES_MAX;
 use crate::http::coding::Coding;
 use crate::http::request::TARGET_BYTES_MAX;
-use crate::http::response::{DATE_BYTES, is_kept_by_not_modified, write_date};
+use crate::http::response::is_kept_by_not_modified;
 use crate::site::field_rules::FieldRules;
-use crate::site::layout::Layout;
+use crate::site::layout::{Layout, RunLayout};
 use crate::site::redirects::Redirects;
+use crate::site::tag::Tag;
 use std::collections::HashMap;
 use std::num::NonZeroU64;
 
@@ -25,8 +27,9 @@ use std::num::NonZeroU64;
 #[derive(Debug, Default)]
 pub struct Builder {
     route_table: RouteTable,
-    resources: Vec<Resource>,
     representations: Vec<Representation>,
+    tags_apart: HashMap<u32, Tag, foldhash::fast::FixedState>,
+    modified: Vec<Option<NonZeroU64>>,
     field_blocks: Vec<FieldBlock>,
     known_fields: HashMap<Vec<(String, String)>, u32>,
     not_found: NotFoundPages,
@@ -38,7 +41,8 @@ pub struct Builder {
 
 impl Builder {
     /// Adds a file with one body per coding; of the codings that a client accepts with equal
-    /// weight, the smallest is sent. `modified` is in seconds since the Unix epoch.
+    /// weight, the smallest is sent. `modified` is in seconds since the Unix epoch, as in the lines
+    /// of the bodies.
     ///
     /// # Panics
     /// If the largest body is not the identity.
@@ -46,14 +50,20 @@ impl Builder {
         bodies.sort_by_key(|body| (body.span.len, std::cmp::Reverse(body.coding)));
         let last = bodies.last().map(|body| body.coding);
         assert_eq!(last, Some(Coding::Identity), "the identity is the largest body");
-        let id = FileId(number(self.resources.len()));
-        let modified = modified.and_then(NonZeroU64::new);
-        let mut modified_text = [0; DATE_BYTES];
-        write_date(&mut modified_text, modified.map_or(0, NonZeroU64::get));
+        let id = FileId(number(self.modified.len()));
         let first = number(self.representations.len());
         let codings = PackedCodings::new(bodies.iter().map(|body| body.coding));
-        self.resources.push(Resource { modified, modified_text });
-        self.representations.extend(bodies.iter().map(Representation::new));
+        self.modified.push(modified.and_then(NonZeroU64::new));
+        for &CodedBody { coding, span: body, tag, has_lines } in &bodies {
+            let mut lines_bytes = 0;
+            if has_lines {
+                let lines = BodyLines { coding, len: body.len, modified };
+                lines_bytes = u8::try_from(lines.bytes()).expect("they are far shorter");
+            } else {
+                self.tags_apart.insert(number(self.representations.len()), tag);
+            }
+            self.representations.push(Representation { body, lines_bytes });
+        }
         SiteFile { id, first, codings, is_protected: false }
     }
 
@@ -153,23 +163,26 @@ impl Builder {
         self.health = Some(path.into());
     }
 
-    /// Builds the tree for a buffer whose first `body_bytes` bytes are the bodies, and the layout
-    /// that the buffer needs for `slots` connections.
+    /// Builds the tree for a buffer whose first `image_bytes` bytes are the bodies with their
+    /// lines, and the layout that the buffer needs for `slots` connections.
     #[must_use]
-    pub fn build(self, body_bytes: u64, slots: u32) -> (Tree, Layout) {
+    pub fn build(self, image_bytes: u64, slots: u32) -> (Tree, Layout) {
         let heads = Heads::new();
         let stored = self.field_blocks.iter().map(|block| block.text.len()).max().unwrap_or(0);
         let composed_bytes = self.composer.as_ref().map_or(0, Composer::bytes_max);
         let block_bytes = block_bytes(&heads, stored.max(composed_bytes));
         let tail_bytes = tail_bytes();
-        let blocks_at = Layout::new(body_bytes, 0).scratch().offset;
+        let blocks_at = Layout::new(image_bytes, 0).scratch().offset;
         let tails_at = blocks_at + u64::from(slots) * u64::from(block_bytes);
-        let decode_at = tails_at + u64::from(slots) * u64::from(tail_bytes);
-        let layout = Layout::new(body_bytes, decode_at - blocks_at + TARGET_BYTES_MAX as u64);
+        let runs_at = tails_at + u64::from(slots) * u64::from(tail_bytes);
+        let runs = RunLayout::new(runs_at, slots, block_bytes, tail_bytes);
+        let decode_at = runs.end();
+        let layout = Layout::new(image_bytes, decode_at - blocks_at + TARGET_BYTES_MAX as u64);
         let tree = Tree {
             route_table: self.route_table.shrunk(),
-            resources: self.resources.into(),
             representations: self.representations.into(),
+            tags_apart: self.tags_apart,
+            modified: self.modified.into(),
             field_blocks: self.field_blocks.into(),
             not_found: self.not_found,
             fallback: self.fallback,
@@ -182,18 +195,21 @@ impl Builder {
             block_bytes,
             tails_at,
             tail_bytes,
+            runs,
             decode_at,
         };
         (tree, layout)
     }
 }
 
-/// Most bytes that a buffer needs behind its bodies, padding included, if the fields of a response,
+/// Most bytes that a buffer needs behind its image, padding included, if the fields of a response,
 /// stored or composed, take at most `fields_bytes_max` bytes.
 #[must_use]
 pub fn room_for(fields_bytes_max: usize, slots: u32) -> u64 {
-    let slot = block_bytes(&Heads::new(), fields_bytes_max) + tail_bytes();
-    PAGE_BYTES_MAX + u64::from(slots) * u64::from(slot) + TARGET_BYTES_MAX as u64
+    let (block, tail) = (block_bytes(&Heads::new(), fields_bytes_max), tail_bytes());
+    let runs_at = u64::from(slots) * u64::from(block + tail);
+    let runs = RunLayout::new(runs_at, slots, block, tail);
+    PAGE_BYTES_MAX + runs.end() + TARGET_BYTES_MAX as u64
 }
 
 fn block_bytes(heads: &Heads, fields_bytes_max: usize) -> u32 {
@@ -210,7 +226,7 @@ fn number(value: usize) -> u32 {
     u32::try_from(value).expect("a site has less than 2^32 files and sets of fields")
 }
 
-/// Most bytes of the fields derived from a file and its choice: coding, length, range, tag, date
+/// Most bytes of the fields derived from a file and its choice: ranges, coding, length, tag, date
 /// and language.
 const OWN_FIELDS_BYTES_MAX: usize = 352;
 /// Most bytes that are added to a built-in response: its lines without rules, and `Content-Range`.

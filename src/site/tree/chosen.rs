@@ -73,6 +73,11 @@ pub struct Redirection {
 }
 
 impl FileResponse {
+    /// Whether fields for it lie in the scratch memory of a slot.
+    pub(in crate::site) fn is_composed(&self) -> bool {
+        self.fields.is_some()
+    }
+
     /// The same response, chosen by the preferred language of the request.
     pub(in crate::site) fn varying_by_language(self) -> Self {
         Self { by_language: true, ..self }

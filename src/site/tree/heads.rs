@@ -73,7 +73,9 @@ impl Heads {
 
     fn front_of(&mut self, status: u16, persistence: Persistence) -> Range<usize> {
         let at = self.text.len();
-        write_head(&mut self.text, status, [], persistence).expect(VECTOR);
+        // Every 200 with a file has it (RFC 9110 14.3).
+        let ranges = (status == 200).then_some(("Accept-Ranges", "bytes"));
+        write_head(&mut self.text, status, ranges, persistence).expect(VECTOR);
         // The fields of the file follow, then the empty line.
         self.text.truncate(self.text.len() - LINE_END);
         self.dates.push(at + date_offset(status));

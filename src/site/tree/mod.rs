@@ -1,11 +1,13 @@
 //! A site of many files: its paths, and responses assembled from pieces prepared at start.
 //!
-//! The image of the buffer holds the bodies, which never change. The scratch holds, in this order:
-//! a *block* for each slot, into which the head of a response is copied piece by piece; a *tail*
-//! for each slot, for a `Location` that depends on the request; and room to decode one path. A
-//! response is a block and the body behind it, or a block and a tail. A slot has one response in
+//! The image of the buffer holds the bodies, which never change, each behind the lines of its head
+//! that no request changes ([`lines`]). The scratch holds, in this order: a *block* for each slot,
+//! into which the rest of a head is copied piece by piece; a *tail* for each slot, for a `Location`
+//! that depends on the request; the memory of runs, in which the responses behind the first of a
+//! run have block and tail; and room to decode one path. A response is a block and a part of the
+//! image behind it, or a block and a tail. A slot has one response or one run in
 //! progress at a time, so nothing is written to bytes that the kernel may still read, and no
-//! function here borrows the image mutably.
+//! function here writes to the image.
 //!
 //! The fields of a path that leads to a file are prepared at start. Those of other responses, which
 //! depend on the requested path, are composed in the block when the response is chosen.
@@ -19,6 +21,7 @@ pub(super) mod chosen;
 pub mod composer;
 mod guard;
 mod heads;
+pub mod lines;
 mod missing;
 mod route_table;
 pub mod rows;
@@ -27,12 +30,13 @@ mod sender;
 #[cfg(test)]
 mod tests;
 
-use super::answer::{Answer, RequestContext, ScratchIndex};
+use super::answer::{Answer, RequestContext, ScratchPlace};
 use super::conditions::RequestConditions;
-use super::layout::Layout;
+use super::layout::{Layout, RunLayout};
 use super::pattern::Captures;
 use super::redirects::{Effect, Redirect, Redirects};
 use super::rendered::Prebuilt;
+use super::tag::{TAG_BYTES, Tag};
 use crate::bytes::Span;
 use crate::http::accept::names_html;
 use crate::http::coding::{Accepted, Coding};
@@ -42,11 +46,14 @@ use crate::http::request::{Method, Request, TARGET_BYTES_MAX, Target};
 use access::PathAccess;
 use chosen::{FileResponse, Redirection, Select, TargetOrigin};
 use composer::Composer;
+use foldhash::fast::FixedState;
 use heads::{Heads, StatusIndex};
+use lines::{ETAG, validators_bytes};
 use missing::NotFoundPages;
 use route_table::RouteTable;
-use rows::{FieldBlock, Representation, Resource, RouteEntry, RouteTarget, SiteFile};
+use rows::{FieldBlock, Representation, RouteEntry, RouteTarget, SiteFile};
 use sender::{LOCATION_BYTES_MAX, Sender};
+use std::collections::HashMap;
 use std::num::NonZeroU64;
 use std::ops::Range;
 
@@ -54,8 +61,11 @@ use std::ops::Range;
 #[derive(Debug)]
 pub struct Tree {
     route_table: RouteTable,
-    resources: Box<[Resource]>,
     representations: Box<[Representation]>,
+    /// The tags of representations without lines, by their indices.
+    tags_apart: HashMap<u32, Tag, FixedState>,
+    /// By the index of a file, in seconds since the Unix epoch.
+    modified: Box<[Option<NonZeroU64>]>,
     field_blocks: Box<[FieldBlock]>,
     not_found: NotFoundPages,
     fallback: Option<RouteTarget>,
@@ -71,6 +81,7 @@ pub struct Tree {
     block_bytes: u32,
     tails_at: u64,
     tail_bytes: u32,
+    runs: RunLayout,
     decode_at: u64,
 }
 
@@ -84,29 +95,43 @@ impl Tree {
         self.layout
     }
 
+    pub(super) fn run_layout(&self) -> RunLayout {
+        self.runs
+    }
+
+    pub(super) fn limit_runs(&mut self, count: u32) {
+        self.runs = self.runs.limited_to(count);
+    }
+
     /// Chooses the response to a request. Of the buffer, only the scratch is written to: a
-    /// `Location` goes into the slot's tail, and composed fields into its block.
+    /// `Location` goes into the tail of the place, and composed fields into its block.
     pub fn choose(
         &self,
         request: &Request<'_, '_>,
         request_context: &mut RequestContext<'_>,
     ) -> Answer {
-        let slot = request_context.scratch;
-        let scratch = self.scratch_of(request_context.fixed);
+        let place = request_context.scratch;
+        let (image, scratch) = self.parts(request_context.fixed);
         let decode_at = self.in_scratch(Span { offset: self.decode_at, len: 0 }).start;
-        let (slots, decode) = scratch.split_at_mut(decode_at);
-        let (path, query) = match request.target {
+        let (places, decode) = scratch.split_at_mut(decode_at);
+        let (path, query, entry) = match request.target {
             Target::Origin { path, query } | Target::Absolute { path, query } => {
                 assert!(path.len() <= TARGET_BYTES_MAX, "longer targets are refused");
-                (path::decode(path, decode).ok(), query)
+                // Forced rules come before files.
+                let is_file_first = !self.redirects.has(true);
+                match is_file_first.then(|| self.route_table.find_literal(path)).flatten() {
+                    Some(entry) => (Some(path), query, Some(entry)),
+                    None => (path::decode(path, decode).ok(), query, None),
+                }
             }
             // Only OPTIONS and CONNECT have these forms (RFC 9112 3.2.3, 3.2.4).
-            Target::Asterisk | Target::Authority => (None, None),
+            Target::Asterisk | Target::Authority => (None, None, None),
         };
-        let tails_at = self.in_scratch(Span { offset: self.tails_at, len: 0 }).start;
-        let (blocks, tails) = slots.split_at_mut(tails_at);
-        let block_at = self.in_scratch(self.block(slot)).start;
-        let block = &mut blocks[block_at..block_at + self.composed_bytes];
+        let [block, tail] = [self.block(place), self.tail(place)].map(|it| self.in_scratch(it));
+        // A block lies before its tail.
+        let (front, back) = places.split_at_mut(tail.start);
+        let block = &mut front[block.start..block.start + self.composed_bytes];
+        let tail = &mut back[..tail.len()];
         if !matches!(request.method, Method::Get | Method::Head) {
             return self.other_method(path, request, block);
         }
@@ -115,26 +140,32 @@ impl Tree {
             let draining = request_context.draining;
             return Answer::Whole(if draining { Prebuilt::Draining } else { Prebuilt::Healthy });
         }
-        let tail = self.in_scratch(self.tail(slot));
-        let tail = &mut tails[tail.start - tails_at..tail.end - tails_at];
         let access = self.access_to_path(path, request);
         let mut by_language = false;
         let answer = match access {
             // Nothing else of the path may show, not even a redirect.
             PathAccess::Refused => Answer::Whole(Prebuilt::Unauthorized),
             PathAccess::Open | PathAccess::Granted => {
-                self.resolve(path, query, request, tail, &mut by_language)
+                self.resolve(path, entry, query, request, tail, &mut by_language)
             }
         };
         let answer = if by_language { answer.varying_by_language() } else { answer };
+        let answer = match answer {
+            Answer::FileResponse(chosen) if request.selective => {
+                Answer::FileResponse(self.select(chosen, request, image))
+            }
+            _ => answer,
+        };
         self.with_fields(answer, path, access, request, block)
     }
 
-    /// The answer for a decoded path: forced rules first, then files, then the other rules. Sets
-    /// `by_language` if the language of the request was compared for it.
+    /// The answer for a decoded path, with its entry if that is known: forced rules first, then
+    /// files, then the other rules. Sets `by_language` if the language of the request was compared
+    /// for it.
     fn resolve(
         &self,
         path: &[u8],
+        entry: Option<RouteEntry>,
         query: Option<&[u8]>,
         request: &Request<'_, '_>,
         tail: &mut [u8],
@@ -145,9 +176,9 @@ impl Tree {
         {
             return answer;
         }
-        match self.route_table.find(path) {
+        match entry.or_else(|| self.route_table.find(path)) {
             Some(RouteEntry::File(target)) => {
-                return self.select(target, StatusIndex::OK, TargetOrigin::Route, request);
+                return self.represent(target, StatusIndex::OK, TargetOrigin::Route, request);
             }
             Some(RouteEntry::Folder) => {
                 if self.access_to_folder(path, request, tail) == PathAccess::Refused {
@@ -171,10 +202,10 @@ impl Tree {
         if let Some(target) = self.fallback
             && is_navigation(path, request)
         {
-            return self.select(target, StatusIndex::OK, origin, request);
+            return self.represent(target, StatusIndex::OK, origin, request);
         }
         match self.not_found.nearest(path) {
-            Some(target) => self.select(target, StatusIndex::NOT_FOUND, origin, request),
+            Some(target) => self.represent(target, StatusIndex::NOT_FOUND, origin, request),
             None => Answer::Whole(Prebuilt::NotFound),
         }
     }
@@ -217,7 +248,9 @@ impl Tree {
                 let is_open =
                     |to: &&[u8]| is_named || !self.redirects.hides(to, number, &conditions);
                 match len.and_then(|len| self.file_of(tail, len, is_open)) {
-                    Some(target) => Some(self.select(target, status, TargetOrigin::Rule, request)),
+                    Some(target) => {
+                        Some(self.represent(target, status, TargetOrigin::Rule, request))
+                    }
                     None => forced.then(|| self.missing(path, request)),
                 }
             }
@@ -246,8 +279,8 @@ impl Tree {
         }
     }
 
-    /// Chooses the coding, and the part of it that is sent.
-    fn select(
+    /// Chooses the coding in which a file is sent.
+    fn represent(
         &self,
         target: RouteTarget,
         status: StatusIndex,
@@ -259,60 +292,74 @@ impl Tree {
         {
             return Answer::Whole(Prebuilt::Unauthorized);
         }
-        let SiteFile { id, first, codings, .. } = target.file;
-        let response = |index: u32, select| {
-            let representation = first + index;
-            let fields = None;
-            Answer::FileResponse(FileResponse {
-                target,
-                representation,
-                status,
-                select,
-                origin,
-                by_language: false,
-                fields,
-            })
+        let SiteFile { first, codings, .. } = target.file;
+        let (index, select) = match Accepted::of(request.fields).best(codings.iter()) {
+            Some(best) => (u32::try_from(best).expect("four at most"), Select::Whole),
+            None => (0, Select::NotAcceptable),
         };
-        let accepted = Accepted::of(request.fields);
-        let Some(best) = accepted.best(codings.iter()) else {
-            return response(0, Select::NotAcceptable);
-        };
-        let best = u32::try_from(best).expect("four at most");
-        // Preconditions and ranges apply to a 200 only (RFC 9110 13.2.1, 14.2).
-        if !request.selective || status != StatusIndex::OK {
-            return response(best, Select::Whole);
+        Answer::FileResponse(FileResponse {
+            target,
+            representation: first + index,
+            status,
+            select,
+            origin,
+            by_language: false,
+            fields: None,
+        })
+    }
+
+    /// Chooses the part of a file that is sent, by the preconditions and the range of the request.
+    fn select(
+        &self,
+        chosen: FileResponse,
+        request: &Request<'_, '_>,
+        image: &[u8],
+    ) -> FileResponse {
+        // They apply to a 200 only (RFC 9110 13.2.1, 14.2).
+        if chosen.select != Select::Whole || chosen.status != StatusIndex::OK {
+            return chosen;
         }
-        let last_modified = self.resources[id.index()].modified.map(NonZeroU64::get);
-        let representation = |index: u32| &self.representations[(first + index) as usize];
-        let evaluate = |index: u32, length: Option<u64>| {
-            let validators = Validators { etag: &representation(index).tag, last_modified };
+        let SiteFile { id, first, codings, .. } = chosen.target.file;
+        let last_modified = self.modified[id.index()].map(NonZeroU64::get);
+        let evaluate = |representation: u32, length: Option<u64>| {
+            let etag = self.tag(representation, last_modified.is_some(), image);
+            let validators = Validators { etag, last_modified };
             select(request.method, request.fields, &validators, length)
         };
         // A range selects from the identity, so that a download can be resumed whatever coding it
         // began with.
-        let identity = codings.len() - 1;
-        if accepted.accepts(Coding::Identity) {
-            let length = representation(identity).body.len;
-            match evaluate(identity, Some(length)) {
-                Selection::Partial { first, last } => {
-                    return response(identity, Select::Part(first, last));
-                }
-                Selection::Unsatisfiable => return response(identity, Select::Unsatisfiable),
+        let identity = first + codings.len() - 1;
+        if Accepted::of(request.fields).accepts(Coding::Identity) {
+            let part = |select| FileResponse { representation: identity, select, ..chosen };
+            match evaluate(identity, Some(self.representations[identity as usize].body.len)) {
+                Selection::Partial { first, last } => return part(Select::Part(first, last)),
+                Selection::Unsatisfiable => return part(Select::Unsatisfiable),
                 Selection::Full | Selection::NotModified | Selection::PreconditionFailed => {}
             }
         }
-        match evaluate(best, None) {
-            Selection::NotModified => response(best, Select::NotModified),
-            Selection::PreconditionFailed => response(best, Select::PreconditionFailed),
-            Selection::Full | Selection::Partial { .. } | Selection::Unsatisfiable => {
-                response(best, Select::Whole)
-            }
-        }
+        let select = match evaluate(chosen.representation, None) {
+            Selection::NotModified => Select::NotModified,
+            Selection::PreconditionFailed => Select::PreconditionFailed,
+            Selection::Full | Selection::Partial { .. } | Selection::Unsatisfiable => Select::Whole,
+        };
+        FileResponse { select, ..chosen }
     }
 
-    /// The scratch, of which every span that a tree writes to is a part.
-    fn scratch_of<'a>(&self, fixed: &'a mut [u8]) -> &'a mut [u8] {
-        &mut fixed[self.layout.scratch().range()]
+    /// The entity tag of a representation, which lies among its lines if it has any.
+    fn tag<'a>(&'a self, representation: u32, has_date: bool, image: &'a [u8]) -> &'a [u8] {
+        let Representation { body, lines_bytes } = self.representations[representation as usize];
+        if lines_bytes == 0 {
+            return &self.tags_apart[&representation];
+        }
+        let at = body.range().start - validators_bytes(has_date) + ETAG.len();
+        &image[at..at + TAG_BYTES]
+    }
+
+    /// The image, and the scratch, of which every span that a tree writes to is a part.
+    fn parts<'a>(&self, fixed: &'a mut [u8]) -> (&'a [u8], &'a mut [u8]) {
+        let Range { start, end } = self.layout.scratch().range();
+        let (image, scratch) = fixed[..end].split_at_mut(start);
+        (image, scratch)
     }
 
     /// The position within the scratch of a span of the buffer.
@@ -321,14 +368,24 @@ impl Tree {
         Span { offset: offset - self.layout.scratch().offset, len }.range()
     }
 
-    fn block(&self, scratch: ScratchIndex) -> Span {
-        let len = u64::from(self.block_bytes);
-        Span { offset: self.layout.scratch().offset + u64::from(scratch.0) * len, len }
+    fn block(&self, place: ScratchPlace) -> Span {
+        match place {
+            ScratchPlace::Slot(slot) => {
+                let len = u64::from(self.block_bytes);
+                Span { offset: self.layout.scratch().offset + u64::from(slot) * len, len }
+            }
+            ScratchPlace::Run { run, used } => self.runs.block_and_tail(run, used)[0],
+        }
     }
 
-    fn tail(&self, scratch: ScratchIndex) -> Span {
-        let len = u64::from(self.tail_bytes);
-        Span { offset: self.tails_at + u64::from(scratch.0) * len, len }
+    fn tail(&self, place: ScratchPlace) -> Span {
+        match place {
+            ScratchPlace::Slot(slot) => {
+                let len = u64::from(self.tail_bytes);
+                Span { offset: self.tails_at + u64::from(slot) * len, len }
+            }
+            ScratchPlace::Run { run, used } => self.runs.block_and_tail(run, used)[1],
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! lookup in a large site costs one access to a distant cache line, besides that of the table.
 
 use super::rows::{FieldsId, FileId, PackedCodings, RouteEntry, RouteTarget, SiteFile};
+use crate::http::path;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use std::hash::BuildHasher;
@@ -36,6 +37,14 @@ impl RouteTable {
         Some(self.destination(self.offset(path)?))
     }
 
+    /// The destination of the path of a request target that is there as it is, which saves its
+    /// decoding.
+    pub(super) fn find_literal(&self, path: &[u8]) -> Option<RouteEntry> {
+        let at = self.offset(path)?;
+        let is_literal = head_at(&self.records, at)[FLAGS_AT] & LITERAL != 0;
+        is_literal.then(|| self.destination(at))
+    }
+
     /// The offset of the record of a path.
     pub(super) fn offset(&self, path: &[u8]) -> Option<u32> {
         let is_own = |&at: &u32| path_at(&self.records, at) == path;
@@ -56,7 +65,9 @@ impl RouteTable {
             self.records.extend_from_slice(&word.to_le_bytes());
         }
         let protected = if file.is_protected { PROTECTED } else { 0 };
-        self.records.extend([file.codings.bits, file.codings.count | protected]);
+        let is_literal = path::decode(path, &mut vec![0; path.len()]) == Ok(path);
+        let literal = if is_literal { LITERAL } else { 0 };
+        self.records.extend([file.codings.bits, file.codings.count | protected | literal]);
         let path_len = u16::try_from(path.len()).expect("a path has at most 4 KiB (PATH_MAX)");
         self.records.extend_from_slice(&path_len.to_le_bytes());
         self.records.extend_from_slice(path);
@@ -66,11 +77,12 @@ impl RouteTable {
         let head = head_at(&self.records, at);
         let word =
             |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
-        let codings = PackedCodings { bits: head[12], count: head[13] & !PROTECTED };
+        let count = head[FLAGS_AT] & !(PROTECTED | LITERAL);
+        let codings = PackedCodings { bits: head[12], count };
         if codings.count == 0 {
             return RouteEntry::Folder;
         }
-        let is_protected = head[13] & PROTECTED != 0;
+        let is_protected = head[FLAGS_AT] & PROTECTED != 0;
         let file = SiteFile { id: FileId(word(0)), first: word(4), codings, is_protected };
         RouteEntry::File(RouteTarget { file, fields: FieldsId(word(8)) })
     }
@@ -102,6 +114,11 @@ const NO_FILE: SiteFile = SiteFile {
 };
 /// Marks a protected file in the octet with the number of its codings, four at most.
 const PROTECTED: u8 = 0x80;
+/// Marks a path, in the same octet, that a request target names without percent-encoding: decoding
+/// leaves it as it is. Not so `/a%20b`, a name with a percent sign: that target names `/a b`.
+const LITERAL: u8 = 0x40;
+/// Offset of that octet.
+const FLAGS_AT: usize = 13;
 /// Three words, the codings and the length of the path.
 const HEAD_BYTES: usize = 16;
 
@@ -136,7 +153,23 @@ mod tests {
             assert!(route_table.find(&path.as_bytes()[1..]).is_none());
         }
         assert!(matches!(route_table.find(b"/folder"), Some(RouteEntry::Folder)));
+        assert!(matches!(route_table.find_literal(b"/folder"), Some(RouteEntry::Folder)));
         assert!(route_table.find(b"/6/5000").is_none() && route_table.find(b"").is_none());
         assert!(RouteTable::default().find(b"/").is_none());
+    }
+
+    #[test]
+    fn paths_that_decoding_changes_are_not_literal() {
+        for path in ["/", "/a b", "/.a/b", "/a..", "/\u{e4}", "//"] {
+            let mut route_table = RouteTable::default();
+            assert!(route_table.add(path.as_bytes(), RouteEntry::Folder));
+            assert!(route_table.find_literal(path.as_bytes()).is_some(), "{path}");
+        }
+        for path in ["/a%20b", "/100%", "/.well-known/.", "/a/../b", "/..", ""] {
+            let mut route_table = RouteTable::default();
+            assert!(route_table.add(path.as_bytes(), RouteEntry::Folder));
+            assert!(route_table.find(path.as_bytes()).is_some(), "{path}");
+            assert!(route_table.find_literal(path.as_bytes()).is_none(), "{path}");
+        }
     }
 }

@@ -1,10 +1,10 @@
 //! Rows of a tree's tables and the numbers by which tables refer to each other.
 
+use super::lines::BodyLines;
 use crate::bytes::Span;
 use crate::http::coding::Coding;
-use crate::http::response::DATE_BYTES;
+use crate::site::page::entity_tag;
 use crate::site::tag::Tag;
-use std::num::NonZeroU64;
 
 /// A body in the buffer, in one content coding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +15,28 @@ pub struct CodedBody {
     pub span: Span,
     /// The entity tag of these bytes: each coding has its own (RFC 9110 8.8.3.3).
     pub tag: Tag,
+    /// Whether its [`BodyLines`] lie right before it in the buffer. Of two files that share a body,
+    /// a precompressed file and the one beside it, only one has them there.
+    pub has_lines: bool,
+}
+
+impl CodedBody {
+    /// Adds a body with its lines to an image under construction. `modified` is that of its file.
+    pub fn append(
+        image: &mut Vec<u8>,
+        coding: Coding,
+        content: &[u8],
+        modified: Option<u64>,
+    ) -> Self {
+        let tag = entity_tag(content);
+        let lines = BodyLines { coding, len: content.len() as u64, modified };
+        let at = image.len();
+        image.resize(at + lines.bytes(), 0);
+        lines.write(&tag, &mut image[at..]);
+        let span = Span { offset: image.len() as u64, len: lines.len };
+        image.extend_from_slice(content);
+        Self { coding, span, tag, has_lines: true }
+    }
 }
 
 /// A file that `Builder::file` added to a tree.
@@ -28,7 +50,7 @@ pub struct SiteFile {
     pub(super) is_protected: bool,
 }
 
-/// Index of a file's [`Resource`].
+/// Index of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FileId(pub(super) u32);
 
@@ -87,7 +109,11 @@ impl PackedCodings {
     }
 
     pub(super) fn iter(self) -> impl Iterator<Item = Coding> {
-        (0..self.count).map(move |index| Coding::ALL[(self.bits >> (2 * index) & 3) as usize])
+        (0..self.len()).map(move |index| self.get(index))
+    }
+
+    pub(super) fn get(self, index: u32) -> Coding {
+        Coding::ALL[(self.bits >> (2 * index) & 3) as usize]
     }
 
     pub(super) fn len(self) -> u32 {
@@ -95,39 +121,13 @@ impl PackedCodings {
     }
 }
 
-/// The values that all representations of a file share.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Resource {
-    /// In seconds since the Unix epoch.
-    pub(super) modified: Option<NonZeroU64>,
-    pub(super) modified_text: [u8; DATE_BYTES],
-}
-
-/// A file in one coding, with the values of its fields. The representations of a file are adjacent,
-/// in order of preference; identity is the last.
+/// A file in one coding. The representations of a file are adjacent, in order of preference;
+/// identity is the last.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Representation {
     pub(super) body: Span,
-    pub(super) coding: Coding,
-    /// 0 if the length has more digits than `digits` holds.
-    pub(super) digits_len: u8,
-    /// The length in decimal. Lengths of more digits, terabytes, are formatted for each response:
-    /// room for them would make this larger than 64 bytes, and a site has millions of these.
-    pub(super) digits: [u8; 12],
-    pub(super) tag: Tag,
-}
-
-impl Representation {
-    pub(super) fn new(body: &CodedBody) -> Self {
-        let mut digits = [0; 12];
-        let text = body.span.len.to_string();
-        let mut digits_len = 0;
-        if let Some(place) = digits.get_mut(..text.len()) {
-            place.copy_from_slice(text.as_bytes());
-            digits_len = u8::try_from(text.len()).expect("twelve digits at most");
-        }
-        Self { body: body.span, coding: body.coding, digits_len, digits, tag: body.tag }
-    }
+    /// Length of the lines that lie before the body in the image; 0 if none do.
+    pub(super) lines_bytes: u8,
 }
 
 /// Field lines that files share, formatted for a head.

@@ -19,7 +19,7 @@ const TEXT_FIELDS: [(&str, &str); 2] =
 struct SiteFixture {
     site: Site,
     fixed: Vec<u8>,
-    scratch_for: ScratchIndex,
+    scratch_for: ScratchPlace,
 }
 
 /// Bodies and paths of a tree under construction.
@@ -33,10 +33,7 @@ impl TreeFixture {
     /// Adds a file with these bodies and fields.
     fn target(&mut self, bodies: &[(Coding, &str)], fields: &[(&str, &str)]) -> RouteTarget {
         let bodies = bodies.iter().map(|&(coding, text)| {
-            let offset = self.bytes.len() as u64;
-            self.bytes.extend_from_slice(text.as_bytes());
-            let span = Span { offset, len: text.len() as u64 };
-            CodedBody { coding, span, tag: entity_tag(text.as_bytes()) }
+            CodedBody::append(&mut self.bytes, coding, text.as_bytes(), Some(SECOND - 1000))
         });
         let bodies = bodies.collect();
         let file = self.builder.file(bodies, Some(SECOND - 1000));
@@ -54,7 +51,7 @@ impl TreeFixture {
         fixed.resize(layout.buffer_bytes(), 0);
         let mut site = Site::of_tree(tree);
         site.tick(SECOND, &mut fixed);
-        SiteFixture { site, fixed, scratch_for: ScratchIndex(2) }
+        SiteFixture { site, fixed, scratch_for: ScratchPlace::Slot(2) }
     }
 }
 
@@ -107,8 +104,8 @@ fn response_with_a_file_has_all_its_fields() {
         site.response("GET /a.txt?q HTTP/1.1"),
         format!(
             "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nServer: uringstatic\r\n\
-             Content-Type: text/plain\r\nX-Content-Type-Options: nosniff\r\nContent-Length: 5\r\n\
-             Accept-Ranges: bytes\r\nETag: {tag}\r\n\
+             Accept-Ranges: bytes\r\nContent-Type: text/plain\r\n\
+             X-Content-Type-Options: nosniff\r\nContent-Length: 5\r\nETag: {tag}\r\n\
              Last-Modified: Sun, 06 Nov 1994 08:32:57 GMT\r\n\r\nhello"
         )
     );
@@ -319,7 +316,7 @@ fn health_path_takes_precedence_over_files() {
     let mut site = fixture.finish();
     assert_eq!(body(&site.response("GET /health HTTP/1.1")), "ok\n");
     let mut request_context =
-        RequestContext { scratch: ScratchIndex(0), fixed: &mut site.fixed, draining: true };
+        RequestContext { scratch: ScratchPlace::Slot(0), fixed: &mut site.fixed, draining: true };
     let head = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n";
     let mut fields = FieldBuffer::new();
     let parsed = parse(head, &mut Scan::default(), 16_384, &mut fields);
@@ -334,7 +331,7 @@ fn blocks_and_tails_of_slots_lie_apart_in_the_scratch() {
     fixture.builder.folder(b"/d");
     let mut site = fixture.finish();
     let mut places: Vec<std::ops::Range<usize>> = Vec::new();
-    for scratch in [ScratchIndex(0), ScratchIndex(1), ScratchIndex(2)] {
+    for scratch in [ScratchPlace::Slot(0), ScratchPlace::Slot(1), ScratchPlace::Slot(2)] {
         places.extend([site.tree().block(scratch).range(), site.tree().tail(scratch).range()]);
         site.scratch_for = scratch;
         assert_eq!(site.status("GET /d?x HTTP/1.1"), 308);
@@ -343,9 +340,11 @@ fn blocks_and_tails_of_slots_lie_apart_in_the_scratch() {
     assert!(places.windows(2).all(|pair| pair[0].end <= pair[1].start));
     let layout = site.site.layout();
     assert!(places[0].start == layout.scratch().range().start);
-    assert!(places[0].start.is_multiple_of(4096) && layout.image().range() == (0..5));
+    let image = layout.image().range();
+    assert!(places[0].start.is_multiple_of(4096) && image.end < 4096);
     assert!(places[5].end <= usize::try_from(site.tree().decode_at).expect("64 bits"));
-    assert_eq!(&site.fixed[..4096], [b"hello".as_slice(), &[0; 4091]].concat(), "the image");
+    assert!(site.fixed[image.clone()].ends_with(b"\r\n\r\nhello"), "the image");
+    assert!(site.fixed[image.end..4096].iter().all(|&octet| octet == 0), "behind the image");
 }
 
 /// Spans name the bodies, so a tree of terabytes can be built without their bytes: the test reads
@@ -359,6 +358,7 @@ fn offsets_and_lengths_beyond_4_gib_are_exact() {
             coding: Coding::Identity,
             span: Span { offset, len },
             tag: entity_tag(b""),
+            has_lines: false,
         };
         let file = builder.file(vec![body], None);
         let fields = builder.fields(std::iter::empty());
@@ -373,7 +373,7 @@ fn offsets_and_lengths_beyond_4_gib_are_exact() {
             let mut fields = FieldBuffer::new();
             let parsed = parse(head.as_bytes(), &mut Scan::default(), 16_384, &mut fields);
             let Parsed::Request(request) = parsed else { panic!("{head}: {parsed:?}") };
-            let scratch = ScratchIndex(1);
+            let scratch = ScratchPlace::Slot(1);
             let mut request_context =
                 RequestContext { scratch, fixed: &mut fixed, draining: false };
             let answer = site.choose(&request, &mut request_context);
@@ -395,6 +395,56 @@ fn offsets_and_lengths_beyond_4_gib_are_exact() {
         let (head, _) = request(&format!("Range: bytes={len}-\r\n"), false);
         assert_eq!(field(&head, "Content-Range"), Some(&*format!("bytes */{len}")));
     }
+}
+
+/// The lines of a body save a copy, and nothing else depends on them.
+#[test]
+fn responses_are_the_same_with_and_without_lines_before_the_bodies() {
+    let bodies =
+        [(Coding::Identity, "0123456789"), (Coding::Gzip, "gzip five"), (Coding::Brotli, "br4")];
+    let site_of = |has_lines, modified: Option<u64>| {
+        let mut fixture = TreeFixture::default();
+        let coded = bodies.map(|(coding, text)| {
+            let body = CodedBody::append(&mut fixture.bytes, coding, text.as_bytes(), modified);
+            CodedBody { has_lines, ..body }
+        });
+        let file = fixture.builder.file(coded.to_vec(), modified);
+        let fields = fixture.builder.fields(TEXT_FIELDS.into_iter());
+        let target = RouteTarget { file, fields };
+        fixture.builder.path(b"/a", target);
+        fixture.builder.not_found(b"/", target);
+        fixture.finish()
+    };
+    for modified in [None, Some(SECOND - 1000)] {
+        let mut sites = [true, false].map(|has_lines| site_of(has_lines, modified));
+        let tag = String::from_utf8(entity_tag(b"br4").to_vec()).expect("text");
+        for line in ["GET /a HTTP/1.1", "HEAD /a HTTP/1.1", "GET /a HTTP/1.0", "GET /b HTTP/1.1"] {
+            for coding in ["br", "gzip", "identity", "*;q=0"] {
+                for field in [
+                    "A: b".to_owned(),
+                    "Range: bytes=2-".to_owned(),
+                    "Range: bytes=10-".to_owned(),
+                    format!("If-None-Match: {tag}"),
+                    format!("If-Match: {tag}"),
+                    "If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT".to_owned(),
+                    "If-Unmodified-Since: Sun, 06 Nov 1993 08:49:37 GMT".to_owned(),
+                ] {
+                    let head = format!("{line}\r\nAccept-Encoding: {coding}\r\n{field}");
+                    let [with, without] = sites.each_mut().map(|site| site.response(&head));
+                    assert_eq!(with, without, "{head}");
+                    assert_eq!(
+                        field_count(&with, "Content-Length"),
+                        u32::from(!with.contains(" 304 "))
+                    );
+                }
+            }
+        }
+    }
+}
+
+fn field_count(response: &str, name: &str) -> u32 {
+    let lines = response.lines().take_while(|line| !line.is_empty());
+    lines.map(|line| u32::from(line.starts_with(name))).sum()
 }
 
 proptest! {

@@ -1,7 +1,9 @@
 //! One writer and one reader on a part, and parts with words that neither has written.
 
 use super::super::access_record::tests::record;
-use super::super::access_record::{RecordCopy, write_connection, write_end, write_request};
+use super::super::access_record::{
+    RecordCopy, copy_connection, write_connection, write_end, write_request,
+};
 use super::super::record::{ListenerKind, RequestHead};
 use super::*;
 use crate::peer_address::PeerAddress;
@@ -18,16 +20,16 @@ pub(in crate::telemetry) fn begin(
     slot: u32,
     line: &str,
 ) {
-    let place = place(part, slot);
+    let place = place_of(part, slot, ResponsePlace::Slot);
     write_connection(place, PeerAddress::Unix, ListenerKind::Public, 0);
     write_request(place, &record(200, 0), RequestHead::invalid(line.as_bytes()), 0);
-    writer.begin(part, slot);
+    writer.begin(part, slot, ResponsePlace::Slot);
 }
 
 /// Ends it.
 pub(in crate::telemetry) fn end(part: &[AtomicU64], writer: &mut RingWriter, slot: u32) {
-    let len = write_end(place(part, slot), &record(200, 150), 0);
-    writer.end(part, slot, len);
+    let len = write_end(place_of(part, slot, ResponsePlace::Slot), &record(200, 150), 0);
+    writer.end(part, slot, ResponsePlace::Slot, len);
 }
 
 /// Reads everything, and takes it out of the ring.
@@ -106,10 +108,10 @@ fn record_whose_writer_ended_between_ring_and_place_is_not_recovered_again() {
     begin(&part, &mut writer, 0, "first");
     end(&part, &mut writer, 0);
     begin(&part, &mut writer, 0, "second");
-    let serial = place(&part, 0)[SERIAL].load(Ordering::Relaxed);
+    let serial = place_of(&part, 0, ResponsePlace::Slot)[SERIAL].load(Ordering::Relaxed);
     end(&part, &mut writer, 0);
     // The last store of `end` did not happen.
-    place(&part, 0)[SERIAL].store(serial, Ordering::Relaxed);
+    place_of(&part, 0, ResponsePlace::Slot)[SERIAL].store(serial, Ordering::Relaxed);
     assert_eq!(RingWriter::recover(&part), 0);
     let mut reader = RingReader::new(&part);
     assert_eq!(lines(&part, &mut reader), ["first", "second"]);
@@ -159,4 +161,32 @@ proptest! {
         end(&part, &mut next, 1);
         prop_assert_eq!(lines(&part, &mut reader), ["next worker"]);
     }
+}
+
+#[test]
+fn records_of_a_run_are_recovered_with_the_client_of_its_slot() {
+    let part = part(3);
+    let mut writer = RingWriter::new(&part);
+    begin(&part, &mut writer, 2, "first");
+    for number in [0, 14, 15] {
+        let place = ResponsePlace::Run(number);
+        let words = place_of(&part, 2, place);
+        copy_connection(words, place_of(&part, 2, ResponsePlace::Slot));
+        let line = format!("number {number}");
+        write_request(words, &record(200, 0), RequestHead::invalid(line.as_bytes()), 0);
+        writer.begin(&part, 2, place);
+    }
+    let len = write_end(place_of(&part, 2, ResponsePlace::Run(14)), &record(200, 150), 0);
+    writer.end(&part, 2, ResponsePlace::Run(14), len);
+    assert_eq!(RingWriter::recover(&part), 3);
+    assert_eq!(RingWriter::recover(&part), 0);
+    let mut reader = RingReader::new(&part);
+    let (mut copy, mut used) = (RecordCopy::default(), reader.used(&part));
+    let mut lines = Vec::new();
+    while let Some(words) = reader.next(&part, &mut used) {
+        let entry = copy.decode(words);
+        assert_eq!(entry.peer, PeerAddress::Unix);
+        lines.push(String::from_utf8_lossy(entry.line).into_owned());
+    }
+    assert_eq!(lines, ["number 14", "first", "number 0", "number 15"]);
 }

@@ -1,6 +1,7 @@
 //! SIGHUP: a new generation serves what is in the files by then, and no connection notices.
 
 use super::{Program, all_gone, all_processes, body, reload};
+use crate::common::bytes::assert_same_bytes;
 use crate::common::processes::until;
 use crate::common::{Client, GET, Server, TemporaryFile, TemporaryFolder};
 use crate::serve::health::{CHECK, ask, health_address};
@@ -38,6 +39,42 @@ fn a_link_to_the_root_is_resolved_anew() {
     reload(&mut server);
     assert_eq!(server.ask(GET).body, b"two");
     server.end();
+}
+
+/// Codings that the program made are those of the previous generation, except of changed files.
+#[test]
+fn unchanged_files_are_not_compressed_again() {
+    let text = |number: usize| format!("file {number}: ").repeat(1000).into_bytes();
+    let names: Vec<String> = (0..20).map(|number| format!("{number}.txt")).collect();
+    let folder = TemporaryFolder::with(&[]);
+    for (number, name) in names.iter().enumerate() {
+        folder.add(name, &text(number));
+    }
+    for engine in ["io_uring", "epoll"] {
+        folder.add("7.txt", &text(7));
+        let mut server = Server::start(&["--root", folder.path(), "--engine", engine]);
+        for (round, number) in [(1, 100), (2, 101)] {
+            folder.add("7.txt", &text(number));
+            server.signal("HUP");
+            let line = server.await_line("uringstatic: read ");
+            assert!(line.contains("; 1 of 20 files compressed anew; in "), "{line}");
+            server.await_line("reloaded");
+            let fresh = Server::start(&["--root", folder.path(), "--engine", engine]);
+            for name in &names {
+                for coding in ["br", "zstd", "gzip", "identity"] {
+                    let request = format!(
+                        "GET /{name} HTTP/1.1\r\nHost: a\r\nAccept-Encoding: {coding}\r\n\r\n"
+                    );
+                    let (reloaded, fresh) = (server.ask(&request), fresh.ask(&request));
+                    let etag = reloaded.field("ETag");
+                    assert_eq!(etag, fresh.field("ETag"), "{round} {name} {coding}");
+                    assert_same_bytes(&reloaded.body, &fresh.body);
+                }
+            }
+            fresh.end();
+        }
+        server.end();
+    }
 }
 
 #[test]

@@ -15,7 +15,7 @@ pub(crate) fn connect_reaches_a_listener<G: Rig>(make: impl Fn(Needs) -> Tester<
     let peer = peer.expect("the target accepts it");
     let span = Span { offset: 0, len: 5 };
     assert_eq!(
-        tester.result(Op::Send { slot: SLOT, spans: span.into(), more: false, lazy: false }),
+        tester.result(Op::Send { slot: SLOT, payload: span.into(), more: false, lazy: false }),
         Ok(5)
     );
     assert_eq!(tester.read(peer, 5).0.len(), 5);

@@ -13,7 +13,7 @@ pub(crate) fn shutdown_ends_only_the_sending_side<G: Rig>(make: impl Fn(Needs) -
     let peer = tester.connected(SLOT);
     let span = Span { offset: 0, len: 500 };
     let expected = tester.rig.engine().memory(None).fixed[span.range()].to_vec();
-    let send = Op::Send { slot: SLOT, spans: span.into(), more: false, lazy: false };
+    let send = Op::Send { slot: SLOT, payload: span.into(), more: false, lazy: false };
     assert_eq!(tester.result(send), Ok(500));
     tester.result(Op::Shutdown { slot: SLOT }).expect("it is connected");
     tester.expect_stream(peer, &expected);

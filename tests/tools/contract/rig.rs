@@ -234,7 +234,7 @@ impl<G: Rig> Tester<G> {
         let peer = self.connected(slot);
         let span = uringstatic::bytes::Span { offset: 0, len: 10 };
         assert_eq!(
-            self.result(Op::Send { slot, spans: span.into(), more: false, lazy: false }),
+            self.result(Op::Send { slot, payload: span.into(), more: false, lazy: false }),
             Ok(10)
         );
         self.rig.reset(peer);

@@ -8,14 +8,13 @@ use super::super::properties::request;
 use super::super::read::builder;
 use super::super::site_plan::{RouteKind, SitePlan};
 use super::*;
-use crate::bytes::Span;
 use crate::http::coding::Coding;
 use crate::http::request::{FieldBuffer, Parsed, Persistence, Scan, parse};
 use crate::site::field_rules::HostScope;
 use crate::site::pattern::Pattern;
 use crate::site::template::TemplateKind;
 use crate::site::tree::rows::CodedBody;
-use crate::site::{PendingResponse, RequestContext, ScratchIndex, Site, entity_tag};
+use crate::site::{PendingResponse, RequestContext, ScratchPlace, Site};
 use proptest::prelude::*;
 use std::path::PathBuf;
 
@@ -165,13 +164,10 @@ struct SiteOfPlan {
 impl SiteOfPlan {
     fn new(listing: &Listing, plan: &SitePlan, options: &SiteOptions, coded: bool) -> Self {
         let mut fixed = Vec::new();
-        let mut body = |coding, content: &[u8]| {
-            let span = Span { offset: fixed.len() as u64, len: content.len() as u64 };
-            fixed.extend_from_slice(content);
-            CodedBody { coding, span, tag: entity_tag(content) }
-        };
         let bodies = plan.files.iter().map(|file| {
-            let name = &listing.files[file.listed].name;
+            let Listed { name, modified, .. } = &listing.files[file.listed];
+            let mut body =
+                |coding, content| CodedBody::append(&mut fixed, coding, content, *modified);
             let mut bodies = vec![body(Coding::Identity, name)];
             if coded && name.len() > 3 {
                 bodies.push(body(Coding::Brotli, b"br"));
@@ -193,7 +189,7 @@ impl SiteOfPlan {
         let mut fields = FieldBuffer::new();
         let parsed = parse(head.as_bytes(), &mut Scan::default(), 16 * 1024, &mut fields);
         let Parsed::Request(request) = parsed else { panic!("{head}") };
-        let (scratch, fixed) = (ScratchIndex(1), &mut self.fixed);
+        let (scratch, fixed) = (ScratchPlace::Slot(1), &mut self.fixed);
         let mut request_context = RequestContext { scratch, fixed, draining: false };
         let answer = self.site.choose(&request, &mut request_context);
         let pending = PendingResponse { answer, persistence: Persistence::Keep, head_only: false };
