@@ -19,47 +19,48 @@ const AB: &str = "GET / HTTP/1.0\r\nConnection: Keep-Alive\r\nHost: 127.0.0.1:80
 const CURL: &str = "GET /index.html HTTP/1.1\r\nHost: localhost:8080\r\nUser-Agent: curl/8.5.0\r\n\
     Accept: */*\r\n\r\n";
 
-const CHROME: &str = "GET /articles/2024/io-uring?utm_source=feed&page=2 HTTP/1.1\r\n\
-    Host: www.example.com\r\n\
-    Connection: keep-alive\r\n\
-    sec-ch-ua: \"Chromium\";v=\"128\", \"Not;A=Brand\";v=\"24\", \"Google Chrome\";v=\"128\"\r\n\
-    sec-ch-ua-mobile: ?0\r\n\
-    sec-ch-ua-platform: \"Linux\"\r\n\
-    Upgrade-Insecure-Requests: 1\r\n\
-    User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
-    Chrome/128.0.0.0 Safari/537.36\r\n\
-    Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,\
-    image/apng,*/*;q=0.8,application/signed-exchange;v=b3;q=0.7\r\n\
-    Sec-Fetch-Site: same-origin\r\n\
-    Sec-Fetch-Mode: navigate\r\n\
-    Sec-Fetch-User: ?1\r\n\
-    Sec-Fetch-Dest: document\r\n\
-    Referer: https://www.example.com/articles/\r\n\
-    Accept-Encoding: gzip, deflate, br, zstd\r\n\
-    Accept-Language: en-GB,en;q=0.9,de;q=0.8\r\n\
-    Cookie: session=0123456789abcdef0123456789abcdef; theme=dark; consent=1\r\n\
-    If-None-Match: \"0123456789abcdef\"\r\n\r\n";
+/// The field lines of Chrome for a navigation, with this value of `Referer`.
+macro_rules! chrome_lines {
+    ($referer:literal) => {
+        concat!(
+            "Host: www.example.com\r\n",
+            "Connection: keep-alive\r\n",
+            "sec-ch-ua: \"Chromium\";v=\"128\", \"Not;A=Brand\";v=\"24\", ",
+            "\"Google Chrome\";v=\"128\"\r\n",
+            "sec-ch-ua-mobile: ?0\r\n",
+            "sec-ch-ua-platform: \"Linux\"\r\n",
+            "Upgrade-Insecure-Requests: 1\r\n",
+            "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 ",
+            "(KHTML, like Gecko) Chrome/128.0.0.0 Safari/537.36\r\n",
+            "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,",
+            "image/webp,image/apng,*/*;q=0.8,application/signed-exchange;v=b3;q=0.7\r\n",
+            "Sec-Fetch-Site: same-origin\r\n",
+            "Sec-Fetch-Mode: navigate\r\n",
+            "Sec-Fetch-User: ?1\r\n",
+            "Sec-Fetch-Dest: document\r\n",
+            "Referer: ",
+            $referer,
+            "\r\n",
+            "Accept-Encoding: gzip, deflate, br, zstd\r\n",
+            "Accept-Language: en-GB,en;q=0.9,de;q=0.8\r\n",
+        )
+    };
+}
 
-/// The head of a navigation in Chrome without the fields of a user or a cache, as in
-/// `benches/http/run.py`.
-const BROWSER: &str = "GET / HTTP/1.1\r\n\
-    Host: www.example.com\r\n\
-    Connection: keep-alive\r\n\
-    sec-ch-ua: \"Chromium\";v=\"128\", \"Not;A=Brand\";v=\"24\", \"Google Chrome\";v=\"128\"\r\n\
-    sec-ch-ua-mobile: ?0\r\n\
-    sec-ch-ua-platform: \"Linux\"\r\n\
-    Upgrade-Insecure-Requests: 1\r\n\
-    User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
-    Chrome/128.0.0.0 Safari/537.36\r\n\
-    Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,\
-    image/apng,*/*;q=0.8,application/signed-exchange;v=b3;q=0.7\r\n\
-    Sec-Fetch-Site: same-origin\r\n\
-    Sec-Fetch-Mode: navigate\r\n\
-    Sec-Fetch-User: ?1\r\n\
-    Sec-Fetch-Dest: document\r\n\
-    Referer: https://www.example.com/articles/2026/closer-to-the-limit?page=2\r\n\
-    Accept-Encoding: gzip, deflate, br, zstd\r\n\
-    Accept-Language: en-GB,en;q=0.9,de;q=0.8\r\n\r\n";
+/// With the fields of a user and of a cache.
+const CHROME: &str = concat!(
+    "GET /articles/2024/io-uring?utm_source=feed&page=2 HTTP/1.1\r\n",
+    chrome_lines!("https://www.example.com/articles/"),
+    "Cookie: session=0123456789abcdef0123456789abcdef; theme=dark; consent=1\r\n",
+    "If-None-Match: \"0123456789abcdef\"\r\n\r\n",
+);
+
+/// Without them, as in `benches/http/run.py`.
+const BROWSER: &str = concat!(
+    "GET / HTTP/1.1\r\n",
+    chrome_lines!("https://www.example.com/articles/2026/closer-to-the-limit?page=2"),
+    "\r\n",
+);
 
 /// A head that arrived at once: the usual case.
 fn at_once(criterion: &mut Criterion) {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Counts the segments of connections that end with their first response, in a network namespace of
-# this script's own: on io_uring the end of the stream rides on a response of one segment; nothing
+# this script's own: on io_uring a response of one segment carries the end of the stream; nothing
 # is reset, and no byte waits for a timer. Checks the page, files of several sizes, HEAD, clients
 # that have ended their side, a response that its socket can't hold, and a Unix socket, on both
 # engines. Prints a line for each check and a summary; exits with 1 if a check failed. Has to be run
@@ -166,7 +166,7 @@ segment() {
     kill "${pids[tcpdump]}"
     wait "${pids[tcpdump]}" || true
     unset 'pids[tcpdump]'
-    check "$engine: $name: the end rides on the bytes" ends_on_bytes
+    check "$engine: $name: the bytes carry the end" ends_on_bytes
 }
 
 # A response of any length.

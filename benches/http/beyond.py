@@ -19,7 +19,6 @@ names it. The namespaces live in those of this script's own, so they go with it.
 import argparse
 import os
 import re
-import signal
 import statistics
 import subprocess
 import sys
@@ -137,21 +136,8 @@ class Bench:
 
     def measure(self, name, page, load):
         within = ["ip", "netns", "exec", "server", "taskset", "-c", run.SERVER_CORE]
-        server = subprocess.Popen(
-            [*within, *self.command(name)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        try:
-            self.await_server(server)
-            before = run.cpu_seconds(server.pid)
-            text = self.load(page, load)
-            used = run.cpu_seconds(server.pid) - before
-        finally:
-            server.send_signal(signal.SIGTERM)
-            try:
-                server.wait(15)
-            except subprocess.TimeoutExpired:
-                server.kill()
-                server.wait()
+        command = [*within, *self.command(name)]
+        text, used = run.under_load(command, self.await_server, lambda: self.load(page, load))
         return read(text, used, int(page) * 1000)
 
     def command(self, name):

@@ -156,26 +156,11 @@ class Bench:
 
     def measure(self, name, load):
         port = free_port()
-        server = subprocess.Popen(
-            ["taskset", "-c", self.server_cores, *self.command(name, load, port)],
-            stderr=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-        )
-        try:
-            await_listener(server, port)
-            before = cpu_seconds(server.pid)
-            result = self.run_client(load, port)
-            used = cpu_seconds(server.pid) - before
-        finally:
-            # The master process of nginx ends its worker.
-            server.send_signal(signal.SIGTERM)
-            try:
-                server.wait(15)
-            except subprocess.TimeoutExpired:
-                server.kill()
-                server.wait()
-            if os.path.exists(self.log):
-                os.remove(self.log)
+        command = ["taskset", "-c", self.server_cores, *self.command(name, load, port)]
+        await_ready = lambda server: await_listener(server, port)
+        result, used = under_load(command, await_ready, lambda: self.run_client(load, port))
+        if os.path.exists(self.log):
+            os.remove(self.log)
         result["cpu_us"] = used * 1e6 / max(result["requests"], 1)
         return result
 
@@ -256,6 +241,25 @@ def build():
             for line in built
             if line.get("executable") and line["target"]["name"] == name
         )
+
+
+def under_load(command, await_ready, load):
+    """Starts a server, waits until it is ready, makes a load, and ends the server: the result of the
+    load, and the server's CPU time in seconds during it."""
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        await_ready(server)
+        before = cpu_seconds(server.pid)
+        result = load()
+        return result, cpu_seconds(server.pid) - before
+    finally:
+        # The master process of nginx ends its worker.
+        server.send_signal(signal.SIGTERM)
+        try:
+            server.wait(15)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
 
 
 def free_port():

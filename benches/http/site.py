@@ -17,7 +17,6 @@ import argparse
 import itertools
 import os
 import random
-import signal
 import statistics
 import subprocess
 import tempfile
@@ -97,18 +96,12 @@ def measure(program, arguments, script, options):
     port = run.free_port()
     listen = ["--listen", f"127.0.0.1:{port}", "--quiet"]
     command = ["taskset", "-c", run.SERVER_CORE, program, *arguments, *listen]
-    server = subprocess.Popen(command)
-    try:
-        run.await_listener(server, port)
-        before = run.cpu_seconds(server.pid)
-        client = ["taskset", "-c", run.CLIENT_CORE, "wrk", "-t1", "-c", str(options.connections)]
-        client += ["-d", f"{options.seconds}s", "--latency", "-s", script]
-        client.append(f"http://127.0.0.1:{port}/")
-        text = subprocess.run(client, capture_output=True, text=True, check=True).stdout
-        used = run.cpu_seconds(server.pid) - before
-    finally:
-        server.send_signal(signal.SIGTERM)
-        server.wait(15)
+    client = ["taskset", "-c", run.CLIENT_CORE, "wrk", "-t1", "-c", str(options.connections)]
+    client += ["-d", f"{options.seconds}s", "--latency", "-s", script]
+    client.append(f"http://127.0.0.1:{port}/")
+    await_ready = lambda server: run.await_listener(server, port)
+    load = lambda: subprocess.run(client, capture_output=True, text=True, check=True).stdout
+    text, used = run.under_load(command, await_ready, load)
     result = run.read_wrk(text)
     result["cpu_us"] = used * 1e6 / max(result["requests"], 1)
     return result

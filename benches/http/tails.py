@@ -22,7 +22,6 @@ with one thread. `before` is this server from the program that --before names.
 import argparse
 import json
 import os
-import signal
 import statistics
 import subprocess
 import sys
@@ -111,23 +110,10 @@ class TailsBench:
     def load(self, name, connections, rate):
         """One run of uringload against a fresh server: at a rate, or in a closed loop."""
         port = run.free_port()
-        server = subprocess.Popen(
-            ["taskset", "-c", run.SERVER_CORE, *self.command(name, port)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            run.await_listener(server, port)
-            before = run.cpu_seconds(server.pid)
-            report = self.run_client(connections, rate, port)
-            used = run.cpu_seconds(server.pid) - before
-        finally:
-            server.send_signal(signal.SIGTERM)
-            try:
-                server.wait(15)
-            except subprocess.TimeoutExpired:
-                server.kill()
-                server.wait()
+        command = ["taskset", "-c", run.SERVER_CORE, *self.command(name, port)]
+        await_ready = lambda server: run.await_listener(server, port)
+        make = lambda: self.run_client(connections, rate, port)
+        report, used = run.under_load(command, await_ready, make)
         result = {key: report["response_us"][key] for key in PERCENTILES}
         result["rate"], result["rate_asked"] = report["rate"], rate or 0
         result["failed"] = report["failed"]

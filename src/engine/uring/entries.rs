@@ -95,7 +95,7 @@ impl Uring {
                 }
             }
             Op::SendClose { slot, spans } => {
-                // The end of the stream rides on the last segment of the bytes, which waits for the
+                // The last segment of the bytes carries the end of the stream, and waits for the
                 // close. Nothing waits without one: before a send falls short, the kernel transmits
                 // what it has taken (`wait_for_space` in `tcp_sendmsg_locked`).
                 let flags = SEND_FLAGS | libc::MSG_MORE;
